@@ -1,0 +1,153 @@
+//! `Block`: what the lines of one event have said so far, as positions in its bytes.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::ops::Range;
+
+use memchr::memchr;
+
+use crate::event::{EventKind, Field, Marks};
+use crate::limits::Limits;
+
+/// The lines from one blank line to the next. Positions count from its first byte.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Block {
+    /// Bytes of the block in the pieces so far.
+    pub(crate) len: usize,
+    /// Where the line at hand begins.
+    pub(crate) line_start: usize,
+    /// A field has been read: the next blank line closes the block.
+    pub(crate) open: bool,
+    pub(crate) data: Data,
+    pub(crate) event_type: Option<Range<usize>>,
+    pub(crate) id: Option<Range<usize>>,
+    /// Where an id stands that is too long.
+    pub(crate) long_id: Option<usize>,
+    pub(crate) marks: Marks,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Data {
+    #[default]
+    None,
+    /// One value, in the block's bytes.
+    One(Range<usize>),
+    /// Several values, in a buffer.
+    Joined,
+}
+
+/// What outlives a block.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct StreamState {
+    pub(crate) last_event_id: String,
+    pub(crate) reconnection_time: Option<u64>,
+    pub(crate) comments: u64,
+}
+
+/// What a line does to its block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum After {
+    /// The block goes on.
+    More,
+    /// The block is closed.
+    Close,
+    /// The line stands alone, between two blocks.
+    Alone(EventKind),
+}
+
+impl Block {
+    /// What the block is once it is closed.
+    pub(crate) const fn kind(&self) -> EventKind {
+        if matches!(self.data, Data::None) { EventKind::Undispatched } else { EventKind::Message }
+    }
+
+    /// Processes a whole line of the block, whose bytes so far are `bytes` ("9.2.6 Interpreting
+    /// an event stream").
+    #[inline]
+    pub(crate) fn read_line(
+        &mut self,
+        bytes: &[u8],
+        line: Range<usize>,
+        joined: &mut Vec<u8>,
+        stream: &mut StreamState,
+        limits: &Limits,
+    ) -> After {
+        let text = bytes.get(line.clone()).unwrap_or_default();
+        if text.is_empty() {
+            return if self.open { After::Close } else { After::Alone(EventKind::Blank) };
+        }
+        match Field::of(text) {
+            Field::Data(start) => {
+                self.add_data(bytes, line.start + start..line.end, joined, limits.event_bytes);
+            }
+            Field::Event(start) => self.event_type = Some(line.start + start..line.end),
+            Field::Id(start) => {
+                let id = text.get(start..).unwrap_or_default();
+                if id.len() > limits.id_bytes {
+                    self.long_id = Some(line.start + start);
+                } else if memchr(0, id).is_none() {
+                    self.id = Some(line.start + start..line.end);
+                }
+            }
+            Field::Retry(start) => {
+                let time = milliseconds(text.get(start..).unwrap_or_default());
+                stream.reconnection_time = time.or(stream.reconnection_time);
+            }
+            Field::Unknown => {
+                let is_comment = text.first() == Some(&b':');
+                stream.comments += u64::from(is_comment);
+                self.marks.comments |= is_comment;
+                self.marks.unknown |= !is_comment;
+                return match (self.open, is_comment) {
+                    (true, _) => After::More,
+                    (false, true) => After::Alone(EventKind::Comment),
+                    (false, false) => After::Alone(EventKind::Unknown),
+                };
+            }
+        }
+        self.open = true;
+        After::More
+    }
+
+    /// Adds the value of a `data` line. One value stays where it is; a second one makes both
+    /// move to `joined`.
+    #[inline]
+    fn add_data(&mut self, bytes: &[u8], value: Range<usize>, joined: &mut Vec<u8>, most: usize) {
+        match &self.data {
+            Data::None => self.data = Data::One(value),
+            Data::One(first) => {
+                append(joined, bytes.get(first.clone()).unwrap_or_default(), most);
+                append(joined, b"\n", most);
+                append(joined, bytes.get(value).unwrap_or_default(), most);
+                self.data = Data::Joined;
+            }
+            Data::Joined => {
+                append(joined, b"\n", most);
+                append(joined, bytes.get(value).unwrap_or_default(), most);
+            }
+        }
+    }
+}
+
+/// Appends to a buffer that grows by doubling, but to no more than `most` bytes as long as that
+/// is enough.
+#[inline]
+pub(crate) fn append(buffer: &mut Vec<u8>, bytes: &[u8], most: usize) {
+    let needed = buffer.len() + bytes.len();
+    if needed > buffer.capacity() {
+        let capacity = buffer.capacity().saturating_mul(2).max(256).min(most).max(needed);
+        buffer.reserve_exact(capacity - buffer.len());
+    }
+    buffer.extend_from_slice(bytes);
+}
+
+/// A `retry` value: one or more ASCII digits.
+fn milliseconds(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0u64, |sum, byte| {
+        let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
+        Some(sum.saturating_mul(10).saturating_add(digit))
+    })
+}

@@ -1,0 +1,260 @@
+//! The table of a chunk: where in its document the members stand that have a name here.
+
+use core::ops::Range;
+
+use crate::json::{Document, Kind, NodeId};
+
+/// Member positions of one chunk; 0 where a member is absent. Reused from chunk to chunk.
+#[derive(Debug, Default)]
+pub(crate) struct Table {
+    pub(crate) top: TopRow,
+    pub(crate) choices: Vec<ChoiceRow>,
+    pub(crate) calls: Vec<CallRow>,
+    /// The names of members that have no column, those of one object side by side.
+    pub(crate) extras: Vec<NodeId>,
+    /// Values of another type than the schema's.
+    pub(crate) mismatches: Vec<NodeId>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct TopRow {
+    pub(crate) id: NodeId,
+    pub(crate) object: NodeId,
+    pub(crate) created: NodeId,
+    pub(crate) model: NodeId,
+    pub(crate) choices: NodeId,
+    pub(crate) usage: NodeId,
+    pub(crate) system_fingerprint: NodeId,
+    pub(crate) service_tier: NodeId,
+    pub(crate) obfuscation: NodeId,
+    pub(crate) error: NodeId,
+    pub(crate) x_groq: NodeId,
+    pub(crate) extras: Range<u32>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ChoiceRow {
+    pub(crate) node: NodeId,
+    pub(crate) index: NodeId,
+    pub(crate) finish_reason: NodeId,
+    pub(crate) logprobs: NodeId,
+    pub(crate) message: NodeId,
+    pub(crate) usage: NodeId,
+    pub(crate) text: NodeId,
+    pub(crate) delta: DeltaRow,
+    pub(crate) extras: Range<u32>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct DeltaRow {
+    pub(crate) node: NodeId,
+    pub(crate) role: NodeId,
+    pub(crate) content: NodeId,
+    pub(crate) refusal: NodeId,
+    pub(crate) reasoning_content: NodeId,
+    pub(crate) reasoning: NodeId,
+    pub(crate) reasoning_details: NodeId,
+    pub(crate) tool_calls: NodeId,
+    pub(crate) function_call: NodeId,
+    pub(crate) audio: NodeId,
+    pub(crate) calls: Range<u32>,
+    pub(crate) extras: Range<u32>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct CallRow {
+    pub(crate) node: NodeId,
+    pub(crate) index: NodeId,
+    pub(crate) id: NodeId,
+    pub(crate) kind: NodeId,
+    pub(crate) function: NodeId,
+    pub(crate) name: NodeId,
+    pub(crate) arguments: NodeId,
+    pub(crate) extras: Range<u32>,
+}
+
+/// The types that the schema allows for a member besides `null`.
+#[derive(Clone, Copy)]
+enum Type {
+    String,
+    Number,
+    Array,
+    Object,
+    StringOrArray,
+    StringOrObject,
+    Any,
+}
+
+impl Type {
+    const fn allows(self, kind: Kind) -> bool {
+        match self {
+            Self::String => matches!(kind, Kind::Null | Kind::String),
+            Self::Number => matches!(kind, Kind::Null | Kind::Number),
+            Self::Array => matches!(kind, Kind::Null | Kind::Array),
+            Self::Object => matches!(kind, Kind::Null | Kind::Object),
+            Self::StringOrArray => matches!(kind, Kind::Null | Kind::String | Kind::Array),
+            Self::StringOrObject => matches!(kind, Kind::Null | Kind::String | Kind::Object),
+            Self::Any => true,
+        }
+    }
+}
+
+impl Table {
+    /// Fills the table from a document whose root is an object. Of members with the same name
+    /// the last one counts.
+    pub(crate) fn fill(&mut self, document: Document<'_>) {
+        self.choices.clear();
+        self.calls.clear();
+        self.extras.clear();
+        self.mismatches.clear();
+        self.top = self.top_row(document);
+        for choice in document.elements(self.top.choices) {
+            let row = self.choice_row(document, choice);
+            self.choices.push(row);
+        }
+    }
+
+    fn top_row(&mut self, document: Document<'_>) -> TopRow {
+        let mut row = TopRow::default();
+        let extras = self.extras_start();
+        for (name, value) in document.members(0) {
+            let (column, expected) = match name {
+                b"id" => (&mut row.id, Type::String),
+                b"object" => (&mut row.object, Type::String),
+                b"created" => (&mut row.created, Type::Number),
+                b"model" => (&mut row.model, Type::String),
+                b"choices" => (&mut row.choices, Type::Array),
+                b"usage" => (&mut row.usage, Type::Object),
+                b"system_fingerprint" => (&mut row.system_fingerprint, Type::String),
+                b"service_tier" => (&mut row.service_tier, Type::String),
+                b"obfuscation" => (&mut row.obfuscation, Type::String),
+                b"error" => (&mut row.error, Type::Any),
+                b"x_groq" => (&mut row.x_groq, Type::Object),
+                _ => {
+                    self.extras.push(value - 1);
+                    continue;
+                }
+            };
+            *column = self.check(document, value, expected);
+        }
+        row.extras = extras..self.extras_start();
+        row
+    }
+
+    fn choice_row(&mut self, document: Document<'_>, node: NodeId) -> ChoiceRow {
+        let mut row = ChoiceRow { node, ..ChoiceRow::default() };
+        let mut delta = 0;
+        let extras = self.extras_start();
+        self.check(document, node, Type::Object);
+        for (name, value) in document.members(node) {
+            let (column, expected) = match name {
+                b"index" => (&mut row.index, Type::Number),
+                b"delta" => (&mut delta, Type::Object),
+                b"finish_reason" => (&mut row.finish_reason, Type::String),
+                b"logprobs" => (&mut row.logprobs, Type::Object),
+                b"message" => (&mut row.message, Type::Object),
+                b"usage" => (&mut row.usage, Type::Object),
+                b"text" => (&mut row.text, Type::String),
+                _ => {
+                    self.extras.push(value - 1);
+                    continue;
+                }
+            };
+            *column = self.check(document, value, expected);
+        }
+        row.extras = extras..self.extras_start();
+        row.delta = self.delta_row(document, delta);
+        row
+    }
+
+    fn delta_row(&mut self, document: Document<'_>, node: NodeId) -> DeltaRow {
+        let mut row = DeltaRow { node, ..DeltaRow::default() };
+        if node == 0 {
+            return row;
+        }
+        let extras = self.extras_start();
+        for (name, value) in document.members(node) {
+            let (column, expected) = match name {
+                b"role" => (&mut row.role, Type::String),
+                b"content" => (&mut row.content, Type::StringOrArray),
+                b"refusal" => (&mut row.refusal, Type::String),
+                b"reasoning_content" => (&mut row.reasoning_content, Type::String),
+                b"reasoning" => (&mut row.reasoning, Type::String),
+                b"reasoning_details" => (&mut row.reasoning_details, Type::Array),
+                b"tool_calls" => (&mut row.tool_calls, Type::Array),
+                b"function_call" => (&mut row.function_call, Type::Object),
+                b"audio" => (&mut row.audio, Type::Object),
+                _ => {
+                    self.extras.push(value - 1);
+                    continue;
+                }
+            };
+            *column = self.check(document, value, expected);
+        }
+        row.extras = extras..self.extras_start();
+        let calls = row_number(self.calls.len());
+        for call in document.elements(row.tool_calls) {
+            let call = self.call_row(document, call);
+            self.calls.push(call);
+        }
+        row.calls = calls..row_number(self.calls.len());
+        row
+    }
+
+    fn call_row(&mut self, document: Document<'_>, node: NodeId) -> CallRow {
+        let mut row = CallRow { node, ..CallRow::default() };
+        let extras = self.extras_start();
+        self.check(document, node, Type::Object);
+        for (name, value) in document.members(node) {
+            let (column, expected) = match name {
+                b"index" => (&mut row.index, Type::Number),
+                b"id" => (&mut row.id, Type::String),
+                b"type" => (&mut row.kind, Type::String),
+                b"function" => (&mut row.function, Type::Object),
+                _ => {
+                    self.extras.push(value - 1);
+                    continue;
+                }
+            };
+            *column = self.check(document, value, expected);
+        }
+        row.extras = extras..self.extras_start();
+        (row.name, row.arguments) = self.function(document, row.function);
+        row
+    }
+
+    /// The `name` and `arguments` of a function.
+    pub(crate) fn function(&mut self, document: Document<'_>, node: NodeId) -> (NodeId, NodeId) {
+        let (mut function_name, mut arguments) = (0, 0);
+        if node == 0 {
+            return (0, 0);
+        }
+        for (name, value) in document.members(node) {
+            match name {
+                b"name" => function_name = self.check(document, value, Type::String),
+                b"arguments" => arguments = self.check(document, value, Type::StringOrObject),
+                _ => {}
+            }
+        }
+        (function_name, arguments)
+    }
+
+    /// Notes a value of a type that the schema doesn't have.
+    #[inline]
+    fn check(&mut self, document: Document<'_>, value: NodeId, expected: Type) -> NodeId {
+        if !document.kind(value).is_some_and(|kind| expected.allows(kind)) {
+            self.mismatches.push(value);
+        }
+        value
+    }
+
+    fn extras_start(&self) -> u32 {
+        row_number(self.extras.len())
+    }
+}
+
+/// A row's number: there are fewer rows than bytes of the text, so it fits.
+#[expect(clippy::cast_possible_truncation, reason = "a text has less than 4 GiB")]
+const fn row_number(len: usize) -> u32 {
+    len as u32
+}

@@ -1,0 +1,125 @@
+//! `Error`: what was wrong, and at which byte of the stream.
+
+use core::fmt;
+
+/// What was wrong with a piece of the stream, and where.
+///
+/// An error belongs to one event. The decoder that reported it goes on with the next one.
+/// Neither `Display` nor `Debug` repeats anything of what was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Error {
+    kind: ErrorKind,
+    offset: u64,
+}
+
+impl Error {
+    pub(crate) const fn new(kind: ErrorKind, offset: u64) -> Self {
+        Self { kind, offset }
+    }
+
+    /// What was wrong.
+    #[must_use]
+    pub const fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// Where: bytes from the start of the stream (of the text, where a text was parsed alone).
+    #[must_use]
+    pub const fn offset(&self) -> u64 {
+        self.offset
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at byte {}", self.kind, self.offset)
+    }
+}
+
+impl core::error::Error for Error {}
+
+/// What can be wrong with a stream, named after the grammar that was broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// A line is longer than [`Limits::line_bytes`](crate::Limits::line_bytes).
+    LineTooLong,
+    /// An event is larger than [`Limits::event_bytes`](crate::Limits::event_bytes).
+    EventTooLarge,
+    /// An `id` is longer than [`Limits::id_bytes`](crate::Limits::id_bytes).
+    IdTooLong,
+    /// A byte that no UTF-8 sequence can have there.
+    InvalidUtf8,
+    /// The payload is JSON, but no object.
+    ExpectedObject,
+    /// A JSON value was expected.
+    ExpectedValue,
+    /// A member's name, a string, was expected.
+    ExpectedName,
+    /// The colon between a member's name and its value was expected.
+    ExpectedColon,
+    /// A comma or the end of the array or object was expected.
+    ExpectedCommaOrEnd,
+    /// Nothing but white space may follow the value.
+    TrailingData,
+    /// The JSON text ends inside a value.
+    UnexpectedEnd,
+    /// A backslash is followed by something that is no escape.
+    InvalidEscape,
+    /// A control character stands unescaped in a string.
+    ControlCharacter,
+    /// A number breaks the grammar of JSON numbers.
+    InvalidNumber,
+    /// Arrays and objects nest deeper than [`Limits::json_depth`](crate::Limits::json_depth).
+    TooDeep,
+    /// The payload is larger than a JSON reader of 32-bit offsets can hold.
+    PayloadTooLarge,
+}
+
+impl ErrorKind {
+    /// Its name, in lower case with underscores.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::LineTooLong => "line_too_long",
+            Self::EventTooLarge => "event_too_large",
+            Self::IdTooLong => "id_too_long",
+            Self::InvalidUtf8 => "invalid_utf8",
+            Self::ExpectedObject => "expected_object",
+            Self::ExpectedValue => "expected_value",
+            Self::ExpectedName => "expected_name",
+            Self::ExpectedColon => "expected_colon",
+            Self::ExpectedCommaOrEnd => "expected_comma_or_end",
+            Self::TrailingData => "trailing_data",
+            Self::UnexpectedEnd => "unexpected_end",
+            Self::InvalidEscape => "invalid_escape",
+            Self::ControlCharacter => "control_character",
+            Self::InvalidNumber => "invalid_number",
+            Self::TooDeep => "too_deep",
+            Self::PayloadTooLarge => "payload_too_large",
+        }
+    }
+}
+
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::LineTooLong => "line longer than the limit",
+            Self::EventTooLarge => "event larger than the limit",
+            Self::IdTooLong => "event id longer than the limit",
+            Self::InvalidUtf8 => "invalid UTF-8",
+            Self::ExpectedObject => "expected a JSON object",
+            Self::ExpectedValue => "expected a JSON value",
+            Self::ExpectedName => "expected a member name",
+            Self::ExpectedColon => "expected a colon",
+            Self::ExpectedCommaOrEnd => "expected a comma or the closing bracket",
+            Self::TrailingData => "expected the end of the JSON text",
+            Self::UnexpectedEnd => "expected more of the JSON text",
+            Self::InvalidEscape => "invalid escape in a string",
+            Self::ControlCharacter => "unescaped control character in a string",
+            Self::InvalidNumber => "invalid number",
+            Self::TooDeep => "nesting deeper than the limit",
+            Self::PayloadTooLarge => "payload of 4 GiB or more",
+        })
+    }
+}

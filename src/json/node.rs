@@ -1,0 +1,146 @@
+//! The nodes of a document, and how their texts are found.
+
+use core::str;
+
+/// Position of a node in its document. The root is 0; no member can be it, so 0 in a table of
+/// members means that there is none.
+pub(crate) type NodeId = u32;
+
+/// One value of a document. A member is two nodes, its name and its value; an array or object
+/// is followed by what it holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Node {
+    pub(crate) kind: Kind,
+    /// Where the value begins in the text, its quote or bracket included, and where it ends.
+    pub(crate) start: u32,
+    pub(crate) end: u32,
+    /// Of a string, the length of its unescaped text. Of an array or object, the node behind
+    /// all that it holds.
+    pub(crate) extra: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Null,
+    True,
+    False,
+    Number,
+    /// `NaN`, `Infinity` or `-Infinity`, which are no JSON.
+    NotFinite,
+    String,
+    Array,
+    Object,
+}
+
+/// A JSON text that has been read.
+#[derive(Clone, Copy)]
+pub(crate) struct Document<'a> {
+    pub(crate) nodes: &'a [Node],
+    /// The text with its strings unescaped, each at the place where it stands in `json`.
+    pub(crate) text: &'a [u8],
+    pub(crate) json: &'a [u8],
+}
+
+impl<'a> Document<'a> {
+    #[inline]
+    pub(crate) fn node(&self, id: NodeId) -> Option<&'a Node> {
+        self.nodes.get(id as usize)
+    }
+
+    #[inline]
+    pub(crate) fn kind(&self, id: NodeId) -> Option<Kind> {
+        self.node(id).map(|node| node.kind)
+    }
+
+    /// The unescaped text of a string.
+    #[inline]
+    pub(crate) fn string(&self, id: NodeId) -> Option<&'a str> {
+        let node = self.node(id)?;
+        if node.kind != Kind::String {
+            return None;
+        }
+        let start = node.start as usize + 1;
+        // Both readers checked this text when they read it.
+        str::from_utf8(self.text.get(start..start + node.extra as usize)?).ok()
+    }
+
+    /// The unescaped bytes of a string, or nothing: enough to compare a name.
+    #[inline]
+    pub(crate) fn string_bytes(&self, node: &Node) -> &'a [u8] {
+        let start = node.start as usize + 1;
+        self.text.get(start..start + node.extra as usize).unwrap_or_default()
+    }
+
+    /// The value as it was sent.
+    #[inline]
+    pub(crate) fn raw(&self, id: NodeId) -> &'a [u8] {
+        self.node(id).map_or(&[][..], |node| {
+            self.json.get(node.start as usize..node.end as usize).unwrap_or_default()
+        })
+    }
+
+    /// The node behind a value and all that it holds.
+    #[inline]
+    pub(crate) fn behind(&self, id: NodeId) -> NodeId {
+        match self.node(id) {
+            Some(Node { kind: Kind::Array | Kind::Object, extra, .. }) => *extra,
+            _ => id + 1,
+        }
+    }
+
+    /// The members of an object, as nodes: name and value.
+    #[inline]
+    pub(crate) fn members(self, id: NodeId) -> Members<'a> {
+        let end = if self.kind(id) == Some(Kind::Object) { self.behind(id) } else { 0 };
+        Members { document: self, next: id + 1, end }
+    }
+
+    /// The elements of an array.
+    #[inline]
+    pub(crate) fn elements(self, id: NodeId) -> Elements<'a> {
+        let end = if self.kind(id) == Some(Kind::Array) { self.behind(id) } else { 0 };
+        Elements { document: self, next: id + 1, end }
+    }
+}
+
+pub(crate) struct Members<'a> {
+    document: Document<'a>,
+    next: NodeId,
+    end: NodeId,
+}
+
+impl<'a> Iterator for Members<'a> {
+    type Item = (&'a [u8], NodeId);
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.next >= self.end {
+            return None;
+        }
+        let name = self.document.string_bytes(self.document.node(self.next)?);
+        let value = self.next + 1;
+        self.next = self.document.behind(value);
+        Some((name, value))
+    }
+}
+
+#[derive(Clone)]
+pub(crate) struct Elements<'a> {
+    document: Document<'a>,
+    next: NodeId,
+    end: NodeId,
+}
+
+impl Iterator for Elements<'_> {
+    type Item = NodeId;
+
+    #[inline]
+    fn next(&mut self) -> Option<NodeId> {
+        if self.next >= self.end {
+            return None;
+        }
+        let element = self.next;
+        self.next = self.document.behind(element);
+        Some(element)
+    }
+}

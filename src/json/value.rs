@@ -1,0 +1,210 @@
+//! `Value<'_>`: any JSON value of a payload, as it was sent.
+
+use core::fmt;
+use core::str;
+
+use super::node::{Document, Elements, Kind, Members, Node, NodeId};
+
+/// A JSON value of a payload, borrowed: its kind, its text, and what it holds.
+///
+/// It is how everything that a peer sends can be read, also what has no method of its own.
+/// Nothing is parsed again and nothing is allocated.
+#[derive(Clone, Copy)]
+pub struct Value<'a> {
+    pub(crate) document: Document<'a>,
+    pub(crate) id: NodeId,
+}
+
+/// What a [`Value`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ValueKind {
+    /// `null`
+    Null,
+    /// `true` or `false`
+    Bool,
+    /// A number; its text is kept, whatever its size.
+    Number,
+    /// `NaN`, `Infinity` or `-Infinity`: no JSON, but Python servers send them.
+    NotFinite,
+    /// A string.
+    String,
+    /// An array.
+    Array,
+    /// An object.
+    Object,
+}
+
+impl<'a> Value<'a> {
+    pub(crate) const fn new(document: Document<'a>, id: NodeId) -> Self {
+        Self { document, id }
+    }
+
+    /// What the value is.
+    #[must_use]
+    pub fn kind(&self) -> ValueKind {
+        match self.document.kind(self.id) {
+            Some(Kind::True | Kind::False) => ValueKind::Bool,
+            Some(Kind::Number) => ValueKind::Number,
+            Some(Kind::NotFinite) => ValueKind::NotFinite,
+            Some(Kind::String) => ValueKind::String,
+            Some(Kind::Array) => ValueKind::Array,
+            Some(Kind::Object) => ValueKind::Object,
+            Some(Kind::Null) | None => ValueKind::Null,
+        }
+    }
+
+    /// Whether the value is `null`.
+    #[must_use]
+    pub fn is_null(&self) -> bool {
+        self.kind() == ValueKind::Null
+    }
+
+    /// The JSON text of the value, byte for byte as it was sent.
+    #[must_use]
+    pub fn raw(&self) -> &'a str {
+        // The readers take only texts that are UTF-8, and values end at ASCII bytes.
+        str::from_utf8(self.document.raw(self.id)).unwrap_or_default()
+    }
+
+    /// The text of a string, unescaped.
+    #[must_use]
+    pub fn as_str(&self) -> Option<&'a str> {
+        self.document.string(self.id)
+    }
+
+    /// `true` or `false`.
+    #[must_use]
+    pub fn as_bool(&self) -> Option<bool> {
+        match self.document.kind(self.id) {
+            Some(Kind::True) => Some(true),
+            Some(Kind::False) => Some(false),
+            _ => None,
+        }
+    }
+
+    /// A number that is written as a whole one and fits.
+    #[must_use]
+    pub fn as_u64(&self) -> Option<u64> {
+        self.number()?.parse().ok()
+    }
+
+    /// A number that is written as a whole one and fits.
+    #[must_use]
+    pub fn as_i64(&self) -> Option<i64> {
+        self.number()?.parse().ok()
+    }
+
+    /// A number, to the nearest `f64`. `None` where that would be infinite, as for `1e400`.
+    #[must_use]
+    pub fn as_f64(&self) -> Option<f64> {
+        self.number()?.parse().ok().filter(|number: &f64| number.is_finite())
+    }
+
+    /// The member `name` of an object. Of members with the same name the last one counts, as in
+    /// JavaScript, Python and `serde_json`.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<Value<'a>> {
+        self.document
+            .members(self.id)
+            .filter(|(key, _)| *key == name.as_bytes())
+            .last()
+            .map(|(_, id)| Self::new(self.document, id))
+    }
+
+    /// The members of an object in the order in which they were sent, repeated names included.
+    #[must_use]
+    pub fn members(&self) -> ValueMembers<'a> {
+        ValueMembers { document: self.document, members: self.document.members(self.id) }
+    }
+
+    /// The elements of an array.
+    #[must_use]
+    pub fn elements(&self) -> ValueElements<'a> {
+        ValueElements { document: self.document, elements: self.document.elements(self.id) }
+    }
+
+    /// Where [`raw`](Self::raw) begins in the payload.
+    #[must_use]
+    pub fn position(&self) -> usize {
+        self.document.node(self.id).map_or(0, |node| node.start as usize)
+    }
+
+    /// Appends the JSON text, with `null` for what is no JSON.
+    pub(crate) fn write_json(&self, out: &mut String) {
+        let text = self.raw();
+        let start = self.position();
+        let mut written = 0;
+        for node in self.not_finite() {
+            out.push_str(text.get(written..node.start as usize - start).unwrap_or_default());
+            out.push_str("null");
+            written = node.end as usize - start;
+        }
+        out.push_str(text.get(written..).unwrap_or_default());
+    }
+
+    /// What is no JSON in this value.
+    fn not_finite(&self) -> impl Iterator<Item = &'a Node> + use<'a> {
+        let nodes = self.id as usize..self.document.behind(self.id) as usize;
+        let nodes = self.document.nodes.get(nodes).unwrap_or_default();
+        nodes.iter().filter(|node| node.kind == Kind::NotFinite)
+    }
+
+    fn number(&self) -> Option<&'a str> {
+        (self.document.kind(self.id) == Some(Kind::Number)).then(|| self.raw())
+    }
+}
+
+/// The JSON text.
+impl fmt::Debug for Value<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.raw())
+    }
+}
+
+/// The members of an object; see [`Value::members`].
+#[expect(missing_debug_implementations, reason = "an iterator over what can be shown")]
+pub struct ValueMembers<'a> {
+    document: Document<'a>,
+    members: Members<'a>,
+}
+
+impl<'a> Iterator for ValueMembers<'a> {
+    type Item = (&'a str, Value<'a>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (name, id) = self.members.next()?;
+        Some((str::from_utf8(name).unwrap_or_default(), Value::new(self.document, id)))
+    }
+}
+
+/// The elements of an array; see [`Value::elements`].
+#[derive(Clone)]
+#[expect(missing_debug_implementations, reason = "an iterator over what can be shown")]
+pub struct ValueElements<'a> {
+    document: Document<'a>,
+    elements: Elements<'a>,
+}
+
+impl<'a> Iterator for ValueElements<'a> {
+    type Item = Value<'a>;
+
+    fn next(&mut self) -> Option<Value<'a>> {
+        Some(Value::new(self.document, self.elements.next()?))
+    }
+}
+
+/// What was sent: the same JSON text for `serde_json`, numbers by their text.
+///
+/// `NaN` and the infinities, which are no JSON, become `null`.
+#[cfg(feature = "serde")]
+impl serde::Serialize for Value<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.not_finite().next().is_none() {
+            return super::kept::serialize_text(self.raw(), serializer);
+        }
+        let mut json = String::new();
+        self.write_json(&mut json);
+        super::kept::serialize_text(&json, serializer)
+    }
+}

@@ -1,0 +1,40 @@
+#![doc = include_str!("../README.md")]
+#![cfg_attr(not(feature = "std"), no_std)]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod block;
+mod error;
+mod event;
+mod limits;
+mod line;
+mod sse;
+
+#[cfg(feature = "std")]
+mod chunk;
+#[cfg(feature = "std")]
+mod decoder;
+#[cfg(feature = "std")]
+pub mod json;
+#[cfg(feature = "std")]
+mod reassemble;
+
+pub use error::{Error, ErrorKind};
+pub use event::{Event, EventKind};
+pub use limits::Limits;
+pub use line::{LineSpan, LineSplitter};
+pub use sse::{SseDecoder, SseEnd};
+
+#[cfg(feature = "std")]
+pub use chunk::{
+    ChatCompletionChunk, Choice, Choices, Delta, ErrorCode, Extra, ToolCallDelta, ToolCalls,
+    UpstreamError, Usage,
+};
+#[cfg(feature = "std")]
+pub use decoder::{Body, ChunkDecoder, ChunkEvent, End, Payload, UpstreamFailure};
+#[cfg(feature = "std")]
+pub use reassemble::{
+    ChatCompletion, CompletionChoice, Finished, FunctionCall, Message, Outcome, ReasoningName,
+    Reassembler, ToolCall,
+};

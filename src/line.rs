@@ -1,0 +1,260 @@
+//! `LineSplitter`: bytes to lines, cut anywhere, without a second look or a buffer.
+
+use memchr::memchr2;
+
+const LF: u8 = b'\n';
+const CR: u8 = b'\r';
+const BOM: &[u8; 3] = b"\xEF\xBB\xBF";
+
+/// Splits a stream into lines by the rules of the EventSource grammar (WHATWG HTML, 9.2.5):
+/// a line ends at LF, at CR, or at CRLF, and one byte order mark is dropped from the start of
+/// the stream.
+///
+/// It holds no bytes. Each call says how many bytes at the front of a piece belong to the
+/// line at hand; a line that is cut over several pieces comes in as many parts. A CR ends its
+/// line at once: should the next piece begin with LF, that byte is skipped then.
+///
+/// No byte is looked at twice, and nothing is allocated.
+///
+/// ```
+/// use deltawire::LineSplitter;
+///
+/// let mut splitter = LineSplitter::new();
+/// let (mut lines, mut line) = (Vec::new(), Vec::new());
+/// for piece in [&b"one\r"[..], b"\ntw", b"o\n\nrest"] {
+///     let mut input = piece;
+///     while let Some(span) = splitter.next(input) {
+///         line.extend_from_slice(span.held());
+///         line.extend_from_slice(span.content(input));
+///         if span.is_complete() {
+///             lines.push(std::mem::take(&mut line));
+///         }
+///         input = &input[span.len()..];
+///     }
+/// }
+/// assert_eq!(lines, [&b"one"[..], b"two", b""]);
+/// assert_eq!(line, b"rest"); // no line end yet
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct LineSplitter {
+    /// How far the start of the stream looks like a byte order mark.
+    bom: Bom,
+    /// The last byte was a CR that ended a line: an LF now belongs to it.
+    after_cr: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Bom {
+    /// So many bytes of the mark, and no others, have been seen.
+    Matched(u8),
+    Decided,
+}
+
+impl Default for Bom {
+    fn default() -> Self {
+        Self::Matched(0)
+    }
+}
+
+/// What [`LineSplitter::next`] found at the front of a piece: the rest of a line, or a part
+/// of it.
+///
+/// ```text
+/// \n  data: x  \r\n  …            the piece
+/// ╰┬╯ ╰──┬──╯ ╰─┬─╯
+/// skipped │    terminator         len() = skipped + content + terminator
+///         content
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LineSpan {
+    held: u8,
+    skipped: u8,
+    terminator: u8,
+    content: usize,
+}
+
+impl LineSpan {
+    /// Bytes that this span covers, from the front of the piece.
+    #[inline]
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "a span covers at least one byte")]
+    pub const fn len(&self) -> usize {
+        self.skipped as usize + self.content + self.terminator as usize
+    }
+
+    /// Whether the line ends in this span; if not, the next piece goes on with it.
+    #[inline]
+    #[must_use]
+    pub const fn is_complete(&self) -> bool {
+        self.terminator > 0
+    }
+
+    /// The line's bytes in `piece`, without its end.
+    #[inline]
+    #[must_use]
+    pub fn content<'a>(&self, piece: &'a [u8]) -> &'a [u8] {
+        let start = self.content_start();
+        piece.get(start..start + self.content).unwrap_or_default()
+    }
+
+    /// Where [`content`](Self::content) begins. The bytes before it belong to no line: a byte
+    /// order mark, or the LF of a CRLF that an earlier piece began.
+    #[inline]
+    #[must_use]
+    pub const fn content_start(&self) -> usize {
+        self.skipped as usize
+    }
+
+    /// Where [`content`](Self::content) ends.
+    #[inline]
+    #[must_use]
+    pub const fn content_end(&self) -> usize {
+        self.skipped as usize + self.content
+    }
+
+    /// Bytes of earlier pieces that stand before [`content`](Self::content): the start of what
+    /// might have been a byte order mark and is none. Empty but for that.
+    #[must_use]
+    pub fn held(&self) -> &'static [u8] {
+        BOM.get(..usize::from(self.held)).unwrap_or_default()
+    }
+}
+
+impl LineSplitter {
+    /// A splitter at the start of a stream.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { bom: Bom::Matched(0), after_cr: false }
+    }
+
+    /// A splitter that goes on behind `byte`, somewhere after the start of a stream.
+    pub(crate) fn behind(byte: u8) -> Self {
+        Self { bom: Bom::Decided, after_cr: byte == CR }
+    }
+
+    /// Takes the LF at the front of `piece` that belongs to an earlier piece's CR, if it is one.
+    #[inline]
+    pub(crate) fn take_lf(&mut self, piece: &[u8]) -> bool {
+        let lf = self.after_cr && piece.first() == Some(&LF);
+        self.after_cr &= piece.is_empty();
+        lf
+    }
+
+    /// Finds the end of the line at the front of `piece`. `None` when `piece` is empty.
+    #[inline]
+    pub fn next(&mut self, piece: &[u8]) -> Option<LineSpan> {
+        let first = *piece.first()?;
+        let (mut held, mut skipped) = (0, 0);
+        if self.after_cr {
+            self.after_cr = false;
+            skipped = u8::from(first == LF);
+        } else if self.bom != Bom::Decided {
+            (held, skipped) = self.match_bom(piece);
+        }
+        let rest = piece.get(usize::from(skipped)..).unwrap_or_default();
+        let (content, terminator) = self.find_end(rest);
+        Some(LineSpan { held, skipped, terminator, content })
+    }
+
+    /// The unfinished start of a byte order mark that the stream has had so far, if nothing
+    /// else came.
+    #[must_use]
+    pub fn held(&self) -> &'static [u8] {
+        match self.bom {
+            Bom::Matched(n) => BOM.get(..usize::from(n)).unwrap_or_default(),
+            Bom::Decided => &[],
+        }
+    }
+
+    /// Length of the line and of its end, 0 where it has none.
+    #[inline]
+    fn find_end(&mut self, rest: &[u8]) -> (usize, u8) {
+        // Blank lines are half of all lines: they aren't worth a call.
+        let at = if rest.first() == Some(&LF) { Some(0) } else { memchr2(LF, CR, rest) };
+        let Some(at) = at else { return (rest.len(), 0) };
+        if rest.get(at) == Some(&LF) {
+            return (at, 1);
+        }
+        match rest.get(at + 1) {
+            Some(&LF) => (at, 2),
+            Some(_) => (at, 1),
+            None => {
+                self.after_cr = true;
+                (at, 1)
+            }
+        }
+    }
+
+    /// Compares the start of the stream with a byte order mark; gives the bytes that earlier
+    /// pieces withheld and how many of this piece to skip.
+    #[cold]
+    fn match_bom(&mut self, piece: &[u8]) -> (u8, u8) {
+        let Bom::Matched(before) = self.bom else { return (0, 0) };
+        let expected = BOM.get(usize::from(before)..).unwrap_or_default();
+        let mut matched = 0;
+        for (byte, wanted) in piece.iter().zip(expected) {
+            if byte != wanted {
+                self.bom = Bom::Decided;
+                return (before, 0);
+            }
+            matched += 1;
+        }
+        self.bom = match before + matched {
+            3 => Bom::Decided,
+            n => Bom::Matched(n),
+        };
+        (0, matched)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::LineSplitter;
+    use alloc::vec::Vec;
+
+    fn lines(pieces: &[&[u8]]) -> (Vec<Vec<u8>>, Vec<u8>) {
+        let mut splitter = LineSplitter::new();
+        let (mut lines, mut line) = (Vec::new(), Vec::new());
+        for piece in pieces {
+            let mut input = *piece;
+            while let Some(span) = splitter.next(input) {
+                line.extend_from_slice(span.held());
+                line.extend_from_slice(span.content(input));
+                if span.is_complete() {
+                    lines.push(core::mem::take(&mut line));
+                }
+                input = input.get(span.len()..).unwrap_or_default();
+            }
+        }
+        line.extend_from_slice(splitter.held());
+        (lines, line)
+    }
+
+    #[test]
+    fn line_ends() {
+        let expected: Vec<Vec<u8>> = [&b"a"[..], b"b", b"", b"c", b"", b""].map(Vec::from).into();
+        let input = b"a\nb\r\n\rc\n\r\n\r";
+        assert_eq!(lines(&[input]), (expected.clone(), Vec::new()));
+        let bytes: Vec<&[u8]> = input.chunks(1).collect();
+        assert_eq!(lines(&bytes), (expected, Vec::new()));
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_dropped_once_and_only_at_the_start() {
+        let bom = "\u{FEFF}".as_bytes();
+        let (a, bc) = bom.split_at(1);
+        let (b, c) = bc.split_at(1);
+        for pieces in [&[bom, b"x\n"][..], &[a, bc, b"x\n"], &[a, b, c, b"x\n"]] {
+            assert_eq!(lines(pieces).0, [b"x"]);
+        }
+        assert_eq!(lines(&[bom, bom, b"x\n"]).0, ["\u{FEFF}x".as_bytes()]);
+        assert_eq!(lines(&[b"\n", bom, b"\n"]).0, [b"", bom]);
+    }
+
+    #[test]
+    fn what_only_begins_like_a_byte_order_mark_is_text() {
+        assert_eq!(lines(&[b"\xEF", b"\xBB", b"x\n"]).0, [b"\xEF\xBBx"]);
+        assert_eq!(lines(&[b"\xEF", b"\n"]).0, [b"\xEF"]);
+        assert_eq!(lines(&[b"\xEF", b"", b"\xBB"]), (Vec::new(), b"\xEF\xBB".to_vec()));
+    }
+}

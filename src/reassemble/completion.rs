@@ -1,0 +1,221 @@
+//! `ChatCompletion` and its parts: what the provider would have answered without streaming.
+
+use crate::json::JsonObject;
+
+/// A whole `chat.completion`, as OpenAI defines it; what other providers add is in `extra`, under
+/// its own name.
+///
+/// Everything is `None` or empty that the stream didn't say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ChatCompletion {
+    /// The first `id` that isn't empty.
+    pub id: Option<String>,
+    /// The first `created` that isn't 0: seconds since 1970.
+    pub created: Option<u64>,
+    /// The first `model` that isn't empty.
+    pub model: Option<String>,
+    /// The choices by their index.
+    pub choices: Vec<CompletionChoice>,
+    /// The token counts.
+    pub usage: Option<JsonObject>,
+    /// The last `service_tier`.
+    pub service_tier: Option<String>,
+    /// The last `system_fingerprint`.
+    pub system_fingerprint: Option<String>,
+    /// Members of the chunks that have no field here.
+    pub extra: JsonObject,
+}
+
+/// One answer of a completion.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CompletionChoice {
+    /// Its index.
+    pub index: u64,
+    /// The message.
+    pub message: Message,
+    /// Why it ended: the last `finish_reason`. `None` where it didn't.
+    pub finish_reason: Option<String>,
+    /// The log probabilities: lists, all tokens in each.
+    pub logprobs: Option<JsonObject>,
+    /// Members of the choices that have no field here.
+    pub extra: JsonObject,
+}
+
+/// The message of a choice.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Message {
+    /// The first `role` that isn't empty.
+    pub role: Option<String>,
+    /// The text. `None` where the stream sent no text, not even an empty one.
+    pub content: Option<String>,
+    /// The refusal.
+    pub refusal: Option<String>,
+    /// The reasoning, under whichever name it came.
+    pub reasoning: Option<String>,
+    /// The name under which the reasoning came, and goes out again.
+    pub reasoning_name: ReasoningName,
+    /// `reasoning_details`: text, summary and data joined for each index and type.
+    pub reasoning_details: Vec<JsonObject>,
+    /// The tool calls by their index.
+    pub tool_calls: Vec<ToolCall>,
+    /// The deprecated single call.
+    pub function_call: Option<FunctionCall>,
+    /// The audio.
+    pub audio: Option<JsonObject>,
+    /// Members of the deltas that have no field here.
+    pub extra: JsonObject,
+}
+
+/// The name of the reasoning member.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ReasoningName {
+    /// `reasoning_content`, as DeepSeek, xAI and older vLLM call it.
+    #[default]
+    ReasoningContent,
+    /// `reasoning`, as OpenRouter, Groq and newer vLLM call it.
+    Reasoning,
+}
+
+impl ReasoningName {
+    /// The name on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ReasoningContent => "reasoning_content",
+            Self::Reasoning => "reasoning",
+        }
+    }
+}
+
+/// A tool call.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ToolCall {
+    /// Its id; empty where the server sent none.
+    pub id: String,
+    /// Its type; `function` where the server sent none.
+    pub r#type: Option<String>,
+    /// The function, if it is a call of one.
+    pub function: Option<FunctionCall>,
+    /// Members of the call that have no field here; `custom` among them.
+    pub extra: JsonObject,
+}
+
+/// The function that is called, and with what.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FunctionCall {
+    /// Its name.
+    pub name: String,
+    /// Its arguments: JSON text as the model wrote it, which may be cut short or no JSON.
+    pub arguments: String,
+}
+
+impl ChatCompletion {
+    /// The choice with this index.
+    #[must_use]
+    pub fn choice(&self, index: u64) -> Option<&CompletionChoice> {
+        self.choices.iter().find(|choice| choice.index == index)
+    }
+}
+
+#[cfg(feature = "serde")]
+mod ser {
+    //! Serialises as OpenAI's `chat.completion`: its required members always, the others where
+    //! they were sent.
+
+    use serde::ser::{Serialize, SerializeMap, Serializer};
+
+    use super::{ChatCompletion, CompletionChoice, FunctionCall, JsonObject, Message, ToolCall};
+
+    fn some<M: SerializeMap, T: Serialize>(
+        map: &mut M,
+        name: &str,
+        value: Option<T>,
+    ) -> Result<(), M::Error> {
+        match value {
+            Some(value) => map.serialize_entry(name, &value),
+            None => Ok(()),
+        }
+    }
+
+    fn list<M: SerializeMap, T: Serialize>(
+        map: &mut M,
+        name: &str,
+        values: &[T],
+    ) -> Result<(), M::Error> {
+        some(map, name, (!values.is_empty()).then_some(values))
+    }
+
+    fn members<M: SerializeMap>(map: &mut M, object: &JsonObject) -> Result<(), M::Error> {
+        object.iter().try_for_each(|(name, value)| map.serialize_entry(name, value))
+    }
+
+    impl Serialize for ChatCompletion {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            let mut map = serializer.serialize_map(None)?;
+            map.serialize_entry("id", &self.id)?;
+            map.serialize_entry("object", "chat.completion")?;
+            map.serialize_entry("created", &self.created)?;
+            map.serialize_entry("model", &self.model)?;
+            map.serialize_entry("choices", &self.choices)?;
+            some(&mut map, "usage", self.usage.as_ref())?;
+            some(&mut map, "service_tier", self.service_tier.as_ref())?;
+            some(&mut map, "system_fingerprint", self.system_fingerprint.as_ref())?;
+            members(&mut map, &self.extra)?;
+            map.end()
+        }
+    }
+
+    impl Serialize for CompletionChoice {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            let mut map = serializer.serialize_map(None)?;
+            map.serialize_entry("index", &self.index)?;
+            map.serialize_entry("message", &self.message)?;
+            map.serialize_entry("logprobs", &self.logprobs)?;
+            map.serialize_entry("finish_reason", &self.finish_reason)?;
+            members(&mut map, &self.extra)?;
+            map.end()
+        }
+    }
+
+    impl Serialize for Message {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            let mut map = serializer.serialize_map(None)?;
+            map.serialize_entry("role", self.role.as_deref().unwrap_or("assistant"))?;
+            map.serialize_entry("content", &self.content)?;
+            some(&mut map, self.reasoning_name.as_str(), self.reasoning.as_ref())?;
+            list(&mut map, "reasoning_details", &self.reasoning_details)?;
+            map.serialize_entry("refusal", &self.refusal)?;
+            list(&mut map, "tool_calls", &self.tool_calls)?;
+            some(&mut map, "function_call", self.function_call.as_ref())?;
+            some(&mut map, "audio", self.audio.as_ref())?;
+            members(&mut map, &self.extra)?;
+            map.end()
+        }
+    }
+
+    impl Serialize for ToolCall {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            let mut map = serializer.serialize_map(None)?;
+            map.serialize_entry("id", &self.id)?;
+            map.serialize_entry("type", self.r#type.as_deref().unwrap_or("function"))?;
+            some(&mut map, "function", self.function.as_ref())?;
+            members(&mut map, &self.extra)?;
+            map.end()
+        }
+    }
+
+    impl Serialize for FunctionCall {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            let mut map = serializer.serialize_map(Some(2))?;
+            map.serialize_entry("name", &self.name)?;
+            map.serialize_entry("arguments", &self.arguments)?;
+            map.end()
+        }
+    }
+}

@@ -1,0 +1,482 @@
+//! `Reassembler`: folds the deltas of a stream into a `ChatCompletion`.
+
+mod completion;
+mod outcome;
+mod rules;
+
+pub use completion::{
+    ChatCompletion, CompletionChoice, FunctionCall, Message, ReasoningName, ToolCall,
+};
+pub use outcome::{Finished, Outcome};
+
+use crate::chunk::{ChatCompletionChunk, Choice, Delta, ToolCallDelta};
+use crate::decoder::{End, Payload};
+use crate::json::{Full, JsonObject, Value, ValueKind, merge_element};
+use crate::limits::Limits;
+use rules::{Level, Rule, rule};
+
+/// Gathers the chunks of a stream into the completion that the provider would have answered
+/// with, had it not streamed.
+///
+/// ```
+/// use deltawire::{ChunkDecoder, Outcome, Reassembler};
+///
+/// let mut input = &br#"data: {"id":"c1","choices":[{"index":0,"delta":{"role":"assistant","content":"He"}}]}
+///
+/// data: {"id":"c1","choices":[{"index":0,"delta":{"content":"llo"},"finish_reason":"stop"}]}
+///
+/// data: [DONE]
+///
+/// "#[..];
+/// let mut decoder = ChunkDecoder::new();
+/// let mut completion = Reassembler::new();
+/// while let Some(event) = decoder.next(&mut input) {
+///     completion.push_payload(&event.payload());
+/// }
+/// let finished = completion.finish(decoder.finish());
+/// assert_eq!(finished.completion.choices[0].message.content.as_deref(), Some("Hello"));
+/// assert_eq!(finished.outcome, Outcome::Complete);
+/// ```
+///
+/// A push costs the size of the delta; it allocates only when a text that is kept has to grow.
+#[derive(Clone, Debug, Default)]
+pub struct Reassembler {
+    completion: ChatCompletion,
+    /// What is known of each choice besides, in the order of `completion.choices`.
+    states: Vec<ChoiceState>,
+    usage_from: UsageFrom,
+    budget: Budget,
+}
+
+/// How much more may be kept.
+#[derive(Clone, Debug, Default)]
+struct Budget {
+    limits: Limits,
+    bytes: usize,
+    logprobs: usize,
+    exceeded: bool,
+}
+
+#[derive(Clone, Debug, Default)]
+struct ChoiceState {
+    /// The tool calls' indexes, in the order of the message's `tool_calls`.
+    calls: Vec<Option<u64>>,
+    /// The call that the last delta went on with.
+    last_call: usize,
+}
+
+/// Which member the usage came from: `usage` itself outranks its substitutes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum UsageFrom {
+    #[default]
+    Substitute,
+    Usage,
+}
+
+impl Budget {
+    /// Whether `len` more bytes may be kept; takes note if not.
+    fn has_room(&mut self, len: usize) -> bool {
+        let room = self.limits.completion_bytes.saturating_sub(self.bytes) >= len;
+        self.exceeded |= !room;
+        room
+    }
+
+    fn push_str(&mut self, text: &mut Option<String>, more: &str) {
+        let text = text.get_or_insert_default();
+        if self.has_room(more.len()) {
+            text.push_str(more);
+            self.bytes += more.len();
+        }
+    }
+
+    fn note(&mut self, grown: Result<usize, Full>) {
+        match grown {
+            Ok(grown) => self.bytes += grown,
+            Err(Full) => self.exceeded = true,
+        }
+    }
+
+    /// Merges `name: value` into `object` by the rule for it.
+    fn keep(&mut self, object: &mut JsonObject, level: Level, name: &str, value: Value<'_>) {
+        if !self.has_room(name.len() + value.raw().len()) {
+            return;
+        }
+        let grown = match rule(level, name) {
+            Rule::First => object.first(name, value),
+            Rule::Last => object.last(name, value),
+            Rule::Append => object.append(name, value),
+            Rule::Concat => object.concat(name, value),
+            Rule::DeepLast => object.deep_last(name, value),
+            Rule::IndexMerge => object.index_merge(name, value),
+            Rule::Drop => Ok(0),
+        };
+        self.note(grown);
+    }
+}
+
+impl Reassembler {
+    /// A reassembler without anything yet, with the default [`Limits`]. Allocates nothing.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A reassembler without anything yet.
+    #[must_use]
+    pub fn with_limits(limits: Limits) -> Self {
+        Self { budget: Budget { limits, ..Budget::default() }, ..Self::default() }
+    }
+
+    /// Adds the chunk of a payload, if it has one, be it beside an error.
+    pub fn push_payload(&mut self, payload: &Payload<'_>) {
+        match payload {
+            Payload::Chunk(chunk) => self.push(chunk),
+            Payload::Error(error) => {
+                if let Some(chunk) = error.chunk() {
+                    self.push(&chunk);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Adds a chunk.
+    pub fn push(&mut self, chunk: &ChatCompletionChunk<'_>) {
+        let Self { completion, budget, .. } = self;
+        first(&mut completion.id, chunk.id());
+        first(&mut completion.model, chunk.model());
+        last(&mut completion.service_tier, chunk.service_tier());
+        last(&mut completion.system_fingerprint, chunk.system_fingerprint());
+        if completion.created.is_none() {
+            completion.created = chunk.created().filter(|created| *created != 0);
+        }
+        for (name, value) in chunk.extra() {
+            budget.keep(&mut completion.extra, Level::Top, name, value);
+        }
+        if let Some(x_groq) = chunk.x_groq() {
+            budget.keep(&mut completion.extra, Level::Top, "x_groq", x_groq);
+        }
+        self.push_usage(chunk);
+        for choice in chunk.choices() {
+            self.push_choice(&choice);
+        }
+    }
+
+    /// What has been gathered so far.
+    #[must_use]
+    pub const fn snapshot(&self) -> &ChatCompletion {
+        &self.completion
+    }
+
+    /// Whether something was left out since it would go over [`Limits`]. What was gathered
+    /// before it stays.
+    #[must_use]
+    pub const fn limit_exceeded(&self) -> bool {
+        self.budget.exceeded
+    }
+
+    /// The completion, and how the stream ended by what the decoder and the chunks say.
+    #[must_use]
+    pub fn finish(self, end: End) -> Finished {
+        let outcome = outcome::judge(&self.completion, &end);
+        let limit_exceeded = self.budget.exceeded;
+        Finished { completion: self.completion, outcome, limit_exceeded, end }
+    }
+
+    fn push_usage(&mut self, chunk: &ChatCompletionChunk<'_>) {
+        let Some(usage) = chunk.usage() else { return };
+        let from = if chunk.get("usage").is_some_and(|usage| usage.kind() == ValueKind::Object) {
+            UsageFrom::Usage
+        } else {
+            UsageFrom::Substitute
+        };
+        if self.usage_from == UsageFrom::Usage && from == UsageFrom::Substitute {
+            return;
+        }
+        self.usage_from = from;
+        let kept = self.completion.usage.get_or_insert_default();
+        for (name, value) in usage.as_value().members() {
+            self.budget.keep(kept, Level::Usage, name, value);
+        }
+    }
+
+    fn push_choice(&mut self, choice: &Choice<'_>) {
+        let Some(at) = self.choice_at(choice.index().unwrap_or(0)) else { return };
+        let Self { completion, states, budget, .. } = self;
+        let (Some(kept), Some(state)) = (completion.choices.get_mut(at), states.get_mut(at)) else {
+            return;
+        };
+        last(&mut kept.finish_reason, choice.finish_reason());
+        if let Some(logprobs) = choice.logprobs() {
+            push_logprobs(kept, logprobs, budget);
+        }
+        for (name, value) in choice.extra() {
+            budget.keep(&mut kept.extra, Level::Choice, name, value);
+        }
+        push_delta(&mut kept.message, state, &choice.delta(), budget);
+        if let Some(message) = choice.message() {
+            push_snapshot(&mut kept.message, &choice.delta(), message, budget);
+        }
+    }
+
+    /// The position of the choice with this index. An index is a key: an unknown one makes one
+    /// more choice, whatever its number.
+    fn choice_at(&mut self, index: u64) -> Option<usize> {
+        let choices = &mut self.completion.choices;
+        let at = choices.partition_point(|choice| choice.index < index);
+        if choices.get(at).is_none_or(|choice| choice.index != index) {
+            if choices.len() >= self.budget.limits.choices {
+                self.budget.exceeded = true;
+                return None;
+            }
+            choices.insert(at, CompletionChoice { index, ..CompletionChoice::default() });
+            self.states.insert(at, ChoiceState::default());
+        }
+        Some(at)
+    }
+}
+
+/// Keeps the first text that isn't empty.
+fn first(kept: &mut Option<String>, text: Option<&str>) {
+    if kept.is_none() {
+        *kept = text.filter(|text| !text.is_empty()).map(Into::into);
+    }
+}
+
+/// Keeps the last text that isn't empty.
+fn last(kept: &mut Option<String>, text: Option<&str>) {
+    let Some(text) = text.filter(|text| !text.is_empty()) else { return };
+    if kept.as_deref() != Some(text) {
+        let kept = kept.get_or_insert_default();
+        kept.clear();
+        kept.push_str(text);
+    }
+}
+
+/// Appends the lists of tokens; the legacy form has lists too, under other names.
+fn push_logprobs(choice: &mut CompletionChoice, logprobs: Value<'_>, budget: &mut Budget) {
+    if logprobs.kind() != ValueKind::Object {
+        return;
+    }
+    let kept = choice.logprobs.get_or_insert_default();
+    for (name, value) in logprobs.members() {
+        let entries = value.elements().count();
+        if budget.logprobs + entries > budget.limits.logprob_entries {
+            budget.exceeded = true;
+        } else if budget.has_room(name.len() + value.raw().len()) {
+            budget.logprobs += entries;
+            budget.note(kept.append(name, value));
+        }
+    }
+}
+
+fn push_delta(
+    message: &mut Message,
+    state: &mut ChoiceState,
+    delta: &Delta<'_>,
+    budget: &mut Budget,
+) {
+    first(&mut message.role, delta.role());
+    if let Some(text) = delta.content() {
+        budget.push_str(&mut message.content, text);
+    } else if let Some(parts) = delta.content_parts() {
+        for part in parts {
+            push_part(message, part, budget);
+        }
+    }
+    if let Some(text) = delta.refusal() {
+        budget.push_str(&mut message.refusal, text);
+    }
+    push_reasoning(message, delta, budget);
+    for call in delta.tool_calls() {
+        push_call(message, state, &call, budget);
+    }
+    if let Some(call) = delta.function_call().filter(|call| call.kind() == ValueKind::Object) {
+        let kept = message.function_call.get_or_insert_default();
+        let text = |name| call.get(name).and_then(|value| value.as_str());
+        push_name(kept, text("name").unwrap_or_default(), budget);
+        if let Some(arguments) = text("arguments") {
+            push_text(&mut kept.arguments, arguments, budget);
+        }
+    }
+    if let Some(audio) = delta.audio().filter(|audio| audio.kind() == ValueKind::Object) {
+        push_audio(message.audio.get_or_insert_default(), audio, budget);
+    }
+    for (name, value) in delta.extra() {
+        budget.keep(&mut message.extra, Level::Delta, name, value);
+    }
+}
+
+/// One of Mistral's parts of a content: text, thinking, or a reference.
+fn push_part(message: &mut Message, part: Value<'_>, budget: &mut Budget) {
+    if let Some(text) = part.get("text").and_then(|text| text.as_str()) {
+        budget.push_str(&mut message.content, text);
+    } else if let Some(thinking) = part.get("thinking") {
+        if let Some(text) = thinking.as_str() {
+            budget.push_str(&mut message.reasoning, text);
+        }
+        for text in thinking.elements().filter_map(|part| part.get("text")) {
+            budget.push_str(&mut message.reasoning, text.as_str().unwrap_or_default());
+        }
+    } else if let Some(ids) = part.get("reference_ids")
+        && budget.has_room(ids.raw().len())
+    {
+        budget.note(message.extra.append("reference_ids", ids));
+    }
+}
+
+/// Reasoning, which some servers send under two names at once.
+fn push_reasoning(message: &mut Message, delta: &Delta<'_>, budget: &mut Budget) {
+    let named = [
+        (delta.reasoning_content(), ReasoningName::ReasoningContent),
+        (delta.reasoning(), ReasoningName::Reasoning),
+    ];
+    let mirrored = delta.reasoning_content() == delta.reasoning();
+    for (text, name) in named.into_iter().take(if mirrored { 1 } else { 2 }) {
+        let Some(text) = text else { continue };
+        if message.reasoning.as_deref().unwrap_or_default().is_empty() {
+            message.reasoning_name = name;
+        }
+        budget.push_str(&mut message.reasoning, text);
+    }
+    let Some(details) = delta.reasoning_details() else { return };
+    if !budget.has_room(details.raw().len()) {
+        return;
+    }
+    for detail in details.elements() {
+        let grown = merge_element(&mut message.reasoning_details, detail, |kept, detail| {
+            let mut grown = 0;
+            for (name, value) in detail.members() {
+                grown += match rule(Level::ReasoningDetail, name) {
+                    Rule::Concat => kept.concat(name, value)?,
+                    _ => kept.last(name, value)?,
+                };
+            }
+            Ok(grown)
+        });
+        budget.note(grown);
+    }
+}
+
+fn push_audio(kept: &mut JsonObject, audio: Value<'_>, budget: &mut Budget) {
+    for (name, value) in audio.members() {
+        if !budget.has_room(name.len() + value.raw().len()) {
+            return;
+        }
+        let grown = match name {
+            "id" => kept.first(name, value),
+            "transcript" | "data" => kept.concat(name, value),
+            _ => kept.last(name, value),
+        };
+        budget.note(grown);
+    }
+}
+
+/// Adds to the call that the delta goes on with, or begins another one.
+fn push_call(
+    message: &mut Message,
+    state: &mut ChoiceState,
+    delta: &ToolCallDelta<'_>,
+    budget: &mut Budget,
+) {
+    let Some(at) = call_at(message, state, delta, budget) else { return };
+    let Some(call) = message.tool_calls.get_mut(at) else { return };
+    state.last_call = at;
+    if call.id.is_empty() {
+        call.id.push_str(delta.id().unwrap_or_default());
+    }
+    first(&mut call.r#type, delta.r#type());
+    if delta.name().is_some() || delta.arguments().is_some() || delta.arguments_object().is_some() {
+        let function = call.function.get_or_insert_default();
+        push_name(function, delta.name().unwrap_or_default(), budget);
+        if let Some(arguments) = delta.arguments() {
+            push_text(&mut function.arguments, arguments, budget);
+        } else if let Some(arguments) = delta.arguments_object()
+            && budget.has_room(arguments.raw().len())
+        {
+            budget.bytes += arguments.raw().len();
+            function.arguments = arguments.raw().into();
+        }
+    }
+    for (name, value) in delta.extra() {
+        budget.keep(&mut call.extra, Level::ToolCall, name, value);
+    }
+}
+
+/// Which call a delta belongs to.
+///
+/// | index | id | goes on with |
+/// |---|---|---|
+/// | known | none, "" or the call's own | the latest call of that index |
+/// | known | another one, and a name | a new call: some bridges send all calls as index 0 |
+/// | known | another one, without a name | the latest call of that index: some servers make up an id for each delta |
+/// | new | any | a new call |
+/// | absent | known | that call |
+/// | absent | new | a new call |
+/// | absent | none | the call of the delta before |
+fn call_at(
+    message: &mut Message,
+    state: &mut ChoiceState,
+    delta: &ToolCallDelta<'_>,
+    budget: &mut Budget,
+) -> Option<usize> {
+    let id = delta.id().unwrap_or_default();
+    let has_name = delta.name().is_some_and(|name| !name.is_empty());
+    let calls = &message.tool_calls;
+    let known = match delta.index() {
+        Some(index) => state.calls.iter().rposition(|kept| *kept == Some(index)).filter(|at| {
+            let kept = calls.get(*at).map_or("", |call| call.id.as_str());
+            id.is_empty() || kept.is_empty() || kept == id || !has_name
+        }),
+        None if id.is_empty() => (!calls.is_empty() && !has_name).then_some(state.last_call),
+        None => calls.iter().rposition(|call| call.id == id),
+    };
+    if known.is_some() {
+        return known;
+    }
+    if calls.len() >= budget.limits.tool_calls {
+        budget.exceeded = true;
+        return None;
+    }
+    let index = delta.index();
+    let at = match index {
+        Some(_) => state.calls.iter().rposition(|kept| *kept <= index).map_or(0, |last| last + 1),
+        None => calls.len(),
+    };
+    message.tool_calls.insert(at, ToolCall::default());
+    state.calls.insert(at, index);
+    Some(at)
+}
+
+/// A name comes whole, and may come again; only one that is cut before any argument is joined.
+fn push_name(function: &mut FunctionCall, name: &str, budget: &mut Budget) {
+    if function.name != name && (function.name.is_empty() || function.arguments.is_empty()) {
+        push_text(&mut function.name, name, budget);
+    }
+}
+
+fn push_text(text: &mut String, more: &str, budget: &mut Budget) {
+    if budget.has_room(more.len()) {
+        text.push_str(more);
+        budget.bytes += more.len();
+    }
+}
+
+/// Some servers send the whole message so far instead of a delta, or besides it.
+fn push_snapshot(message: &mut Message, delta: &Delta<'_>, whole: Value<'_>, budget: &mut Budget) {
+    let has_delta = delta.as_value().is_some_and(|delta| delta.members().next().is_some());
+    if has_delta || whole.kind() != ValueKind::Object {
+        return;
+    }
+    if let Some(role) = whole.get("role") {
+        first(&mut message.role, role.as_str());
+    }
+    if let Some(content) = whole.get("content").and_then(|content| content.as_str()) {
+        let kept = message.content.get_or_insert_default();
+        if content.len() >= kept.len() && budget.has_room(content.len() - kept.len()) {
+            budget.bytes += content.len() - kept.len();
+            kept.clear();
+            kept.push_str(content);
+        }
+    }
+}

@@ -1,0 +1,534 @@
+//! `SseDecoder`: lines to events by the WHATWG rules; the one owner of bytes that wait for more.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::ops::Range;
+
+use crate::block::{After, Block, Data, StreamState, append};
+use crate::error::{Error, ErrorKind};
+use crate::event::{Event, EventKind, Field};
+use crate::limits::Limits;
+use crate::line::{LineSpan, LineSplitter};
+
+/// Buffers above this size are given back when the events no longer need them.
+const KEPT_CAPACITY: usize = 64 << 10;
+/// How many small events in a row make a large buffer too large.
+const SMALL_EVENTS: u32 = 64;
+
+/// Decodes an event stream (WHATWG HTML, 9.2.5 and 9.2.6) from pieces cut anywhere.
+///
+/// [`next`](Self::next) takes bytes from the front of its input and gives one [`Event`] at a
+/// time. An event that lies whole in the input is borrowed from it; only one that is cut is
+/// copied, once, into the decoder.
+///
+/// ```text
+///            next()                    next()               next()
+/// input:     data: a\n\n: ping\n\nda   : ping\n\nda         \nda  →  Blank  →  None
+///            ╰───┬────╯                ╰──┬──╯
+/// event:      Message                  Comment              and the decoder keeps `da`
+/// ```
+///
+/// ```
+/// use deltawire::{EventKind, SseDecoder};
+///
+/// let mut decoder = SseDecoder::new();
+/// let mut texts = Vec::new();
+/// for piece in [&b"data: He"[..], b"llo\n", b"\n: ping\n\ndata: [DONE]\n\n"] {
+///     let mut input = piece;
+///     while let Some(event) = decoder.next(&mut input) {
+///         if event.kind() == EventKind::Message {
+///             texts.push(event.data_str()?.to_owned());
+///         }
+///     }
+/// }
+/// assert_eq!(texts, ["Hello", "[DONE]"]);
+/// assert_eq!(decoder.finish().discarded_bytes, 0);
+/// # Ok::<(), deltawire::Error>(())
+/// ```
+///
+/// Nothing is allocated once the buffers have grown to the size of the cut events.
+#[derive(Clone)]
+pub struct SseDecoder {
+    limits: Limits,
+    /// Up to this many bytes of a block no limit can be exceeded.
+    safe_bytes: usize,
+    splitter: LineSplitter,
+    /// Where the block at hand begins in the stream.
+    offset: u64,
+    block: Block,
+    /// The block's bytes, where earlier pieces began it.
+    carry: Vec<u8>,
+    /// The block's data, where it comes in several lines.
+    joined: Vec<u8>,
+    /// The block at hand has been given out: the next call begins another one.
+    given: bool,
+    skipping: Option<Skipping>,
+    stream: StreamState,
+    /// The event type, where it wasn't UTF-8.
+    lossy_type: String,
+    small_events: u32,
+}
+
+/// What [`SseDecoder::finish`] found at the end of the input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SseEnd {
+    /// Length of the stream in bytes.
+    pub bytes: u64,
+    /// Bytes of a last block that no blank line closed, or of a last line without an end: by
+    /// the standard they are dropped.
+    pub discarded_bytes: u64,
+}
+
+/// Bytes on their way to the end of something that is over a limit.
+#[derive(Clone, Copy, Debug)]
+struct Skipping {
+    until: Until,
+    line_is_empty: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Until {
+    LineEnd,
+    BlankLine,
+}
+
+/// Where a block is cut since it is over a limit.
+struct Excess {
+    at: usize,
+    error: Option<ErrorKind>,
+}
+
+/// An event as lengths, before anything is borrowed.
+struct Step {
+    kind: EventKind,
+    /// Bytes of the input that it takes.
+    taken: usize,
+    /// Its bytes are in the carry, not in the input.
+    carried: bool,
+    error: Option<Error>,
+}
+
+impl SseDecoder {
+    /// A decoder at the start of a stream, with the default [`Limits`]. Allocates nothing.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_limits(Limits::new())
+    }
+
+    /// A decoder at the start of a stream.
+    #[must_use]
+    pub fn with_limits(mut limits: Limits) -> Self {
+        limits.comment_bytes = limits.comment_bytes.max(16);
+        Self {
+            safe_bytes: limits.line_bytes.min(limits.event_bytes).min(limits.comment_bytes),
+            limits,
+            splitter: LineSplitter::new(),
+            offset: 0,
+            block: Block::default(),
+            carry: Vec::new(),
+            joined: Vec::new(),
+            given: false,
+            skipping: None,
+            stream: StreamState::default(),
+            lossy_type: String::new(),
+            small_events: 0,
+        }
+    }
+
+    /// Takes the next event from the front of `input`, and `input` forward past it.
+    ///
+    /// `None` means that all of `input` has been taken and more is needed. An event is given
+    /// as soon as its last byte is there.
+    #[inline]
+    pub fn next<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Option<Event<'a>> {
+        let piece = *input;
+        let Some(step) = self.step(piece) else {
+            *input = &[];
+            return None;
+        };
+        let (taken, rest) = piece.split_at_checked(step.taken).unwrap_or((piece, &[]));
+        *input = rest;
+        Some(self.give(step, taken))
+    }
+
+    /// The last block, where the stream ended before the blank line that would close it, as if
+    /// that line had come.
+    ///
+    /// The standard and the SDKs drop such an event, and so does [`finish`](Self::finish).
+    /// Call this before it, at the end of the input, to have the event all the same: a gateway
+    /// that bills by the usage in the last event may want to.
+    pub fn salvage(&mut self) -> Option<Event<'_>> {
+        self.begin();
+        if self.skipping.is_some() || self.carry.is_empty() {
+            return None;
+        }
+        let line = self.block.line_start.min(self.block.len)..self.block.len;
+        let after = if line.is_empty() { After::More } else { self.read_line(&[], line) };
+        let kind = match after {
+            After::Alone(kind) => kind,
+            After::More | After::Close => self.block.kind(),
+        };
+        self.block.marks.unterminated = true;
+        let step = self.step_of(kind, 0, true);
+        Some(self.give(step, &[]))
+    }
+
+    /// Says what is left at the end of the input. What the standard keeps over a reconnection,
+    /// [`last_event_id`](Self::last_event_id) and [`reconnection_time`](Self::reconnection_time),
+    /// stays readable.
+    pub fn finish(&mut self) -> SseEnd {
+        self.begin();
+        let discarded = self.carry.len() as u64;
+        SseEnd { bytes: self.offset + discarded, discarded_bytes: discarded }
+    }
+
+    /// Makes the decoder ready for another stream; keeps the limits and the buffers, nothing
+    /// else.
+    pub fn reset(&mut self) {
+        let mut fresh = Self::with_limits(self.limits);
+        fresh.carry = core::mem::take(&mut self.carry);
+        fresh.joined = core::mem::take(&mut self.joined);
+        fresh.stream.last_event_id = core::mem::take(&mut self.stream.last_event_id);
+        fresh.lossy_type = core::mem::take(&mut self.lossy_type);
+        fresh.carry.clear();
+        fresh.joined.clear();
+        fresh.stream.last_event_id.clear();
+        fresh.lossy_type.clear();
+        *self = fresh;
+    }
+
+    /// The last event ID: the value of the latest `id` line in a closed block, or what
+    /// [`set_last_event_id`](Self::set_last_event_id) was given.
+    #[must_use]
+    pub fn last_event_id(&self) -> &str {
+        &self.stream.last_event_id
+    }
+
+    /// Sets the last event ID with which a reconnected stream begins.
+    pub fn set_last_event_id(&mut self, id: &str) {
+        self.stream.last_event_id.clear();
+        self.stream.last_event_id.push_str(id);
+    }
+
+    /// The reconnection time in milliseconds: the latest `retry` line so far.
+    #[must_use]
+    pub const fn reconnection_time(&self) -> Option<u64> {
+        self.stream.reconnection_time
+    }
+
+    /// How many comments have been read, those inside of an unfinished event included: each
+    /// is a sign of life.
+    #[must_use]
+    pub const fn comments(&self) -> u64 {
+        self.stream.comments
+    }
+
+    /// Bytes that wait for the rest of their event.
+    #[must_use]
+    pub fn buffered_len(&self) -> usize {
+        if self.given { 0 } else { self.carry.len() + self.joined.len() }
+    }
+
+    /// Bytes of the stream that have been taken.
+    #[must_use]
+    pub const fn offset(&self) -> u64 {
+        self.offset + self.block.len as u64
+    }
+
+    /// The limits, as they are enforced.
+    #[must_use]
+    pub const fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Finds the next event; says what it takes without borrowing it.
+    fn step(&mut self, piece: &[u8]) -> Option<Step> {
+        self.begin();
+        if let Some(skipping) = self.skipping {
+            return self.skip(piece, skipping);
+        }
+        if self.block.len == 0 && self.splitter.take_lf(piece) {
+            return Some(self.alone(EventKind::Blank, 1));
+        }
+        let carried = self.carry.len();
+        let mut taken = 0;
+        while let Some(span) = self.splitter.next(piece.get(taken..).unwrap_or_default()) {
+            let at = carried + taken;
+            if self.block.line_start >= self.block.len {
+                self.block.line_start = (at + span.content_start()) - span.held().len();
+            }
+            self.block.len = at + span.len();
+            if self.block.len + self.joined.len() > self.safe_bytes
+                && let Some(excess) = self.excess(piece, carried, at, &span)
+            {
+                return Some(self.cut(piece, carried, excess));
+            }
+            if carried > 0 {
+                self.keep(piece.get(taken..taken + span.len()).unwrap_or_default());
+            }
+            taken += span.len();
+            if !span.is_complete() {
+                break;
+            }
+            let line = self.block.line_start..at + span.content_end();
+            let after = self.read_line(piece, line.clone());
+            if after == After::More {
+                self.block.line_start = self.block.len;
+                if self.block.len + self.joined.len() > self.limits.event_bytes {
+                    let error = Some(ErrorKind::EventTooLarge);
+                    return Some(self.cut(piece, carried, Excess { at: line.end, error }));
+                }
+                continue;
+            }
+            let kind = match after {
+                After::Alone(kind) => kind,
+                After::More | After::Close => self.block.kind(),
+            };
+            return Some(self.step_of(kind, taken, carried > 0));
+        }
+        if carried == 0 {
+            self.keep(piece.get(..taken).unwrap_or_default());
+        }
+        None
+    }
+
+    /// Begins the next block once the last one has been given out.
+    #[inline]
+    fn begin(&mut self) {
+        if !self.given {
+            return;
+        }
+        self.given = false;
+        self.offset += self.block.len as u64;
+        if self.carry.capacity().max(self.joined.capacity()) > KEPT_CAPACITY {
+            self.shrink();
+        }
+        self.block = Block::default();
+        self.carry.clear();
+        self.joined.clear();
+    }
+
+    /// Gives large buffers back when the events have been small for a while.
+    #[cold]
+    fn shrink(&mut self) {
+        let largest = self.carry.capacity().max(self.joined.capacity());
+        self.small_events = if self.block.len < largest / 8 { self.small_events + 1 } else { 0 };
+        if self.small_events >= SMALL_EVENTS {
+            self.carry = Vec::new();
+            self.joined = Vec::new();
+            self.small_events = 0;
+        }
+    }
+
+    /// Reads a whole line of the block, which is in the carry, or else in `piece`.
+    #[inline]
+    fn read_line(&mut self, piece: &[u8], line: Range<usize>) -> After {
+        let bytes: &[u8] = if self.carry.is_empty() { piece } else { &self.carry };
+        self.block.read_line(bytes, line, &mut self.joined, &mut self.stream, &self.limits)
+    }
+
+    /// Looks for the first byte of the block that is over a limit. The answer depends on the
+    /// bytes alone, not on how they were cut.
+    #[cold]
+    fn excess(&self, piece: &[u8], carried: usize, at: usize, span: &LineSpan) -> Option<Excess> {
+        let Limits { line_bytes, event_bytes, comment_bytes, .. } = self.limits;
+        let start = self.block.line_start;
+        let end = at + span.content_end();
+        if !self.block.open {
+            let mut head = [0; 16];
+            let head = self.head(&mut head, piece, carried, start, end);
+            if head.len() > 8 && Field::of(head) == Field::Unknown {
+                let over = end - start > comment_bytes;
+                return over.then_some(Excess { at: start + comment_bytes, error: None });
+            }
+        }
+        let line = (end - start > line_bytes)
+            .then(|| Excess { at: start + line_bytes, error: Some(ErrorKind::LineTooLong) });
+        // The blank line that closes the block ends with its first byte.
+        let closes = start == end && self.block.open && span.is_complete();
+        let len = if closes { end + 1 } else { self.block.len };
+        let room = event_bytes.saturating_sub(self.joined.len());
+        let event = (len > room)
+            .then(|| Excess { at: room.max(carried), error: Some(ErrorKind::EventTooLarge) });
+        match (line, event) {
+            (Some(line), Some(event)) if event.at < line.at => Some(event),
+            (Some(line), _) => Some(line),
+            (None, event) => event,
+        }
+    }
+
+    /// The first bytes of the line at hand, from the carry and the piece.
+    fn head<'h>(
+        &self,
+        head: &'h mut [u8; 16],
+        piece: &[u8],
+        carried: usize,
+        start: usize,
+        end: usize,
+    ) -> &'h [u8] {
+        let in_carry = self.carry.get(start..).unwrap_or_default();
+        let in_piece = piece.get(start.saturating_sub(carried)..end - carried).unwrap_or_default();
+        let mut len = 0;
+        for (slot, byte) in head.iter_mut().zip(in_carry.iter().chain(in_piece)) {
+            *slot = *byte;
+            len += 1;
+        }
+        head.get(..len).unwrap_or_default()
+    }
+
+    /// Gives what fits of a block that is over a limit; the rest will be skipped.
+    #[cold]
+    fn cut(&mut self, piece: &[u8], carried: usize, excess: Excess) -> Step {
+        let taken = excess.at.saturating_sub(carried).min(piece.len());
+        let fits = piece.get(..taken).unwrap_or_default();
+        let kept = self.carry.len().saturating_sub(carried);
+        if carried > 0 {
+            self.carry.truncate(carried + kept.min(taken));
+            self.keep(fits.get(kept.min(taken)..).unwrap_or_default());
+        }
+        let last = fits.last().or(self.carry.last()).copied().unwrap_or(b'\n');
+        self.splitter = LineSplitter::behind(last);
+        let line_is_empty = matches!(last, b'\n' | b'\r');
+        self.block.len = carried + taken;
+        let Some(kind) = excess.error else {
+            self.skipping = Some(Skipping { until: Until::LineEnd, line_is_empty });
+            self.block.marks.truncated = true;
+            let bytes = if carried > 0 { &self.carry } else { fits };
+            let is_comment = bytes.get(self.block.line_start) == Some(&b':');
+            self.stream.comments += u64::from(is_comment);
+            self.block.marks.comments = is_comment;
+            self.block.marks.unknown = !is_comment;
+            let kind = if is_comment { EventKind::Comment } else { EventKind::Unknown };
+            return self.step_of(kind, taken, carried > 0);
+        };
+        self.skipping = Some(Skipping { until: Until::BlankLine, line_is_empty });
+        let mut step = self.step_of(EventKind::TooLarge, taken, carried > 0);
+        step.error = Some(Error::new(kind, self.offset));
+        step
+    }
+
+    /// Passes on what belongs to something that is over a limit, up to its end.
+    #[cold]
+    fn skip(&mut self, piece: &[u8], mut skipping: Skipping) -> Option<Step> {
+        let mut taken = 0;
+        while let Some(span) = self.splitter.next(piece.get(taken..).unwrap_or_default()) {
+            taken += span.len();
+            skipping.line_is_empty &= span.content_end() == span.content_start();
+            if span.is_complete() {
+                if skipping.until == Until::LineEnd || skipping.line_is_empty {
+                    self.skipping = None;
+                    return Some(self.alone(EventKind::Skipped, taken));
+                }
+                skipping.line_is_empty = true;
+            }
+        }
+        self.skipping = Some(skipping);
+        (taken > 0).then(|| self.alone(EventKind::Skipped, taken))
+    }
+
+    /// Adds bytes to the carry, which grows by doubling but not past what the limits need.
+    fn keep(&mut self, bytes: &[u8]) {
+        let most = self.limits.event_bytes.max(self.limits.comment_bytes);
+        append(&mut self.carry, bytes, most);
+    }
+
+    /// An event of `taken` bytes of the input that is no block.
+    fn alone(&mut self, kind: EventKind, taken: usize) -> Step {
+        self.block.len = taken;
+        self.step_of(kind, taken, false)
+    }
+
+    #[inline]
+    fn step_of(&mut self, kind: EventKind, taken: usize, carried: bool) -> Step {
+        self.given = true;
+        let error = match (kind, self.block.long_id) {
+            (EventKind::Message | EventKind::Undispatched, Some(at)) => {
+                Some(Error::new(ErrorKind::IdTooLong, self.offset + at as u64))
+            }
+            _ => None,
+        };
+        let kind = if error.is_some() { EventKind::TooLarge } else { kind };
+        Step { kind, taken, carried, error }
+    }
+
+    /// Turns the lengths of `step` into an event; `taken` are its bytes of the input.
+    #[inline]
+    fn give<'a>(&'a mut self, step: Step, taken: &'a [u8]) -> Event<'a> {
+        let closed = matches!(step.kind, EventKind::Message | EventKind::Undispatched);
+        if closed && (self.block.id.is_some() || self.block.event_type.is_some()) {
+            self.close(if step.carried { None } else { Some(taken) });
+        }
+        let this = &*self;
+        let raw = if step.carried { this.carry.as_slice() } else { taken };
+        let (data, data_start) = match &this.block.data {
+            Data::One(range) if closed => {
+                (raw.get(range.clone()).unwrap_or_default(), Some(range.start))
+            }
+            Data::Joined if closed => (this.joined.as_slice(), None),
+            _ => (&[][..], Some(0)),
+        };
+        let event_type = match &this.block.event_type {
+            Some(range) if closed => this.event_type(raw.get(range.clone()).unwrap_or_default()),
+            _ => "message",
+        };
+        Event {
+            kind: step.kind,
+            offset: this.offset,
+            raw,
+            data,
+            data_start,
+            event_type,
+            last_event_id: &this.stream.last_event_id,
+            reconnection_time: this.stream.reconnection_time,
+            marks: this.block.marks,
+            error: step.error,
+        }
+    }
+
+    /// Takes over the closed block's id, and its type if that isn't UTF-8.
+    fn close(&mut self, piece: Option<&[u8]>) {
+        let Self { block, carry, stream: StreamState { last_event_id, .. }, lossy_type, .. } = self;
+        let bytes = piece.unwrap_or(carry);
+        if let Some(id) = block.id.clone() {
+            let id = bytes.get(id).unwrap_or_default();
+            if id != last_event_id.as_bytes() {
+                last_event_id.clear();
+                last_event_id.push_str(&String::from_utf8_lossy(id));
+            }
+        }
+        if let Some(event_type) = block.event_type.clone() {
+            let event_type = bytes.get(event_type).unwrap_or_default();
+            if core::str::from_utf8(event_type).is_err() {
+                lossy_type.clear();
+                lossy_type.push_str(&String::from_utf8_lossy(event_type));
+            }
+        }
+    }
+
+    fn event_type<'a>(&'a self, bytes: &'a [u8]) -> &'a str {
+        match core::str::from_utf8(bytes) {
+            Ok("") => "message",
+            Ok(event_type) => event_type,
+            Err(_) => &self.lossy_type,
+        }
+    }
+}
+
+impl Default for SseDecoder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Shows where the decoder stands, and no payload.
+impl core::fmt::Debug for SseDecoder {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("SseDecoder")
+            .field("offset", &self.offset())
+            .field("buffered_len", &self.buffered_len())
+            .field("comments", &self.stream.comments)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,280 @@
+//! Framing against the standard: vectors, an oracle, and the laws of the design.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::cast_possible_truncation,
+    reason = "a test fails by panicking"
+)]
+
+mod support;
+
+use deltawire::{Error, EventKind, SseDecoder, SseEnd};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use serde_json::Value;
+use support::oracle::{self, Dispatched};
+use support::{base64, pieces, recordings, vectors};
+
+/// An event, owned. What is skipped comes as the input was cut, and the LF of a cut CRLF comes
+/// alone: neighbours of such a kind are one here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Seen {
+    kind: EventKind,
+    offset: u64,
+    raw: Vec<u8>,
+    event: String,
+    data: Vec<u8>,
+    id: String,
+    retry: Option<u64>,
+    comments: Vec<String>,
+    error: Option<Error>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Run {
+    events: Vec<Seen>,
+    end: SseEnd,
+    last_event_id: String,
+    retry: Option<u64>,
+    comments: u64,
+}
+
+/// Decodes pieces; tells besides how many messages were out after each of them.
+fn run(decoder: &mut SseDecoder, cut: &[&[u8]]) -> (Run, Vec<usize>) {
+    let mut events = Vec::<Seen>::new();
+    let mut messages = Vec::new();
+    let mut count = 0;
+    for piece in cut {
+        let mut input = *piece;
+        while let Some(event) = decoder.next(&mut input) {
+            count += usize::from(event.kind() == EventKind::Message);
+            let lf = event.kind() == EventKind::Blank && event.raw() == b"\n";
+            let seen = Seen {
+                kind: event.kind(),
+                offset: event.offset(),
+                raw: event.raw().to_vec(),
+                event: event.event_type().to_owned(),
+                data: event.data().to_vec(),
+                id: event.last_event_id().to_owned(),
+                retry: event.reconnection_time(),
+                comments: event
+                    .comments()
+                    .map(|text| String::from_utf8_lossy(text).into_owned())
+                    .collect(),
+                error: event.error(),
+            };
+            assert_eq!(event.span(), seen.offset..seen.offset + seen.raw.len() as u64);
+            match events.last_mut() {
+                Some(last) if lf && last.raw.ends_with(b"\r") => last.raw.push(b'\n'),
+                Some(last)
+                    if seen.kind == EventKind::Skipped && last.kind == EventKind::Skipped =>
+                {
+                    last.raw.extend(seen.raw);
+                }
+                _ => events.push(seen),
+            }
+        }
+        assert!(input.is_empty());
+        messages.push(count);
+    }
+    let end = decoder.finish();
+    let run = Run {
+        events,
+        end,
+        last_event_id: decoder.last_event_id().to_owned(),
+        retry: decoder.reconnection_time(),
+        comments: decoder.comments(),
+    };
+    (run, messages)
+}
+
+fn whole(bytes: &[u8]) -> Run {
+    run(&mut SseDecoder::new(), &[bytes]).0
+}
+
+fn dispatched(run: &Run) -> Vec<Dispatched> {
+    let messages = run.events.iter().filter(|event| event.kind == EventKind::Message);
+    messages
+        .map(|event| Dispatched {
+            event: event.event.clone(),
+            data: String::from_utf8_lossy(&event.data).into_owned(),
+            id: event.id.clone(),
+            retry: event.retry,
+        })
+        .collect()
+}
+
+/// What every run of `bytes` must give, however they are cut.
+fn assert_laws(run: &Run, bytes: &[u8], last_event_id: &str, name: &str) {
+    let parsed = oracle::parse(bytes, last_event_id);
+    assert_eq!(dispatched(run), parsed.events, "{name}");
+    assert_eq!(run.last_event_id, parsed.last_event_id, "{name}");
+    assert_eq!(run.retry, parsed.retry, "{name}");
+    assert_eq!(run.comments, parsed.comments.len() as u64, "{name}");
+    let raw: Vec<u8> = run.events.iter().flat_map(|event| event.raw.clone()).collect();
+    let (taken, left) = bytes.split_at(raw.len());
+    assert_eq!(taken, raw, "{name}: raw bytes");
+    assert_eq!(run.end.discarded_bytes, left.len() as u64, "{name}: discarded bytes");
+    assert_eq!(run.end.bytes, bytes.len() as u64, "{name}: length");
+}
+
+/// Whole, by bytes, in all pairs of pieces, and as given.
+fn assert_all_cuts(bytes: &[u8], last_event_id: &str, given: &[usize], name: &str) {
+    let mut decoder = SseDecoder::new();
+    let mut run = |cut: &[&[u8]]| {
+        decoder.reset();
+        decoder.set_last_event_id(last_event_id);
+        run(&mut decoder, cut).0
+    };
+    let whole = run(&[bytes]);
+    assert_laws(&whole, bytes, last_event_id, name);
+    assert_eq!(run(&bytes.chunks(1).collect::<Vec<_>>()), whole, "{name}: bytes");
+    assert_eq!(run(&pieces(bytes, given)), whole, "{name}: as given");
+    let step = 1 + bytes.len() / 2000;
+    for at in (0..bytes.len()).step_by(step) {
+        let (one, other) = bytes.split_at(at);
+        assert_eq!(run(&[one, b"", other]), whole, "{name}: cut at {at}");
+    }
+}
+
+fn expected(vector: &Value) -> Vec<Dispatched> {
+    let text = |event: &Value, name: &str| event[name].as_str().unwrap().to_owned();
+    let events = vector["expected"].as_array().unwrap().iter();
+    events
+        .map(|event| Dispatched {
+            event: text(event, "event"),
+            data: text(event, "data"),
+            id: text(event, "id"),
+            retry: retry(&event["retry"]),
+        })
+        .collect()
+}
+
+/// A number; a decimal string where JavaScript has no such number.
+fn retry(value: &Value) -> Option<u64> {
+    match value {
+        Value::Null => None,
+        Value::String(digits) => Some(digits.parse().unwrap_or(u64::MAX)),
+        number => Some(number.to_string().parse().unwrap_or(u64::MAX)),
+    }
+}
+
+#[test]
+fn every_vector_in_every_cut() {
+    let mut count = 0;
+    for (suite, vector) in vectors("sse") {
+        if suite == "lines" || suite == "wpt-mime" {
+            continue;
+        }
+        let name = vector["name"].as_str().unwrap();
+        let bytes = base64(vector["input_b64"].as_str().unwrap());
+        let id = vector["initial_last_event_id"].as_str().unwrap_or_default();
+        let lengths: Vec<usize> = match (&vector["chunks"], vector["chunk_size"].as_u64()) {
+            (Value::Array(lengths), _) => {
+                lengths.iter().map(|length| length.as_u64().unwrap() as usize).collect()
+            }
+            (_, Some(size)) => vec![size as usize; bytes.len().div_ceil(size as usize)],
+            _ => Vec::new(),
+        };
+        let cut = pieces(&bytes, &lengths);
+        let mut decoder = SseDecoder::new();
+        decoder.set_last_event_id(id);
+        let (found, messages) = run(&mut decoder, &cut);
+        assert_eq!(dispatched(&found), expected(&vector), "{name}");
+        assert_eq!(found.last_event_id, vector["last_event_id"].as_str().unwrap(), "{name}");
+        assert_eq!(found.retry, retry(&vector["reconnection_time"]), "{name}");
+        let comments = vector["comments"].as_array().unwrap();
+        assert_eq!(found.comments, comments.len() as u64, "{name}");
+        if let Some(promptness) = vector["events_after_chunk"].as_array() {
+            let promptness: Vec<_> =
+                promptness.iter().map(|count| count.as_u64().unwrap() as usize).collect();
+            assert_eq!(messages, promptness, "{name}: promptness");
+        }
+        assert_all_cuts(&bytes, id, &lengths, name);
+        // What is left at the end has comments too, which only salvage shows.
+        let mut texts: Vec<_> =
+            found.events.iter().flat_map(|event| event.comments.clone()).collect();
+        let mut decoder = SseDecoder::new();
+        run_without_end(&mut decoder, &bytes);
+        if let Some(event) = decoder.salvage() {
+            texts.extend(event.comments().map(|text| String::from_utf8_lossy(text).into_owned()));
+        }
+        let comments: Vec<_> = comments.iter().map(|text| text.as_str().unwrap()).collect();
+        assert_eq!(texts.get(..comments.len()).unwrap(), comments, "{name}: comments");
+        count += 1;
+    }
+    println!("{count} vectors");
+}
+
+fn run_without_end(decoder: &mut SseDecoder, mut bytes: &[u8]) {
+    while decoder.next(&mut bytes).is_some() {}
+}
+
+#[test]
+fn every_recording_in_every_cut() {
+    for api in [
+        "openai-chat",
+        "anthropic-messages",
+        "gemini-generate",
+        "openai-responses",
+        "cohere-v2-chat",
+    ] {
+        for recording in recordings(api) {
+            let bytes = &recording.bytes;
+            let found = whole(bytes);
+            assert_laws(&found, bytes, "", &recording.file);
+            for size in [1, 7, 1460, 4096] {
+                let cut: Vec<_> = bytes.chunks(size).collect();
+                assert_eq!(
+                    run(&mut SseDecoder::new(), &cut).0,
+                    found,
+                    "{}: {size}",
+                    recording.file
+                );
+            }
+            if let Some(lengths) = &recording.pieces {
+                let cut = pieces(bytes, lengths);
+                assert_eq!(
+                    run(&mut SseDecoder::new(), &cut).0,
+                    found,
+                    "{}: as recorded",
+                    recording.file
+                );
+            }
+        }
+    }
+}
+
+/// Streams of what matters to framing.
+fn streams() -> impl Strategy<Value = Vec<u8>> {
+    let token = prop_oneof![
+        8 => Just(&b"data"[..]), 4 => Just(&b": "[..]), 4 => Just(&b":"[..]), 6 => Just(&b"\n"[..]),
+        6 => Just(&b"\r"[..]), 4 => Just(&b"\r\n"[..]), 3 => Just(&b"id"[..]), 3 => Just(&b"event"[..]),
+        3 => Just(&b"retry"[..]), 2 => Just(&b"error"[..]), 2 => Just(&b"\xEF\xBB\xBF"[..]),
+        1 => Just(&b"\xEF"[..]), 1 => Just(&b"\xBB"[..]), 2 => Just(&b"12"[..]), 1 => Just(&b"\0"[..]),
+        1 => Just(&b"\xF0\x9F"[..]), 3 => Just(&b" "[..]), 2 => Just("é😀".as_bytes()),
+        1 => Just(&b"[DONE]"[..]),
+    ];
+    vec(token, 0..40).prop_map(|tokens| tokens.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 2000, ..ProptestConfig::default() })]
+
+    /// Law 1 and law 3, and the standard.
+    #[test]
+    fn any_split_gives_what_the_standard_says(bytes in streams(), lengths in vec(0usize..9, 0..40)) {
+        assert_all_cuts(&bytes, "before", &lengths, "generated");
+    }
+
+    #[test]
+    fn a_reset_decoder_is_a_fresh_one(before in streams(), bytes in streams()) {
+        let mut decoder = SseDecoder::new();
+        run_without_end(&mut decoder, &before);
+        decoder.reset();
+        prop_assert_eq!(run(&mut decoder, &[&bytes[..]]).0, whole(&bytes));
+    }
+}

@@ -1,0 +1,233 @@
+//! `examples/reassemble.rs` by its contract: the project's own streams, and what they must give.
+//!
+//! The `.json` beside each stream was written from what the stream was meant to say, not from
+//! what the program printed.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::cast_possible_truncation,
+    reason = "a test fails by panicking"
+)]
+
+mod support;
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::{Value, json};
+use support::{oracle, recordings, shared};
+
+/// The example that `cargo test` has built beside this test.
+fn reassemble(arguments: &[&str], input: &[u8]) -> Output {
+    let test = std::env::current_exe().unwrap();
+    let program = test.parent().unwrap().with_file_name("examples").join("reassemble");
+    let mut child = Command::new(&program)
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| panic!("{}: {error}; run all of cargo test", program.display()));
+    let mut stdin = child.stdin.take().unwrap();
+    // A program that reads a file doesn't wait for this end.
+    let _unread = stdin.write_all(input);
+    drop(stdin);
+    child.wait_with_output().unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn lines(output: &Output) -> Vec<Value> {
+    stdout(output).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn streams() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/streams");
+    let files = fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
+    let mut streams: Vec<_> =
+        files.filter(|file| file.extension().is_some_and(|kind| kind == "sse")).collect();
+    streams.sort();
+    assert!(streams.len() >= 8);
+    streams
+}
+
+fn exit_status(outcome: &str) -> i32 {
+    match outcome {
+        "complete" => 0,
+        "finished_without_done" => 3,
+        "done_without_finish" => 4,
+        "truncated" => 5,
+        "upstream_error" => 6,
+        "empty" => 7,
+        "not_an_event_stream" => 8,
+        other => panic!("unknown outcome {other}"),
+    }
+}
+
+#[test]
+fn every_own_stream_gives_what_it_was_written_for() {
+    for stream in streams() {
+        let path = stream.to_str().unwrap();
+        let expected: Value =
+            serde_json::from_slice(&fs::read(stream.with_extension("json")).unwrap()).unwrap();
+        let report = reassemble(&["--report", path], b"");
+        assert_eq!(lines(&report).remove(0), expected, "{path}");
+        let status = exit_status(expected["outcome"].as_str().unwrap());
+        assert_eq!(report.status.code(), Some(status), "{path}");
+        let completion = reassemble(&[path], b"");
+        assert_eq!(lines(&completion), [expected["completion"].clone()], "{path}");
+        assert_eq!(completion.status.code(), Some(status), "{path}");
+        assert_eq!(completion.stderr.is_empty(), status == 0, "{path}");
+    }
+}
+
+#[test]
+fn pieces_and_standard_input_change_nothing() {
+    let lengths = std::env::temp_dir().join(format!("deltawire-{}.chunks", std::process::id()));
+    fs::write(&lengths, "1\n0\n700\n3\n3\n").unwrap();
+    let lengths = lengths.to_str().unwrap();
+    for stream in streams() {
+        let path = stream.to_str().unwrap();
+        let bytes = fs::read(&stream).unwrap();
+        for mode in ["--report", "--chunks", "--events"] {
+            let whole = stdout(&reassemble(&[mode, path], b""));
+            assert!(!whole.is_empty());
+            for cut in [["--piece", "1"], ["--piece", "37"], ["--pieces", lengths]] {
+                let output = reassemble(&[mode, cut[0], cut[1], path], b"");
+                assert_eq!(stdout(&output), whole, "{path} {mode} {cut:?}");
+            }
+            assert_eq!(stdout(&reassemble(&[mode], &bytes)), whole, "{path} {mode}: no file");
+            assert_eq!(stdout(&reassemble(&[mode, "-"], &bytes)), whole, "{path} {mode}: -");
+        }
+    }
+    fs::remove_file(lengths).unwrap();
+}
+
+#[test]
+fn events_are_those_of_the_standard() {
+    let input = "\u{FEFF}: one\nretry: 50\n\nid: 7\nevent: note\ndata: a\ndata:  b\n\n:\ndata\n\n\
+                 id: 8\n\ndata: left"
+        .as_bytes();
+    let output = reassemble(&["--events", "--last-event-id", "6"], input);
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(
+        lines(&output),
+        [
+            json!({"event": "note", "data": "a\n b", "id": "7", "retry": 50}),
+            json!({"event": "message", "data": "", "id": "7", "retry": 50}),
+            json!({"end": {"last_event_id": "8", "reconnection_time": 50, "comments": 2, "discarded_bytes": 10}}),
+        ]
+    );
+    let bare = lines(&reassemble(&["--events", "--last-event-id", "6"], b"data: x\n\n"));
+    assert_eq!(bare[0], json!({"event": "message", "data": "x", "id": "6", "retry": null}));
+    assert_eq!(bare[1]["end"]["reconnection_time"], Value::Null);
+}
+
+#[test]
+fn chunks_have_offset_and_kind_and_what_was_sent() {
+    let chunk = r#"{"id":"c","choices":[{"index":0,"delta":{"content":"x"},"new":[1e2, 1.0]}]}"#;
+    let input = format!(
+        ": ping\n\ndata: {chunk}\n\ndata: {{]\n\nerror: {{\"message\":\"m\",\"code\":5}}\n\ndata: [DONE]\n\n"
+    );
+    let output = reassemble(&["--chunks"], input.as_bytes());
+    let malformed = 8 + 6 + chunk.len() + 2;
+    let text = stdout(&output);
+    assert!(text.contains(chunk), "numbers and order as they were sent: {text}");
+    assert_eq!(
+        lines(&output),
+        [
+            json!({"offset": 0, "kind": "comment", "comment": "ping"}),
+            json!({"offset": 8, "kind": "chunk", "chunk": serde_json::from_str::<Value>(chunk).unwrap()}),
+            json!({"offset": malformed, "kind": "malformed", "error": "expected_name", "error_offset": malformed + 7}),
+            json!({"offset": malformed + 10, "kind": "error", "message": "m", "code": 5, "type": null}),
+            json!({"offset": malformed + 10 + 33, "kind": "done"}),
+        ]
+    );
+}
+
+#[test]
+fn every_outcome_has_its_exit_status() {
+    let chunk = |finish: &str| {
+        format!(
+            "data: {{\"choices\":[{{\"delta\":{{\"content\":\"x\"}},\"finish_reason\":{finish}}}]}}\n\n"
+        )
+    };
+    let (open, finished) = (chunk("null"), chunk("\"stop\""));
+    for (input, outcome) in [
+        (format!("{finished}data: [DONE]\n\n"), "complete"),
+        (format!("{finished}data: [DONE]"), "complete"),
+        (finished, "finished_without_done"),
+        (format!("{open}data: [DONE]\n\n"), "done_without_finish"),
+        (open.clone(), "truncated"),
+        (
+            format!("{open}data: {{\"error\":{{\"message\":\"m\"}}}}\n\ndata: [DONE]\n\n"),
+            "upstream_error",
+        ),
+        (String::new(), "empty"),
+        (": ping\n\n".to_owned(), "empty"),
+        ("{\"error\":{\"message\":\"m\"}}".to_owned(), "not_an_event_stream"),
+        ("<!DOCTYPE html>\n<html></html>\n".to_owned(), "not_an_event_stream"),
+        ("\u{1F}\u{8B}\u{8}".to_owned(), "not_an_event_stream"),
+    ] {
+        let report = reassemble(&["--report"], input.as_bytes());
+        assert_eq!(lines(&report)[0]["outcome"], outcome, "{input}");
+        assert_eq!(report.status.code(), Some(exit_status(outcome)), "{input}");
+    }
+}
+
+#[test]
+fn salvage_takes_the_last_event() {
+    let input = b"data: {\"choices\":[{\"delta\":{\"content\":\"x\"},\"finish_reason\":\"stop\"}]}";
+    let outcome = |arguments: &[&str]| lines(&reassemble(arguments, input))[0]["outcome"].clone();
+    assert_eq!(outcome(&["--report"]), "truncated");
+    assert_eq!(outcome(&["--report", "--salvage"]), "finished_without_done");
+}
+
+#[test]
+fn wrong_usage_and_missing_files_say_so() {
+    for arguments in [
+        &["--piece", "0"][..],
+        &["--piece", "many"],
+        &["--pieces", "no/such/file"],
+        &["--events", "--chunks"],
+        &["--unknown"],
+    ] {
+        let output = reassemble(arguments, b"");
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(output.stdout.is_empty() && !output.stderr.is_empty(), "{arguments:?}");
+    }
+    let output = reassemble(&["no/such/file"], b"");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("no/such/file"));
+    let help = reassemble(&["--help"], b"");
+    assert_eq!(help.status.code(), Some(0));
+    assert!(stdout(&help).contains("Usage: reassemble"));
+}
+
+/// A recording's events as the standard has them, and the same output for all pieces.
+#[test]
+fn recordings_give_the_same_in_all_pieces() {
+    let Some(corpus) = shared("corpus") else { return };
+    for recording in recordings("openai-chat") {
+        let path = corpus.join(&recording.file);
+        let path = path.to_str().unwrap();
+        let parsed = oracle::parse(&recording.bytes, "");
+        let events = lines(&reassemble(&["--events", path], b""));
+        let data: Vec<_> = events[..events.len() - 1].iter().map(|event| &event["data"]).collect();
+        let expected: Vec<_> = parsed.events.iter().map(|event| &event.data).collect();
+        assert_eq!(data, expected, "{path}");
+        for mode in ["--report", "--chunks", "--events"] {
+            let whole = reassemble(&[mode, path], b"");
+            let bytes = reassemble(&[mode, "--piece", "1", path], b"");
+            assert_eq!(whole.stdout, bytes.stdout, "{path} {mode}");
+            assert_eq!(whole.status, bytes.status, "{path} {mode}");
+        }
+    }
+}
