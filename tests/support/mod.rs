@@ -9,6 +9,7 @@ pub mod fold;
 pub mod oracle;
 
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -21,8 +22,14 @@ pub fn shared(name: &str) -> Option<PathBuf> {
     }
     let required = std::env::var_os("DELTAWIRE_REQUIRE_SHARED").is_some();
     assert!(!required, "{} is required", path.display());
-    println!("not run: {} is absent", path.display());
+    say(&format!("not run: {} is absent", path.display()));
     None
+}
+
+/// Prints past the test harness, which keeps what a passing test prints with a macro.
+#[expect(clippy::explicit_write, reason = "eprintln! is what the harness captures")]
+pub fn say(text: &str) {
+    writeln!(std::io::stderr(), "{text}").unwrap();
 }
 
 /// A recorded stream.
