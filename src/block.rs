@@ -1,12 +1,11 @@
 //! `Block`: what the lines of one event have said so far, as positions in its bytes.
 
-use alloc::string::String;
 use alloc::vec::Vec;
 use core::ops::Range;
 
 use memchr::memchr;
 
-use crate::event::{EventKind, Field, Marks};
+use crate::event::{EventKind, Field, Marks, StreamState};
 use crate::limits::Limits;
 
 /// The lines from one blank line to the next. Positions count from its first byte.
@@ -34,14 +33,6 @@ pub(crate) enum Data {
     One(Range<usize>),
     /// Several values, in a buffer.
     Joined,
-}
-
-/// What outlives a block.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct StreamState {
-    pub(crate) last_event_id: String,
-    pub(crate) reconnection_time: Option<u64>,
-    pub(crate) comments: u64,
 }
 
 /// What a line does to its block.

@@ -21,7 +21,8 @@ pub enum EventKind {
     /// A block that the standard doesn't dispatch since it has no `data`: only `event`, `id`
     /// or `retry`, perhaps with comments.
     Undispatched,
-    /// A comment between events. Servers send them as keep-alives.
+    /// A comment between events. Servers send them as keep-alives, with a blank line that is
+    /// part of this event where it lies in the same piece.
     Comment,
     /// A line between events that is no field, such as `error: {"message": …}`.
     Unknown,
@@ -48,10 +49,21 @@ pub struct Event<'a> {
     /// Where `data` begins in `raw`; `None` where it was joined from several lines.
     pub(crate) data_start: Option<usize>,
     pub(crate) event_type: &'a str,
-    pub(crate) last_event_id: &'a str,
-    pub(crate) reconnection_time: Option<u64>,
+    pub(crate) stream: &'a StreamState,
     pub(crate) marks: Marks,
     pub(crate) error: Option<Error>,
+}
+
+/// From this length on, checking UTF-8 with SIMD is faster than without.
+#[cfg(feature = "std")]
+const SIMD_PAYS: usize = 64;
+
+/// What the stream has said that outlives an event.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct StreamState {
+    pub(crate) last_event_id: String,
+    pub(crate) reconnection_time: Option<u64>,
+    pub(crate) comments: u64,
 }
 
 /// What an event has besides its fields.
@@ -104,7 +116,14 @@ impl<'a> Event<'a> {
     /// # Errors
     ///
     /// [`ErrorKind::InvalidUtf8`] with the stream offset of the first byte that isn't UTF-8.
+    #[inline]
     pub fn data_str(&self) -> Result<&'a str, Error> {
+        #[cfg(feature = "std")]
+        if self.data.len() >= SIMD_PAYS
+            && let Ok(text) = simdutf8::basic::from_utf8(self.data)
+        {
+            return Ok(text);
+        }
         str::from_utf8(self.data).map_err(|error| {
             Error::new(ErrorKind::InvalidUtf8, self.data_offset(error.valid_up_to()))
         })
@@ -129,8 +148,8 @@ impl<'a> Event<'a> {
     /// there was none.
     #[inline]
     #[must_use]
-    pub const fn last_event_id(&self) -> &'a str {
-        self.last_event_id
+    pub fn last_event_id(&self) -> &'a str {
+        &self.stream.last_event_id
     }
 
     /// The reconnection time when this was read, in milliseconds, from the latest `retry` line
@@ -138,7 +157,7 @@ impl<'a> Event<'a> {
     #[inline]
     #[must_use]
     pub const fn reconnection_time(&self) -> Option<u64> {
-        self.reconnection_time
+        self.stream.reconnection_time
     }
 
     /// The comments in this event, without their colon and one space after it.

@@ -132,6 +132,12 @@ impl LineSplitter {
         Self { bom: Bom::Decided, after_cr: byte == CR }
     }
 
+    /// Whether the next byte begins a line, and no byte of it can belong to anything else.
+    #[inline]
+    pub(crate) const fn is_between_lines(&self) -> bool {
+        !self.after_cr && matches!(self.bom, Bom::Decided)
+    }
+
     /// Takes the LF at the front of `piece` that belongs to an earlier piece's CR, if it is one.
     #[inline]
     pub(crate) fn take_lf(&mut self, piece: &[u8]) -> bool {
@@ -152,8 +158,7 @@ impl LineSplitter {
             (held, skipped) = self.match_bom(piece);
         }
         let rest = piece.get(usize::from(skipped)..).unwrap_or_default();
-        let (content, terminator) = self.find_end(rest);
-        Some(LineSpan { held, skipped, terminator, content })
+        Some(LineSpan { held, skipped, ..self.span_to(rest, line_end(rest)) })
     }
 
     /// The unfinished start of a byte order mark that the stream has had so far, if nothing
@@ -166,23 +171,21 @@ impl LineSplitter {
         }
     }
 
-    /// Length of the line and of its end, 0 where it has none.
+    /// The line at the front of `rest`, whose first LF or CR is at `end`.
     #[inline]
-    fn find_end(&mut self, rest: &[u8]) -> (usize, u8) {
-        // Blank lines are half of all lines: they aren't worth a call.
-        let at = if rest.first() == Some(&LF) { Some(0) } else { memchr2(LF, CR, rest) };
-        let Some(at) = at else { return (rest.len(), 0) };
-        if rest.get(at) == Some(&LF) {
-            return (at, 1);
-        }
-        match rest.get(at + 1) {
-            Some(&LF) => (at, 2),
-            Some(_) => (at, 1),
-            None => {
-                self.after_cr = true;
-                (at, 1)
-            }
-        }
+    pub(crate) fn span_to(&mut self, rest: &[u8], end: Option<usize>) -> LineSpan {
+        let (content, terminator) = match end {
+            None => (rest.len(), 0),
+            Some(at) => match rest.get(at..).unwrap_or_default() {
+                [CR, LF, ..] => (at, 2),
+                [CR] => {
+                    self.after_cr = true;
+                    (at, 1)
+                }
+                _ => (at, 1),
+            },
+        };
+        LineSpan { held: 0, skipped: 0, terminator, content }
     }
 
     /// Compares the start of the stream with a byte order mark; gives the bytes that earlier
@@ -207,9 +210,56 @@ impl LineSplitter {
     }
 }
 
+/// Where the first LF or CR of `bytes` stands.
+#[inline]
+pub(crate) fn line_end(bytes: &[u8]) -> Option<usize> {
+    match bytes {
+        // Blank lines are half of all lines, and tiny pieces come in numbers: they aren't worth
+        // a call.
+        [] => None,
+        [LF, ..] => Some(0),
+        _ if bytes.len() < 16 => short_line_end(bytes),
+        _ => memchr2(LF, CR, bytes),
+    }
+}
+
+/// [`line_end`] for bytes in which it is likely to be near.
+#[inline]
+pub(crate) fn near_line_end(bytes: &[u8]) -> Option<usize> {
+    match bytes.split_at_checked(16) {
+        Some((near, far)) => {
+            let in_far = || line_end(far).map(|at| 16 + at);
+            short_line_end(near).or_else(in_far)
+        }
+        None => short_line_end(bytes),
+    }
+}
+
+/// [`line_end`] in up to 16 bytes, eight at a time; two words overlap where eight are too few and
+/// sixteen too many.
+#[inline]
+fn short_line_end(bytes: &[u8]) -> Option<usize> {
+    let (Some(first), Some(last)) = (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) else {
+        return bytes.iter().position(|byte| matches!(*byte, LF | CR));
+    };
+    let in_last = || Some(bytes.len() - 8 + line_end_in(u64::from_le_bytes(*last))?);
+    line_end_in(u64::from_le_bytes(*first)).or_else(in_last)
+}
+
+/// [`line_end`] in a word whose lowest byte is the first.
+#[inline]
+fn line_end_in(word: u64) -> Option<usize> {
+    const ONES: u64 = u64::MAX / 0xFF;
+    // The high bit of each zero byte, and perhaps of bytes above one: only the lowest counts.
+    let zeros = |word: u64| word.wrapping_sub(ONES) & !word & (ONES << 7);
+    let found = zeros(word ^ (ONES * u64::from(LF))) | zeros(word ^ (ONES * u64::from(CR)));
+    (found != 0).then(|| found.trailing_zeros() as usize / 8)
+}
+
 #[cfg(test)]
+#[expect(clippy::indexing_slicing, reason = "a test fails by panicking")]
 mod tests {
-    use super::LineSplitter;
+    use super::{LineSplitter, line_end, near_line_end};
     use alloc::vec::Vec;
 
     fn lines(pieces: &[&[u8]]) -> (Vec<Vec<u8>>, Vec<u8>) {
@@ -228,6 +278,25 @@ mod tests {
         }
         line.extend_from_slice(splitter.held());
         (lines, line)
+    }
+
+    #[test]
+    fn the_first_line_end_of_any_length_and_place() {
+        let filler = [b'x', 0, 0x0B, 0x0C, 0x0E, 0x8A, 0x8D, 0xFF, 0x09, b':'];
+        for len in 0..40 {
+            let bytes: Vec<u8> = filler.iter().copied().cycle().take(len).collect();
+            assert_eq!((line_end(&bytes), near_line_end(&bytes)), (None, None));
+            for at in 0..len {
+                for (end, other) in [(b'\n', b'\r'), (b'\r', b'\n')] {
+                    let mut bytes = bytes.clone();
+                    bytes[at] = end;
+                    assert_eq!((line_end(&bytes), near_line_end(&bytes)), (Some(at), Some(at)));
+                    bytes[at..].fill(other);
+                    bytes[at] = end;
+                    assert_eq!((line_end(&bytes), near_line_end(&bytes)), (Some(at), Some(at)));
+                }
+            }
+        }
     }
 
     #[test]

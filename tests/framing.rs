@@ -18,8 +18,9 @@ use serde_json::Value;
 use support::oracle::{self, Dispatched};
 use support::{base64, pieces, recordings, vectors};
 
-/// An event, owned. What is skipped comes as the input was cut, and the LF of a cut CRLF comes
-/// alone: neighbours of such a kind are one here.
+/// An event, owned. What is skipped comes as the input was cut, and a blank line that closes
+/// nothing is or isn't part of the event before it by the same chance: neighbours of such kinds
+/// are one here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Seen {
     kind: EventKind,
@@ -51,7 +52,6 @@ fn run(decoder: &mut SseDecoder, cut: &[&[u8]]) -> (Run, Vec<usize>) {
         let mut input = *piece;
         while let Some(event) = decoder.next(&mut input) {
             count += usize::from(event.kind() == EventKind::Message);
-            let lf = event.kind() == EventKind::Blank && event.raw() == b"\n";
             let seen = Seen {
                 kind: event.kind(),
                 offset: event.offset(),
@@ -68,7 +68,7 @@ fn run(decoder: &mut SseDecoder, cut: &[&[u8]]) -> (Run, Vec<usize>) {
             };
             assert_eq!(event.span(), seen.offset..seen.offset + seen.raw.len() as u64);
             match events.last_mut() {
-                Some(last) if lf && last.raw.ends_with(b"\r") => last.raw.push(b'\n'),
+                Some(last) if seen.kind == EventKind::Blank => last.raw.extend(seen.raw),
                 Some(last)
                     if seen.kind == EventKind::Skipped && last.kind == EventKind::Skipped =>
                 {

@@ -1,14 +1,17 @@
 //! `SseDecoder`: lines to events by the WHATWG rules; the one owner of bytes that wait for more.
 
+mod oversize;
+
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use crate::block::{After, Block, Data, StreamState, append};
+use crate::block::{After, Block, Data, append};
 use crate::error::{Error, ErrorKind};
-use crate::event::{Event, EventKind, Field};
+use crate::event::{Event, EventKind, Marks, StreamState};
 use crate::limits::Limits;
-use crate::line::{LineSpan, LineSplitter};
+use crate::line::{LineSpan, LineSplitter, line_end, near_line_end};
+use oversize::{Excess, Skipping};
 
 /// Buffers above this size are given back when the events no longer need them.
 const KEPT_CAPACITY: usize = 64 << 10;
@@ -50,8 +53,8 @@ const SMALL_EVENTS: u32 = 64;
 #[derive(Clone)]
 pub struct SseDecoder {
     limits: Limits,
-    /// Up to this many bytes of a block no limit can be exceeded.
-    safe_bytes: usize,
+    /// Up to this many bytes of the block at hand no limit can be exceeded.
+    safe: usize,
     splitter: LineSplitter,
     /// Where the block at hand begins in the stream.
     offset: u64,
@@ -80,23 +83,11 @@ pub struct SseEnd {
     pub discarded_bytes: u64,
 }
 
-/// Bytes on their way to the end of something that is over a limit.
-#[derive(Clone, Copy, Debug)]
-struct Skipping {
-    until: Until,
-    line_is_empty: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Until {
-    LineEnd,
-    BlankLine,
-}
-
-/// Where a block is cut since it is over a limit.
-struct Excess {
-    at: usize,
-    error: Option<ErrorKind>,
+/// An event of one line as lengths, before anything is borrowed.
+struct Glance {
+    kind: EventKind,
+    data: Range<usize>,
+    taken: usize,
 }
 
 /// An event as lengths, before anything is borrowed.
@@ -121,7 +112,7 @@ impl SseDecoder {
     pub fn with_limits(mut limits: Limits) -> Self {
         limits.comment_bytes = limits.comment_bytes.max(16);
         Self {
-            safe_bytes: limits.line_bytes.min(limits.event_bytes).min(limits.comment_bytes),
+            safe: limits.line_bytes.min(limits.event_bytes).min(limits.comment_bytes),
             limits,
             splitter: LineSplitter::new(),
             offset: 0,
@@ -142,8 +133,32 @@ impl SseDecoder {
     /// as soon as its last byte is there.
     #[inline]
     pub fn next<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Option<Event<'a>> {
+        self.begin();
         let piece = *input;
-        let Some(step) = self.step(piece) else {
+        let mut first = None;
+        if self.is_between_events() {
+            let is_data = piece.starts_with(b"data:");
+            let end = if is_data { line_end(piece) } else { near_line_end(piece) };
+            if let Some(end) = end
+                && let Some(glance) = self.glance(piece, is_data, end)
+                && let Some((raw, rest)) = piece.split_at_checked(glance.taken)
+            {
+                *input = rest;
+                return Some(self.give_glance(&glance, raw));
+            }
+            if piece.is_empty() {
+                return None;
+            }
+            first = Some(self.splitter.span_to(piece, end));
+        } else if self.is_inside_a_line() {
+            let span = self.splitter.next(piece)?;
+            if self.takes_all(piece, &span) {
+                *input = &[];
+                return None;
+            }
+            first = Some(span);
+        }
+        let Some(step) = self.step(piece, first) else {
             *input = &[];
             return None;
         };
@@ -242,24 +257,82 @@ impl SseDecoder {
         &self.limits
     }
 
-    /// Finds the next event; says what it takes without borrowing it.
-    fn step(&mut self, piece: &[u8]) -> Option<Step> {
-        self.begin();
+    /// Whether nothing is left over from the bytes before: the next byte begins an event.
+    #[inline]
+    fn is_between_events(&self) -> bool {
+        self.block.len == 0 && self.skipping.is_none() && self.splitter.is_between_lines()
+    }
+
+    /// Whether a line has begun and is wanting its end.
+    #[inline]
+    fn is_inside_a_line(&self) -> bool {
+        self.block.line_start < self.block.len && self.skipping.is_none()
+    }
+
+    /// Keeps a piece that only goes on with a line and stays within the limits. `span` is the
+    /// piece's first part of a line.
+    #[inline]
+    fn takes_all(&mut self, piece: &[u8], span: &LineSpan) -> bool {
+        let len = self.block.len + span.len();
+        let fits = !span.is_complete() && len + self.joined.len() <= self.safe;
+        if fits {
+            self.block.len = len;
+            self.keep(piece);
+        }
+        fits
+    }
+
+    /// Sees the events that need no more than a look: one line of data and a blank line, or a
+    /// line that stands alone, whole in the piece and within the limits. The first line ends at
+    /// `end`. Most events are such; whatever else comes is for [`step`](Self::step).
+    #[inline]
+    fn glance(&mut self, piece: &[u8], is_data: bool, end: usize) -> Option<Glance> {
+        let ends = piece.get(end..)?;
+        let (kind, data, taken) = if is_data {
+            let blank = match ends {
+                [b'\n', b'\n', ..] => 2,
+                [b'\r', b'\n', b'\r', b'\n', ..] => 4,
+                _ => return None,
+            };
+            let start = if piece.get(5) == Some(&b' ') { 6 } else { 5 };
+            (EventKind::Message, start..end, end + blank)
+        } else {
+            let (kind, blank) = match (piece.first()?, ends) {
+                (b':', [b'\n', b'\n', ..]) => (EventKind::Comment, 2),
+                (b':', [b'\n', b'\r', ..] | [b'\r', ..]) => return None,
+                (b':', _) => (EventKind::Comment, 1),
+                (b'\n', _) => (EventKind::Blank, 1),
+                _ => return None,
+            };
+            (kind, 0..0, end + blank)
+        };
+        if taken > self.safe {
+            return None;
+        }
+        self.stream.comments += u64::from(kind == EventKind::Comment);
+        Some(Glance { kind, data, taken })
+    }
+
+    /// Finds the next event; says what it takes without borrowing it. `first` is the first line
+    /// of the piece, if it has been looked for.
+    fn step(&mut self, piece: &[u8], mut first: Option<LineSpan>) -> Option<Step> {
         if let Some(skipping) = self.skipping {
             return self.skip(piece, skipping);
         }
-        if self.block.len == 0 && self.splitter.take_lf(piece) {
+        if first.is_none() && self.block.len == 0 && self.splitter.take_lf(piece) {
             return Some(self.alone(EventKind::Blank, 1));
         }
         let carried = self.carry.len();
         let mut taken = 0;
-        while let Some(span) = self.splitter.next(piece.get(taken..).unwrap_or_default()) {
+        while let Some(span) =
+            first.take().or_else(|| self.splitter.next(piece.get(taken..).unwrap_or_default()))
+        {
             let at = carried + taken;
             if self.block.line_start >= self.block.len {
                 self.block.line_start = (at + span.content_start()) - span.held().len();
             }
             self.block.len = at + span.len();
-            if self.block.len + self.joined.len() > self.safe_bytes
+            if self.block.len + self.joined.len() > self.safe
                 && let Some(excess) = self.excess(piece, carried, at, &span)
             {
                 return Some(self.cut(piece, carried, excess));
@@ -305,8 +378,15 @@ impl SseDecoder {
             self.shrink();
         }
         self.block = Block::default();
+        self.safe = self.least_limit();
         self.carry.clear();
         self.joined.clear();
+    }
+
+    /// Up to this many bytes of a block, no limit can be exceeded.
+    fn least_limit(&self) -> usize {
+        let Limits { line_bytes, event_bytes, comment_bytes, .. } = self.limits;
+        line_bytes.min(event_bytes).min(comment_bytes)
     }
 
     /// Gives large buffers back when the events have been small for a while.
@@ -326,105 +406,6 @@ impl SseDecoder {
     fn read_line(&mut self, piece: &[u8], line: Range<usize>) -> After {
         let bytes: &[u8] = if self.carry.is_empty() { piece } else { &self.carry };
         self.block.read_line(bytes, line, &mut self.joined, &mut self.stream, &self.limits)
-    }
-
-    /// Looks for the first byte of the block that is over a limit. The answer depends on the
-    /// bytes alone, not on how they were cut.
-    #[cold]
-    fn excess(&self, piece: &[u8], carried: usize, at: usize, span: &LineSpan) -> Option<Excess> {
-        let Limits { line_bytes, event_bytes, comment_bytes, .. } = self.limits;
-        let start = self.block.line_start;
-        let end = at + span.content_end();
-        if !self.block.open {
-            let mut head = [0; 16];
-            let head = self.head(&mut head, piece, carried, start, end);
-            if head.len() > 8 && Field::of(head) == Field::Unknown {
-                let over = end - start > comment_bytes;
-                return over.then_some(Excess { at: start + comment_bytes, error: None });
-            }
-        }
-        let line = (end - start > line_bytes)
-            .then(|| Excess { at: start + line_bytes, error: Some(ErrorKind::LineTooLong) });
-        // The blank line that closes the block ends with its first byte.
-        let closes = start == end && self.block.open && span.is_complete();
-        let len = if closes { end + 1 } else { self.block.len };
-        let room = event_bytes.saturating_sub(self.joined.len());
-        let event = (len > room)
-            .then(|| Excess { at: room.max(carried), error: Some(ErrorKind::EventTooLarge) });
-        match (line, event) {
-            (Some(line), Some(event)) if event.at < line.at => Some(event),
-            (Some(line), _) => Some(line),
-            (None, event) => event,
-        }
-    }
-
-    /// The first bytes of the line at hand, from the carry and the piece.
-    fn head<'h>(
-        &self,
-        head: &'h mut [u8; 16],
-        piece: &[u8],
-        carried: usize,
-        start: usize,
-        end: usize,
-    ) -> &'h [u8] {
-        let in_carry = self.carry.get(start..).unwrap_or_default();
-        let in_piece = piece.get(start.saturating_sub(carried)..end - carried).unwrap_or_default();
-        let mut len = 0;
-        for (slot, byte) in head.iter_mut().zip(in_carry.iter().chain(in_piece)) {
-            *slot = *byte;
-            len += 1;
-        }
-        head.get(..len).unwrap_or_default()
-    }
-
-    /// Gives what fits of a block that is over a limit; the rest will be skipped.
-    #[cold]
-    fn cut(&mut self, piece: &[u8], carried: usize, excess: Excess) -> Step {
-        let taken = excess.at.saturating_sub(carried).min(piece.len());
-        let fits = piece.get(..taken).unwrap_or_default();
-        let kept = self.carry.len().saturating_sub(carried);
-        if carried > 0 {
-            self.carry.truncate(carried + kept.min(taken));
-            self.keep(fits.get(kept.min(taken)..).unwrap_or_default());
-        }
-        let last = fits.last().or(self.carry.last()).copied().unwrap_or(b'\n');
-        self.splitter = LineSplitter::behind(last);
-        let line_is_empty = matches!(last, b'\n' | b'\r');
-        self.block.len = carried + taken;
-        let Some(kind) = excess.error else {
-            self.skipping = Some(Skipping { until: Until::LineEnd, line_is_empty });
-            self.block.marks.truncated = true;
-            let bytes = if carried > 0 { &self.carry } else { fits };
-            let is_comment = bytes.get(self.block.line_start) == Some(&b':');
-            self.stream.comments += u64::from(is_comment);
-            self.block.marks.comments = is_comment;
-            self.block.marks.unknown = !is_comment;
-            let kind = if is_comment { EventKind::Comment } else { EventKind::Unknown };
-            return self.step_of(kind, taken, carried > 0);
-        };
-        self.skipping = Some(Skipping { until: Until::BlankLine, line_is_empty });
-        let mut step = self.step_of(EventKind::TooLarge, taken, carried > 0);
-        step.error = Some(Error::new(kind, self.offset));
-        step
-    }
-
-    /// Passes on what belongs to something that is over a limit, up to its end.
-    #[cold]
-    fn skip(&mut self, piece: &[u8], mut skipping: Skipping) -> Option<Step> {
-        let mut taken = 0;
-        while let Some(span) = self.splitter.next(piece.get(taken..).unwrap_or_default()) {
-            taken += span.len();
-            skipping.line_is_empty &= span.content_end() == span.content_start();
-            if span.is_complete() {
-                if skipping.until == Until::LineEnd || skipping.line_is_empty {
-                    self.skipping = None;
-                    return Some(self.alone(EventKind::Skipped, taken));
-                }
-                skipping.line_is_empty = true;
-            }
-        }
-        self.skipping = Some(skipping);
-        (taken > 0).then(|| self.alone(EventKind::Skipped, taken))
     }
 
     /// Adds bytes to the carry, which grows by doubling but not past what the limits need.
@@ -450,6 +431,24 @@ impl SseDecoder {
         };
         let kind = if error.is_some() { EventKind::TooLarge } else { kind };
         Step { kind, taken, carried, error }
+    }
+
+    /// Turns the lengths of `glance` into an event, whose bytes are `raw`.
+    #[inline]
+    fn give_glance<'a>(&'a mut self, glance: &Glance, raw: &'a [u8]) -> Event<'a> {
+        let offset = self.offset;
+        self.offset += raw.len() as u64;
+        Event {
+            kind: glance.kind,
+            offset,
+            raw,
+            data: raw.get(glance.data.clone()).unwrap_or_default(),
+            data_start: Some(glance.data.start),
+            event_type: "message",
+            stream: &self.stream,
+            marks: Marks { comments: glance.kind == EventKind::Comment, ..Marks::default() },
+            error: None,
+        }
     }
 
     /// Turns the lengths of `step` into an event; `taken` are its bytes of the input.
@@ -479,8 +478,7 @@ impl SseDecoder {
             data,
             data_start,
             event_type,
-            last_event_id: &this.stream.last_event_id,
-            reconnection_time: this.stream.reconnection_time,
+            stream: &this.stream,
             marks: this.block.marks,
             error: step.error,
         }

@@ -1,0 +1,328 @@
+//! Memory and work: limits to the byte, no allocation in steady state, linear in the bytes.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::cast_possible_truncation,
+    reason = "a test fails by panicking"
+)]
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use deltawire::{Error, ErrorKind, Event, EventKind, Limits, SseDecoder};
+use support::heap::{self, Heap};
+
+#[global_allocator]
+static HEAP: Heap = Heap;
+
+fn limits(change: impl Fn(&mut Limits)) -> Limits {
+    let mut limits = Limits::default();
+    change(&mut limits);
+    limits
+}
+
+/// What came of a stream: kind, error, data; and all raw bytes.
+#[derive(Debug, PartialEq)]
+struct Outcome {
+    events: Vec<(EventKind, Option<Error>, Vec<u8>)>,
+    raw: Vec<u8>,
+}
+
+/// Decodes pieces; neighbours that are skipped count as one.
+fn decode<'p>(limits: Limits, pieces: impl Iterator<Item = &'p [u8]>) -> Outcome {
+    let mut decoder = SseDecoder::with_limits(limits);
+    let mut outcome = Outcome { events: Vec::new(), raw: Vec::new() };
+    for piece in pieces {
+        let mut input = piece;
+        while let Some(event) = decoder.next(&mut input) {
+            outcome.raw.extend_from_slice(event.raw());
+            let skipped = event.kind() == EventKind::Skipped;
+            let seen = (event.kind(), event.error(), event.data().to_vec());
+            if !(skipped && outcome.events.last() == Some(&seen)) {
+                outcome.events.push(seen);
+            }
+        }
+    }
+    outcome
+}
+
+/// Decodes `bytes` in several cuts, which must agree, and gives what came of it.
+fn decode_all_cuts(limits: Limits, bytes: &[u8]) -> Outcome {
+    let whole = decode(limits, std::iter::once(bytes));
+    for size in [1, 2, 3, 5, 8, 13] {
+        assert_eq!(decode(limits, bytes.chunks(size)), whole, "pieces of {size}");
+    }
+    for at in 0..bytes.len() {
+        let (one, other) = bytes.split_at(at);
+        assert_eq!(decode(limits, [one, other].into_iter()), whole, "cut at {at}");
+    }
+    assert_eq!(whole.raw, bytes, "raw bytes stay forwardable");
+    whole
+}
+
+fn kinds(outcome: &Outcome) -> Vec<EventKind> {
+    outcome.events.iter().map(|(kind, ..)| *kind).collect()
+}
+
+fn errors(outcome: &Outcome) -> Vec<(ErrorKind, u64)> {
+    let errors = outcome.events.iter().filter_map(|(_, error, _)| *error);
+    errors.map(|error| (error.kind(), error.offset())).collect()
+}
+
+/// Events that stand before and behind what is too large, and must not be touched by it.
+fn between(middle: &str) -> Vec<u8> {
+    format!("data: one\n\n{middle}data: two\n\n").into_bytes()
+}
+
+fn assert_neighbours(outcome: &Outcome) {
+    assert_eq!(outcome.events.first().unwrap().2, b"one");
+    assert_eq!(outcome.events.last().unwrap().2, b"two");
+}
+
+#[test]
+fn a_line_may_have_exactly_so_many_bytes() {
+    for (end, blank) in [("\n", "\n"), ("\r\n", "\r\n"), ("\r", "\r")] {
+        for len in [29, 30, 31] {
+            let line = format!("data: {}", "x".repeat(len - 6));
+            let bytes = between(&format!("{line}{end}{blank}"));
+            let outcome = decode_all_cuts(limits(|limits| limits.line_bytes = 30), &bytes);
+            assert_neighbours(&outcome);
+            if len <= 30 {
+                assert_eq!(kinds(&outcome)[1], EventKind::Message, "{len}");
+                assert_eq!(outcome.events[1].2.len(), len - 6);
+            } else {
+                assert_eq!(kinds(&outcome)[1..3], [EventKind::TooLarge, EventKind::Skipped]);
+                assert_eq!(errors(&outcome), [(ErrorKind::LineTooLong, 11)]);
+            }
+        }
+    }
+}
+
+#[test]
+fn an_event_may_have_exactly_so_many_bytes() {
+    for end in ["\n", "\r\n", "\r"] {
+        // Each line counts with its end, but for the closing line's second byte.
+        let lines = format!("event: e{end}: c{end}u{end}data: 1234{end}{end}");
+        let len = lines.len() - (end.len() - 1);
+        for limit in [len - 1, len, len + 1] {
+            let limits = limits(|limits| limits.event_bytes = limit);
+            let outcome = decode_all_cuts(limits, &between(&lines));
+            assert_neighbours(&outcome);
+            if limit >= len {
+                let expected = [EventKind::Message; 3];
+                assert_eq!(kinds(&outcome)[..3], expected, "{limit} {end:?}");
+                assert_eq!(outcome.events[1].2, b"1234");
+            } else {
+                assert_eq!(kinds(&outcome)[1..3], [EventKind::TooLarge, EventKind::Skipped]);
+                assert_eq!(errors(&outcome), [(ErrorKind::EventTooLarge, 11)]);
+            }
+        }
+    }
+}
+
+#[test]
+fn joined_data_counts_too() {
+    // Three lines of 8 bytes, a blank line, and the joined `a\nb\nc`.
+    let lines = "data: a\ndata: b\ndata: c\n\n";
+    let len = lines.len() + 5;
+    for limit in [len - 1, len, len + 1] {
+        let limits = limits(|limits| limits.event_bytes = limit);
+        let outcome = decode_all_cuts(limits, &between(lines));
+        assert_neighbours(&outcome);
+        let expected = if limit >= len { EventKind::Message } else { EventKind::TooLarge };
+        assert_eq!(kinds(&outcome)[1], expected, "{limit}");
+    }
+}
+
+#[test]
+fn empty_data_lines_count() {
+    let lines = format!("{}\n", "data:\n".repeat(40));
+    let limits = limits(|limits| limits.event_bytes = 200);
+    let outcome = decode_all_cuts(limits, &between(&lines));
+    assert_neighbours(&outcome);
+    assert_eq!(errors(&outcome), [(ErrorKind::EventTooLarge, 11)]);
+}
+
+#[test]
+fn a_comment_may_have_any_length() {
+    for (line, kind) in [(":", EventKind::Comment), ("error: ", EventKind::Unknown)] {
+        for len in [19, 20, 21, 60] {
+            let line = format!("{line}{}", "x".repeat(len - line.len()));
+            let limits = limits(|limits| {
+                limits.comment_bytes = 20;
+                limits.line_bytes = 30;
+                limits.event_bytes = 40;
+            });
+            let outcome = decode_all_cuts(limits, &between(&format!("{line}\n")));
+            assert_neighbours(&outcome);
+            assert_eq!(errors(&outcome), [], "{len}");
+            let rest = if len > 20 { &[kind, EventKind::Skipped][..] } else { &[kind] };
+            assert_eq!(kinds(&outcome)[1..=rest.len()], *rest, "{len}");
+        }
+    }
+}
+
+#[test]
+fn an_id_may_have_exactly_so_many_bytes() {
+    for len in [9, 10, 11] {
+        let id = "i".repeat(len);
+        let bytes = between(&format!("id: {id}\ndata: x\n\n"));
+        let limits = limits(|limits| limits.id_bytes = 10);
+        let outcome = decode_all_cuts(limits, &bytes);
+        assert_neighbours(&outcome);
+        let expected: &[_] = if len <= 10 { &[] } else { &[(ErrorKind::IdTooLong, 11 + 4)] };
+        assert_eq!(errors(&outcome), expected);
+        let mut decoder = SseDecoder::with_limits(limits);
+        let mut input = &bytes[..];
+        while decoder.next(&mut input).is_some() {}
+        assert_eq!(decoder.last_event_id(), if len <= 10 { &id } else { "" });
+    }
+}
+
+#[test]
+fn limits_of_nothing_are_limits() {
+    let none = limits(|limits| {
+        limits.line_bytes = 0;
+        limits.event_bytes = 0;
+        limits.comment_bytes = 0;
+        limits.id_bytes = 0;
+    });
+    let bytes = b"\xEF\xBB\xBF: ping\n\ndata: x\r\n\r\nid: 1\r\rerror: x\n\nretry: 5\n\n";
+    let outcome = decode_all_cuts(none, bytes);
+    assert!(kinds(&outcome).iter().all(|kind| *kind != EventKind::Message));
+}
+
+/// An input that would never end, fed in pieces; gives the most memory that was held.
+fn peak(limits: Limits, head: &[u8], piece: &[u8], times: usize) -> usize {
+    let before = heap::live();
+    heap::reset_peak();
+    let mut decoder = SseDecoder::with_limits(limits);
+    let mut too_large = 0;
+    for input in std::iter::once(head).chain(std::iter::repeat_n(piece, times)) {
+        let mut input = input;
+        while let Some(event) = decoder.next(&mut input) {
+            too_large += usize::from(event.kind() == EventKind::TooLarge);
+        }
+    }
+    assert!(too_large <= 1, "one error, then skipped");
+    // The neighbour stream is not impressed.
+    let mut input = &b"\n\ndata: y\n\n"[..];
+    while let Some(event) = decoder.next(&mut input) {
+        if event.kind() == EventKind::Message && event.data() == b"y" {
+            return heap::peak() - before;
+        }
+    }
+    panic!("not resynchronised");
+}
+
+#[test]
+fn endless_things_hold_no_more_than_their_limit() {
+    const LIMIT: usize = 1 << 20;
+    let limits = limits(|limits| limits.event_bytes = LIMIT);
+    let comment = limits.comment_bytes;
+    let small = 4 << 10;
+    for (name, head, piece, times, most) in [
+        ("line", "data: ", "x".repeat(1000), 8000, LIMIT),
+        ("line, by bytes", "data: ", "x".to_owned(), 3 << 20, LIMIT),
+        ("empty data lines", "", "data:\n".repeat(100), 8000, LIMIT),
+        ("data lines", "", "data: 0123456789\n".repeat(10), 40_000, LIMIT),
+        ("comments", "", ": ping\n".repeat(100), 8000, small),
+        ("one comment", ":", "x".repeat(1000), 8000, comment),
+        ("unknown lines", "", "noise: x\n".repeat(100), 8000, small),
+        ("one unknown line", "noise", "x".repeat(1000), 8000, comment),
+        ("comments in an event", "data: x\n", ": ping\n".repeat(100), 8000, LIMIT),
+        ("ids", "", "id: 5\n".repeat(100), 8000, LIMIT),
+        ("blank lines", "", "\n\r\r\n".repeat(100), 8000, small),
+        ("one id", "id: ", "x".repeat(1000), 8000, LIMIT),
+    ] {
+        let peak = peak(limits, head.as_bytes(), piece.as_bytes(), times);
+        assert!(peak <= most + small, "{name}: {peak} bytes held, {most} allowed");
+    }
+}
+
+#[test]
+fn nothing_is_allocated_in_steady_state() {
+    let mut stream = Vec::new();
+    for number in 0..200 {
+        let text = "x".repeat(100 + number % 50);
+        stream.extend(format!("id: {}\nevent: delta\ndata: {text}\n\n", number % 7).bytes());
+        stream.extend(format!(": ping\n\ndata: {text}\ndata: two\r\n\r\n").bytes());
+        stream.extend("retry: 10\n\nnoise\n\ndata: [DONE]\n\n".bytes());
+    }
+    for size in [usize::MAX, 4096, 1460, 100, 16, 1] {
+        let mut decoder = SseDecoder::new();
+        let mut pass = || {
+            let mut count = 0;
+            for mut input in stream.chunks(size.min(stream.len())) {
+                while let Some(event) = decoder.next(&mut input) {
+                    count += usize::from(event.kind() == EventKind::Message);
+                }
+            }
+            count
+        };
+        assert_eq!(pass(), 600);
+        let before = heap::allocations();
+        assert_eq!(pass(), 600);
+        assert_eq!(heap::allocations() - before, 0, "pieces of {size}");
+    }
+}
+
+#[test]
+fn an_event_in_one_piece_is_borrowed_from_it() {
+    let is_in = |bytes: &[u8], part: &[u8]| bytes.as_ptr_range().contains(&part.as_ptr());
+    let bytes = b"event: e\n: c\ndata: whole\n\ndata: two\ndata: lines\n\ndata: cut";
+    let mut decoder = SseDecoder::new();
+    let mut input = &bytes[..];
+    let check = |event: Event<'_>| (is_in(bytes, event.raw()), is_in(bytes, event.data()));
+    assert_eq!(check(decoder.next(&mut input).unwrap()), (true, true));
+    assert_eq!(check(decoder.next(&mut input).unwrap()), (true, false));
+    assert!(decoder.next(&mut input).is_none());
+    assert_eq!(decoder.buffered_len(), b"data: cut".len());
+}
+
+#[test]
+fn large_buffers_are_given_back() {
+    let before = heap::live();
+    let mut decoder = SseDecoder::new();
+    let mut feed = |bytes: &[u8]| {
+        for mut input in bytes.chunks(1 << 14) {
+            while decoder.next(&mut input).is_some() {}
+        }
+    };
+    feed(format!("data: {}\n\n", "x".repeat(8 << 20)).as_bytes());
+    assert!(heap::live() - before > 8 << 20);
+    for _ in 0..200 {
+        feed(b"data: sm");
+        feed(b"all\n\n");
+    }
+    assert!(heap::live() - before < 1 << 10);
+}
+
+/// A large event in tiny pieces costs a small multiple of the same event whole. Quadratic work
+/// would cost a million times as much; the bound leaves room for a call for each byte.
+#[test]
+fn one_byte_pieces_cost_a_small_multiple() {
+    let bytes = format!("data: {}\n\n", "x".repeat(64 << 20)).into_bytes();
+    let limits = limits(|limits| {
+        limits.line_bytes = 65 << 20;
+        limits.event_bytes = 65 << 20;
+    });
+    let time = |size: usize| {
+        let start = Instant::now();
+        let mut decoder = SseDecoder::with_limits(limits);
+        let mut len = 0;
+        for mut input in bytes.chunks(size) {
+            while let Some(event) = decoder.next(&mut input) {
+                len = event.data().len();
+            }
+        }
+        assert_eq!(len, 64 << 20);
+        start.elapsed()
+    };
+    // For each byte: what a call costs in a build without optimisation, at its worst.
+    let call = Duration::from_nanos(1000) * (64 << 20);
+    assert!(time(16 << 10) < Duration::from_secs(10));
+    assert!(time(1) < call);
+}

@@ -1,0 +1,65 @@
+//! An allocator that counts what the thread at hand allocates.
+#![allow(unsafe_code, reason = "an allocator is unsafe to implement; it only forwards")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+pub struct Heap;
+
+thread_local! {
+    static LIVE: Cell<usize> = const { Cell::new(0) };
+    static PEAK: Cell<usize> = const { Cell::new(0) };
+    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Bytes that this thread has allocated and not freed.
+pub fn live() -> usize {
+    LIVE.get()
+}
+
+/// The most of them since [`reset_peak`].
+pub fn peak() -> usize {
+    PEAK.get()
+}
+
+pub fn reset_peak() {
+    PEAK.set(LIVE.get());
+}
+
+/// How often this thread has allocated or grown something.
+pub fn allocations() -> usize {
+    ALLOCATIONS.get()
+}
+
+fn grow(len: usize) {
+    let live = LIVE.get().wrapping_add(len);
+    LIVE.set(live);
+    PEAK.set(PEAK.get().max(live));
+    ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+}
+
+fn shrink(len: usize) {
+    LIVE.set(LIVE.get().wrapping_sub(len));
+}
+
+// SAFETY: each call is passed on to `System` as it is.
+unsafe impl GlobalAlloc for Heap {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        grow(layout.size());
+        // SAFETY: as the caller promises.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        shrink(layout.size());
+        // SAFETY: as the caller promises.
+        unsafe { System.dealloc(at, layout) }
+    }
+
+    unsafe fn realloc(&self, at: *mut u8, layout: Layout, len: usize) -> *mut u8 {
+        shrink(layout.size());
+        grow(len);
+        // SAFETY: as the caller promises.
+        unsafe { System.realloc(at, layout, len) }
+    }
+}
