@@ -69,14 +69,17 @@ impl Block {
         }
         match Field::of(text) {
             Field::Data(start) => {
-                self.add_data(bytes, line.start + start..line.end, joined, limits.event_bytes);
+                let most = limits.event_bytes.saturating_sub(bytes.len());
+                self.add_data(bytes, line.start + start..line.end, joined, most);
             }
             Field::Event(start) => self.event_type = Some(line.start + start..line.end),
             Field::Id(start) => {
                 let id = text.get(start..).unwrap_or_default();
-                if id.len() > limits.id_bytes {
+                if memchr(0, id).is_some() {
+                    // "If the field value does not contain U+0000 NULL": else it is ignored.
+                } else if id.len() > limits.id_bytes {
                     self.long_id = Some(line.start + start);
-                } else if memchr(0, id).is_none() {
+                } else {
                     self.id = Some(line.start + start..line.end);
                 }
             }
@@ -121,12 +124,13 @@ impl Block {
 }
 
 /// Appends to a buffer that grows by doubling, but to no more than `most` bytes as long as that
-/// is enough.
+/// is enough, and by a quarter from there.
 #[inline]
 pub(crate) fn append(buffer: &mut Vec<u8>, bytes: &[u8], most: usize) {
     let needed = buffer.len() + bytes.len();
     if needed > buffer.capacity() {
-        let capacity = buffer.capacity().saturating_mul(2).max(256).min(most).max(needed);
+        let capacity = buffer.capacity().saturating_mul(2).max(256).min(most);
+        let capacity = if capacity < needed { needed + needed / 4 } else { capacity };
         buffer.reserve_exact(capacity - buffer.len());
     }
     buffer.extend_from_slice(bytes);

@@ -23,7 +23,7 @@ impl Error {
         self.kind
     }
 
-    /// Where: bytes from the start of the stream (of the text, where a text was parsed alone).
+    /// Where: bytes from the start of the stream. For an event that is too large, where it begins.
     #[must_use]
     pub const fn offset(&self) -> u64 {
         self.offset

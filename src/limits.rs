@@ -29,7 +29,7 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Longest line, in bytes, without its line end. Default 64 MiB.
+    /// Longest line, in bytes, without its line end. Default 64 MiB; values below 16 count as 16.
     ///
     /// A base64 image of 4K size is one line of 29.7 MB, and caps of 8 to 256 KiB are known
     /// to break users.
@@ -37,10 +37,11 @@ pub struct Limits {
 
     /// Largest event: the bytes of all its lines, field names, comments between them and
     /// line ends included, and, where `data` comes in several lines, their joined copy too.
-    /// Default 64 MiB.
+    /// Default 64 MiB; values below 16 count as 16.
     ///
     /// A line feed that follows the carriage return of the closing blank line does not count:
-    /// the event is complete without it.
+    /// the event is complete without it. Buffers grow by doubling up to this bound; where data
+    /// comes in several lines, there are two of them, which can hold a half more together.
     pub event_bytes: usize,
 
     /// How much is kept of a comment, or of a line that is no field, between events.

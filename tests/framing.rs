@@ -11,7 +11,7 @@
 
 mod support;
 
-use deltawire::{Error, EventKind, SseDecoder, SseEnd};
+use deltawire::{Error, EventKind, Limits, SseDecoder, SseEnd};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::Value;
@@ -268,6 +268,28 @@ proptest! {
     #[test]
     fn any_split_gives_what_the_standard_says(bytes in streams(), lengths in vec(0usize..9, 0..40)) {
         assert_all_cuts(&bytes, "before", &lengths, "generated");
+    }
+
+    /// Law 1 where limits are exceeded, too.
+    #[test]
+    fn any_split_gives_the_same_under_any_limits(
+        bytes in streams(),
+        lengths in vec(0usize..9, 0..40),
+        numbers in [0usize..60, 0..60, 0..60, 0..6],
+    ) {
+        let mut limits = Limits::default();
+        let [line_bytes, event_bytes, comment_bytes, id_bytes] = numbers;
+        limits.line_bytes = line_bytes;
+        limits.event_bytes = event_bytes;
+        limits.comment_bytes = comment_bytes;
+        limits.id_bytes = id_bytes;
+        let decode = |cut: &[&[u8]]| run(&mut SseDecoder::with_limits(limits), cut).0;
+        let whole = decode(&[&bytes]);
+        let raw: Vec<u8> = whole.events.iter().flat_map(|event| event.raw.clone()).collect();
+        prop_assert_eq!(&raw, &bytes[..raw.len()]);
+        prop_assert_eq!(whole.end.discarded_bytes, (bytes.len() - raw.len()) as u64);
+        prop_assert_eq!(decode(&bytes.chunks(1).collect::<Vec<_>>()), decode(&[&bytes]));
+        prop_assert_eq!(decode(&pieces(&bytes, &lengths)), whole);
     }
 
     #[test]

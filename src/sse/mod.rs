@@ -15,6 +15,8 @@ use oversize::{Excess, Skipping};
 
 /// Buffers above this size are given back when the events no longer need them.
 const KEPT_CAPACITY: usize = 64 << 10;
+/// Smaller limits count as this: so many bytes tell what a line is.
+const LEAST_LIMIT: usize = 16;
 /// How many small events in a row make a large buffer too large.
 const SMALL_EVENTS: u32 = 64;
 
@@ -110,7 +112,9 @@ impl SseDecoder {
     /// A decoder at the start of a stream.
     #[must_use]
     pub fn with_limits(mut limits: Limits) -> Self {
-        limits.comment_bytes = limits.comment_bytes.max(16);
+        for bytes in [&mut limits.line_bytes, &mut limits.event_bytes, &mut limits.comment_bytes] {
+            *bytes = LEAST_LIMIT.max(*bytes);
+        }
         Self {
             safe: limits.line_bytes.min(limits.event_bytes).min(limits.comment_bytes),
             limits,
@@ -239,7 +243,14 @@ impl SseDecoder {
         self.stream.comments
     }
 
-    /// Bytes that wait for the rest of their event.
+    /// The bytes that wait for the rest of their event, as they came.
+    #[must_use]
+    pub fn buffered(&self) -> &[u8] {
+        if self.given { &[] } else { &self.carry }
+    }
+
+    /// How many bytes are held for the rest of their event: [`buffered`](Self::buffered), and
+    /// data in several lines joined.
     #[must_use]
     pub fn buffered_len(&self) -> usize {
         if self.given { 0 } else { self.carry.len() + self.joined.len() }
@@ -348,7 +359,7 @@ impl SseDecoder {
             let after = self.read_line(piece, line.clone());
             if after == After::More {
                 self.block.line_start = self.block.len;
-                if self.block.len + self.joined.len() > self.limits.event_bytes {
+                if line.end + 1 + self.joined.len() > self.limits.event_bytes {
                     let error = Some(ErrorKind::EventTooLarge);
                     return Some(self.cut(piece, carried, Excess { at: line.end, error }));
                 }
@@ -411,7 +422,7 @@ impl SseDecoder {
     /// Adds bytes to the carry, which grows by doubling but not past what the limits need.
     fn keep(&mut self, bytes: &[u8]) {
         let most = self.limits.event_bytes.max(self.limits.comment_bytes);
-        append(&mut self.carry, bytes, most);
+        append(&mut self.carry, bytes, most.saturating_sub(self.joined.len()));
     }
 
     /// An event of `taken` bytes of the input that is no block.

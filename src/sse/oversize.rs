@@ -40,6 +40,10 @@ impl SseDecoder {
         let Limits { line_bytes, event_bytes, comment_bytes, .. } = self.limits;
         let start = self.block.line_start;
         let end = at + span.content_end();
+        if span.content_end() == span.content_start() && !span.is_complete() {
+            // Only the LF of a CRLF: it counts once something follows, as in one piece.
+            return None;
+        }
         if !self.block.open {
             let mut head = [0; 16];
             let head = self.head(&mut head, piece, carried, start, end);
@@ -50,12 +54,11 @@ impl SseDecoder {
         }
         let line = (end - start > line_bytes)
             .then(|| Excess { at: start + line_bytes, error: Some(ErrorKind::LineTooLong) });
-        // The blank line that closes the block ends with its first byte.
-        let closes = start == end && self.block.open && span.is_complete();
-        let len = if closes { end + 1 } else { self.block.len };
+        // A line ends with the first byte of its end.
+        let len = end + usize::from(span.is_complete());
         let room = event_bytes.saturating_sub(self.joined.len());
-        let event = (len > room)
-            .then(|| Excess { at: room.max(carried), error: Some(ErrorKind::EventTooLarge) });
+        let error = Some(ErrorKind::EventTooLarge);
+        let event = (len > room).then(|| Excess { at: room.max(at + span.content_start()), error });
         match (line, event) {
             (Some(line), Some(event)) if event.at < line.at => Some(event),
             (Some(line), _) => Some(line),

@@ -7,18 +7,19 @@ use std::cell::Cell;
 pub struct Heap;
 
 thread_local! {
-    static LIVE: Cell<usize> = const { Cell::new(0) };
-    static PEAK: Cell<usize> = const { Cell::new(0) };
+    static LIVE: Cell<isize> = const { Cell::new(0) };
+    static PEAK: Cell<isize> = const { Cell::new(0) };
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
 }
 
-/// Bytes that this thread has allocated and not freed.
-pub fn live() -> usize {
+/// Bytes that this thread has allocated and not freed; below 0 where it freed what another one
+/// had allocated.
+pub fn live() -> isize {
     LIVE.get()
 }
 
 /// The most of them since [`reset_peak`].
-pub fn peak() -> usize {
+pub fn peak() -> isize {
     PEAK.get()
 }
 
@@ -32,14 +33,14 @@ pub fn allocations() -> usize {
 }
 
 fn grow(len: usize) {
-    let live = LIVE.get().wrapping_add(len);
+    let live = LIVE.get().wrapping_add_unsigned(len);
     LIVE.set(live);
     PEAK.set(PEAK.get().max(live));
     ALLOCATIONS.set(ALLOCATIONS.get() + 1);
 }
 
 fn shrink(len: usize) {
-    LIVE.set(LIVE.get().wrapping_sub(len));
+    LIVE.set(LIVE.get().wrapping_sub_unsigned(len));
 }
 
 // SAFETY: each call is passed on to `System` as it is.
