@@ -58,7 +58,7 @@ fn main() -> ExitCode {
             return if printed.is_ok() { ExitCode::SUCCESS } else { ExitCode::from(1) };
         }
         Err(error) => {
-            eprintln!("reassemble: {error}\nTry --help.");
+            say(&format!("reassemble: {error}\nTry --help."));
             return ExitCode::from(2);
         }
     };
@@ -73,12 +73,22 @@ fn main() -> ExitCode {
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return ExitCode::from(1),
             Err(error) => {
-                eprintln!("reassemble: {}: {error}", name(file));
+                say(&format!("reassemble: {}: {error}", name(file)));
                 return ExitCode::from(1);
             }
         }
     }
     ExitCode::from(status)
+}
+
+/// Writes a line to standard error. Where it can't be written to, nobody reads it.
+fn say(line: &str) {
+    let _unread = writeln!(io::stderr(), "{}", harmless(line));
+}
+
+/// What a server sent must not steer the terminal.
+fn harmless(text: &str) -> String {
+    text.replace(|c: char| c.is_control() && c != '\n' && c != '\t', "\u{FFFD}")
 }
 
 struct Options {
@@ -166,7 +176,7 @@ fn name(file: &Path) -> String {
 
 /// Reads one stream and prints what the mode wants; gives its exit status.
 fn run(options: &Options, file: &Path, out: &mut impl Write) -> io::Result<u8> {
-    let mut screen = Screen::new(options.mode);
+    let mut screen = Screen::new(options.mode, file);
     match options.mode {
         Mode::Events => {
             let mut events = Events::new(options, out);
@@ -212,19 +222,35 @@ fn feed(
         }
         return push(rest, screen);
     }
-    let mut buffer = vec![0; 64 << 10];
+    let mut buffer = Vec::new();
     loop {
-        let read = match input.read(&mut buffer) {
-            Ok(0) => return Ok(()),
-            Ok(read) => read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(error),
-        };
-        let size = if let Pieces::Size(size) = options.pieces { size } else { read };
-        for piece in buffer.get(..read).unwrap_or_default().chunks(size) {
-            push(piece, screen)?;
+        buffer.clear();
+        match options.pieces {
+            // All of a piece, and only a piece.
+            Pieces::Size(size) => {
+                let size = u64::try_from(size).unwrap_or(u64::MAX);
+                input.by_ref().take(size).read_to_end(&mut buffer)?;
+            }
+            // What is there.
+            _ => read_some(&mut input, &mut buffer)?,
         }
-        screen.advance(read);
+        if buffer.is_empty() {
+            return Ok(());
+        }
+        push(&buffer, screen)?;
+        screen.advance(buffer.len());
+    }
+}
+
+/// Reads what one call gives, and nothing at the end.
+fn read_some(input: &mut impl Read, buffer: &mut Vec<u8>) -> io::Result<()> {
+    buffer.resize(64 << 10, 0);
+    loop {
+        match input.read(buffer) {
+            Ok(read) => return Ok(buffer.truncate(read)),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
     }
 }
 
@@ -341,6 +367,7 @@ fn take(
         writeln!(out, "{line}")?;
     }
     if let Payload::Malformed(error) = payload {
+        screen.show_malformed(&error);
         malformed.push(json!({
             "offset": event.offset(),
             "kind": error.kind().as_str(),
@@ -408,34 +435,41 @@ fn status(outcome: Outcome) -> u8 {
 /// Says on standard error what is wrong with a stream: file, offset, what was expected.
 fn complain(file: &Path, finished: &Finished) {
     let end = &finished.end;
-    let (offset, what) = match finished.outcome {
-        Outcome::Complete => return,
-        Outcome::FinishedWithoutDone => (end.bytes, "expected [DONE]".into()),
-        Outcome::DoneWithoutFinish => (end.bytes, "expected a finish_reason before [DONE]".into()),
-        Outcome::Truncated => (end.bytes, "expected a finish_reason and [DONE]".into()),
+    let complain = |offset: u64, what: &str| {
+        say(&format!("reassemble: {}: byte {offset}: {what}", name(file)));
+    };
+    if finished.limit_exceeded {
+        complain(end.bytes, "expected a completion within the limits; the rest was left out");
+    }
+    match finished.outcome {
+        Outcome::Complete => {}
+        Outcome::FinishedWithoutDone => complain(end.bytes, "expected [DONE]"),
+        Outcome::DoneWithoutFinish => complain(end.bytes, "expected a finish_reason"),
+        Outcome::Truncated => complain(end.bytes, "expected a finish_reason and [DONE]"),
         Outcome::UpstreamError => {
             let error = end.upstream_error.as_ref();
-            let message = error.and_then(|error| error.message.as_deref());
-            (
-                error.map_or(0, |error| error.offset),
-                format!("expected a chunk, got an error: {}", message.unwrap_or("no message")),
-            )
+            let message = error.and_then(|error| error.message.as_deref()).unwrap_or("no message");
+            let offset = error.map_or(0, |error| error.offset);
+            complain(offset, &format!("expected a chunk, got an error: {message}"));
         }
-        Outcome::Empty => (0, "expected an event, got nothing".into()),
+        Outcome::Empty => complain(0, "expected an event, got nothing"),
         Outcome::NotAnEventStream(body) => {
-            (0, format!("expected an event stream, got something else: {body:?}"))
+            complain(0, &format!("expected an event stream, got something else: {body:?}"));
         }
-        _ => return,
-    };
-    eprintln!("reassemble: {}: byte {offset}: {what}", name(file));
+        other => complain(end.bytes, other.as_str()),
+    }
 }
 
 /// What a person sees on a terminal: the text as it streams, or how far a long file is read.
 struct Screen {
+    file: String,
+    shows_errors: bool,
     shows_text: bool,
     shows_progress: bool,
     bar: Option<ProgressBar>,
     style: Style,
+    /// The choice whose text was shown last.
+    choice: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -444,13 +478,22 @@ enum Style {
     Text,
     Reasoning,
     ToolCall,
+    Choice,
 }
 
 impl Screen {
-    fn new(mode: Mode) -> Self {
+    fn new(mode: Mode, file: &Path) -> Self {
         let terminal = io::stderr().is_terminal();
-        let shows_text = terminal && mode == Mode::Completion;
-        Self { shows_text, shows_progress: terminal, bar: None, style: Style::Start }
+        let shows_errors = mode == Mode::Completion;
+        Self {
+            file: name(file),
+            shows_errors,
+            shows_text: terminal && shows_errors,
+            shows_progress: terminal,
+            bar: None,
+            style: Style::Start,
+            choice: 0,
+        }
     }
 
     /// A file of so many bytes comes.
@@ -476,17 +519,32 @@ impl Screen {
         }
         match event.payload() {
             Payload::Chunk(chunk) => self.show_chunk(&chunk),
-            Payload::Malformed(error) => {
-                self.write(Style::Start, "");
-                eprintln!("[malformed event: {error}]");
+            Payload::Error(error) => {
+                if let Some(chunk) = error.chunk() {
+                    self.show_chunk(&chunk);
+                }
             }
             _ => {}
+        }
+    }
+
+    /// Says which event can't be read.
+    fn show_malformed(&mut self, error: &deltawire::Error) {
+        if self.shows_errors {
+            self.write(Style::Start, "");
+            say(&format!("reassemble: {}: {error}", self.file));
         }
     }
 
     fn show_chunk(&mut self, chunk: &ChatCompletionChunk<'_>) {
         for choice in chunk.choices() {
             let delta = choice.delta();
+            let index = choice.index().unwrap_or(0);
+            if index != self.choice {
+                self.choice = index;
+                self.write(Style::Start, "");
+                self.write(Style::Choice, &format!("[choice {index}]"));
+            }
             self.write(Style::Reasoning, delta.reasoning_text().unwrap_or_default());
             self.write(Style::Text, delta.content().unwrap_or_default());
             self.write(Style::Text, delta.refusal().unwrap_or_default());
@@ -507,13 +565,12 @@ impl Screen {
         }
         let mut screen = io::stderr().lock();
         let (on, off) = match style {
-            Style::Reasoning => ("\x1b[2m", "\x1b[0m"),
+            Style::Reasoning | Style::Choice => ("\x1b[2m", "\x1b[0m"),
             Style::ToolCall => ("\x1b[36m", "\x1b[0m"),
             Style::Text | Style::Start => ("", ""),
         };
         let line = if self.style != style && self.style != Style::Start { "\n" } else { "" };
-        // What a model writes must not steer the terminal.
-        let text = text.replace(|c: char| c.is_control() && c != '\n' && c != '\t', "\u{FFFD}");
+        let text = harmless(text);
         // A screen that can't be written to is no reason to stop.
         let _unseen = write!(screen, "{line}{on}{text}{off}").and_then(|()| screen.flush());
         self.style = style;

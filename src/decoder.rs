@@ -37,14 +37,51 @@ use crate::sse::SseDecoder;
 /// ```
 ///
 /// Nothing is allocated once the buffers have grown to the size of the events.
-#[derive(Default)]
 pub struct ChunkDecoder {
     sse: SseDecoder,
-    parser: Parser,
-    table: Table,
+    readers: Readers,
     end: End,
     /// The stream has had a field or a comment, so it is one.
     is_event_stream: bool,
+}
+
+/// What reads payloads, with all its buffers.
+struct Readers {
+    parser: Parser,
+    table: Table,
+    /// For errors in lines of their own, beside a chunk.
+    side: Parser,
+    limits: Limits,
+    small_payloads: u32,
+}
+
+/// Buffers above this size are given back when the payloads no longer need them.
+const KEPT_CAPACITY: usize = 256 << 10;
+/// How many small payloads in a row make large buffers too large.
+const SMALL_PAYLOADS: u32 = 64;
+
+impl Readers {
+    fn new(limits: &Limits) -> Self {
+        Self {
+            parser: Parser::new(limits),
+            table: Table::default(),
+            side: Parser::new(limits),
+            limits: *limits,
+            small_payloads: 0,
+        }
+    }
+
+    /// Gives large buffers back when the payloads have been small for a while.
+    fn settle(&mut self, payload: usize) {
+        let held = self.parser.held() + self.table.held() + self.side.held();
+        if held < KEPT_CAPACITY {
+            return;
+        }
+        self.small_payloads = if payload < held / 32 { self.small_payloads + 1 } else { 0 };
+        if self.small_payloads >= SMALL_PAYLOADS {
+            *self = Self::new(&self.limits);
+        }
+    }
 }
 
 /// What one event of a stream says.
@@ -135,6 +172,8 @@ pub struct End {
     pub bytes: u64,
     /// Bytes of a last event that no blank line closed: by the standard it is dropped.
     pub discarded_bytes: u64,
+    /// Whether the stream ended inside of an event or line, comments included.
+    pub is_cut: bool,
     /// Dispatched events, `[DONE]` included.
     pub events: u64,
     /// Events that are chunks.
@@ -149,6 +188,13 @@ pub struct End {
     pub upstream_error: Option<UpstreamFailure>,
     /// What the body is instead, if it is no event stream.
     pub body: Option<Body>,
+}
+
+impl End {
+    /// Whether there was nothing but comments and blank lines, if that.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.events == 0 && self.malformed == 0 && !self.is_cut
+    }
 }
 
 /// An [`UpstreamError`] that is kept.
@@ -192,7 +238,8 @@ impl Body {
     /// What a body that begins with `bytes` looks like.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
-        match bytes.trim_ascii_start() {
+        let text = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
+        match text.trim_ascii_start() {
             [0x1F, 0x8B, ..] | [0x28, 0xB5, 0x2F, 0xFD, ..] => Self::Compressed,
             [b'{' | b'[' | b'"', ..] => Self::Json,
             [b'<', ..] => Self::Html,
@@ -205,13 +252,18 @@ impl ChunkDecoder {
     /// A decoder at the start of a stream, with the default [`Limits`]. Allocates nothing.
     #[must_use]
     pub fn new() -> Self {
-        Self::default()
+        Self::with_limits(Limits::new())
     }
 
     /// A decoder at the start of a stream.
     #[must_use]
     pub fn with_limits(limits: Limits) -> Self {
-        Self { sse: SseDecoder::with_limits(limits), ..Self::default() }
+        Self {
+            sse: SseDecoder::with_limits(limits),
+            readers: Readers::new(&limits),
+            end: End::default(),
+            is_event_stream: false,
+        }
     }
 
     /// Takes the next event from the front of `input`, and `input` forward past it.
@@ -220,19 +272,17 @@ impl ChunkDecoder {
     /// sends is an event: see [`Payload`].
     #[inline]
     pub fn next<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Option<ChunkEvent<'a>> {
-        let Self { sse, parser, table, end, is_event_stream } = self;
-        let depth = sse.limits().json_depth;
+        let Self { sse, readers, end, is_event_stream } = self;
         let event = sse.next(input)?;
-        Some(read(event, parser, table, end, is_event_stream, depth))
+        Some(read(event, readers, end, is_event_stream))
     }
 
     /// The last event, where the stream ended before the blank line that would close it; see
     /// [`SseDecoder::salvage`].
     pub fn salvage(&mut self) -> Option<ChunkEvent<'_>> {
-        let Self { sse, parser, table, end, is_event_stream } = self;
-        let depth = sse.limits().json_depth;
+        let Self { sse, readers, end, is_event_stream } = self;
         let event = sse.salvage()?;
-        Some(read(event, parser, table, end, is_event_stream, depth))
+        Some(read(event, readers, end, is_event_stream))
     }
 
     /// Tells at the end of the input how the stream was.
@@ -241,21 +291,30 @@ impl ChunkDecoder {
     /// exception: an unfinished `[DONE]` counts, for it can't be anything else.
     pub fn finish(&mut self) -> End {
         let framing = self.sse.finish();
-        self.end.bytes = framing.bytes;
-        self.end.discarded_bytes = framing.discarded_bytes;
-        if let Some(event) = self.sse.salvage() {
-            if event.kind() == EventKind::Message {
-                self.is_event_stream = true;
-                self.end.done += u64::from(is_done(event.data()));
-            }
-            if self.end.body.is_none() {
-                self.end.body = Some(Body::of(event.raw()));
+        let mut end = self.end.clone();
+        end.bytes = framing.bytes;
+        end.discarded_bytes = framing.discarded_bytes;
+        let mut is_event_stream = self.is_event_stream;
+        let left = self.sse.buffered();
+        let is_start = self.sse.offset() == left.len() as u64;
+        // A decoder of its own looks at what is left as if it were complete: in the stream's
+        // decoder it must not take effect. Only the start of a stream may have a byte order mark.
+        let mut decoder = SseDecoder::with_limits(*self.sse.limits());
+        for mut input in [if is_start { &b""[..] } else { b"\n" }, left, b"\n\n"] {
+            while let Some(event) = decoder.next(&mut input) {
+                match event.kind() {
+                    EventKind::Message if is_done(event.data()) => end.done += 1,
+                    EventKind::Unknown if end.body.is_none() => end.body = Some(Body::of(left)),
+                    _ => {}
+                }
+                is_event_stream |= says_event_stream(&event, end.body);
+                end.is_cut |= event.kind() != EventKind::Blank;
             }
         }
-        if self.is_event_stream {
-            self.end.body = None;
+        if is_event_stream {
+            end.body = None;
         }
-        self.end.clone()
+        end
     }
 
     /// Makes the decoder ready for another stream; keeps the limits and the buffers, nothing
@@ -278,6 +337,12 @@ impl ChunkDecoder {
     }
 }
 
+impl Default for ChunkDecoder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl fmt::Debug for ChunkDecoder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ChunkDecoder")
@@ -287,36 +352,33 @@ impl fmt::Debug for ChunkDecoder {
     }
 }
 
+/// Whether an event shows that the body is an event stream. A comment does only where nothing
+/// came before it that is none: HTML and compressed bodies have lines that begin with a colon.
+fn says_event_stream(event: &Event<'_>, body: Option<Body>) -> bool {
+    match event.kind() {
+        EventKind::Message | EventKind::Undispatched | EventKind::TooLarge => true,
+        EventKind::Comment => body.is_none(),
+        EventKind::Unknown | EventKind::Blank | EventKind::Skipped => false,
+    }
+}
+
 /// Reads the payload of `event` and takes note of it in `end`.
 fn read<'a>(
     event: Event<'a>,
-    parser: &'a mut Parser,
-    table: &'a mut Table,
+    readers: &'a mut Readers,
     end: &mut End,
     is_event_stream: &mut bool,
-    depth: usize,
 ) -> ChunkEvent<'a> {
     let mut leniencies = Leniencies::default();
+    *is_event_stream |= says_event_stream(&event, end.body);
     let payload = match event.kind() {
         EventKind::Message => {
-            *is_event_stream = true;
             end.events += 1;
-            message(&event, parser, table, depth, &mut leniencies)
+            message(&event, readers, &mut leniencies)
         }
-        EventKind::Undispatched => {
-            *is_event_stream = true;
-            undispatched(&event)
-        }
-        EventKind::Comment => {
-            *is_event_stream = true;
-            Payload::Comment
-        }
-        EventKind::Unknown => {
-            if end.body.is_none() {
-                end.body = Some(Body::of(event.raw()));
-            }
-            unknown(&event, parser, depth)
-        }
+        EventKind::Undispatched => undispatched(&event, readers),
+        EventKind::Comment => Payload::Comment,
+        EventKind::Unknown => unknown(&event, readers, end, is_event_stream),
         EventKind::TooLarge => Payload::Malformed(
             event.error().unwrap_or(Error::new(ErrorKind::EventTooLarge, event.offset())),
         ),
@@ -339,69 +401,116 @@ fn read<'a>(
 #[inline]
 fn message<'a>(
     event: &Event<'a>,
-    parser: &'a mut Parser,
-    table: &'a mut Table,
-    depth: usize,
+    readers: &'a mut Readers,
     leniencies: &mut Leniencies,
 ) -> Payload<'a> {
     let data = event.data();
-    if is_done(data) {
+    let is_error = event.event_type() == "error";
+    if is_done(data) && !is_error {
         return Payload::Done;
     }
-    let is_error = event.event_type() == "error";
-    match parser.parse(data, depth) {
-        Ok(found) => *leniencies = found,
-        Err(_) if is_error => return Payload::Error(UpstreamError::new(None, data, None)),
+    readers.settle(data.len());
+    let Readers { parser, side, table, .. } = readers;
+    let error_line = event.has_unknown_lines().then(|| error_line(event)).flatten();
+    let is_error = is_error || error_line.is_some();
+    let malformed = match parser.parse(data) {
+        Ok(found) => {
+            *leniencies = found;
+            None
+        }
+        Err(error) => Some(error),
+    };
+    let chunk = match malformed {
+        None if parser.document(data).kind(0) == Some(Kind::Object) => table
+            .fill(parser.document(data))
+            .map(|()| ChatCompletionChunk::new(parser.document(data), table)),
+        None => Err(Error::new(ErrorKind::ExpectedObject, 0)),
+        Some(error) => Err(error),
+    };
+    if let Some(text) = error_line {
+        return Payload::Error(text_error(text, side, chunk.ok()));
+    }
+    match chunk {
+        Ok(chunk) => match chunk.error() {
+            Some(error) => Payload::Error(error),
+            None if is_error => {
+                Payload::Error(UpstreamError::new(Some(chunk.as_value()), b"", Some(chunk)))
+            }
+            None => Payload::Chunk(chunk),
+        },
+        Err(error) if is_error && error.kind() == ErrorKind::ExpectedObject => Payload::Error(
+            UpstreamError::new(Some(Value::new(parser.document(data), 0)), b"", None),
+        ),
+        Err(_) if is_error => Payload::Error(UpstreamError::new(None, data, None)),
         Err(error) => {
             let position = usize::try_from(error.offset()).unwrap_or(usize::MAX);
-            return Payload::Malformed(Error::new(error.kind(), event.data_offset(position)));
+            Payload::Malformed(Error::new(error.kind(), event.data_offset(position)))
         }
-    }
-    let document = parser.document(data);
-    if document.kind(0) != Some(Kind::Object) {
-        if is_error {
-            return Payload::Error(UpstreamError::new(Some(Value::new(document, 0)), b"", None));
-        }
-        return Payload::Malformed(Error::new(ErrorKind::ExpectedObject, event.data_offset(0)));
-    }
-    table.fill(document);
-    let chunk = ChatCompletionChunk::new(document, table);
-    match chunk.error() {
-        Some(error) => Payload::Error(error),
-        None if is_error => {
-            Payload::Error(UpstreamError::new(Some(chunk.as_value()), b"", Some(chunk)))
-        }
-        None => Payload::Chunk(chunk),
     }
 }
 
-/// `event: error` without data: Dynamo sends the message as a comment.
+/// `event: error` without data, as Dynamo sends it with the message in a comment, or an error in
+/// a line of its own.
 #[cold]
-fn undispatched<'a>(event: &Event<'a>) -> Payload<'a> {
+fn undispatched<'a>(event: &Event<'a>, readers: &'a mut Readers) -> Payload<'a> {
+    if let Some(text) = error_line(event) {
+        return Payload::Error(text_error(text, &mut readers.side, None));
+    }
     if event.event_type() == "error" {
-        return Payload::Error(UpstreamError::new(
-            None,
-            event.comments().next().unwrap_or_default(),
-            None,
-        ));
+        let comment = event.comments().next().unwrap_or_default();
+        return Payload::Error(UpstreamError::new(None, comment, None));
     }
     Payload::Ignored
 }
 
-/// `error: {…}`, with or without a name of its own inside.
+/// A line that is no field: `error: {…}`, a bare `{"error": …}`, or nothing of ours.
 #[cold]
-fn unknown<'a>(event: &Event<'a>, parser: &'a mut Parser, depth: usize) -> Payload<'a> {
+fn unknown<'a>(
+    event: &Event<'a>,
+    readers: &'a mut Readers,
+    end: &mut End,
+    is_event_stream: &mut bool,
+) -> Payload<'a> {
+    let Readers { side, .. } = readers;
+    if let Some(text) = error_line(event) {
+        *is_event_stream = true;
+        return Payload::Error(text_error(text, side, None));
+    }
+    if end.body.is_none() {
+        end.body = Some(Body::of(event.raw()));
+    }
     let line = event.unknown_lines().next().unwrap_or_default();
-    let Some(text) = line.strip_prefix(b"error:").map(<[u8]>::trim_ascii) else {
-        return Payload::Ignored;
-    };
-    if parser.parse(text, depth).is_err() {
-        return Payload::Error(UpstreamError::new(None, text, None));
+    if *is_event_stream && line.starts_with(b"{") && side.parse(line).is_ok() {
+        let line = Value::new(side.document(line), 0);
+        if let Some(error) = line.get("error").filter(UpstreamError::is_one) {
+            return Payload::Error(UpstreamError::new(Some(error), b"", None));
+        }
+    }
+    Payload::Ignored
+}
+
+/// What an `error:` line says, unless that is nothing.
+fn error_line<'a>(event: &Event<'a>) -> Option<&'a [u8]> {
+    event
+        .unknown_lines()
+        .filter_map(|line| line.strip_prefix(b"error:"))
+        .map(<[u8]>::trim_ascii)
+        .find(|text| !text.is_empty() && *text != b"null")
+}
+
+/// The error that a text says, with or without a name of its own inside.
+fn text_error<'a>(
+    text: &'a [u8],
+    parser: &'a mut Parser,
+    chunk: Option<ChatCompletionChunk<'a>>,
+) -> UpstreamError<'a> {
+    if parser.parse(text).is_err() {
+        return UpstreamError::new(None, text, chunk);
     }
     let document: Document<'a> = parser.document(text);
     let value = Value::new(document, 0);
     let error = value.get("error").filter(|error| !error.is_null()).unwrap_or(value);
-    Payload::Error(UpstreamError::new(Some(error), b"", None))
+    UpstreamError::new(Some(error), b"", chunk)
 }
 
 #[cold]

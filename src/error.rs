@@ -72,6 +72,9 @@ pub enum ErrorKind {
     InvalidNumber,
     /// Arrays and objects nest deeper than [`Limits::json_depth`](crate::Limits::json_depth).
     TooDeep,
+    /// A payload has more names and values than [`Limits::json_values`](crate::Limits::json_values),
+    /// or more than 4 096 choices or tool calls.
+    TooManyValues,
     /// The payload is larger than a JSON reader of 32-bit offsets can hold.
     PayloadTooLarge,
 }
@@ -96,6 +99,7 @@ impl ErrorKind {
             Self::ControlCharacter => "control_character",
             Self::InvalidNumber => "invalid_number",
             Self::TooDeep => "too_deep",
+            Self::TooManyValues => "too_many_values",
             Self::PayloadTooLarge => "payload_too_large",
         }
     }
@@ -119,6 +123,7 @@ impl fmt::Display for ErrorKind {
             Self::ControlCharacter => "unescaped control character in a string",
             Self::InvalidNumber => "invalid number",
             Self::TooDeep => "nesting deeper than the limit",
+            Self::TooManyValues => "more values than the limit",
             Self::PayloadTooLarge => "payload of 4 GiB or more",
         })
     }

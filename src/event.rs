@@ -167,6 +167,12 @@ impl<'a> Event<'a> {
             .map(|text| text.strip_prefix(b" ").unwrap_or(text))
     }
 
+    /// Whether [`unknown_lines`](Self::unknown_lines) has any.
+    #[must_use]
+    pub const fn has_unknown_lines(&self) -> bool {
+        self.marks.unknown
+    }
+
     /// The lines in this event that are neither field nor comment nor blank.
     pub fn unknown_lines(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         self.lines(self.marks.unknown)

@@ -3,8 +3,9 @@
 /// What one stream may make the crate hold in memory.
 ///
 /// Memory per stream is at most these bounds plus a small constant, whatever the peer
-/// sends and however it is cut. None of them ends a stream: what goes over one is reported
-/// with its offset, its bytes stay forwardable, and reading goes on behind it.
+/// sends and however it is cut. None of them ends a stream: an event that goes over one is
+/// reported with its offset, its bytes stay forwardable, and reading goes on behind it; what
+/// would make a completion go over one is left out, and the completion says so.
 ///
 /// | limit | default | counted in | the standard says |
 /// |---|---|---|---|
@@ -13,8 +14,10 @@
 /// | [`comment_bytes`](Self::comment_bytes) | 16 KiB | bytes of a line that is no field | "ignore the line" |
 /// | [`id_bytes`](Self::id_bytes) | 64 KiB | bytes of the last event ID | nothing |
 /// | [`json_depth`](Self::json_depth) | 128 | nested arrays and objects | RFC 8259, 9: "may set limits" |
+/// | [`json_values`](Self::json_values) | 1 048 576 | names and values of one payload | RFC 8259, 9 |
 /// | [`choices`](Self::choices) | 128 | choices of one completion | `n` is at most 128 |
 /// | [`tool_calls`](Self::tool_calls) | 1 024 | tool calls of one choice | nothing |
+/// | [`members`](Self::members) | 256 | members of one JSON object that is merged | nothing |
 /// | [`completion_bytes`](Self::completion_bytes) | 64 MiB | text and raw JSON kept in one completion | nothing |
 /// | [`logprob_entries`](Self::logprob_entries) | 1 048 576 | tokens with log probabilities in one completion | nothing |
 ///
@@ -64,6 +67,12 @@ pub struct Limits {
     /// Chunks nest 8 deep, and the widespread readers stop at 127 or 1 024.
     pub json_depth: usize,
 
+    /// Most names and values in one payload. Default 1 048 576.
+    ///
+    /// Reading one costs up to 64 bytes of memory, whatever its length. The token ids of a long
+    /// prompt, which vLLM sends in the first chunk, are the most that is known: 131 072.
+    pub json_values: usize,
+
     /// Most choices of one completion. Default 128, which is OpenAI's bound for `n`.
     ///
     /// An index is a key, never a slot: `index: 4294967295` costs one choice.
@@ -71,6 +80,10 @@ pub struct Limits {
 
     /// Most tool calls of one choice. Default 1 024; OpenAI accepts 128 tools in a request.
     pub tool_calls: usize,
+
+    /// Most members of one JSON object that is merged from several chunks, as `usage` is.
+    /// Default 256. They are looked through one by one.
+    pub members: usize,
 
     /// Most text and raw JSON that one completion keeps, in bytes. Default 64 MiB.
     pub completion_bytes: usize,
@@ -90,8 +103,10 @@ impl Limits {
             comment_bytes: 16 << 10,
             id_bytes: 64 << 10,
             json_depth: 128,
+            json_values: 1 << 20,
             choices: 128,
             tool_calls: 1024,
+            members: 256,
             completion_bytes: 64 << 20,
             logprob_entries: 1 << 20,
         }

@@ -41,7 +41,10 @@ fn run(cut: &[&[u8]]) -> Run {
                     malformed.push((error.offset(), error.to_string()));
                     ("malformed", String::new())
                 }
-                Payload::Comment => ("comment", format!("{:?}", event.raw())),
+                Payload::Comment => {
+                    let texts: Vec<_> = event.event().comments().collect();
+                    ("comment", format!("{texts:?}"))
+                }
                 _ => continue,
             };
             payloads.push((event.offset(), kind, text));

@@ -84,7 +84,8 @@ fn every_own_stream_gives_what_it_was_written_for() {
         let completion = reassemble(&[path], b"");
         assert_eq!(lines(&completion), [expected["completion"].clone()], "{path}");
         assert_eq!(completion.status.code(), Some(status), "{path}");
-        assert_eq!(completion.stderr.is_empty(), status == 0, "{path}");
+        let said = !completion.stderr.is_empty();
+        assert_eq!(said, status != 0 || expected["malformed"] != json!([]), "{path}");
     }
 }
 
@@ -163,7 +164,7 @@ fn every_outcome_has_its_exit_status() {
     for (input, outcome) in [
         (format!("{finished}data: [DONE]\n\n"), "complete"),
         (format!("{finished}data: [DONE]"), "complete"),
-        (finished, "finished_without_done"),
+        (finished.clone(), "finished_without_done"),
         (format!("{open}data: [DONE]\n\n"), "done_without_finish"),
         (open.clone(), "truncated"),
         (
@@ -172,6 +173,22 @@ fn every_outcome_has_its_exit_status() {
         ),
         (String::new(), "empty"),
         (": ping\n\n".to_owned(), "empty"),
+        (format!("{finished}error: {{\"message\":\"m\"}}\n\ndata: [DONE]\n\n"), "upstream_error"),
+        (
+            format!("{}\nerror: {{\"message\":\"m\"}}\n\ndata: [DONE]\n\n", finished.trim_end()),
+            "upstream_error",
+        ),
+        (format!("{finished}event: error\ndata: [DONE]\n\n"), "upstream_error"),
+        (
+            format!("{finished}{{\"error\":{{\"message\":\"m\"}}}}\n\ndata: [DONE]\n\n"),
+            "upstream_error",
+        ),
+        ("error: {\"message\":\"m\",\"code\":500}\n\n".to_owned(), "upstream_error"),
+        (format!("{finished}error: null\n\ndata: [DONE]\n\n"), "complete"),
+        ("id: 1\n".to_owned(), "truncated"),
+        ("\u{FEFF}".to_owned(), "empty"),
+        ("<html><style>\n:root{--x:1}\n</style></html>\n".to_owned(), "not_an_event_stream"),
+        ("\u{FEFF}{\"error\":1}".to_owned(), "not_an_event_stream"),
         ("{\"error\":{\"message\":\"m\"}}".to_owned(), "not_an_event_stream"),
         ("<!DOCTYPE html>\n<html></html>\n".to_owned(), "not_an_event_stream"),
         ("\u{1F}\u{8B}\u{8}".to_owned(), "not_an_event_stream"),

@@ -114,7 +114,7 @@ impl<'a> ChatCompletionChunk<'a> {
     /// that says of itself that it is an error.
     #[must_use]
     pub fn error(&self) -> Option<UpstreamError<'a>> {
-        let error = self.value(self.table.top.error).filter(upstream_error::is_truthy);
+        let error = self.value(self.table.top.error).filter(UpstreamError::is_one);
         let error = match error {
             None if self.object() == Some("error") => Some(self.as_value()),
             error => error,

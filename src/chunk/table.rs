@@ -2,7 +2,11 @@
 
 use core::ops::Range;
 
+use crate::error::{Error, ErrorKind};
 use crate::json::{Document, Kind, NodeId};
+
+/// Most choices, and most tool calls, of one chunk.
+const MOST_ROWS: usize = 4096;
 
 /// Member positions of one chunk; 0 where a member is absent. Reused from chunk to chunk.
 #[derive(Debug, Default)]
@@ -101,17 +105,30 @@ impl Type {
 
 impl Table {
     /// Fills the table from a document whose root is an object. Of members with the same name
-    /// the last one counts.
-    pub(crate) fn fill(&mut self, document: Document<'_>) {
+    /// the last one counts. Fails where a chunk has so many choices or calls that the table
+    /// would outgrow its document.
+    pub(crate) fn fill(&mut self, document: Document<'_>) -> Result<(), Error> {
         self.choices.clear();
         self.calls.clear();
         self.extras.clear();
         self.mismatches.clear();
         self.top = self.top_row(document);
         for choice in document.elements(self.top.choices) {
-            let row = self.choice_row(document, choice);
+            if document.kind(choice) != Some(Kind::Object) {
+                self.mismatches.push(choice);
+                continue;
+            }
+            let row = self.choice_row(document, choice)?;
+            room_for_one(&self.choices, document, choice)?;
             self.choices.push(row);
         }
+        Ok(())
+    }
+
+    /// Bytes that the table holds, roughly.
+    pub(crate) fn held(&self) -> usize {
+        self.choices.capacity() * size_of::<ChoiceRow>()
+            + self.calls.capacity() * size_of::<CallRow>()
     }
 
     fn top_row(&mut self, document: Document<'_>) -> TopRow {
@@ -141,11 +158,10 @@ impl Table {
         row
     }
 
-    fn choice_row(&mut self, document: Document<'_>, node: NodeId) -> ChoiceRow {
+    fn choice_row(&mut self, document: Document<'_>, node: NodeId) -> Result<ChoiceRow, Error> {
         let mut row = ChoiceRow { node, ..ChoiceRow::default() };
         let mut delta = 0;
         let extras = self.extras_start();
-        self.check(document, node, Type::Object);
         for (name, value) in document.members(node) {
             let (column, expected) = match name {
                 b"index" => (&mut row.index, Type::Number),
@@ -163,14 +179,14 @@ impl Table {
             *column = self.check(document, value, expected);
         }
         row.extras = extras..self.extras_start();
-        row.delta = self.delta_row(document, delta);
-        row
+        row.delta = self.delta_row(document, delta)?;
+        Ok(row)
     }
 
-    fn delta_row(&mut self, document: Document<'_>, node: NodeId) -> DeltaRow {
+    fn delta_row(&mut self, document: Document<'_>, node: NodeId) -> Result<DeltaRow, Error> {
         let mut row = DeltaRow { node, ..DeltaRow::default() };
         if node == 0 {
-            return row;
+            return Ok(row);
         }
         let extras = self.extras_start();
         for (name, value) in document.members(node) {
@@ -194,17 +210,21 @@ impl Table {
         row.extras = extras..self.extras_start();
         let calls = row_number(self.calls.len());
         for call in document.elements(row.tool_calls) {
-            let call = self.call_row(document, call);
-            self.calls.push(call);
+            if document.kind(call) != Some(Kind::Object) {
+                self.mismatches.push(call);
+                continue;
+            }
+            room_for_one(&self.calls, document, call)?;
+            let row = self.call_row(document, call);
+            self.calls.push(row);
         }
         row.calls = calls..row_number(self.calls.len());
-        row
+        Ok(row)
     }
 
     fn call_row(&mut self, document: Document<'_>, node: NodeId) -> CallRow {
         let mut row = CallRow { node, ..CallRow::default() };
         let extras = self.extras_start();
-        self.check(document, node, Type::Object);
         for (name, value) in document.members(node) {
             let (column, expected) = match name {
                 b"index" => (&mut row.index, Type::Number),
@@ -224,7 +244,7 @@ impl Table {
     }
 
     /// The `name` and `arguments` of a function.
-    pub(crate) fn function(&mut self, document: Document<'_>, node: NodeId) -> (NodeId, NodeId) {
+    fn function(&mut self, document: Document<'_>, node: NodeId) -> (NodeId, NodeId) {
         let (mut function_name, mut arguments) = (0, 0);
         if node == 0 {
             return (0, 0);
@@ -251,6 +271,15 @@ impl Table {
     fn extras_start(&self) -> u32 {
         row_number(self.extras.len())
     }
+}
+
+/// Fails where `rows` has as many as a chunk may have.
+fn room_for_one<R>(rows: &[R], document: Document<'_>, node: NodeId) -> Result<(), Error> {
+    if rows.len() < MOST_ROWS {
+        return Ok(());
+    }
+    let at = document.node(node).map_or(0, |node| u64::from(node.start));
+    Err(Error::new(ErrorKind::TooManyValues, at))
 }
 
 /// A row's number: there are fewer rows than bytes of the text, so it fits.

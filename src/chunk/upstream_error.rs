@@ -40,6 +40,17 @@ impl<'a> UpstreamError<'a> {
         Self { error, text, chunk }
     }
 
+    /// Whether a client in JavaScript or Python would take an `error` member for an error.
+    pub(crate) fn is_one(error: &Value<'_>) -> bool {
+        match error.kind() {
+            ValueKind::Null | ValueKind::NotFinite => false,
+            ValueKind::Bool => error.as_bool() == Some(true),
+            ValueKind::Number => error.as_f64() != Some(0.0),
+            ValueKind::String => error.as_str() != Some(""),
+            ValueKind::Array | ValueKind::Object => true,
+        }
+    }
+
     /// The message. What a server sends instead of a JSON object counts as one.
     #[must_use]
     pub fn message(&self) -> Option<&'a str> {
@@ -100,16 +111,5 @@ impl fmt::Debug for UpstreamError<'_> {
             debug.field("code", &code);
         }
         debug.finish_non_exhaustive()
-    }
-}
-
-/// Whether a client in JavaScript or Python would take `error` for one.
-pub(super) fn is_truthy(error: &Value<'_>) -> bool {
-    match error.kind() {
-        ValueKind::Null | ValueKind::NotFinite => false,
-        ValueKind::Bool => error.as_bool() == Some(true),
-        ValueKind::Number => error.as_f64() != Some(0.0),
-        ValueKind::String => error.as_str() != Some(""),
-        ValueKind::Array | ValueKind::Object => true,
     }
 }

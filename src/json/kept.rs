@@ -15,7 +15,7 @@ pub enum Json {
     /// An object that was merged member by member.
     Object(JsonObject),
     /// A list whose elements were merged by their index.
-    List(Vec<JsonObject>),
+    List(JsonList),
 }
 
 /// The members of a JSON object, each name once, in the order in which they first came.
@@ -24,13 +24,50 @@ pub struct JsonObject {
     members: Vec<(Box<str>, Json)>,
 }
 
-/// Most members of a merged object and most elements of a merged list: they are looked through
-/// one by one.
-const MOST_ENTRIES: usize = 256;
+/// What one more entry of an object or list costs besides its text, for the bound on memory.
+const ENTRY_COST: usize = 64;
 
-/// A merge would make something larger than it may be; nothing was changed.
-#[derive(Debug)]
-pub(crate) struct Full;
+/// How far back an element of a list is looked for.
+const WINDOW: usize = 128;
+
+/// How much more may be kept, and whether something was left out for it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Room {
+    bytes: usize,
+    /// Most members of one object.
+    members: usize,
+    full: bool,
+}
+
+impl Room {
+    pub(crate) const fn new(bytes: usize, members: usize) -> Self {
+        Self { bytes, members, full: false }
+    }
+
+    /// Takes room for `bytes` more. Once something didn't fit, nothing does: what is kept is what
+    /// came first, without holes.
+    pub(crate) const fn take(&mut self, bytes: usize) -> bool {
+        self.full |= self.bytes < bytes;
+        if !self.full {
+            self.bytes -= bytes;
+        }
+        !self.full
+    }
+
+    /// Makes room again for what is no longer kept.
+    pub(crate) const fn give_back(&mut self, bytes: usize) {
+        self.bytes += bytes;
+    }
+
+    /// Takes note that something was left out.
+    pub(crate) const fn leave_out(&mut self) {
+        self.full = true;
+    }
+
+    pub(crate) const fn is_full(&self) -> bool {
+        self.full
+    }
+}
 
 impl Json {
     /// The JSON text, if the value came whole.
@@ -67,16 +104,14 @@ impl Json {
         matches!(self, Self::Text(text) if text == "null")
     }
 
-    /// Bytes of all names and texts.
-    fn text_len(&self) -> usize {
-        match self {
-            Self::Text(text) => text.len(),
-            Self::Object(object) => object.text_len(),
-            Self::List(list) => list.iter().map(JsonObject::text_len).sum(),
+    /// Replaces the value; what it had is room again.
+    fn set(&mut self, value: Value<'_>, room: &mut Room) {
+        let before = self.as_text().map_or(0, str::len);
+        let after = value.raw().len();
+        if after > before && !room.take(after - before) {
+            return;
         }
-    }
-
-    fn set(&mut self, value: Value<'_>) {
+        room.give_back(before.saturating_sub(after));
         match self {
             Self::Text(text) => {
                 text.clear();
@@ -121,182 +156,211 @@ impl JsonObject {
         self.members.is_empty()
     }
 
-    /// Bytes of all names and texts.
-    fn text_len(&self) -> usize {
-        self.members.iter().map(|(name, value)| name.len() + value.text_len()).sum()
+    fn get_mut(&mut self, name: &str) -> Option<&mut Json> {
+        self.members.iter_mut().find(|(key, _)| **key == *name).map(|(_, value)| value)
     }
 
-    /// The member `name`; where there is none, `new` is put there, and its size returned.
-    fn member(
-        &mut self,
-        name: &str,
-        new: impl FnOnce() -> Result<Json, Full>,
-    ) -> Result<Result<&mut Json, usize>, Full> {
-        match self.members.iter().position(|(key, _)| **key == *name) {
-            Some(at) => match self.members.get_mut(at) {
-                Some((_, value)) => Ok(Ok(value)),
-                None => Err(Full),
-            },
-            None if self.members.len() >= MOST_ENTRIES => Err(Full),
-            None => {
-                let value = new()?;
-                let grown = name.len() + value.text_len();
-                self.members.push((name.into(), value));
-                Ok(Err(grown))
-            }
+    /// Adds a member of a name that isn't there.
+    fn add(&mut self, name: &str, value: Json, len: usize, room: &mut Room) -> Option<&mut Json> {
+        if self.members.len() >= room.members {
+            room.leave_out();
         }
+        if !room.take(name.len() + len + ENTRY_COST) {
+            return None;
+        }
+        self.members.push((name.into(), value));
+        self.members.last_mut().map(|(_, value)| value)
     }
 
-    /// Keeps the first value that is not null. Like all of these, tells by how many bytes the
-    /// object has grown.
-    pub(crate) fn first(&mut self, name: &str, value: Value<'_>) -> Result<usize, Full> {
-        match self.member(name, || Ok(Json::text(value)))? {
-            Ok(kept) if kept.is_null() => Ok(grown(kept, |kept| kept.set(value))),
-            Ok(_) => Ok(0),
-            Err(grown) => Ok(grown),
+    fn add_text(&mut self, name: &str, value: Value<'_>, room: &mut Room) {
+        self.add(name, Json::text(value), value.raw().len(), room);
+    }
+
+    /// Keeps the first value that is not null.
+    pub(crate) fn first(&mut self, name: &str, value: Value<'_>, room: &mut Room) {
+        match self.get_mut(name) {
+            Some(kept) if kept.is_null() => kept.set(value, room),
+            Some(_) => {}
+            None => self.add_text(name, value, room),
         }
     }
 
     /// Keeps the last value that is not null.
-    pub(crate) fn last(&mut self, name: &str, value: Value<'_>) -> Result<usize, Full> {
-        match self.member(name, || Ok(Json::text(value)))? {
-            Ok(_) if value.is_null() => Ok(0),
-            Ok(Json::Text(kept)) if kept == value.raw() => Ok(0),
-            Ok(kept) => Ok(grown(kept, |kept| kept.set(value))),
-            Err(grown) => Ok(grown),
+    pub(crate) fn last(&mut self, name: &str, value: Value<'_>, room: &mut Room) {
+        match self.get_mut(name) {
+            Some(_) if value.is_null() => {}
+            Some(Json::Text(kept)) if kept == value.raw() => {}
+            Some(kept) => kept.set(value, room),
+            None => self.add_text(name, value, room),
         }
     }
 
     /// Joins strings. Both stay escaped as they are, so that the halves of a surrogate pair
     /// meet again. Anything else replaces what was there.
-    pub(crate) fn concat(&mut self, name: &str, value: Value<'_>) -> Result<usize, Full> {
-        match self.member(name, || Ok(Json::text(value)))? {
-            Ok(_) if value.is_null() => Ok(0),
-            Ok(Json::Text(kept)) if kept.starts_with('"') && value.as_str().is_some() => {
-                let before = kept.len();
-                kept.pop();
-                kept.push_str(value.raw().get(1..).unwrap_or_default());
-                Ok(kept.len() - before)
+    pub(crate) fn concat(&mut self, name: &str, value: Value<'_>, room: &mut Room) {
+        match self.get_mut(name) {
+            Some(_) if value.is_null() => {}
+            Some(Json::Text(kept)) if kept.starts_with('"') && value.as_str().is_some() => {
+                if room.take(value.raw().len()) {
+                    kept.pop();
+                    kept.push_str(value.raw().get(1..).unwrap_or_default());
+                }
             }
-            Ok(kept) => Ok(grown(kept, |kept| kept.set(value))),
-            Err(grown) => Ok(grown),
+            Some(kept) => kept.set(value, room),
+            None => self.add_text(name, value, room),
         }
     }
 
     /// Joins arrays. Anything else replaces what was there.
-    pub(crate) fn append(&mut self, name: &str, value: Value<'_>) -> Result<usize, Full> {
-        let is_array = value.kind() == ValueKind::Array;
-        let joined = |text: &mut String| {
-            for element in value.elements() {
-                text.pop();
-                if text != "[" {
-                    text.push(',');
-                }
-                element.write_json(text);
-                text.push(']');
-            }
+    pub(crate) fn append(&mut self, name: &str, value: Value<'_>, room: &mut Room) {
+        if value.kind() != ValueKind::Array {
+            return self.last(name, value, room);
+        }
+        let kept = match self.get_mut(name) {
+            Some(Json::Text(kept)) if kept.starts_with('[') => kept,
+            Some(kept) => return kept.set(value, room),
+            None => match self.add(name, Json::Text("[]".into()), 2, room) {
+                Some(Json::Text(kept)) => kept,
+                _ => return,
+            },
         };
-        let new = || {
-            let mut text = String::from("[]");
-            joined(&mut text);
-            Ok(if is_array { Json::Text(text) } else { Json::text(value) })
-        };
-        match self.member(name, new)? {
-            Ok(_) if value.is_null() => Ok(0),
-            Ok(Json::Text(kept)) if is_array && kept.starts_with('[') => {
-                let before = kept.len();
-                joined(kept);
-                Ok(kept.len() - before)
+        for element in value.elements() {
+            if !room.take(element.raw().len() + 1) {
+                return;
             }
-            Ok(kept) => Ok(grown(kept, |kept| kept.set(value))),
-            Err(grown) => Ok(grown),
+            kept.pop();
+            if kept != "[" {
+                kept.push(',');
+            }
+            element.write_json(kept);
+            kept.push(']');
         }
     }
 
     /// Merges objects member by member; the last value of a leaf that is not null counts.
-    pub(crate) fn deep_last(&mut self, name: &str, value: Value<'_>) -> Result<usize, Full> {
+    pub(crate) fn deep_last(&mut self, name: &str, value: Value<'_>, room: &mut Room) {
         if value.kind() != ValueKind::Object {
-            return self.last(name, value);
+            return self.last(name, value, room);
         }
-        match self.member(name, || Ok(Json::Object(Self::default())))? {
-            Ok(Json::Object(kept)) => kept.merge(value),
-            Ok(kept) => {
-                let mut object = Self::default();
-                let grown = object.merge(value)?;
-                *kept = Json::Object(object);
-                Ok(grown)
+        let kept = match self.get_mut(name) {
+            Some(kept) => {
+                if !matches!(kept, Json::Object(_)) {
+                    *kept = Json::Object(Self::default());
+                }
+                Some(kept)
             }
-            Err(grown) => match self.member(name, || Err(Full))? {
-                Ok(Json::Object(kept)) => Ok(grown + kept.merge(value)?),
-                _ => Ok(grown),
-            },
+            None => self.add(name, Json::Object(Self::default()), 0, room),
+        };
+        if let Some(Json::Object(kept)) = kept {
+            kept.merge(value, room);
         }
     }
 
     /// Merges all members of `object` into this one.
-    pub(crate) fn merge(&mut self, object: Value<'_>) -> Result<usize, Full> {
-        let mut grown = 0;
+    pub(crate) fn merge(&mut self, object: Value<'_>, room: &mut Room) {
         for (name, value) in object.members() {
-            grown += self.deep_last(name, value)?;
+            self.deep_last(name, value, room);
         }
-        Ok(grown)
+    }
+
+    /// Merges the parts of a custom tool call: its `input` is joined, its other members stay.
+    pub(crate) fn custom_call(&mut self, name: &str, value: Value<'_>, room: &mut Room) {
+        if self.get(name).is_none() {
+            self.add(name, Json::Object(Self::default()), 0, room);
+        }
+        if let Some(Json::Object(kept)) = self.get_mut(name) {
+            for (name, value) in value.members() {
+                match name {
+                    "input" => kept.concat(name, value, room),
+                    _ => kept.first(name, value, room),
+                }
+            }
+        }
     }
 
     /// Merges the elements of arrays that have the same index.
-    pub(crate) fn index_merge(&mut self, name: &str, value: Value<'_>) -> Result<usize, Full> {
+    pub(crate) fn index_merge(&mut self, name: &str, value: Value<'_>, room: &mut Room) {
         if value.kind() != ValueKind::Array {
-            return self.last(name, value);
+            return self.last(name, value, room);
         }
-        let mut grown = match self.member(name, || Ok(Json::List(Vec::new())))? {
-            Err(grown) => grown,
-            Ok(_) => 0,
-        };
-        if let Ok(Json::List(list)) = self.member(name, || Err(Full))? {
+        if self.get(name).is_none() {
+            self.add(name, Json::List(JsonList::default()), 0, room);
+        }
+        if let Some(Json::List(list)) = self.get_mut(name) {
             for element in value.elements() {
-                grown += merge_element(list, element, Self::merge)?;
+                if let Some(kept) = list.element(Key::of(element, false), room) {
+                    kept.merge(element, room);
+                }
             }
         }
-        Ok(grown)
-    }
-
-    /// The JSON text of the member that says which element of a list this is.
-    fn has(&self, name: &str, value: Option<Value<'_>>) -> bool {
-        let value = value.filter(|value| !value.is_null());
-        self.get(name).filter(|kept| !kept.is_null()).and_then(Json::as_text)
-            == value.map(|value| value.raw())
     }
 }
 
-/// Merges an element into the one of the same index and type with `merge`, or into a new one.
-pub(crate) fn merge_element(
-    list: &mut Vec<JsonObject>,
-    element: Value<'_>,
-    merge: impl Fn(&mut JsonObject, Value<'_>) -> Result<usize, Full>,
-) -> Result<usize, Full> {
-    let index = element.get("index").or_else(|| element.get("prompt_index"));
-    let same = |kept: &JsonObject| {
-        (kept.has("index", index) || kept.has("prompt_index", index))
-            && kept.has("type", element.get("type"))
-    };
-    if index.is_some_and(|index| !index.is_null())
-        && let Some(at) = list.iter().rposition(same)
-    {
-        return list.get_mut(at).map_or(Ok(0), |kept| merge(kept, element));
-    }
-    if list.len() >= MOST_ENTRIES {
-        return Err(Full);
-    }
-    let mut new = JsonObject::default();
-    let grown = merge(&mut new, element)?;
-    list.push(new);
-    Ok(grown)
+/// A list whose elements are merged by their index.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct JsonList {
+    elements: Vec<(Option<Key>, JsonObject)>,
 }
 
-/// By how much `change` makes a value longer.
-fn grown(kept: &mut Json, change: impl FnOnce(&mut Json)) -> usize {
-    let before = kept.text_len();
-    change(kept);
-    kept.text_len().saturating_sub(before)
+/// What says which element of a list goes on: its index, and where that is not enough its type.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Key {
+    index: Box<str>,
+    r#type: Option<Box<str>>,
+}
+
+impl Key {
+    /// The key of an element, unless it has no index.
+    pub(crate) fn of(element: Value<'_>, with_type: bool) -> Option<Self> {
+        let index = element.get("index").or_else(|| element.get("prompt_index"));
+        let index = index.filter(|index| index.kind() == ValueKind::Number)?;
+        let r#type = element.get("type").filter(|_| with_type).and_then(|name| name.as_str());
+        Some(Self { index: index.raw().into(), r#type: r#type.map(Into::into) })
+    }
+}
+
+impl JsonList {
+    /// The elements in the order in which they first came.
+    pub fn iter(&self) -> impl Iterator<Item = &JsonObject> {
+        self.elements.iter().map(|(_, element)| element)
+    }
+
+    /// How many elements there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.elements.len()
+    }
+
+    /// Whether there is no element.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.elements.is_empty()
+    }
+
+    /// The element of this key, or a new one. One without a key is always new; one that came long
+    /// ago isn't looked for.
+    pub(crate) fn element(&mut self, key: Option<Key>, room: &mut Room) -> Option<&mut JsonObject> {
+        let known = key.as_ref().and_then(|key| {
+            let recent = self.elements.iter().enumerate().rev().take(WINDOW);
+            let mut known = recent.filter(|(_, (kept, _))| kept.as_ref() == Some(key));
+            known.next().map(|(at, _)| at)
+        });
+        let at = match known {
+            Some(at) => at,
+            None if room.take(ENTRY_COST) => {
+                self.elements.push((key, JsonObject::default()));
+                self.elements.len() - 1
+            }
+            None => return None,
+        };
+        self.elements.get_mut(at).map(|(_, element)| element)
+    }
+}
+
+impl fmt::Debug for JsonList {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
 }
 
 impl fmt::Debug for JsonObject {
@@ -322,6 +386,13 @@ impl serde::Serialize for Json {
             Self::Object(object) => object.serialize(serializer),
             Self::List(list) => list.serialize(serializer),
         }
+    }
+}
+
+#[cfg(feature = "serde")]
+impl serde::Serialize for JsonList {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.iter())
     }
 }
 

@@ -2,6 +2,7 @@
 
 use core::str;
 
+use super::Bounds;
 use super::node::{Kind, Node, NodeId};
 use crate::error::{Error, ErrorKind};
 
@@ -18,7 +19,7 @@ pub(crate) struct Leniencies {
 /// Reads `json` into `nodes`; `text` is a copy of it, in which strings are unescaped.
 pub(crate) fn read(
     json: &[u8],
-    depth: usize,
+    bounds: Bounds,
     text: &mut [u8],
     nodes: &mut Vec<Node>,
     open: &mut Vec<NodeId>,
@@ -27,7 +28,7 @@ pub(crate) fn read(
         return Err(Error::new(ErrorKind::InvalidUtf8, error.valid_up_to() as u64));
     }
     let leniencies = Leniencies::default();
-    let mut reader = Reader { json, at: 0, depth, text, nodes, open, leniencies };
+    let mut reader = Reader { json, at: 0, bounds, text, nodes, open, leniencies };
     reader.document()?;
     Ok(reader.leniencies)
 }
@@ -35,7 +36,7 @@ pub(crate) fn read(
 struct Reader<'r> {
     json: &'r [u8],
     at: usize,
-    depth: usize,
+    bounds: Bounds,
     text: &'r mut [u8],
     nodes: &'r mut Vec<Node>,
     open: &'r mut Vec<NodeId>,
@@ -113,11 +114,11 @@ impl Reader<'_> {
     }
 
     fn enter(&mut self, kind: Kind, want: Want) -> Result<Want, Error> {
-        if self.open.len() >= self.depth {
+        if self.open.len() >= self.bounds.depth {
             return self.fail(ErrorKind::TooDeep);
         }
         self.open.push(self.nodes.len() as u32);
-        self.nodes.push(Node { kind, start: self.at as u32, end: 0, extra: 0 });
+        self.push(Node { kind, start: self.at as u32, end: 0, extra: 0 })?;
         Ok(self.step(want))
     }
 
@@ -144,8 +145,7 @@ impl Reader<'_> {
             self.at += 1;
         }
         self.leniencies.not_finite += u32::from(kind == Kind::NotFinite);
-        self.push(kind, self.at - word.len(), 0);
-        Ok(())
+        self.leaf(kind, self.at - word.len(), 0)
     }
 
     /// `[ "-" ] ( "0" / digit1-9 *digit ) [ "." 1*digit ] [ ( "e" / "E" ) [ "+" / "-" ] 1*digit ]`
@@ -166,8 +166,7 @@ impl Reader<'_> {
             self.at += usize::from(matches!(self.peek(), Some(b'+' | b'-')));
             self.digits()?;
         }
-        self.push(Kind::Number, start, 0);
-        Ok(())
+        self.leaf(Kind::Number, start, 0)
     }
 
     /// `1*digit`
@@ -204,8 +203,7 @@ impl Reader<'_> {
             }
         }
         self.at += 1;
-        self.push(Kind::String, start, (to - start - 1) as u32);
-        Ok(())
+        self.leaf(Kind::String, start, (to - start - 1) as u32)
     }
 
     fn escape(&mut self) -> Result<char, Error> {
@@ -219,7 +217,8 @@ impl Reader<'_> {
             Some(b'r') => '\r',
             Some(b't') => '\t',
             Some(b'u') => return self.unicode_escape(),
-            _ => return self.fail(ErrorKind::InvalidEscape),
+            Some(_) => return self.fail(ErrorKind::InvalidEscape),
+            None => return Err(self.end()),
         };
         self.at += 2;
         Ok(character)
@@ -228,7 +227,9 @@ impl Reader<'_> {
     /// `\uXXXX`, or two of them that are a surrogate pair.
     fn unicode_escape(&mut self) -> Result<char, Error> {
         let Some(high) = self.code_unit(self.at) else {
-            return self.fail(ErrorKind::InvalidEscape);
+            let digits = self.json.get(self.at + 2..).unwrap_or_default();
+            let is_cut = digits.len() < 4 && digits.iter().all(u8::is_ascii_hexdigit);
+            return if is_cut { Err(self.end()) } else { self.fail(ErrorKind::InvalidEscape) };
         };
         self.at += 6;
         if let Some(character) = char::from_u32(high) {
@@ -257,8 +258,17 @@ impl Reader<'_> {
         *to += 1;
     }
 
-    fn push(&mut self, kind: Kind, start: usize, extra: u32) {
-        self.nodes.push(Node { kind, start: start as u32, end: self.at as u32, extra });
+    /// Adds the value that began at `start` and ends here.
+    fn leaf(&mut self, kind: Kind, start: usize, extra: u32) -> Result<(), Error> {
+        self.push(Node { kind, start: start as u32, end: self.at as u32, extra })
+    }
+
+    fn push(&mut self, node: Node) -> Result<(), Error> {
+        if self.nodes.len() >= self.bounds.values {
+            return Err(Error::new(ErrorKind::TooManyValues, u64::from(node.start)));
+        }
+        self.nodes.push(node);
+        Ok(())
     }
 
     fn white_space(&mut self) {
@@ -278,7 +288,11 @@ impl Reader<'_> {
 
     /// What is wrong at the byte at hand; the end of the text is wrong in one way only.
     fn fail<T>(&self, kind: ErrorKind) -> Result<T, Error> {
-        let kind = if self.at >= self.json.len() { ErrorKind::UnexpectedEnd } else { kind };
-        Err(Error::new(kind, self.at as u64))
+        let is_end = self.at >= self.json.len();
+        Err(if is_end { self.end() } else { Error::new(kind, self.at as u64) })
+    }
+
+    fn end(&self) -> Error {
+        Error::new(ErrorKind::UnexpectedEnd, self.json.len() as u64)
     }
 }

@@ -1,40 +1,41 @@
 //! The one file that names simd-json: a strict, fast reader whose buffers are all reused.
 
+use std::mem;
+
 use simd_json::{Buffers, INPUT_PADDING, Node as TapeNode, StaticNode, Tape, fill_tape_padded};
 
 use super::node::{Kind, Node, NodeId};
 
-#[derive(Default)]
 pub(crate) struct Simd {
-    buffers: Option<(usize, Buffers)>,
+    buffers: Buffers,
     /// Empty between two calls: a tape borrows the text that it was read from.
-    tape: Option<Tape<'static>>,
+    tape: Tape<'static>,
 }
 
 impl Simd {
+    /// Allocates nothing.
+    pub(crate) fn new(depth: usize) -> Self {
+        Self { buffers: Buffers::with_max_depth(0, depth), tape: Tape(Vec::new()) }
+    }
+
     /// Reads `json` into `nodes` and leaves its strings unescaped in `text`; says whether
     /// simd-json took it. If not, the contents of both mean nothing.
     pub(crate) fn read(
         &mut self,
         json: &[u8],
-        depth: usize,
         text: &mut Vec<u8>,
         nodes: &mut Vec<Node>,
         open: &mut Vec<NodeId>,
     ) -> bool {
-        let buffers = match &mut self.buffers {
-            Some((for_depth, buffers)) if *for_depth == depth => buffers,
-            unset => &mut unset.insert((depth, Buffers::with_max_depth(0, depth))).1,
-        };
         text.clear();
         text.extend_from_slice(json);
         text.resize(json.len() + INPUT_PADDING, b' ');
-        let mut tape = self.tape.take().unwrap_or_else(Tape::null).reset();
-        let taken = fill_tape_padded(text, json.len(), buffers, &mut tape).is_ok();
+        let mut tape = mem::replace(&mut self.tape, Tape(Vec::new())).reset();
+        let taken = fill_tape_padded(text, json.len(), &mut self.buffers, &mut tape).is_ok();
         if taken {
-            index(json, &tape, buffers.structural_indexes(), nodes, open);
+            index(json, &tape, self.buffers.structural_indexes(), nodes, open);
         }
-        self.tape = Some(tape.reset());
+        self.tape = tape.reset();
         taken
     }
 }

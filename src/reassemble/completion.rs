@@ -1,6 +1,6 @@
 //! `ChatCompletion` and its parts: what the provider would have answered without streaming.
 
-use crate::json::JsonObject;
+use crate::json::{JsonList, JsonObject};
 
 /// A whole `chat.completion`, as OpenAI defines it; what other providers add is in `extra`, under
 /// its own name.
@@ -58,7 +58,7 @@ pub struct Message {
     /// The name under which the reasoning came, and goes out again.
     pub reasoning_name: ReasoningName,
     /// `reasoning_details`: text, summary and data joined for each index and type.
-    pub reasoning_details: Vec<JsonObject>,
+    pub reasoning_details: JsonList,
     /// The tool calls by their index.
     pub tool_calls: Vec<ToolCall>,
     /// The deprecated single call.
@@ -189,7 +189,8 @@ mod ser {
             map.serialize_entry("role", self.role.as_deref().unwrap_or("assistant"))?;
             map.serialize_entry("content", &self.content)?;
             some(&mut map, self.reasoning_name.as_str(), self.reasoning.as_ref())?;
-            list(&mut map, "reasoning_details", &self.reasoning_details)?;
+            let details = Some(&self.reasoning_details).filter(|details| !details.is_empty());
+            some(&mut map, "reasoning_details", details)?;
             map.serialize_entry("refusal", &self.refusal)?;
             list(&mut map, "tool_calls", &self.tool_calls)?;
             some(&mut map, "function_call", self.function_call.as_ref())?;

@@ -11,7 +11,7 @@ pub use outcome::{Finished, Outcome};
 
 use crate::chunk::{ChatCompletionChunk, Choice, Delta, ToolCallDelta};
 use crate::decoder::{End, Payload};
-use crate::json::{Full, JsonObject, Value, ValueKind, merge_element};
+use crate::json::{JsonObject, Key, Room, Value, ValueKind};
 use crate::limits::Limits;
 use rules::{Level, Rule, rule};
 
@@ -39,7 +39,7 @@ use rules::{Level, Rule, rule};
 /// ```
 ///
 /// A push costs the size of the delta; it allocates only when a text that is kept has to grow.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Reassembler {
     completion: ChatCompletion,
     /// What is known of each choice besides, in the order of `completion.choices`.
@@ -49,12 +49,11 @@ pub struct Reassembler {
 }
 
 /// How much more may be kept.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 struct Budget {
     limits: Limits,
-    bytes: usize,
+    room: Room,
     logprobs: usize,
-    exceeded: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -73,44 +72,67 @@ enum UsageFrom {
     Usage,
 }
 
+/// What one more choice or tool call costs besides its texts, for the bound on memory.
+const PART_COST: usize = 512;
+
+/// Longest id of a tool call: ids are compared with each other.
+const LONGEST_ID: usize = 1024;
+
 impl Budget {
-    /// Whether `len` more bytes may be kept; takes note if not.
-    fn has_room(&mut self, len: usize) -> bool {
-        let room = self.limits.completion_bytes.saturating_sub(self.bytes) >= len;
-        self.exceeded |= !room;
-        room
+    fn new(limits: Limits) -> Self {
+        let room = Room::new(limits.completion_bytes, limits.members);
+        Self { limits, room, logprobs: 0 }
     }
 
-    fn push_str(&mut self, text: &mut Option<String>, more: &str) {
-        let text = text.get_or_insert_default();
-        if self.has_room(more.len()) {
-            text.push_str(more);
-            self.bytes += more.len();
+    /// Keeps the first text that isn't empty.
+    fn first(&mut self, kept: &mut Option<String>, text: Option<&str>) {
+        let text = text.filter(|text| kept.is_none() && !text.is_empty());
+        if let Some(text) = text.filter(|text| self.room.take(text.len())) {
+            *kept = Some(text.into());
         }
     }
 
-    fn note(&mut self, grown: Result<usize, Full>) {
-        match grown {
-            Ok(grown) => self.bytes += grown,
-            Err(Full) => self.exceeded = true,
+    /// Keeps the last text that isn't empty.
+    fn last(&mut self, kept: &mut Option<String>, text: Option<&str>) {
+        let Some(text) = text.filter(|text| !text.is_empty()) else { return };
+        if kept.as_deref() != Some(text) && self.room.take(text.len()) {
+            let kept = kept.get_or_insert_default();
+            self.room.give_back(kept.len());
+            kept.clear();
+            kept.push_str(text);
         }
+    }
+
+    fn push_str(&mut self, kept: &mut String, text: &str) {
+        if self.room.take(text.len()) {
+            kept.push_str(text);
+        }
+    }
+
+    /// [`push_str`](Self::push_str) to a text that is there from now on.
+    fn concat(&mut self, kept: &mut Option<String>, text: &str) {
+        self.push_str(kept.get_or_insert_default(), text);
     }
 
     /// Merges `name: value` into `object` by the rule for it.
     fn keep(&mut self, object: &mut JsonObject, level: Level, name: &str, value: Value<'_>) {
-        if !self.has_room(name.len() + value.raw().len()) {
-            return;
+        let room = &mut self.room;
+        match rule(level, name) {
+            Rule::First => object.first(name, value, room),
+            Rule::Last => object.last(name, value, room),
+            Rule::Append => object.append(name, value, room),
+            Rule::Concat => object.concat(name, value, room),
+            Rule::DeepLast => object.deep_last(name, value, room),
+            Rule::IndexMerge => object.index_merge(name, value, room),
+            Rule::CustomCall => object.custom_call(name, value, room),
+            Rule::Drop => {}
         }
-        let grown = match rule(level, name) {
-            Rule::First => object.first(name, value),
-            Rule::Last => object.last(name, value),
-            Rule::Append => object.append(name, value),
-            Rule::Concat => object.concat(name, value),
-            Rule::DeepLast => object.deep_last(name, value),
-            Rule::IndexMerge => object.index_merge(name, value),
-            Rule::Drop => Ok(0),
-        };
-        self.note(grown);
+    }
+}
+
+impl Default for Reassembler {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -118,13 +140,18 @@ impl Reassembler {
     /// A reassembler without anything yet, with the default [`Limits`]. Allocates nothing.
     #[must_use]
     pub fn new() -> Self {
-        Self::default()
+        Self::with_limits(Limits::new())
     }
 
     /// A reassembler without anything yet.
     #[must_use]
     pub fn with_limits(limits: Limits) -> Self {
-        Self { budget: Budget { limits, ..Budget::default() }, ..Self::default() }
+        Self {
+            completion: ChatCompletion::default(),
+            states: Vec::new(),
+            usage_from: UsageFrom::default(),
+            budget: Budget::new(limits),
+        }
     }
 
     /// Adds the chunk of a payload, if it has one, be it beside an error.
@@ -143,12 +170,12 @@ impl Reassembler {
     /// Adds a chunk.
     pub fn push(&mut self, chunk: &ChatCompletionChunk<'_>) {
         let Self { completion, budget, .. } = self;
-        first(&mut completion.id, chunk.id());
-        first(&mut completion.model, chunk.model());
-        last(&mut completion.service_tier, chunk.service_tier());
-        last(&mut completion.system_fingerprint, chunk.system_fingerprint());
-        if completion.created.is_none() {
-            completion.created = chunk.created().filter(|created| *created != 0);
+        budget.first(&mut completion.id, chunk.id());
+        budget.first(&mut completion.model, chunk.model());
+        budget.last(&mut completion.service_tier, chunk.service_tier());
+        budget.last(&mut completion.system_fingerprint, chunk.system_fingerprint());
+        if completion.created.unwrap_or(0) == 0 {
+            completion.created = chunk.created().or(completion.created);
         }
         for (name, value) in chunk.extra() {
             budget.keep(&mut completion.extra, Level::Top, name, value);
@@ -172,14 +199,14 @@ impl Reassembler {
     /// before it stays.
     #[must_use]
     pub const fn limit_exceeded(&self) -> bool {
-        self.budget.exceeded
+        self.budget.room.is_full()
     }
 
     /// The completion, and how the stream ended by what the decoder and the chunks say.
     #[must_use]
     pub fn finish(self, end: End) -> Finished {
         let outcome = outcome::judge(&self.completion, &end);
-        let limit_exceeded = self.budget.exceeded;
+        let limit_exceeded = self.limit_exceeded();
         Finished { completion: self.completion, outcome, limit_exceeded, end }
     }
 
@@ -206,7 +233,7 @@ impl Reassembler {
         let (Some(kept), Some(state)) = (completion.choices.get_mut(at), states.get_mut(at)) else {
             return;
         };
-        last(&mut kept.finish_reason, choice.finish_reason());
+        budget.last(&mut kept.finish_reason, choice.finish_reason());
         if let Some(logprobs) = choice.logprobs() {
             push_logprobs(kept, logprobs, budget);
         }
@@ -226,30 +253,15 @@ impl Reassembler {
         let at = choices.partition_point(|choice| choice.index < index);
         if choices.get(at).is_none_or(|choice| choice.index != index) {
             if choices.len() >= self.budget.limits.choices {
-                self.budget.exceeded = true;
+                self.budget.room.leave_out();
+            }
+            if !self.budget.room.take(PART_COST) {
                 return None;
             }
             choices.insert(at, CompletionChoice { index, ..CompletionChoice::default() });
             self.states.insert(at, ChoiceState::default());
         }
         Some(at)
-    }
-}
-
-/// Keeps the first text that isn't empty.
-fn first(kept: &mut Option<String>, text: Option<&str>) {
-    if kept.is_none() {
-        *kept = text.filter(|text| !text.is_empty()).map(Into::into);
-    }
-}
-
-/// Keeps the last text that isn't empty.
-fn last(kept: &mut Option<String>, text: Option<&str>) {
-    let Some(text) = text.filter(|text| !text.is_empty()) else { return };
-    if kept.as_deref() != Some(text) {
-        let kept = kept.get_or_insert_default();
-        kept.clear();
-        kept.push_str(text);
     }
 }
 
@@ -261,12 +273,11 @@ fn push_logprobs(choice: &mut CompletionChoice, logprobs: Value<'_>, budget: &mu
     let kept = choice.logprobs.get_or_insert_default();
     for (name, value) in logprobs.members() {
         let entries = value.elements().count();
-        if budget.logprobs + entries > budget.limits.logprob_entries {
-            budget.exceeded = true;
-        } else if budget.has_room(name.len() + value.raw().len()) {
-            budget.logprobs += entries;
-            budget.note(kept.append(name, value));
+        budget.logprobs += entries;
+        if budget.logprobs > budget.limits.logprob_entries {
+            budget.room.leave_out();
         }
+        kept.append(name, value, &mut budget.room);
     }
 }
 
@@ -276,16 +287,16 @@ fn push_delta(
     delta: &Delta<'_>,
     budget: &mut Budget,
 ) {
-    first(&mut message.role, delta.role());
+    budget.first(&mut message.role, delta.role());
     if let Some(text) = delta.content() {
-        budget.push_str(&mut message.content, text);
+        budget.concat(&mut message.content, text);
     } else if let Some(parts) = delta.content_parts() {
         for part in parts {
             push_part(message, part, budget);
         }
     }
     if let Some(text) = delta.refusal() {
-        budget.push_str(&mut message.refusal, text);
+        budget.concat(&mut message.refusal, text);
     }
     push_reasoning(message, delta, budget);
     for call in delta.tool_calls() {
@@ -295,9 +306,7 @@ fn push_delta(
         let kept = message.function_call.get_or_insert_default();
         let text = |name| call.get(name).and_then(|value| value.as_str());
         push_name(kept, text("name").unwrap_or_default(), budget);
-        if let Some(arguments) = text("arguments") {
-            push_text(&mut kept.arguments, arguments, budget);
-        }
+        budget.push_str(&mut kept.arguments, text("arguments").unwrap_or_default());
     }
     if let Some(audio) = delta.audio().filter(|audio| audio.kind() == ValueKind::Object) {
         push_audio(message.audio.get_or_insert_default(), audio, budget);
@@ -310,18 +319,16 @@ fn push_delta(
 /// One of Mistral's parts of a content: text, thinking, or a reference.
 fn push_part(message: &mut Message, part: Value<'_>, budget: &mut Budget) {
     if let Some(text) = part.get("text").and_then(|text| text.as_str()) {
-        budget.push_str(&mut message.content, text);
+        budget.concat(&mut message.content, text);
     } else if let Some(thinking) = part.get("thinking") {
         if let Some(text) = thinking.as_str() {
-            budget.push_str(&mut message.reasoning, text);
+            budget.concat(&mut message.reasoning, text);
         }
         for text in thinking.elements().filter_map(|part| part.get("text")) {
-            budget.push_str(&mut message.reasoning, text.as_str().unwrap_or_default());
+            budget.concat(&mut message.reasoning, text.as_str().unwrap_or_default());
         }
-    } else if let Some(ids) = part.get("reference_ids")
-        && budget.has_room(ids.raw().len())
-    {
-        budget.note(message.extra.append("reference_ids", ids));
+    } else if let Some(ids) = part.get("reference_ids") {
+        message.extra.append("reference_ids", ids, &mut budget.room);
     }
 }
 
@@ -337,38 +344,21 @@ fn push_reasoning(message: &mut Message, delta: &Delta<'_>, budget: &mut Budget)
         if message.reasoning.as_deref().unwrap_or_default().is_empty() {
             message.reasoning_name = name;
         }
-        budget.push_str(&mut message.reasoning, text);
+        budget.concat(&mut message.reasoning, text);
     }
     let Some(details) = delta.reasoning_details() else { return };
-    if !budget.has_room(details.raw().len()) {
-        return;
-    }
     for detail in details.elements() {
-        let grown = merge_element(&mut message.reasoning_details, detail, |kept, detail| {
-            let mut grown = 0;
-            for (name, value) in detail.members() {
-                grown += match rule(Level::ReasoningDetail, name) {
-                    Rule::Concat => kept.concat(name, value)?,
-                    _ => kept.last(name, value)?,
-                };
-            }
-            Ok(grown)
-        });
-        budget.note(grown);
+        let key = Key::of(detail, true);
+        let Some(kept) = message.reasoning_details.element(key, &mut budget.room) else { return };
+        for (name, value) in detail.members() {
+            budget.keep(kept, Level::ReasoningDetail, name, value);
+        }
     }
 }
 
 fn push_audio(kept: &mut JsonObject, audio: Value<'_>, budget: &mut Budget) {
     for (name, value) in audio.members() {
-        if !budget.has_room(name.len() + value.raw().len()) {
-            return;
-        }
-        let grown = match name {
-            "id" => kept.first(name, value),
-            "transcript" | "data" => kept.concat(name, value),
-            _ => kept.last(name, value),
-        };
-        budget.note(grown);
+        budget.keep(kept, Level::Audio, name, value);
     }
 }
 
@@ -382,20 +372,23 @@ fn push_call(
     let Some(at) = call_at(message, state, delta, budget) else { return };
     let Some(call) = message.tool_calls.get_mut(at) else { return };
     state.last_call = at;
-    if call.id.is_empty() {
-        call.id.push_str(delta.id().unwrap_or_default());
+    if let Some(id) = delta.id().filter(|_| call.id.is_empty()) {
+        if id.len() > LONGEST_ID {
+            budget.room.leave_out();
+        }
+        budget.push_str(&mut call.id, id);
     }
-    first(&mut call.r#type, delta.r#type());
+    budget.first(&mut call.r#type, delta.r#type());
     if delta.name().is_some() || delta.arguments().is_some() || delta.arguments_object().is_some() {
         let function = call.function.get_or_insert_default();
         push_name(function, delta.name().unwrap_or_default(), budget);
         if let Some(arguments) = delta.arguments() {
-            push_text(&mut function.arguments, arguments, budget);
-        } else if let Some(arguments) = delta.arguments_object()
-            && budget.has_room(arguments.raw().len())
-        {
-            budget.bytes += arguments.raw().len();
-            function.arguments = arguments.raw().into();
+            budget.push_str(&mut function.arguments, arguments);
+        } else if let Some(arguments) = delta.arguments_object() {
+            // The whole, again: it replaces what came before.
+            budget.room.give_back(function.arguments.len());
+            function.arguments.clear();
+            budget.push_str(&mut function.arguments, arguments.raw());
         }
     }
     for (name, value) in delta.extra() {
@@ -435,7 +428,9 @@ fn call_at(
         return known;
     }
     if calls.len() >= budget.limits.tool_calls {
-        budget.exceeded = true;
+        budget.room.leave_out();
+    }
+    if !budget.room.take(PART_COST) {
         return None;
     }
     let index = delta.index();
@@ -451,14 +446,7 @@ fn call_at(
 /// A name comes whole, and may come again; only one that is cut before any argument is joined.
 fn push_name(function: &mut FunctionCall, name: &str, budget: &mut Budget) {
     if function.name != name && (function.name.is_empty() || function.arguments.is_empty()) {
-        push_text(&mut function.name, name, budget);
-    }
-}
-
-fn push_text(text: &mut String, more: &str, budget: &mut Budget) {
-    if budget.has_room(more.len()) {
-        text.push_str(more);
-        budget.bytes += more.len();
+        budget.push_str(&mut function.name, name);
     }
 }
 
@@ -469,14 +457,12 @@ fn push_snapshot(message: &mut Message, delta: &Delta<'_>, whole: Value<'_>, bud
         return;
     }
     if let Some(role) = whole.get("role") {
-        first(&mut message.role, role.as_str());
+        budget.first(&mut message.role, role.as_str());
     }
     if let Some(content) = whole.get("content").and_then(|content| content.as_str()) {
         let kept = message.content.get_or_insert_default();
-        if content.len() >= kept.len() && budget.has_room(content.len() - kept.len()) {
-            budget.bytes += content.len() - kept.len();
-            kept.clear();
-            kept.push_str(content);
+        if let Some(more) = content.strip_prefix(kept.as_str()) {
+            budget.push_str(kept, more);
         }
     }
 }

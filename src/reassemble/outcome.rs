@@ -57,17 +57,17 @@ pub(super) fn judge(completion: &ChatCompletion, end: &End) -> Outcome {
     let choices = &completion.choices;
     let finished =
         !choices.is_empty() && choices.iter().all(|choice| choice.finish_reason.is_some());
-    if let Some(body) = end.body {
-        return Outcome::NotAnEventStream(body);
-    }
     if end.upstream_error.is_some() {
         return Outcome::UpstreamError;
+    }
+    if let Some(body) = end.body {
+        return Outcome::NotAnEventStream(body);
     }
     match (finished, end.done > 0) {
         (true, true) => Outcome::Complete,
         (true, false) => Outcome::FinishedWithoutDone,
         (false, true) => Outcome::DoneWithoutFinish,
-        (false, false) if end.events == 0 && end.discarded_bytes == 0 => Outcome::Empty,
+        (false, false) if end.is_empty() => Outcome::Empty,
         (false, false) => Outcome::Truncated,
     }
 }

@@ -17,6 +17,8 @@ pub(crate) enum Rule {
     DeepLast,
     /// The elements of arrays are objects that go on with the one of the same `index`.
     IndexMerge,
+    /// An object whose `input` is joined, and whose other members are kept first.
+    CustomCall,
     /// Not kept.
     Drop,
 }
@@ -30,13 +32,14 @@ pub(crate) enum Level {
     ToolCall,
     Usage,
     ReasoningDetail,
+    Audio,
 }
 
 /// The rule for the member `name`, which is not among the fields of the completion's types.
 ///
 /// What the table doesn't name is some provider's own: its last value is kept.
 pub(crate) fn rule(level: Level, name: &str) -> Rule {
-    use Rule::{Append, Concat, DeepLast, Drop, First, IndexMerge, Last};
+    use Rule::{Append, Concat, CustomCall, DeepLast, Drop, First, IndexMerge, Last};
 
     match (level, name) {
         (Level::Top, "provider" | "prompt_token_ids" | "prompt_text") => First,
@@ -54,11 +57,15 @@ pub(crate) fn rule(level: Level, name: &str) -> Rule {
         (Level::Delta, "extra_content") => DeepLast,
         (Level::Delta, "token_id") => Drop,
 
+        (Level::ToolCall, "custom") => CustomCall,
         (Level::ToolCall, _) => DeepLast,
 
         (Level::Usage, _) => DeepLast,
 
         (Level::ReasoningDetail, "text" | "summary" | "data") => Concat,
+
+        (Level::Audio, "id") => First,
+        (Level::Audio, "transcript" | "data") => Concat,
 
         _ => Last,
     }

@@ -49,7 +49,9 @@ pub fn fold(chunks: &[Value]) -> Folded {
     for chunk in chunks {
         folded.id = folded.id.or(nonempty(&chunk["id"]));
         folded.model = folded.model.or(nonempty(&chunk["model"]));
-        folded.created = folded.created.or(chunk["created"].as_u64().filter(|time| *time != 0));
+        // The first that isn't 0; 0 where no other came.
+        let created = folded.created.filter(|time| *time != 0).or(chunk["created"].as_u64());
+        folded.created = created.or(folded.created);
         deep_last(&mut usage, &chunk["usage"]);
         deep_last(&mut groq_usage, &chunk["x_groq"]["usage"]);
         for choice in chunk["choices"].as_array().into_iter().flatten() {
