@@ -1,0 +1,292 @@
+//! Memory and work of payloads and completions: bounds, no allocation in steady state, and what
+//! must not take effect.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::cast_sign_loss,
+    reason = "a test fails by panicking"
+)]
+
+mod support;
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use deltawire::{ChunkDecoder, ErrorKind, Limits, Payload, Reassembler};
+use support::heap::{self, Heap};
+
+#[global_allocator]
+static HEAP: Heap = Heap;
+
+fn limits(change: impl Fn(&mut Limits)) -> Limits {
+    let mut limits = Limits::default();
+    change(&mut limits);
+    limits
+}
+
+fn event(json: &str) -> String {
+    format!("data: {json}\n\n")
+}
+
+/// Feeds a stream to a decoder and a reassembler; gives the kinds of malformed events.
+fn feed(decoder: &mut ChunkDecoder, completion: &mut Reassembler, stream: &str) -> Vec<ErrorKind> {
+    let mut malformed = Vec::new();
+    let mut input = stream.as_bytes();
+    while let Some(event) = decoder.next(&mut input) {
+        if let Payload::Malformed(error) = event.payload() {
+            malformed.push(error.kind());
+        }
+        completion.push_payload(&event.payload());
+    }
+    malformed
+}
+
+#[test]
+fn decoding_allocates_nothing_in_steady_state() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/streams");
+    for name in ["text", "tools", "reasoning", "n2", "usage", "refusal"] {
+        let stream = fs::read(folder.join(name).with_extension("sse")).unwrap();
+        for size in [stream.len(), 1460, 100, 7] {
+            let mut decoder = ChunkDecoder::new();
+            let mut pass = || {
+                let mut chunks = 0;
+                for mut input in stream.chunks(size) {
+                    while let Some(event) = decoder.next(&mut input) {
+                        chunks += usize::from(matches!(event.payload(), Payload::Chunk(_)));
+                    }
+                }
+                decoder.reset();
+                chunks
+            };
+            let chunks = pass();
+            let before = heap::allocations();
+            assert_eq!(pass(), chunks);
+            assert_eq!(heap::allocations() - before, 0, "{name} in pieces of {size}");
+        }
+    }
+}
+
+#[test]
+fn reassembling_allocates_only_for_text_that_grows() {
+    let mut decoder = ChunkDecoder::new();
+    let mut completion = Reassembler::new();
+    let usage = |number: usize| {
+        event(&format!(
+            r#"{{"id":"c","model":"m","provider":"p","choices":[{{"index":0,"delta":{{"role":"assistant","content":"x"}},"native_finish_reason":null}}],"usage":{{"completion_tokens":{number}}}}}"#
+        ))
+    };
+    feed(&mut decoder, &mut completion, &(100..200).map(usage).collect::<String>());
+    let stream: String = (200..999).map(usage).collect();
+    let before = heap::allocations();
+    feed(&mut decoder, &mut completion, &stream);
+    // 100 bytes of text grow to 899 by doubling.
+    assert!(heap::allocations() - before <= 4, "{}", heap::allocations() - before);
+    let content = completion.snapshot().choices[0].message.content.as_deref();
+    assert_eq!(content.map(str::len), Some(899));
+}
+
+#[test]
+fn a_payload_of_many_values_costs_no_more_than_they_may() {
+    let limits = limits(|limits| limits.json_values = 10_000);
+    let many = |element: &str, count: usize| vec![element; count].join(",");
+    for (name, json, error) in [
+        ("numbers", format!(r#"{{"choices":[{}]}}"#, many("0", 9_000)), None),
+        ("more numbers", format!(r#"{{"choices":[{}]}}"#, many("0", 500_000)), Some(())),
+        ("arrays", format!(r#"{{"a":[{}]}}"#, many("[]", 500_000)), Some(())),
+        ("choices", format!(r#"{{"choices":[{}]}}"#, many("{}", 4_000)), None),
+        ("more choices", format!(r#"{{"choices":[{}]}}"#, many("{}", 5_000)), Some(())),
+        (
+            "calls",
+            format!(r#"{{"choices":[{{"delta":{{"tool_calls":[{}]}}}}]}}"#, many("{}", 5_000)),
+            Some(()),
+        ),
+        ("text", format!(r#"{{"a":"{}"}}"#, ",".repeat(500_000)), None),
+    ] {
+        let stream = event(&json);
+        let before = heap::live();
+        heap::reset_peak();
+        let mut decoder = ChunkDecoder::with_limits(limits);
+        let mut completion = Reassembler::with_limits(limits);
+        let malformed = feed(&mut decoder, &mut completion, &stream);
+        let expected: &[_] = if error.is_some() { &[ErrorKind::TooManyValues] } else { &[] };
+        assert_eq!(malformed, expected, "{name}");
+        // The text unescaped, twice in simd-json, and what each value costs.
+        let most = 4 * json.len() + 64 * 10_000 + 4096 * 256 + (64 << 10);
+        let peak = (heap::peak() - before) as usize;
+        assert!(peak <= most, "{name}: {peak} bytes, {most} allowed");
+    }
+}
+
+#[test]
+fn large_payloads_are_forgotten() {
+    let large = event(&format!(r#"{{"choices":[],"a":[{}1]}}"#, "1,".repeat(1 << 19)));
+    let before = heap::live();
+    let mut decoder = ChunkDecoder::new();
+    let mut completion = Reassembler::new();
+    feed(&mut decoder, &mut completion, &large);
+    completion = Reassembler::new();
+    assert!(heap::live() > before + (8 << 20));
+    for _ in 0..100 {
+        feed(&mut decoder, &mut completion, &event(r#"{"choices":[]}"#));
+    }
+    assert!(heap::live() < before + (16 << 10), "{}", heap::live() - before);
+}
+
+#[test]
+fn a_decoder_in_mid_stream_is_small() {
+    let stream =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/streams/text.sse"));
+    let stream = stream.unwrap();
+    let before = heap::live();
+    let mut decoder = ChunkDecoder::new();
+    for mut input in stream.as_bytes().chunks(1000) {
+        while decoder.next(&mut input).is_some() {}
+    }
+    assert!(heap::live() - before <= 12 << 10, "{}", heap::live() - before);
+}
+
+/// Streams that try to make a completion hold more than it may; each in its own way.
+#[test]
+fn a_completion_holds_no_more_than_it_may() {
+    const LIMIT: usize = 1 << 20;
+    let big = "x".repeat(100_000);
+    let delta = |delta: &str| event(&format!(r#"{{"choices":[{{"delta":{delta}}}]}}"#));
+    type Make<'m> = Box<dyn Fn(usize) -> String + 'm>;
+    let streams: Vec<(&str, Make<'_>)> = vec![
+        ("content", Box::new(|_| delta(&format!(r#"{{"content":"{big}"}}"#)))),
+        (
+            "ids",
+            Box::new(|number| {
+                delta(&format!(r#"{{"tool_calls":[{{"index":{number},"id":"{big}"}}]}}"#))
+            }),
+        ),
+        (
+            "roles",
+            Box::new(|number| {
+                event(&format!(
+                    r#"{{"choices":[{{"index":{number},"delta":{{"role":"{big}"}}}}]}}"#
+                ))
+            }),
+        ),
+        (
+            "finish reasons",
+            Box::new(|number| {
+                event(&format!(
+                    r#"{{"choices":[{{"index":{number},"finish_reason":"{number}{big}"}}]}}"#
+                ))
+            }),
+        ),
+        (
+            "usage",
+            Box::new(|number| {
+                let mut names = String::new();
+                (0..300).for_each(|name| write!(names, r#","k{name}":1"#).unwrap());
+                event(&format!(r#"{{"usage":{{"d{number}":{{"big":"{big}"{names}}}}}}}"#))
+            }),
+        ),
+        ("new members", Box::new(|number| event(&format!(r#"{{"member{number}":"{big}"}}"#)))),
+        (
+            "details",
+            Box::new(|_| {
+                delta(&format!(
+                    r#"{{"reasoning_details":[{{"type":"reasoning.text","text":"{big}"}}]}}"#
+                ))
+            }),
+        ),
+        (
+            "empty details",
+            Box::new(|_| {
+                delta(&format!(r#"{{"reasoning_details":[{}{{}}]}}"#, "{},".repeat(10_000)))
+            }),
+        ),
+        ("choices", Box::new(|number| event(&format!(r#"{{"choices":[{{"index":{number}}}]}}"#)))),
+        ("calls", Box::new(|number| delta(&format!(r#"{{"tool_calls":[{{"index":{number}}}]}}"#)))),
+        (
+            "logprobs",
+            Box::new(|_| {
+                event(&format!(
+                    r#"{{"choices":[{{"logprobs":{{"content":[{}0]}}}}]}}"#,
+                    "0,".repeat(50_000)
+                ))
+            }),
+        ),
+    ];
+    let limits = limits(|limits| {
+        limits.completion_bytes = LIMIT;
+        limits.choices = 10_000;
+        limits.tool_calls = 10_000;
+    });
+    for (name, make) in streams {
+        let mut decoder = ChunkDecoder::with_limits(limits);
+        let before = heap::live();
+        let mut completion = Reassembler::with_limits(limits);
+        for number in 0..3000 {
+            feed(&mut decoder, &mut completion, &make(number));
+            if completion.limit_exceeded() {
+                break;
+            }
+        }
+        assert!(completion.limit_exceeded(), "{name}");
+        drop(decoder);
+        let held = (heap::live() - before) as usize;
+        // Strings grow by doubling.
+        assert!(held <= 2 * LIMIT + (64 << 10), "{name}: {held} bytes held");
+    }
+}
+
+/// Nothing is appended behind something that was left out.
+#[test]
+fn what_is_kept_has_no_holes() {
+    let limits = limits(|limits| limits.completion_bytes = 1000);
+    let mut decoder = ChunkDecoder::with_limits(limits);
+    let mut completion = Reassembler::with_limits(limits);
+    let content =
+        |text: &str| event(&format!(r#"{{"choices":[{{"delta":{{"content":"{text}"}}}}]}}"#));
+    let stream = content("first") + &content(&"x".repeat(2000)) + &content("last");
+    feed(&mut decoder, &mut completion, &stream);
+    assert!(completion.limit_exceeded());
+    let kept = completion.snapshot().choices[0].message.content.as_deref();
+    assert_eq!(kept, Some("first"));
+}
+
+/// Elements that are looked for in a list: the work is bounded for each of them.
+#[test]
+fn looking_for_list_elements_is_cheap() {
+    let mut decoder = ChunkDecoder::new();
+    let mut completion = Reassembler::new();
+    let mut members = String::new();
+    (0..200).for_each(|name| write!(members, r#""k{name}":1,"#).unwrap());
+    let details = |element: &dyn Fn(usize) -> String, count: usize| {
+        let elements: Vec<_> = (0..count).map(element).collect();
+        event(&format!(
+            r#"{{"choices":[{{"delta":{{"reasoning_details":[{}]}}}}]}}"#,
+            elements.join(",")
+        ))
+    };
+    feed(
+        &mut decoder,
+        &mut completion,
+        &details(&|at| format!("{{{members}\"index\":{at}}}"), 256),
+    );
+    let start = std::time::Instant::now();
+    feed(&mut decoder, &mut completion, &details(&|_| r#"{"index":999}"#.to_owned(), 40_000));
+    assert!(start.elapsed().as_secs() < 3, "{:?}", start.elapsed());
+}
+
+/// What an unfinished block says doesn't take effect, and `finish` can be asked again.
+#[test]
+fn finish_changes_nothing() {
+    let mut decoder = ChunkDecoder::new();
+    let mut completion = Reassembler::new();
+    let left = "id: 2\nretry: 7\ndata: [DONE]\n: c";
+    feed(&mut decoder, &mut completion, &format!("id: 1\ndata: {{}}\n\n{left}"));
+    let comments = decoder.sse().comments();
+    let end = decoder.finish();
+    assert_eq!(decoder.finish(), end);
+    assert_eq!(end.discarded_bytes, left.len() as u64);
+    assert_eq!(end.done, 1);
+    assert_eq!(decoder.sse().last_event_id(), "1");
+    assert_eq!(decoder.sse().comments(), comments);
+}
