@@ -176,7 +176,7 @@ impl<'a> Event<'a> {
     /// The lines in this event that are neither field nor comment nor blank.
     pub fn unknown_lines(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         self.lines(self.marks.unknown)
-            .filter(|line| matches!(Field::of(line), Field::Unknown if !line.is_empty()))
+            .filter(|line| !matches!(line, [] | [b':', ..]) && Field::of(line) == Field::Unknown)
     }
 
     /// Whether a comment or unknown line was longer than

@@ -24,7 +24,7 @@ pub use error::{Error, ErrorKind};
 pub use event::{Event, EventKind};
 pub use limits::Limits;
 pub use line::{LineSpan, LineSplitter};
-pub use sse::{SseDecoder, SseEnd};
+pub use sse::{SseDecoder, SseEnd, is_event_stream};
 
 #[cfg(feature = "std")]
 pub use chunk::{

@@ -147,13 +147,15 @@ fn a_decoder_in_mid_stream_is_small() {
     assert!(heap::live() - before <= 12 << 10, "{}", heap::live() - before);
 }
 
+/// Makes the event of a number.
+type Make<'m> = Box<dyn Fn(usize) -> String + 'm>;
+
 /// Streams that try to make a completion hold more than it may; each in its own way.
 #[test]
 fn a_completion_holds_no_more_than_it_may() {
     const LIMIT: usize = 1 << 20;
     let big = "x".repeat(100_000);
     let delta = |delta: &str| event(&format!(r#"{{"choices":[{{"delta":{delta}}}]}}"#));
-    type Make<'m> = Box<dyn Fn(usize) -> String + 'm>;
     let streams: Vec<(&str, Make<'_>)> = vec![
         ("content", Box::new(|_| delta(&format!(r#"{{"content":"{big}"}}"#)))),
         (

@@ -11,7 +11,9 @@
 
 mod support;
 
-use deltawire::{Error, EventKind, Limits, SseDecoder, SseEnd};
+use deltawire::{
+    Error, ErrorKind, EventKind, Limits, LineSplitter, SseDecoder, SseEnd, is_event_stream,
+};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::Value;
@@ -207,6 +209,108 @@ fn every_vector_in_every_cut() {
         count += 1;
     }
     println!("{count} vectors");
+}
+
+#[test]
+fn every_line_vector() {
+    for (_, vector) in vectors("sse").iter().filter(|(suite, _)| suite == "lines") {
+        let list = |name: &str| -> Vec<Vec<u8>> {
+            let items = vector[name].as_array().unwrap().iter();
+            items.map(|item| base64(item.as_str().unwrap())).collect()
+        };
+        let whole = list("chunks_b64").concat();
+        for pieces in [list("chunks_b64"), whole.chunks(1).map(Vec::from).collect(), vec![whole]] {
+            let mut splitter = LineSplitter::new();
+            let (mut lines, mut line) = (Vec::new(), Vec::new());
+            for piece in &pieces {
+                let mut input = &piece[..];
+                while let Some(span) = splitter.next(input) {
+                    line.extend_from_slice(span.held());
+                    line.extend_from_slice(span.content(input));
+                    if span.is_complete() {
+                        lines.push(std::mem::take(&mut line));
+                    }
+                    input = &input[span.len()..];
+                }
+            }
+            assert_eq!(lines, list("terminated"), "{}", vector["name"]);
+            let left = base64(vector["unterminated"].as_str().unwrap());
+            assert_eq!(line, left, "{}", vector["name"]);
+        }
+    }
+}
+
+#[test]
+fn every_content_type_vector() {
+    for (_, vector) in vectors("sse").iter().filter(|(suite, _)| suite == "wpt-mime") {
+        let content_type = vector["content_type"].as_str().unwrap();
+        assert_eq!(is_event_stream(content_type), vector["is_event_stream"], "{content_type}");
+    }
+}
+
+#[test]
+fn text_that_is_no_utf8_says_where_and_costs_its_event_only() {
+    let bytes = b"data: one\n\ndata: a\xFFb\n\ndata: c\ndata: d\xE5\xA5\n\ndata: two\n\n";
+    let mut decoder = SseDecoder::new();
+    let mut input = &bytes[..];
+    let mut seen = Vec::new();
+    while let Some(event) = decoder.next(&mut input) {
+        let text = event.data_str().map_err(|error| (error.kind(), error.offset()));
+        seen.push((text.map(str::to_owned), event.data_lossy().into_owned()));
+    }
+    let bad = |offset: u64, lossy: &str| (Err((ErrorKind::InvalidUtf8, offset)), lossy.to_owned());
+    let good = |text: &str| (Ok(text.to_owned()), text.to_owned());
+    let expected = [good("one"), bad(18, "a\u{FFFD}b"), bad(37, "c\nd\u{FFFD}"), good("two")];
+    assert_eq!(seen, expected);
+    assert_eq!((bytes[18], bytes[37]), (0xFF, 0xE5));
+}
+
+#[test]
+fn a_last_event_without_its_blank_line_is_dropped_or_salvaged() {
+    for last in ["data: x\nid: 1", "data: x\nid: 1\n", "data: x\r\nid: 1\r\n", "data: x\rid: 1"] {
+        let stream = format!("data: before\n\n{last}");
+        for size in [stream.len(), 1] {
+            let mut decoder = SseDecoder::new();
+            for piece in stream.as_bytes().chunks(size) {
+                run_without_end(&mut decoder, piece);
+            }
+            assert_eq!(decoder.finish().discarded_bytes, last.len() as u64, "{last:?}");
+            assert_eq!(decoder.last_event_id(), "");
+            let event = decoder.salvage().unwrap();
+            assert_eq!((event.kind(), event.data()), (EventKind::Message, &b"x"[..]), "{last:?}");
+            assert_eq!((event.raw(), event.last_event_id()), (last.as_bytes(), "1"));
+            assert!(event.is_unterminated());
+            assert!(decoder.salvage().is_none());
+            assert_eq!(decoder.finish().discarded_bytes, 0);
+        }
+    }
+    let mut decoder = SseDecoder::new();
+    run_without_end(&mut decoder, b"data: x\n\n");
+    assert!(decoder.salvage().is_none());
+}
+
+#[test]
+fn what_the_standard_ignores_is_visible() {
+    let bytes =
+        b"error: {\"message\": 1}\n\nevent: error\n: no responders\n\ndata: x\nnoise\n: c\n\n";
+    let mut decoder = SseDecoder::new();
+    let mut input = &bytes[..];
+    let mut seen = Vec::new();
+    while let Some(event) = decoder.next(&mut input) {
+        let unknown: Vec<_> = event.unknown_lines().collect();
+        let comments: Vec<_> = event.comments().collect();
+        let event_type = event.event_type().to_owned();
+        seen.push((event.kind(), event_type, unknown.concat(), comments.concat()));
+        assert_eq!(event.has_unknown_lines(), !unknown.is_empty());
+    }
+    let expected: [(_, _, &[u8], &[u8]); 4] = [
+        (EventKind::Unknown, "message", b"error: {\"message\": 1}", b""),
+        (EventKind::Blank, "message", b"", b""),
+        (EventKind::Undispatched, "error", b"", b"no responders"),
+        (EventKind::Message, "message", b"noise", b"c"),
+    ];
+    let seen: Vec<_> = seen.iter().map(|(k, t, u, c)| (*k, &t[..], &u[..], &c[..])).collect();
+    assert_eq!(seen, expected);
 }
 
 fn run_without_end(decoder: &mut SseDecoder, mut bytes: &[u8]) {

@@ -71,7 +71,7 @@ pub fn compare<A: PartialEq + Debug>(
         engines.iter().zip(samples).zip(is_right).map(|((engine, mut samples), right)| {
             samples.sort();
             let at = |part: f64| samples[((samples.len() - 1) as f64 * part).round() as usize];
-            let spread = (at(0.75) - at(0.25)).as_secs_f64() / at(0.5).as_secs_f64();
+            let spread = at(0.75).saturating_sub(at(0.25)).as_secs_f64() / at(0.5).as_secs_f64();
             Timing { name: engine.name, median: right.then(|| at(0.5)), spread }
         });
     timings.collect()

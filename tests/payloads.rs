@@ -1,0 +1,190 @@
+//! What a `ChunkDecoder` says of payloads: `[DONE]`, errors in all their shapes, and where a
+//! payload that can't be read goes wrong.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::string_slice,
+    reason = "a test fails by panicking"
+)]
+
+use deltawire::{Body, ChunkDecoder, ErrorCode, ErrorKind, Payload};
+
+/// Kind and offset of each payload but the ignored ones.
+fn kinds(stream: &[u8]) -> Vec<(&'static str, u64)> {
+    let mut decoder = ChunkDecoder::new();
+    let mut input = stream;
+    let mut kinds = Vec::new();
+    while let Some(event) = decoder.next(&mut input) {
+        let kind = match event.payload() {
+            Payload::Chunk(_) => "chunk",
+            Payload::Done => "done",
+            Payload::Error(_) => "error",
+            Payload::Malformed(_) => "malformed",
+            Payload::Comment => "comment",
+            _ => continue,
+        };
+        kinds.push((kind, event.offset()));
+    }
+    kinds
+}
+
+fn malformed(stream: &[u8]) -> Option<(ErrorKind, u64)> {
+    let mut decoder = ChunkDecoder::new();
+    let mut input = stream;
+    while let Some(event) = decoder.next(&mut input) {
+        if let Payload::Malformed(error) = event.payload() {
+            return Some((error.kind(), error.offset()));
+        }
+    }
+    None
+}
+
+#[test]
+fn done_comes_with_padding() {
+    for done in ["[DONE]", " [DONE]", "[DONE] ", "\t[DONE]\t ", "  [DONE]"] {
+        for end in ["\n", "\r\n", "\r"] {
+            assert_eq!(kinds(format!("data:{done}{end}{end}").as_bytes()), [("done", 0)], "{done}");
+            assert_eq!(kinds(format!("data: {done}{end}{end}").as_bytes()), [("done", 0)]);
+        }
+    }
+    for other in ["[done]", "[DONE", "[DONE]]", "\"[DONE]\"", "DONE", "[DATA]"] {
+        let kinds = kinds(format!("data: {other}\n\n").as_bytes());
+        assert_eq!(kinds, [("malformed", 0)], "{other}");
+    }
+    let text = r#"{"choices":[{"delta":{"content":"[DONE] \"error\": \"usage\":{}"}}]}"#;
+    assert_eq!(kinds(format!("data: {text}\n\n").as_bytes()), [("chunk", 0)]);
+}
+
+#[test]
+fn errors_come_in_many_shapes() {
+    let object = r#"{"message":"m","code":502,"type":"t","param":"p"}"#;
+    for stream in [
+        format!("data: {{\"error\":{object}}}\n\n"),
+        format!("event: error\ndata: {{\"error\":{object}}}\n\n"),
+        format!("data: {{\"error\":{object},\"choices\":[{{\"delta\":{{}}}}]}}\n\n"),
+        format!("data: {{\"object\":\"error\",{}\n\n", &object[1..]),
+        format!("event: error\ndata: {object}\n\n"),
+        format!("error: {object}\n\n"),
+        format!("error: {{\"error\":{object}}}\n\n"),
+        format!("data: {{}}\nerror: {object}\n\n"),
+    ] {
+        let mut decoder = ChunkDecoder::new();
+        let mut input = stream.as_bytes();
+        let event = decoder.next(&mut input).unwrap();
+        let Payload::Error(error) = event.payload() else { panic!("{stream}: {event:?}") };
+        assert_eq!(error.message(), Some("m"), "{stream}");
+        assert_eq!(error.code(), Some(ErrorCode::Number(502)), "{stream}");
+        assert_eq!((error.r#type(), error.param()), (Some("t"), Some("p")), "{stream}");
+        assert_eq!(error.chunk().is_some(), stream.contains("data: {"), "{stream}");
+        let end = decoder.finish();
+        let kept = end.upstream_error.unwrap();
+        assert_eq!((kept.message.as_deref(), kept.code.as_deref()), (Some("m"), Some("502")));
+        assert_eq!(end.body, None, "{stream}");
+    }
+    for (stream, message) in [
+        ("event: error\ndata: boom\n\n", "boom"),
+        ("event: error\n: no responders\n\n", "no responders"),
+        ("error: boom\n\n", "boom"),
+        ("data: {\"error\":\"boom\"}\n\n", "boom"),
+    ] {
+        let mut decoder = ChunkDecoder::new();
+        let mut input = stream.as_bytes();
+        let event = decoder.next(&mut input).unwrap();
+        let Payload::Error(error) = event.payload() else { panic!("{stream}") };
+        assert_eq!(error.message(), Some(message));
+    }
+    for none in ["null", "false", "0", "\"\""] {
+        let stream = format!("data: {{\"error\":{none},\"choices\":[]}}\n\n");
+        assert_eq!(kinds(stream.as_bytes()), [("chunk", 0)], "{none}");
+    }
+}
+
+#[test]
+fn a_payload_that_cannot_be_read_says_where() {
+    for (payload, kind, position) in [
+        ("{not json}", ErrorKind::ExpectedName, 1),
+        ("{\"a\":1", ErrorKind::UnexpectedEnd, 6),
+        ("{\"a\":\"\\", ErrorKind::UnexpectedEnd, 7),
+        ("{\"a\":\"\\u12", ErrorKind::UnexpectedEnd, 10),
+        ("{\"a\":\"\\x\"}", ErrorKind::InvalidEscape, 6),
+        ("{\"a\":\"\u{1}\"}", ErrorKind::ControlCharacter, 6),
+        ("{\"a\" 1}", ErrorKind::ExpectedColon, 5),
+        ("{\"a\":01}", ErrorKind::ExpectedCommaOrEnd, 6),
+        ("{\"a\":1.}", ErrorKind::InvalidNumber, 7),
+        ("{\"a\":[1 2]}", ErrorKind::ExpectedCommaOrEnd, 8),
+        ("{}{}", ErrorKind::TrailingData, 2),
+        ("[1]", ErrorKind::ExpectedObject, 0),
+        ("12", ErrorKind::ExpectedObject, 0),
+        ("", ErrorKind::UnexpectedEnd, 0),
+    ] {
+        let stream = format!("data: {payload}\n\n");
+        assert_eq!(malformed(stream.as_bytes()), Some((kind, 6 + position)), "{payload}");
+    }
+    // Over two lines: the second line's bytes begin behind its name.
+    let joined = b"data: {\"a\":\ndata: x}\n\n";
+    assert_eq!(malformed(joined), Some((ErrorKind::ExpectedValue, 18)));
+    let invalid = b"data: {\"a\":\"\xFF\"}\n\n";
+    assert_eq!(malformed(invalid), Some((ErrorKind::InvalidUtf8, 12)));
+    let nested = |depth: usize| {
+        format!("data: {{\"a\":{}{}}}\n\n", "[".repeat(depth - 1), "]".repeat(depth - 1))
+    };
+    assert_eq!(malformed(nested(128).as_bytes()), None);
+    assert_eq!(malformed(nested(129).as_bytes()), Some((ErrorKind::TooDeep, 6 + 5 + 127)));
+    assert_eq!(malformed(nested(100_000).as_bytes()), Some((ErrorKind::TooDeep, 6 + 5 + 127)));
+}
+
+#[test]
+fn a_malformed_event_does_not_touch_the_next() {
+    let stream = b"data: {}\n\ndata: {\n\ndata: {}\n\n";
+    assert_eq!(kinds(stream), [("chunk", 0), ("malformed", 10), ("chunk", 19)]);
+}
+
+#[test]
+fn bodies_that_are_no_event_stream() {
+    for (body, expected) in [
+        (&b"{\"error\":{}}"[..], Body::Json),
+        (b"\xEF\xBB\xBF [1]\n", Body::Json),
+        (b"<!DOCTYPE html>\n<p>\n", Body::Html),
+        (b"\x1F\x8B\x08\x00\n:x\n", Body::Compressed),
+        (b"\x28\xB5\x2F\xFD....", Body::Compressed),
+        (b"upstream connect error\n", Body::Other),
+    ] {
+        let mut decoder = ChunkDecoder::new();
+        let mut input = body;
+        while decoder.next(&mut input).is_some() {}
+        assert_eq!(decoder.finish().body, Some(expected));
+    }
+}
+
+/// No error, and nothing that describes one, repeats what was sent.
+#[test]
+fn errors_keep_what_was_sent_to_themselves() {
+    let canary = "sk-canary";
+    for payload in [
+        format!("{{\"{canary}\" 1}}"),
+        format!(
+            "{{\"error\":{{\"message\":\"{canary}\",\"type\":\"{canary}\",\"code\":\"{canary}\"}}}}"
+        ),
+        format!("\"{canary}\""),
+        canary.to_owned(),
+    ] {
+        for line in ["data: ", "error: ", "event: error\ndata: ", "id: "] {
+            let stream = format!("{line}{payload}\n\ndata: {payload}");
+            let mut decoder = ChunkDecoder::new();
+            let mut input = stream.as_bytes();
+            while let Some(event) = decoder.next(&mut input) {
+                assert!(!format!("{:?}", event.event()).contains(canary), "{stream}");
+                match event.payload() {
+                    Payload::Malformed(error) => {
+                        assert!(!format!("{error} {error:?} {event:?}").contains(canary));
+                    }
+                    Payload::Error(error) => {
+                        assert!(!format!("{error:?} {event:?}").contains(canary), "{stream}");
+                    }
+                    _ => {}
+                }
+            }
+            assert!(!format!("{decoder:?} {:?}", decoder.finish()).contains(canary), "{stream}");
+        }
+    }
+}
