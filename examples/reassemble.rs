@@ -247,7 +247,10 @@ fn read_some(input: &mut impl Read, buffer: &mut Vec<u8>) -> io::Result<()> {
     buffer.resize(64 << 10, 0);
     loop {
         match input.read(buffer) {
-            Ok(read) => return Ok(buffer.truncate(read)),
+            Ok(read) => {
+                buffer.truncate(read);
+                return Ok(());
+            }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
