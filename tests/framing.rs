@@ -135,7 +135,8 @@ fn assert_all_cuts(bytes: &[u8], last_event_id: &str, given: &[usize], name: &st
     assert_laws(&whole, bytes, last_event_id, name);
     assert_eq!(run(&bytes.chunks(1).collect::<Vec<_>>()), whole, "{name}: bytes");
     assert_eq!(run(&pieces(bytes, given)), whole, "{name}: as given");
-    let step = 1 + bytes.len() / 2000;
+    // Every one of them, but for the few large inputs where nothing is optimised.
+    let step = if cfg!(debug_assertions) { 1 + bytes.len() / 2000 } else { 1 };
     for at in (0..bytes.len()).step_by(step) {
         let (one, other) = bytes.split_at(at);
         assert_eq!(run(&[one, b"", other]), whole, "{name}: cut at {at}");
