@@ -130,7 +130,7 @@ fn main() {
     let is_test = std::env::args().any(|argument| argument == "--test");
     let filter: Option<String> = std::env::args().skip(1).find(|word| !word.starts_with('-'));
     let effort =
-        Effort { rounds: if is_test { 0 } else { 41 }, patience: Duration::from_millis(400) };
+        Effort { rounds: if is_test { 0 } else { 41 }, patience: Duration::from_millis(50) };
     println!("{:<20} {:>6}  ns per event (spread)", "workload", "pieces");
     for workload in workloads(if is_test { 100 } else { 1 }) {
         if filter.as_ref().is_some_and(|filter| !workload.name.contains(filter.as_str())) {

@@ -212,7 +212,7 @@ impl LineSplitter {
 
 /// Where the first LF or CR of `bytes` stands.
 #[inline]
-pub(crate) fn line_end(bytes: &[u8]) -> Option<usize> {
+fn line_end(bytes: &[u8]) -> Option<usize> {
     match bytes {
         // Blank lines are half of all lines, and tiny pieces come in numbers: they aren't worth
         // a call.

@@ -6,11 +6,13 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::ops::Range;
 
+use memchr::memchr2;
+
 use crate::block::{After, Block, Data, append};
 use crate::error::{Error, ErrorKind};
 use crate::event::{Event, EventKind, Marks, StreamState};
 use crate::limits::Limits;
-use crate::line::{LineSpan, LineSplitter, line_end, near_line_end};
+use crate::line::{LineSpan, LineSplitter, near_line_end};
 use oversize::{Excess, Skipping};
 
 /// Buffers above this size are given back when the events no longer need them.
@@ -67,6 +69,8 @@ pub struct SseDecoder {
     joined: Vec<u8>,
     /// The block at hand has been given out: the next call begins another one.
     given: bool,
+    /// Nothing is left over from the bytes before: the next byte begins an event.
+    is_between_events: bool,
     skipping: Option<Skipping>,
     stream: StreamState,
     /// The event type, where it wasn't UTF-8.
@@ -85,11 +89,13 @@ pub struct SseEnd {
     pub discarded_bytes: u64,
 }
 
-/// An event of one line as lengths, before anything is borrowed.
-struct Glance {
+/// An event of one line, and the input behind it.
+struct Glance<'i> {
     kind: EventKind,
-    data: Range<usize>,
-    taken: usize,
+    raw: &'i [u8],
+    data: &'i [u8],
+    data_start: usize,
+    rest: &'i [u8],
 }
 
 /// An event as lengths, before anything is borrowed.
@@ -124,6 +130,7 @@ impl SseDecoder {
             carry: Vec::new(),
             joined: Vec::new(),
             given: false,
+            is_between_events: false,
             skipping: None,
             stream: StreamState::default(),
             lossy_type: String::new(),
@@ -137,28 +144,32 @@ impl SseDecoder {
     /// as soon as its last byte is there.
     #[inline]
     pub fn next<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Option<Event<'a>> {
-        self.begin();
         let piece = *input;
         let mut first = None;
-        if self.is_between_events() {
-            let is_data = piece.starts_with(b"data:");
-            let end = if is_data { line_end(piece) } else { near_line_end(piece) };
-            if let Some(end) = end
-                && let Some(glance) = self.glance(piece, is_data, end)
-                && let Some((raw, rest)) = piece.split_at_checked(glance.taken)
-            {
-                *input = rest;
-                return Some(self.give_glance(&glance, raw));
+        if !self.is_between_events {
+            self.begin();
+        }
+        if self.is_between_events {
+            let (glance, end) = self.glance(piece);
+            if let Some(glance) = glance {
+                *input = glance.rest;
+                return Some(self.give_glance(&glance));
             }
             if piece.is_empty() {
                 return None;
             }
+            self.is_between_events = false;
             first = Some(self.splitter.span_to(piece, end));
         } else if self.is_inside_a_line() {
             let span = self.splitter.next(piece)?;
             if self.takes_all(piece, &span) {
                 *input = &[];
                 return None;
+            }
+            if let Some(step) = self.ends_data(piece, &span) {
+                let (taken, rest) = piece.split_at_checked(step.taken).unwrap_or((piece, &[]));
+                *input = rest;
+                return Some(self.give(step, taken));
             }
             first = Some(span);
         }
@@ -268,12 +279,6 @@ impl SseDecoder {
         &self.limits
     }
 
-    /// Whether nothing is left over from the bytes before: the next byte begins an event.
-    #[inline]
-    fn is_between_events(&self) -> bool {
-        self.block.len == 0 && self.skipping.is_none() && self.splitter.is_between_lines()
-    }
-
     /// Whether a line has begun and is wanting its end.
     #[inline]
     fn is_inside_a_line(&self) -> bool {
@@ -293,35 +298,66 @@ impl SseDecoder {
         fits
     }
 
-    /// Sees the events that need no more than a look: one line of data and a blank line, or a
-    /// line that stands alone, whole in the piece and within the limits. The first line ends at
-    /// `end`. Most events are such; whatever else comes is for [`step`](Self::step).
+    /// Ends an event of one line of data, as [`glance`](Self::glance) sees them, whose beginning is
+    /// in the carry.
     #[inline]
-    fn glance(&mut self, piece: &[u8], is_data: bool, end: usize) -> Option<Glance> {
-        let ends = piece.get(end..)?;
-        let (kind, data, taken) = if is_data {
-            let blank = match ends {
-                [b'\n', b'\n', ..] => 2,
-                [b'\r', b'\n', b'\r', b'\n', ..] => 4,
-                _ => return None,
-            };
-            let start = if piece.get(5) == Some(&b' ') { 6 } else { 5 };
-            (EventKind::Message, start..end, end + blank)
-        } else {
-            let (kind, blank) = match (piece.first()?, ends) {
-                (b':', [b'\n', b'\n', ..]) => (EventKind::Comment, 2),
-                (b':', [b'\n', b'\r', ..] | [b'\r', ..]) => return None,
-                (b':', _) => (EventKind::Comment, 1),
-                (b'\n', _) => (EventKind::Blank, 1),
-                _ => return None,
-            };
-            (kind, 0..0, end + blank)
+    fn ends_data(&mut self, piece: &[u8], span: &LineSpan) -> Option<Step> {
+        let taken = span.len() + 1;
+        let is_data = !self.block.open && self.block.line_start == 0;
+        let ends = piece.get(span.content_end()..taken) == Some(b"\n\n");
+        let fits = self.block.len + taken <= self.safe;
+        if !(is_data && ends && fits && self.carry.starts_with(b"data:")) {
+            return None;
+        }
+        self.keep(piece.get(..taken).unwrap_or_default());
+        self.block.len += taken;
+        let start = if self.carry.get(5) == Some(&b' ') { 6 } else { 5 };
+        self.block.data = Data::One(start..self.block.len - 2);
+        Some(self.step_of(EventKind::Message, taken, true))
+    }
+
+    /// Sees the events that need no more than a look: one line of data and a blank line, or a
+    /// line that stands alone, whole in the piece and within the limits. Most events are such.
+    /// Whatever else comes is for [`step`](Self::step), with the end of its first line.
+    #[inline]
+    fn glance<'i>(&mut self, piece: &'i [u8]) -> (Option<Glance<'i>>, Option<usize>) {
+        let glance;
+        let Some(value) = piece.strip_prefix(b"data:") else {
+            let end = near_line_end(piece);
+            glance = end.and_then(|end| self.glance_alone(piece, end));
+            return (glance, end);
+        };
+        let Some(end) = memchr2(b'\n', b'\r', value) else { return (None, None) };
+        let (data, ends) = value.split_at_checked(end).unwrap_or_default();
+        let rest = match ends {
+            [b'\n', b'\n', rest @ ..] | [b'\r', b'\n', b'\r', b'\n', rest @ ..] => Some(rest),
+            _ => None,
+        };
+        let fits = end + 9 <= self.safe;
+        glance = rest.filter(|_| fits).map(|rest| {
+            let data = data.strip_prefix(b" ").unwrap_or(data);
+            let raw = piece.get(..piece.len() - rest.len()).unwrap_or_default();
+            Glance { kind: EventKind::Message, raw, data, data_start: 5 + end - data.len(), rest }
+        });
+        (glance, Some(5 + end))
+    }
+
+    /// [`glance`](Self::glance) at a line that is no data and ends at `end`.
+    #[inline]
+    fn glance_alone<'i>(&mut self, piece: &'i [u8], end: usize) -> Option<Glance<'i>> {
+        let (kind, taken) = match (piece.first()?, piece.get(end..)?) {
+            (b':', [b'\n', b'\n', ..]) => (EventKind::Comment, end + 2),
+            (b':', [b'\n', b'\r', ..] | [b'\r', ..]) => return None,
+            (b':', _) => (EventKind::Comment, end + 1),
+            (b'\n', _) => (EventKind::Blank, 1),
+            _ => return None,
         };
         if taken > self.safe {
             return None;
         }
         self.stream.comments += u64::from(kind == EventKind::Comment);
-        Some(Glance { kind, data, taken })
+        let (raw, rest) = piece.split_at_checked(taken)?;
+        Some(Glance { kind, raw, data: &[], data_start: 0, rest })
     }
 
     /// Finds the next event; says what it takes without borrowing it. `first` is the first line
@@ -384,6 +420,7 @@ impl SseDecoder {
             return;
         }
         self.given = false;
+        self.is_between_events = self.skipping.is_none() && self.splitter.is_between_lines();
         self.offset += self.block.len as u64;
         if self.carry.capacity().max(self.joined.capacity()) > KEPT_CAPACITY {
             self.shrink();
@@ -444,17 +481,16 @@ impl SseDecoder {
         Step { kind, taken, carried, error }
     }
 
-    /// Turns the lengths of `glance` into an event, whose bytes are `raw`.
     #[inline]
-    fn give_glance<'a>(&'a mut self, glance: &Glance, raw: &'a [u8]) -> Event<'a> {
+    fn give_glance<'a>(&'a mut self, glance: &Glance<'a>) -> Event<'a> {
         let offset = self.offset;
-        self.offset += raw.len() as u64;
+        self.offset += glance.raw.len() as u64;
         Event {
             kind: glance.kind,
             offset,
-            raw,
-            data: raw.get(glance.data.clone()).unwrap_or_default(),
-            data_start: Some(glance.data.start),
+            raw: glance.raw,
+            data: glance.data,
+            data_start: Some(glance.data_start),
             event_type: "message",
             stream: &self.stream,
             marks: Marks { comments: glance.kind == EventKind::Comment, ..Marks::default() },
