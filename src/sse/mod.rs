@@ -159,6 +159,12 @@ impl SseDecoder {
                 return None;
             }
             self.is_between_events = false;
+            if end.is_none() && piece.len() <= self.safe {
+                self.block.len = piece.len();
+                self.keep(piece);
+                *input = &[];
+                return None;
+            }
             first = Some(self.splitter.span_to(piece, end));
         } else if self.is_inside_a_line() {
             let span = self.splitter.next(piece)?;
