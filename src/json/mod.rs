@@ -84,3 +84,127 @@ fn has_at_most(values: usize, json: &[u8]) -> bool {
     json.len() / 2 < values
         || json.iter().filter(|byte| matches!(byte, b',' | b':' | b'[' | b'{')).count() < values
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::{Bounds, Node, Parser, reader};
+    use crate::limits::Limits;
+
+    /// What a reader has made of a text: the nodes, and the unescaped text of each string.
+    type Read = Option<(Vec<Node>, Vec<Vec<u8>>)>;
+
+    fn strings(nodes: &[Node], text: &[u8]) -> Vec<Vec<u8>> {
+        let of = |node: &Node| {
+            let start = node.start as usize + 1;
+            text.get(start..start + node.extra as usize).unwrap_or_default().to_vec()
+        };
+        nodes.iter().filter(|node| node.kind == super::Kind::String).map(of).collect()
+    }
+
+    fn by_simd(json: &[u8], depth: usize) -> Read {
+        let mut parser = Parser::new(&Limits { json_depth: depth, ..Limits::new() });
+        let Parser { text, nodes, open, simd, .. } = &mut parser;
+        simd.read(json, text, nodes, open).then(|| (nodes.clone(), strings(nodes, text)))
+    }
+
+    /// By the careful reader, as far as it needs no leniency.
+    fn by_reader(json: &[u8], depth: usize) -> Read {
+        let (mut text, mut nodes, mut open) = (json.to_vec(), Vec::new(), Vec::new());
+        let bounds = Bounds { depth, values: usize::MAX };
+        let leniencies = reader::read(json, bounds, &mut text, &mut nodes, &mut open).ok()?;
+        let strings = strings(&nodes, &text);
+        (leniencies == super::Leniencies::default()).then_some((nodes, strings))
+    }
+
+    /// simd-json turns down numbers that don't fit its types; the reader keeps their text.
+    fn has_large_number(json: &[u8]) -> bool {
+        let digits =
+            json.split(|byte| !matches!(byte, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-'));
+        digits
+            .into_iter()
+            .any(|number| number.len() > 15 || number.contains(&b'e') || number.contains(&b'E'))
+    }
+
+    /// Texts of JSON's own tokens: some are JSON, most nearly so.
+    fn texts() -> impl Strategy<Value = Vec<u8>> {
+        let token = proptest::sample::select(vec![
+            "{",
+            "}",
+            "[",
+            "]",
+            ":",
+            ",",
+            "\"",
+            "\"a\"",
+            "\"\\n\"",
+            "\"\\u00e9\"",
+            "\"\\ud83d\\ude00\"",
+            "\"é😀\"",
+            "\\",
+            "0",
+            "-1",
+            "12.5",
+            "1e5",
+            "true",
+            "false",
+            "null",
+            " ",
+            "\n",
+            "\t",
+            "\"a\":",
+            "{\"b\":",
+            "[1,",
+            "],",
+            "},",
+            "x",
+            "\u{0}",
+            "-",
+            "01",
+        ]);
+        vec(token, 0..12).prop_map(|tokens| tokens.concat().into_bytes())
+    }
+
+    /// JSON.
+    fn values() -> impl Strategy<Value = String> {
+        let leaf = prop_oneof![
+            Just("null".to_owned()),
+            any::<bool>().prop_map(|value| value.to_string()),
+            any::<i32>().prop_map(|value| value.to_string()),
+            "[0-9]{1,3}\\.[0-9]{1,4}",
+            "\"[a-zé😀 ]{0,9}\"",
+            "\"(\\\\[nrtbf/\\\\\"]|\\\\u00[0-9a-f]{2}|x){0,6}\"",
+        ];
+        leaf.prop_recursive(5, 60, 6, |inner| {
+            let spaces = "[ \n]{0,2}";
+            prop_oneof![
+                (vec(inner.clone(), 0..6), spaces)
+                    .prop_map(|(values, space)| format!("[{}{space}]", values.join(","))),
+                (vec(("\"[a-c]{0,3}\"", inner), 0..6), spaces).prop_map(|(members, space)| {
+                    let members: Vec<_> = members
+                        .iter()
+                        .map(|(name, value)| format!("{name}{space}:{value}"))
+                        .collect();
+                    format!("{{{space}{}}}", members.join(","))
+                }),
+            ]
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, cases: 3000, ..ProptestConfig::default() })]
+
+        /// Both readers make the same of what both take, and take the same but for large numbers.
+        #[test]
+        fn the_readers_agree(text in prop_oneof![texts(), values().prop_map(String::into_bytes)], depth in 0usize..6) {
+            for depth in [depth, 128] {
+                let (fast, careful) = (by_simd(&text, depth), by_reader(&text, depth));
+                if fast.is_some() || !has_large_number(&text) {
+                    prop_assert_eq!(fast, careful, "{:?} {}", String::from_utf8_lossy(&text), depth);
+                }
+            }
+        }
+    }
+}
