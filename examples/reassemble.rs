@@ -47,6 +47,9 @@ Exit status, that of the first stream that isn't complete:
   8  the body is no event stream
 ";
 
+/// How much is read at a time.
+const READ_SIZE: usize = 64 << 10;
+
 /// Files from this size on show a progress bar instead of their text.
 const LONG_FILE: u64 = 8 << 20;
 
@@ -211,40 +214,41 @@ fn feed(
         screen.expect(file.metadata()?.len());
         Box::new(file)
     };
-    if let Pieces::Listed(lengths) = &options.pieces {
-        let mut bytes = Vec::new();
-        input.read_to_end(&mut bytes)?;
-        let mut rest = bytes.as_slice();
-        for length in lengths {
-            let (piece, behind) = rest.split_at(rest.len().min(*length));
-            push(piece, screen)?;
-            rest = behind;
-        }
-        return push(rest, screen);
-    }
     let mut buffer = Vec::new();
-    loop {
-        buffer.clear();
-        match options.pieces {
-            // All of a piece, and only a piece.
-            Pieces::Size(size) => {
-                let size = u64::try_from(size).unwrap_or(u64::MAX);
-                input.by_ref().take(size).read_to_end(&mut buffer)?;
+    match &options.pieces {
+        Pieces::AsRead => loop {
+            read_some(&mut input, &mut buffer)?;
+            if buffer.is_empty() {
+                return Ok(());
             }
-            // What is there.
-            _ => read_some(&mut input, &mut buffer)?,
+            push(&buffer, screen)?;
+            screen.advance(buffer.len());
+        },
+        Pieces::Size(size) => {
+            input.read_to_end(&mut buffer)?;
+            for piece in buffer.chunks(*size) {
+                push(piece, screen)?;
+                screen.advance(piece.len());
+            }
         }
-        if buffer.is_empty() {
-            return Ok(());
+        Pieces::Listed(lengths) => {
+            input.read_to_end(&mut buffer)?;
+            let mut rest = buffer.as_slice();
+            for length in lengths {
+                let (piece, behind) = rest.split_at(rest.len().min(*length));
+                push(piece, screen)?;
+                screen.advance(piece.len());
+                rest = behind;
+            }
+            push(rest, screen)?;
         }
-        push(&buffer, screen)?;
-        screen.advance(buffer.len());
     }
+    Ok(())
 }
 
 /// Reads what one call gives, and nothing at the end.
 fn read_some(input: &mut impl Read, buffer: &mut Vec<u8>) -> io::Result<()> {
-    buffer.resize(64 << 10, 0);
+    buffer.resize(READ_SIZE, 0);
     loop {
         match input.read(buffer) {
             Ok(read) => {
