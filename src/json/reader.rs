@@ -224,7 +224,7 @@ impl Reader<'_> {
         Ok(character)
     }
 
-    /// `\uXXXX`, or two of them that are a surrogate pair.
+    /// `\u` and four digits, or two of these that are a surrogate pair.
     fn unicode_escape(&mut self) -> Result<char, Error> {
         let Some(high) = self.code_unit(self.at) else {
             let digits = self.json.get(self.at + 2..).unwrap_or_default();
@@ -245,7 +245,7 @@ impl Reader<'_> {
         Ok(char::REPLACEMENT_CHARACTER)
     }
 
-    /// The number in a `\uXXXX` at `at`.
+    /// The code unit that the escape at `at` writes.
     fn code_unit(&self, at: usize) -> Option<u32> {
         let [b'\\', b'u', digits @ ..] = self.json.get(at..at + 6)? else { return None };
         digits.iter().try_fold(0, |sum, digit| Some(sum << 4 | char::from(*digit).to_digit(16)?))
