@@ -103,6 +103,20 @@ impl Block {
         After::More
     }
 
+    /// How long the joined data becomes with `line`; 0 where nothing is to be joined.
+    #[inline]
+    pub(crate) fn joined_len(&self, bytes: &[u8], line: Range<usize>, joined: usize) -> usize {
+        let before = match &self.data {
+            Data::None => return 0,
+            Data::One(first) => first.len(),
+            Data::Joined => joined,
+        };
+        match Field::of(bytes.get(line.clone()).unwrap_or_default()) {
+            Field::Data(start) => before + 1 + (line.len() - start),
+            _ => 0,
+        }
+    }
+
     /// Adds the value of a `data` line. One value stays where it is; a second one makes both
     /// move to `joined`.
     #[inline]

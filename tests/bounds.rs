@@ -3,6 +3,7 @@
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::panic,
+    clippy::string_slice,
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     reason = "a test fails by panicking"
@@ -162,6 +163,34 @@ fn joined_data_counts_too() {
         let expected = if limit >= len { EventKind::Message } else { EventKind::TooLarge };
         assert_eq!(kinds(&outcome)[1], expected, "{limit}");
     }
+}
+
+/// Two lines that fit, but not their joined data: it isn't built before it is found too large.
+#[test]
+fn joined_data_is_measured_before_it_is_joined() {
+    const LIMIT: usize = 1 << 20;
+    let limits = limits(|limits| limits.event_bytes = LIMIT);
+    let lines = format!("data: {}\n", "x".repeat(LIMIT / 2 - 10)).repeat(2);
+    let before = heap::live();
+    heap::reset_peak();
+    let mut decoder = SseDecoder::with_limits(limits);
+    let mut kinds = Vec::with_capacity(1000);
+    for mut input in lines.as_bytes().chunks(16 << 10) {
+        while let Some(event) = decoder.next(&mut input) {
+            kinds.push(event.kind());
+        }
+    }
+    assert_eq!(kinds.first(), Some(&EventKind::TooLarge));
+    assert!((heap::peak() - before) as usize <= LIMIT + (4 << 10));
+    // The same where the stream breaks off before the second line's end.
+    let mut decoder = SseDecoder::with_limits(limits);
+    let mut input = &lines.as_bytes()[..lines.len() - 1];
+    assert!(decoder.next(&mut input).is_none());
+    let event = decoder.salvage().unwrap();
+    assert_eq!(
+        (event.kind(), event.error().unwrap().kind()),
+        (EventKind::TooLarge, ErrorKind::EventTooLarge)
+    );
 }
 
 #[test]

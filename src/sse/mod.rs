@@ -200,6 +200,11 @@ impl SseDecoder {
             return None;
         }
         let line = self.block.line_start.min(self.block.len)..self.block.len;
+        if self.outgrows(&[], line.clone()) {
+            let mut step = self.step_of(EventKind::TooLarge, 0, true);
+            step.error = Some(Error::new(ErrorKind::EventTooLarge, self.offset));
+            return Some(self.give(step, &[]));
+        }
         let after = if line.is_empty() { After::More } else { self.read_line(&[], line) };
         let kind = match after {
             After::Alone(kind) => kind,
@@ -398,13 +403,13 @@ impl SseDecoder {
                 break;
             }
             let line = self.block.line_start..at + span.content_end();
-            let after = self.read_line(piece, line.clone());
+            if self.outgrows(piece, line.clone()) {
+                let error = Some(ErrorKind::EventTooLarge);
+                return Some(self.cut(piece, carried, Excess { at: line.end, error }));
+            }
+            let after = self.read_line(piece, line);
             if after == After::More {
                 self.block.line_start = self.block.len;
-                if line.end + 1 + self.joined.len() > self.limits.event_bytes {
-                    let error = Some(ErrorKind::EventTooLarge);
-                    return Some(self.cut(piece, carried, Excess { at: line.end, error }));
-                }
                 continue;
             }
             let kind = match after {
@@ -453,6 +458,15 @@ impl SseDecoder {
             self.joined = Vec::new();
             self.small_events = 0;
         }
+    }
+
+    /// Whether a whole line is data that, joined with what came before it, goes over the limit.
+    #[inline]
+    fn outgrows(&self, piece: &[u8], line: Range<usize>) -> bool {
+        let bytes: &[u8] = if self.carry.is_empty() { piece } else { &self.carry };
+        let end = line.end;
+        let joined = self.block.joined_len(bytes, line, self.joined.len());
+        joined > 0 && end + 1 + joined > self.limits.event_bytes
     }
 
     /// Reads a whole line of the block, which is in the carry, or else in `piece`.
