@@ -21,10 +21,10 @@ pub mod json;
 mod reassemble;
 
 pub use error::{Error, ErrorKind};
-pub use event::{Event, EventKind};
+pub use event::{Event, EventKind, is_event_stream};
 pub use limits::Limits;
 pub use line::{LineSpan, LineSplitter};
-pub use sse::{SseDecoder, SseEnd, is_event_stream};
+pub use sse::{SseDecoder, SseEnd};
 
 #[cfg(feature = "std")]
 pub use chunk::{

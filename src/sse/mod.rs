@@ -580,19 +580,6 @@ impl SseDecoder {
     }
 }
 
-/// Whether a body of this `Content-Type` is an event stream (WHATWG HTML, 9.2.2): its essence is
-/// `text/event-stream`, whatever parameters follow.
-///
-/// ```
-/// assert!(deltawire::is_event_stream("text/event-stream; charset=utf-8"));
-/// assert!(!deltawire::is_event_stream("application/json"));
-/// ```
-#[must_use]
-pub fn is_event_stream(content_type: &str) -> bool {
-    let essence = content_type.split(';').next().unwrap_or_default();
-    essence.trim_ascii().eq_ignore_ascii_case("text/event-stream")
-}
-
 impl Default for SseDecoder {
     fn default() -> Self {
         Self::new()
