@@ -1,18 +1,17 @@
 //! `SseDecoder`: lines to events by the WHATWG rules; the one owner of bytes that wait for more.
 
+mod glance;
 mod oversize;
 
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use memchr::memchr2;
-
 use crate::block::{After, Block, Data, append};
 use crate::error::{Error, ErrorKind};
-use crate::event::{Event, EventKind, Marks, StreamState};
+use crate::event::{Event, EventKind, StreamState};
 use crate::limits::Limits;
-use crate::line::{LineSpan, LineSplitter, near_line_end};
+use crate::line::{LineSpan, LineSplitter};
 use oversize::{Excess, Skipping};
 
 /// Buffers above this size are given back when the events no longer need them.
@@ -87,15 +86,6 @@ pub struct SseEnd {
     /// Bytes of a last block that no blank line closed, or of a last line without an end: by
     /// the standard they are dropped.
     pub discarded_bytes: u64,
-}
-
-/// An event of one line, and the input behind it.
-struct Glance<'i> {
-    kind: EventKind,
-    raw: &'i [u8],
-    data: &'i [u8],
-    data_start: usize,
-    rest: &'i [u8],
 }
 
 /// An event as lengths, before anything is borrowed.
@@ -290,87 +280,6 @@ impl SseDecoder {
         &self.limits
     }
 
-    /// Whether a line has begun and is wanting its end.
-    #[inline]
-    fn is_inside_a_line(&self) -> bool {
-        self.block.line_start < self.block.len && self.skipping.is_none()
-    }
-
-    /// Keeps a piece that only goes on with a line and stays within the limits. `span` is the
-    /// piece's first part of a line.
-    #[inline]
-    fn takes_all(&mut self, piece: &[u8], span: &LineSpan) -> bool {
-        let len = self.block.len + span.len();
-        let fits = !span.is_complete() && len + self.joined.len() <= self.safe;
-        if fits {
-            self.block.len = len;
-            self.keep(piece);
-        }
-        fits
-    }
-
-    /// Ends an event of one line of data, as [`glance`](Self::glance) sees them, whose beginning is
-    /// in the carry.
-    #[inline]
-    fn ends_data(&mut self, piece: &[u8], span: &LineSpan) -> Option<Step> {
-        let taken = span.len() + 1;
-        let is_data = !self.block.open && self.block.line_start == 0;
-        let ends = piece.get(span.content_end()..taken) == Some(b"\n\n");
-        let fits = self.block.len + taken <= self.safe;
-        if !(is_data && ends && fits && self.carry.starts_with(b"data:")) {
-            return None;
-        }
-        self.keep(piece.get(..taken).unwrap_or_default());
-        self.block.len += taken;
-        let start = if self.carry.get(5) == Some(&b' ') { 6 } else { 5 };
-        self.block.data = Data::One(start..self.block.len - 2);
-        Some(self.step_of(EventKind::Message, taken, true))
-    }
-
-    /// Sees the events that need no more than a look: one line of data and a blank line, or a
-    /// line that stands alone, whole in the piece and within the limits. Most events are such.
-    /// Whatever else comes is for [`step`](Self::step), with the end of its first line.
-    #[inline]
-    fn glance<'i>(&mut self, piece: &'i [u8]) -> (Option<Glance<'i>>, Option<usize>) {
-        let glance;
-        let Some(value) = piece.strip_prefix(b"data:") else {
-            let end = near_line_end(piece);
-            glance = end.and_then(|end| self.glance_alone(piece, end));
-            return (glance, end);
-        };
-        let Some(end) = memchr2(b'\n', b'\r', value) else { return (None, None) };
-        let (data, ends) = value.split_at_checked(end).unwrap_or_default();
-        let rest = match ends {
-            [b'\n', b'\n', rest @ ..] | [b'\r', b'\n', b'\r', b'\n', rest @ ..] => Some(rest),
-            _ => None,
-        };
-        let fits = end + 9 <= self.safe;
-        glance = rest.filter(|_| fits).map(|rest| {
-            let data = data.strip_prefix(b" ").unwrap_or(data);
-            let raw = piece.get(..piece.len() - rest.len()).unwrap_or_default();
-            Glance { kind: EventKind::Message, raw, data, data_start: 5 + end - data.len(), rest }
-        });
-        (glance, Some(5 + end))
-    }
-
-    /// [`glance`](Self::glance) at a line that is no data and ends at `end`.
-    #[inline]
-    fn glance_alone<'i>(&mut self, piece: &'i [u8], end: usize) -> Option<Glance<'i>> {
-        let (kind, taken) = match (piece.first()?, piece.get(end..)?) {
-            (b':', [b'\n', b'\n', ..]) => (EventKind::Comment, end + 2),
-            (b':', [b'\n', b'\r', ..] | [b'\r', ..]) => return None,
-            (b':', _) => (EventKind::Comment, end + 1),
-            (b'\n', _) => (EventKind::Blank, 1),
-            _ => return None,
-        };
-        if taken > self.safe {
-            return None;
-        }
-        self.stream.comments += u64::from(kind == EventKind::Comment);
-        let (raw, rest) = piece.split_at_checked(taken)?;
-        Some(Glance { kind, raw, data: &[], data_start: 0, rest })
-    }
-
     /// Finds the next event; says what it takes without borrowing it. `first` is the first line
     /// of the piece, if it has been looked for.
     fn step(&mut self, piece: &[u8], mut first: Option<LineSpan>) -> Option<Step> {
@@ -499,23 +408,6 @@ impl SseDecoder {
         };
         let kind = if error.is_some() { EventKind::TooLarge } else { kind };
         Step { kind, taken, carried, error }
-    }
-
-    #[inline]
-    fn give_glance<'a>(&'a mut self, glance: &Glance<'a>) -> Event<'a> {
-        let offset = self.offset;
-        self.offset += glance.raw.len() as u64;
-        Event {
-            kind: glance.kind,
-            offset,
-            raw: glance.raw,
-            data: glance.data,
-            data_start: Some(glance.data_start),
-            event_type: "message",
-            stream: &self.stream,
-            marks: Marks { comments: glance.kind == EventKind::Comment, ..Marks::default() },
-            error: None,
-        }
     }
 
     /// Turns the lengths of `step` into an event; `taken` are its bytes of the input.
