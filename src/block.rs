@@ -20,8 +20,6 @@ pub(crate) struct Block {
     pub(crate) data: Data,
     pub(crate) event_type: Option<Range<usize>>,
     pub(crate) id: Option<Range<usize>>,
-    /// Where an id stands that is too long.
-    pub(crate) long_id: Option<usize>,
     pub(crate) marks: Marks,
 }
 
@@ -69,17 +67,13 @@ impl Block {
         }
         match Field::of(text) {
             Field::Data(start) => {
-                let most = limits.event_bytes.saturating_sub(bytes.len());
+                let most = limits.event_bytes.saturating_sub(line.end);
                 self.add_data(bytes, line.start + start..line.end, joined, most);
             }
             Field::Event(start) => self.event_type = Some(line.start + start..line.end),
             Field::Id(start) => {
-                let id = text.get(start..).unwrap_or_default();
-                if memchr(0, id).is_some() {
-                    // "If the field value does not contain U+0000 NULL": else it is ignored.
-                } else if id.len() > limits.id_bytes {
-                    self.long_id = Some(line.start + start);
-                } else {
+                // "If the field value does not contain U+0000 NULL": else it is ignored.
+                if memchr(0, text.get(start..).unwrap_or_default()).is_none() {
                     self.id = Some(line.start + start..line.end);
                 }
             }
@@ -137,14 +131,14 @@ impl Block {
     }
 }
 
-/// Appends to a buffer that grows by doubling, but to no more than `most` bytes as long as that
-/// is enough, and by a quarter from there.
+/// Appends to a buffer that grows to powers of two, but not past `most` bytes: the caller keeps no
+/// more.
 #[inline]
 pub(crate) fn append(buffer: &mut Vec<u8>, bytes: &[u8], most: usize) {
     let needed = buffer.len() + bytes.len();
     if needed > buffer.capacity() {
-        let capacity = buffer.capacity().saturating_mul(2).max(256).min(most);
-        let capacity = if capacity < needed { needed + needed / 4 } else { capacity };
+        let capacity =
+            needed.checked_next_power_of_two().unwrap_or(needed).max(256).min(most).max(needed);
         buffer.reserve_exact(capacity - buffer.len());
     }
     buffer.extend_from_slice(bytes);

@@ -23,7 +23,9 @@ impl Error {
         self.kind
     }
 
-    /// Where: bytes from the start of the stream. For an event that is too large, where it begins.
+    /// Where: bytes from the start of the stream. For an event or a line that is too large, where
+    /// the event begins; for an `id` that is too long, where that begins; else the first byte
+    /// that is wrong.
     #[must_use]
     pub const fn offset(&self) -> u64 {
         self.offset
@@ -46,7 +48,7 @@ pub enum ErrorKind {
     LineTooLong,
     /// An event is larger than [`Limits::event_bytes`](crate::Limits::event_bytes).
     EventTooLarge,
-    /// An `id` is longer than [`Limits::id_bytes`](crate::Limits::id_bytes).
+    /// The `id` of an event is longer than [`Limits::id_bytes`](crate::Limits::id_bytes).
     IdTooLong,
     /// A byte that no UTF-8 sequence can have there.
     InvalidUtf8,

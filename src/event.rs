@@ -21,16 +21,17 @@ pub enum EventKind {
     /// A block that the standard doesn't dispatch since it has no `data`: only `event`, `id`
     /// or `retry`, perhaps with comments.
     Undispatched,
-    /// A comment between events. Servers send them as keep-alives, with a blank line that is
-    /// part of this event where it lies in the same piece.
+    /// A comment between events. Servers send them as keep-alives, with a blank line behind it
+    /// that belongs to this event where the piece that ends the comment has it too.
     Comment,
     /// A line between events that is no field, such as `error: {"message": …}`.
     Unknown,
     /// A blank line that closes nothing, or the LF of a CRLF whose CR, the last byte of its
-    /// piece, has already closed an event.
+    /// piece, has already ended an event.
     Blank,
     /// An event that goes over a limit; [`Event::error`] says which. Its first bytes are in
-    /// [`Event::raw`], the rest follows as [`Skipped`](Self::Skipped).
+    /// [`Event::raw`], the rest follows as [`Skipped`](Self::Skipped). Where only its `id` or its
+    /// type is too long, all of it is in `raw` and nothing follows.
     TooLarge,
     /// Bytes up to the end of something that went over a limit: of a [`TooLarge`](Self::TooLarge)
     /// event, a comment or an unknown line. They come as the input is cut.
@@ -160,7 +161,8 @@ impl<'a> Event<'a> {
         self.stream.reconnection_time
     }
 
-    /// The comments in this event, without their colon and one space after it.
+    /// The comments in this event, without their colon and one space after it. Of a
+    /// [`TooLarge`](EventKind::TooLarge) event, those that were read before its limit.
     pub fn comments(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         self.lines(self.marks.comments)
             .filter_map(|line| line.strip_prefix(b":"))
@@ -173,7 +175,8 @@ impl<'a> Event<'a> {
         self.marks.unknown
     }
 
-    /// The lines in this event that are neither field nor comment nor blank.
+    /// The lines in this event that are neither field nor comment nor blank. Of a
+    /// [`TooLarge`](EventKind::TooLarge) event, those that were read before its limit.
     pub fn unknown_lines(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         self.lines(self.marks.unknown)
             .filter(|line| !matches!(line, [] | [b':', ..]) && Field::of(line) == Field::Unknown)
@@ -240,8 +243,9 @@ impl<'a> Event<'a> {
     fn lines(&self, any: bool) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         let mut rest = if any { self.raw } else { &[] };
         let mut splitter = self.splitter();
+        let cut = self.kind == EventKind::TooLarge;
         core::iter::from_fn(move || {
-            let span = splitter.next(rest)?;
+            let span = splitter.next(rest).filter(|span| span.is_complete() || !cut)?;
             let line = span.content(rest);
             rest = rest.get(span.len()..).unwrap_or_default();
             Some(line)

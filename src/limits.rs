@@ -39,7 +39,8 @@ pub struct Limits {
     pub line_bytes: usize,
 
     /// Largest event: the bytes of all its lines, field names, comments between them and
-    /// line ends included, and, where `data` comes in several lines, their joined copy too.
+    /// line ends included, where `data` comes in several lines their joined copy too, and where
+    /// its type isn't UTF-8 the text with U+FFFD that stands for it.
     /// Default 64 MiB; values below 16 count as 16.
     ///
     /// A line feed that follows the carriage return of the closing blank line does not count:
@@ -55,11 +56,13 @@ pub struct Limits {
     /// passed on as [`Skipped`](crate::EventKind::Skipped).
     pub comment_bytes: usize,
 
-    /// Longest last event ID that is remembered, in bytes. Default 64 KiB.
+    /// Longest last event ID that is remembered, in bytes of its text: U+FFFD, which stands for
+    /// what isn't UTF-8, is three. Default 64 KiB.
     ///
     /// It outlives its event, and a client sends it back in the `Last-Event-ID` header, where
     /// servers rarely take more than 8 to 64 KiB for all headers together. An event with a
-    /// longer `id` is reported as an error, its bytes at hand.
+    /// longer `id` is reported as an error, its bytes at hand; of several `id` lines the last one
+    /// counts.
     pub id_bytes: usize,
 
     /// Deepest nesting of arrays and objects in a payload. Default 128.

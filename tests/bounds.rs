@@ -19,6 +19,10 @@ use support::heap::{self, Heap};
 #[global_allocator]
 static HEAP: Heap = Heap;
 
+fn limits_of(event_bytes: usize) -> Limits {
+    limits(|limits| limits.event_bytes = event_bytes)
+}
+
 fn limits(change: impl Fn(&mut Limits)) -> Limits {
     let mut limits = Limits::default();
     change(&mut limits);
@@ -238,6 +242,80 @@ fn an_id_may_have_exactly_so_many_bytes() {
     }
 }
 
+/// What stands for a byte that isn't UTF-8 takes three, and they count.
+#[test]
+fn an_id_counts_as_its_text() {
+    for bad in [3, 4] {
+        let id = [&b"i"[..], &vec![0xFF; bad]].concat();
+        let bytes = [b"id: ", &id[..], b"\ndata: x\n\n"].concat();
+        let outcome = decode_all_cuts(limits(|limits| limits.id_bytes = 10), &bytes);
+        let expected: &[_] = if bad == 3 { &[] } else { &[(ErrorKind::IdTooLong, 4)] };
+        assert_eq!(errors(&outcome), expected);
+    }
+}
+
+#[test]
+fn of_several_ids_the_last_one_counts() {
+    let long = "i".repeat(11);
+    for (lines, id) in [
+        (format!("id: {long}\nid: 5\ndata: x\n\n"), Some("5")),
+        (format!("id: {long}\nid\ndata: x\n\n"), Some("")),
+        (format!("id: 5\nid: {long}\ndata: x\n\n"), None),
+        (format!("id: 5\nid: {long}\0\ndata: x\n\n"), Some("5")),
+    ] {
+        let mut decoder = SseDecoder::with_limits(limits(|limits| limits.id_bytes = 10));
+        let event = decoder.next(&mut lines.as_bytes()).unwrap();
+        let seen = (event.kind(), event.last_event_id());
+        match id {
+            Some(id) => assert_eq!(seen, (EventKind::Message, id), "{lines:?}"),
+            None => assert_eq!(seen, (EventKind::TooLarge, ""), "{lines:?}"),
+        }
+    }
+}
+
+/// A type that isn't UTF-8 is held as text, besides its bytes: both count, and neither is held
+/// for ever.
+#[test]
+fn a_type_counts_as_bytes_and_as_text() {
+    const LIMIT: usize = 1 << 20;
+    let limits = limits(|limits| limits.event_bytes = LIMIT);
+    // `event: ` and a line end, `data: x` and its end, and the blank line.
+    let fixed = 8 + 8 + 1;
+    for over in [0, 1] {
+        // One byte that isn't UTF-8 counts four times, another one twice.
+        let text = [&vec![0xFF; 100][..], &vec![b'a'; 10 + over]].concat();
+        let bytes = [b"event: ", &text[..], b"\ndata: x\n\n"].concat();
+        let most = fixed + 4 * 100 + 2 * 10;
+        let small = limits_of(most);
+        let outcome = decode_all_cuts(small, &bytes);
+        let expected: &[_] = if over == 0 { &[] } else { &[(ErrorKind::EventTooLarge, 0)] };
+        assert_eq!(errors(&outcome), expected);
+        assert_eq!(outcome.raw, bytes);
+    }
+    let cases =
+        [(LIMIT / 8, EventKind::Message), (LIMIT / 2, EventKind::TooLarge)].map(|(len, kind)| {
+            (len, kind, [b"event: ", &vec![0xFF; len][..], b"\ndata: x\n\n"].concat())
+        });
+    let before = heap::live();
+    heap::reset_peak();
+    let mut decoder = SseDecoder::with_limits(limits);
+    for (len, kind, lines) in cases.iter().map(|(len, kind, lines)| (*len, *kind, lines)) {
+        let mut last = None;
+        for mut input in lines.chunks(4 << 10) {
+            while let Some(event) = decoder.next(&mut input) {
+                last = Some((event.kind(), event.event_type().len()));
+            }
+        }
+        let expected = if kind == EventKind::Message { 3 * len } else { "message".len() };
+        assert_eq!(last, Some((kind, expected)));
+    }
+    assert!((heap::peak() - before) as usize <= LIMIT + LIMIT / 2);
+    for mut input in [&b"data: x\n\n"[..]; 100] {
+        while decoder.next(&mut input).is_some() {}
+    }
+    assert!(heap::live() < before + (4 << 10));
+}
+
 #[test]
 fn limits_of_nothing_are_limits() {
     let none = limits(|limits| {
@@ -295,6 +373,7 @@ fn endless_things_hold_no_more_than_their_limit() {
         ("comments in an event", "data: x\n", ": ping\n".repeat(100), 8000, LIMIT),
         ("ids", "", "id: 5\n".repeat(100), 8000, LIMIT),
         ("blank lines", "", "\n\r\r\n".repeat(100), 8000, small),
+        ("CRLF at the limit", "", "data:\r\n".repeat(100), 8000, LIMIT + LIMIT / 2),
         ("one id", "id: ", "x".repeat(1000), 8000, LIMIT),
     ] {
         let peak = peak(limits, head.as_bytes(), piece.as_bytes(), times);
@@ -310,6 +389,7 @@ fn nothing_is_allocated_in_steady_state() {
         stream.extend(format!("id: {}\nevent: delta\ndata: {text}\n\n", number % 7).bytes());
         stream.extend(format!(": ping\n\ndata: {text}\ndata: two\r\n\r\n").bytes());
         stream.extend("retry: 10\n\nnoise\n\ndata: [DONE]\n\n".bytes());
+        stream.extend(b"id: \xFF\nevent: \xE5\xA5\ndata: 1\n\n");
     }
     for size in [usize::MAX, 4096, 1460, 100, 16, 1] {
         let mut decoder = SseDecoder::new();
@@ -322,9 +402,9 @@ fn nothing_is_allocated_in_steady_state() {
             }
             count
         };
-        assert_eq!(pass(), 600);
+        assert_eq!(pass(), 800);
         let before = heap::allocations();
-        assert_eq!(pass(), 600);
+        assert_eq!(pass(), 800);
         assert_eq!(heap::allocations() - before, 0, "pieces of {size}");
     }
 }
@@ -342,22 +422,71 @@ fn an_event_in_one_piece_is_borrowed_from_it() {
     assert_eq!(decoder.buffered_len(), b"data: cut".len());
 }
 
+/// An event exactly at the limit whose last LF comes late: the buffer doesn't grow for it.
+#[test]
+fn the_last_line_feed_costs_nothing() {
+    const LIMIT: usize = 1 << 20;
+    let lines = format!("data: {}\r\n\r\n", "x".repeat(LIMIT - 9));
+    let before = heap::live();
+    heap::reset_peak();
+    let mut decoder = SseDecoder::with_limits(limits_of(LIMIT));
+    let mut messages = 0;
+    for mut input in lines.as_bytes().chunks(7) {
+        while let Some(event) = decoder.next(&mut input) {
+            messages += usize::from(event.kind() == EventKind::Message);
+        }
+    }
+    assert_eq!(messages, 1);
+    assert!((heap::peak() - before) as usize <= LIMIT + 16);
+}
+
+fn feed(decoder: &mut SseDecoder, bytes: &[u8], size: usize) {
+    for mut input in bytes.chunks(size) {
+        while decoder.next(&mut input).is_some() {}
+    }
+}
+
 #[test]
 fn large_buffers_are_given_back() {
-    let before = heap::live();
-    let mut decoder = SseDecoder::new();
-    let mut feed = |bytes: &[u8]| {
-        for mut input in bytes.chunks(1 << 14) {
-            while decoder.next(&mut input).is_some() {}
-        }
-    };
-    feed(format!("data: {}\n\n", "x".repeat(8 << 20)).as_bytes());
-    assert!(heap::live() > before + (8 << 20));
-    for _ in 0..200 {
-        feed(b"data: sm");
-        feed(b"all\n\n");
+    let large = format!("data: {}\n\n", "x".repeat(8 << 20));
+    // Whether the small events that follow are cut, or whole: in one piece, one by one, comments.
+    for (small, size) in [
+        (&b"data: small\n\n"[..], 8),
+        (b"data: small\n\n", usize::MAX),
+        (b"data: small\n\n", 13),
+        (b": small\n\n", usize::MAX),
+    ] {
+        let stream = small.repeat(200);
+        let before = heap::live();
+        let mut decoder = SseDecoder::new();
+        feed(&mut decoder, large.as_bytes(), 1 << 14);
+        assert!(heap::live() > before + (8 << 20));
+        feed(&mut decoder, &stream, size.min(stream.len()));
+        assert!(heap::live() < before + (1 << 10), "{size}");
     }
-    assert!(heap::live() < before + (1 << 10));
+}
+
+/// Large events, and now and then small ones between them, don't cost a buffer each.
+#[test]
+fn large_buffers_are_kept_while_they_are_used() {
+    let large = format!("data: {}\n\n", "x".repeat(1 << 20));
+    let stream = [large.as_bytes(), &b"data: small\n\n".repeat(30)].concat().repeat(10);
+    let mut decoder = SseDecoder::new();
+    feed(&mut decoder, &stream, 1 << 14);
+    let before = heap::allocations();
+    feed(&mut decoder, &stream, 1 << 14);
+    for _ in 0..100 {
+        feed(&mut decoder, large.as_bytes(), 1 << 14);
+    }
+    assert_eq!(heap::allocations() - before, 0);
+}
+
+#[test]
+fn the_joined_copy_is_held_too() {
+    let mut decoder = SseDecoder::new();
+    feed(&mut decoder, b"data: a\ndata: bc\nda", 100);
+    let bytes = b"data: a\ndata: bc\nda";
+    assert_eq!((decoder.buffered(), decoder.buffered_len()), (&bytes[..], bytes.len() + 4));
 }
 
 /// A large event in tiny pieces costs a small multiple of the same event whole. Quadratic work

@@ -11,81 +11,101 @@
 
 mod support;
 
-use deltawire::{
-    Error, ErrorKind, EventKind, Limits, LineSplitter, SseDecoder, SseEnd, is_event_stream,
-};
+use deltawire::{ErrorKind, Event, EventKind, Limits, LineSplitter, SseDecoder, is_event_stream};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::Value;
+use support::framed::{self, Framed, Seen};
 use support::oracle::{self, Dispatched};
 use support::{base64, pieces, recordings, vectors};
-
-/// An event, owned. What is skipped comes as the input was cut, and a blank line that closes
-/// nothing is or isn't part of the event before it by the same chance: neighbours of such kinds
-/// are one here.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Seen {
-    kind: EventKind,
-    offset: u64,
-    raw: Vec<u8>,
-    event: String,
-    data: Vec<u8>,
-    id: String,
-    retry: Option<u64>,
-    comments: Vec<String>,
-    error: Option<Error>,
-}
 
 #[derive(Debug, PartialEq, Eq)]
 struct Run {
     events: Vec<Seen>,
-    end: SseEnd,
+    bytes: u64,
+    discarded_bytes: u64,
     last_event_id: String,
     retry: Option<u64>,
     comments: u64,
 }
 
+fn seen(event: &Event<'_>) -> Seen {
+    // Each costs a look at the lines before it.
+    let positions = if event.kind() == EventKind::Message && event.data().len() < 256 {
+        (0..=event.data().len()).map(|position| event.data_offset(position)).collect()
+    } else {
+        Vec::new()
+    };
+    Seen {
+        kind: event.kind(),
+        offset: event.offset(),
+        raw: event.raw().to_vec(),
+        event: event.event_type().to_owned(),
+        data: event.data().to_vec(),
+        positions,
+        id: event.last_event_id().to_owned(),
+        retry: event.reconnection_time(),
+        comments: event.comments().map(<[u8]>::to_vec).collect(),
+        unknown: event.unknown_lines().map(<[u8]>::to_vec).collect(),
+        truncated: event.is_truncated(),
+        error: event.error().map(|error| (error.kind(), error.offset())),
+    }
+}
+
+/// Adds an event to those before it. As the input is cut, and not otherwise, come: what is
+/// skipped, in parts; a blank line behind a comment; and the LF of a CRLF.
+fn add(events: &mut Vec<Seen>, seen: Seen) {
+    let one_line = |raw: &[u8]| {
+        let text = raw.strip_suffix(b"\n").unwrap_or(raw);
+        let text = text.strip_suffix(b"\r").unwrap_or(text);
+        !text.ends_with(b"\n") && !text.ends_with(b"\r")
+    };
+    if let Some(last) = events.last_mut() {
+        let skipped = (last.kind, seen.kind) == (EventKind::Skipped, EventKind::Skipped);
+        let blank =
+            last.kind == EventKind::Comment && seen.kind == EventKind::Blank && one_line(&last.raw);
+        let lf = seen.kind == EventKind::Blank && seen.raw == b"\n" && last.raw.ends_with(b"\r");
+        if skipped || blank || lf {
+            last.raw.extend(seen.raw);
+            return;
+        }
+    }
+    events.push(seen);
+}
+
 /// Decodes pieces; tells besides how many messages were out after each of them.
 fn run(decoder: &mut SseDecoder, cut: &[&[u8]]) -> (Run, Vec<usize>) {
+    let stream = cut.concat();
     let mut events = Vec::<Seen>::new();
     let mut messages = Vec::new();
     let mut count = 0;
+    let (mut fed, mut given) = (0, 0);
     for piece in cut {
         let mut input = *piece;
+        fed += piece.len();
         while let Some(event) = decoder.next(&mut input) {
             count += usize::from(event.kind() == EventKind::Message);
-            let seen = Seen {
-                kind: event.kind(),
-                offset: event.offset(),
-                raw: event.raw().to_vec(),
-                event: event.event_type().to_owned(),
-                data: event.data().to_vec(),
-                id: event.last_event_id().to_owned(),
-                retry: event.reconnection_time(),
-                comments: event
-                    .comments()
-                    .map(|text| String::from_utf8_lossy(text).into_owned())
-                    .collect(),
-                error: event.error(),
-            };
+            let seen = seen(&event);
             assert_eq!(event.span(), seen.offset..seen.offset + seen.raw.len() as u64);
-            match events.last_mut() {
-                Some(last) if seen.kind == EventKind::Blank => last.raw.extend(seen.raw),
-                Some(last)
-                    if seen.kind == EventKind::Skipped && last.kind == EventKind::Skipped =>
-                {
-                    last.raw.extend(seen.raw);
-                }
-                _ => events.push(seen),
-            }
+            assert_eq!(seen.offset, given as u64, "events follow one another");
+            given += seen.raw.len();
+            assert_eq!(decoder.offset(), given as u64);
+            assert_eq!((decoder.buffered(), decoder.buffered_len()), (&[][..], 0));
+            add(&mut events, seen);
         }
         assert!(input.is_empty());
+        assert_eq!(decoder.offset(), fed as u64);
+        assert_eq!(decoder.buffered().len(), fed - given);
+        let last = fed - (fed - given).min(256);
+        assert!(decoder.buffered().ends_with(&stream[last..fed]));
+        assert!(decoder.buffered_len() >= fed - given);
         messages.push(count);
     }
     let end = decoder.finish();
     let run = Run {
         events,
-        end,
+        bytes: end.bytes,
+        discarded_bytes: end.discarded_bytes,
         last_event_id: decoder.last_event_id().to_owned(),
         retry: decoder.reconnection_time(),
         comments: decoder.comments(),
@@ -119,8 +139,8 @@ fn assert_laws(run: &Run, bytes: &[u8], last_event_id: &str, name: &str) {
     let raw: Vec<u8> = run.events.iter().flat_map(|event| event.raw.clone()).collect();
     let (taken, left) = bytes.split_at(raw.len());
     assert_eq!(taken, raw, "{name}: raw bytes");
-    assert_eq!(run.end.discarded_bytes, left.len() as u64, "{name}: discarded bytes");
-    assert_eq!(run.end.bytes, bytes.len() as u64, "{name}: length");
+    assert_eq!(run.discarded_bytes, left.len() as u64, "{name}: discarded bytes");
+    assert_eq!(run.bytes, bytes.len() as u64, "{name}: length");
 }
 
 /// Whole, by bytes, in all pairs of pieces, and as given.
@@ -198,8 +218,12 @@ fn every_vector_in_every_cut() {
         }
         assert_all_cuts(&bytes, id, &lengths, name);
         // What is left at the end has comments too, which only salvage shows.
-        let mut texts: Vec<_> =
-            found.events.iter().flat_map(|event| event.comments.clone()).collect();
+        let mut texts: Vec<_> = found
+            .events
+            .iter()
+            .flat_map(|event| event.comments.clone())
+            .map(|text| String::from_utf8_lossy(&text).into_owned())
+            .collect();
         let mut decoder = SseDecoder::new();
         run_without_end(&mut decoder, &bytes);
         if let Some(event) = decoder.salvage() {
@@ -291,6 +315,35 @@ fn a_last_event_without_its_blank_line_is_dropped_or_salvaged() {
 }
 
 #[test]
+fn a_byte_order_mark_alone_is_no_event() {
+    for size in [1, 3] {
+        let mut decoder = SseDecoder::new();
+        for piece in b"\xEF\xBB\xBF".chunks(size) {
+            run_without_end(&mut decoder, piece);
+        }
+        assert!(decoder.salvage().is_none());
+        let end = decoder.finish();
+        assert_eq!((end.bytes, end.discarded_bytes), (3, 3));
+    }
+}
+
+/// Wherever it stands and whatever its lines end with, if the blank line is there in time.
+#[test]
+fn a_blank_line_behind_a_comment_belongs_to_it() {
+    for end in ["\n", "\r\n", "\r"] {
+        for before in ["", "\u{FEFF}", "data: x\n\n", ": cut"] {
+            let stream = format!("{before}: ping{end}{end}data: y\n\n");
+            let (one, other) = stream.split_at(before.len());
+            let mut decoder = SseDecoder::new();
+            run_without_end(&mut decoder, one.as_bytes());
+            let comment = decoder.next(&mut other.as_bytes()).unwrap();
+            assert_eq!(comment.kind(), EventKind::Comment);
+            assert!(comment.raw().ends_with(format!(": ping{end}{end}").as_bytes()), "{stream:?}");
+        }
+    }
+}
+
+#[test]
 fn what_the_standard_ignores_is_visible() {
     let bytes =
         b"error: {\"message\": 1}\n\nevent: error\n: no responders\n\ndata: x\nnoise\n: c\n\n";
@@ -375,7 +428,7 @@ proptest! {
         assert_all_cuts(&bytes, "before", &lengths, "generated");
     }
 
-    /// Law 1 where limits are exceeded, too.
+    /// Laws 1 and 3 where limits are exceeded, too.
     #[test]
     fn any_split_gives_the_same_under_any_limits(
         bytes in streams(),
@@ -389,12 +442,13 @@ proptest! {
         limits.comment_bytes = comment_bytes;
         limits.id_bytes = id_bytes;
         let decode = |cut: &[&[u8]]| run(&mut SseDecoder::with_limits(limits), cut).0;
-        let whole = decode(&[&bytes]);
-        let raw: Vec<u8> = whole.events.iter().flat_map(|event| event.raw.clone()).collect();
-        prop_assert_eq!(&raw, &bytes[..raw.len()]);
-        prop_assert_eq!(whole.end.discarded_bytes, (bytes.len() - raw.len()) as u64);
-        prop_assert_eq!(decode(&bytes.chunks(1).collect::<Vec<_>>()), decode(&[&bytes]));
-        prop_assert_eq!(decode(&pieces(&bytes, &lengths)), whole);
+        let Framed { events, discarded_bytes, last_event_id, retry, comments } =
+            framed::frame(&bytes, &limits, "");
+        let expected =
+            Run { events, bytes: bytes.len() as u64, discarded_bytes, last_event_id, retry, comments };
+        prop_assert_eq!(&decode(&[&bytes]), &expected);
+        prop_assert_eq!(&decode(&bytes.chunks(1).collect::<Vec<_>>()), &expected);
+        prop_assert_eq!(&decode(&pieces(&bytes, &lengths)), &expected);
     }
 
     #[test]

@@ -195,6 +195,10 @@ impl SseDecoder {
             step.error = Some(Error::new(ErrorKind::EventTooLarge, self.offset));
             return Some(self.give(step, &[]));
         }
+        if line.is_empty() && !self.block.open {
+            // Nothing but a byte order mark.
+            return None;
+        }
         let after = if line.is_empty() { After::More } else { self.read_line(&[], line) };
         let kind = match after {
             After::Alone(kind) => kind,
@@ -325,12 +329,30 @@ impl SseDecoder {
                 After::Alone(kind) => kind,
                 After::More | After::Close => self.block.kind(),
             };
+            if kind == EventKind::Comment {
+                taken += self.take_blank_line(piece.get(taken..).unwrap_or_default(), carried > 0);
+            }
             return Some(self.step_of(kind, taken, carried > 0));
         }
         if carried == 0 {
             self.keep(piece.get(..taken).unwrap_or_default());
         }
         None
+    }
+
+    /// Takes the blank line behind a comment, if it is at hand; gives its length.
+    fn take_blank_line(&mut self, rest: &[u8], carried: bool) -> usize {
+        let mut splitter = self.splitter.clone();
+        let line = splitter.next(rest);
+        let Some(blank) = line.filter(|line| line.is_complete() && line.content_end() == 0) else {
+            return 0;
+        };
+        self.splitter = splitter;
+        self.block.len += blank.len();
+        if carried {
+            self.keep(rest.get(..blank.len()).unwrap_or_default());
+        }
+        blank.len()
     }
 
     /// Begins the next block once the last one has been given out.
@@ -340,11 +362,14 @@ impl SseDecoder {
             return;
         }
         self.given = false;
-        self.is_between_events = self.skipping.is_none() && self.splitter.is_between_lines();
         self.offset += self.block.len as u64;
-        if self.carry.capacity().max(self.joined.capacity()) > KEPT_CAPACITY {
+        if self.largest_capacity() > KEPT_CAPACITY {
             self.shrink();
         }
+        // A look counts no events: while a buffer is large, all of them come by `step`.
+        self.is_between_events = self.skipping.is_none()
+            && self.splitter.is_between_lines()
+            && self.largest_capacity() <= KEPT_CAPACITY;
         self.block = Block::default();
         self.safe = self.least_limit();
         self.carry.clear();
@@ -360,13 +385,19 @@ impl SseDecoder {
     /// Gives large buffers back when the events have been small for a while.
     #[cold]
     fn shrink(&mut self) {
-        let largest = self.carry.capacity().max(self.joined.capacity());
+        let largest = self.largest_capacity();
         self.small_events = if self.block.len < largest / 8 { self.small_events + 1 } else { 0 };
         if self.small_events >= SMALL_EVENTS {
             self.carry = Vec::new();
             self.joined = Vec::new();
+            self.lossy_type = String::new();
             self.small_events = 0;
         }
+    }
+
+    #[inline]
+    fn largest_capacity(&self) -> usize {
+        self.carry.capacity().max(self.joined.capacity()).max(self.lossy_type.capacity())
     }
 
     /// Whether a whole line is data that, joined with what came before it, goes over the limit.
@@ -388,7 +419,8 @@ impl SseDecoder {
     /// Adds bytes to the carry, which grows by doubling but not past what the limits need.
     fn keep(&mut self, bytes: &[u8]) {
         let most = self.limits.event_bytes.max(self.limits.comment_bytes);
-        append(&mut self.carry, bytes, most.saturating_sub(self.joined.len()));
+        // Line ends may stand behind the last byte that counts.
+        append(&mut self.carry, bytes, most.saturating_sub(self.joined.len()) + 4);
     }
 
     /// An event of `taken` bytes of the input that is no block.
@@ -400,22 +432,19 @@ impl SseDecoder {
     #[inline]
     fn step_of(&mut self, kind: EventKind, taken: usize, carried: bool) -> Step {
         self.given = true;
-        let error = match (kind, self.block.long_id) {
-            (EventKind::Message | EventKind::Undispatched, Some(at)) => {
-                Some(Error::new(ErrorKind::IdTooLong, self.offset + at as u64))
-            }
-            _ => None,
-        };
-        let kind = if error.is_some() { EventKind::TooLarge } else { kind };
-        Step { kind, taken, carried, error }
+        Step { kind, taken, carried, error: None }
     }
 
     /// Turns the lengths of `step` into an event; `taken` are its bytes of the input.
     #[inline]
-    fn give<'a>(&'a mut self, step: Step, taken: &'a [u8]) -> Event<'a> {
-        let closed = matches!(step.kind, EventKind::Message | EventKind::Undispatched);
+    fn give<'a>(&'a mut self, mut step: Step, taken: &'a [u8]) -> Event<'a> {
+        let mut closed = matches!(step.kind, EventKind::Message | EventKind::Undispatched);
         if closed && (self.block.id.is_some() || self.block.event_type.is_some()) {
-            self.close(if step.carried { None } else { Some(taken) });
+            step.error = self.close(if step.carried { None } else { Some(taken) });
+            if step.error.is_some() {
+                step.kind = EventKind::TooLarge;
+                closed = false;
+            }
         }
         let this = &*self;
         let raw = if step.carried { this.carry.as_slice() } else { taken };
@@ -443,24 +472,32 @@ impl SseDecoder {
         }
     }
 
-    /// Takes over the closed block's id, and its type if that isn't UTF-8.
-    fn close(&mut self, piece: Option<&[u8]>) {
+    /// Takes over the closed block's id, and its type if that isn't UTF-8, unless one of them is
+    /// too long.
+    fn close(&mut self, piece: Option<&[u8]>) -> Option<Error> {
         let Self { block, carry, stream: StreamState { last_event_id, .. }, lossy_type, .. } = self;
         let bytes = piece.unwrap_or(carry);
-        if let Some(id) = block.id.clone() {
-            let id = bytes.get(id).unwrap_or_default();
-            if id != last_event_id.as_bytes() {
-                last_event_id.clear();
-                last_event_id.push_str(&String::from_utf8_lossy(id));
-            }
+        let id = block.id.clone().map(|id| (id.start, bytes.get(id).unwrap_or_default()));
+        let id = id.filter(|(_, id)| *id != last_event_id.as_bytes());
+        if let Some((at, id)) = id
+            && lossy_len(id) > self.limits.id_bytes
+        {
+            return Some(Error::new(ErrorKind::IdTooLong, self.offset + at as u64));
         }
         if let Some(event_type) = block.event_type.clone() {
             let event_type = bytes.get(event_type).unwrap_or_default();
             if core::str::from_utf8(event_type).is_err() {
-                lossy_type.clear();
-                lossy_type.push_str(&String::from_utf8_lossy(event_type));
+                let len = block.line_start + 1 + self.joined.len();
+                if len + lossy_len(event_type) > self.limits.event_bytes {
+                    return Some(Error::new(ErrorKind::EventTooLarge, self.offset));
+                }
+                set_lossy(lossy_type, event_type);
             }
         }
+        if let Some((_, id)) = id {
+            set_lossy(last_event_id, id);
+        }
+        None
     }
 
     fn event_type<'a>(&'a self, bytes: &'a [u8]) -> &'a str {
@@ -470,6 +507,25 @@ impl SseDecoder {
             Err(_) => &self.lossy_type,
         }
     }
+}
+
+/// How long `bytes` are where U+FFFD stands for what isn't UTF-8.
+fn lossy_len(bytes: &[u8]) -> usize {
+    bytes.utf8_chunks().map(|chunk| chunk.valid().len() + replacement(&chunk).len()).sum()
+}
+
+/// Makes `text` what the standard reads in `bytes`; allocates only where it has to grow.
+fn set_lossy(text: &mut String, bytes: &[u8]) {
+    text.clear();
+    text.reserve_exact(lossy_len(bytes));
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        text.push_str(replacement(&chunk));
+    }
+}
+
+fn replacement(chunk: &core::str::Utf8Chunk<'_>) -> &'static str {
+    if chunk.invalid().is_empty() { "" } else { "\u{FFFD}" }
 }
 
 impl Default for SseDecoder {
