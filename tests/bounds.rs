@@ -155,6 +155,25 @@ fn a_limit_inside_a_line_end() {
     }
 }
 
+/// A stream that breaks off behind a CRLF: the LF counts once something follows it.
+#[test]
+fn a_line_feed_at_the_end_is_not_too_much() {
+    let stream = "data: 0123456789\r\n";
+    for limit in [16, 17, 18, 19] {
+        for size in [1, stream.len()] {
+            let mut decoder = SseDecoder::with_limits(limits_of(limit));
+            let mut events = 0;
+            for mut input in stream.as_bytes().chunks(size) {
+                while decoder.next(&mut input).is_some() {
+                    events += 1;
+                }
+            }
+            // Too large, and what was skipped of it, up to three times.
+            assert_eq!(events > 0, limit == 16, "{limit} in pieces of {size}");
+        }
+    }
+}
+
 #[test]
 fn joined_data_counts_too() {
     // Three lines of 8 bytes, a blank line, and the joined `a\nb\nc`.

@@ -419,8 +419,7 @@ impl SseDecoder {
     /// Adds bytes to the carry, which grows by doubling but not past what the limits need.
     fn keep(&mut self, bytes: &[u8]) {
         let most = self.limits.event_bytes.max(self.limits.comment_bytes);
-        // Line ends may stand behind the last byte that counts.
-        append(&mut self.carry, bytes, most.saturating_sub(self.joined.len()) + 4);
+        append(&mut self.carry, bytes, most.saturating_sub(self.joined.len()));
     }
 
     /// An event of `taken` bytes of the input that is no block.
