@@ -2,10 +2,10 @@
 
 use core::fmt;
 
-use crate::chunk::{ChatCompletionChunk, Table, UpstreamError};
+use crate::chunk::{Carries, ChatCompletionChunk, Table, UpstreamError};
 use crate::error::{Error, ErrorKind};
 use crate::event::{Event, EventKind};
-use crate::json::{Document, Kind, Leniencies, Parser, Value};
+use crate::json::{Kind, Leniencies, Parser, Value};
 use crate::limits::Limits;
 use crate::sse::SseDecoder;
 
@@ -52,6 +52,7 @@ struct Readers {
     /// For errors in lines of their own, beside a chunk.
     side: Parser,
     limits: Limits,
+    is_strict: bool,
     small_payloads: u32,
 }
 
@@ -67,8 +68,14 @@ impl Readers {
             table: Table::default(),
             side: Parser::new(limits),
             limits: *limits,
+            is_strict: false,
             small_payloads: 0,
         }
+    }
+
+    const fn set_strict(&mut self, strict: bool) {
+        self.is_strict = strict;
+        self.parser.set_strict(strict);
     }
 
     /// Gives large buffers back when the payloads have been small for a while.
@@ -79,7 +86,9 @@ impl Readers {
         }
         self.small_payloads = if payload < held / 32 { self.small_payloads + 1 } else { 0 };
         if self.small_payloads >= SMALL_PAYLOADS {
+            let is_strict = self.is_strict;
             *self = Self::new(&self.limits);
+            self.set_strict(is_strict);
         }
     }
 }
@@ -102,6 +111,24 @@ pub enum Payload<'a> {
     /// Nothing that a client has to do with: blank lines, blocks without data, unknown lines,
     /// and what is left of an event that went over a limit.
     Ignored,
+}
+
+impl Payload<'_> {
+    /// What kinds of things the payload brings. Costs a look at the chunk's table.
+    #[must_use]
+    pub fn carries(&self) -> Carries {
+        let mut carries = Carries::default();
+        match self {
+            Self::Chunk(chunk) => return chunk.carries(),
+            Self::Error(error) => {
+                carries = error.chunk().map(|chunk| chunk.carries()).unwrap_or_default();
+                carries.error = true;
+            }
+            Self::Done => carries.done = true,
+            Self::Malformed(_) | Self::Comment | Self::Ignored => {}
+        }
+        carries
+    }
 }
 
 /// An event with its payload.
@@ -141,17 +168,11 @@ impl<'a> ChunkEvent<'a> {
         self.event.offset()
     }
 
-    /// Escaped halves of surrogate pairs whose other half isn't beside them: each reads as
-    /// U+FFFD.
+    /// What of the payload was let pass though it isn't quite JSON; see
+    /// [`ChunkDecoder::set_strict`].
     #[must_use]
-    pub const fn lone_surrogates(&self) -> u32 {
-        self.leniencies.lone_surrogates
-    }
-
-    /// How often the payload has `NaN`, `Infinity` or `-Infinity`, which are no JSON.
-    #[must_use]
-    pub const fn not_finite(&self) -> u32 {
-        self.leniencies.not_finite
+    pub const fn leniencies(&self) -> Leniencies {
+        self.leniencies
     }
 }
 
@@ -184,6 +205,8 @@ pub struct End {
     pub done: u64,
     /// Chunks and errors behind the first `[DONE]`.
     pub after_done: u64,
+    /// What was let pass in all payloads though it isn't quite JSON.
+    pub leniencies: Leniencies,
     /// The first error that the server reported.
     pub upstream_error: Option<UpstreamFailure>,
     /// What the body is instead, if it is no event stream.
@@ -317,8 +340,32 @@ impl ChunkDecoder {
         end
     }
 
-    /// Makes the decoder ready for another stream; keeps the limits and the buffers, nothing
-    /// else.
+    /// Whether payloads must be JSON to the letter of RFC 8259, with numbers and strings that
+    /// every reader takes. At first they needn't.
+    ///
+    /// Real streams have what many JSON readers turn down: each of [`Leniencies`] is let pass and
+    /// counted, and the chunk can be read. In a strict decoder it makes its event
+    /// [`Payload::Malformed`], with its offset.
+    ///
+    /// ```
+    /// use deltawire::{ChunkDecoder, ErrorKind, Payload};
+    ///
+    /// let stream = b"data: {\"logprob\": NaN}\n\n";
+    /// let mut decoder = ChunkDecoder::new();
+    /// let event = decoder.next(&mut &stream[..]).unwrap();
+    /// assert_eq!(event.leniencies().not_finite, 1);
+    ///
+    /// decoder.set_strict(true);
+    /// let event = decoder.next(&mut &stream[..]).unwrap();
+    /// let Payload::Malformed(error) = event.payload() else { panic!() };
+    /// assert_eq!((error.kind(), error.offset()), (ErrorKind::NotFinite, 25 + 18));
+    /// ```
+    pub const fn set_strict(&mut self, strict: bool) {
+        self.readers.set_strict(strict);
+    }
+
+    /// Makes the decoder ready for another stream; keeps the limits, the strictness and the
+    /// buffers, nothing else.
     pub fn reset(&mut self) {
         self.sse.reset();
         self.end = End::default();
@@ -384,6 +431,9 @@ fn read<'a>(
         ),
         EventKind::Blank | EventKind::Skipped => Payload::Ignored,
     };
+    if !leniencies.is_empty() {
+        end.leniencies.add(leniencies);
+    }
     match payload {
         Payload::Chunk(_) => {
             end.chunks += 1;
@@ -413,19 +463,16 @@ fn message<'a>(
     let Readers { parser, side, table, .. } = readers;
     let error_line = event.has_unknown_lines().then(|| error_line(event)).flatten();
     let is_error = is_error || error_line.is_some();
-    let malformed = match parser.parse(data) {
-        Ok(found) => {
-            *leniencies = found;
-            None
+    let read = parser.parse(data).map(|(document, found)| {
+        *leniencies = found;
+        document
+    });
+    let chunk = match read {
+        Ok(document) if document.kind(0) == Some(Kind::Object) => {
+            table.fill(document).map(|()| ChatCompletionChunk::new(document, table))
         }
-        Err(error) => Some(error),
-    };
-    let chunk = match malformed {
-        None if parser.document(data).kind(0) == Some(Kind::Object) => table
-            .fill(parser.document(data))
-            .map(|()| ChatCompletionChunk::new(parser.document(data), table)),
-        None => Err(Error::new(ErrorKind::ExpectedObject, 0)),
-        Some(error) => Err(error),
+        Ok(_) => Err(Error::new(ErrorKind::ExpectedObject, 0)),
+        Err(error) => Err(error),
     };
     if let Some(text) = error_line {
         return Payload::Error(text_error(text, side, chunk.ok()));
@@ -438,10 +485,10 @@ fn message<'a>(
             }
             None => Payload::Chunk(chunk),
         },
-        Err(error) if is_error && error.kind() == ErrorKind::ExpectedObject => Payload::Error(
-            UpstreamError::new(Some(Value::new(parser.document(data), 0)), b"", None),
-        ),
-        Err(_) if is_error => Payload::Error(UpstreamError::new(None, data, None)),
+        Err(_) if is_error => {
+            let value = read.ok().map(|document| Value::new(document, 0));
+            Payload::Error(UpstreamError::new(value, data, None))
+        }
         Err(error) => {
             let position = usize::try_from(error.offset()).unwrap_or(usize::MAX);
             Payload::Malformed(Error::new(error.kind(), event.data_offset(position)))
@@ -480,8 +527,11 @@ fn unknown<'a>(
         end.body = Some(Body::of(event.raw()));
     }
     let line = event.unknown_lines().next().unwrap_or_default();
-    if *is_event_stream && line.starts_with(b"{") && side.parse(line).is_ok() {
-        let line = Value::new(side.document(line), 0);
+    if *is_event_stream
+        && line.starts_with(b"{")
+        && let Ok((document, _)) = side.parse(line)
+    {
+        let line = Value::new(document, 0);
         if let Some(error) = line.get("error").filter(UpstreamError::is_one) {
             return Payload::Error(UpstreamError::new(Some(error), b"", None));
         }
@@ -504,10 +554,9 @@ fn text_error<'a>(
     parser: &'a mut Parser,
     chunk: Option<ChatCompletionChunk<'a>>,
 ) -> UpstreamError<'a> {
-    if parser.parse(text).is_err() {
+    let Ok((document, _)) = parser.parse(text) else {
         return UpstreamError::new(None, text, chunk);
-    }
-    let document: Document<'a> = parser.document(text);
+    };
     let value = Value::new(document, 0);
     let error = value.get("error").filter(|error| !error.is_null()).unwrap_or(value);
     UpstreamError::new(Some(error), b"", chunk)

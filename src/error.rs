@@ -72,6 +72,14 @@ pub enum ErrorKind {
     ControlCharacter,
     /// A number breaks the grammar of JSON numbers.
     InvalidNumber,
+    /// A strict decoder met half of a surrogate pair, escaped, without its other half.
+    LoneSurrogate,
+    /// A strict decoder met `NaN`, `Infinity` or `-Infinity`.
+    NotFinite,
+    /// A strict decoder met an integer beyond `u64` or `i64`.
+    BigInteger,
+    /// A strict decoder met a number beyond `f64`.
+    HugeNumber,
     /// Arrays and objects nest deeper than [`Limits::json_depth`](crate::Limits::json_depth).
     TooDeep,
     /// A payload has more names and values than [`Limits::json_values`](crate::Limits::json_values),
@@ -100,6 +108,10 @@ impl ErrorKind {
             Self::InvalidEscape => "invalid_escape",
             Self::ControlCharacter => "control_character",
             Self::InvalidNumber => "invalid_number",
+            Self::LoneSurrogate => "lone_surrogate",
+            Self::NotFinite => "not_finite",
+            Self::BigInteger => "big_integer",
+            Self::HugeNumber => "huge_number",
             Self::TooDeep => "too_deep",
             Self::TooManyValues => "too_many_values",
             Self::PayloadTooLarge => "payload_too_large",
@@ -124,6 +136,10 @@ impl fmt::Display for ErrorKind {
             Self::InvalidEscape => "invalid escape in a string",
             Self::ControlCharacter => "unescaped control character in a string",
             Self::InvalidNumber => "invalid number",
+            Self::LoneSurrogate => "lone surrogate escape in a string",
+            Self::NotFinite => "number that is not finite",
+            Self::BigInteger => "integer beyond 64 bits",
+            Self::HugeNumber => "number beyond 64-bit floats",
             Self::TooDeep => "nesting deeper than the limit",
             Self::TooManyValues => "more values than the limit",
             Self::PayloadTooLarge => "payload of 4 GiB or more",

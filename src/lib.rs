@@ -28,11 +28,15 @@ pub use sse::{SseDecoder, SseEnd};
 
 #[cfg(feature = "std")]
 pub use chunk::{
-    ChatCompletionChunk, Choice, Choices, Delta, ErrorCode, Extra, ToolCallDelta, ToolCalls,
+    AudioDelta, Carries, ChatCompletionChunk, Choice, Choices, CompletionTokensDetails, Delta,
+    ErrorCode, Extra, FunctionDelta, Logprobs, Mismatch, OwnedChatCompletionChunk,
+    PromptTokensDetails, StopReason, TokenLogprob, TokenLogprobs, ToolCallDelta, ToolCalls,
     UpstreamError, Usage,
 };
 #[cfg(feature = "std")]
 pub use decoder::{Body, ChunkDecoder, ChunkEvent, End, Payload, UpstreamFailure};
+#[cfg(feature = "std")]
+pub use json::Leniencies;
 #[cfg(feature = "std")]
 pub use reassemble::{
     ChatCompletion, CompletionChoice, Finished, FunctionCall, Message, Outcome, ReasoningName,

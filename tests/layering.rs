@@ -126,17 +126,6 @@ fn dependencies() -> Vec<String> {
 }
 
 #[test]
-fn only_one_file_names_simd_json() {
-    let naming: Vec<_> = files()
-        .into_values()
-        .flatten()
-        .filter(|path| code(path).contains("simd_json"))
-        .map(|path| path.file_name().unwrap().to_owned())
-        .collect();
-    assert_eq!(naming, ["simd.rs"]);
-}
-
-#[test]
 fn files_stay_small() {
     for path in files().into_values().flatten() {
         let text = fs::read_to_string(&path).unwrap();

@@ -9,7 +9,7 @@ use crate::json::{Document, Kind, NodeId};
 const MOST_ROWS: usize = 4096;
 
 /// Member positions of one chunk; 0 where a member is absent. Reused from chunk to chunk.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Table {
     pub(crate) top: TopRow,
     pub(crate) choices: Vec<ChoiceRow>,
@@ -78,10 +78,12 @@ pub(crate) struct CallRow {
 }
 
 /// The types that the schema allows for a member besides `null`.
-#[derive(Clone, Copy)]
-enum Type {
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Type {
     String,
     Number,
+    /// A whole number from 0 to `u64::MAX`.
+    Count,
     Array,
     Object,
     StringOrArray,
@@ -90,17 +92,29 @@ enum Type {
 }
 
 impl Type {
-    const fn allows(self, kind: Kind) -> bool {
+    #[inline]
+    pub(super) fn allows(self, document: Document<'_>, id: NodeId) -> bool {
+        let Some(kind) = document.kind(id) else { return false };
         match self {
-            Self::String => matches!(kind, Kind::Null | Kind::String),
-            Self::Number => matches!(kind, Kind::Null | Kind::Number),
-            Self::Array => matches!(kind, Kind::Null | Kind::Array),
-            Self::Object => matches!(kind, Kind::Null | Kind::Object),
-            Self::StringOrArray => matches!(kind, Kind::Null | Kind::String | Kind::Array),
-            Self::StringOrObject => matches!(kind, Kind::Null | Kind::String | Kind::Object),
+            _ if kind == Kind::Null => true,
+            Self::String => kind == Kind::String,
+            Self::Number => kind == Kind::Number,
+            Self::Count => kind == Kind::Number && is_count(document.raw(id)),
+            Self::Array => kind == Kind::Array,
+            Self::Object => kind == Kind::Object,
+            Self::StringOrArray => matches!(kind, Kind::String | Kind::Array),
+            Self::StringOrObject => matches!(kind, Kind::String | Kind::Object),
             Self::Any => true,
         }
     }
+}
+
+/// Whether a number's text is that of a `u64`.
+#[inline]
+fn is_count(number: &str) -> bool {
+    // Any so many digits fit; more are rare.
+    (number.len() <= 19 && number.bytes().all(|byte| byte.is_ascii_digit()))
+        || number.parse::<u64>().is_ok()
 }
 
 impl Table {
@@ -138,7 +152,7 @@ impl Table {
             let (column, expected) = match name {
                 b"id" => (&mut row.id, Type::String),
                 b"object" => (&mut row.object, Type::String),
-                b"created" => (&mut row.created, Type::Number),
+                b"created" => (&mut row.created, Type::Count),
                 b"model" => (&mut row.model, Type::String),
                 b"choices" => (&mut row.choices, Type::Array),
                 b"usage" => (&mut row.usage, Type::Object),
@@ -152,7 +166,7 @@ impl Table {
                     continue;
                 }
             };
-            *column = self.check(document, value, expected);
+            self.set(document, column, value, expected);
         }
         row.extras = extras..self.extras_start();
         row
@@ -164,7 +178,7 @@ impl Table {
         let extras = self.extras_start();
         for (name, value) in document.members(node) {
             let (column, expected) = match name {
-                b"index" => (&mut row.index, Type::Number),
+                b"index" => (&mut row.index, Type::Count),
                 b"delta" => (&mut delta, Type::Object),
                 b"finish_reason" => (&mut row.finish_reason, Type::String),
                 b"logprobs" => (&mut row.logprobs, Type::Object),
@@ -176,7 +190,7 @@ impl Table {
                     continue;
                 }
             };
-            *column = self.check(document, value, expected);
+            self.set(document, column, value, expected);
         }
         row.extras = extras..self.extras_start();
         row.delta = self.delta_row(document, delta)?;
@@ -205,7 +219,7 @@ impl Table {
                     continue;
                 }
             };
-            *column = self.check(document, value, expected);
+            self.set(document, column, value, expected);
         }
         row.extras = extras..self.extras_start();
         let calls = row_number(self.calls.len());
@@ -227,7 +241,7 @@ impl Table {
         let extras = self.extras_start();
         for (name, value) in document.members(node) {
             let (column, expected) = match name {
-                b"index" => (&mut row.index, Type::Number),
+                b"index" => (&mut row.index, Type::Count),
                 b"id" => (&mut row.id, Type::String),
                 b"type" => (&mut row.kind, Type::String),
                 b"function" => (&mut row.function, Type::Object),
@@ -236,7 +250,7 @@ impl Table {
                     continue;
                 }
             };
-            *column = self.check(document, value, expected);
+            self.set(document, column, value, expected);
         }
         row.extras = extras..self.extras_start();
         (row.name, row.arguments) = self.function(document, row.function);
@@ -251,21 +265,25 @@ impl Table {
         }
         for (name, value) in document.members(node) {
             match name {
-                b"name" => function_name = self.check(document, value, Type::String),
-                b"arguments" => arguments = self.check(document, value, Type::StringOrObject),
+                b"name" => self.set(document, &mut function_name, value, Type::String),
+                b"arguments" => self.set(document, &mut arguments, value, Type::StringOrObject),
                 _ => {}
             }
         }
         (function_name, arguments)
     }
 
-    /// Notes a value of a type that the schema doesn't have.
+    /// Fills a column, and takes note of a value of a type that the schema doesn't have.
     #[inline]
-    fn check(&mut self, document: Document<'_>, value: NodeId, expected: Type) -> NodeId {
-        if !document.kind(value).is_some_and(|kind| expected.allows(kind)) {
+    fn set(&mut self, document: Document<'_>, column: &mut NodeId, value: NodeId, expected: Type) {
+        if *column != 0 {
+            // Of members with the same name the last one counts.
+            self.mismatches.retain(|id| id != column);
+        }
+        *column = value;
+        if !expected.allows(document, value) {
             self.mismatches.push(value);
         }
-        value
     }
 
     fn extras_start(&self) -> u32 {

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use crate::json::Value;
+use crate::json::{Value, ValueKind};
 
 /// The `usage` of a chunk: token counts, each as far as the server sends it.
 ///
@@ -34,16 +34,38 @@ impl<'a> Usage<'a> {
         self.get("total_tokens")?.as_u64()
     }
 
-    /// `prompt_tokens_details.cached_tokens`
+    /// `prompt_tokens_details`
     #[must_use]
-    pub fn cached_tokens(&self) -> Option<u64> {
-        self.get("prompt_tokens_details")?.get("cached_tokens")?.as_u64()
+    pub fn prompt_tokens_details(&self) -> Option<PromptTokensDetails<'a>> {
+        Some(PromptTokensDetails(self.object("prompt_tokens_details")?))
     }
 
-    /// `completion_tokens_details.reasoning_tokens`
+    /// `completion_tokens_details`
+    #[must_use]
+    pub fn completion_tokens_details(&self) -> Option<CompletionTokensDetails<'a>> {
+        Some(CompletionTokensDetails(self.object("completion_tokens_details")?))
+    }
+
+    /// Tokens of the prompt that came from a cache, wherever the server says it:
+    /// `prompt_tokens_details.cached_tokens`, `cached_tokens` (Together, Moonshot), or
+    /// `prompt_cache_hit_tokens` (DeepSeek).
+    #[must_use]
+    pub fn cached_tokens(&self) -> Option<u64> {
+        let details = || self.prompt_tokens_details()?.cached_tokens();
+        let count = |name| self.get(name)?.as_u64();
+        details().or_else(|| count("cached_tokens")).or_else(|| count("prompt_cache_hit_tokens"))
+    }
+
+    /// Tokens of reasoning, wherever the server says it:
+    /// `completion_tokens_details.reasoning_tokens`, or `reasoning_tokens` (SGLang, Perplexity).
     #[must_use]
     pub fn reasoning_tokens(&self) -> Option<u64> {
-        self.get("completion_tokens_details")?.get("reasoning_tokens")?.as_u64()
+        let details = || self.completion_tokens_details()?.reasoning_tokens();
+        details().or_else(|| self.get("reasoning_tokens")?.as_u64())
+    }
+
+    fn object(&self, name: &str) -> Option<Value<'a>> {
+        self.get(name).filter(|value| value.kind() == ValueKind::Object)
     }
 
     /// The member `name`, whatever it is.
@@ -60,6 +82,114 @@ impl<'a> Usage<'a> {
 }
 
 impl fmt::Debug for Usage<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+/// `prompt_tokens_details` of a usage.
+#[derive(Clone, Copy)]
+pub struct PromptTokensDetails<'a>(Value<'a>);
+
+impl<'a> PromptTokensDetails<'a> {
+    /// `cached_tokens`
+    #[must_use]
+    pub fn cached_tokens(&self) -> Option<u64> {
+        self.get("cached_tokens")?.as_u64()
+    }
+
+    /// `audio_tokens`
+    #[must_use]
+    pub fn audio_tokens(&self) -> Option<u64> {
+        self.get("audio_tokens")?.as_u64()
+    }
+
+    /// `text_tokens`
+    #[must_use]
+    pub fn text_tokens(&self) -> Option<u64> {
+        self.get("text_tokens")?.as_u64()
+    }
+
+    /// `image_tokens`
+    #[must_use]
+    pub fn image_tokens(&self) -> Option<u64> {
+        self.get("image_tokens")?.as_u64()
+    }
+
+    /// `cache_write_tokens`
+    #[must_use]
+    pub fn cache_write_tokens(&self) -> Option<u64> {
+        self.get("cache_write_tokens")?.as_u64()
+    }
+
+    /// The member `name`, whatever it is.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<Value<'a>> {
+        self.0.get(name)
+    }
+
+    /// The whole object.
+    #[must_use]
+    pub const fn as_value(&self) -> Value<'a> {
+        self.0
+    }
+}
+
+impl fmt::Debug for PromptTokensDetails<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+/// `completion_tokens_details` of a usage.
+#[derive(Clone, Copy)]
+pub struct CompletionTokensDetails<'a>(Value<'a>);
+
+impl<'a> CompletionTokensDetails<'a> {
+    /// `reasoning_tokens`
+    #[must_use]
+    pub fn reasoning_tokens(&self) -> Option<u64> {
+        self.get("reasoning_tokens")?.as_u64()
+    }
+
+    /// `audio_tokens`
+    #[must_use]
+    pub fn audio_tokens(&self) -> Option<u64> {
+        self.get("audio_tokens")?.as_u64()
+    }
+
+    /// `text_tokens`
+    #[must_use]
+    pub fn text_tokens(&self) -> Option<u64> {
+        self.get("text_tokens")?.as_u64()
+    }
+
+    /// `accepted_prediction_tokens`
+    #[must_use]
+    pub fn accepted_prediction_tokens(&self) -> Option<u64> {
+        self.get("accepted_prediction_tokens")?.as_u64()
+    }
+
+    /// `rejected_prediction_tokens`
+    #[must_use]
+    pub fn rejected_prediction_tokens(&self) -> Option<u64> {
+        self.get("rejected_prediction_tokens")?.as_u64()
+    }
+
+    /// The member `name`, whatever it is.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<Value<'a>> {
+        self.0.get(name)
+    }
+
+    /// The whole object.
+    #[must_use]
+    pub const fn as_value(&self) -> Value<'a> {
+        self.0
+    }
+}
+
+impl fmt::Debug for CompletionTokensDetails<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&self.0, f)
     }

@@ -1,20 +1,19 @@
 //! JSON texts to documents: a flat list of nodes over the text, in buffers that are reused.
 //!
-//! Two readers fill the same list. `simd` reads what the grammar allows, fast. What it turns
-//! down goes to `reader`, small and careful, which decides: it knows the few leniencies that
-//! real streams need, and says at which byte a text is wrong.
+//! A text is checked to be UTF-8 once, as a whole, and read in one pass. Strings stay where they
+//! are; only those with escapes get a place of their own.
 
 mod kept;
 mod node;
 mod reader;
-mod simd;
+mod scan;
 mod value;
 
 pub use kept::{Json, JsonList, JsonObject};
 pub(crate) use kept::{Key, Room};
-pub(crate) use node::{Document, Kind, NodeId};
-pub(crate) use reader::Leniencies;
-pub use value::{Value, ValueKind};
+pub(crate) use node::{Document, Kind, NodeId, OwnedDocument};
+pub use reader::Leniencies;
+pub use value::{Value, ValueElements, ValueKind, ValueMembers};
 
 use crate::error::{Error, ErrorKind};
 use crate::limits::Limits;
@@ -23,12 +22,11 @@ use node::Node;
 /// Reads JSON texts, one after the other, into the same buffers.
 pub(crate) struct Parser {
     bounds: Bounds,
-    /// A copy of the text in which strings are unescaped in place, and padding.
-    text: Vec<u8>,
+    /// Strings that have escapes, unescaped, each at the place where it stands in the JSON text.
+    text: String,
     nodes: Vec<Node>,
     /// The arrays and objects that are open while reading.
     open: Vec<NodeId>,
-    simd: simd::Simd,
 }
 
 /// How much a text may have.
@@ -36,40 +34,41 @@ pub(crate) struct Parser {
 struct Bounds {
     depth: usize,
     values: usize,
+    /// No leniency is let pass.
+    strict: bool,
 }
 
 impl Parser {
-    pub(crate) fn new(limits: &Limits) -> Self {
+    /// Allocates nothing.
+    pub(crate) const fn new(limits: &Limits) -> Self {
         Self {
-            bounds: Bounds { depth: limits.json_depth, values: limits.json_values },
-            text: Vec::new(),
+            bounds: Bounds { depth: limits.json_depth, values: limits.json_values, strict: false },
+            text: String::new(),
             nodes: Vec::new(),
             open: Vec::new(),
-            simd: simd::Simd::new(limits.json_depth),
         }
     }
 
-    /// Reads `json`. What was read is there as [`document`](Self::document) until the next call.
-    pub(crate) fn parse(&mut self, json: &[u8]) -> Result<Leniencies, Error> {
-        self.nodes.clear();
-        self.open.clear();
-        if u32::try_from(json.len()).is_err() {
-            return Err(Error::new(ErrorKind::PayloadTooLarge, 0));
-        }
-        let Self { bounds, text, nodes, open, simd } = self;
-        if has_at_most(bounds.values, json) && simd.read(json, text, nodes, open) {
-            return Ok(Leniencies::default());
-        }
+    pub(crate) const fn set_strict(&mut self, strict: bool) {
+        self.bounds.strict = strict;
+    }
+
+    /// Reads `json`, into the buffers of the text before it.
+    #[inline]
+    pub(crate) fn parse<'a>(
+        &'a mut self,
+        json: &'a [u8],
+    ) -> Result<(Document<'a>, Leniencies), Error> {
+        let Self { bounds, text, nodes, open } = self;
         nodes.clear();
         open.clear();
         text.clear();
-        text.extend_from_slice(json);
-        reader::read(json, *bounds, text, nodes, open)
-    }
-
-    /// What was read from `json`, which must be the text of the last call of `parse`.
-    pub(crate) fn document<'a>(&'a self, json: &'a [u8]) -> Document<'a> {
-        Document { nodes: &self.nodes, text: &self.text, json }
+        if u32::try_from(json.len()).is_err() {
+            return Err(Error::new(ErrorKind::PayloadTooLarge, 0));
+        }
+        let json = checked(json)?;
+        let leniencies = reader::read(json, *bounds, text, nodes, open)?;
+        Ok((Document { nodes, text, json }, leniencies))
     }
 
     /// Bytes that the buffers hold, roughly.
@@ -78,11 +77,13 @@ impl Parser {
     }
 }
 
-/// Whether `json` certainly has no more than so many names and values: the root, and one behind
-/// each bracket, colon and comma, some of which may stand in strings.
-fn has_at_most(values: usize, json: &[u8]) -> bool {
-    json.len() / 2 < values
-        || json.iter().filter(|byte| matches!(byte, b',' | b':' | b'[' | b'{')).count() < values
+/// `bytes` as text. Later looks at parts of it check nothing but where characters begin.
+#[inline]
+fn checked(bytes: &[u8]) -> Result<&str, Error> {
+    simdutf8::basic::from_utf8(bytes).or_else(|_| {
+        core::str::from_utf8(bytes)
+            .map_err(|error| Error::new(ErrorKind::InvalidUtf8, error.valid_up_to() as u64))
+    })
 }
 
 #[cfg(test)]
@@ -90,42 +91,44 @@ mod tests {
     use proptest::collection::vec;
     use proptest::prelude::*;
 
-    use super::{Bounds, Node, Parser, reader};
+    use super::{Leniencies, Parser, Value, ValueKind};
+    use crate::error::ErrorKind;
     use crate::limits::Limits;
 
-    /// What a reader has made of a text: the nodes, and the unescaped text of each string.
-    type Read = Option<(Vec<Node>, Vec<Vec<u8>>)>;
-
-    fn strings(nodes: &[Node], text: &[u8]) -> Vec<Vec<u8>> {
-        let of = |node: &Node| {
-            let start = node.start as usize + 1;
-            text.get(start..start + node.extra as usize).unwrap_or_default().to_vec()
-        };
-        nodes.iter().filter(|node| node.kind == super::Kind::String).map(of).collect()
+    /// What a value is to `serde_json`; of members with the same name the last one counts.
+    fn to_serde(value: Value<'_>) -> serde_json::Value {
+        match value.kind() {
+            ValueKind::Null => serde_json::Value::Null,
+            ValueKind::Bool => value.as_bool().unwrap_or_default().into(),
+            ValueKind::Number => serde_json::from_str(value.raw()).unwrap_or_default(),
+            ValueKind::NotFinite => "not finite".into(),
+            ValueKind::String => value.as_str().unwrap_or_default().into(),
+            ValueKind::Array => value.elements().map(to_serde).collect(),
+            ValueKind::Object => {
+                value.members().map(|(name, value)| (name.to_owned(), to_serde(value))).collect()
+            }
+        }
     }
 
-    fn by_simd(json: &[u8], depth: usize) -> Read {
-        let mut parser = Parser::new(&Limits { json_depth: depth, ..Limits::new() });
-        let Parser { text, nodes, open, simd, .. } = &mut parser;
-        simd.read(json, text, nodes, open).then(|| (nodes.clone(), strings(nodes, text)))
+    /// How deep the brackets of a JSON text nest.
+    fn depth(json: &[u8]) -> usize {
+        let (mut depth, mut deepest, mut in_string, mut escaped) = (0usize, 0, false, false);
+        for byte in json {
+            match byte {
+                _ if escaped => escaped = false,
+                b'\\' => escaped = true,
+                b'"' => in_string = !in_string,
+                b'[' | b'{' if !in_string => depth += 1,
+                b']' | b'}' if !in_string => depth -= 1,
+                _ => {}
+            }
+            deepest = depth.max(deepest);
+        }
+        deepest
     }
 
-    /// By the careful reader, as far as it needs no leniency.
-    fn by_reader(json: &[u8], depth: usize) -> Read {
-        let (mut text, mut nodes, mut open) = (json.to_vec(), Vec::new(), Vec::new());
-        let bounds = Bounds { depth, values: usize::MAX };
-        let leniencies = reader::read(json, bounds, &mut text, &mut nodes, &mut open).ok()?;
-        let strings = strings(&nodes, &text);
-        (leniencies == super::Leniencies::default()).then_some((nodes, strings))
-    }
-
-    /// simd-json turns down numbers that don't fit its types; the reader keeps their text.
-    fn has_large_number(json: &[u8]) -> bool {
-        let digits =
-            json.split(|byte| !matches!(byte, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-'));
-        digits
-            .into_iter()
-            .any(|number| number.len() > 15 || number.contains(&b'e') || number.contains(&b'E'))
+    fn oracle(json: &[u8]) -> Option<serde_json::Value> {
+        serde_json::from_slice(json).ok()
     }
 
     /// Texts of JSON's own tokens: some are JSON, most nearly so.
@@ -196,15 +199,95 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, cases: 3000, ..ProptestConfig::default() })]
 
-        /// Both readers make the same of what both take, and take the same but for large numbers.
+        /// `serde_json` takes the same texts and makes the same of them.
         #[test]
-        fn the_readers_agree(text in prop_oneof![texts(), values().prop_map(String::into_bytes)], depth in 0usize..6) {
-            for depth in [depth, 128] {
-                let (fast, careful) = (by_simd(&text, depth), by_reader(&text, depth));
-                if fast.is_some() || !has_large_number(&text) {
-                    prop_assert_eq!(fast, careful, "{:?} {}", String::from_utf8_lossy(&text), depth);
+        fn serde_json_agrees(text in prop_oneof![texts(), values().prop_map(String::into_bytes)], most in 0usize..6) {
+            let mut parser = Parser::new(&Limits::new());
+            let expected = oracle(&text);
+            match parser.parse(&text) {
+                Ok((document, leniencies)) => {
+                    let found = to_serde(Value::new(document, 0));
+                    prop_assert_eq!((leniencies.lone_surrogates, leniencies.not_finite), (0, 0));
+                    prop_assert_eq!(Some(&found), expected.as_ref());
+                    let mut shallow = Parser::new(&Limits { json_depth: most, ..Limits::new() });
+                    let too_deep = shallow.parse(&text).err().map(|error| error.kind());
+                    let expected = (depth(&text) > most).then_some(ErrorKind::TooDeep);
+                    prop_assert_eq!(too_deep, expected);
+                }
+                Err(error) => {
+                    prop_assert_eq!(expected, None, "{}", error);
+                    prop_assert!(usize::try_from(error.offset()).unwrap_or(usize::MAX) <= text.len());
                 }
             }
+        }
+
+        /// Whatever the bytes.
+        #[test]
+        fn arbitrary_bytes(text in vec(any::<u8>(), 0..40)) {
+            let mut parser = Parser::new(&Limits::new());
+            let taken = parser.parse(&text).is_ok();
+            prop_assert_eq!(taken, oracle(&text).is_some());
+        }
+    }
+
+    #[test]
+    fn each_leniency_is_counted_and_refused_in_a_strict_reader() {
+        let count = |change: fn(&mut Leniencies)| {
+            let mut leniencies = Leniencies::default();
+            change(&mut leniencies);
+            leniencies
+        };
+        let surrogate = count(|found| found.lone_surrogates = 1);
+        let not_finite = count(|found| found.not_finite = 1);
+        let big = count(|found| found.big_integers = 1);
+        let huge = count(|found| found.huge_numbers = 1);
+        for (json, expected, kind, at) in [
+            (r#"["\ud83d"]"#, surrogate, ErrorKind::LoneSurrogate, 2),
+            (r#"["x\udE00y"]"#, surrogate, ErrorKind::LoneSurrogate, 3),
+            (r#"["\ud83d\u0041"]"#, surrogate, ErrorKind::LoneSurrogate, 2),
+            ("[NaN]", not_finite, ErrorKind::NotFinite, 1),
+            ("[1, Infinity]", not_finite, ErrorKind::NotFinite, 4),
+            ("[-Infinity]", not_finite, ErrorKind::NotFinite, 1),
+            ("[18446744073709551616]", big, ErrorKind::BigInteger, 1),
+            ("[-9223372036854775809]", big, ErrorKind::BigInteger, 1),
+            ("[1e400]", huge, ErrorKind::HugeNumber, 1),
+            ("[-0.1E+999]", huge, ErrorKind::HugeNumber, 1),
+        ] {
+            let mut parser = Parser::new(&Limits::new());
+            assert_eq!(
+                parser.parse(json.as_bytes()).map(|(_, found)| found),
+                Ok(expected),
+                "{json}"
+            );
+            parser.set_strict(true);
+            let error = parser.parse(json.as_bytes()).err();
+            assert_eq!(
+                error.map(|error| (error.kind(), error.offset())),
+                Some((kind, at)),
+                "{json}"
+            );
+        }
+        let fine =
+            "[18446744073709551615,-9223372036854775808,1e308,1e-400,-0,123456789012345678.5]";
+        let mut parser = Parser::new(&Limits::new());
+        parser.set_strict(true);
+        assert_eq!(
+            parser.parse(fine.as_bytes()).map(|(_, found)| found),
+            Ok(Leniencies::default())
+        );
+    }
+
+    /// Of members with the same name the last one counts, in objects of any size.
+    #[test]
+    fn the_last_of_members_with_the_same_name_counts() {
+        for others in [0, 1, 40, 400] {
+            let others =
+                (0..others).map(|number| format!(r#""k{number}":0,"#)).collect::<Vec<_>>().concat();
+            let json = format!(r#"{{"a":1,{others}"a":2}}"#);
+            let mut parser = Parser::new(&Limits::new());
+            let document = parser.parse(json.as_bytes()).map(|(document, _)| document);
+            let value = document.map(|document| Value::new(document, 0).get("a").map(|a| a.raw()));
+            assert_eq!(value, Ok(Some("2")));
         }
     }
 }

@@ -1,7 +1,5 @@
 //! The nodes of a document, and how their texts are found.
 
-use core::str;
-
 /// Position of a node in its document. The root is 0; no member can be it, so 0 in a table of
 /// members means that there is none.
 pub(crate) type NodeId = u32;
@@ -25,6 +23,8 @@ pub(crate) enum Kind {
     True,
     False,
     Number,
+    /// A number beyond `f64`.
+    Huge,
     /// `NaN`, `Infinity` or `-Infinity`, which are no JSON.
     NotFinite,
     String,
@@ -36,9 +36,9 @@ pub(crate) enum Kind {
 #[derive(Clone, Copy)]
 pub(crate) struct Document<'a> {
     pub(crate) nodes: &'a [Node],
-    /// The text with its strings unescaped, each at the place where it stands in `json`.
-    pub(crate) text: &'a [u8],
-    pub(crate) json: &'a [u8],
+    /// Strings that have escapes, unescaped, each at the place where it stands in `json`.
+    pub(crate) text: &'a str,
+    pub(crate) json: &'a str,
 }
 
 impl<'a> Document<'a> {
@@ -59,22 +59,30 @@ impl<'a> Document<'a> {
         if node.kind != Kind::String {
             return None;
         }
-        let start = node.start as usize + 1;
-        // Both readers checked this text when they read it.
-        str::from_utf8(self.text.get(start..start + node.extra as usize)?).ok()
+        let (source, start, end) = self.place(node);
+        source.get(start..end)
     }
 
     /// The unescaped bytes of a string, or nothing: enough to compare a name.
     #[inline]
     pub(crate) fn string_bytes(&self, node: &Node) -> &'a [u8] {
+        let (source, start, end) = self.place(node);
+        source.as_bytes().get(start..end).unwrap_or_default()
+    }
+
+    /// Where the unescaped text of a string stands. Every escape is longer than what it stands
+    /// for: so a text without any is as long as the place between the quotes.
+    #[inline]
+    fn place(&self, node: &Node) -> (&'a str, usize, usize) {
         let start = node.start as usize + 1;
-        self.text.get(start..start + node.extra as usize).unwrap_or_default()
+        let end = start + node.extra as usize;
+        (if end + 1 == node.end as usize { self.json } else { self.text }, start, end)
     }
 
     /// The value as it was sent.
     #[inline]
-    pub(crate) fn raw(&self, id: NodeId) -> &'a [u8] {
-        self.node(id).map_or(&[][..], |node| {
+    pub(crate) fn raw(&self, id: NodeId) -> &'a str {
+        self.node(id).map_or("", |node| {
             self.json.get(node.start as usize..node.end as usize).unwrap_or_default()
         })
     }
@@ -142,5 +150,24 @@ impl Iterator for Elements<'_> {
         let element = self.next;
         self.next = self.document.behind(element);
         Some(element)
+    }
+}
+
+/// A document with a memory of its own.
+#[derive(Clone)]
+pub(crate) struct OwnedDocument {
+    nodes: Box<[Node]>,
+    text: Box<str>,
+    json: Box<str>,
+}
+
+impl OwnedDocument {
+    pub(crate) fn new(document: Document<'_>) -> Self {
+        let Document { nodes, text, json } = document;
+        Self { nodes: nodes.into(), text: text.into(), json: json.into() }
+    }
+
+    pub(crate) fn as_document(&self) -> Document<'_> {
+        Document { nodes: &self.nodes, text: &self.text, json: &self.json }
     }
 }

@@ -1,56 +1,88 @@
-//! The careful reader: RFC 8259 byte by byte, with the few leniencies that real streams need.
+//! The reader: RFC 8259 in one pass over the bytes, with the few leniencies that real streams need.
 
 use core::str;
 
 use super::Bounds;
 use super::node::{Kind, Node, NodeId};
+use super::scan::plain_len;
 use crate::error::{Error, ErrorKind};
 
-/// What was let pass though RFC 8259 and UTF-16 don't allow it; counted for each text.
+/// What was let pass in one payload though RFC 8259 doesn't allow it, or leaves it open and
+/// widespread readers turn it down. Each is counted; in a strict decoder the first one makes its
+/// event malformed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Leniencies {
-    /// Escaped halves of a surrogate pair without their other half, read as U+FFFD. A proxy
+#[non_exhaustive]
+pub struct Leniencies {
+    /// Escaped halves of a surrogate pair without their other half, read as U+FFFD. A server
     /// that cuts UTF-16 text between two deltas sends them.
-    pub(crate) lone_surrogates: u32,
-    /// `NaN`, `Infinity` and `-Infinity`, which Python writes.
-    pub(crate) not_finite: u32,
+    pub lone_surrogates: u32,
+    /// `NaN`, `Infinity` and `-Infinity`, which Python writes. They read as `None`.
+    pub not_finite: u32,
+    /// Integers beyond `u64` or `i64`. Their text is kept.
+    pub big_integers: u32,
+    /// Numbers beyond `f64`, such as `1e400`. Their text is kept.
+    pub huge_numbers: u32,
 }
 
-/// Reads `json` into `nodes`; `text` is a copy of it, in which strings are unescaped.
-pub(crate) fn read(
-    json: &[u8],
+impl Leniencies {
+    /// Whether nothing was let pass.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Adds what another payload has; counts stop at `u32::MAX`.
+    pub(crate) fn add(&mut self, other: Self) {
+        for (sum, count) in [
+            (&mut self.lone_surrogates, other.lone_surrogates),
+            (&mut self.not_finite, other.not_finite),
+            (&mut self.big_integers, other.big_integers),
+            (&mut self.huge_numbers, other.huge_numbers),
+        ] {
+            *sum = sum.saturating_add(count);
+        }
+    }
+}
+
+/// Reads `json` into `nodes`. Where a string has escapes, `text` gets it unescaped, at the place
+/// where it stands in `json`; without any, `text` stays empty.
+pub(super) fn read(
+    json: &str,
     bounds: Bounds,
-    text: &mut [u8],
+    text: &mut String,
     nodes: &mut Vec<Node>,
     open: &mut Vec<NodeId>,
 ) -> Result<Leniencies, Error> {
-    if let Err(error) = str::from_utf8(json) {
-        return Err(Error::new(ErrorKind::InvalidUtf8, error.valid_up_to() as u64));
-    }
     let leniencies = Leniencies::default();
-    let mut reader = Reader { json, at: 0, bounds, text, nodes, open, leniencies };
-    reader.document()?;
-    Ok(reader.leniencies)
+    let bytes = json.as_bytes();
+    // By value while it reads: behind a reference, each push would look its place up again.
+    let nodes_of = core::mem::take(nodes);
+    let mut reader = Reader { json, bytes, at: 0, bounds, text, nodes: nodes_of, open, leniencies };
+    let read = reader.document();
+    *nodes = reader.nodes;
+    read.map(|()| reader.leniencies)
 }
 
+/// Stands in `text` where no string is.
+const FILLER: &str = "                                                                ";
+
 struct Reader<'r> {
-    json: &'r [u8],
+    json: &'r str,
+    bytes: &'r [u8],
     at: usize,
     bounds: Bounds,
-    text: &'r mut [u8],
-    nodes: &'r mut Vec<Node>,
+    text: &'r mut String,
+    nodes: Vec<Node>,
     open: &'r mut Vec<NodeId>,
     leniencies: Leniencies,
 }
 
-/// What the grammar wants next.
+/// What encloses the value at hand.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Want {
-    Value,
-    FirstElement,
-    FirstName,
-    Name,
-    CommaOrEnd,
+enum Inside {
+    Nothing,
+    Array,
+    Object,
 }
 
 #[expect(
@@ -60,154 +92,236 @@ enum Want {
 impl Reader<'_> {
     /// `ws value ws`. Open arrays and objects are kept on a list, so that depth costs no stack.
     fn document(&mut self) -> Result<(), Error> {
-        let mut want = Want::Value;
+        let mut inside = Inside::Nothing;
         loop {
-            self.white_space();
-            want = match (want, self.peek()) {
-                (Want::FirstElement, Some(b']')) | (Want::FirstName, Some(b'}')) => self.close(),
-                (Want::Value | Want::FirstElement, _) => self.value()?,
-                (Want::Name | Want::FirstName, _) => self.name()?,
-                (Want::CommaOrEnd, next) => match (self.innermost(), next) {
-                    (None, None) => return Ok(()),
-                    (None, Some(_)) => return self.fail(ErrorKind::TrailingData),
-                    (Some(Kind::Array), Some(b',')) => self.step(Want::Value),
-                    (Some(Kind::Object), Some(b',')) => self.step(Want::Name),
-                    (Some(Kind::Array), Some(b']')) | (Some(Kind::Object), Some(b'}')) => {
-                        self.close()
+            // A value begins here, and it is the first in what was just entered.
+            match self.next() {
+                Some(b'"') => self.string()?,
+                Some(b'{') => {
+                    self.enter(Kind::Object)?;
+                    inside = Inside::Object;
+                    if self.next() != Some(b'}') {
+                        self.name()?;
+                        continue;
                     }
-                    _ => return self.fail(ErrorKind::ExpectedCommaOrEnd),
-                },
-            };
-        }
-    }
-
-    fn value(&mut self) -> Result<Want, Error> {
-        match self.peek() {
-            Some(b'"') => self.string()?,
-            Some(b'{') => return self.enter(Kind::Object, Want::FirstName),
-            Some(b'[') => return self.enter(Kind::Array, Want::FirstElement),
-            Some(b't') => self.literal(b"true", Kind::True)?,
-            Some(b'f') => self.literal(b"false", Kind::False)?,
-            Some(b'n') => self.literal(b"null", Kind::Null)?,
-            Some(b'N') => self.literal(b"NaN", Kind::NotFinite)?,
-            Some(b'I') => self.literal(b"Infinity", Kind::NotFinite)?,
-            Some(b'-') if self.json.get(self.at + 1) == Some(&b'I') => {
-                self.literal(b"-Infinity", Kind::NotFinite)?;
+                    inside = self.close();
+                }
+                Some(b'[') => {
+                    self.enter(Kind::Array)?;
+                    inside = Inside::Array;
+                    if self.next() != Some(b']') {
+                        continue;
+                    }
+                    inside = self.close();
+                }
+                Some(b'-' | b'0'..=b'9') => self.number()?,
+                other => self.word(other)?,
             }
-            Some(b'-' | b'0'..=b'9') => self.number()?,
-            _ => return self.fail(ErrorKind::ExpectedValue),
+            // A value has ended here, and with it perhaps what holds it.
+            loop {
+                match (inside, self.next()) {
+                    (Inside::Object, Some(b',')) => {
+                        self.at += 1;
+                        self.next();
+                        self.name()?;
+                        break;
+                    }
+                    (Inside::Array, Some(b',')) => {
+                        self.at += 1;
+                        break;
+                    }
+                    (Inside::Object, Some(b'}')) | (Inside::Array, Some(b']')) => {
+                        inside = self.close();
+                    }
+                    (Inside::Nothing, None) => return Ok(()),
+                    (Inside::Nothing, Some(_)) => return self.fail(ErrorKind::TrailingData),
+                    _ => return self.fail(ErrorKind::ExpectedCommaOrEnd),
+                }
+            }
         }
-        Ok(Want::CommaOrEnd)
     }
 
-    /// `string ws :`
-    fn name(&mut self) -> Result<Want, Error> {
+    /// `string ws : `
+    #[inline]
+    fn name(&mut self) -> Result<(), Error> {
         if self.peek() != Some(b'"') {
             return self.fail(ErrorKind::ExpectedName);
         }
         self.string()?;
-        self.white_space();
-        if self.peek() != Some(b':') {
+        if self.next() != Some(b':') {
             return self.fail(ErrorKind::ExpectedColon);
         }
-        Ok(self.step(Want::Value))
+        self.at += 1;
+        Ok(())
     }
 
-    fn enter(&mut self, kind: Kind, want: Want) -> Result<Want, Error> {
+    #[inline]
+    fn enter(&mut self, kind: Kind) -> Result<(), Error> {
         if self.open.len() >= self.bounds.depth {
             return self.fail(ErrorKind::TooDeep);
         }
         self.open.push(self.nodes.len() as u32);
         self.push(Node { kind, start: self.at as u32, end: 0, extra: 0 })?;
-        Ok(self.step(want))
+        self.at += 1;
+        Ok(())
     }
 
-    fn close(&mut self) -> Want {
+    /// Ends the innermost array or object; gives what encloses it.
+    #[inline]
+    fn close(&mut self) -> Inside {
         self.at += 1;
         let (end, behind) = (self.at as u32, self.nodes.len() as u32);
         if let Some(node) = self.open.pop().and_then(|id| self.nodes.get_mut(id as usize)) {
             node.end = end;
             node.extra = behind;
         }
-        Want::CommaOrEnd
-    }
-
-    fn innermost(&self) -> Option<Kind> {
-        let id = *self.open.last()?;
-        self.nodes.get(id as usize).map(|node| node.kind)
-    }
-
-    fn literal(&mut self, word: &[u8], kind: Kind) -> Result<(), Error> {
-        for expected in word {
-            if self.peek() != Some(*expected) {
-                return self.fail(ErrorKind::ExpectedValue);
-            }
-            self.at += 1;
+        match self.open.last().and_then(|id| self.nodes.get(*id as usize)) {
+            None => Inside::Nothing,
+            Some(node) if node.kind == Kind::Array => Inside::Array,
+            Some(_) => Inside::Object,
         }
-        self.leniencies.not_finite += u32::from(kind == Kind::NotFinite);
-        self.leaf(kind, self.at - word.len(), 0)
+    }
+
+    /// `true`, `false`, `null`, and what Python writes for numbers that aren't finite.
+    fn word(&mut self, first: Option<u8>) -> Result<(), Error> {
+        match first {
+            Some(b't') => self.literal(b"true", Kind::True),
+            Some(b'f') => self.literal(b"false", Kind::False),
+            Some(b'n') => self.literal(b"null", Kind::Null),
+            Some(b'N') => self.literal(b"NaN", Kind::NotFinite),
+            Some(b'I') => self.literal(b"Infinity", Kind::NotFinite),
+            _ => self.fail(ErrorKind::ExpectedValue),
+        }
+    }
+
+    #[inline]
+    fn literal(&mut self, word: &[u8], kind: Kind) -> Result<(), Error> {
+        let start = self.at;
+        if self.bytes.get(start..start + word.len()) != Some(word) {
+            let rest = self.bytes.get(start..).unwrap_or_default();
+            self.at += rest.iter().zip(word).take_while(|(byte, wanted)| byte == wanted).count();
+            return self.fail(ErrorKind::ExpectedValue);
+        }
+        if kind == Kind::NotFinite {
+            self.tolerate(ErrorKind::NotFinite, start)?;
+            self.leniencies.not_finite += 1;
+        }
+        self.at += word.len();
+        self.leaf(kind, start, 0)
     }
 
     /// `[ "-" ] ( "0" / digit1-9 *digit ) [ "." 1*digit ] [ ( "e" / "E" ) [ "+" / "-" ] 1*digit ]`
+    #[inline]
     fn number(&mut self) -> Result<(), Error> {
         let start = self.at;
         self.at += usize::from(self.peek() == Some(b'-'));
-        if self.peek() == Some(b'0') {
-            self.at += 1;
-        } else {
-            self.digits()?;
+        match self.peek() {
+            Some(b'0') => self.at += 1,
+            Some(b'I') if self.at > start => return self.minus_infinity(start),
+            _ => self.digits()?,
         }
+        match self.peek() {
+            Some(b'.' | b'e' | b'E') => self.fraction_or_exponent(start),
+            // So many digits fit an i64.
+            _ if self.at - start <= 18 => self.leaf(Kind::Number, start, 0),
+            _ => self.long_integer(start),
+        }
+    }
+
+    fn fraction_or_exponent(&mut self, start: usize) -> Result<(), Error> {
         if self.peek() == Some(b'.') {
             self.at += 1;
             self.digits()?;
         }
+        let mut may_be_huge = self.at - start > 300;
         if let Some(b'e' | b'E') = self.peek() {
+            may_be_huge = true;
             self.at += 1;
             self.at += usize::from(matches!(self.peek(), Some(b'+' | b'-')));
             self.digits()?;
         }
+        if may_be_huge && !self.since(start).parse().is_ok_and(f64::is_finite) {
+            self.tolerate(ErrorKind::HugeNumber, start)?;
+            self.leniencies.huge_numbers += 1;
+            return self.leaf(Kind::Huge, start, 0);
+        }
         self.leaf(Kind::Number, start, 0)
     }
 
-    /// `1*digit`
-    fn digits(&mut self) -> Result<(), Error> {
-        let start = self.at;
-        while let Some(b'0'..=b'9') = self.peek() {
-            self.at += 1;
+    #[cold]
+    fn long_integer(&mut self, start: usize) -> Result<(), Error> {
+        let digits = self.since(start);
+        if digits.parse::<u64>().is_err() && digits.parse::<i64>().is_err() {
+            let is_finite = digits.parse().is_ok_and(f64::is_finite);
+            self.tolerate(ErrorKind::BigInteger, start)?;
+            self.leniencies.big_integers += 1;
+            return self.leaf(if is_finite { Kind::Number } else { Kind::Huge }, start, 0);
         }
-        if self.at == start { self.fail(ErrorKind::InvalidNumber) } else { Ok(()) }
+        self.leaf(Kind::Number, start, 0)
     }
 
-    /// A string, unescaped into `text` from the byte behind its quote on: an escape is never
-    /// shorter than what it stands for.
+    #[cold]
+    fn minus_infinity(&mut self, start: usize) -> Result<(), Error> {
+        self.at = start;
+        self.literal(b"-Infinity", Kind::NotFinite)
+    }
+
+    /// `1*digit`
+    #[inline]
+    fn digits(&mut self) -> Result<(), Error> {
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        let len = rest.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(rest.len());
+        self.at += len;
+        if len == 0 { self.fail(ErrorKind::InvalidNumber) } else { Ok(()) }
+    }
+
+    /// A string. Most have no escape and are what stands between their quotes.
+    #[expect(clippy::inline_always, reason = "measured: two calls a member cost a twentieth")]
+    #[inline(always)]
     fn string(&mut self) -> Result<(), Error> {
         let start = self.at;
-        let mut to = start + 1;
+        let rest = self.bytes.get(start + 1..).unwrap_or_default();
+        let len = plain_len(rest);
+        self.at += 1 + len;
+        if rest.get(len) != Some(&b'"') {
+            return self.escaped_string(start);
+        }
         self.at += 1;
+        self.leaf(Kind::String, start, len as u32)
+    }
+
+    /// The rest of a string whose first escape, or end, is here. An escape is never shorter than
+    /// what it stands for, so that the text fits in the place of the string.
+    #[cold]
+    #[inline(never)]
+    fn escaped_string(&mut self, start: usize) -> Result<(), Error> {
+        // What stood before it in `json` may have been a character of several bytes: filler will
+        // do for what is never read.
+        while let Some(missing) = (start + 1).checked_sub(self.text.len()).filter(|len| *len > 0) {
+            self.text.push_str(FILLER.get(..missing).unwrap_or(FILLER));
+        }
+        let mut plain = start + 1;
         loop {
+            self.text.push_str(self.json.get(plain..self.at).unwrap_or_default());
             match self.peek() {
-                None => return self.fail(ErrorKind::UnexpectedEnd),
+                None => return Err(self.end()),
                 Some(b'"') => break,
                 Some(b'\\') => {
                     let character = self.escape()?;
-                    let mut bytes = [0; 4];
-                    for byte in character.encode_utf8(&mut bytes).bytes() {
-                        self.write(&mut to, byte);
-                    }
+                    self.text.push(character);
                 }
-                Some(0..=0x1F) => return self.fail(ErrorKind::ControlCharacter),
-                Some(byte) => {
-                    self.write(&mut to, byte);
-                    self.at += 1;
-                }
+                Some(_) => return self.fail(ErrorKind::ControlCharacter),
             }
+            plain = self.at;
+            self.at += plain_len(self.bytes.get(plain..).unwrap_or_default());
         }
         self.at += 1;
-        self.leaf(Kind::String, start, (to - start - 1) as u32)
+        let len = self.text.len() - (start + 1);
+        self.leaf(Kind::String, start, len as u32)
     }
 
     fn escape(&mut self) -> Result<char, Error> {
-        let character = match self.json.get(self.at + 1) {
+        let character = match self.bytes.get(self.at + 1) {
             Some(b'"') => '"',
             Some(b'\\') => '\\',
             Some(b'/') => '/',
@@ -227,10 +341,11 @@ impl Reader<'_> {
     /// `\u` and four digits, or two of these that are a surrogate pair.
     fn unicode_escape(&mut self) -> Result<char, Error> {
         let Some(high) = self.code_unit(self.at) else {
-            let digits = self.json.get(self.at + 2..).unwrap_or_default();
+            let digits = self.bytes.get(self.at + 2..).unwrap_or_default();
             let is_cut = digits.len() < 4 && digits.iter().all(u8::is_ascii_hexdigit);
             return if is_cut { Err(self.end()) } else { self.fail(ErrorKind::InvalidEscape) };
         };
+        let start = self.at;
         self.at += 6;
         if let Some(character) = char::from_u32(high) {
             return Ok(character);
@@ -241,28 +356,24 @@ impl Reader<'_> {
             let code = 0x1_0000 + ((high - 0xD800) << 10) + (low - 0xDC00);
             return Ok(char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER));
         }
+        self.tolerate(ErrorKind::LoneSurrogate, start)?;
         self.leniencies.lone_surrogates += 1;
         Ok(char::REPLACEMENT_CHARACTER)
     }
 
     /// The code unit that the escape at `at` writes.
     fn code_unit(&self, at: usize) -> Option<u32> {
-        let [b'\\', b'u', digits @ ..] = self.json.get(at..at + 6)? else { return None };
+        let [b'\\', b'u', digits @ ..] = self.bytes.get(at..at + 6)? else { return None };
         digits.iter().try_fold(0, |sum, digit| Some(sum << 4 | char::from(*digit).to_digit(16)?))
     }
 
-    fn write(&mut self, to: &mut usize, byte: u8) {
-        if let Some(slot) = self.text.get_mut(*to) {
-            *slot = byte;
-        }
-        *to += 1;
-    }
-
     /// Adds the value that began at `start` and ends here.
+    #[inline]
     fn leaf(&mut self, kind: Kind, start: usize, extra: u32) -> Result<(), Error> {
         self.push(Node { kind, start: start as u32, end: self.at as u32, extra })
     }
 
+    #[inline]
     fn push(&mut self, node: Node) -> Result<(), Error> {
         if self.nodes.len() >= self.bounds.values {
             return Err(Error::new(ErrorKind::TooManyValues, u64::from(node.start)));
@@ -271,28 +382,40 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn white_space(&mut self) {
-        while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.peek() {
-            self.at += 1;
+    /// The next byte behind white space.
+    #[inline]
+    fn next(&mut self) -> Option<u8> {
+        loop {
+            match self.peek() {
+                Some(b' ' | b'\t' | b'\n' | b'\r') => self.at += 1,
+                next => return next,
+            }
         }
     }
 
-    fn step(&mut self, want: Want) -> Want {
-        self.at += 1;
-        want
+    #[inline]
+    fn peek(&self) -> Option<u8> {
+        self.bytes.get(self.at).copied()
     }
 
-    fn peek(&self) -> Option<u8> {
-        self.json.get(self.at).copied()
+    fn since(&self, start: usize) -> &str {
+        self.json.get(start..self.at).unwrap_or_default()
+    }
+
+    /// Turns a leniency that begins at `at` into an error where none is allowed.
+    #[cold]
+    fn tolerate(&self, kind: ErrorKind, at: usize) -> Result<(), Error> {
+        if self.bounds.strict { Err(Error::new(kind, at as u64)) } else { Ok(()) }
     }
 
     /// What is wrong at the byte at hand; the end of the text is wrong in one way only.
+    #[cold]
     fn fail<T>(&self, kind: ErrorKind) -> Result<T, Error> {
-        let is_end = self.at >= self.json.len();
+        let is_end = self.at >= self.bytes.len();
         Err(if is_end { self.end() } else { Error::new(kind, self.at as u64) })
     }
 
     fn end(&self) -> Error {
-        Error::new(ErrorKind::UnexpectedEnd, self.json.len() as u64)
+        Error::new(ErrorKind::UnexpectedEnd, self.bytes.len() as u64)
     }
 }

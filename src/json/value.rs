@@ -1,7 +1,6 @@
 //! `Value<'_>`: any JSON value of a payload, as it was sent.
 
 use core::fmt;
-use core::str;
 
 use super::node::{Document, Elements, Kind, Members, Node, NodeId};
 
@@ -45,7 +44,7 @@ impl<'a> Value<'a> {
     pub fn kind(&self) -> ValueKind {
         match self.document.kind(self.id) {
             Some(Kind::True | Kind::False) => ValueKind::Bool,
-            Some(Kind::Number) => ValueKind::Number,
+            Some(Kind::Number | Kind::Huge) => ValueKind::Number,
             Some(Kind::NotFinite) => ValueKind::NotFinite,
             Some(Kind::String) => ValueKind::String,
             Some(Kind::Array) => ValueKind::Array,
@@ -63,8 +62,7 @@ impl<'a> Value<'a> {
     /// The JSON text of the value, byte for byte as it was sent.
     #[must_use]
     pub fn raw(&self) -> &'a str {
-        // The readers take only texts that are UTF-8, and values end at ASCII bytes.
-        str::from_utf8(self.document.raw(self.id)).unwrap_or_default()
+        self.document.raw(self.id)
     }
 
     /// The text of a string, unescaped.
@@ -151,7 +149,7 @@ impl<'a> Value<'a> {
     }
 
     fn number(&self) -> Option<&'a str> {
-        (self.document.kind(self.id) == Some(Kind::Number)).then(|| self.raw())
+        matches!(self.document.kind(self.id)?, Kind::Number | Kind::Huge).then(|| self.raw())
     }
 }
 
@@ -173,8 +171,9 @@ impl<'a> Iterator for ValueMembers<'a> {
     type Item = (&'a str, Value<'a>);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let (name, id) = self.members.next()?;
-        Some((str::from_utf8(name).unwrap_or_default(), Value::new(self.document, id)))
+        let (_, id) = self.members.next()?;
+        let name = self.document.string(id - 1).unwrap_or_default();
+        Some((name, Value::new(self.document, id)))
     }
 }
 

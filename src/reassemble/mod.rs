@@ -235,7 +235,7 @@ impl Reassembler {
         };
         budget.last(&mut kept.finish_reason, choice.finish_reason());
         if let Some(logprobs) = choice.logprobs() {
-            push_logprobs(kept, logprobs, budget);
+            push_logprobs(kept, logprobs.as_value(), budget);
         }
         for (name, value) in choice.extra() {
             budget.keep(&mut kept.extra, Level::Choice, name, value);
@@ -267,9 +267,6 @@ impl Reassembler {
 
 /// Appends the lists of tokens; the legacy form has lists too, under other names.
 fn push_logprobs(choice: &mut CompletionChoice, logprobs: Value<'_>, budget: &mut Budget) {
-    if logprobs.kind() != ValueKind::Object {
-        return;
-    }
     let kept = choice.logprobs.get_or_insert_default();
     for (name, value) in logprobs.members() {
         let entries = value.elements().count();
@@ -302,14 +299,13 @@ fn push_delta(
     for call in delta.tool_calls() {
         push_call(message, state, &call, budget);
     }
-    if let Some(call) = delta.function_call().filter(|call| call.kind() == ValueKind::Object) {
+    if let Some(call) = delta.function_call() {
         let kept = message.function_call.get_or_insert_default();
-        let text = |name| call.get(name).and_then(|value| value.as_str());
-        push_name(kept, text("name").unwrap_or_default(), budget);
-        budget.push_str(&mut kept.arguments, text("arguments").unwrap_or_default());
+        push_name(kept, call.name().unwrap_or_default(), budget);
+        budget.push_str(&mut kept.arguments, call.arguments().unwrap_or_default());
     }
-    if let Some(audio) = delta.audio().filter(|audio| audio.kind() == ValueKind::Object) {
-        push_audio(message.audio.get_or_insert_default(), audio, budget);
+    if let Some(audio) = delta.audio() {
+        push_audio(message.audio.get_or_insert_default(), audio.as_value(), budget);
     }
     for (name, value) in delta.extra() {
         budget.keep(&mut message.extra, Level::Delta, name, value);

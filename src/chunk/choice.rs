@@ -1,0 +1,296 @@
+//! `Choice<'_>` and `Delta<'_>`: what a chunk adds to each answer.
+
+use core::fmt;
+
+use super::table::{ChoiceRow, DeltaRow};
+use super::{ChatCompletionChunk, Extra, Logprobs, ToolCalls, numbers};
+use crate::json::{Kind, Value};
+
+/// The choices of a chunk; see [`ChatCompletionChunk::choices`].
+#[derive(Clone)]
+#[expect(missing_debug_implementations, reason = "an iterator over what can be shown")]
+pub struct Choices<'a> {
+    pub(super) chunk: ChatCompletionChunk<'a>,
+    pub(super) rows: core::slice::Iter<'a, ChoiceRow>,
+}
+
+impl<'a> Iterator for Choices<'a> {
+    type Item = Choice<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Choice<'a>> {
+        Some(Choice { chunk: self.chunk, row: self.rows.next()? })
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.rows.size_hint()
+    }
+}
+
+impl ExactSizeIterator for Choices<'_> {}
+
+/// One of a chunk's `choices`.
+#[derive(Clone, Copy)]
+pub struct Choice<'a> {
+    pub(super) chunk: ChatCompletionChunk<'a>,
+    pub(super) row: &'a ChoiceRow,
+}
+
+impl<'a> Choice<'a> {
+    /// `index`: which answer this belongs to. `None` where it is absent, which means 0.
+    #[must_use]
+    pub fn index(&self) -> Option<u64> {
+        self.chunk.value(self.row.index)?.as_u64()
+    }
+
+    /// `delta`: what is new. Empty where it is absent or `null`.
+    #[must_use]
+    pub fn delta(&self) -> Delta<'a> {
+        Delta { chunk: self.chunk, row: &self.row.delta }
+    }
+
+    /// `finish_reason`: `stop`, `length`, `tool_calls` … The list grows. Some servers send ""
+    /// while they haven't finished; that is `None` here.
+    #[must_use]
+    pub fn finish_reason(&self) -> Option<&'a str> {
+        self.chunk.document.string(self.row.finish_reason).filter(|reason| !reason.is_empty())
+    }
+
+    /// `logprobs`, where they are an object. Read when asked for.
+    #[must_use]
+    pub fn logprobs(&self) -> Option<Logprobs<'a>> {
+        let object = self.chunk.is_object(self.row.logprobs);
+        object.then(|| Logprobs::new(Value::new(self.chunk.document, self.row.logprobs)))
+    }
+
+    /// `stop_reason`: the stop string, or the id of the stop token, that ended the text (vLLM,
+    /// Ray Serve, NIM).
+    #[must_use]
+    pub fn stop_reason(&self) -> Option<StopReason<'a>> {
+        let reason = self.get("stop_reason")?;
+        let string = reason.as_str().map(StopReason::String);
+        string.or_else(|| reason.as_i64().map(StopReason::Integer))
+    }
+
+    /// `token_ids`: the ids of the tokens in this delta (vLLM, Fireworks).
+    #[must_use]
+    pub fn token_ids(&self) -> Option<impl Iterator<Item = u64> + use<'a>> {
+        numbers(self.get("token_ids")?)
+    }
+
+    /// `text`: a legacy completion's text (`text_completion`), or a copy of the delta's content
+    /// (Together).
+    #[must_use]
+    pub fn text(&self) -> Option<&'a str> {
+        self.chunk.document.string(self.row.text)
+    }
+
+    /// `message`: the whole message so far, or a copy of the delta, from servers that send it
+    /// besides.
+    #[must_use]
+    pub fn message(&self) -> Option<Value<'a>> {
+        self.chunk.value(self.row.message)
+    }
+
+    /// The member `name`, whatever it is.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<Value<'a>> {
+        self.as_value().get(name)
+    }
+
+    /// The members that OpenAI's schema doesn't have, but for `message`, `text` and `usage`, in
+    /// the order in which they were sent; repeated names are repeated here.
+    #[must_use]
+    pub fn extra(&self) -> Extra<'a> {
+        self.chunk.extra_of(&self.row.extras)
+    }
+
+    /// The whole choice as the JSON value that it is.
+    #[must_use]
+    pub fn as_value(&self) -> Value<'a> {
+        Value::new(self.chunk.document, self.row.node)
+    }
+}
+
+impl fmt::Debug for Choice<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.as_value(), f)
+    }
+}
+
+/// What ended the text of a choice: see [`Choice::stop_reason`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopReason<'a> {
+    /// A stop string of the request.
+    String(&'a str),
+    /// The id of a stop token.
+    Integer(i64),
+}
+
+/// What a chunk adds to one choice.
+#[derive(Clone, Copy)]
+pub struct Delta<'a> {
+    pub(super) chunk: ChatCompletionChunk<'a>,
+    pub(super) row: &'a DeltaRow,
+}
+
+impl<'a> Delta<'a> {
+    /// `role`
+    #[must_use]
+    pub fn role(&self) -> Option<&'a str> {
+        self.chunk.document.string(self.row.role)
+    }
+
+    /// `content`, where it is a string. Where it is a list of parts, see
+    /// [`content_parts`](Self::content_parts).
+    #[inline]
+    #[must_use]
+    pub fn content(&self) -> Option<&'a str> {
+        self.chunk.document.string(self.row.content)
+    }
+
+    /// `content`, where it is a list of parts, as Mistral sends it.
+    #[must_use]
+    pub fn content_parts(&self) -> Option<impl Iterator<Item = Value<'a>> + use<'a>> {
+        let content = self.chunk.value(self.row.content)?;
+        (self.chunk.document.kind(content.id) == Some(Kind::Array)).then(|| content.elements())
+    }
+
+    /// `refusal`
+    #[must_use]
+    pub fn refusal(&self) -> Option<&'a str> {
+        self.chunk.document.string(self.row.refusal)
+    }
+
+    /// The reasoning text, under whichever name the server has for it: `reasoning_content` or
+    /// `reasoning`. Where both are sent, they are the same text, and this is it once.
+    #[must_use]
+    pub fn reasoning_text(&self) -> Option<&'a str> {
+        self.reasoning_content().filter(|text| !text.is_empty()).or_else(|| self.reasoning())
+    }
+
+    /// `reasoning_content`
+    #[must_use]
+    pub fn reasoning_content(&self) -> Option<&'a str> {
+        self.chunk.document.string(self.row.reasoning_content)
+    }
+
+    /// `reasoning`
+    #[must_use]
+    pub fn reasoning(&self) -> Option<&'a str> {
+        self.chunk.document.string(self.row.reasoning)
+    }
+
+    /// `reasoning_details`, which mostly repeats `reasoning`, part by part.
+    #[must_use]
+    pub fn reasoning_details(&self) -> Option<Value<'a>> {
+        self.chunk.value(self.row.reasoning_details)
+    }
+
+    /// `tool_calls`: parts of calls, keyed by their index.
+    #[must_use]
+    pub fn tool_calls(&self) -> ToolCalls<'a> {
+        let calls = self.row.calls.start as usize..self.row.calls.end as usize;
+        let rows = self.chunk.table.calls.get(calls).unwrap_or_default();
+        ToolCalls { chunk: self.chunk, rows: rows.iter() }
+    }
+
+    /// `function_call`, the deprecated form of a single tool call.
+    #[must_use]
+    pub fn function_call(&self) -> Option<FunctionDelta<'a>> {
+        let object = self.chunk.is_object(self.row.function_call);
+        object.then(|| FunctionDelta(Value::new(self.chunk.document, self.row.function_call)))
+    }
+
+    /// `audio`
+    #[must_use]
+    pub fn audio(&self) -> Option<AudioDelta<'a>> {
+        let object = self.chunk.is_object(self.row.audio);
+        object.then(|| AudioDelta(Value::new(self.chunk.document, self.row.audio)))
+    }
+
+    /// The member `name`, whatever it is.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<Value<'a>> {
+        self.as_value()?.get(name)
+    }
+
+    /// The members that OpenAI's schema doesn't have, but for those of reasoning, in the order in
+    /// which they were sent; repeated names are repeated here.
+    #[must_use]
+    pub fn extra(&self) -> Extra<'a> {
+        self.chunk.extra_of(&self.row.extras)
+    }
+
+    /// The whole delta as the JSON value that it is, unless it is absent.
+    #[must_use]
+    pub fn as_value(&self) -> Option<Value<'a>> {
+        self.chunk.value(self.row.node)
+    }
+}
+
+/// A part of a `function_call`.
+#[derive(Clone, Copy, Debug)]
+pub struct FunctionDelta<'a>(Value<'a>);
+
+impl<'a> FunctionDelta<'a> {
+    /// `name`
+    #[must_use]
+    pub fn name(&self) -> Option<&'a str> {
+        self.0.get("name")?.as_str()
+    }
+
+    /// `arguments`: a part of a JSON text.
+    #[must_use]
+    pub fn arguments(&self) -> Option<&'a str> {
+        self.0.get("arguments")?.as_str()
+    }
+
+    /// The whole part as the JSON value that it is.
+    #[must_use]
+    pub const fn as_value(&self) -> Value<'a> {
+        self.0
+    }
+}
+
+/// A part of an `audio` answer.
+#[derive(Clone, Copy, Debug)]
+pub struct AudioDelta<'a>(Value<'a>);
+
+impl<'a> AudioDelta<'a> {
+    /// `id`
+    #[must_use]
+    pub fn id(&self) -> Option<&'a str> {
+        self.0.get("id")?.as_str()
+    }
+
+    /// `data`: base64, each part of a length of its own.
+    #[must_use]
+    pub fn data(&self) -> Option<&'a str> {
+        self.0.get("data")?.as_str()
+    }
+
+    /// `transcript`: a part of what is said.
+    #[must_use]
+    pub fn transcript(&self) -> Option<&'a str> {
+        self.0.get("transcript")?.as_str()
+    }
+
+    /// `expires_at`: seconds since 1970.
+    #[must_use]
+    pub fn expires_at(&self) -> Option<u64> {
+        self.0.get("expires_at")?.as_u64()
+    }
+
+    /// The whole part as the JSON value that it is.
+    #[must_use]
+    pub const fn as_value(&self) -> Value<'a> {
+        self.0
+    }
+}
+
+impl fmt::Debug for Delta<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.as_value(), f)
+    }
+}

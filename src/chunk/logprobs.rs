@@ -1,0 +1,119 @@
+//! `Logprobs<'_>`: the log probabilities of a choice's tokens, read when they are asked for.
+
+use core::fmt;
+
+use super::numbers;
+use crate::json::{Value, ValueElements};
+
+/// The `logprobs` of a choice.
+///
+/// The parallel lists of the legacy form (`tokens`, `token_logprobs` …, from Together and
+/// Fireworks) are reachable by [`get`](Self::get).
+#[derive(Clone, Copy)]
+pub struct Logprobs<'a>(Value<'a>);
+
+impl<'a> Logprobs<'a> {
+    pub(super) const fn new(value: Value<'a>) -> Self {
+        Self(value)
+    }
+
+    /// `content`: the tokens of the content; empty where it is absent or `null`.
+    #[must_use]
+    pub fn content(&self) -> TokenLogprobs<'a> {
+        TokenLogprobs::of(self.get("content"))
+    }
+
+    /// `refusal`: the tokens of the refusal; empty where it is absent or `null`.
+    #[must_use]
+    pub fn refusal(&self) -> TokenLogprobs<'a> {
+        TokenLogprobs::of(self.get("refusal"))
+    }
+
+    /// The member `name`, whatever it is.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<Value<'a>> {
+        self.0.get(name)
+    }
+
+    /// The whole object.
+    #[must_use]
+    pub const fn as_value(&self) -> Value<'a> {
+        self.0
+    }
+}
+
+impl fmt::Debug for Logprobs<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+/// Tokens with their log probabilities.
+#[derive(Clone)]
+#[expect(missing_debug_implementations, reason = "an iterator over what can be shown")]
+pub struct TokenLogprobs<'a>(Option<ValueElements<'a>>);
+
+impl<'a> TokenLogprobs<'a> {
+    fn of(list: Option<Value<'a>>) -> Self {
+        Self(list.map(|list| list.elements()))
+    }
+}
+
+impl<'a> Iterator for TokenLogprobs<'a> {
+    type Item = TokenLogprob<'a>;
+
+    fn next(&mut self) -> Option<TokenLogprob<'a>> {
+        self.0.as_mut()?.next().map(TokenLogprob)
+    }
+}
+
+/// One token with its log probability.
+#[derive(Clone, Copy)]
+pub struct TokenLogprob<'a>(Value<'a>);
+
+impl<'a> TokenLogprob<'a> {
+    /// `token`
+    #[must_use]
+    pub fn token(&self) -> Option<&'a str> {
+        self.get("token")?.as_str()
+    }
+
+    /// `logprob`. vLLM sends -9999.0 for "very unlikely"; Python servers also `NaN` and
+    /// `-Infinity`, which are `None` here and a mismatch of the chunk.
+    #[must_use]
+    pub fn logprob(&self) -> Option<f64> {
+        self.get("logprob")?.as_f64()
+    }
+
+    /// `bytes`: the token's bytes, of which it may have a part of a character only. `None` where
+    /// it is absent or `null`.
+    #[must_use]
+    pub fn bytes(&self) -> Option<impl Iterator<Item = u8> + use<'a>> {
+        let bytes = numbers(self.get("bytes")?)?;
+        Some(bytes.map_while(|byte| u8::try_from(byte).ok()))
+    }
+
+    /// `top_logprobs`: the likeliest tokens in this place; empty where it is absent or `null`.
+    #[must_use]
+    pub fn top_logprobs(&self) -> TokenLogprobs<'a> {
+        TokenLogprobs::of(self.get("top_logprobs"))
+    }
+
+    /// The member `name`, whatever it is.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<Value<'a>> {
+        self.0.get(name)
+    }
+
+    /// The whole entry.
+    #[must_use]
+    pub const fn as_value(&self) -> Value<'a> {
+        self.0
+    }
+}
+
+impl fmt::Debug for TokenLogprob<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}

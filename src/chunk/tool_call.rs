@@ -1,0 +1,101 @@
+//! `ToolCallDelta<'_>`: what a delta adds to one tool call.
+
+use core::fmt;
+
+use super::table::CallRow;
+use super::{ChatCompletionChunk, Extra};
+use crate::json::Value;
+
+/// The tool calls of a delta; see [`Delta::tool_calls`].
+#[derive(Clone)]
+#[expect(missing_debug_implementations, reason = "an iterator over what can be shown")]
+pub struct ToolCalls<'a> {
+    pub(super) chunk: ChatCompletionChunk<'a>,
+    pub(super) rows: core::slice::Iter<'a, CallRow>,
+}
+
+impl<'a> Iterator for ToolCalls<'a> {
+    type Item = ToolCallDelta<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<ToolCallDelta<'a>> {
+        Some(ToolCallDelta { chunk: self.chunk, row: self.rows.next()? })
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.rows.size_hint()
+    }
+}
+
+impl ExactSizeIterator for ToolCalls<'_> {}
+
+/// What a delta adds to one tool call.
+#[derive(Clone, Copy)]
+pub struct ToolCallDelta<'a> {
+    pub(super) chunk: ChatCompletionChunk<'a>,
+    pub(super) row: &'a CallRow,
+}
+
+impl<'a> ToolCallDelta<'a> {
+    /// `index`: which call this belongs to. Some servers leave it out.
+    #[must_use]
+    pub fn index(&self) -> Option<u64> {
+        self.chunk.value(self.row.index)?.as_u64()
+    }
+
+    /// `id`
+    #[must_use]
+    pub fn id(&self) -> Option<&'a str> {
+        self.chunk.document.string(self.row.id)
+    }
+
+    /// `type`: `function`, or `custom`.
+    #[must_use]
+    pub fn r#type(&self) -> Option<&'a str> {
+        self.chunk.document.string(self.row.kind)
+    }
+
+    /// `function.name`
+    #[must_use]
+    pub fn name(&self) -> Option<&'a str> {
+        self.chunk.document.string(self.row.name)
+    }
+
+    /// `function.arguments`: a part of a JSON text.
+    #[must_use]
+    pub fn arguments(&self) -> Option<&'a str> {
+        self.chunk.document.string(self.row.arguments)
+    }
+
+    /// `function.arguments`, where a server sends them whole, as a JSON object.
+    #[must_use]
+    pub fn arguments_object(&self) -> Option<Value<'a>> {
+        let object = self.chunk.is_object(self.row.arguments);
+        object.then(|| Value::new(self.chunk.document, self.row.arguments))
+    }
+
+    /// The member `name`, whatever it is.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<Value<'a>> {
+        self.as_value().get(name)
+    }
+
+    /// The members that OpenAI's schema doesn't have, `custom` among them, in the order in which
+    /// they were sent; repeated names are repeated here.
+    #[must_use]
+    pub fn extra(&self) -> Extra<'a> {
+        self.chunk.extra_of(&self.row.extras)
+    }
+
+    /// The whole part as the JSON value that it is.
+    #[must_use]
+    pub fn as_value(&self) -> Value<'a> {
+        Value::new(self.chunk.document, self.row.node)
+    }
+}
+
+impl fmt::Debug for ToolCallDelta<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.as_value(), f)
+    }
+}

@@ -1,0 +1,88 @@
+//! `plain_len`: how far a JSON string goes without an escape.
+
+const ONES: u64 = u64::MAX / 0xFF;
+const HIGHS: u64 = ONES << 7;
+/// A multiple of eight.
+const NEAR: usize = 64;
+
+/// Bytes up to the first that ends a string or isn't itself: a quote, a backslash, or a control
+/// character.
+///
+/// Eight at a time: most strings are short, and words need no set-up. From [`NEAR`] on, which few
+/// reach, blocks of the size of a vector.
+#[inline]
+pub(super) fn plain_len(bytes: &[u8]) -> usize {
+    let mut len = 0;
+    let mut rest = bytes;
+    while let Some((word, behind)) = rest.split_first_chunk::<8>() {
+        let found = special(u64::from_le_bytes(*word));
+        if found != 0 {
+            return len + found.trailing_zeros() as usize / 8;
+        }
+        len += 8;
+        rest = behind;
+        if len == NEAR {
+            let far = plain_blocks_len(rest);
+            len += far;
+            rest = rest.get(far..).unwrap_or_default();
+        }
+    }
+    len + rest.iter().position(|byte| is_special(*byte)).unwrap_or(rest.len())
+}
+
+/// Bytes of the blocks up to the first that has a special byte.
+#[inline(never)]
+fn plain_blocks_len(bytes: &[u8]) -> usize {
+    const BLOCK: usize = 64;
+    let (blocks, _) = bytes.as_chunks::<BLOCK>();
+    // Without a branch for each byte, so that the compiler makes vectors of it.
+    let is_plain =
+        |block: &&[u8; BLOCK]| !block.iter().fold(false, |any, byte| any | is_special(*byte));
+    blocks.iter().take_while(is_plain).count() * BLOCK
+}
+
+const fn is_special(byte: u8) -> bool {
+    byte == b'"' || byte == b'\\' || byte < 0x20
+}
+
+/// The high bit of the first special byte, and perhaps of bytes above it.
+#[inline]
+const fn special(word: u64) -> u64 {
+    let quote = word ^ (ONES * b'"' as u64);
+    let backslash = word ^ (ONES * b'\\' as u64);
+    // A byte borrows from the one above it only if it is below what is taken from it: then it is
+    // special itself, and the lowest one counts.
+    (below(quote, 1) | below(backslash, 1) | below(word, 0x20)) & HIGHS
+}
+
+/// The high bits of bytes below `least`, among other bits.
+#[inline]
+const fn below(word: u64, least: u64) -> u64 {
+    word.wrapping_sub(ONES * least) & !word
+}
+
+#[cfg(test)]
+#[expect(clippy::indexing_slicing, reason = "a test fails by panicking")]
+mod tests {
+    use super::{is_special, plain_len};
+
+    #[test]
+    fn the_first_special_byte_of_any_length_and_place() {
+        for len in (0..40).chain([63, 64, 65, 127, 128, 129, 200]) {
+            for at in 0..len {
+                for byte in [
+                    0, 0x1F, 0x20, b'!', b'"', b'#', b'[', b'\\', b']', 0x7F, 0x80, 0xA2, 0xDC,
+                    0xFF,
+                ] {
+                    for behind in [b'x', b'"', 0, 0xFF] {
+                        let mut bytes = vec![0x7F; len];
+                        bytes[at] = byte;
+                        bytes[at + 1..].fill(behind);
+                        let naive = bytes.iter().position(|byte| is_special(*byte));
+                        assert_eq!(plain_len(&bytes), naive.unwrap_or(len), "{bytes:?}");
+                    }
+                }
+            }
+        }
+    }
+}

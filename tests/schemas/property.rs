@@ -1,0 +1,179 @@
+//! For any JSON object the view agrees with a look into `serde_json::Value`.
+
+use deltawire::{ChatCompletionChunk, ChunkDecoder, Payload};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::to_serde;
+
+/// Any JSON value, small.
+fn values() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        any::<i16>().prop_map(Value::from),
+        any::<u8>().prop_map(|byte| json!(f64::from(byte) / 8.0)),
+        "[a-zé😀\"\\\\\n]{0,6}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(2, 8, 3, |inner| {
+        prop_oneof![
+            vec(inner.clone(), 0..3).prop_map(Value::from),
+            vec(("[a-c]", inner), 0..3)
+                .prop_map(|members| Value::Object(members.into_iter().collect())),
+        ]
+    })
+}
+
+/// An object with some of `names`, some of whose values are what `known` makes.
+fn objects<S: Strategy<Value = Value> + 'static>(
+    names: &'static [&'static str],
+    known: impl Fn(&'static str) -> S,
+) -> impl Strategy<Value = Value> {
+    let members: Vec<_> = names
+        .iter()
+        .map(|name| {
+            let value = prop_oneof![4 => known(name).boxed(), 1 => values().boxed()];
+            proptest::option::of(value)
+                .prop_map(|value| value.map(|value| ((*name).to_owned(), value)))
+        })
+        .collect();
+    (members, vec(("x_[a-c]", values()), 0..2)).prop_map(|(members, more)| {
+        Value::Object(members.into_iter().flatten().chain(more).collect())
+    })
+}
+
+fn texts() -> BoxedStrategy<Value> {
+    prop_oneof![Just(Value::Null), "[ -~é😀\n]{0,12}".prop_map(Value::from)].boxed()
+}
+
+fn counts() -> BoxedStrategy<Value> {
+    (0u64..5).prop_map(Value::from).boxed()
+}
+
+fn chunks() -> impl Strategy<Value = Value> {
+    let function = objects(&["name", "arguments"], |_| texts()).boxed();
+    let call = objects(&["index", "id", "type", "function"], move |name| match name {
+        "index" => counts(),
+        "function" => function.clone(),
+        _ => texts(),
+    });
+    let call = call.boxed();
+    let delta = objects(
+        &["role", "content", "refusal", "reasoning", "reasoning_content", "tool_calls"],
+        move |name| match name {
+            "tool_calls" => vec(call.clone(), 0..3).prop_map(Value::from).boxed(),
+            _ => texts(),
+        },
+    );
+    let delta = delta.boxed();
+    let choice = objects(&["index", "delta", "finish_reason"], move |name| match name {
+        "index" => counts(),
+        "delta" => delta.clone(),
+        _ => texts(),
+    });
+    let choice = choice.boxed();
+    objects(
+        &["id", "object", "created", "model", "choices", "usage", "service_tier"],
+        move |name| match name {
+            "created" => counts(),
+            "choices" => vec(choice.clone(), 0..3).prop_map(Value::from).boxed(),
+            "usage" => objects(&["prompt_tokens", "total_tokens"], |_| counts()).boxed(),
+            _ => texts(),
+        },
+    )
+}
+
+/// The elements of a list that are objects.
+fn objects_in(list: &Value) -> impl Iterator<Item = &Value> + Clone {
+    list.as_array().into_iter().flatten().filter(|element| element.is_object())
+}
+
+fn assert_agrees(chunk: ChatCompletionChunk<'_>, sent: &Value) {
+    assert_eq!(to_serde(chunk.as_value()), *sent);
+    assert_eq!(serde_json::to_value(chunk).unwrap(), *sent);
+    assert_eq!(chunk.id(), sent["id"].as_str());
+    assert_eq!(chunk.object(), sent["object"].as_str());
+    assert_eq!(chunk.created(), sent["created"].as_u64());
+    assert_eq!(chunk.model(), sent["model"].as_str());
+    assert_eq!(chunk.service_tier(), sent["service_tier"].as_str());
+    let usage = chunk.usage();
+    if sent["usage"].is_object() {
+        let usage = usage.unwrap();
+        assert_eq!(usage.prompt_tokens(), sent["usage"]["prompt_tokens"].as_u64());
+        assert_eq!(usage.total_tokens(), sent["usage"]["total_tokens"].as_u64());
+    }
+    assert_eq!(chunk.choices().len(), objects_in(&sent["choices"]).count());
+    for (choice, sent) in chunk.choices().zip(objects_in(&sent["choices"])) {
+        assert_eq!(choice.index(), sent["index"].as_u64());
+        let reason = sent["finish_reason"].as_str().filter(|reason| !reason.is_empty());
+        assert_eq!(choice.finish_reason(), reason);
+        let (delta, sent) = (choice.delta(), &sent["delta"]);
+        assert_eq!(delta.role(), sent["role"].as_str());
+        assert_eq!(delta.content(), sent["content"].as_str());
+        assert_eq!(delta.content_parts().is_some(), sent["content"].is_array());
+        assert_eq!(delta.refusal(), sent["refusal"].as_str());
+        assert_eq!(delta.reasoning(), sent["reasoning"].as_str());
+        assert_eq!(delta.reasoning_content(), sent["reasoning_content"].as_str());
+        let calls = objects_in(&sent["tool_calls"]);
+        assert_eq!(delta.tool_calls().len(), calls.clone().count());
+        for (call, sent) in delta.tool_calls().zip(calls) {
+            assert_eq!(call.index(), sent["index"].as_u64());
+            assert_eq!(call.id(), sent["id"].as_str());
+            assert_eq!(call.r#type(), sent["type"].as_str());
+            assert_eq!(call.name(), sent["function"]["name"].as_str());
+            let arguments = &sent["function"]["arguments"];
+            assert_eq!(call.arguments(), arguments.as_str());
+            assert_eq!(call.arguments_object().is_some(), arguments.is_object());
+        }
+    }
+}
+
+/// How many values at known places are of a type that the schema doesn't have.
+fn wrong(sent: &Value) -> usize {
+    let text = |value: &Value| usize::from(!(value.is_null() || value.is_string()));
+    let count = |value: &Value| usize::from(!(value.is_null() || value.is_u64()));
+    let object = |value: &Value| usize::from(!(value.is_null() || value.is_object()));
+    let list = |value: &Value| usize::from(!(value.is_null() || value.is_array()));
+    let strangers = |value: &Value| {
+        value.as_array().map_or(0, |list| list.iter().filter(|value| !value.is_object()).count())
+    };
+    let mut sum = text(&sent["id"]) + text(&sent["object"]) + text(&sent["model"]);
+    sum += text(&sent["service_tier"]) + count(&sent["created"]) + object(&sent["usage"]);
+    sum += count(&sent["usage"]["prompt_tokens"]) + count(&sent["usage"]["total_tokens"]);
+    sum += list(&sent["choices"]) + strangers(&sent["choices"]);
+    for choice in objects_in(&sent["choices"]) {
+        let delta = &choice["delta"];
+        sum += count(&choice["index"]) + text(&choice["finish_reason"]) + object(delta);
+        let content = &delta["content"];
+        sum += text(&delta["role"]) + usize::from(text(content) > 0 && !content.is_array());
+        sum += text(&delta["refusal"]) + text(&delta["reasoning"]);
+        sum += text(&delta["reasoning_content"]);
+        sum += list(&delta["tool_calls"]) + strangers(&delta["tool_calls"]);
+        for call in objects_in(&delta["tool_calls"]) {
+            let (function, arguments) = (&call["function"], &call["function"]["arguments"]);
+            sum += count(&call["index"]) + text(&call["id"]) + text(&call["type"]);
+            sum += object(function) + text(&function["name"]);
+            sum += usize::from(text(arguments) > 0 && !arguments.is_object());
+        }
+    }
+    sum
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 1000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_view_agrees_with_serde_json(sent in chunks()) {
+        let stream = format!("data: {sent}\n\n");
+        let mut decoder = ChunkDecoder::new();
+        let event = decoder.next(&mut stream.as_bytes()).unwrap();
+        let Payload::Chunk(chunk) = event.payload() else { panic!("{:?}", event.payload()) };
+        assert_agrees(chunk, &sent);
+        assert_eq!(chunk.mismatches().count(), wrong(&sent), "{sent}");
+        let owned = chunk.into_owned();
+        assert_agrees(owned.as_chunk(), &sent);
+        prop_assert_eq!(owned.as_chunk().carries(), chunk.carries());
+    }
+}

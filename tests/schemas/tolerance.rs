@@ -1,0 +1,339 @@
+//! What is told apart, what is let pass, and what a wrong type costs: its own field.
+
+use deltawire::json::ValueKind;
+use deltawire::{ErrorKind, Leniencies, Payload};
+
+use super::{mismatches, with_chunk, with_event};
+
+/// `get` tells what was sent; the typed methods say `None` to what isn't there to be read.
+#[test]
+fn nothing_comes_in_five_ways() {
+    for (sent, kind, content) in [
+        ("", None, None),
+        (r#""content":null"#, Some(ValueKind::Null), None),
+        (r#""content":"""#, Some(ValueKind::String), Some("")),
+        (r#""content":[]"#, Some(ValueKind::Array), None),
+        (r#""content":{}"#, Some(ValueKind::Object), None),
+    ] {
+        with_chunk(&format!(r#"{{"choices":[{{"delta":{{{sent}}}}}]}}"#), |chunk| {
+            let delta = chunk.choices().next().unwrap().delta();
+            assert_eq!(delta.get("content").map(|content| content.kind()), kind, "{sent}");
+            assert_eq!(delta.content(), content, "{sent}");
+            assert_eq!(delta.content_parts().is_some(), kind == Some(ValueKind::Array));
+            assert_eq!(mismatches(&chunk).len(), usize::from(sent.ends_with("{}")), "{sent}");
+            assert!(!chunk.carries().is_output());
+        });
+    }
+    for (sent, kind) in [
+        ("{}", None),
+        (r#"{"delta":null}"#, Some(ValueKind::Null)),
+        (r#"{"delta":{}}"#, Some(ValueKind::Object)),
+    ] {
+        with_chunk(&format!(r#"{{"choices":[{sent}]}}"#), |chunk| {
+            let delta = chunk.choices().next().unwrap().delta();
+            assert_eq!(delta.as_value().map(|delta| delta.kind()), kind);
+            assert_eq!(delta.content(), None);
+        });
+    }
+}
+
+#[test]
+fn only_an_object_is_required() {
+    for json in ["{}", r#"{"choices":null}"#, r#"{"choices":[]}"#, r#"{"usage":null}"#] {
+        with_chunk(json, |chunk| assert_eq!(chunk.choices().len(), 0, "{json}"));
+    }
+    for json in ["[]", "null", "5", "\"{}\"", "true"] {
+        with_event(json, |event| {
+            let Payload::Malformed(error) = event.payload() else { panic!("{json}") };
+            assert_eq!((error.kind(), error.offset()), (ErrorKind::ExpectedObject, 6), "{json}");
+        });
+    }
+}
+
+/// Each field with each value that isn't of its type: the field is `None`, it is noted with its
+/// text, and all the others are there.
+#[test]
+fn a_wrong_type_costs_its_own_field() {
+    let fields = [
+        ("id", r#"{"id":@,"model":"m"}"#, "5"),
+        ("object", r#"{"object":@,"model":"m"}"#, "[]"),
+        ("created", r#"{"created":@,"model":"m"}"#, "\"1760000000\""),
+        ("created", r#"{"created":@,"model":"m"}"#, "-1"),
+        ("created", r#"{"created":@,"model":"m"}"#, "1.5"),
+        ("created", r#"{"created":@,"model":"m"}"#, "18446744073709551616"),
+        ("service_tier", r#"{"service_tier":@,"model":"m"}"#, "{}"),
+        ("system_fingerprint", r#"{"system_fingerprint":@,"model":"m"}"#, "false"),
+        ("obfuscation", r#"{"obfuscation":@,"model":"m"}"#, "1"),
+        ("choices", r#"{"choices":@,"model":"m"}"#, "{}"),
+        ("choices[0]", r#"{"choices":[@],"model":"m"}"#, "5"),
+        ("usage", r#"{"usage":@,"model":"m"}"#, "[1]"),
+        ("usage.prompt_tokens", r#"{"usage":{"prompt_tokens":@},"model":"m"}"#, "\"1\""),
+        (
+            "usage.prompt_tokens_details.cached_tokens",
+            r#"{"usage":{"prompt_tokens_details":{"cached_tokens":@}},"model":"m"}"#,
+            "1.5",
+        ),
+        ("choices[0].index", r#"{"choices":[{"index":@}],"model":"m"}"#, "\"0\""),
+        ("choices[0].index", r#"{"choices":[{"index":@}],"model":"m"}"#, "-1"),
+        ("choices[0].delta", r#"{"choices":[{"delta":@}],"model":"m"}"#, "\"x\""),
+        ("choices[0].finish_reason", r#"{"choices":[{"finish_reason":@}],"model":"m"}"#, "1"),
+        ("choices[0].logprobs", r#"{"choices":[{"logprobs":@}],"model":"m"}"#, "-0.5"),
+        (
+            "choices[0].logprobs.content[1].logprob",
+            r#"{"choices":[{"logprobs":{"content":[{},{"logprob":@}]}}],"model":"m"}"#,
+            "NaN",
+        ),
+        (
+            "choices[0].logprobs.content[0].token",
+            r#"{"choices":[{"logprobs":{"content":[{"token":@}]}}],"model":"m"}"#,
+            "7",
+        ),
+        ("choices[0].delta.role", r#"{"choices":[{"delta":{"role":@}}],"model":"m"}"#, "0"),
+        ("choices[0].delta.content", r#"{"choices":[{"delta":{"content":@}}],"model":"m"}"#, "1e3"),
+        ("choices[0].delta.refusal", r#"{"choices":[{"delta":{"refusal":@}}],"model":"m"}"#, "[]"),
+        (
+            "choices[0].delta.tool_calls",
+            r#"{"choices":[{"delta":{"tool_calls":@}}],"model":"m"}"#,
+            "{}",
+        ),
+        (
+            "choices[0].delta.tool_calls[0]",
+            r#"{"choices":[{"delta":{"tool_calls":[@]}}],"model":"m"}"#,
+            "\"f\"",
+        ),
+        (
+            "choices[0].delta.tool_calls[0].index",
+            r#"{"choices":[{"delta":{"tool_calls":[{"index":@}]}}],"model":"m"}"#,
+            "\"0\"",
+        ),
+        (
+            "choices[0].delta.tool_calls[0].function.arguments",
+            r#"{"choices":[{"delta":{"tool_calls":[{"function":{"arguments":@}}]}}],"model":"m"}"#,
+            "[1]",
+        ),
+    ];
+    for (path, template, sent) in fields {
+        with_chunk(&template.replace('@', sent), |chunk| {
+            let found: Vec<_> =
+                chunk.mismatches().map(|found| (found.path(), found.value().raw())).collect();
+            assert_eq!(found, [(path.to_owned(), sent)], "{template}");
+            assert_eq!(chunk.model(), Some("m"), "{template}");
+            assert_eq!((chunk.id(), chunk.object(), chunk.created()), (None, None, None));
+            assert_eq!((chunk.service_tier(), chunk.system_fingerprint()), (None, None));
+            assert_eq!(chunk.obfuscation(), None);
+            for choice in chunk.choices() {
+                assert_eq!((choice.index(), choice.finish_reason()), (None, None));
+                let delta = choice.delta();
+                assert_eq!((delta.role(), delta.content(), delta.refusal()), (None, None, None));
+                for call in delta.tool_calls() {
+                    assert_eq!((call.index(), call.arguments()), (None, None));
+                }
+            }
+            let usage = chunk.usage();
+            assert_eq!(
+                usage.and_then(|usage| usage.prompt_tokens().or(usage.cached_tokens())),
+                None
+            );
+        });
+    }
+}
+
+/// Of members with the same name the last one counts, and its type.
+#[test]
+fn the_last_of_members_with_the_same_name_counts() {
+    let many = r#""x":1,"#.repeat(40);
+    for filler in ["", &many] {
+        let json = format!(
+            r#"{{"id":5,"id":"a",{filler}"id":"b","model":"m","model":7,"choices":[{{"index":1}}],
+            "choices":[{{"index":0,"delta":{{"content":"a","content":"b"}}}}]}}"#
+        );
+        with_chunk(&json, |chunk| {
+            assert_eq!((chunk.id(), chunk.model()), (Some("b"), None));
+            assert_eq!(chunk.get("id").unwrap().as_str(), Some("b"));
+            assert_eq!(chunk.choices().len(), 1);
+            let choice = chunk.choices().next().unwrap();
+            assert_eq!((choice.index(), choice.delta().content()), (Some(0), Some("b")));
+            assert_eq!(mismatches(&chunk), ["model"]);
+        });
+    }
+}
+
+#[test]
+fn numbers_are_kept_by_their_text() {
+    for (text, small, float) in [
+        ("0", Some(0), Some(0.0)),
+        ("18446744073709551615", Some(u64::MAX), Some(18_446_744_073_709_551_615.0)),
+        ("18446744073709551616", None, Some(18_446_744_073_709_551_616.0)),
+        ("-9223372036854775809", None, Some(-9_223_372_036_854_775_809.0)),
+        ("0.10000000000000000555", None, Some(0.1)),
+        ("1E-7", None, Some(1e-7)),
+        ("1e400", None, None),
+        ("-1e400", None, None),
+    ] {
+        with_event(&format!(r#"{{"choices":[],"n":{text}}}"#), |event| {
+            let Payload::Chunk(chunk) = event.payload() else { panic!("{text}") };
+            let number = chunk.get("n").unwrap();
+            assert_eq!((number.kind(), number.raw()), (ValueKind::Number, text));
+            assert_eq!((number.as_u64(), number.as_f64()), (small, float), "{text}");
+            let huge = usize::from(float.is_none());
+            assert_eq!(mismatches(&chunk).len(), huge, "{text}");
+            assert_eq!(event.leniencies().huge_numbers as usize, huge);
+            assert_eq!(event.leniencies().big_integers > 0, text.len() == 20 && small.is_none());
+        });
+    }
+}
+
+/// Python servers send them in log probabilities.
+#[test]
+fn what_is_not_finite_is_none_and_noted() {
+    for word in ["NaN", "Infinity", "-Infinity"] {
+        let json = format!(
+            r#"{{"choices":[{{"delta":{{"content":"x"}},"logprobs":{{"content":[
+            {{"token":"x","logprob":{word},"top_logprobs":[{{"token":"y","logprob":{word}}}]}}]}}}}]}}"#
+        );
+        with_event(&json, |event| {
+            let Payload::Chunk(chunk) = event.payload() else { panic!("{word}") };
+            let choice = chunk.choices().next().unwrap();
+            assert_eq!(choice.delta().content(), Some("x"));
+            let token = choice.logprobs().unwrap().content().next().unwrap();
+            assert_eq!((token.token(), token.logprob()), (Some("x"), None));
+            assert_eq!(token.get("logprob").unwrap().raw(), word);
+            assert_eq!(
+                mismatches(&chunk),
+                [
+                    "choices[0].logprobs.content[0].logprob",
+                    "choices[0].logprobs.content[0].top_logprobs[0].logprob"
+                ]
+            );
+            assert_eq!(event.leniencies().not_finite, 2);
+        });
+    }
+}
+
+#[test]
+fn half_a_surrogate_pair_is_replaced_and_reported() {
+    let json = r#"{"choices":[{"delta":{"content":"a\ud83d","role":"\ude00\ud83d\ude00"}}]}"#;
+    with_event(json, |event| {
+        let Payload::Chunk(chunk) = event.payload() else { panic!() };
+        let delta = chunk.choices().next().unwrap().delta();
+        assert_eq!(delta.content(), Some("a\u{FFFD}"));
+        assert_eq!(delta.role(), Some("\u{FFFD}😀"));
+        assert_eq!(delta.get("content").unwrap().raw(), r#""a\ud83d""#);
+        assert_eq!(event.leniencies().lone_surrogates, 2);
+    });
+}
+
+#[test]
+fn leniencies_are_counted_for_the_stream_and_refused_when_strict() {
+    let stream = "data: {\"a\":[NaN,\"\\ud83d\"]}\n\ndata: {\"a\":1e400}\n\n\
+        data: {\"a\":99999999999999999999}\n\ndata: {\"a\":1}\n\n";
+    let mut decoder = deltawire::ChunkDecoder::new();
+    let mut input = stream.as_bytes();
+    while decoder.next(&mut input).is_some() {}
+    let end = decoder.finish();
+    let Leniencies { lone_surrogates, not_finite, big_integers, huge_numbers, .. } = end.leniencies;
+    assert_eq!([lone_surrogates, not_finite, big_integers, huge_numbers], [1; 4]);
+    assert_eq!((end.chunks, end.malformed), (4, 0));
+    decoder.reset();
+    decoder.set_strict(true);
+    let mut input = stream.as_bytes();
+    let mut errors = Vec::new();
+    while let Some(event) = decoder.next(&mut input) {
+        if let Payload::Malformed(error) = event.payload() {
+            assert_eq!(
+                stream.as_bytes()[usize::try_from(error.offset()).unwrap()..].first(),
+                match error.kind() {
+                    ErrorKind::NotFinite => Some(&b'N'),
+                    ErrorKind::HugeNumber => Some(&b'1'),
+                    _ => Some(&b'9'),
+                }
+            );
+            errors.push(error.kind());
+        }
+    }
+    assert_eq!(errors, [ErrorKind::NotFinite, ErrorKind::HugeNumber, ErrorKind::BigInteger]);
+    let end = decoder.finish();
+    assert_eq!((end.chunks, end.leniencies), (1, Leniencies::default()));
+}
+
+#[test]
+fn nesting_is_capped_while_reading() {
+    for (depth, taken) in [(128, true), (129, false), (100_000, false)] {
+        // The chunk itself is one level.
+        let json = format!("{{\"a\":{}{}}}", "[".repeat(depth - 1), "]".repeat(depth - 1));
+        with_event(&json, |event| match event.payload() {
+            Payload::Chunk(_) => assert!(taken, "{depth}"),
+            Payload::Malformed(error) => {
+                assert!(!taken, "{depth}");
+                assert_eq!((error.kind(), error.offset()), (ErrorKind::TooDeep, 6 + 5 + 127));
+            }
+            payload => panic!("{payload:?}"),
+        });
+    }
+}
+
+#[test]
+fn a_chunk_that_is_owned_is_the_same() {
+    let json =
+        r#"{"id":"c","choices":[{"index":0,"delta":{"content":"a\n\"b\" 😀\ud83d"}}],"x":1.50}"#;
+    let owned = with_chunk(json, |chunk| {
+        assert_eq!(chunk.id(), Some("c"));
+        chunk.into_owned()
+    });
+    let copy = owned.clone();
+    drop(owned);
+    let chunk = copy.as_chunk();
+    let delta = chunk.choices().next().unwrap().delta();
+    assert_eq!(delta.content(), Some("a\n\"b\" 😀\u{FFFD}"));
+    assert_eq!(chunk.get("x").unwrap().raw(), "1.50");
+    assert_eq!(serde_json::to_string(&copy).unwrap(), json);
+    assert_eq!(format!("{copy:?}"), json);
+}
+
+#[test]
+fn what_a_chunk_carries() {
+    let cases: [(&str, &[&str]); 14] = [
+        (r#"{"choices":[{"delta":{"role":"assistant"}}]}"#, &["role"]),
+        (r#"{"choices":[{"delta":{"role":"","content":""}}]}"#, &[]),
+        (r#"{"choices":[{"delta":{"content":" "}}]}"#, &["content"]),
+        (r#"{"choices":[{"delta":{"content":[{"type":"text","text":"a"}]}}]}"#, &["content"]),
+        (r#"{"choices":[{"text":"a"}]}"#, &["content"]),
+        (r#"{"choices":[{"delta":{"refusal":"no"}}]}"#, &["refusal"]),
+        (r#"{"choices":[{"delta":{"reasoning":"r"}}]}"#, &["reasoning"]),
+        (r#"{"choices":[{"delta":{"reasoning_details":[{}]}}]}"#, &["reasoning"]),
+        (r#"{"choices":[{"delta":{"tool_calls":[{"index":0}]}}]}"#, &["tool_call"]),
+        (r#"{"choices":[{"delta":{"function_call":{"name":"f"}}}]}"#, &["tool_call"]),
+        (r#"{"choices":[{"delta":{"audio":{"id":"a"}}}]}"#, &["audio"]),
+        (r#"{"choices":[{"delta":{},"finish_reason":"stop"}]}"#, &["finish"]),
+        (r#"{"choices":[{"delta":{},"finish_reason":""}],"usage":{}}"#, &["usage"]),
+        (
+            r#"{"choices":[{"delta":{"content":"a"}},{"finish_reason":"stop"}]}"#,
+            &["content", "finish"],
+        ),
+    ];
+    for (json, expected) in cases {
+        with_chunk(json, |chunk| {
+            let carries = chunk.carries();
+            let flags = [
+                (carries.done, "done"),
+                (carries.error, "error"),
+                (carries.usage, "usage"),
+                (carries.role, "role"),
+                (carries.content, "content"),
+                (carries.refusal, "refusal"),
+                (carries.reasoning, "reasoning"),
+                (carries.tool_call, "tool_call"),
+                (carries.audio, "audio"),
+                (carries.finish, "finish"),
+            ];
+            let set: Vec<_> = flags.iter().filter(|(set, _)| *set).map(|(_, name)| *name).collect();
+            assert_eq!(set, expected, "{json}");
+        });
+    }
+    for (json, done, error) in [("[DONE]", true, false), (r#"{"error":{"code":5}}"#, false, true)] {
+        with_event(json, |event| {
+            let carries = event.payload().carries();
+            assert_eq!((carries.done, carries.error), (done, error));
+        });
+    }
+}
