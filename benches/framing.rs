@@ -25,7 +25,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use deltawire::{EventKind, SseDecoder};
 use harness::{Effort, Engine, Timing, compare};
-use peers::Answer;
+use peers::{FRAMERS, Framer};
+
+/// Events with data, and bytes of their data.
+type Answer = (usize, usize);
 
 /// A stream, how it is cut, and what is in it.
 struct Workload {
@@ -121,6 +124,12 @@ fn deltawire(pieces: &[Bytes], as_text: bool) -> Answer {
     answer
 }
 
+fn count(frame: Framer, pieces: &[Bytes]) -> Answer {
+    let mut answer = (0, 0);
+    frame(pieces, &mut |data| answer = (answer.0 + 1, answer.1 + data.len()));
+    answer
+}
+
 /// The floor: finding every line end with memchr.
 fn line_ends(pieces: &[Bytes]) -> usize {
     pieces.iter().map(|piece| memchr::memchr_iter(b'\n', piece).count()).sum()
@@ -141,15 +150,15 @@ fn main() {
             let mut engines = vec![
                 Engine::new("deltawire", || deltawire(&pieces, false)),
                 Engine::new("deltawire, text", || deltawire(&pieces, true)),
-                Engine::new("sse-core", || peers::sse_core(&pieces)),
-                Engine::new("sseer", || peers::sseer(&pieces)),
-                Engine::new("sse-stream", || peers::sse_stream(&pieces)),
-                Engine::new("eventsource-stream", || peers::eventsource_stream(&pieces)),
-                Engine::new("floor/line-ends", || {
-                    assert!(line_ends(&pieces) > 0);
-                    workload.answer
-                }),
             ];
+            let pieces = &pieces;
+            let peers =
+                FRAMERS.map(|(name, frame)| Engine::new(name, move || count(frame, pieces)));
+            engines.extend(peers);
+            engines.push(Engine::new("floor/line-ends", || {
+                assert!(line_ends(pieces) > 0);
+                workload.answer
+            }));
             let timings = compare(&mut engines, &workload.answer, effort);
             assert!(timings[..2].iter().all(|timing| timing.median.is_some()), "wrong answer");
             report(&workload, *cut, &timings);

@@ -358,7 +358,7 @@ impl ChunkDecoder {
     /// decoder.set_strict(true);
     /// let event = decoder.next(&mut &stream[..]).unwrap();
     /// let Payload::Malformed(error) = event.payload() else { panic!() };
-    /// assert_eq!((error.kind(), error.offset()), (ErrorKind::NotFinite, 25 + 18));
+    /// assert_eq!((error.kind(), error.offset()), (ErrorKind::NotFinite, 24 + 18));
     /// ```
     pub const fn set_strict(&mut self, strict: bool) {
         self.readers.set_strict(strict);

@@ -4,10 +4,14 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::string_slice,
+    clippy::indexing_slicing,
     reason = "a test fails by panicking"
 )]
 
-use deltawire::{Body, ChunkDecoder, ErrorCode, ErrorKind, Payload};
+mod support;
+
+use deltawire::{Body, ChunkDecoder, ErrorCode, ErrorKind, Limits, Payload, Reassembler};
+use support::{base64, vectors};
 
 /// Kind and offset of each payload but the ignored ones.
 fn kinds(stream: &[u8]) -> Vec<(&'static str, u64)> {
@@ -187,4 +191,60 @@ fn errors_keep_what_was_sent_to_themselves() {
             assert!(!format!("{decoder:?} {:?}", decoder.finish()).contains(canary), "{stream}");
         }
     }
+}
+
+/// The same in every vector there is, with the canary at many places of it.
+#[test]
+fn errors_in_every_vector_keep_it_to_themselves() {
+    const CANARY: &str = "sk-canary";
+    for stream in every_vector() {
+        let step = (stream.len() / 12).max(1);
+        for at in (0..=stream.len()).step_by(step) {
+            let (before, behind) = stream.split_at(at);
+            let stream = [before, CANARY.as_bytes(), behind].concat();
+            for strict in [false, true] {
+                let mut limits = Limits::default();
+                limits.line_bytes = if strict { stream.len() / 2 } else { limits.line_bytes };
+                let mut decoder = ChunkDecoder::with_limits(limits);
+                decoder.set_strict(strict);
+                let mut completion = Reassembler::new();
+                let mut input = &stream[..];
+                let mut shown = Vec::new();
+                while let Some(event) = decoder.next(&mut input) {
+                    completion.push_payload(&event.payload());
+                    shown.push(format!("{:?}", event.event()));
+                    shown.push(match event.payload() {
+                        // A chunk shows what was sent: it is no error.
+                        Payload::Chunk(_) => String::new(),
+                        Payload::Malformed(error) => format!("{error} {error:?} {event:?}"),
+                        payload => format!("{payload:?} {event:?}"),
+                    });
+                }
+                shown.push(format!("{decoder:?}"));
+                let finished = completion.finish(decoder.finish());
+                shown.push(format!("{:?} {:?}", finished.end, finished.outcome));
+                assert!(!shown.concat().contains(CANARY), "{}", String::from_utf8_lossy(&stream));
+            }
+        }
+    }
+}
+
+/// The streams of all vectors: framing, payloads, and what servers sent in the wild.
+fn every_vector() -> Vec<Vec<u8>> {
+    let event = |json: &[u8]| [b"data: ", json, b"\n\n"].concat();
+    let mut streams = Vec::new();
+    for (_, vector) in vectors("sse").into_iter().chain(vectors("json")) {
+        if let Some(bytes) = vector["input_b64"].as_str() {
+            let bytes = base64(bytes);
+            streams.push(if vector["category"].is_string() { event(&bytes) } else { bytes });
+        }
+    }
+    for (_, vector) in vectors("accumulate") {
+        let chunks = vector["chunks"].as_array().unwrap().iter();
+        streams.push(chunks.flat_map(|chunk| event(chunk.to_string().as_bytes())).collect());
+    }
+    for (_, row) in vectors("") {
+        streams.extend(row["bytes"].as_str().map(|text| text.as_bytes().to_vec()));
+    }
+    streams
 }

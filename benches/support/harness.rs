@@ -9,20 +9,20 @@ use std::time::{Duration, Instant};
 
 /// Something that does a workload and gives its answer.
 pub struct Engine<'e, A> {
-    pub name: &'static str,
+    pub name: String,
     pub run: Box<dyn FnMut() -> A + 'e>,
 }
 
 impl<'e, A> Engine<'e, A> {
-    pub fn new(name: &'static str, run: impl FnMut() -> A + 'e) -> Self {
-        Self { name, run: Box::new(run) }
+    pub fn new(name: impl Into<String>, run: impl FnMut() -> A + 'e) -> Self {
+        Self { name: name.into(), run: Box::new(run) }
     }
 }
 
 /// What an engine needed.
 #[derive(Clone, Debug)]
 pub struct Timing {
-    pub name: &'static str,
+    pub name: String,
     /// Median of the rounds, for the whole workload; `None` where the answer was wrong.
     pub median: Option<Duration>,
     /// The middle half of the rounds, as a part of the median.
@@ -72,7 +72,7 @@ pub fn compare<A: PartialEq + Debug>(
             samples.sort();
             let at = |part: f64| samples[((samples.len() - 1) as f64 * part).round() as usize];
             let spread = at(0.75).saturating_sub(at(0.25)).as_secs_f64() / at(0.5).as_secs_f64();
-            Timing { name: engine.name, median: right.then(|| at(0.5)), spread }
+            Timing { name: engine.name.clone(), median: right.then(|| at(0.5)), spread }
         });
     timings.collect()
 }

@@ -4,7 +4,7 @@ use core::fmt::Write as _;
 
 use super::ChatCompletionChunk;
 use super::table::Type;
-use crate::json::{Document, Kind, NodeId, Value};
+use crate::json::{Document, Kind, Member, NodeId, Value};
 
 /// A value whose type isn't the schema's, as `"content": 5`: it reads as `None`.
 #[derive(Clone, Copy)]
@@ -50,8 +50,8 @@ impl<'a> Mismatch<'a> {
             let (position, id) = document.elements(at).enumerate().find(|(_, id)| holds(id))?;
             return Some((Step::Position(position), id));
         }
-        let (_, id) = document.members(at).find(|(_, id)| holds(id))?;
-        Some((Step::Name(document.string(id - 1)?), id))
+        let member = document.members(at).find(|member| holds(&member.value))?;
+        Some((Step::Name(document.string(member.value - 1)?), member.value))
     }
 }
 
@@ -81,9 +81,9 @@ pub(super) fn of<'a>(
         check_usage(document, usage.as_value().id, &mut ids);
     }
     for row in &chunk.table.choices {
-        for (name, list) in document.members(row.logprobs) {
-            if matches!(name, b"content" | b"refusal") {
-                check_tokens(document, list, &mut ids);
+        for member in document.members(row.logprobs) {
+            if matches!(member.name, b"content" | b"refusal") {
+                check_tokens(document, member.value, &mut ids);
             }
         }
     }
@@ -98,12 +98,12 @@ pub(super) fn of<'a>(
 
 /// The counts that OpenAI's schema has.
 fn check_usage(document: Document<'_>, usage: NodeId, ids: &mut Vec<NodeId>) {
-    for (name, value) in document.members(usage) {
+    for Member { name, value, .. } in document.members(usage) {
         let expected = match name {
             b"prompt_tokens" | b"completion_tokens" | b"total_tokens" => Type::Count,
             b"prompt_tokens_details" | b"completion_tokens_details" => {
-                for (_, count) in document.members(value) {
-                    note(document, count, Type::Count, ids);
+                for count in document.members(value) {
+                    note(document, count.value, Type::Count, ids);
                 }
                 Type::Object
             }
@@ -117,7 +117,7 @@ fn check_tokens(document: Document<'_>, list: NodeId, ids: &mut Vec<NodeId>) {
     note(document, list, Type::Array, ids);
     for token in document.elements(list) {
         note(document, token, Type::Object, ids);
-        for (name, value) in document.members(token) {
+        for Member { name, value, .. } in document.members(token) {
             let expected = match name {
                 b"token" => Type::String,
                 b"logprob" => Type::Number,
@@ -137,7 +137,7 @@ fn check_tokens(document: Document<'_>, list: NodeId, ids: &mut Vec<NodeId>) {
 }
 
 fn note(document: Document<'_>, id: NodeId, expected: Type, ids: &mut Vec<NodeId>) {
-    if !expected.allows(document, id) {
+    if !document.node(id).is_some_and(|node| expected.allows(document, node)) {
         ids.push(id);
     }
 }

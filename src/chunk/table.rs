@@ -3,7 +3,7 @@
 use core::ops::Range;
 
 use crate::error::{Error, ErrorKind};
-use crate::json::{Document, Kind, NodeId};
+use crate::json::{Document, Kind, Member, Node, NodeId};
 
 /// Most choices, and most tool calls, of one chunk.
 const MOST_ROWS: usize = 4096;
@@ -92,28 +92,38 @@ pub(super) enum Type {
 }
 
 impl Type {
-    #[inline]
-    pub(super) fn allows(self, document: Document<'_>, id: NodeId) -> bool {
-        let Some(kind) = document.kind(id) else { return false };
-        match self {
-            _ if kind == Kind::Null => true,
-            Self::String => kind == Kind::String,
-            Self::Number => kind == Kind::Number,
-            Self::Count => kind == Kind::Number && is_count(document.raw(id)),
-            Self::Array => kind == Kind::Array,
-            Self::Object => kind == Kind::Object,
-            Self::StringOrArray => matches!(kind, Kind::String | Kind::Array),
-            Self::StringOrObject => matches!(kind, Kind::String | Kind::Object),
-            Self::Any => true,
+    /// The kinds that are of this type, as bits.
+    const fn kinds(self) -> u16 {
+        const fn bits(kinds: &[Kind]) -> u16 {
+            match kinds {
+                [] => 1 << Kind::Null as u16,
+                [kind, more @ ..] => 1 << *kind as u16 | bits(more),
+            }
         }
+        match self {
+            Self::String => bits(&[Kind::String]),
+            Self::Number | Self::Count => bits(&[Kind::Number]),
+            Self::Array => bits(&[Kind::Array]),
+            Self::Object => bits(&[Kind::Object]),
+            Self::StringOrArray => bits(&[Kind::String, Kind::Array]),
+            Self::StringOrObject => bits(&[Kind::String, Kind::Object]),
+            Self::Any => u16::MAX,
+        }
+    }
+
+    #[inline]
+    pub(super) fn allows(self, document: Document<'_>, node: &Node) -> bool {
+        let is_one = self.kinds() & 1 << node.kind as u16 != 0;
+        is_one && (self != Self::Count || is_count(document, node))
     }
 }
 
-/// Whether a number's text is that of a `u64`.
-#[inline]
-fn is_count(number: &str) -> bool {
-    // Any so many digits fit; more are rare.
-    (number.len() <= 19 && number.bytes().all(|byte| byte.is_ascii_digit()))
+/// Whether a number, or `null`, is a `u64`.
+fn is_count(document: Document<'_>, node: &Node) -> bool {
+    let number = document.raw_of(node);
+    // Most are indexes.
+    matches!(number.as_bytes(), [b'0'..=b'9'])
+        || node.kind == Kind::Null
         || number.parse::<u64>().is_ok()
 }
 
@@ -148,7 +158,7 @@ impl Table {
     fn top_row(&mut self, document: Document<'_>) -> TopRow {
         let mut row = TopRow::default();
         let extras = self.extras_start();
-        for (name, value) in document.members(0) {
+        for Member { name, value, node: found } in document.members(0) {
             let (column, expected) = match name {
                 b"id" => (&mut row.id, Type::String),
                 b"object" => (&mut row.object, Type::String),
@@ -166,7 +176,7 @@ impl Table {
                     continue;
                 }
             };
-            self.set(document, column, value, expected);
+            self.set(document, column, (value, found), expected);
         }
         row.extras = extras..self.extras_start();
         row
@@ -176,7 +186,7 @@ impl Table {
         let mut row = ChoiceRow { node, ..ChoiceRow::default() };
         let mut delta = 0;
         let extras = self.extras_start();
-        for (name, value) in document.members(node) {
+        for Member { name, value, node: found } in document.members(node) {
             let (column, expected) = match name {
                 b"index" => (&mut row.index, Type::Count),
                 b"delta" => (&mut delta, Type::Object),
@@ -190,7 +200,7 @@ impl Table {
                     continue;
                 }
             };
-            self.set(document, column, value, expected);
+            self.set(document, column, (value, found), expected);
         }
         row.extras = extras..self.extras_start();
         row.delta = self.delta_row(document, delta)?;
@@ -203,7 +213,7 @@ impl Table {
             return Ok(row);
         }
         let extras = self.extras_start();
-        for (name, value) in document.members(node) {
+        for Member { name, value, node: found } in document.members(node) {
             let (column, expected) = match name {
                 b"role" => (&mut row.role, Type::String),
                 b"content" => (&mut row.content, Type::StringOrArray),
@@ -219,7 +229,7 @@ impl Table {
                     continue;
                 }
             };
-            self.set(document, column, value, expected);
+            self.set(document, column, (value, found), expected);
         }
         row.extras = extras..self.extras_start();
         let calls = row_number(self.calls.len());
@@ -239,7 +249,7 @@ impl Table {
     fn call_row(&mut self, document: Document<'_>, node: NodeId) -> CallRow {
         let mut row = CallRow { node, ..CallRow::default() };
         let extras = self.extras_start();
-        for (name, value) in document.members(node) {
+        for Member { name, value, node: found } in document.members(node) {
             let (column, expected) = match name {
                 b"index" => (&mut row.index, Type::Count),
                 b"id" => (&mut row.id, Type::String),
@@ -250,7 +260,7 @@ impl Table {
                     continue;
                 }
             };
-            self.set(document, column, value, expected);
+            self.set(document, column, (value, found), expected);
         }
         row.extras = extras..self.extras_start();
         (row.name, row.arguments) = self.function(document, row.function);
@@ -263,10 +273,12 @@ impl Table {
         if node == 0 {
             return (0, 0);
         }
-        for (name, value) in document.members(node) {
+        for Member { name, value, node: found } in document.members(node) {
             match name {
-                b"name" => self.set(document, &mut function_name, value, Type::String),
-                b"arguments" => self.set(document, &mut arguments, value, Type::StringOrObject),
+                b"name" => self.set(document, &mut function_name, (value, found), Type::String),
+                b"arguments" => {
+                    self.set(document, &mut arguments, (value, found), Type::StringOrObject);
+                }
                 _ => {}
             }
         }
@@ -275,15 +287,26 @@ impl Table {
 
     /// Fills a column, and takes note of a value of a type that the schema doesn't have.
     #[inline]
-    fn set(&mut self, document: Document<'_>, column: &mut NodeId, value: NodeId, expected: Type) {
-        if *column != 0 {
-            // Of members with the same name the last one counts.
-            self.mismatches.retain(|id| id != column);
+    fn set(
+        &mut self,
+        document: Document<'_>,
+        column: &mut NodeId,
+        (value, found): (NodeId, &Node),
+        expected: Type,
+    ) {
+        let before = core::mem::replace(column, value);
+        if before != 0 {
+            self.forget(before);
         }
-        *column = value;
-        if !expected.allows(document, value) {
+        if !expected.allows(document, found) {
             self.mismatches.push(value);
         }
+    }
+
+    /// Of members with the same name the last one counts: what was noted of others is void.
+    #[cold]
+    fn forget(&mut self, before: NodeId) {
+        self.mismatches.retain(|id| *id != before);
     }
 
     fn extras_start(&self) -> u32 {

@@ -6,7 +6,7 @@ use super::table::CallRow;
 use super::{ChatCompletionChunk, Extra};
 use crate::json::Value;
 
-/// The tool calls of a delta; see [`Delta::tool_calls`].
+/// The tool calls of a delta; see [`Delta::tool_calls`](super::Delta::tool_calls).
 #[derive(Clone)]
 #[expect(missing_debug_implementations, reason = "an iterator over what can be shown")]
 pub struct ToolCalls<'a> {

@@ -11,13 +11,12 @@ mod value;
 
 pub use kept::{Json, JsonList, JsonObject};
 pub(crate) use kept::{Key, Room};
-pub(crate) use node::{Document, Kind, NodeId, OwnedDocument};
+pub(crate) use node::{Document, Kind, Member, Node, NodeId, OwnedDocument};
 pub use reader::Leniencies;
 pub use value::{Value, ValueElements, ValueKind, ValueMembers};
 
 use crate::error::{Error, ErrorKind};
 use crate::limits::Limits;
-use node::Node;
 
 /// Reads JSON texts, one after the other, into the same buffers.
 pub(crate) struct Parser {

@@ -82,9 +82,12 @@ impl<'a> Document<'a> {
     /// The value as it was sent.
     #[inline]
     pub(crate) fn raw(&self, id: NodeId) -> &'a str {
-        self.node(id).map_or("", |node| {
-            self.json.get(node.start as usize..node.end as usize).unwrap_or_default()
-        })
+        self.node(id).map_or("", |node| self.raw_of(node))
+    }
+
+    #[inline]
+    pub(crate) fn raw_of(&self, node: &Node) -> &'a str {
+        self.json.get(node.start as usize..node.end as usize).unwrap_or_default()
     }
 
     /// The node behind a value and all that it holds.
@@ -117,18 +120,29 @@ pub(crate) struct Members<'a> {
     end: NodeId,
 }
 
+/// A member of an object: its name, and its value, whose name is the node before it.
+pub(crate) struct Member<'a> {
+    pub(crate) name: &'a [u8],
+    pub(crate) value: NodeId,
+    pub(crate) node: &'a Node,
+}
+
 impl<'a> Iterator for Members<'a> {
-    type Item = (&'a [u8], NodeId);
+    type Item = Member<'a>;
 
     #[inline]
-    fn next(&mut self) -> Option<Self::Item> {
+    fn next(&mut self) -> Option<Member<'a>> {
         if self.next >= self.end {
             return None;
         }
-        let name = self.document.string_bytes(self.document.node(self.next)?);
+        let nodes = self.document.nodes.get(self.next as usize..)?;
+        let [name, node, ..] = nodes else { return None };
         let value = self.next + 1;
-        self.next = self.document.behind(value);
-        Some((name, value))
+        self.next = match node.kind {
+            Kind::Array | Kind::Object => node.extra,
+            _ => value + 1,
+        };
+        Some(Member { name: self.document.string_bytes(name), value, node })
     }
 }
 

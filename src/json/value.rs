@@ -105,9 +105,9 @@ impl<'a> Value<'a> {
     pub fn get(&self, name: &str) -> Option<Value<'a>> {
         self.document
             .members(self.id)
-            .filter(|(key, _)| *key == name.as_bytes())
+            .filter(|member| member.name == name.as_bytes())
             .last()
-            .map(|(_, id)| Self::new(self.document, id))
+            .map(|member| Self::new(self.document, member.value))
     }
 
     /// The members of an object in the order in which they were sent, repeated names included.
@@ -126,6 +126,22 @@ impl<'a> Value<'a> {
     #[must_use]
     pub fn position(&self) -> usize {
         self.document.node(self.id).map_or(0, |node| node.start as usize)
+    }
+
+    /// The escaped halves of surrogate pairs with which a string begins, if it is a low one, and
+    /// ends, if it is a high one: their other halves may be in its neighbours.
+    #[cold]
+    pub(crate) fn lone_surrogates_at_ends(&self) -> (Option<u16>, Option<u16>) {
+        let raw = self.raw().as_bytes();
+        let text = raw.strip_prefix(b"\"").and_then(|raw| raw.strip_suffix(b"\""));
+        let text = text.unwrap_or_default();
+        let first = code_unit(text.get(..6)).filter(|unit| (0xDC00..=0xDFFF).contains(unit));
+        let before = text.len().saturating_sub(6);
+        let (head, tail) = text.split_at_checked(before).unwrap_or_default();
+        // A backslash that is itself escaped begins nothing.
+        let escaping = head.iter().rev().take_while(|byte| **byte == b'\\').count();
+        let last = code_unit(Some(tail)).filter(|unit| (0xD800..=0xDBFF).contains(unit));
+        (first, last.filter(|_| escaping % 2 == 0))
     }
 
     /// Appends the JSON text, with `null` for what is no JSON.
@@ -153,6 +169,12 @@ impl<'a> Value<'a> {
     }
 }
 
+/// The code unit that an escape of six bytes writes.
+fn code_unit(escape: Option<&[u8]>) -> Option<u16> {
+    let digits = core::str::from_utf8(escape?.strip_prefix(b"\\u")?).ok()?;
+    u16::from_str_radix(digits, 16).ok()
+}
+
 /// The JSON text.
 impl fmt::Debug for Value<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -171,9 +193,9 @@ impl<'a> Iterator for ValueMembers<'a> {
     type Item = (&'a str, Value<'a>);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let (_, id) = self.members.next()?;
-        let name = self.document.string(id - 1).unwrap_or_default();
-        Some((name, Value::new(self.document, id)))
+        let value = self.members.next()?.value;
+        let name = self.document.string(value - 1).unwrap_or_default();
+        Some((name, Value::new(self.document, value)))
     }
 }
 

@@ -1,5 +1,6 @@
 //! `Reassembler`: folds the deltas of a stream into a `ChatCompletion`.
 
+mod budget;
 mod completion;
 mod outcome;
 mod rules;
@@ -11,9 +12,10 @@ pub use outcome::{Finished, Outcome};
 
 use crate::chunk::{ChatCompletionChunk, Choice, Delta, ToolCallDelta};
 use crate::decoder::{End, Payload};
-use crate::json::{JsonObject, Key, Room, Value, ValueKind};
+use crate::json::{JsonObject, Key, Value, ValueKind};
 use crate::limits::Limits;
-use rules::{Level, Rule, rule};
+use budget::{Budget, CutPair};
+use rules::Level;
 
 /// Gathers the chunks of a stream into the completion that the provider would have answered
 /// with, had it not streamed.
@@ -48,20 +50,22 @@ pub struct Reassembler {
     budget: Budget,
 }
 
-/// How much more may be kept.
-#[derive(Clone, Debug)]
-struct Budget {
-    limits: Limits,
-    room: Room,
-    logprobs: usize,
+#[derive(Clone, Debug, Default)]
+struct ChoiceState {
+    /// What is known of the tool calls, in the order of the message's `tool_calls`.
+    calls: Vec<CallState>,
+    /// The call that the last delta went on with.
+    last_call: usize,
+    content: CutPair,
+    refusal: CutPair,
+    reasoning: CutPair,
+    function_call: CutPair,
 }
 
 #[derive(Clone, Debug, Default)]
-struct ChoiceState {
-    /// The tool calls' indexes, in the order of the message's `tool_calls`.
-    calls: Vec<Option<u64>>,
-    /// The call that the last delta went on with.
-    last_call: usize,
+struct CallState {
+    index: Option<u64>,
+    arguments: CutPair,
 }
 
 /// Which member the usage came from: `usage` itself outranks its substitutes.
@@ -77,58 +81,6 @@ const PART_COST: usize = 512;
 
 /// Longest id of a tool call: ids are compared with each other.
 const LONGEST_ID: usize = 1024;
-
-impl Budget {
-    fn new(limits: Limits) -> Self {
-        let room = Room::new(limits.completion_bytes, limits.members);
-        Self { limits, room, logprobs: 0 }
-    }
-
-    /// Keeps the first text that isn't empty.
-    fn first(&mut self, kept: &mut Option<String>, text: Option<&str>) {
-        let text = text.filter(|text| kept.is_none() && !text.is_empty());
-        if let Some(text) = text.filter(|text| self.room.take(text.len())) {
-            *kept = Some(text.into());
-        }
-    }
-
-    /// Keeps the last text that isn't empty.
-    fn last(&mut self, kept: &mut Option<String>, text: Option<&str>) {
-        let Some(text) = text.filter(|text| !text.is_empty()) else { return };
-        if kept.as_deref() != Some(text) && self.room.take(text.len()) {
-            let kept = kept.get_or_insert_default();
-            self.room.give_back(kept.len());
-            kept.clear();
-            kept.push_str(text);
-        }
-    }
-
-    fn push_str(&mut self, kept: &mut String, text: &str) {
-        if self.room.take(text.len()) {
-            kept.push_str(text);
-        }
-    }
-
-    /// [`push_str`](Self::push_str) to a text that is there from now on.
-    fn concat(&mut self, kept: &mut Option<String>, text: &str) {
-        self.push_str(kept.get_or_insert_default(), text);
-    }
-
-    /// Merges `name: value` into `object` by the rule for it.
-    fn keep(&mut self, object: &mut JsonObject, level: Level, name: &str, value: Value<'_>) {
-        let room = &mut self.room;
-        match rule(level, name) {
-            Rule::First => object.first(name, value, room),
-            Rule::Last => object.last(name, value, room),
-            Rule::Append => object.append(name, value, room),
-            Rule::Concat => object.concat(name, value, room),
-            Rule::DeepLast => object.deep_last(name, value, room),
-            Rule::IndexMerge => object.index_merge(name, value, room),
-            Rule::CustomCall => object.custom_call(name, value, room),
-            Rule::Drop => {}
-        }
-    }
-}
 
 impl Default for Reassembler {
     fn default() -> Self {
@@ -286,23 +238,27 @@ fn push_delta(
 ) {
     budget.first(&mut message.role, delta.role());
     if let Some(text) = delta.content() {
-        budget.concat(&mut message.content, text);
+        let kept = message.content.get_or_insert_default();
+        budget.join(kept, &mut state.content, text, || delta.get("content"));
     } else if let Some(parts) = delta.content_parts() {
         for part in parts {
             push_part(message, part, budget);
         }
     }
     if let Some(text) = delta.refusal() {
-        budget.concat(&mut message.refusal, text);
+        let kept = message.refusal.get_or_insert_default();
+        budget.join(kept, &mut state.refusal, text, || delta.get("refusal"));
     }
-    push_reasoning(message, delta, budget);
+    push_reasoning(message, &mut state.reasoning, delta, budget);
     for call in delta.tool_calls() {
         push_call(message, state, &call, budget);
     }
     if let Some(call) = delta.function_call() {
         let kept = message.function_call.get_or_insert_default();
         push_name(kept, call.name().unwrap_or_default(), budget);
-        budget.push_str(&mut kept.arguments, call.arguments().unwrap_or_default());
+        let text = call.arguments().unwrap_or_default();
+        let value = || call.as_value().get("arguments");
+        budget.join(&mut kept.arguments, &mut state.function_call, text, value);
     }
     if let Some(audio) = delta.audio() {
         push_audio(message.audio.get_or_insert_default(), audio.as_value(), budget);
@@ -329,7 +285,12 @@ fn push_part(message: &mut Message, part: Value<'_>, budget: &mut Budget) {
 }
 
 /// Reasoning, which some servers send under two names at once.
-fn push_reasoning(message: &mut Message, delta: &Delta<'_>, budget: &mut Budget) {
+fn push_reasoning(
+    message: &mut Message,
+    cut: &mut CutPair,
+    delta: &Delta<'_>,
+    budget: &mut Budget,
+) {
     let named = [
         (delta.reasoning_content(), ReasoningName::ReasoningContent),
         (delta.reasoning(), ReasoningName::Reasoning),
@@ -340,7 +301,8 @@ fn push_reasoning(message: &mut Message, delta: &Delta<'_>, budget: &mut Budget)
         if message.reasoning.as_deref().unwrap_or_default().is_empty() {
             message.reasoning_name = name;
         }
-        budget.concat(&mut message.reasoning, text);
+        let kept = message.reasoning.get_or_insert_default();
+        budget.join(kept, cut, text, || delta.get(name.as_str()));
     }
     let Some(details) = delta.reasoning_details() else { return };
     for detail in details.elements() {
@@ -366,7 +328,10 @@ fn push_call(
     budget: &mut Budget,
 ) {
     let Some(at) = call_at(message, state, delta, budget) else { return };
-    let Some(call) = message.tool_calls.get_mut(at) else { return };
+    let (Some(call), Some(known)) = (message.tool_calls.get_mut(at), state.calls.get_mut(at))
+    else {
+        return;
+    };
     state.last_call = at;
     if let Some(id) = delta.id().filter(|_| call.id.is_empty()) {
         if id.len() > LONGEST_ID {
@@ -379,7 +344,8 @@ fn push_call(
         let function = call.function.get_or_insert_default();
         push_name(function, delta.name().unwrap_or_default(), budget);
         if let Some(arguments) = delta.arguments() {
-            budget.push_str(&mut function.arguments, arguments);
+            let value = || delta.get("function")?.get("arguments");
+            budget.join(&mut function.arguments, &mut known.arguments, arguments, value);
         } else if let Some(arguments) = delta.arguments_object() {
             // The whole, again: it replaces what came before.
             budget.room.give_back(function.arguments.len());
@@ -413,10 +379,12 @@ fn call_at(
     let has_name = delta.name().is_some_and(|name| !name.is_empty());
     let calls = &message.tool_calls;
     let known = match delta.index() {
-        Some(index) => state.calls.iter().rposition(|kept| *kept == Some(index)).filter(|at| {
-            let kept = calls.get(*at).map_or("", |call| call.id.as_str());
-            id.is_empty() || kept.is_empty() || kept == id || !has_name
-        }),
+        Some(index) => {
+            state.calls.iter().rposition(|kept| kept.index == Some(index)).filter(|at| {
+                let kept = calls.get(*at).map_or("", |call| call.id.as_str());
+                id.is_empty() || kept.is_empty() || kept == id || !has_name
+            })
+        }
         None if id.is_empty() => (!calls.is_empty() && !has_name).then_some(state.last_call),
         None => calls.iter().rposition(|call| call.id == id),
     };
@@ -431,11 +399,13 @@ fn call_at(
     }
     let index = delta.index();
     let at = match index {
-        Some(_) => state.calls.iter().rposition(|kept| *kept <= index).map_or(0, |last| last + 1),
+        Some(_) => {
+            state.calls.iter().rposition(|kept| kept.index <= index).map_or(0, |last| last + 1)
+        }
         None => calls.len(),
     };
     message.tool_calls.insert(at, ToolCall::default());
-    state.calls.insert(at, index);
+    state.calls.insert(at, CallState { index, ..CallState::default() });
     Some(at)
 }
 

@@ -81,7 +81,9 @@ pub fn vectors(folder: &str) -> Vec<(String, Value)> {
     let Some(path) = shared("vectors").map(|vectors| vectors.join(folder)) else {
         return Vec::new();
     };
-    let mut files: Vec<_> = fs::read_dir(path).unwrap().map(|file| file.unwrap().path()).collect();
+    let files = fs::read_dir(path).unwrap().map(|file| file.unwrap().path());
+    let mut files: Vec<_> =
+        files.filter(|file| file.extension() == Some("jsonl".as_ref())).collect();
     files.sort();
     let mut vectors = Vec::new();
     for file in files {

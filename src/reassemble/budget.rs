@@ -1,0 +1,107 @@
+//! `Budget`: how much more may be kept, and how texts are kept within it.
+
+use super::rules::{Level, Rule, rule};
+use crate::json::{JsonObject, Room, Value};
+use crate::limits::Limits;
+
+/// How much more may be kept.
+#[derive(Clone, Debug)]
+pub(super) struct Budget {
+    pub(super) limits: Limits,
+    pub(super) room: Room,
+    pub(super) logprobs: usize,
+}
+
+/// The high half of a surrogate pair with which a text has ended so far: a server that cuts UTF-16
+/// text sends the low one with the next delta.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct CutPair(Option<u16>);
+
+impl Budget {
+    pub(super) fn new(limits: Limits) -> Self {
+        let room = Room::new(limits.completion_bytes, limits.members);
+        Self { limits, room, logprobs: 0 }
+    }
+
+    /// Keeps the first text that isn't empty.
+    pub(super) fn first(&mut self, kept: &mut Option<String>, text: Option<&str>) {
+        let text = text.filter(|text| kept.is_none() && !text.is_empty());
+        if let Some(text) = text.filter(|text| self.room.take(text.len())) {
+            *kept = Some(text.into());
+        }
+    }
+
+    /// Keeps the last text that isn't empty.
+    pub(super) fn last(&mut self, kept: &mut Option<String>, text: Option<&str>) {
+        let Some(text) = text.filter(|text| !text.is_empty()) else { return };
+        if kept.as_deref() != Some(text) && self.room.take(text.len()) {
+            let kept = kept.get_or_insert_default();
+            self.room.give_back(kept.len());
+            kept.clear();
+            kept.push_str(text);
+        }
+    }
+
+    pub(super) fn push_str(&mut self, kept: &mut String, text: &str) {
+        if self.room.take(text.len()) {
+            kept.push_str(text);
+        }
+    }
+
+    /// [`push_str`](Self::push_str) to a text that is there from now on.
+    pub(super) fn concat(&mut self, kept: &mut Option<String>, text: &str) {
+        self.push_str(kept.get_or_insert_default(), text);
+    }
+
+    /// [`push_str`](Self::push_str), where the text before may have ended in half a surrogate
+    /// pair and `text` may begin with the other one. `value` is what `text` was read from.
+    pub(super) fn join<'a>(
+        &mut self,
+        kept: &mut String,
+        cut: &mut CutPair,
+        text: &str,
+        value: impl FnOnce() -> Option<Value<'a>>,
+    ) {
+        if text.is_empty() {
+            return;
+        }
+        let high = cut.0.take();
+        let replaces = high.is_some() && text.starts_with(char::REPLACEMENT_CHARACTER);
+        if !replaces && !text.ends_with(char::REPLACEMENT_CHARACTER) {
+            return self.push_str(kept, text);
+        }
+        let (low, next) = value().map(|value| value.lone_surrogates_at_ends()).unwrap_or_default();
+        cut.0 = next;
+        let whole = high.zip(low).and_then(|(high, low)| char::decode_utf16([high, low]).next());
+        let (Some(Ok(whole)), Some(rest)) = (whole, text.strip_prefix(char::REPLACEMENT_CHARACTER))
+        else {
+            return self.push_str(kept, text);
+        };
+        if kept.ends_with(char::REPLACEMENT_CHARACTER) && self.room.take(1) {
+            kept.pop();
+            kept.push(whole);
+        }
+        self.push_str(kept, rest);
+    }
+
+    /// Merges `name: value` into `object` by the rule for it.
+    pub(super) fn keep(
+        &mut self,
+        object: &mut JsonObject,
+        level: Level,
+        name: &str,
+        value: Value<'_>,
+    ) {
+        let room = &mut self.room;
+        match rule(level, name) {
+            Rule::First => object.first(name, value, room),
+            Rule::Last => object.last(name, value, room),
+            Rule::Append => object.append(name, value, room),
+            Rule::Concat => object.concat(name, value, room),
+            Rule::DeepLast => object.deep_last(name, value, room),
+            Rule::IndexMerge => object.index_merge(name, value, room),
+            Rule::CustomCall => object.custom_call(name, value, room),
+            Rule::Drop => {}
+        }
+    }
+}
