@@ -445,7 +445,7 @@ fn complain(file: &Path, finished: &Finished) {
     let complain = |offset: u64, what: &str| {
         say(&format!("reassemble: {}: byte {offset}: {what}", name(file)));
     };
-    if finished.limit_exceeded {
+    if finished.limit_exceeded.is_some() {
         complain(end.bytes, "expected a completion within the limits; the rest was left out");
     }
     match finished.outcome {

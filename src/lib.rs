@@ -36,9 +36,9 @@ pub use chunk::{
 #[cfg(feature = "std")]
 pub use decoder::{Body, ChunkDecoder, ChunkEvent, End, Payload, UpstreamFailure};
 #[cfg(feature = "std")]
-pub use json::Leniencies;
+pub use json::{Leniencies, Limit};
 #[cfg(feature = "std")]
 pub use reassemble::{
-    ChatCompletion, CompletionChoice, Finished, FunctionCall, Message, Outcome, ReasoningName,
-    Reassembler, ToolCall,
+    Arguments, Change, ChatCompletion, CompletionChoice, Finished, FunctionCall, Irregularities,
+    Message, Outcome, Pending, ReasoningName, Reassembler, ToolCall,
 };

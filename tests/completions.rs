@@ -2,24 +2,111 @@
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
+    clippy::string_slice,
     clippy::panic,
     reason = "a test fails by panicking"
 )]
 
-use deltawire::{ChatCompletion, ChunkDecoder, Reassembler};
+mod support;
 
-/// The completion of some chunks.
-fn completion(chunks: &[&str]) -> ChatCompletion {
+use std::time::{Duration, Instant};
+
+use deltawire::{
+    Arguments, Change, ChatCompletion, ChunkDecoder, End, Finished, Irregularities, Limit, Limits,
+    Outcome, OwnedChatCompletionChunk, Reassembler,
+};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use support::{recordings, shared, vectors};
+
+/// What comes of a stream.
+fn finished(stream: &str) -> Finished {
     let mut decoder = ChunkDecoder::new();
     let mut completion = Reassembler::new();
-    for chunk in chunks {
-        let stream = format!("data: {chunk}\n\n");
-        let mut input = stream.as_bytes();
-        while let Some(event) = decoder.next(&mut input) {
-            completion.push_payload(&event.payload());
+    let mut input = stream.as_bytes();
+    while let Some(event) = decoder.next(&mut input) {
+        completion.push_payload(&event.payload());
+    }
+    completion.finish(decoder.finish())
+}
+
+/// What comes of some chunks and `[DONE]`.
+fn finished_chunks(chunks: &[impl ToString]) -> Finished {
+    let events = chunks.iter().map(|chunk| format!("data: {}\n\n", chunk.to_string()));
+    finished(&(events.collect::<Vec<_>>().concat() + "data: [DONE]\n\n"))
+}
+
+/// The completion of some chunks.
+fn completion(chunks: &[impl ToString]) -> ChatCompletion {
+    finished_chunks(chunks).completion
+}
+
+/// A completion as JSON; a role that never came is null, not the default that is written for it.
+fn as_json(completion: &ChatCompletion) -> Value {
+    let mut json = serde_json::to_value(completion).unwrap();
+    for (at, choice) in completion.choices.iter().enumerate() {
+        if choice.message.role.is_none() {
+            json["choices"][at]["message"]["role"] = Value::Null;
         }
     }
-    completion.finish(decoder.finish()).completion
+    json
+}
+
+/// Where `found` lacks something of `expected`, or has it otherwise. Null and absent are alike.
+fn differences(
+    expected: &Value,
+    found: &Value,
+    path: &str,
+    ignored: &[&str],
+    list: &mut Vec<String>,
+) {
+    if ignored.contains(&path) {
+        return;
+    }
+    match (expected, found) {
+        (Value::Object(members), Value::Object(_)) => {
+            for (name, value) in members {
+                let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                differences(value, &found[name], &path, ignored, list);
+            }
+        }
+        (Value::Array(values), Value::Array(others)) if values.len() == others.len() => {
+            for (at, (value, other)) in values.iter().zip(others).enumerate() {
+                differences(value, other, &format!("{path}[{at}]"), ignored, list);
+            }
+        }
+        _ if expected == found => {}
+        _ => list.push(format!("{path}: {expected} expected, found {found}")),
+    }
+}
+
+#[test]
+fn every_vector() {
+    let mut count = 0;
+    for (_, vector) in vectors("accumulate") {
+        let name = vector["name"].as_str().unwrap();
+        let chunks = vector["chunks"].as_array().unwrap();
+        let finished = finished_chunks(chunks);
+        if vector["expected"].is_null() {
+            let reported = finished.irregularities != Irregularities::default()
+                || finished.outcome == Outcome::UpstreamError;
+            assert!(reported, "{name}: {finished:?}");
+        } else {
+            let ambiguous: Vec<&str> = vector["ambiguous"]
+                .as_object()
+                .into_iter()
+                .flatten()
+                .map(|(path, _)| &path[..])
+                .collect();
+            let mut list = Vec::new();
+            let found = as_json(&finished.completion);
+            differences(&vector["expected"], &found, "", &ambiguous, &mut list);
+            assert_eq!(list, [""; 0], "{name}");
+        }
+        count += 1;
+    }
+    assert!(count == 0 || count == 79, "{count} vectors");
 }
 
 /// Chunks with these texts at `@` of a delta.
@@ -80,4 +167,495 @@ fn halves_of_different_texts_are_not_joined() {
     assert_eq!(first.message.content.as_deref(), Some("😀"));
     assert_eq!(first.message.refusal.as_deref(), Some("\u{FFFD}"));
     assert_eq!(second.message.content.as_deref(), Some("\u{FFFD}"));
+}
+
+/// Rows of `../shared/vectors/pathologies.jsonl` about usage (C), choices and tool calls (E).
+#[test]
+fn pathologies() {
+    let Some(folder) = shared("vectors") else { return };
+    let text = std::fs::read_to_string(folder.join("pathologies.jsonl")).unwrap();
+    let mut seen = 0;
+    for row in text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()) {
+        let Some(stream) = row["bytes"].as_str() else { continue };
+        let finished = finished(stream);
+        let completion = as_json(&finished.completion);
+        let (choice, usage) = (&completion["choices"][0], &completion["usage"]);
+        let message = &choice["message"];
+        let calls = message["tool_calls"].as_array().map_or(&[][..], Vec::as_slice);
+        let functions = || {
+            finished.completion.choices[0]
+                .message
+                .tool_calls
+                .iter()
+                .map(|call| call.function.as_ref().unwrap())
+        };
+        seen += 1;
+        match row["id"].as_str().unwrap() {
+            "C01" => {
+                assert!(usage["total_tokens"].is_u64() && finished.completion.choices.is_empty());
+            }
+            "C02" => assert!(!usage["total_tokens"].is_null() || usage.is_null()),
+            "C03" => assert_eq!(
+                (&usage["total_tokens"], finished.completion.choices.len()),
+                (&json!(2), 0)
+            ),
+            "C04" => assert_eq!(usage["prompt_tokens_details"]["cached_tokens"], 256),
+            "C05" => {
+                assert_eq!(
+                    (&choice["finish_reason"], &usage["total_tokens"]),
+                    (&json!("stop"), &json!(2))
+                );
+                assert_eq!(
+                    (&message["role"], &message["content"]),
+                    (&json!("assistant"), &Value::Null)
+                );
+            }
+            "C07" => assert_eq!(usage["prompt_tokens"], 10),
+            "C08" => assert_eq!((usage, &message["content"]), (&json!({}), &json!("a"))),
+            "C09" => assert!(calls.is_empty()),
+            "C10" => {
+                let contents =
+                    [&message["content"], &completion["choices"][1]["message"]["content"]];
+                assert!(contents[0].as_str().unwrap().starts_with('a'));
+                assert_eq!(contents[1], "bB");
+            }
+            "E01" | "E02" => {
+                assert_eq!((calls.len(), &calls[0]["function"]["name"]), (1, &json!("f")));
+                assert_eq!(finished.irregularities.tool_calls_without_index, 1);
+            }
+            "E04" => {
+                assert_eq!((calls.len(), &calls[0]["id"]), (1, &json!("a1")));
+                assert!(finished.irregularities.changed_tool_call_ids > 0);
+            }
+            "E05" => assert_eq!(calls.len(), 2),
+            "E06" => {
+                let states: Vec<_> =
+                    functions().map(deltawire::FunctionCall::arguments_state).collect();
+                assert!(states.contains(&Arguments::Several), "{states:?}");
+            }
+            "E08" => assert_eq!(functions().next().unwrap().arguments_state(), Arguments::Complete),
+            "E09" => assert_eq!(calls[0]["function"]["arguments"], "{}"),
+            "E10" => {
+                assert_eq!(calls[0]["function"]["arguments"], r#"{"x":1337,"y":42}"#);
+                assert_eq!(functions().next().unwrap().arguments_state(), Arguments::Complete);
+            }
+            "E13" => {
+                assert_eq!(choice["finish_reason"], "tool_calls");
+                assert_eq!(functions().next().unwrap().arguments_state(), Arguments::Incomplete);
+            }
+            "E15" => {
+                assert_eq!(calls.len(), 2);
+                assert!(functions().all(|call| call.arguments_state() == Arguments::Complete));
+            }
+            "F01" => assert_eq!(message["content"], "😀"),
+            "D17" => assert_eq!(message["reference_ids"], json!([1])),
+            "D18" => {
+                assert_eq!(
+                    (&message["content"], &message["reasoning_content"]),
+                    (&json!("AB"), &json!("hm"))
+                );
+            }
+            "D19" => assert_eq!(message["reasoning_content"], "The"),
+            _ => seen -= 1,
+        }
+    }
+    assert!(seen > 20, "{seen} rows");
+}
+
+#[test]
+fn an_index_is_a_key_never_a_slot() {
+    for index in [json!(0), json!(1), json!(128), json!(4_294_967_295_u64), json!(u64::MAX)] {
+        let chunk = json!({"choices": [{"index": index, "delta": {"tool_calls": [
+            {"index": index, "id": "a", "function": {"name": "f", "arguments": "{}"}}]}}]});
+        let finished = finished_chunks(&[chunk]);
+        let [choice] = &finished.completion.choices[..] else { panic!() };
+        assert_eq!(Some(choice.index), index.as_u64());
+        assert_eq!(choice.message.tool_calls.len(), 1);
+        let sparse = u32::from(index != 0);
+        assert_eq!(finished.irregularities.sparse_choice_indexes, sparse);
+        assert_eq!(finished.irregularities.sparse_tool_call_indexes, sparse);
+    }
+    for index in [json!("0"), json!(-1), json!(0.5), json!([]), json!(true), json!("__proto__")] {
+        let chunk = json!({"choices": [{"index": index, "delta": {"content": "x"}},
+            {"index": 0, "delta": {"content": "y", "tool_calls": [{"index": index, "id": "a"}]}}]});
+        let finished = finished_chunks(&[chunk]);
+        let [choice] = &finished.completion.choices[..] else { panic!() };
+        assert_eq!((choice.index, choice.message.content.as_deref()), (0, Some("y")));
+        assert!(choice.message.tool_calls.is_empty());
+        assert_eq!(finished.irregularities.invalid_choice_indexes, 1);
+        assert_eq!(finished.irregularities.invalid_tool_call_indexes, 1);
+    }
+}
+
+/// A delta of one choice, pushed.
+fn push(completion: &mut Reassembler, choice: &Value) {
+    let json = json!({"choices": [choice]}).to_string();
+    completion.push(&OwnedChatCompletionChunk::from_json(json.as_bytes()).unwrap().as_chunk());
+}
+
+#[test]
+fn changes_tell_what_is_new() {
+    let mut completion = Reassembler::new();
+    let call = |index: u32, arguments: &str| {
+        json!({"index": 0, "delta": {"tool_calls": [
+            {"index": index, "id": format!("c{index}"), "function": {"arguments": arguments}}]}})
+    };
+    let steps = [
+        (json!({"index": 0, "delta": {"role": "assistant", "content": ""}}), vec![]),
+        (
+            json!({"index": 0, "delta": {"reasoning": "hm"}}),
+            vec![Change::Reasoning { choice: 0, start: 0 }],
+        ),
+        (
+            json!({"index": 0, "delta": {"content": "Hé"}}),
+            vec![Change::Content { choice: 0, start: 0 }],
+        ),
+        (
+            json!({"index": 1, "delta": {"content": "x", "refusal": "no"}}),
+            vec![Change::Content { choice: 1, start: 0 }, Change::Refusal { choice: 1, start: 0 }],
+        ),
+        (
+            json!({"index": 0, "delta": {"content": "llo"}}),
+            vec![Change::Content { choice: 0, start: 3 }],
+        ),
+        (
+            call(0, "{"),
+            vec![
+                Change::ToolCallStarted { choice: 0, call: 0 },
+                Change::Arguments { choice: 0, call: 0, start: 0 },
+            ],
+        ),
+        (call(0, "}"), vec![Change::Arguments { choice: 0, call: 0, start: 1 }]),
+        (
+            call(1, "{}"),
+            vec![
+                Change::ToolCallDone { choice: 0, call: 0 },
+                Change::ToolCallStarted { choice: 0, call: 1 },
+                Change::Arguments { choice: 0, call: 1, start: 0 },
+            ],
+        ),
+        (
+            json!({"index": 0, "delta": {}, "finish_reason": "tool_calls"}),
+            vec![Change::ToolCallDone { choice: 0, call: 1 }, Change::Finished { choice: 0 }],
+        ),
+        (json!({"index": 0, "delta": {}, "finish_reason": "tool_calls"}), vec![]),
+    ];
+    for (choice, expected) in steps {
+        push(&mut completion, &choice);
+        assert_eq!(completion.changes(), expected, "{choice}");
+    }
+    assert_eq!(completion.snapshot().choices[0].message.content.as_deref(), Some("Héllo"));
+}
+
+/// The new text begins at a whole character, also where that has just become one.
+#[test]
+fn a_change_begins_at_a_character() {
+    let mut completion = Reassembler::new();
+    for (text, expected) in [(r"a\ud83d", "a\u{FFFD}"), (r"\ude00b", "😀b")] {
+        let json = format!(r#"{{"choices":[{{"index":0,"delta":{{"content":"{text}"}}}}]}}"#);
+        completion.push(&OwnedChatCompletionChunk::from_json(json.as_bytes()).unwrap().as_chunk());
+        let [Change::Content { start, .. }] = completion.changes()[..] else { panic!() };
+        let content = completion.snapshot().choices[0].message.content.as_deref().unwrap();
+        assert_eq!(&content[start..], expected);
+    }
+}
+
+#[test]
+fn what_a_stream_broke_off_in_is_told() {
+    let finished = finished(concat!(
+        r#"data: {"choices":[{"index":0,"delta":{"content":"done"},"finish_reason":"stop"}]}"#,
+        "\n\n",
+        r#"data: {"choices":[{"index":1,"delta":{"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"{\"pa"}}]}}]}"#,
+        "\n\n"
+    ));
+    assert_eq!(finished.outcome, Outcome::Truncated);
+    let [pending] = &finished.pending[..] else { panic!() };
+    assert_eq!((pending.choice, pending.tool_call), (1, Some(0)));
+    let call = finished.completion.choices[1].message.tool_calls[0].function.as_ref().unwrap();
+    assert_eq!(call.arguments_state(), Arguments::Incomplete);
+}
+
+#[test]
+fn what_arguments_are() {
+    for (arguments, state) in [
+        ("", Arguments::Empty),
+        (" ", Arguments::Empty),
+        ("{}", Arguments::Complete),
+        (" {\"a\": [1, 2]}\n", Arguments::Complete),
+        ("{", Arguments::Incomplete),
+        ("{\"a\": \"", Arguments::Incomplete),
+        ("{}{}", Arguments::Several),
+        ("{\"a\":1} {\"b\":2}", Arguments::Several),
+        ("[1]", Arguments::Invalid),
+        ("null", Arguments::Invalid),
+        ("{a: 1}", Arguments::Invalid),
+        ("undefined{}", Arguments::Invalid),
+    ] {
+        let chunk = json!({"choices": [{"delta": {"tool_calls": [{"function": {"arguments": arguments}}]}}]});
+        let completion = completion(&[chunk]);
+        let call = completion.choices[0].message.tool_calls[0].function.as_ref().unwrap();
+        assert_eq!(call.arguments_state(), state, "{arguments:?}");
+    }
+}
+
+#[test]
+fn unknown_members_of_a_call_and_its_function_survive() {
+    let completion = completion(&[
+        json!({"choices": [{"delta": {"tool_calls": [{"index": 0, "id": "a", "function":
+            {"name": "f", "arguments": "{", "strict": true},
+            "extra_content": {"google": {"thought_signature": "s"}}}]}}]}),
+        json!({"choices": [{"delta": {"tool_calls": [{"index": 0, "function": {"arguments": "}"},
+            "extra_content": {"google": {"more": 1}}}]}}]}),
+    ]);
+    let json = as_json(&completion);
+    let call = &json["choices"][0]["message"]["tool_calls"][0];
+    assert_eq!(call["function"], json!({"name": "f", "arguments": "{}", "strict": true}));
+    assert_eq!(call["extra_content"], json!({"google": {"thought_signature": "s", "more": 1}}));
+}
+
+#[test]
+fn servers_that_send_the_whole_message() {
+    let whole = |content: &str, arguments: &str| {
+        json!({"choices": [{"index": 0, "message": {"role": "assistant", "content": content,
+            "tool_calls": [{"id": "a", "type": "function", "function": {"name": "f", "arguments": arguments}}]}}]})
+    };
+    let finished = finished_chunks(&[whole("He", ""), whole("Hello", "{}"), whole("Help", "{}")]);
+    let message = &as_json(&finished.completion)["choices"][0]["message"];
+    assert_eq!(message["content"], "Help");
+    let call = json!({"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}});
+    assert_eq!(message["tool_calls"], json!([call]));
+    // Besides deltas it is a copy.
+    let both = json!({"choices": [{"index": 0, "delta": {"content": "Hi"}, "message": {"content": "Hi"}}]});
+    let finished = finished_chunks(&[both, whole("other", "")]);
+    assert_eq!(as_json(&finished.completion)["choices"][0]["message"]["content"], "Hi");
+}
+
+#[test]
+fn a_limit_has_a_name_and_ends_nothing() {
+    let text = "x".repeat(600);
+    type Case = (fn(&mut Limits), Value, Limit);
+    let cases: [Case; 6] = [
+        (
+            |limits| limits.choices = 1,
+            json!({"choices": [{"index": 1, "delta": {}}]}),
+            Limit::Choices,
+        ),
+        (
+            |limits| limits.tool_calls = 0,
+            json!({"choices": [{"index": 0, "delta": {"tool_calls": [{"index": 0}]}}]}),
+            Limit::ToolCalls,
+        ),
+        (|limits| limits.members = 0, json!({"choices": [], "usage": {"a": 1}}), Limit::Members),
+        (
+            |limits| limits.completion_bytes = 1000,
+            json!({"choices": [{"index": 0, "delta": {"content": text}}]}),
+            Limit::CompletionBytes,
+        ),
+        (
+            |limits| limits.logprob_entries = 0,
+            json!({"choices": [{"index": 0, "logprobs": {"content": [{}]}}]}),
+            Limit::LogprobEntries,
+        ),
+        (
+            |_| {},
+            json!({"choices": [{"index": 0, "delta": {"tool_calls": [{"index": 0, "id": text.repeat(2)}]}}]}),
+            Limit::ToolCallId,
+        ),
+    ];
+    for (change, chunk, expected) in cases {
+        let mut limits = Limits::default();
+        change(&mut limits);
+        let mut completion = Reassembler::with_limits(limits);
+        push(&mut completion, &json!({"index": 0, "delta": {"content": "kept"}}));
+        assert_eq!(completion.limit_exceeded(), None);
+        let chunk = OwnedChatCompletionChunk::from_json(chunk.to_string().as_bytes()).unwrap();
+        completion.push(&chunk.as_chunk());
+        push(&mut completion, &json!({"index": 0, "delta": {"content": "x"}}));
+        assert_eq!(completion.limit_exceeded(), Some(expected));
+        let finished = completion.finish(End::default());
+        assert_eq!(finished.limit_exceeded, Some(expected));
+        assert_eq!(finished.completion.choices[0].message.content.as_deref(), Some("kept"));
+        // The next stream is another one.
+        assert_eq!(completion.limit_exceeded(), None);
+    }
+}
+
+#[test]
+fn duplicate_done_and_data_behind_it_are_reported() {
+    let chunk = r#"data: {"choices":[{"index":0,"delta":{"content":"a"},"finish_reason":"stop"}]}"#;
+    let finished = finished(&format!("{chunk}\n\ndata: [DONE]\n\n{chunk}\n\ndata: [DONE]\n\n"));
+    assert_eq!((finished.end.done, finished.end.after_done), (2, 1));
+    assert_eq!(finished.completion.choices[0].message.content.as_deref(), Some("aa"));
+}
+
+/// One chunk goes into as many reassemblers as there are, and none needs a decoder.
+#[test]
+fn chunks_from_elsewhere_go_in_too() {
+    let json =
+        r#"{"id":"c","choices":[{"index":0,"delta":{"content":"Hi"},"finish_reason":"stop"}]}"#;
+    let owned = OwnedChatCompletionChunk::from_json(json.as_bytes()).unwrap();
+    let read: OwnedChatCompletionChunk = serde_json::from_str(json).unwrap();
+    let (mut one, mut other) = (Reassembler::new(), Reassembler::new());
+    one.push(&owned.as_chunk());
+    other.push(&read.as_chunk());
+    assert_eq!(one.snapshot(), other.snapshot());
+    let mut end = End::default();
+    end.done = 1;
+    let finished = one.finish(end);
+    assert_eq!(finished.outcome, Outcome::Complete);
+    assert_eq!(finished.completion.choices[0].message.content.as_deref(), Some("Hi"));
+    assert!(OwnedChatCompletionChunk::from_json(b"[]").is_err());
+    assert!(serde_json::from_str::<OwnedChatCompletionChunk>("{\"a\":").is_err());
+}
+
+/// Everything that a completion has, written and read back, is written the same again.
+#[test]
+fn a_completion_is_read_back() {
+    for recording in recordings("openai-chat") {
+        let finished = finished(&String::from_utf8_lossy(&recording.bytes));
+        let json = serde_json::to_string(&finished.completion).unwrap();
+        let read: ChatCompletion = serde_json::from_str(&json).unwrap();
+        assert_eq!(serde_json::to_string(&read).unwrap(), json, "{}", recording.file);
+        assert_eq!(read.choices.len(), finished.completion.choices.len());
+        for (read, kept) in read.choices.iter().zip(&finished.completion.choices) {
+            assert_eq!(read.message.content, kept.message.content);
+            assert_eq!(read.message.tool_calls.len(), kept.message.tool_calls.len());
+            assert_eq!((read.index, &read.finish_reason), (kept.index, &kept.finish_reason));
+        }
+    }
+    let json = json!({"id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices": [
+        {"index": 0, "message": {"role": "assistant", "content": null, "refusal": null, "tool_calls":
+        [{"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}, "x": [1.50]}]},
+        "logprobs": null, "finish_reason": "tool_calls"}], "usage": {"total_tokens": 3}, "y": {"z": 1}});
+    let read: ChatCompletion = serde_json::from_str(&json.to_string()).unwrap();
+    assert_eq!(serde_json::to_value(&read).unwrap(), json);
+    assert_eq!(read.usage.unwrap().get("total_tokens").unwrap().as_u64(), Some(3));
+    assert!(serde_json::from_str::<ChatCompletion>("[]").is_err());
+    assert!(serde_json::from_str::<ChatCompletion>(r#"{"choices":[{}]}"#).is_err());
+}
+
+/// A thousand times the deltas cost a thousand times as much, and not a million times.
+#[test]
+fn pushes_cost_the_same_however_long_the_text() {
+    let deltas = [
+        json!({"index": 0, "delta": {"content": "some text"}}),
+        json!({"index": 0, "delta": {"tool_calls": [{"index": 0, "function": {"arguments": "{\"a\":1}"}}]}}),
+        json!({"index": 0, "delta": {"reasoning_details": [{"index": 0, "type": "t", "text": "hm"}]}}),
+        json!({"index": 0, "delta": {}, "logprobs": {"content": [{"token": "a", "logprob": -0.5}]}}),
+    ];
+    for delta in deltas {
+        let json = json!({"choices": [delta]}).to_string();
+        let chunk = OwnedChatCompletionChunk::from_json(json.as_bytes()).unwrap();
+        let time = |count: usize| {
+            (0..3)
+                .map(|_| {
+                    let mut completion = Reassembler::new();
+                    let start = Instant::now();
+                    for _ in 0..count {
+                        completion.push(&chunk.as_chunk());
+                    }
+                    start.elapsed()
+                })
+                .min()
+                .unwrap()
+        };
+        let (few, many) = (time(1_000), time(100_000));
+        assert!(many < few.max(Duration::from_micros(100)) * 100 * 8, "{json}: {few:?} {many:?}");
+    }
+}
+
+/// Streams of deltas: choice, member, text.
+fn deltas_of_choices() -> impl Strategy<Value = Vec<Value>> {
+    let text = "[a-zé😀\"\\\\ ]{0,8}";
+    let delta = prop_oneof![
+        text.prop_map(|text| json!({"content": text})),
+        text.prop_map(|text| json!({"reasoning": text})),
+        text.prop_map(|text| json!({"refusal": text})),
+        (0u8..3, text).prop_map(
+            |(index, text)| json!({"tool_calls": [{"index": index, "id": format!("c{index}"),
+            "function": {"name": "f", "arguments": text}}]})
+        ),
+    ];
+    vec((0u8..3, delta).prop_map(|(index, delta)| json!({"index": index, "delta": delta})), 0..20)
+}
+
+fn of_choices<'c>(choices: impl IntoIterator<Item = &'c Value>) -> Value {
+    let chunks: Vec<_> = choices.into_iter().map(|choice| json!({"choices": [choice]})).collect();
+    as_json(&completion(&chunks))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 300, ..ProptestConfig::default() })]
+
+    #[test]
+    fn splitting_a_text_over_two_chunks_changes_nothing(choices in deltas_of_choices(), at in 0usize..8) {
+        let parts = |choice: &Value| {
+            let (mut one, mut other) = (choice.clone(), choice.clone());
+            let pointers = ["/delta/content", "/delta/reasoning", "/delta/refusal", "/delta/tool_calls/0/function/arguments"];
+            for pointer in pointers {
+                if let Some(Value::String(text)) = choice.pointer(pointer) {
+                    let at = text.char_indices().nth(at).map_or(text.len(), |(at, _)| at);
+                    *one.pointer_mut(pointer).unwrap() = json!(text[..at]);
+                    *other.pointer_mut(pointer).unwrap() = json!(text[at..]);
+                }
+            }
+            [one, other]
+        };
+        let split: Vec<_> = choices.iter().flat_map(parts).collect();
+        prop_assert_eq!(of_choices(&split), of_choices(&choices));
+    }
+
+    #[test]
+    fn interleaving_choices_changes_nothing(choices in deltas_of_choices()) {
+        let mut sorted = choices.clone();
+        sorted.sort_by_key(|choice| choice["index"].as_u64());
+        prop_assert_eq!(of_choices(&sorted), of_choices(&choices));
+    }
+
+    #[test]
+    fn null_and_absent_are_alike(choices in deltas_of_choices()) {
+        let with_nulls = |choice: &Value| {
+            let mut choice = choice.clone();
+            for name in ["role", "content", "refusal", "reasoning", "reasoning_content", "tool_calls", "function_call", "audio"] {
+                let delta = choice["delta"].as_object_mut().unwrap();
+                delta.entry(name).or_insert(Value::Null);
+            }
+            for name in ["logprobs", "finish_reason"] {
+                choice[name] = Value::Null;
+            }
+            choice
+        };
+        let nulls: Vec<_> = choices.iter().map(with_nulls).collect();
+        prop_assert_eq!(of_choices(&nulls), of_choices(&choices));
+    }
+
+    /// Field by field, buffers aside.
+    #[test]
+    fn a_reset_reassembler_is_a_fresh_one(before in deltas_of_choices(), after in deltas_of_choices(), by_finish: bool) {
+        let mut limits = Limits::default();
+        limits.completion_bytes = 4000;
+        let mut used = Reassembler::with_limits(limits);
+        for choice in &before {
+            push(&mut used, choice);
+        }
+        if by_finish {
+            drop(used.finish(End::default()));
+        } else {
+            used.reset();
+        }
+        let mut fresh = Reassembler::with_limits(limits);
+        let shown = |completion: &Reassembler| {
+            let text = format!("{completion:?}");
+            let spare = text.find(", spare: [").unwrap();
+            let end = spare + text[spare..].find(']').unwrap();
+            [&text[..spare], &text[end..]].concat()
+        };
+        prop_assert_eq!(shown(&used), shown(&fresh));
+        for choice in &after {
+            push(&mut used, choice);
+            push(&mut fresh, choice);
+            prop_assert_eq!(used.changes(), fresh.changes());
+        }
+        prop_assert_eq!(shown(&used), shown(&fresh));
+    }
 }

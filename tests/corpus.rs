@@ -84,7 +84,7 @@ fn the_completion_is_what_a_fold_over_values_gives() {
             "{}",
             recording.file
         );
-        assert!(!finished.limit_exceeded, "{}", recording.file);
+        assert_eq!(finished.limit_exceeded, None, "{}", recording.file);
     }
 }
 

@@ -81,7 +81,7 @@ pub(super) fn of<'a>(
         check_usage(document, usage.as_value().id, &mut ids);
     }
     for row in &chunk.table.choices {
-        for member in document.members(row.logprobs) {
+        for member in document.members_in_column(row.logprobs) {
             if matches!(member.name, b"content" | b"refusal") {
                 check_tokens(document, member.value, &mut ids);
             }

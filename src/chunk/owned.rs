@@ -4,7 +4,9 @@ use core::fmt;
 
 use super::ChatCompletionChunk;
 use super::table::Table;
-use crate::json::OwnedDocument;
+use crate::error::{Error, ErrorKind};
+use crate::json::{Kind, OwnedDocument, Parser};
+use crate::limits::Limits;
 
 /// A [`ChatCompletionChunk`] with a memory of its own: see
 /// [`into_owned`](ChatCompletionChunk::into_owned).
@@ -17,6 +19,23 @@ pub struct OwnedChatCompletionChunk {
 impl OwnedChatCompletionChunk {
     pub(super) fn new(chunk: &ChatCompletionChunk<'_>) -> Self {
         Self { document: OwnedDocument::new(chunk.document), table: chunk.table.clone() }
+    }
+
+    /// Reads a chunk that doesn't come from a stream: a JSON object. Within the default
+    /// [`Limits`].
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the text, and at which byte of it.
+    pub fn from_json(json: &[u8]) -> Result<Self, Error> {
+        let mut parser = Parser::new(&Limits::new());
+        let (document, _) = parser.parse(json)?;
+        if document.kind(0) != Some(Kind::Object) {
+            return Err(Error::new(ErrorKind::ExpectedObject, 0));
+        }
+        let mut table = Table::default();
+        table.fill(document)?;
+        Ok(Self { document: OwnedDocument::new(document), table })
     }
 
     /// The chunk.
@@ -36,5 +55,14 @@ impl fmt::Debug for OwnedChatCompletionChunk {
 impl serde::Serialize for OwnedChatCompletionChunk {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.as_chunk().serialize(serializer)
+    }
+}
+
+/// From a JSON text, as `serde_json` has it: other formats have none.
+#[cfg(feature = "serde")]
+impl<'de> serde::Deserialize<'de> for OwnedChatCompletionChunk {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let json = <&serde_json::value::RawValue>::deserialize(deserializer)?;
+        Self::from_json(json.get().as_bytes()).map_err(serde::de::Error::custom)
     }
 }

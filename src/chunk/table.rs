@@ -75,6 +75,7 @@ pub(crate) struct CallRow {
     pub(crate) name: NodeId,
     pub(crate) arguments: NodeId,
     pub(crate) extras: Range<u32>,
+    pub(crate) function_extras: Range<u32>,
 }
 
 /// The types that the schema allows for a member besides `null`.
@@ -263,26 +264,20 @@ impl Table {
             self.set(document, column, (value, found), expected);
         }
         row.extras = extras..self.extras_start();
-        (row.name, row.arguments) = self.function(document, row.function);
-        row
-    }
-
-    /// The `name` and `arguments` of a function.
-    fn function(&mut self, document: Document<'_>, node: NodeId) -> (NodeId, NodeId) {
-        let (mut function_name, mut arguments) = (0, 0);
-        if node == 0 {
-            return (0, 0);
-        }
-        for Member { name, value, node: found } in document.members(node) {
-            match name {
-                b"name" => self.set(document, &mut function_name, (value, found), Type::String),
-                b"arguments" => {
-                    self.set(document, &mut arguments, (value, found), Type::StringOrObject);
+        let extras = self.extras_start();
+        for Member { name, value, node: found } in document.members_in_column(row.function) {
+            let (column, expected) = match name {
+                b"name" => (&mut row.name, Type::String),
+                b"arguments" => (&mut row.arguments, Type::StringOrObject),
+                _ => {
+                    self.extras.push(value - 1);
+                    continue;
                 }
-                _ => {}
-            }
+            };
+            self.set(document, column, (value, found), expected);
         }
-        (function_name, arguments)
+        row.function_extras = extras..self.extras_start();
+        row
     }
 
     /// Fills a column, and takes note of a value of a type that the schema doesn't have.

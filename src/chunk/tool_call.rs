@@ -87,6 +87,12 @@ impl<'a> ToolCallDelta<'a> {
         self.chunk.extra_of(&self.row.extras)
     }
 
+    /// The members of `function` besides `name` and `arguments`.
+    #[must_use]
+    pub fn function_extra(&self) -> Extra<'a> {
+        self.chunk.extra_of(&self.row.function_extras)
+    }
+
     /// The whole part as the JSON value that it is.
     #[must_use]
     pub fn as_value(&self) -> Value<'a> {

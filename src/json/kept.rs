@@ -30,28 +30,50 @@ const ENTRY_COST: usize = 64;
 /// How far back an element of a list is looked for.
 const WINDOW: usize = 128;
 
-/// How much more may be kept, and whether something was left out for it.
+/// A limit of a completion, over which nothing is kept; see [`Limits`](crate::Limits).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Limit {
+    /// [`Limits::choices`](crate::Limits::choices)
+    Choices,
+    /// [`Limits::tool_calls`](crate::Limits::tool_calls)
+    ToolCalls,
+    /// [`Limits::members`](crate::Limits::members)
+    Members,
+    /// [`Limits::completion_bytes`](crate::Limits::completion_bytes)
+    CompletionBytes,
+    /// [`Limits::logprob_entries`](crate::Limits::logprob_entries)
+    LogprobEntries,
+    /// An id of a tool call is longer than 1 024 bytes.
+    ToolCallId,
+}
+
+/// How much more may be kept, and for which limit something was left out.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Room {
     bytes: usize,
     /// Most members of one object.
     members: usize,
-    full: bool,
+    exceeded: Option<Limit>,
 }
 
 impl Room {
     pub(crate) const fn new(bytes: usize, members: usize) -> Self {
-        Self { bytes, members, full: false }
+        Self { bytes, members, exceeded: None }
     }
 
     /// Takes room for `bytes` more. Once something didn't fit, nothing does: what is kept is what
     /// came first, without holes.
-    pub(crate) const fn take(&mut self, bytes: usize) -> bool {
-        self.full |= self.bytes < bytes;
-        if !self.full {
-            self.bytes -= bytes;
+    #[inline]
+    pub(crate) fn take(&mut self, bytes: usize) -> bool {
+        if self.bytes < bytes {
+            self.leave_out(Limit::CompletionBytes);
         }
-        !self.full
+        if self.exceeded.is_some() {
+            return false;
+        }
+        self.bytes -= bytes;
+        true
     }
 
     /// Makes room again for what is no longer kept.
@@ -60,12 +82,13 @@ impl Room {
     }
 
     /// Takes note that something was left out.
-    pub(crate) const fn leave_out(&mut self) {
-        self.full = true;
+    pub(crate) fn leave_out(&mut self, limit: Limit) {
+        self.exceeded = self.exceeded.or(Some(limit));
     }
 
-    pub(crate) const fn is_full(&self) -> bool {
-        self.full
+    /// The limit that was exceeded first.
+    pub(crate) const fn exceeded(&self) -> Option<Limit> {
+        self.exceeded
     }
 }
 
@@ -100,8 +123,8 @@ impl Json {
         Self::Text(text)
     }
 
-    fn is_null(&self) -> bool {
-        matches!(self, Self::Text(text) if text == "null")
+    fn is_nothing(&self) -> bool {
+        matches!(self, Self::Text(text) if text == "null" || text == "\"\"")
     }
 
     /// Replaces the value; what it had is room again.
@@ -163,7 +186,7 @@ impl JsonObject {
     /// Adds a member of a name that isn't there.
     fn add(&mut self, name: &str, value: Json, len: usize, room: &mut Room) -> Option<&mut Json> {
         if self.members.len() >= room.members {
-            room.leave_out();
+            room.leave_out(Limit::Members);
         }
         if !room.take(name.len() + len + ENTRY_COST) {
             return None;
@@ -176,10 +199,10 @@ impl JsonObject {
         self.add(name, Json::text(value), value.raw().len(), room);
     }
 
-    /// Keeps the first value that is not null.
+    /// Keeps the first value that is not null, nor an empty text.
     pub(crate) fn first(&mut self, name: &str, value: Value<'_>, room: &mut Room) {
         match self.get_mut(name) {
-            Some(kept) if kept.is_null() => kept.set(value, room),
+            Some(kept) if kept.is_nothing() => kept.set(value, room),
             Some(_) => {}
             None => self.add_text(name, value, room),
         }
@@ -263,10 +286,57 @@ impl JsonObject {
         }
     }
 
+    /// Joins the arrays in an object, each with those of the same name.
+    pub(crate) fn append_inside(&mut self, name: &str, value: Value<'_>, room: &mut Room) {
+        if value.kind() != ValueKind::Object {
+            return self.last(name, value, room);
+        }
+        if !matches!(self.get(name), Some(Json::Object(_))) {
+            self.add_or_set_object(name, room);
+        }
+        if let Some(Json::Object(kept)) = self.get_mut(name) {
+            for (name, value) in value.members() {
+                kept.append(name, value, room);
+            }
+        }
+    }
+
+    /// [`deep_last`](Self::deep_last), but in each category a `filtered` that is true stays so.
+    pub(crate) fn deep_last_filtered(&mut self, name: &str, value: Value<'_>, room: &mut Room) {
+        if value.kind() != ValueKind::Object {
+            return self.last(name, value, room);
+        }
+        if !matches!(self.get(name), Some(Json::Object(_))) {
+            self.add_or_set_object(name, room);
+        }
+        let Some(Json::Object(kept)) = self.get_mut(name) else { return };
+        for (category, value) in value.members() {
+            let was_filtered = kept.get(category).and_then(|category| category.get("filtered"));
+            let stays = was_filtered.is_some_and(|filtered| filtered.as_text() == Some("true"));
+            kept.deep_last(category, value, room);
+            if stays
+                && let Some(Json::Object(category)) = kept.get_mut(category)
+                && let Some(Json::Text(filtered)) = category.get_mut("filtered")
+            {
+                "true".clone_into(filtered);
+            }
+        }
+    }
+
+    /// Makes `name` an empty object, whatever it was.
+    fn add_or_set_object(&mut self, name: &str, room: &mut Room) {
+        match self.get_mut(name) {
+            Some(kept) => *kept = Json::Object(Self::default()),
+            None => {
+                self.add(name, Json::Object(Self::default()), 0, room);
+            }
+        }
+    }
+
     /// Merges the parts of a custom tool call: its `input` is joined, its other members stay.
     pub(crate) fn custom_call(&mut self, name: &str, value: Value<'_>, room: &mut Room) {
         if self.get(name).is_none() {
-            self.add(name, Json::Object(Self::default()), 0, room);
+            self.add_or_set_object(name, room);
         }
         if let Some(Json::Object(kept)) = self.get_mut(name) {
             for (name, value) in value.members() {
@@ -400,5 +470,74 @@ impl serde::Serialize for JsonList {
 impl serde::Serialize for JsonObject {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.iter())
+    }
+}
+
+/// A JSON text as `serde_json` has it: other formats have none.
+#[cfg(feature = "serde")]
+impl<'de> serde::Deserialize<'de> for Json {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = Box::<serde_json::value::RawValue>::deserialize(deserializer)?;
+        Ok(Self::Text(String::from(Box::<str>::from(raw))))
+    }
+}
+
+/// An object, its members as they are written.
+#[cfg(feature = "serde")]
+impl<'de> serde::Deserialize<'de> for JsonObject {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+
+        impl<'de> serde::de::Visitor<'de> for Members {
+            type Value = JsonObject;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<M: serde::de::MapAccess<'de>>(
+                self,
+                mut map: M,
+            ) -> Result<JsonObject, M::Error> {
+                let mut object = JsonObject::default();
+                while let Some((name, value)) = map.next_entry::<String, Json>()? {
+                    // Of members with the same name the last one counts.
+                    match object.get_mut(&name) {
+                        Some(kept) => *kept = value,
+                        None => object.members.push((name.into(), value)),
+                    }
+                }
+                Ok(object)
+            }
+        }
+
+        deserializer.deserialize_map(Members)
+    }
+}
+
+/// A list of objects.
+#[cfg(feature = "serde")]
+impl<'de> serde::Deserialize<'de> for JsonList {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let elements = Vec::<JsonObject>::deserialize(deserializer)?;
+        Ok(Self { elements: elements.into_iter().map(|element| (None, element)).collect() })
+    }
+}
+
+#[cfg(feature = "serde")]
+impl JsonObject {
+    /// Takes a member out and reads it as a `T`; `null` and absent are both `None`.
+    pub(crate) fn take<T, E>(&mut self, name: &str) -> Result<Option<T>, E>
+    where
+        T: serde::de::DeserializeOwned,
+        E: serde::de::Error,
+    {
+        let Some(at) = self.members.iter().position(|(known, _)| **known == *name) else {
+            return Ok(None);
+        };
+        match self.members.remove(at).1 {
+            Json::Text(text) => serde_json::from_str(&text).map_err(E::custom),
+            Json::Object(_) | Json::List(_) => Ok(None),
+        }
     }
 }

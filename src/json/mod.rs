@@ -9,7 +9,7 @@ mod reader;
 mod scan;
 mod value;
 
-pub use kept::{Json, JsonList, JsonObject};
+pub use kept::{Json, JsonList, JsonObject, Limit};
 pub(crate) use kept::{Key, Room};
 pub(crate) use node::{Document, Kind, Member, Node, NodeId, OwnedDocument};
 pub use reader::Leniencies;

@@ -106,6 +106,12 @@ impl<'a> Document<'a> {
         Members { document: self, next: id + 1, end }
     }
 
+    /// The members of the object in a table's column; none where the column is 0.
+    #[inline]
+    pub(crate) fn members_in_column(self, id: NodeId) -> Members<'a> {
+        if id == 0 { Members { document: self, next: 0, end: 0 } } else { self.members(id) }
+    }
+
     /// The elements of an array.
     #[inline]
     pub(crate) fn elements(self, id: NodeId) -> Elements<'a> {

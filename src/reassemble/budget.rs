@@ -10,7 +10,13 @@ pub(super) struct Budget {
     pub(super) limits: Limits,
     pub(super) room: Room,
     pub(super) logprobs: usize,
+    /// Buffers of texts from before a reset.
+    spare: Vec<String>,
 }
+
+/// How many buffers are kept over a reset, and how large each may be.
+const MOST_SPARE: usize = 16;
+const SPARE_BYTES: usize = 64 << 10;
 
 /// The high half of a surrogate pair with which a text has ended so far: a server that cuts UTF-16
 /// text sends the low one with the next delta.
@@ -20,7 +26,30 @@ pub(super) struct CutPair(Option<u16>);
 impl Budget {
     pub(super) fn new(limits: Limits) -> Self {
         let room = Room::new(limits.completion_bytes, limits.members);
-        Self { limits, room, logprobs: 0 }
+        Self { limits, room, logprobs: 0, spare: Vec::new() }
+    }
+
+    /// Makes all room free again; keeps the limits and the spare buffers.
+    pub(super) fn reset(&mut self) {
+        let spare = core::mem::take(&mut self.spare);
+        *self = Self { spare, ..Self::new(self.limits) };
+    }
+
+    /// Keeps the buffer of a text that is no longer needed.
+    pub(super) fn recycle(&mut self, text: Option<String>) {
+        let Some(mut text) = text.filter(|text| (1..=SPARE_BYTES).contains(&text.capacity()))
+        else {
+            return;
+        };
+        if self.spare.len() < MOST_SPARE {
+            text.clear();
+            self.spare.push(text);
+        }
+    }
+
+    /// A text that is there from now on.
+    pub(super) fn text<'k>(&mut self, kept: &'k mut Option<String>) -> &'k mut String {
+        kept.get_or_insert_with(|| self.spare.pop().unwrap_or_default())
     }
 
     /// Keeps the first text that isn't empty.
@@ -42,15 +71,15 @@ impl Budget {
         }
     }
 
-    pub(super) fn push_str(&mut self, kept: &mut String, text: &str) {
-        if self.room.take(text.len()) {
-            kept.push_str(text);
+    /// Adds to a text; gives where the new text begins, if there is any.
+    #[inline]
+    pub(super) fn push_str(&mut self, kept: &mut String, text: &str) -> Option<usize> {
+        if text.is_empty() || !self.room.take(text.len()) {
+            return None;
         }
-    }
-
-    /// [`push_str`](Self::push_str) to a text that is there from now on.
-    pub(super) fn concat(&mut self, kept: &mut Option<String>, text: &str) {
-        self.push_str(kept.get_or_insert_default(), text);
+        let start = kept.len();
+        kept.push_str(text);
+        Some(start)
     }
 
     /// [`push_str`](Self::push_str), where the text before may have ended in half a surrogate
@@ -61,9 +90,9 @@ impl Budget {
         cut: &mut CutPair,
         text: &str,
         value: impl FnOnce() -> Option<Value<'a>>,
-    ) {
+    ) -> Option<usize> {
         if text.is_empty() {
-            return;
+            return None;
         }
         let high = cut.0.take();
         let replaces = high.is_some() && text.starts_with(char::REPLACEMENT_CHARACTER);
@@ -77,11 +106,14 @@ impl Budget {
         else {
             return self.push_str(kept, text);
         };
-        if kept.ends_with(char::REPLACEMENT_CHARACTER) && self.room.take(1) {
-            kept.pop();
-            kept.push(whole);
+        if !kept.ends_with(char::REPLACEMENT_CHARACTER) || !self.room.take(1) {
+            return None;
         }
+        kept.pop();
+        let start = kept.len();
+        kept.push(whole);
         self.push_str(kept, rest);
+        Some(start)
     }
 
     /// Merges `name: value` into `object` by the rule for it.
@@ -96,12 +128,14 @@ impl Budget {
         match rule(level, name) {
             Rule::First => object.first(name, value, room),
             Rule::Last => object.last(name, value, room),
-            Rule::Append => object.append(name, value, room),
             Rule::Concat => object.concat(name, value, room),
+            Rule::Append => object.append(name, value, room),
+            Rule::AppendInside => object.append_inside(name, value, room),
             Rule::DeepLast => object.deep_last(name, value, room),
+            Rule::DeepLastFiltered => object.deep_last_filtered(name, value, room),
             Rule::IndexMerge => object.index_merge(name, value, room),
             Rule::CustomCall => object.custom_call(name, value, room),
-            Rule::Drop => {}
+            Rule::Parts | Rule::Drop => {}
         }
     }
 }

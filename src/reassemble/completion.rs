@@ -1,11 +1,14 @@
 //! `ChatCompletion` and its parts: what the provider would have answered without streaming.
 
-use crate::json::{JsonList, JsonObject};
+use crate::error::ErrorKind;
+use crate::json::{JsonList, JsonObject, Kind, Parser};
+use crate::limits::Limits;
 
 /// A whole `chat.completion`, as OpenAI defines it; what other providers add is in `extra`, under
 /// its own name.
 ///
-/// Everything is `None` or empty that the stream didn't say.
+/// Everything is `None` or empty that the stream didn't say. With the feature `serde` it is written
+/// as OpenAI has it, and read back from JSON by `serde_json`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ChatCompletion {
@@ -111,11 +114,65 @@ pub struct ToolCall {
 pub struct FunctionCall {
     /// Its name.
     pub name: String,
-    /// Its arguments: JSON text as the model wrote it, which may be cut short or no JSON.
+    /// Its arguments: JSON text as the model wrote it, which may be cut short or no JSON; see
+    /// [`arguments_state`](Self::arguments_state).
     pub arguments: String,
+    /// Members of the function that have no field here.
+    pub extra: JsonObject,
+}
+
+/// What the arguments of a function are: see [`FunctionCall::arguments_state`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Arguments {
+    /// There are none: a call without arguments, or one that broke off before them.
+    Empty,
+    /// One JSON object.
+    Complete,
+    /// The beginning of a JSON text.
+    Incomplete,
+    /// A JSON object, and more behind it: the arguments of several calls, glued together by the
+    /// server.
+    Several,
+    /// Something else.
+    Invalid,
+}
+
+impl FunctionCall {
+    /// Whether the arguments are JSON, so that half an object never passes for a whole one: a call
+    /// that is cut short by `max_tokens` may have a finish reason all the same.
+    ///
+    /// Reads all of them, and allocates.
+    #[must_use]
+    pub fn arguments_state(&self) -> Arguments {
+        let json = self.arguments.trim_ascii();
+        let mut parser = Parser::new(&Limits::new());
+        match parser.parse(json.as_bytes()) {
+            _ if json.is_empty() => Arguments::Empty,
+            Ok((document, _)) if document.kind(0) == Some(Kind::Object) => Arguments::Complete,
+            Err(error) if error.kind() == ErrorKind::UnexpectedEnd => Arguments::Incomplete,
+            Err(error) if error.kind() == ErrorKind::TrailingData && json.starts_with('{') => {
+                Arguments::Several
+            }
+            Ok(_) | Err(_) => Arguments::Invalid,
+        }
+    }
 }
 
 impl ChatCompletion {
+    /// Gives back what the texts hold more than they need.
+    pub(super) fn shrink_to_fit(&mut self) {
+        for choice in &mut self.choices {
+            let Message { content, refusal, reasoning, tool_calls, .. } = &mut choice.message;
+            for text in [content, refusal, reasoning].into_iter().flatten() {
+                text.shrink_to_fit();
+            }
+            for function in tool_calls.iter_mut().filter_map(|call| call.function.as_mut()) {
+                function.arguments.shrink_to_fit();
+            }
+        }
+    }
+
     /// The choice with this index.
     #[must_use]
     pub fn choice(&self, index: u64) -> Option<&CompletionChoice> {
@@ -213,9 +270,10 @@ mod ser {
 
     impl Serialize for FunctionCall {
         fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-            let mut map = serializer.serialize_map(Some(2))?;
+            let mut map = serializer.serialize_map(None)?;
             map.serialize_entry("name", &self.name)?;
             map.serialize_entry("arguments", &self.arguments)?;
+            members(&mut map, &self.extra)?;
             map.end()
         }
     }

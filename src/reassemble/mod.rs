@@ -1,20 +1,28 @@
 //! `Reassembler`: folds the deltas of a stream into a `ChatCompletion`.
 
 mod budget;
+mod call;
+mod change;
 mod completion;
+#[cfg(feature = "serde")]
+mod de;
+mod delta;
 mod outcome;
 mod rules;
 
+pub use change::Change;
 pub use completion::{
-    ChatCompletion, CompletionChoice, FunctionCall, Message, ReasoningName, ToolCall,
+    Arguments, ChatCompletion, CompletionChoice, FunctionCall, Message, ReasoningName, ToolCall,
 };
-pub use outcome::{Finished, Outcome};
+pub use outcome::{Finished, Irregularities, Outcome, Pending};
 
-use crate::chunk::{ChatCompletionChunk, Choice, Delta, ToolCallDelta};
+use crate::chunk::{ChatCompletionChunk, Choice, Logprobs};
 use crate::decoder::{End, Payload};
-use crate::json::{JsonObject, Key, Value, ValueKind};
+use crate::json::{Limit, ValueKind};
 use crate::limits::Limits;
 use budget::{Budget, CutPair};
+use call::PART_COST;
+use delta::{Target, push_delta, push_snapshot};
 use rules::Level;
 
 /// Gathers the chunks of a stream into the completion that the provider would have answered
@@ -41,6 +49,9 @@ use rules::Level;
 /// ```
 ///
 /// A push costs the size of the delta; it allocates only when a text that is kept has to grow.
+/// It needs no decoder: chunks from elsewhere, such as
+/// [`OwnedChatCompletionChunk`](crate::OwnedChatCompletionChunk), go in too, and one chunk into as
+/// many reassemblers as there are.
 #[derive(Clone, Debug)]
 pub struct Reassembler {
     completion: ChatCompletion,
@@ -48,6 +59,8 @@ pub struct Reassembler {
     states: Vec<ChoiceState>,
     usage_from: UsageFrom,
     budget: Budget,
+    changes: Vec<Change>,
+    invalid_choice_indexes: u32,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -60,12 +73,17 @@ struct ChoiceState {
     refusal: CutPair,
     reasoning: CutPair,
     function_call: CutPair,
+    /// The message comes whole, again and again.
+    is_snapshot: bool,
+    irregular: Irregularities,
 }
 
 #[derive(Clone, Debug, Default)]
 struct CallState {
     index: Option<u64>,
     arguments: CutPair,
+    /// It has been told that the call is done.
+    is_done: bool,
 }
 
 /// Which member the usage came from: `usage` itself outranks its substitutes.
@@ -75,12 +93,6 @@ enum UsageFrom {
     Substitute,
     Usage,
 }
-
-/// What one more choice or tool call costs besides its texts, for the bound on memory.
-const PART_COST: usize = 512;
-
-/// Longest id of a tool call: ids are compared with each other.
-const LONGEST_ID: usize = 1024;
 
 impl Default for Reassembler {
     fn default() -> Self {
@@ -103,11 +115,14 @@ impl Reassembler {
             states: Vec::new(),
             usage_from: UsageFrom::default(),
             budget: Budget::new(limits),
+            changes: Vec::new(),
+            invalid_choice_indexes: 0,
         }
     }
 
     /// Adds the chunk of a payload, if it has one, be it beside an error.
     pub fn push_payload(&mut self, payload: &Payload<'_>) {
+        self.changes.clear();
         match payload {
             Payload::Chunk(chunk) => self.push(chunk),
             Payload::Error(error) => {
@@ -119,8 +134,9 @@ impl Reassembler {
         }
     }
 
-    /// Adds a chunk.
+    /// Adds a chunk. What it has changed is there as [`changes`](Self::changes) until the next one.
     pub fn push(&mut self, chunk: &ChatCompletionChunk<'_>) {
+        self.changes.clear();
         let Self { completion, budget, .. } = self;
         budget.first(&mut completion.id, chunk.id());
         budget.first(&mut completion.model, chunk.model());
@@ -147,19 +163,95 @@ impl Reassembler {
         &self.completion
     }
 
-    /// Whether something was left out since it would go over [`Limits`]. What was gathered
-    /// before it stays.
+    /// What the last push has changed, in the order in which the chunk said it: for a guard that
+    /// reads the text so far and the newest part of it, and for whoever waits for tool calls.
+    ///
+    /// ```
+    /// # use deltawire::{Change, OwnedChatCompletionChunk, Reassembler};
+    /// let mut completion = Reassembler::new();
+    /// for json in [
+    ///     r#"{"choices":[{"index":0,"delta":{"content":"Hel"}}]}"#,
+    ///     r#"{"choices":[{"index":0,"delta":{"content":"lo"}}]}"#,
+    /// ] {
+    ///     completion.push(&OwnedChatCompletionChunk::from_json(json.as_bytes())?.as_chunk());
+    /// }
+    /// let [Change::Content { choice, start }] = completion.changes()[..] else { panic!() };
+    /// let text = completion.snapshot().choices[choice].message.content.as_deref().unwrap();
+    /// assert_eq!((text, &text[start..]), ("Hello", "lo"));
+    /// # Ok::<(), deltawire::Error>(())
+    /// ```
     #[must_use]
-    pub const fn limit_exceeded(&self) -> bool {
-        self.budget.room.is_full()
+    pub fn changes(&self) -> &[Change] {
+        &self.changes
     }
 
-    /// The completion, and how the stream ended by what the decoder and the chunks say.
+    /// The limit for which something was left out, if one was: the first that was exceeded. What
+    /// was gathered before it stays, and nothing is added to it.
     #[must_use]
-    pub fn finish(self, end: End) -> Finished {
+    pub const fn limit_exceeded(&self) -> Option<Limit> {
+        self.budget.room.exceeded()
+    }
+
+    /// What of the chunks was out of order so far.
+    #[must_use]
+    pub fn irregularities(&self) -> Irregularities {
+        let mut sum = Irregularities {
+            invalid_choice_indexes: self.invalid_choice_indexes,
+            ..Irregularities::default()
+        };
+        for (choice, state) in self.completion.choices.iter().zip(&self.states) {
+            sum.add(&state.irregular);
+            let choices = self.completion.choices.len() as u64;
+            sum.sparse_choice_indexes += u32::from(choice.index >= choices);
+            let calls = state.calls.len() as u64;
+            let sparse = state.calls.iter().filter(|call| call.index >= Some(calls)).count();
+            sum.sparse_tool_call_indexes += u32::try_from(sparse).unwrap_or(u32::MAX);
+        }
+        sum
+    }
+
+    /// The completion, and how the stream ended by what the decoder and the chunks say. Without a
+    /// decoder an [`End`] can be made up: its default, with `done` where `[DONE]` came.
+    ///
+    /// The reassembler is then as after a [`reset`](Self::reset).
+    pub fn finish(&mut self, end: End) -> Finished {
         let outcome = outcome::judge(&self.completion, &end);
-        let limit_exceeded = self.limit_exceeded();
-        Finished { completion: self.completion, outcome, limit_exceeded, end }
+        let (limit_exceeded, irregularities) = (self.limit_exceeded(), self.irregularities());
+        let pending = self.pending();
+        let mut completion = core::mem::take(&mut self.completion);
+        completion.shrink_to_fit();
+        self.reset();
+        Finished { completion, outcome, pending, limit_exceeded, irregularities, end }
+    }
+
+    /// Makes the reassembler ready for another stream; keeps the limits and buffers, nothing else.
+    pub fn reset(&mut self) {
+        let Self { completion, states, usage_from, budget, changes, invalid_choice_indexes } = self;
+        budget.reset();
+        let mut choices = core::mem::take(&mut completion.choices);
+        for choice in choices.drain(..) {
+            let Message { content, refusal, reasoning, .. } = choice.message;
+            for text in [content, refusal, reasoning] {
+                budget.recycle(text);
+            }
+        }
+        *completion = ChatCompletion { choices, ..ChatCompletion::default() };
+        states.clear();
+        *usage_from = UsageFrom::default();
+        changes.clear();
+        *invalid_choice_indexes = 0;
+    }
+
+    /// The choices that haven't finished, and the calls that they were at.
+    fn pending(&self) -> Vec<Pending> {
+        let choices = self.completion.choices.iter().zip(&self.states).enumerate();
+        choices
+            .filter(|(_, (choice, _))| choice.finish_reason.is_none())
+            .map(|(choice, (_, state))| {
+                let call = state.calls.get(state.last_call).map(|_| state.last_call);
+                Pending { choice, tool_call: call }
+            })
+            .collect()
     }
 
     fn push_usage(&mut self, chunk: &ChatCompletionChunk<'_>) {
@@ -180,21 +272,41 @@ impl Reassembler {
     }
 
     fn push_choice(&mut self, choice: &Choice<'_>) {
-        let Some(at) = self.choice_at(choice.index().unwrap_or(0)) else { return };
-        let Self { completion, states, budget, .. } = self;
+        let index = match choice.get("index") {
+            Some(index) if !index.is_null() && choice.index().is_none() => {
+                self.invalid_choice_indexes = self.invalid_choice_indexes.saturating_add(1);
+                return;
+            }
+            _ => choice.index().unwrap_or(0),
+        };
+        let Some(at) = self.choice_at(index) else { return };
+        let Self { completion, states, budget, changes, .. } = self;
         let (Some(kept), Some(state)) = (completion.choices.get_mut(at), states.get_mut(at)) else {
             return;
         };
+        let was_finished = kept.finish_reason.is_some();
         budget.last(&mut kept.finish_reason, choice.finish_reason());
         if let Some(logprobs) = choice.logprobs() {
-            push_logprobs(kept, logprobs.as_value(), budget);
+            push_logprobs(kept, &logprobs, budget);
         }
         for (name, value) in choice.extra() {
             budget.keep(&mut kept.extra, Level::Choice, name, value);
         }
-        push_delta(&mut kept.message, state, &choice.delta(), budget);
+        let is_finished = !was_finished && kept.finish_reason.is_some();
+        let message = &mut kept.message;
+        let mut target = Target { choice: at, message, state, budget, changes };
+        push_delta(&mut target, &choice.delta());
         if let Some(message) = choice.message() {
-            push_snapshot(&mut kept.message, &choice.delta(), message, budget);
+            push_snapshot(&mut target, &choice.delta(), message);
+        }
+        if is_finished {
+            for (call, known) in
+                state.calls.iter_mut().enumerate().filter(|(_, call)| !call.is_done)
+            {
+                known.is_done = true;
+                changes.push(Change::ToolCallDone { choice: at, call });
+            }
+            changes.push(Change::Finished { choice: at });
         }
     }
 
@@ -205,7 +317,7 @@ impl Reassembler {
         let at = choices.partition_point(|choice| choice.index < index);
         if choices.get(at).is_none_or(|choice| choice.index != index) {
             if choices.len() >= self.budget.limits.choices {
-                self.budget.room.leave_out();
+                self.budget.room.leave_out(Limit::Choices);
             }
             if !self.budget.room.take(PART_COST) {
                 return None;
@@ -218,217 +330,13 @@ impl Reassembler {
 }
 
 /// Appends the lists of tokens; the legacy form has lists too, under other names.
-fn push_logprobs(choice: &mut CompletionChoice, logprobs: Value<'_>, budget: &mut Budget) {
+fn push_logprobs(choice: &mut CompletionChoice, logprobs: &Logprobs<'_>, budget: &mut Budget) {
     let kept = choice.logprobs.get_or_insert_default();
-    for (name, value) in logprobs.members() {
-        let entries = value.elements().count();
-        budget.logprobs += entries;
+    for (name, value) in logprobs.as_value().members() {
+        budget.logprobs += value.elements().count();
         if budget.logprobs > budget.limits.logprob_entries {
-            budget.room.leave_out();
+            budget.room.leave_out(Limit::LogprobEntries);
         }
         kept.append(name, value, &mut budget.room);
-    }
-}
-
-fn push_delta(
-    message: &mut Message,
-    state: &mut ChoiceState,
-    delta: &Delta<'_>,
-    budget: &mut Budget,
-) {
-    budget.first(&mut message.role, delta.role());
-    if let Some(text) = delta.content() {
-        let kept = message.content.get_or_insert_default();
-        budget.join(kept, &mut state.content, text, || delta.get("content"));
-    } else if let Some(parts) = delta.content_parts() {
-        for part in parts {
-            push_part(message, part, budget);
-        }
-    }
-    if let Some(text) = delta.refusal() {
-        let kept = message.refusal.get_or_insert_default();
-        budget.join(kept, &mut state.refusal, text, || delta.get("refusal"));
-    }
-    push_reasoning(message, &mut state.reasoning, delta, budget);
-    for call in delta.tool_calls() {
-        push_call(message, state, &call, budget);
-    }
-    if let Some(call) = delta.function_call() {
-        let kept = message.function_call.get_or_insert_default();
-        push_name(kept, call.name().unwrap_or_default(), budget);
-        let text = call.arguments().unwrap_or_default();
-        let value = || call.as_value().get("arguments");
-        budget.join(&mut kept.arguments, &mut state.function_call, text, value);
-    }
-    if let Some(audio) = delta.audio() {
-        push_audio(message.audio.get_or_insert_default(), audio.as_value(), budget);
-    }
-    for (name, value) in delta.extra() {
-        budget.keep(&mut message.extra, Level::Delta, name, value);
-    }
-}
-
-/// One of Mistral's parts of a content: text, thinking, or a reference.
-fn push_part(message: &mut Message, part: Value<'_>, budget: &mut Budget) {
-    if let Some(text) = part.get("text").and_then(|text| text.as_str()) {
-        budget.concat(&mut message.content, text);
-    } else if let Some(thinking) = part.get("thinking") {
-        if let Some(text) = thinking.as_str() {
-            budget.concat(&mut message.reasoning, text);
-        }
-        for text in thinking.elements().filter_map(|part| part.get("text")) {
-            budget.concat(&mut message.reasoning, text.as_str().unwrap_or_default());
-        }
-    } else if let Some(ids) = part.get("reference_ids") {
-        message.extra.append("reference_ids", ids, &mut budget.room);
-    }
-}
-
-/// Reasoning, which some servers send under two names at once.
-fn push_reasoning(
-    message: &mut Message,
-    cut: &mut CutPair,
-    delta: &Delta<'_>,
-    budget: &mut Budget,
-) {
-    let named = [
-        (delta.reasoning_content(), ReasoningName::ReasoningContent),
-        (delta.reasoning(), ReasoningName::Reasoning),
-    ];
-    let mirrored = delta.reasoning_content() == delta.reasoning();
-    for (text, name) in named.into_iter().take(if mirrored { 1 } else { 2 }) {
-        let Some(text) = text else { continue };
-        if message.reasoning.as_deref().unwrap_or_default().is_empty() {
-            message.reasoning_name = name;
-        }
-        let kept = message.reasoning.get_or_insert_default();
-        budget.join(kept, cut, text, || delta.get(name.as_str()));
-    }
-    let Some(details) = delta.reasoning_details() else { return };
-    for detail in details.elements() {
-        let key = Key::of(detail, true);
-        let Some(kept) = message.reasoning_details.element(key, &mut budget.room) else { return };
-        for (name, value) in detail.members() {
-            budget.keep(kept, Level::ReasoningDetail, name, value);
-        }
-    }
-}
-
-fn push_audio(kept: &mut JsonObject, audio: Value<'_>, budget: &mut Budget) {
-    for (name, value) in audio.members() {
-        budget.keep(kept, Level::Audio, name, value);
-    }
-}
-
-/// Adds to the call that the delta goes on with, or begins another one.
-fn push_call(
-    message: &mut Message,
-    state: &mut ChoiceState,
-    delta: &ToolCallDelta<'_>,
-    budget: &mut Budget,
-) {
-    let Some(at) = call_at(message, state, delta, budget) else { return };
-    let (Some(call), Some(known)) = (message.tool_calls.get_mut(at), state.calls.get_mut(at))
-    else {
-        return;
-    };
-    state.last_call = at;
-    if let Some(id) = delta.id().filter(|_| call.id.is_empty()) {
-        if id.len() > LONGEST_ID {
-            budget.room.leave_out();
-        }
-        budget.push_str(&mut call.id, id);
-    }
-    budget.first(&mut call.r#type, delta.r#type());
-    if delta.name().is_some() || delta.arguments().is_some() || delta.arguments_object().is_some() {
-        let function = call.function.get_or_insert_default();
-        push_name(function, delta.name().unwrap_or_default(), budget);
-        if let Some(arguments) = delta.arguments() {
-            let value = || delta.get("function")?.get("arguments");
-            budget.join(&mut function.arguments, &mut known.arguments, arguments, value);
-        } else if let Some(arguments) = delta.arguments_object() {
-            // The whole, again: it replaces what came before.
-            budget.room.give_back(function.arguments.len());
-            function.arguments.clear();
-            budget.push_str(&mut function.arguments, arguments.raw());
-        }
-    }
-    for (name, value) in delta.extra() {
-        budget.keep(&mut call.extra, Level::ToolCall, name, value);
-    }
-}
-
-/// Which call a delta belongs to.
-///
-/// | index | id | goes on with |
-/// |---|---|---|
-/// | known | none, "" or the call's own | the latest call of that index |
-/// | known | another one, and a name | a new call: some bridges send all calls as index 0 |
-/// | known | another one, without a name | the latest call of that index: some servers make up an id for each delta |
-/// | new | any | a new call |
-/// | absent | known | that call |
-/// | absent | new | a new call |
-/// | absent | none | the call of the delta before |
-fn call_at(
-    message: &mut Message,
-    state: &mut ChoiceState,
-    delta: &ToolCallDelta<'_>,
-    budget: &mut Budget,
-) -> Option<usize> {
-    let id = delta.id().unwrap_or_default();
-    let has_name = delta.name().is_some_and(|name| !name.is_empty());
-    let calls = &message.tool_calls;
-    let known = match delta.index() {
-        Some(index) => {
-            state.calls.iter().rposition(|kept| kept.index == Some(index)).filter(|at| {
-                let kept = calls.get(*at).map_or("", |call| call.id.as_str());
-                id.is_empty() || kept.is_empty() || kept == id || !has_name
-            })
-        }
-        None if id.is_empty() => (!calls.is_empty() && !has_name).then_some(state.last_call),
-        None => calls.iter().rposition(|call| call.id == id),
-    };
-    if known.is_some() {
-        return known;
-    }
-    if calls.len() >= budget.limits.tool_calls {
-        budget.room.leave_out();
-    }
-    if !budget.room.take(PART_COST) {
-        return None;
-    }
-    let index = delta.index();
-    let at = match index {
-        Some(_) => {
-            state.calls.iter().rposition(|kept| kept.index <= index).map_or(0, |last| last + 1)
-        }
-        None => calls.len(),
-    };
-    message.tool_calls.insert(at, ToolCall::default());
-    state.calls.insert(at, CallState { index, ..CallState::default() });
-    Some(at)
-}
-
-/// A name comes whole, and may come again; only one that is cut before any argument is joined.
-fn push_name(function: &mut FunctionCall, name: &str, budget: &mut Budget) {
-    if function.name != name && (function.name.is_empty() || function.arguments.is_empty()) {
-        budget.push_str(&mut function.name, name);
-    }
-}
-
-/// Some servers send the whole message so far instead of a delta, or besides it.
-fn push_snapshot(message: &mut Message, delta: &Delta<'_>, whole: Value<'_>, budget: &mut Budget) {
-    let has_delta = delta.as_value().is_some_and(|delta| delta.members().next().is_some());
-    if has_delta || whole.kind() != ValueKind::Object {
-        return;
-    }
-    if let Some(role) = whole.get("role") {
-        budget.first(&mut message.role, role.as_str());
-    }
-    if let Some(content) = whole.get("content").and_then(|content| content.as_str()) {
-        let kept = message.content.get_or_insert_default();
-        if let Some(more) = content.strip_prefix(kept.as_str()) {
-            budget.push_str(kept, more);
-        }
     }
 }

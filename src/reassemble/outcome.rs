@@ -2,6 +2,7 @@
 
 use super::completion::ChatCompletion;
 use crate::decoder::{Body, End};
+use crate::json::Limit;
 
 /// A completion, and how the stream that it comes from ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,10 +12,56 @@ pub struct Finished {
     pub completion: ChatCompletion,
     /// How the stream ended.
     pub outcome: Outcome,
-    /// Something was left out of the completion since it would go over the limits.
-    pub limit_exceeded: bool,
+    /// What the stream broke off in: each choice that has no finish reason. Empty where all have.
+    pub pending: Vec<Pending>,
+    /// The limit for which something was left out of the completion, if one was.
+    pub limit_exceeded: Option<Limit>,
+    /// What of the chunks was out of order.
+    pub irregularities: Irregularities,
     /// What the decoder saw.
     pub end: End,
+}
+
+/// A choice that hasn't finished.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Pending {
+    /// Its position in the completion's `choices`.
+    pub choice: usize,
+    /// The position of the call that the stream was at, in the message's `tool_calls`: its
+    /// arguments may be cut short, see
+    /// [`FunctionCall::arguments_state`](super::FunctionCall::arguments_state).
+    pub tool_call: Option<usize>,
+}
+
+/// What of a stream's chunks was out of order, and how often. Nothing of it ends the stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Irregularities {
+    /// Choices whose index is no whole number from 0 to `u64::MAX`. They are left out.
+    pub invalid_choice_indexes: u32,
+    /// Parts of tool calls with such an index. They are left out.
+    pub invalid_tool_call_indexes: u32,
+    /// Choices whose index is beyond their number: others are missing.
+    pub sparse_choice_indexes: u32,
+    /// Tool calls whose index is beyond their number.
+    pub sparse_tool_call_indexes: u32,
+    /// Parts of tool calls without an index: the id, or the name, said which call they belong to.
+    pub tool_calls_without_index: u32,
+    /// Parts of tool calls with another id than their call's, which keeps its own.
+    pub changed_tool_call_ids: u32,
+}
+
+impl Irregularities {
+    pub(super) const fn add(&mut self, other: &Self) {
+        let sum = &mut *self;
+        sum.invalid_choice_indexes += other.invalid_choice_indexes;
+        sum.invalid_tool_call_indexes += other.invalid_tool_call_indexes;
+        sum.sparse_choice_indexes += other.sparse_choice_indexes;
+        sum.sparse_tool_call_indexes += other.sparse_tool_call_indexes;
+        sum.tool_calls_without_index += other.tool_calls_without_index;
+        sum.changed_tool_call_ids += other.changed_tool_call_ids;
+    }
 }
 
 /// How a stream ended.

@@ -1,0 +1,155 @@
+//! A delta to its message: texts, parts, reasoning, audio, and whole messages sent instead.
+
+use super::ChoiceState;
+use super::budget::{Budget, CutPair};
+use super::call::{push_call, push_name, push_whole_call};
+use super::change::Change;
+use super::completion::{Message, ReasoningName};
+use super::rules::Level;
+use crate::chunk::Delta;
+use crate::json::{Key, Value, ValueKind};
+
+/// What a delta is added to: the message, what is known of it besides, and where changes go.
+pub(super) struct Target<'t> {
+    /// Position of the choice.
+    pub(super) choice: usize,
+    pub(super) message: &'t mut Message,
+    pub(super) state: &'t mut ChoiceState,
+    pub(super) budget: &'t mut Budget,
+    pub(super) changes: &'t mut Vec<Change>,
+}
+
+pub(super) fn push_delta(target: &mut Target<'_>, delta: &Delta<'_>) {
+    let Target { choice, message, state, budget, changes } = target;
+    let choice = *choice;
+    budget.first(&mut message.role, delta.role());
+    if let Some(text) = delta.content() {
+        let kept = budget.text(&mut message.content);
+        let start = budget.join(kept, &mut state.content, text, || delta.get("content"));
+        changes.extend(start.map(|start| Change::Content { choice, start }));
+    } else if let Some(parts) = delta.content_parts() {
+        for part in parts {
+            push_part(message, part, budget, (choice, changes));
+        }
+    }
+    if let Some(text) = delta.refusal() {
+        let kept = budget.text(&mut message.refusal);
+        let start = budget.join(kept, &mut state.refusal, text, || delta.get("refusal"));
+        changes.extend(start.map(|start| Change::Refusal { choice, start }));
+    }
+    let start = push_reasoning(message, &mut state.reasoning, delta, budget);
+    changes.extend(start.map(|start| Change::Reasoning { choice, start }));
+    if let Some(call) = delta.function_call() {
+        let kept = message.function_call.get_or_insert_default();
+        push_name(kept, call.name().unwrap_or_default(), budget);
+        let text = call.arguments().unwrap_or_default();
+        let value = || call.as_value().get("arguments");
+        budget.join(&mut kept.arguments, &mut state.function_call, text, value);
+    }
+    if let Some(audio) = delta.audio() {
+        let kept = message.audio.get_or_insert_default();
+        for (name, value) in audio.as_value().members() {
+            budget.keep(kept, Level::Audio, name, value);
+        }
+    }
+    for (name, value) in delta.extra() {
+        budget.keep(&mut message.extra, Level::Delta, name, value);
+    }
+    for call in delta.tool_calls() {
+        push_call(target, &call);
+    }
+}
+
+/// One of Mistral's parts of a content: text, thinking, or a reference.
+fn push_part(
+    message: &mut Message,
+    part: Value<'_>,
+    budget: &mut Budget,
+    (choice, changes): (usize, &mut Vec<Change>),
+) {
+    let mut reasoning = |message: &mut Message, budget: &mut Budget, text: Option<&str>| {
+        let kept = budget.text(&mut message.reasoning);
+        let start = budget.push_str(kept, text.unwrap_or_default());
+        changes.extend(start.map(|start| Change::Reasoning { choice, start }));
+    };
+    if let Some(text) = part.get("text").and_then(|text| text.as_str()) {
+        let kept = budget.text(&mut message.content);
+        let start = budget.push_str(kept, text);
+        changes.extend(start.map(|start| Change::Content { choice, start }));
+    } else if let Some(thinking) = part.get("thinking") {
+        if thinking.kind() == ValueKind::String {
+            reasoning(message, budget, thinking.as_str());
+        }
+        for text in thinking.elements().filter_map(|part| part.get("text")) {
+            reasoning(message, budget, text.as_str());
+        }
+        for name in ["signature", "closed"] {
+            if let Some(value) = part.get(name) {
+                message.extra.last(name, value, &mut budget.room);
+            }
+        }
+    } else if let Some(ids) = part.get("reference_ids") {
+        message.extra.append("reference_ids", ids, &mut budget.room);
+    }
+}
+
+/// Reasoning, which some servers send under two names at once. Gives where the new text begins.
+fn push_reasoning(
+    message: &mut Message,
+    cut: &mut CutPair,
+    delta: &Delta<'_>,
+    budget: &mut Budget,
+) -> Option<usize> {
+    let named = [
+        (delta.reasoning_content(), ReasoningName::ReasoningContent),
+        (delta.reasoning(), ReasoningName::Reasoning),
+    ];
+    let mirrored = delta.reasoning_content() == delta.reasoning();
+    let mut first = None;
+    for (text, name) in named.into_iter().take(if mirrored { 1 } else { 2 }) {
+        let Some(text) = text else { continue };
+        let kept = budget.text(&mut message.reasoning);
+        if kept.is_empty() {
+            message.reasoning_name = name;
+        }
+        first = first.or(budget.join(kept, cut, text, || delta.get(name.as_str())));
+    }
+    for detail in delta.reasoning_details().into_iter().flat_map(|details| details.elements()) {
+        let key = Key::of(detail, true);
+        let Some(kept) = message.reasoning_details.element(key, &mut budget.room) else { break };
+        for (name, value) in detail.members() {
+            budget.keep(kept, Level::ReasoningDetail, name, value);
+        }
+    }
+    first
+}
+
+/// Some servers send the whole message so far instead of a delta, or besides it. It counts where
+/// no text came by deltas, and its latest version does.
+pub(super) fn push_snapshot(target: &mut Target<'_>, delta: &Delta<'_>, whole: Value<'_>) {
+    let Target { choice, message, state, budget, changes } = target;
+    let has_delta = delta.as_value().is_some_and(|delta| delta.members().next().is_some());
+    let is_empty =
+        message.content.as_deref().unwrap_or_default().is_empty() && message.tool_calls.is_empty();
+    if has_delta || whole.kind() != ValueKind::Object || !(is_empty || state.is_snapshot) {
+        return;
+    }
+    state.is_snapshot = true;
+    if let Some(role) = whole.get("role") {
+        budget.first(&mut message.role, role.as_str());
+    }
+    if let Some(content) = whole.get("content").and_then(|content| content.as_str()) {
+        let kept = budget.text(&mut message.content);
+        if !content.starts_with(kept.as_str()) {
+            budget.room.give_back(kept.len());
+            kept.clear();
+        }
+        let more = content.get(kept.len()..).unwrap_or_default();
+        let start = budget.push_str(kept, more);
+        changes.extend(start.map(|start| Change::Content { choice: *choice, start }));
+    }
+    let calls = whole.get("tool_calls").into_iter().flat_map(|calls| calls.elements());
+    for (at, call) in calls.enumerate() {
+        push_whole_call(target, at, call);
+    }
+}
