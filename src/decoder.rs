@@ -76,6 +76,7 @@ impl Readers {
     const fn set_strict(&mut self, strict: bool) {
         self.is_strict = strict;
         self.parser.set_strict(strict);
+        self.side.set_strict(strict);
     }
 
     /// Gives large buffers back when the payloads have been small for a while.
@@ -423,9 +424,9 @@ fn read<'a>(
             end.events += 1;
             message(&event, readers, &mut leniencies)
         }
-        EventKind::Undispatched => undispatched(&event, readers),
+        EventKind::Undispatched => undispatched(&event, readers, &mut leniencies),
         EventKind::Comment => Payload::Comment,
-        EventKind::Unknown => unknown(&event, readers, end, is_event_stream),
+        EventKind::Unknown => unknown(&event, readers, &mut leniencies, (end, is_event_stream)),
         EventKind::TooLarge => Payload::Malformed(
             event.error().unwrap_or(Error::new(ErrorKind::EventTooLarge, event.offset())),
         ),
@@ -475,7 +476,7 @@ fn message<'a>(
         Err(error) => Err(error),
     };
     if let Some(text) = error_line {
-        return Payload::Error(text_error(text, side, chunk.ok()));
+        return Payload::Error(text_error(text, side, chunk.ok(), leniencies));
     }
     match chunk {
         Ok(chunk) => match chunk.error() {
@@ -499,9 +500,13 @@ fn message<'a>(
 /// `event: error` without data, as Dynamo sends it with the message in a comment, or an error in
 /// a line of its own.
 #[cold]
-fn undispatched<'a>(event: &Event<'a>, readers: &'a mut Readers) -> Payload<'a> {
+fn undispatched<'a>(
+    event: &Event<'a>,
+    readers: &'a mut Readers,
+    leniencies: &mut Leniencies,
+) -> Payload<'a> {
     if let Some(text) = error_line(event) {
-        return Payload::Error(text_error(text, &mut readers.side, None));
+        return Payload::Error(text_error(text, &mut readers.side, None, leniencies));
     }
     if event.event_type() == "error" {
         let comment = event.comments().next().unwrap_or_default();
@@ -515,13 +520,13 @@ fn undispatched<'a>(event: &Event<'a>, readers: &'a mut Readers) -> Payload<'a> 
 fn unknown<'a>(
     event: &Event<'a>,
     readers: &'a mut Readers,
-    end: &mut End,
-    is_event_stream: &mut bool,
+    leniencies: &mut Leniencies,
+    (end, is_event_stream): (&mut End, &mut bool),
 ) -> Payload<'a> {
     let Readers { side, .. } = readers;
     if let Some(text) = error_line(event) {
         *is_event_stream = true;
-        return Payload::Error(text_error(text, side, None));
+        return Payload::Error(text_error(text, side, None, leniencies));
     }
     if end.body.is_none() {
         end.body = Some(Body::of(event.raw()));
@@ -529,10 +534,11 @@ fn unknown<'a>(
     let line = event.unknown_lines().next().unwrap_or_default();
     if *is_event_stream
         && line.starts_with(b"{")
-        && let Ok((document, _)) = side.parse(line)
+        && let Ok((document, found)) = side.parse(line)
     {
         let line = Value::new(document, 0);
         if let Some(error) = line.get("error").filter(UpstreamError::is_one) {
+            *leniencies = found;
             return Payload::Error(UpstreamError::new(Some(error), b"", None));
         }
     }
@@ -545,7 +551,7 @@ fn error_line<'a>(event: &Event<'a>) -> Option<&'a [u8]> {
         .unknown_lines()
         .filter_map(|line| line.strip_prefix(b"error:"))
         .map(<[u8]>::trim_ascii)
-        .find(|text| !text.is_empty() && *text != b"null")
+        .find(|text| !matches!(*text, b"" | b"null" | b"false" | b"0" | b"\"\""))
 }
 
 /// The error that a text says, with or without a name of its own inside.
@@ -553,10 +559,12 @@ fn text_error<'a>(
     text: &'a [u8],
     parser: &'a mut Parser,
     chunk: Option<ChatCompletionChunk<'a>>,
+    leniencies: &mut Leniencies,
 ) -> UpstreamError<'a> {
-    let Ok((document, _)) = parser.parse(text) else {
+    let Ok((document, found)) = parser.parse(text) else {
         return UpstreamError::new(None, text, chunk);
     };
+    leniencies.add(found);
     let value = Value::new(document, 0);
     let error = value.get("error").filter(|error| !error.is_null()).unwrap_or(value);
     UpstreamError::new(Some(error), b"", chunk)

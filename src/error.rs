@@ -24,8 +24,8 @@ impl Error {
     }
 
     /// Where: bytes from the start of the stream. For an event or a line that is too large, where
-    /// the event begins; for an `id` that is too long, where that begins; else the first byte
-    /// that is wrong.
+    /// the event begins; for an `id` that is too long, where that begins; for a payload the byte
+    /// that its reader stopped at. Whether a payload is UTF-8 is looked at first.
     #[must_use]
     pub const fn offset(&self) -> u64 {
         self.offset
@@ -85,7 +85,7 @@ pub enum ErrorKind {
     /// A payload has more names and values than [`Limits::json_values`](crate::Limits::json_values),
     /// or more than 4 096 choices or tool calls.
     TooManyValues,
-    /// The payload is larger than a JSON reader of 32-bit offsets can hold.
+    /// The payload has 2 GiB or more.
     PayloadTooLarge,
 }
 
@@ -142,7 +142,7 @@ impl fmt::Display for ErrorKind {
             Self::HugeNumber => "number beyond 64-bit floats",
             Self::TooDeep => "nesting deeper than the limit",
             Self::TooManyValues => "more values than the limit",
-            Self::PayloadTooLarge => "payload of 4 GiB or more",
+            Self::PayloadTooLarge => "payload of 2 GiB or more",
         })
     }
 }

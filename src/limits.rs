@@ -72,7 +72,8 @@ pub struct Limits {
 
     /// Most names and values in one payload. Default 1 048 576.
     ///
-    /// Reading one costs up to 64 bytes of memory, whatever its length. The token ids of a long
+    /// Reading one costs up to 64 bytes of memory, whatever its length; and strings that have
+    /// escapes are held unescaped, which is at most the payload's length besides. The token ids of a long
     /// prompt, which vLLM sends in the first chunk, are the most that is known: 131 072.
     pub json_values: usize,
 

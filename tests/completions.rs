@@ -154,6 +154,41 @@ fn a_surrogate_pair_cut_between_two_deltas_is_joined() {
     }
 }
 
+#[test]
+fn halves_meet_over_parts_too_and_nothing_is_lost() {
+    let part = |text: &str| format!(r#"{{"content":[{{"type":"text","text":"{text}"}}]}}"#);
+    let thinking = |text: &str| {
+        format!(
+            r#"{{"content":[{{"type":"thinking","thinking":[{{"type":"text","text":"{text}"}}]}}]}}"#
+        )
+    };
+    let text = |text: &str| format!(r#"{{"content":"{text}"}}"#);
+    let chunk = |delta: String| format!(r#"{{"choices":[{{"index":0,"delta":{delta}}}]}}"#);
+    for (deltas, content, reasoning) in [
+        ([part(r"a\ud83d"), part(r"\ude00b"), text("")], Some("a😀b"), None),
+        ([part(r"a\ud83d"), text(r"\ude00b"), text("")], Some("a😀b"), None),
+        ([text(r"a\ud83d"), part("x"), text(r"\ude00b")], Some("a\u{FFFD}x\u{FFFD}b"), None),
+        ([thinking(r"a\ud83d"), thinking(r"\ude00b"), text("x")], Some("x"), Some("a😀b")),
+    ] {
+        let completion = completion(&deltas.map(chunk));
+        let message = &completion.choices[0].message;
+        assert_eq!(
+            (message.content.as_deref(), message.reasoning.as_deref()),
+            (content, reasoning)
+        );
+    }
+    let arguments = |arguments: &str| {
+        chunk(format!(r#"{{"tool_calls":[{{"index":0,"function":{{"arguments":{arguments}}}}}]}}"#))
+    };
+    let completion = completion(&[
+        arguments(r#""\ud83d""#),
+        arguments(r#"{"a":NaN}"#),
+        arguments(r#""\ude00Z""#),
+    ]);
+    let call = completion.choices[0].message.tool_calls[0].function.as_ref().unwrap();
+    assert_eq!(call.arguments, "{\"a\":null}\u{FFFD}Z");
+}
+
 /// Each choice and each call has a text of its own.
 #[test]
 fn halves_of_different_texts_are_not_joined() {
@@ -430,10 +465,12 @@ fn servers_that_send_the_whole_message() {
     assert_eq!(as_json(&finished.completion)["choices"][0]["message"]["content"], "Hi");
 }
 
+/// A change of the limits, the chunk that goes over one, and which.
+type Case = (fn(&mut Limits), Value, Limit);
+
 #[test]
 fn a_limit_has_a_name_and_ends_nothing() {
     let text = "x".repeat(600);
-    type Case = (fn(&mut Limits), Value, Limit);
     let cases: [Case; 6] = [
         (
             |limits| limits.choices = 1,

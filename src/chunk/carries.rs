@@ -1,7 +1,7 @@
 //! `Carries`: what kinds of things a chunk brings, without reading any of them.
 
 use super::table::{ChoiceRow, Table};
-use crate::json::{Document, Kind, NodeId};
+use crate::json::{Document, Kind, NodeId, Value};
 
 /// What kinds of things a payload brings: enough to tell the time to the first token, the time
 /// between tokens, and whether to look closer.
@@ -22,8 +22,8 @@ use crate::json::{Document, Kind, NodeId};
 /// assert!(second.content && second.is_output());
 /// ```
 ///
-/// Empty strings, empty lists and `null` bring nothing. It costs a look at each choice's table,
-/// and nothing is read for it.
+/// Empty strings, empty lists, `null` and values of another type than the schema's bring nothing.
+/// It costs a look at each choice's table; only the parts of a content are looked through.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Carries {
@@ -67,31 +67,54 @@ impl Carries {
         let mut carries = Self::default();
         for choice in &table.choices {
             carries.add(document, choice);
+            let calls = choice.delta.calls.start as usize..choice.delta.calls.end as usize;
+            let calls = table.calls.get(calls).unwrap_or_default();
+            carries.tool_call |= calls.iter().any(|call| {
+                let some = |id| brings(document, id, Kind::String);
+                let object = brings(document, call.arguments, Kind::Object);
+                some(call.id) || some(call.name) || some(call.arguments) || object
+            });
         }
         carries
     }
 
     fn add(&mut self, document: Document<'_>, choice: &ChoiceRow) {
-        let some = |id| brings(document, id);
+        let text = |id| brings(document, id, Kind::String);
         let ChoiceRow { delta, .. } = choice;
-        self.role |= some(delta.role);
-        self.content |= some(delta.content) || some(choice.text);
-        self.refusal |= some(delta.refusal);
-        self.reasoning |=
-            some(delta.reasoning_content) || some(delta.reasoning) || some(delta.reasoning_details);
-        self.tool_call |= !delta.calls.is_empty() || some(delta.function_call);
-        self.audio |= some(delta.audio);
-        self.finish |= some(choice.finish_reason);
+        self.role |= text(delta.role);
+        self.content |= text(delta.content) || text(choice.text);
+        self.refusal |= text(delta.refusal);
+        self.reasoning |= text(delta.reasoning_content)
+            || text(delta.reasoning)
+            || brings(document, delta.reasoning_details, Kind::Array);
+        self.audio |= brings(document, delta.audio, Kind::Object);
+        self.finish |= text(choice.finish_reason);
+        if brings(document, delta.content, Kind::Array) {
+            for part in document.elements(delta.content).map(|part| Value::new(document, part)) {
+                let some = |name, kind| {
+                    part.get(name).is_some_and(|value| brings(document, value.id, kind))
+                };
+                self.content |= some("text", Kind::String);
+                self.reasoning |= some("thinking", Kind::String) || some("thinking", Kind::Array);
+            }
+        }
+        if brings(document, delta.function_call, Kind::Object) {
+            let call = Value::new(document, delta.function_call);
+            self.tool_call |= ["name", "arguments"].into_iter().any(|name| {
+                call.get(name).is_some_and(|value| brings(document, value.id, Kind::String))
+            });
+        }
     }
 }
 
-/// Whether a member is there and not `null`, and not empty.
-fn brings(document: Document<'_>, id: NodeId) -> bool {
+/// Whether a member is there, of the kind that is read, and not empty.
+fn brings(document: Document<'_>, id: NodeId, kind: Kind) -> bool {
     id != 0
-        && document.node(id).is_some_and(|node| match node.kind {
-            Kind::String => node.extra > 0,
-            Kind::Array | Kind::Object => node.extra > id + 1,
-            Kind::Null => false,
-            Kind::True | Kind::False | Kind::Number | Kind::Huge | Kind::NotFinite => false,
+        && document.node(id).is_some_and(|node| {
+            node.kind == kind
+                && match kind {
+                    Kind::Array | Kind::Object => node.extra > id + 1,
+                    _ => node.extra > 0,
+                }
         })
 }

@@ -43,6 +43,11 @@ impl<'a> Choice<'a> {
         self.chunk.value(self.row.index)?.as_u64()
     }
 
+    /// Whether there is an index, and it is none.
+    pub(crate) fn has_invalid_index(&self) -> bool {
+        self.chunk.is_no_count(self.row.index)
+    }
+
     /// `delta`: what is new. Empty where it is absent or `null`.
     #[must_use]
     pub fn delta(&self) -> Delta<'a> {
@@ -166,7 +171,8 @@ impl<'a> Delta<'a> {
     /// `reasoning`. Where both are sent, they are the same text, and this is it once.
     #[must_use]
     pub fn reasoning_text(&self) -> Option<&'a str> {
-        self.reasoning_content().filter(|text| !text.is_empty()).or_else(|| self.reasoning())
+        let content = self.reasoning_content();
+        content.filter(|text| !text.is_empty()).or_else(|| self.reasoning()).or(content)
     }
 
     /// `reasoning_content`

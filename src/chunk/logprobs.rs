@@ -86,11 +86,13 @@ impl<'a> TokenLogprob<'a> {
     }
 
     /// `bytes`: the token's bytes, of which it may have a part of a character only. `None` where
-    /// it is absent or `null`.
+    /// it is absent or `null`, or has something else than bytes.
     #[must_use]
     pub fn bytes(&self) -> Option<impl Iterator<Item = u8> + use<'a>> {
-        let bytes = numbers(self.get("bytes")?)?;
-        Some(bytes.map_while(|byte| u8::try_from(byte).ok()))
+        let list = self.get("bytes")?;
+        let bytes = || numbers(list).map(|bytes| bytes.map(|byte| u8::try_from(byte).ok()));
+        let all = bytes()?.all(|byte| byte.is_some());
+        if all { Some(bytes()?.flatten()) } else { None }
     }
 
     /// `top_logprobs`: the likeliest tokens in this place; empty where it is absent or `null`.

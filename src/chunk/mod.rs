@@ -180,7 +180,7 @@ impl<'a> ChatCompletionChunk<'a> {
     /// The values whose type isn't the schema's, as `"content": 5`: they read as `None`.
     ///
     /// Looks through the whole chunk, `usage` and `logprobs` included, and allocates if there is
-    /// such a value.
+    /// such a value. No more than the first 256 are told.
     ///
     /// ```
     /// # use deltawire::{ChunkDecoder, Payload};
@@ -212,6 +212,17 @@ impl<'a> ChatCompletionChunk<'a> {
     #[inline]
     fn value(&self, id: NodeId) -> Option<Value<'a>> {
         (id != 0).then(|| Value::new(self.document, id))
+    }
+
+    /// Whether a member is there, not `null`, and no whole number.
+    fn is_no_count(&self, id: NodeId) -> bool {
+        let is_null = || self.document.kind(id) == Some(Kind::Null);
+        id != 0 && !is_null() && Value::new(self.document, id).as_u64().is_none()
+    }
+
+    /// Whether the usage is the member `usage` itself.
+    pub(crate) fn has_own_usage(&self) -> bool {
+        self.is_object(self.table.top.usage)
     }
 
     fn is_object(&self, id: NodeId) -> bool {
@@ -251,8 +262,9 @@ impl<'a> Iterator for Extra<'a> {
     }
 }
 
-/// The numbers of a list, as far as they are counts; `None` if it is no list.
+/// The numbers of a list; `None` if it is no list, or one of its elements no count.
 fn numbers(list: Value<'_>) -> Option<impl Iterator<Item = u64>> {
     let is_list = list.document.kind(list.id) == Some(Kind::Array);
-    is_list.then(|| list.elements().map_while(|number| number.as_u64()))
+    let all = || list.elements().all(|number| number.as_u64().is_some());
+    (is_list && all()).then(|| list.elements().filter_map(|number| number.as_u64()))
 }

@@ -8,6 +8,10 @@ use crate::json::{Document, Kind, Member, Node, NodeId};
 /// Most choices, and most tool calls, of one chunk.
 const MOST_ROWS: usize = 4096;
 
+/// Most mismatches that are noted of one chunk: looking for the place of each costs its document's
+/// length.
+pub(super) const MOST_MISMATCHES: usize = 256;
+
 /// Member positions of one chunk; 0 where a member is absent. Reused from chunk to chunk.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Table {
@@ -85,10 +89,14 @@ pub(super) enum Type {
     Number,
     /// A whole number from 0 to `u64::MAX`.
     Count,
+    /// A whole number from 0 to 255.
+    Byte,
     Array,
     Object,
     StringOrArray,
     StringOrObject,
+    /// A string, or a whole number from `i64::MIN` to `i64::MAX`.
+    StringOrInteger,
     Any,
 }
 
@@ -103,11 +111,12 @@ impl Type {
         }
         match self {
             Self::String => bits(&[Kind::String]),
-            Self::Number | Self::Count => bits(&[Kind::Number]),
+            Self::Number | Self::Count | Self::Byte => bits(&[Kind::Number]),
             Self::Array => bits(&[Kind::Array]),
             Self::Object => bits(&[Kind::Object]),
             Self::StringOrArray => bits(&[Kind::String, Kind::Array]),
             Self::StringOrObject => bits(&[Kind::String, Kind::Object]),
+            Self::StringOrInteger => bits(&[Kind::String, Kind::Number]),
             Self::Any => u16::MAX,
         }
     }
@@ -115,7 +124,22 @@ impl Type {
     #[inline]
     pub(super) fn allows(self, document: Document<'_>, node: &Node) -> bool {
         let is_one = self.kinds() & 1 << node.kind as u16 != 0;
-        is_one && (self != Self::Count || is_count(document, node))
+        is_one
+            && match self {
+                Self::Count => is_count(document, node),
+                Self::Byte | Self::StringOrInteger => self.allows_number(document, node),
+                _ => true,
+            }
+    }
+
+    #[cold]
+    fn allows_number(self, document: Document<'_>, node: &Node) -> bool {
+        let number = document.raw_of(node);
+        node.kind != Kind::Number
+            || match self {
+                Self::Byte => number.parse::<u8>().is_ok(),
+                _ => number.parse::<i64>().is_ok(),
+            }
     }
 }
 
@@ -140,7 +164,7 @@ impl Table {
         self.top = self.top_row(document);
         for choice in document.elements(self.top.choices) {
             if document.kind(choice) != Some(Kind::Object) {
-                self.mismatches.push(choice);
+                self.note(choice);
                 continue;
             }
             let row = self.choice_row(document, choice)?;
@@ -236,7 +260,7 @@ impl Table {
         let calls = row_number(self.calls.len());
         for call in document.elements(row.tool_calls) {
             if document.kind(call) != Some(Kind::Object) {
-                self.mismatches.push(call);
+                self.note(call);
                 continue;
             }
             room_for_one(&self.calls, document, call)?;
@@ -294,6 +318,13 @@ impl Table {
             self.forget(before);
         }
         if !expected.allows(document, found) {
+            self.note(value);
+        }
+    }
+
+    #[cold]
+    fn note(&mut self, value: NodeId) {
+        if self.mismatches.len() < MOST_MISMATCHES {
             self.mismatches.push(value);
         }
     }

@@ -4,7 +4,7 @@ use core::fmt;
 
 use super::table::CallRow;
 use super::{ChatCompletionChunk, Extra};
-use crate::json::Value;
+use crate::json::{Kind, Value};
 
 /// The tool calls of a delta; see [`Delta::tool_calls`](super::Delta::tool_calls).
 #[derive(Clone)]
@@ -41,6 +41,17 @@ impl<'a> ToolCallDelta<'a> {
     #[must_use]
     pub fn index(&self) -> Option<u64> {
         self.chunk.value(self.row.index)?.as_u64()
+    }
+
+    /// Whether there is an index, and it is none.
+    pub(crate) fn has_invalid_index(&self) -> bool {
+        self.chunk.is_no_count(self.row.index)
+    }
+
+    /// Whether there is a `function`, of whatever type.
+    pub(crate) fn has_function(&self) -> bool {
+        let function = self.row.function;
+        function != 0 && self.chunk.document.kind(function) != Some(Kind::Null)
     }
 
     /// `id`

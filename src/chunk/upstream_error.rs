@@ -56,8 +56,8 @@ impl<'a> UpstreamError<'a> {
     pub fn message(&self) -> Option<&'a str> {
         match self.error {
             Some(error) => {
-                let message = self.get("message").or_else(|| self.get("detail"));
-                error.as_str().or_else(|| message?.as_str())
+                let text = |name| self.get(name)?.as_str();
+                error.as_str().or_else(|| text("message")).or_else(|| text("detail"))
             }
             None => str::from_utf8(self.text).ok().filter(|text| !text.is_empty()),
         }
@@ -83,10 +83,15 @@ impl<'a> UpstreamError<'a> {
         self.get("param")?.as_str()
     }
 
-    /// The member `name` of the error object, whatever it is.
+    /// The member `name` of the error object, whatever it is; of the chunk, where the error is a
+    /// text and its code and type stand beside it.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<Value<'a>> {
-        self.error?.get(name)
+        let error = self.error?;
+        match (error.kind(), self.chunk) {
+            (ValueKind::String, Some(chunk)) => chunk.get(name),
+            _ => error.get(name),
+        }
     }
 
     /// The error as the JSON value that it is, if it is one.

@@ -17,12 +17,14 @@ pub use value::{Value, ValueElements, ValueKind, ValueMembers};
 
 use crate::error::{Error, ErrorKind};
 use crate::limits::Limits;
+use node::Unescaped;
 
 /// Reads JSON texts, one after the other, into the same buffers.
 pub(crate) struct Parser {
     bounds: Bounds,
-    /// Strings that have escapes, unescaped, each at the place where it stands in the JSON text.
+    /// The strings that have escapes, unescaped, one behind the other.
     text: String,
+    unescaped: Vec<Unescaped>,
     nodes: Vec<Node>,
     /// The arrays and objects that are open while reading.
     open: Vec<NodeId>,
@@ -43,6 +45,7 @@ impl Parser {
         Self {
             bounds: Bounds { depth: limits.json_depth, values: limits.json_values, strict: false },
             text: String::new(),
+            unescaped: Vec::new(),
             nodes: Vec::new(),
             open: Vec::new(),
         }
@@ -58,21 +61,24 @@ impl Parser {
         &'a mut self,
         json: &'a [u8],
     ) -> Result<(Document<'a>, Leniencies), Error> {
-        let Self { bounds, text, nodes, open } = self;
+        let Self { bounds, text, unescaped, nodes, open } = self;
         nodes.clear();
         open.clear();
         text.clear();
-        if u32::try_from(json.len()).is_err() {
+        unescaped.clear();
+        if i32::try_from(json.len()).is_err() {
             return Err(Error::new(ErrorKind::PayloadTooLarge, 0));
         }
         let json = checked(json)?;
-        let leniencies = reader::read(json, *bounds, text, nodes, open)?;
-        Ok((Document { nodes, text, json }, leniencies))
+        let leniencies = reader::read(json, *bounds, (text, unescaped), nodes, open)?;
+        Ok((Document { nodes, text, unescaped, json }, leniencies))
     }
 
     /// Bytes that the buffers hold, roughly.
     pub(crate) fn held(&self) -> usize {
-        self.text.capacity() + self.nodes.capacity() * size_of::<Node>()
+        self.text.capacity()
+            + self.unescaped.capacity() * size_of::<Unescaped>()
+            + self.nodes.capacity() * size_of::<Node>()
     }
 }
 

@@ -12,9 +12,19 @@ pub(crate) struct Node {
     /// Where the value begins in the text, its quote or bracket included, and where it ends.
     pub(crate) start: u32,
     pub(crate) end: u32,
-    /// Of a string, the length of its unescaped text. Of an array or object, the node behind
-    /// all that it holds.
+    /// Of a string, the length of its text, or, with [`ESCAPED`], which of the unescaped texts
+    /// it is. Of an array or object, the node behind all that it holds.
     pub(crate) extra: u32,
+}
+
+/// Marks a string that has escapes. A payload has less than 2 GiB, so no length has this bit.
+pub(crate) const ESCAPED: u32 = 1 << 31;
+
+/// Where an unescaped text stands among them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Unescaped {
+    pub(crate) start: u32,
+    pub(crate) end: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,8 +46,9 @@ pub(crate) enum Kind {
 #[derive(Clone, Copy)]
 pub(crate) struct Document<'a> {
     pub(crate) nodes: &'a [Node],
-    /// Strings that have escapes, unescaped, each at the place where it stands in `json`.
+    /// The strings that have escapes, unescaped, one behind the other.
     pub(crate) text: &'a str,
+    pub(crate) unescaped: &'a [Unescaped],
     pub(crate) json: &'a str,
 }
 
@@ -59,24 +70,27 @@ impl<'a> Document<'a> {
         if node.kind != Kind::String {
             return None;
         }
-        let (source, start, end) = self.place(node);
-        source.get(start..end)
+        if node.extra & ESCAPED != 0 {
+            return self.unescaped(node);
+        }
+        let start = node.start as usize + 1;
+        self.json.get(start..start + node.extra as usize)
     }
 
     /// The unescaped bytes of a string, or nothing: enough to compare a name.
     #[inline]
     pub(crate) fn string_bytes(&self, node: &Node) -> &'a [u8] {
-        let (source, start, end) = self.place(node);
-        source.as_bytes().get(start..end).unwrap_or_default()
+        if node.extra & ESCAPED != 0 {
+            return self.unescaped(node).unwrap_or_default().as_bytes();
+        }
+        let start = node.start as usize + 1;
+        self.json.as_bytes().get(start..start + node.extra as usize).unwrap_or_default()
     }
 
-    /// Where the unescaped text of a string stands. Every escape is longer than what it stands
-    /// for: so a text without any is as long as the place between the quotes.
-    #[inline]
-    fn place(&self, node: &Node) -> (&'a str, usize, usize) {
-        let start = node.start as usize + 1;
-        let end = start + node.extra as usize;
-        (if end + 1 == node.end as usize { self.json } else { self.text }, start, end)
+    #[cold]
+    fn unescaped(&self, node: &Node) -> Option<&'a str> {
+        let place = self.unescaped.get((node.extra & !ESCAPED) as usize)?;
+        self.text.get(place.start as usize..place.end as usize)
     }
 
     /// The value as it was sent.
@@ -178,16 +192,27 @@ impl Iterator for Elements<'_> {
 pub(crate) struct OwnedDocument {
     nodes: Box<[Node]>,
     text: Box<str>,
+    unescaped: Box<[Unescaped]>,
     json: Box<str>,
 }
 
 impl OwnedDocument {
     pub(crate) fn new(document: Document<'_>) -> Self {
-        let Document { nodes, text, json } = document;
-        Self { nodes: nodes.into(), text: text.into(), json: json.into() }
+        let Document { nodes, text, unescaped, json } = document;
+        Self {
+            nodes: nodes.into(),
+            text: text.into(),
+            unescaped: unescaped.into(),
+            json: json.into(),
+        }
     }
 
     pub(crate) fn as_document(&self) -> Document<'_> {
-        Document { nodes: &self.nodes, text: &self.text, json: &self.json }
+        Document {
+            nodes: &self.nodes,
+            text: &self.text,
+            unescaped: &self.unescaped,
+            json: &self.json,
+        }
     }
 }

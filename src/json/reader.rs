@@ -3,7 +3,7 @@
 use core::str;
 
 use super::Bounds;
-use super::node::{Kind, Node, NodeId};
+use super::node::{ESCAPED, Kind, Node, NodeId, Unescaped};
 use super::scan::plain_len;
 use crate::error::{Error, ErrorKind};
 
@@ -44,12 +44,12 @@ impl Leniencies {
     }
 }
 
-/// Reads `json` into `nodes`. Where a string has escapes, `text` gets it unescaped, at the place
-/// where it stands in `json`; without any, `text` stays empty.
+/// Reads `json` into `nodes`, and the strings that have escapes, unescaped, into `text` and their
+/// places.
 pub(super) fn read(
     json: &str,
     bounds: Bounds,
-    text: &mut String,
+    (text, unescaped): (&mut String, &mut Vec<Unescaped>),
     nodes: &mut Vec<Node>,
     open: &mut Vec<NodeId>,
 ) -> Result<Leniencies, Error> {
@@ -57,14 +57,12 @@ pub(super) fn read(
     let bytes = json.as_bytes();
     // By value while it reads: behind a reference, each push would look its place up again.
     let nodes_of = core::mem::take(nodes);
-    let mut reader = Reader { json, bytes, at: 0, bounds, text, nodes: nodes_of, open, leniencies };
+    let mut reader =
+        Reader { json, bytes, at: 0, bounds, text, unescaped, nodes: nodes_of, open, leniencies };
     let read = reader.document();
     *nodes = reader.nodes;
     read.map(|()| reader.leniencies)
 }
-
-/// Stands in `text` where no string is.
-const FILLER: &str = "                                                                ";
 
 struct Reader<'r> {
     json: &'r str,
@@ -72,6 +70,7 @@ struct Reader<'r> {
     at: usize,
     bounds: Bounds,
     text: &'r mut String,
+    unescaped: &'r mut Vec<Unescaped>,
     nodes: Vec<Node>,
     open: &'r mut Vec<NodeId>,
     leniencies: Leniencies,
@@ -302,19 +301,16 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// The rest of a string whose first escape, or end, is here. An escape is never shorter than
-    /// what it stands for, so that the text fits in the place of the string.
+    /// The rest of a string whose first escape, or end, is here.
     #[cold]
     #[inline(never)]
     fn escaped_string(&mut self, start: usize) -> Result<(), Error> {
-        // What stood before it in `json` may have been a character of several bytes: filler will
-        // do for what is never read.
-        while let Some(missing) = (start + 1).checked_sub(self.text.len()).filter(|len| *len > 0) {
-            self.text.push_str(FILLER.get(..missing).unwrap_or(FILLER));
-        }
+        let text_start = self.text.len();
         let mut plain = start + 1;
         loop {
-            self.text.push_str(self.json.get(plain..self.at).unwrap_or_default());
+            let run = self.json.get(plain..self.at).unwrap_or_default();
+            self.reserve(run.len() + 4);
+            self.text.push_str(run);
             match self.peek() {
                 None => return Err(self.end()),
                 Some(b'"') => break,
@@ -328,9 +324,20 @@ impl Reader<'_> {
             self.at += plain_len(self.bytes.get(plain..).unwrap_or_default());
         }
         self.at += 1;
-        let len = self.text.len() - (start + 1);
-        self.leaf(Kind::String, start, len as u32);
+        let number = self.unescaped.len() as u32;
+        self.unescaped.push(Unescaped { start: text_start as u32, end: self.text.len() as u32 });
+        self.leaf(Kind::String, start, ESCAPED | number);
         Ok(())
+    }
+
+    /// Makes room for so many bytes of unescaped text. It grows by doubling, but to no more than
+    /// the JSON text has: an escape is never shorter than what it stands for.
+    fn reserve(&mut self, more: usize) {
+        let needed = self.text.len() + more;
+        if needed > self.text.capacity() {
+            let capacity = needed.next_power_of_two().min(self.json.len()).max(needed);
+            self.text.reserve_exact(capacity - self.text.len());
+        }
     }
 
     fn escape(&mut self) -> Result<char, Error> {

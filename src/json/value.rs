@@ -84,7 +84,12 @@ impl<'a> Value<'a> {
     /// A number that is written as a whole one and fits.
     #[must_use]
     pub fn as_u64(&self) -> Option<u64> {
-        self.number()?.parse().ok()
+        let number = self.number()?;
+        // Most are indexes.
+        match number.as_bytes() {
+            [digit @ b'0'..=b'9'] => Some(u64::from(digit - b'0')),
+            _ => number.parse().ok(),
+        }
     }
 
     /// A number that is written as a whole one and fits.
@@ -217,7 +222,9 @@ impl<'a> Iterator for ValueElements<'a> {
 
 /// What was sent: the same JSON text for `serde_json`, numbers by their text.
 ///
-/// `NaN` and the infinities, which are no JSON, become `null`.
+/// `NaN` and the infinities, which are no JSON, become `null`. Into a text anything can be written;
+/// `serde_json::to_value` reads the text again, and turns down what it doesn't take, such as half
+/// a surrogate pair.
 #[cfg(feature = "serde")]
 impl serde::Serialize for Value<'_> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

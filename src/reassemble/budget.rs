@@ -102,11 +102,12 @@ impl Budget {
         let (low, next) = value().map(|value| value.lone_surrogates_at_ends()).unwrap_or_default();
         cut.0 = next;
         let whole = high.zip(low).and_then(|(high, low)| char::decode_utf16([high, low]).next());
-        let (Some(Ok(whole)), Some(rest)) = (whole, text.strip_prefix(char::REPLACEMENT_CHARACTER))
-        else {
+        let rest = text.strip_prefix(char::REPLACEMENT_CHARACTER);
+        let rest = rest.filter(|_| kept.ends_with(char::REPLACEMENT_CHARACTER));
+        let (Some(Ok(whole)), Some(rest)) = (whole, rest) else {
             return self.push_str(kept, text);
         };
-        if !kept.ends_with(char::REPLACEMENT_CHARACTER) || !self.room.take(1) {
+        if !self.room.take(1) {
             return None;
         }
         kept.pop();

@@ -1,7 +1,7 @@
 //! Tool calls: which call a delta goes on with, what it adds, and when the call is done.
 
 use super::CallState;
-use super::budget::Budget;
+use super::budget::{Budget, CutPair};
 use super::change::Change;
 use super::completion::{FunctionCall, ToolCall};
 use super::delta::Target;
@@ -17,14 +17,12 @@ const LONGEST_ID: usize = 1024;
 
 /// Adds to the call that the delta goes on with, or begins another one.
 pub(super) fn push_call(target: &mut Target<'_>, delta: &ToolCallDelta<'_>) {
-    let index = match delta.get("index") {
-        Some(index) if !index.is_null() && delta.index().is_none() => {
-            target.state.irregular.invalid_tool_call_indexes += 1;
-            return;
-        }
-        _ => delta.index(),
-    };
-    target.state.irregular.tool_calls_without_index += u32::from(index.is_none());
+    let irregular = &mut target.state.irregular;
+    if delta.has_invalid_index() {
+        irregular.invalid_tool_call_indexes += 1;
+        return;
+    }
+    irregular.tool_calls_without_index += u32::from(delta.index().is_none());
     let Some(at) = call_at(target, delta) else { return };
     let Target { choice, message, state, budget, changes } = target;
     let (Some(call), Some(known)) = (message.tool_calls.get_mut(at), state.calls.get_mut(at))
@@ -41,14 +39,17 @@ pub(super) fn push_call(target: &mut Target<'_>, delta: &ToolCallDelta<'_>) {
         }
     }
     budget.first(&mut call.r#type, delta.r#type());
-    if delta.get("function").is_some_and(|function| !function.is_null()) {
+    if delta.has_function() {
         let function = call.function.get_or_insert_default();
         push_name(function, delta.name().unwrap_or_default(), budget);
         let start = if let Some(text) = delta.arguments() {
             let value = || delta.get("function")?.get("arguments");
             budget.join(&mut function.arguments, &mut known.arguments, text, value)
         } else if let Some(arguments) = delta.arguments_object() {
-            replace(&mut function.arguments, arguments.raw(), budget)
+            known.arguments = CutPair::default();
+            let mut json = String::new();
+            arguments.write_json(&mut json);
+            replace(&mut function.arguments, &json, budget)
         } else {
             None
         };

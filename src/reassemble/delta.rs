@@ -20,6 +20,9 @@ pub(super) struct Target<'t> {
 }
 
 pub(super) fn push_delta(target: &mut Target<'_>, delta: &Delta<'_>) {
+    for part in delta.content_parts().into_iter().flatten() {
+        push_part(target, part);
+    }
     let Target { choice, message, state, budget, changes } = target;
     let choice = *choice;
     budget.first(&mut message.role, delta.role());
@@ -27,10 +30,6 @@ pub(super) fn push_delta(target: &mut Target<'_>, delta: &Delta<'_>) {
         let kept = budget.text(&mut message.content);
         let start = budget.join(kept, &mut state.content, text, || delta.get("content"));
         changes.extend(start.map(|start| Change::Content { choice, start }));
-    } else if let Some(parts) = delta.content_parts() {
-        for part in parts {
-            push_part(message, part, budget, (choice, changes));
-        }
     }
     if let Some(text) = delta.refusal() {
         let kept = budget.text(&mut message.refusal);
@@ -61,27 +60,22 @@ pub(super) fn push_delta(target: &mut Target<'_>, delta: &Delta<'_>) {
 }
 
 /// One of Mistral's parts of a content: text, thinking, or a reference.
-fn push_part(
-    message: &mut Message,
-    part: Value<'_>,
-    budget: &mut Budget,
-    (choice, changes): (usize, &mut Vec<Change>),
-) {
-    let mut reasoning = |message: &mut Message, budget: &mut Budget, text: Option<&str>| {
-        let kept = budget.text(&mut message.reasoning);
-        let start = budget.push_str(kept, text.unwrap_or_default());
-        changes.extend(start.map(|start| Change::Reasoning { choice, start }));
-    };
-    if let Some(text) = part.get("text").and_then(|text| text.as_str()) {
+fn push_part(target: &mut Target<'_>, part: Value<'_>) {
+    let Target { choice, message, state, budget, changes } = target;
+    let choice = *choice;
+    if let Some(value) = part.get("text")
+        && let Some(text) = value.as_str()
+    {
         let kept = budget.text(&mut message.content);
-        let start = budget.push_str(kept, text);
+        let start = budget.join(kept, &mut state.content, text, || Some(value));
         changes.extend(start.map(|start| Change::Content { choice, start }));
     } else if let Some(thinking) = part.get("thinking") {
-        if thinking.kind() == ValueKind::String {
-            reasoning(message, budget, thinking.as_str());
-        }
-        for text in thinking.elements().filter_map(|part| part.get("text")) {
-            reasoning(message, budget, text.as_str());
+        let parts = thinking.elements().filter_map(|part| part.get("text"));
+        for value in core::iter::once(thinking).chain(parts) {
+            let Some(text) = value.as_str() else { continue };
+            let kept = budget.text(&mut message.reasoning);
+            let start = budget.join(kept, &mut state.reasoning, text, || Some(value));
+            changes.extend(start.map(|start| Change::Reasoning { choice, start }));
         }
         for name in ["signature", "closed"] {
             if let Some(value) = part.get(name) {

@@ -18,7 +18,7 @@ pub use outcome::{Finished, Irregularities, Outcome, Pending};
 
 use crate::chunk::{ChatCompletionChunk, Choice, Logprobs};
 use crate::decoder::{End, Payload};
-use crate::json::{Limit, ValueKind};
+use crate::json::Limit;
 use crate::limits::Limits;
 use budget::{Budget, CutPair};
 use call::PART_COST;
@@ -256,11 +256,8 @@ impl Reassembler {
 
     fn push_usage(&mut self, chunk: &ChatCompletionChunk<'_>) {
         let Some(usage) = chunk.usage() else { return };
-        let from = if chunk.get("usage").is_some_and(|usage| usage.kind() == ValueKind::Object) {
-            UsageFrom::Usage
-        } else {
-            UsageFrom::Substitute
-        };
+        let own = chunk.has_own_usage();
+        let from = if own { UsageFrom::Usage } else { UsageFrom::Substitute };
         if self.usage_from == UsageFrom::Usage && from == UsageFrom::Substitute {
             return;
         }
@@ -272,14 +269,11 @@ impl Reassembler {
     }
 
     fn push_choice(&mut self, choice: &Choice<'_>) {
-        let index = match choice.get("index") {
-            Some(index) if !index.is_null() && choice.index().is_none() => {
-                self.invalid_choice_indexes = self.invalid_choice_indexes.saturating_add(1);
-                return;
-            }
-            _ => choice.index().unwrap_or(0),
-        };
-        let Some(at) = self.choice_at(index) else { return };
+        if choice.has_invalid_index() {
+            self.invalid_choice_indexes = self.invalid_choice_indexes.saturating_add(1);
+            return;
+        }
+        let Some(at) = self.choice_at(choice.index().unwrap_or(0)) else { return };
         let Self { completion, states, budget, changes, .. } = self;
         let (Some(kept), Some(state)) = (completion.choices.get_mut(at), states.get_mut(at)) else {
             return;

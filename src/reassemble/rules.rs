@@ -208,7 +208,8 @@ pub(crate) fn rule(level: Level, name: &str) -> Rule {
     rows.iter().find(|(known, _)| *known == name).map_or(other, |(_, rule)| *rule)
 }
 
-#[cfg(all(test, feature = "serde"))]
+#[cfg(test)]
+#[cfg(feature = "serde")]
 #[expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 mod tests {
     use serde_json::{Value, json};

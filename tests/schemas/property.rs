@@ -60,15 +60,32 @@ fn chunks() -> impl Strategy<Value = Value> {
         _ => texts(),
     });
     let call = call.boxed();
+    let old_call = objects(&["name", "arguments"], |_| texts()).boxed();
     let delta = objects(
-        &["role", "content", "refusal", "reasoning", "reasoning_content", "tool_calls"],
+        &[
+            "role",
+            "content",
+            "refusal",
+            "reasoning",
+            "reasoning_content",
+            "tool_calls",
+            "function_call",
+        ],
         move |name| match name {
             "tool_calls" => vec(call.clone(), 0..3).prop_map(Value::from).boxed(),
+            "function_call" => old_call.clone(),
             _ => texts(),
         },
     );
+    let token = objects(&["token", "logprob"], |name| match name {
+        "token" => texts(),
+        _ => counts(),
+    });
+    let tokens = vec(token, 0..3).prop_map(|tokens| json!({"content": tokens})).boxed();
     let delta = delta.boxed();
-    let choice = objects(&["index", "delta", "finish_reason"], move |name| match name {
+    let names = &["index", "delta", "finish_reason", "logprobs"];
+    let choice = objects(names, move |name| match name {
+        "logprobs" => tokens.clone(),
         "index" => counts(),
         "delta" => delta.clone(),
         _ => texts(),
@@ -109,7 +126,22 @@ fn assert_agrees(chunk: ChatCompletionChunk<'_>, sent: &Value) {
         assert_eq!(choice.index(), sent["index"].as_u64());
         let reason = sent["finish_reason"].as_str().filter(|reason| !reason.is_empty());
         assert_eq!(choice.finish_reason(), reason);
+        assert_eq!(choice.logprobs().is_some(), sent["logprobs"].is_object());
+        for (token, sent) in choice
+            .logprobs()
+            .into_iter()
+            .flat_map(|logprobs| logprobs.content())
+            .zip(sent["logprobs"]["content"].as_array().into_iter().flatten())
+        {
+            assert_eq!(token.token(), sent["token"].as_str());
+            assert_eq!(token.logprob(), sent["logprob"].as_f64());
+        }
         let (delta, sent) = (choice.delta(), &sent["delta"]);
+        assert_eq!(delta.function_call().is_some(), sent["function_call"].is_object());
+        let call = delta.function_call();
+        let old = &sent["function_call"];
+        assert_eq!(call.and_then(|call| call.name()), old["name"].as_str());
+        assert_eq!(call.and_then(|call| call.arguments()), old["arguments"].as_str());
         assert_eq!(delta.role(), sent["role"].as_str());
         assert_eq!(delta.content(), sent["content"].as_str());
         assert_eq!(delta.content_parts().is_some(), sent["content"].is_array());
@@ -147,6 +179,16 @@ fn wrong(sent: &Value) -> usize {
         let delta = &choice["delta"];
         sum += count(&choice["index"]) + text(&choice["finish_reason"]) + object(delta);
         let content = &delta["content"];
+        let logprobs = &choice["logprobs"];
+        sum += object(logprobs) + list(&logprobs["content"]);
+        for token in logprobs["content"].as_array().into_iter().flatten() {
+            let logprob = &token["logprob"];
+            sum += object(token) + text(&token["token"]);
+            sum += usize::from(!(logprob.is_null() || logprob.is_number()));
+        }
+        let old = &delta["function_call"];
+        sum += object(old) + text(&old["name"]) + text(&old["arguments"]);
+        sum += content.as_array().into_iter().flatten().map(object).sum::<usize>();
         sum += text(&delta["role"]) + usize::from(text(content) > 0 && !content.is_array());
         sum += text(&delta["refusal"]) + text(&delta["reasoning"]);
         sum += text(&delta["reasoning_content"]);

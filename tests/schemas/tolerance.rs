@@ -138,6 +138,78 @@ fn a_wrong_type_costs_its_own_field() {
     }
 }
 
+/// The same for what is read when it is asked for, and for lists: a wrong element costs the list.
+#[test]
+fn a_wrong_type_is_noted_wherever_there_is_a_method() {
+    for (path, json) in [
+        ("prompt_token_ids", r#"{"prompt_token_ids":"abc"}"#),
+        ("choices[0].token_ids[1]", r#"{"choices":[{"token_ids":[1,"x",3]}]}"#),
+        ("choices[0].token_ids", r#"{"choices":[{"token_ids":{}}]}"#),
+        ("choices[0].stop_reason", r#"{"choices":[{"stop_reason":true}]}"#),
+        (
+            "choices[0].delta.function_call.name",
+            r#"{"choices":[{"delta":{"function_call":{"name":5}}}]}"#,
+        ),
+        (
+            "choices[0].delta.audio.expires_at",
+            r#"{"choices":[{"delta":{"audio":{"expires_at":"x"}}}]}"#,
+        ),
+        ("choices[0].delta.content[0]", r#"{"choices":[{"delta":{"content":["x"]}}]}"#),
+        ("choices[0].delta.content[0].text", r#"{"choices":[{"delta":{"content":[{"text":7}]}}]}"#),
+        (
+            "choices[0].logprobs.content[0].bytes[1]",
+            r#"{"choices":[{"logprobs":{"content":[{"bytes":[1,300,2]}]}}]}"#,
+        ),
+        (
+            "choices[0].logprobs.content[0].top_logprobs[0].token",
+            r#"{"choices":[{"logprobs":{"content":[{"top_logprobs":[{"token":5}]}]}}]}"#,
+        ),
+        ("usage.cached_tokens", r#"{"usage":{"cached_tokens":"7"}}"#),
+        ("usage.reasoning_tokens", r#"{"usage":{"reasoning_tokens":-1}}"#),
+        ("x_groq.usage", r#"{"x_groq":{"usage":5}}"#),
+    ] {
+        with_chunk(json, |chunk| {
+            assert_eq!(mismatches(&chunk), [path], "{json}");
+            assert!(chunk.prompt_token_ids().is_none());
+            for choice in chunk.choices() {
+                assert!(choice.token_ids().is_none() && choice.stop_reason().is_none(), "{json}");
+                let token = choice.logprobs().and_then(|logprobs| logprobs.content().next());
+                assert!(token.is_none_or(|token| token.bytes().is_none()), "{json}");
+            }
+        });
+    }
+    // What has no method, has no type, and a name means something in its place only.
+    for json in [
+        r#"{"usage":{"prompt_tokens_details":{"foo":"bar"},"x":[]},"x":5}"#,
+        r#"{"content":"x","refusal":[1],"token_ids":5,"choices":[{"delta":{}}]}"#,
+        r#"{"usage":{"prompt_tokens":"x","prompt_tokens":5},"created":NaN,"created":1}"#,
+        r#"{"choices":[{"logprobs":{"content":5,"content":[]}}],"x":[NaN],"x":[]}"#,
+    ] {
+        with_chunk(json, |chunk| assert_eq!(mismatches(&chunk), [""; 0], "{json}"));
+    }
+}
+
+/// Hostile chunks: what they cost grows with their size.
+#[test]
+fn mismatches_are_told_up_to_a_number() {
+    let many = "0,".repeat(200_000);
+    let rows = "{},".repeat(4000);
+    let same = r#""index":"a","#.repeat(100_000);
+    for json in [
+        format!(r#"{{"choices":[{many}0]}}"#),
+        format!(r#"{{"content":[{many}0],"choices":[{rows}{{}}]}}"#),
+        format!(r#"{{"choices":[{many}{{{same}"index":"a"}}]}}"#),
+        format!(r#"{{"x":[{}0]}}"#, "NaN,".repeat(200_000)),
+    ] {
+        let start = std::time::Instant::now();
+        with_chunk(&json, |chunk| {
+            let paths = mismatches(&chunk);
+            assert!(paths.len() <= 256, "{}", paths.len());
+        });
+        assert!(start.elapsed() < std::time::Duration::from_secs(20));
+    }
+}
+
 /// Of members with the same name the last one counts, and its type.
 #[test]
 fn the_last_of_members_with_the_same_name_counts() {
@@ -254,6 +326,14 @@ fn leniencies_are_counted_for_the_stream_and_refused_when_strict() {
     assert_eq!(errors, [ErrorKind::NotFinite, ErrorKind::HugeNumber, ErrorKind::BigInteger]);
     let end = decoder.finish();
     assert_eq!((end.chunks, end.leniencies), (1, Leniencies::default()));
+    // An error in a line of its own is read in the same way.
+    for stream in ["error: {\"code\":NaN}\n\n", "data: {}\nerror: {\"code\":NaN}\n\n"] {
+        let mut decoder = deltawire::ChunkDecoder::new();
+        let event = decoder.next(&mut stream.as_bytes()).unwrap();
+        assert!(matches!(event.payload(), Payload::Error(_)));
+        assert_eq!(event.leniencies().not_finite, 1);
+        assert_eq!(decoder.finish().leniencies.not_finite, 1);
+    }
 }
 
 #[test]
@@ -292,7 +372,7 @@ fn a_chunk_that_is_owned_is_the_same() {
 
 #[test]
 fn what_a_chunk_carries() {
-    let cases: [(&str, &[&str]); 14] = [
+    let cases: [(&str, &[&str]); 19] = [
         (r#"{"choices":[{"delta":{"role":"assistant"}}]}"#, &["role"]),
         (r#"{"choices":[{"delta":{"role":"","content":""}}]}"#, &[]),
         (r#"{"choices":[{"delta":{"content":" "}}]}"#, &["content"]),
@@ -301,7 +381,22 @@ fn what_a_chunk_carries() {
         (r#"{"choices":[{"delta":{"refusal":"no"}}]}"#, &["refusal"]),
         (r#"{"choices":[{"delta":{"reasoning":"r"}}]}"#, &["reasoning"]),
         (r#"{"choices":[{"delta":{"reasoning_details":[{}]}}]}"#, &["reasoning"]),
-        (r#"{"choices":[{"delta":{"tool_calls":[{"index":0}]}}]}"#, &["tool_call"]),
+        (r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"a"}]}}]}"#, &["tool_call"]),
+        (
+            r#"{"choices":[{"delta":{"tool_calls":[{"function":{"arguments":{"a":1}}}]}}]}"#,
+            &["tool_call"],
+        ),
+        (r#"{"choices":[{"delta":{"tool_calls":[{},{"id":"","function":{"name":""}}]}}]}"#, &[]),
+        (
+            r#"{"choices":[{"delta":{"content":[{"type":"thinking","thinking":"t"}]}}]}"#,
+            &["reasoning"],
+        ),
+        (r#"{"choices":[{"delta":{"content":[{"type":"text","text":""}]}}]}"#, &[]),
+        (
+            r#"{"choices":[{"delta":{"content":{"a":1},"role":["x"],"reasoning":["x"],"audio":"abc",
+            "function_call":{}},"finish_reason":{"x":1}}]}"#,
+            &[],
+        ),
         (r#"{"choices":[{"delta":{"function_call":{"name":"f"}}}]}"#, &["tool_call"]),
         (r#"{"choices":[{"delta":{"audio":{"id":"a"}}}]}"#, &["audio"]),
         (r#"{"choices":[{"delta":{},"finish_reason":"stop"}]}"#, &["finish"]),
