@@ -295,3 +295,50 @@ fn finish_changes_nothing() {
     assert_eq!(decoder.sse().last_event_id(), "1");
     assert_eq!(decoder.sse().comments(), comments);
 }
+
+/// Values that replace each other, grow and shrink, and change their kind: what is held stays
+/// within the limit, and the limit is told only where something is held.
+#[test]
+fn what_is_replaced_is_held_no_longer() {
+    const LIMIT: usize = 1 << 20;
+    let large = "x".repeat(LIMIT * 9 / 10);
+    let small = "x".repeat(60_000);
+    let nans = format!("[{}0]", "NaN,".repeat(50_000));
+    for (name, one, other) in [
+        ("member", format!(r#"{{"m@":"{large}"}}"#), r#"{"m@":1}"#.to_owned()),
+        ("NaN", format!(r#"{{"m":{nans}}}"#), r#"{"m":1}"#.to_owned()),
+        (
+            "kinds",
+            format!(r#"{{"usage":{{"a":{{"b":"{small}"}}}}}}"#),
+            r#"{"usage":{"a":1}}"#.to_owned(),
+        ),
+        (
+            "arguments",
+            format!(
+                r#"{{"choices":[{{"delta":{{"tool_calls":[{{"index":@,"function":{{"arguments":"{large}"}}}}]}}}}]}}"#
+            ),
+            r#"{"choices":[{"delta":{"tool_calls":[{"index":@,"function":{"arguments":{"a":1}}}]}}]}"#
+                .to_owned(),
+        ),
+    ] {
+        let limits = limits(|limits| limits.completion_bytes = LIMIT);
+        let mut decoder = ChunkDecoder::new();
+        let before = heap::live();
+        let mut completion = Reassembler::with_limits(limits);
+        for round in 0..50 {
+            for json in [&one, &other] {
+                let stream = event(&json.replace('@', &round.to_string()));
+                let mut input = stream.as_bytes();
+                while let Some(event) = decoder.next(&mut input) {
+                    completion.push_payload(&event.payload());
+                }
+            }
+        }
+        drop(decoder);
+        assert_eq!(completion.limit_exceeded(), None, "{name}");
+        let held = (heap::live() - before) as usize;
+        assert!(held < LIMIT / 4, "{name}: {held} bytes held");
+        let finished = completion.finish(deltawire::End::default());
+        drop(finished);
+    }
+}

@@ -336,7 +336,10 @@ fn changes_tell_what_is_new() {
             {"index": index, "id": format!("c{index}"), "function": {"arguments": arguments}}]}})
     };
     let steps = [
-        (json!({"index": 0, "delta": {"role": "assistant", "content": ""}}), vec![]),
+        (
+            json!({"index": 0, "delta": {"role": "assistant", "content": ""}}),
+            vec![Change::ChoiceStarted { choice: 0 }],
+        ),
         (
             json!({"index": 0, "delta": {"reasoning": "hm"}}),
             vec![Change::Reasoning { choice: 0, start: 0 }],
@@ -347,7 +350,11 @@ fn changes_tell_what_is_new() {
         ),
         (
             json!({"index": 1, "delta": {"content": "x", "refusal": "no"}}),
-            vec![Change::Content { choice: 1, start: 0 }, Change::Refusal { choice: 1, start: 0 }],
+            vec![
+                Change::ChoiceStarted { choice: 1 },
+                Change::Content { choice: 1, start: 0 },
+                Change::Refusal { choice: 1, start: 0 },
+            ],
         ),
         (
             json!({"index": 0, "delta": {"content": "llo"}}),
@@ -364,9 +371,23 @@ fn changes_tell_what_is_new() {
         (
             call(1, "{}"),
             vec![
-                Change::ToolCallDone { choice: 0, call: 0 },
                 Change::ToolCallStarted { choice: 0, call: 1 },
+                Change::ToolCallDone { choice: 0, call: 0 },
                 Change::Arguments { choice: 0, call: 1, start: 0 },
+            ],
+        ),
+        (
+            call(0, " "),
+            vec![
+                Change::ToolCallDone { choice: 0, call: 1 },
+                Change::Arguments { choice: 0, call: 0, start: 2 },
+            ],
+        ),
+        (
+            call(1, " "),
+            vec![
+                Change::ToolCallDone { choice: 0, call: 0 },
+                Change::Arguments { choice: 0, call: 1, start: 2 },
             ],
         ),
         (
@@ -374,6 +395,16 @@ fn changes_tell_what_is_new() {
             vec![Change::ToolCallDone { choice: 0, call: 1 }, Change::Finished { choice: 0 }],
         ),
         (json!({"index": 0, "delta": {}, "finish_reason": "tool_calls"}), vec![]),
+        // OpenRouter sends a finish reason with each call.
+        (
+            json!({"index": 0, "delta": {"tool_calls": [{"index": 2, "function": {"arguments": "{}"}}]},
+                "finish_reason": "tool_calls"}),
+            vec![
+                Change::ToolCallStarted { choice: 0, call: 2 },
+                Change::Arguments { choice: 0, call: 2, start: 0 },
+                Change::ToolCallDone { choice: 0, call: 2 },
+            ],
+        ),
     ];
     for (choice, expected) in steps {
         push(&mut completion, &choice);
@@ -389,7 +420,9 @@ fn a_change_begins_at_a_character() {
     for (text, expected) in [(r"a\ud83d", "a\u{FFFD}"), (r"\ude00b", "😀b")] {
         let json = format!(r#"{{"choices":[{{"index":0,"delta":{{"content":"{text}"}}}}]}}"#);
         completion.push(&OwnedChatCompletionChunk::from_json(json.as_bytes()).unwrap().as_chunk());
-        let [Change::Content { start, .. }] = completion.changes()[..] else { panic!() };
+        let Some(Change::Content { start, .. }) = completion.changes().last().copied() else {
+            panic!()
+        };
         let content = completion.snapshot().choices[0].message.content.as_deref().unwrap();
         assert_eq!(&content[start..], expected);
     }
@@ -424,6 +457,9 @@ fn what_arguments_are() {
         ("[1]", Arguments::Invalid),
         ("null", Arguments::Invalid),
         ("{a: 1}", Arguments::Invalid),
+        ("{\"a\":NaN}", Arguments::Invalid),
+        ("{} x", Arguments::Invalid),
+        ("{}}", Arguments::Invalid),
         ("undefined{}", Arguments::Invalid),
     ] {
         let chunk = json!({"choices": [{"delta": {"tool_calls": [{"function": {"arguments": arguments}}]}}]});
@@ -511,10 +547,126 @@ fn a_limit_has_a_name_and_ends_nothing() {
         assert_eq!(completion.limit_exceeded(), Some(expected));
         let finished = completion.finish(End::default());
         assert_eq!(finished.limit_exceeded, Some(expected));
-        assert_eq!(finished.completion.choices[0].message.content.as_deref(), Some("kept"));
+        let content = if expected == Limit::CompletionBytes { "kept" } else { "keptx" };
+        assert_eq!(finished.completion.choices[0].message.content.as_deref(), Some(content));
         // The next stream is another one.
         assert_eq!(completion.limit_exceeded(), None);
     }
+}
+
+/// What there is already isn't taken away, and how a stream ended is told all the same.
+#[test]
+fn behind_a_limit_nothing_is_lost_that_was_there() {
+    let mut limits = Limits::default();
+    limits.completion_bytes = 3000;
+    let mut completion = Reassembler::with_limits(limits);
+    let call = |arguments: Value, extra: Value| {
+        json!({"index": 0, "delta": {"tool_calls": [{"index": 0, "id": "a",
+            "function": {"name": "f", "arguments": arguments}, "extra_content": extra}]}})
+    };
+    push(&mut completion, &call(json!({"a": 1}), json!("text")));
+    push(&mut completion, &json!({"index": 0, "delta": {"content": "x".repeat(3000)}}));
+    assert_eq!(completion.limit_exceeded(), Some(Limit::CompletionBytes));
+    push(&mut completion, &call(json!({"b": 2}), json!({"k": 1})));
+    push(&mut completion, &json!({"index": 0, "delta": {}, "finish_reason": "stop"}));
+    assert!(completion.changes().contains(&Change::Finished { choice: 0 }));
+    let usage = OwnedChatCompletionChunk::from_json(br#"{"usage":{"total_tokens":7}}"#).unwrap();
+    completion.push(&usage.as_chunk());
+    let mut end = End::default();
+    end.done = 1;
+    let finished = completion.finish(end);
+    assert_eq!((finished.outcome, &finished.pending[..]), (Outcome::Complete, &[][..]));
+    let json = as_json(&finished.completion);
+    assert_eq!(json["usage"], json!({"total_tokens": 7}));
+    let call = &json["choices"][0]["message"]["tool_calls"][0];
+    assert_eq!(
+        (&call["function"]["arguments"], &call["extra_content"]),
+        (&json!("{\"a\":1}"), &json!("text"))
+    );
+}
+
+#[test]
+fn calls_of_one_index_are_told_apart_by_id_and_name() {
+    let call = |id: &str, name: &str, arguments: &str| {
+        json!({"choices": [{"index": 0, "delta": {"tool_calls": [{"index": 0, "id": id,
+            "function": {"name": name, "arguments": arguments}}]}}]})
+    };
+    for name in ["", "f"] {
+        let finished = finished_chunks(&[
+            call("a", "f", ""),
+            call("b", "g", ""),
+            call("a", name, "{1}"),
+            call("b", "", "{2}"),
+            call("", "", "{3}"),
+        ]);
+        let calls = &finished.completion.choices[0].message.tool_calls;
+        let seen: Vec<_> = calls
+            .iter()
+            .map(|call| (&call.id[..], &call.function.as_ref().unwrap().arguments[..]))
+            .collect();
+        assert_eq!(seen, [("a", "{1}"), ("b", "{2}{3}")]);
+    }
+    let custom = |id: Option<&str>, name: &str| {
+        json!({"choices": [{"index": 0, "delta": {"tool_calls": [{"index": id.map(|_| 0), "id": id,
+            "type": "custom", "custom": {"name": name, "input": "x"}}]}}]})
+    };
+    for ids in [[Some("a"), Some("b")], [None, None]] {
+        let completion = completion(&[custom(ids[0], "f"), custom(ids[1], "g")]);
+        assert_eq!(completion.choices[0].message.tool_calls.len(), 2, "{ids:?}");
+    }
+}
+
+/// Positions are those after the push, also where choices and calls come out of order.
+#[test]
+fn changes_of_one_chunk_agree_on_positions() {
+    let mut completion = Reassembler::new();
+    push(&mut completion, &json!({"index": 5, "delta": {"content": "aaaa"}}));
+    let json = json!({"choices": [
+        {"index": 5, "delta": {"content": "x", "tool_calls": [{"index": 1, "function": {"arguments": "{1}"}},
+            {"index": 0, "function": {"arguments": "{0}"}}]}},
+        {"index": 0, "delta": {"content": "é"}}]});
+    completion.push(
+        &OwnedChatCompletionChunk::from_json(json.to_string().as_bytes()).unwrap().as_chunk(),
+    );
+    let mut texts = Vec::new();
+    for change in completion.changes() {
+        let choices = &completion.snapshot().choices;
+        match *change {
+            Change::Content { choice, start } => {
+                texts.push(choices[choice].message.content.as_deref().unwrap()[start..].to_owned());
+            }
+            Change::Arguments { choice, call, start } => {
+                let call = &choices[choice].message.tool_calls[call];
+                texts.push(call.function.as_ref().unwrap().arguments[start..].to_owned());
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(texts, ["x", "{1}", "{0}", "é"]);
+}
+
+#[test]
+fn without_a_decoder_the_chunks_say_how_it_ended() {
+    let chunk = |json: &str| OwnedChatCompletionChunk::from_json(json.as_bytes()).unwrap();
+    let mut completion = Reassembler::new();
+    completion.push(&chunk(r#"{"choices":[{"delta":{"content":"a"}}]}"#).as_chunk());
+    assert_eq!(completion.finish(End::default()).outcome, Outcome::Truncated);
+    assert_eq!(completion.finish(End::default()).outcome, Outcome::Empty);
+    let error = r#"{"error":{"code":500},"choices":[{"delta":{},"finish_reason":"stop"}]}"#;
+    completion.push(&chunk(error).as_chunk());
+    let mut end = End::default();
+    end.done = 1;
+    assert_eq!(completion.finish(end).outcome, Outcome::UpstreamError);
+}
+
+#[test]
+fn an_empty_usage_does_not_stand_for_another() {
+    let finished = finished_chunks(&[
+        json!({"usage": {}, "choices": [{"usage": {"total_tokens": 5}}]}),
+        json!({"usage": {}, "x_groq": {"usage": {"prompt_tokens": 3}}}),
+    ]);
+    let usage = &as_json(&finished.completion)["usage"];
+    assert_eq!(*usage, json!({"total_tokens": 5, "prompt_tokens": 3}));
 }
 
 #[test]
@@ -566,6 +718,8 @@ fn a_completion_is_read_back() {
         "logprobs": null, "finish_reason": "tool_calls"}], "usage": {"total_tokens": 3}, "y": {"z": 1}});
     let read: ChatCompletion = serde_json::from_str(&json.to_string()).unwrap();
     assert_eq!(serde_json::to_value(&read).unwrap(), json);
+    let z = read.extra.get("y").and_then(|y| y.get("z")).and_then(deltawire::json::Json::as_u64);
+    assert_eq!(z, Some(1));
     assert_eq!(read.usage.unwrap().get("total_tokens").unwrap().as_u64(), Some(3));
     assert!(serde_json::from_str::<ChatCompletion>("[]").is_err());
     assert!(serde_json::from_str::<ChatCompletion>(r#"{"choices":[{}]}"#).is_err());

@@ -118,16 +118,16 @@ impl<'a> ChatCompletionChunk<'a> {
     #[must_use]
     pub fn usage(&self) -> Option<Usage<'a>> {
         let top = self.table.top.usage;
-        let usage = if self.is_object(top) {
-            self.value(top)
-        } else {
-            let x_groq = self.value(self.table.top.x_groq).and_then(|x_groq| x_groq.get("usage"));
-            let in_choice = || self.table.choices.iter().find(|row| self.is_object(row.usage));
-            x_groq
-                .filter(|usage| self.is_object(usage.id))
-                .or_else(|| in_choice().and_then(|row| self.value(row.usage)))
-        };
-        usage.map(Usage::new)
+        if self.has_own_usage() {
+            return self.value(top).map(Usage::new);
+        }
+        let x_groq = self.value(self.table.top.x_groq).and_then(|x_groq| x_groq.get("usage"));
+        let in_choice = || self.table.choices.iter().find(|row| self.is_object(row.usage));
+        x_groq
+            .filter(|usage| self.is_object(usage.id))
+            .or_else(|| in_choice().and_then(|row| self.value(row.usage)))
+            .or_else(|| self.value(top).filter(|_| self.is_object(top)))
+            .map(Usage::new)
     }
 
     /// `x_groq`, where Groq puts its own fields.
@@ -220,9 +220,10 @@ impl<'a> ChatCompletionChunk<'a> {
         id != 0 && !is_null() && Value::new(self.document, id).as_u64().is_none()
     }
 
-    /// Whether the usage is the member `usage` itself.
+    /// Whether the usage is the member `usage` itself, and has something.
     pub(crate) fn has_own_usage(&self) -> bool {
-        self.is_object(self.table.top.usage)
+        let usage = self.table.top.usage;
+        self.is_object(usage) && !Value::new(self.document, usage).is_nothing()
     }
 
     fn is_object(&self, id: NodeId) -> bool {

@@ -25,26 +25,27 @@ pub struct JsonObject {
 }
 
 /// What one more entry of an object or list costs besides its text, for the bound on memory.
-const ENTRY_COST: usize = 64;
+const ENTRY_COST: usize = 96;
 
 /// How far back an element of a list is looked for.
 const WINDOW: usize = 128;
 
-/// A limit of a completion, over which nothing is kept; see [`Limits`](crate::Limits).
+/// A limit of a completion, for which something is left out; see [`Limits`](crate::Limits).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Limit {
-    /// [`Limits::choices`](crate::Limits::choices)
+    /// [`Limits::choices`](crate::Limits::choices): more choices are left out.
     Choices,
-    /// [`Limits::tool_calls`](crate::Limits::tool_calls)
+    /// [`Limits::tool_calls`](crate::Limits::tool_calls): more tool calls are left out.
     ToolCalls,
-    /// [`Limits::members`](crate::Limits::members)
+    /// [`Limits::members`](crate::Limits::members): more members are left out.
     Members,
-    /// [`Limits::completion_bytes`](crate::Limits::completion_bytes)
+    /// [`Limits::completion_bytes`](crate::Limits::completion_bytes): no text is added any more,
+    /// so that what is kept has no holes. Finish reasons and usage still are.
     CompletionBytes,
-    /// [`Limits::logprob_entries`](crate::Limits::logprob_entries)
+    /// [`Limits::logprob_entries`](crate::Limits::logprob_entries): no more of them are kept.
     LogprobEntries,
-    /// An id of a tool call is longer than 1 024 bytes.
+    /// An id of a tool call is longer than 1 024 bytes, and left out.
     ToolCallId,
 }
 
@@ -55,30 +56,33 @@ pub(crate) struct Room {
     /// Most members of one object.
     members: usize,
     exceeded: Option<Limit>,
+    /// Something didn't fit: nothing does from then on.
+    closed: bool,
 }
 
 impl Room {
     pub(crate) const fn new(bytes: usize, members: usize) -> Self {
-        Self { bytes, members, exceeded: None }
+        Self { bytes, members, exceeded: None, closed: false }
     }
 
     /// Takes room for `bytes` more. Once something didn't fit, nothing does: what is kept is what
     /// came first, without holes.
     #[inline]
     pub(crate) fn take(&mut self, bytes: usize) -> bool {
-        if self.bytes < bytes {
-            self.leave_out(Limit::CompletionBytes);
-        }
-        if self.exceeded.is_some() {
-            return false;
-        }
-        self.bytes -= bytes;
-        true
+        self.replace(0, bytes)
     }
 
-    /// Makes room again for what is no longer kept.
-    pub(crate) const fn give_back(&mut self, bytes: usize) {
-        self.bytes += bytes;
+    /// Takes room for `after` bytes in place of `before`.
+    #[inline]
+    pub(crate) fn replace(&mut self, before: usize, after: usize) -> bool {
+        let free = self.bytes.saturating_add(before);
+        if self.closed || free < after {
+            self.closed = true;
+            self.leave_out(Limit::CompletionBytes);
+            return false;
+        }
+        self.bytes = free - after;
+        true
     }
 
     /// Takes note that something was left out.
@@ -86,10 +90,20 @@ impl Room {
         self.exceeded = self.exceeded.or(Some(limit));
     }
 
-    /// The limit that was exceeded first.
+    /// The limit for which something was left out first.
     pub(crate) const fn exceeded(&self) -> Option<Limit> {
         self.exceeded
     }
+}
+
+/// Makes `kept` the text that `write` writes, of `len` bytes. A buffer that is much larger than that
+/// is not kept: the room counts lengths.
+pub(crate) fn rewrite(kept: &mut String, len: usize, write: impl FnOnce(&mut String)) {
+    kept.clear();
+    if kept.capacity() > 256 && kept.capacity() / 2 > len {
+        *kept = String::with_capacity(len);
+    }
+    write(kept);
 }
 
 impl Json {
@@ -124,23 +138,46 @@ impl Json {
     }
 
     fn is_nothing(&self) -> bool {
-        matches!(self, Self::Text(text) if text == "null" || text == "\"\"")
+        matches!(self, Self::Text(text) if matches!(text.as_str(), "null" | "\"\"" | "[]" | "{}"))
     }
 
-    /// Replaces the value; what it had is room again.
+    /// The room that it takes.
+    fn cost(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Object(object) => object.cost(),
+            Self::List(list) => list.elements.iter().map(Element::cost).sum(),
+        }
+    }
+
+    /// Replaces the value, if there is room for the new one; what the old one had is room again.
     fn set(&mut self, value: Value<'_>, room: &mut Room) {
-        let before = self.as_text().map_or(0, str::len);
-        let after = value.raw().len();
-        if after > before && !room.take(after - before) {
+        let len = value.json_len();
+        if !room.replace(self.cost(), len) {
             return;
         }
-        room.give_back(before.saturating_sub(after));
         match self {
-            Self::Text(text) => {
-                text.clear();
-                value.write_json(text);
-            }
+            Self::Text(text) => rewrite(text, len, |text| value.write_json(text)),
             Self::Object(_) | Self::List(_) => *self = Self::text(value),
+        }
+    }
+
+    /// Makes it an empty object or list, unless it is one; says whether it is.
+    fn make(&mut self, empty: Self, room: &mut Room) -> bool {
+        let is_one = core::mem::discriminant(self) == core::mem::discriminant(&empty);
+        if is_one || !room.replace(self.cost(), 0) {
+            return is_one;
+        }
+        *self = empty;
+        true
+    }
+
+    /// Gives back what the texts hold more than they need.
+    fn shrink_to_fit(&mut self) {
+        match self {
+            Self::Text(text) => text.shrink_to_fit(),
+            Self::Object(object) => object.shrink_to_fit(),
+            Self::List(list) => list.shrink_to_fit(),
         }
     }
 }
@@ -187,19 +224,34 @@ impl JsonObject {
     fn add(&mut self, name: &str, value: Json, len: usize, room: &mut Room) -> Option<&mut Json> {
         if self.members.len() >= room.members {
             room.leave_out(Limit::Members);
+            return None;
         }
         if !room.take(name.len() + len + ENTRY_COST) {
             return None;
+        }
+        if self.members.is_empty() {
+            // Most have few members.
+            self.members.reserve_exact(1);
         }
         self.members.push((name.into(), value));
         self.members.last_mut().map(|(_, value)| value)
     }
 
     fn add_text(&mut self, name: &str, value: Value<'_>, room: &mut Room) {
-        self.add(name, Json::text(value), value.raw().len(), room);
+        self.add(name, Json::text(value), value.json_len(), room);
     }
 
-    /// Keeps the first value that is not null, nor an empty text.
+    fn cost(&self) -> usize {
+        self.members.iter().map(|(name, value)| name.len() + ENTRY_COST + value.cost()).sum()
+    }
+
+    /// Gives back what the texts hold more than they need.
+    pub(crate) fn shrink_to_fit(&mut self) {
+        self.members.shrink_to_fit();
+        self.members.iter_mut().for_each(|(_, value)| value.shrink_to_fit());
+    }
+
+    /// Keeps the first value that has something.
     pub(crate) fn first(&mut self, name: &str, value: Value<'_>, room: &mut Room) {
         match self.get_mut(name) {
             Some(kept) if kept.is_nothing() => kept.set(value, room),
@@ -208,10 +260,10 @@ impl JsonObject {
         }
     }
 
-    /// Keeps the last value that is not null.
+    /// Keeps the last value that has something.
     pub(crate) fn last(&mut self, name: &str, value: Value<'_>, room: &mut Room) {
         match self.get_mut(name) {
-            Some(_) if value.is_null() => {}
+            Some(kept) if value.is_nothing() && !kept.is_nothing() => {}
             Some(Json::Text(kept)) if kept == value.raw() => {}
             Some(kept) => kept.set(value, room),
             None => self.add_text(name, value, room),
@@ -222,15 +274,14 @@ impl JsonObject {
     /// meet again. Anything else replaces what was there.
     pub(crate) fn concat(&mut self, name: &str, value: Value<'_>, room: &mut Room) {
         match self.get_mut(name) {
-            Some(_) if value.is_null() => {}
             Some(Json::Text(kept)) if kept.starts_with('"') && value.as_str().is_some() => {
-                if room.take(value.raw().len()) {
+                let text = value.raw().get(1..).unwrap_or_default();
+                if room.take(text.len() - 1) {
                     kept.pop();
-                    kept.push_str(value.raw().get(1..).unwrap_or_default());
+                    kept.push_str(text);
                 }
             }
-            Some(kept) => kept.set(value, room),
-            None => self.add_text(name, value, room),
+            _ => self.last(name, value, room),
         }
     }
 
@@ -241,14 +292,14 @@ impl JsonObject {
         }
         let kept = match self.get_mut(name) {
             Some(Json::Text(kept)) if kept.starts_with('[') => kept,
-            Some(kept) => return kept.set(value, room),
+            Some(_) => return self.last(name, value, room),
             None => match self.add(name, Json::Text("[]".into()), 2, room) {
                 Some(Json::Text(kept)) => kept,
                 _ => return,
             },
         };
         for element in value.elements() {
-            if !room.take(element.raw().len() + 1) {
+            if !room.take(element.json_len() + 1) {
                 return;
             }
             kept.pop();
@@ -265,17 +316,24 @@ impl JsonObject {
         if value.kind() != ValueKind::Object {
             return self.last(name, value, room);
         }
-        let kept = match self.get_mut(name) {
-            Some(kept) => {
-                if !matches!(kept, Json::Object(_)) {
-                    *kept = Json::Object(Self::default());
-                }
-                Some(kept)
-            }
+        let Some(kept) = self.object(name, value, room) else { return };
+        kept.merge(value, room);
+    }
+
+    /// The object `name`, made one if it isn't; `None` where there is no room, or where `value` has
+    /// nothing to merge into something else.
+    fn object(&mut self, name: &str, value: Value<'_>, room: &mut Room) -> Option<&mut Self> {
+        let kept = match self.members.iter().position(|(known, _)| **known == *name) {
+            Some(at) => self.members.get_mut(at).map(|(_, kept)| kept),
             None => self.add(name, Json::Object(Self::default()), 0, room),
-        };
-        if let Some(Json::Object(kept)) = kept {
-            kept.merge(value, room);
+        }?;
+        let keeps = value.is_nothing() && !kept.is_nothing();
+        if keeps || !kept.make(Json::Object(Self::default()), room) {
+            return None;
+        }
+        match kept {
+            Json::Object(kept) => Some(kept),
+            Json::Text(_) | Json::List(_) => None,
         }
     }
 
@@ -291,13 +349,9 @@ impl JsonObject {
         if value.kind() != ValueKind::Object {
             return self.last(name, value, room);
         }
-        if !matches!(self.get(name), Some(Json::Object(_))) {
-            self.add_or_set_object(name, room);
-        }
-        if let Some(Json::Object(kept)) = self.get_mut(name) {
-            for (name, value) in value.members() {
-                kept.append(name, value, room);
-            }
+        let Some(kept) = self.object(name, value, room) else { return };
+        for (name, value) in value.members() {
+            kept.append(name, value, room);
         }
     }
 
@@ -306,44 +360,30 @@ impl JsonObject {
         if value.kind() != ValueKind::Object {
             return self.last(name, value, room);
         }
-        if !matches!(self.get(name), Some(Json::Object(_))) {
-            self.add_or_set_object(name, room);
-        }
-        let Some(Json::Object(kept)) = self.get_mut(name) else { return };
+        let Some(kept) = self.object(name, value, room) else { return };
         for (category, value) in value.members() {
             let was_filtered = kept.get(category).and_then(|category| category.get("filtered"));
             let stays = was_filtered.is_some_and(|filtered| filtered.as_text() == Some("true"));
-            kept.deep_last(category, value, room);
-            if stays
-                && let Some(Json::Object(category)) = kept.get_mut(category)
-                && let Some(Json::Text(filtered)) = category.get_mut("filtered")
-            {
-                "true".clone_into(filtered);
+            if !stays || value.kind() != ValueKind::Object {
+                if !stays {
+                    kept.deep_last(category, value, room);
+                }
+                continue;
             }
-        }
-    }
-
-    /// Makes `name` an empty object, whatever it was.
-    fn add_or_set_object(&mut self, name: &str, room: &mut Room) {
-        match self.get_mut(name) {
-            Some(kept) => *kept = Json::Object(Self::default()),
-            None => {
-                self.add(name, Json::Object(Self::default()), 0, room);
+            let Some(kept) = kept.object(category, value, room) else { continue };
+            for (name, value) in value.members().filter(|(name, _)| *name != "filtered") {
+                kept.deep_last(name, value, room);
             }
         }
     }
 
     /// Merges the parts of a custom tool call: its `input` is joined, its other members stay.
     pub(crate) fn custom_call(&mut self, name: &str, value: Value<'_>, room: &mut Room) {
-        if self.get(name).is_none() {
-            self.add_or_set_object(name, room);
-        }
-        if let Some(Json::Object(kept)) = self.get_mut(name) {
-            for (name, value) in value.members() {
-                match name {
-                    "input" => kept.concat(name, value, room),
-                    _ => kept.first(name, value, room),
-                }
+        let Some(kept) = self.object(name, value, room) else { return };
+        for (name, value) in value.members() {
+            match name {
+                "input" => kept.concat(name, value, room),
+                _ => kept.first(name, value, room),
             }
         }
     }
@@ -356,7 +396,11 @@ impl JsonObject {
         if self.get(name).is_none() {
             self.add(name, Json::List(JsonList::default()), 0, room);
         }
-        if let Some(Json::List(list)) = self.get_mut(name) {
+        let Some(kept) = self.get_mut(name) else { return };
+        if value.is_nothing() || !kept.make(Json::List(JsonList::default()), room) {
+            return;
+        }
+        if let Json::List(list) = kept {
             for element in value.elements() {
                 if let Some(kept) = list.element(Key::of(element, false), room) {
                     kept.merge(element, room);
@@ -369,7 +413,19 @@ impl JsonObject {
 /// A list whose elements are merged by their index.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct JsonList {
-    elements: Vec<(Option<Key>, JsonObject)>,
+    elements: Vec<Element>,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+struct Element {
+    key: Option<Key>,
+    object: JsonObject,
+}
+
+impl Element {
+    fn cost(&self) -> usize {
+        ENTRY_COST + self.key.as_ref().map_or(0, Key::cost) + self.object.cost()
+    }
 }
 
 /// What says which element of a list goes on: its index, and where that is not enough its type.
@@ -387,12 +443,16 @@ impl Key {
         let r#type = element.get("type").filter(|_| with_type).and_then(|name| name.as_str());
         Some(Self { index: index.raw().into(), r#type: r#type.map(Into::into) })
     }
+
+    fn cost(&self) -> usize {
+        self.index.len() + self.r#type.as_ref().map_or(0, |name| name.len())
+    }
 }
 
 impl JsonList {
     /// The elements in the order in which they first came.
     pub fn iter(&self) -> impl Iterator<Item = &JsonObject> {
-        self.elements.iter().map(|(_, element)| element)
+        self.elements.iter().map(|element| &element.object)
     }
 
     /// How many elements there are.
@@ -407,23 +467,31 @@ impl JsonList {
         self.elements.is_empty()
     }
 
-    /// The element of this key, or a new one. One without a key is always new; one that came long
-    /// ago isn't looked for.
+    /// Gives back what the texts hold more than they need.
+    pub(crate) fn shrink_to_fit(&mut self) {
+        self.elements.shrink_to_fit();
+        self.elements.iter_mut().for_each(|element| element.object.shrink_to_fit());
+    }
+
+    /// The element of this key, or a new one. One without a key is always new; one that came before
+    /// the last 128 isn't looked for.
     pub(crate) fn element(&mut self, key: Option<Key>, room: &mut Room) -> Option<&mut JsonObject> {
         let known = key.as_ref().and_then(|key| {
             let recent = self.elements.iter().enumerate().rev().take(WINDOW);
-            let mut known = recent.filter(|(_, (kept, _))| kept.as_ref() == Some(key));
+            let mut known = recent.filter(|(_, element)| element.key.as_ref() == Some(key));
             known.next().map(|(at, _)| at)
         });
-        let at = match known {
-            Some(at) => at,
-            None if room.take(ENTRY_COST) => {
-                self.elements.push((key, JsonObject::default()));
-                self.elements.len() - 1
+        let at = if let Some(at) = known {
+            at
+        } else {
+            let element = Element { key, object: JsonObject::default() };
+            if !room.take(element.cost()) {
+                return None;
             }
-            None => return None,
+            self.elements.push(element);
+            self.elements.len() - 1
         };
-        self.elements.get_mut(at).map(|(_, element)| element)
+        self.elements.get_mut(at).map(|element| &mut element.object)
     }
 }
 
@@ -478,6 +546,10 @@ impl serde::Serialize for JsonObject {
 impl<'de> serde::Deserialize<'de> for Json {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = Box::<serde_json::value::RawValue>::deserialize(deserializer)?;
+        if raw.get().starts_with('{') {
+            let object = serde_json::from_str(raw.get());
+            return object.map(Self::Object).map_err(serde::de::Error::custom);
+        }
         Ok(Self::Text(String::from(Box::<str>::from(raw))))
     }
 }
@@ -500,11 +572,13 @@ impl<'de> serde::Deserialize<'de> for JsonObject {
                 mut map: M,
             ) -> Result<JsonObject, M::Error> {
                 let mut object = JsonObject::default();
-                while let Some((name, value)) = map.next_entry::<String, Json>()? {
+                let mut known = std::collections::HashMap::<Box<str>, usize>::new();
+                while let Some((name, value)) = map.next_entry::<Box<str>, Json>()? {
                     // Of members with the same name the last one counts.
-                    match object.get_mut(&name) {
-                        Some(kept) => *kept = value,
-                        None => object.members.push((name.into(), value)),
+                    let at = *known.entry(name.clone()).or_insert(object.members.len());
+                    match object.members.get_mut(at) {
+                        Some((_, kept)) => *kept = value,
+                        None => object.members.push((name, value)),
                     }
                 }
                 Ok(object)
@@ -520,7 +594,9 @@ impl<'de> serde::Deserialize<'de> for JsonObject {
 impl<'de> serde::Deserialize<'de> for JsonList {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let elements = Vec::<JsonObject>::deserialize(deserializer)?;
-        Ok(Self { elements: elements.into_iter().map(|element| (None, element)).collect() })
+        Ok(Self {
+            elements: elements.into_iter().map(|object| Element { key: None, object }).collect(),
+        })
     }
 }
 
@@ -537,7 +613,11 @@ impl JsonObject {
         };
         match self.members.remove(at).1 {
             Json::Text(text) => serde_json::from_str(&text).map_err(E::custom),
-            Json::Object(_) | Json::List(_) => Ok(None),
+            // Written again, since only the caller knows what it is to be.
+            other => {
+                let text = serde_json::to_string(&other).map_err(E::custom)?;
+                serde_json::from_str(&text).map_err(E::custom)
+            }
         }
     }
 }

@@ -10,7 +10,7 @@ mod scan;
 mod value;
 
 pub use kept::{Json, JsonList, JsonObject, Limit};
-pub(crate) use kept::{Key, Room};
+pub(crate) use kept::{Key, Room, rewrite};
 pub(crate) use node::{Document, Kind, Member, Node, NodeId, OwnedDocument};
 pub use reader::Leniencies;
 pub use value::{Value, ValueElements, ValueKind, ValueMembers};

@@ -149,6 +149,22 @@ impl<'a> Value<'a> {
         (first, last.filter(|_| escaping % 2 == 0))
     }
 
+    /// Whether there is nothing in it: `null`, `""`, `[]` or `{}`, which are alike when merging.
+    pub(crate) fn is_nothing(&self) -> bool {
+        self.document.node(self.id).is_none_or(|node| match node.kind {
+            Kind::Null => true,
+            Kind::String => node.extra == 0,
+            Kind::Array | Kind::Object => node.extra == self.id + 1,
+            _ => false,
+        })
+    }
+
+    /// How long the text is that [`write_json`](Self::write_json) writes.
+    pub(crate) fn json_len(&self) -> usize {
+        self.raw().len() + self.not_finite().count() * "null".len()
+            - self.not_finite().map(|node| (node.end - node.start) as usize).sum::<usize>()
+    }
+
     /// Appends the JSON text, with `null` for what is no JSON.
     pub(crate) fn write_json(&self, out: &mut String) {
         let text = self.raw();

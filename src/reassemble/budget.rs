@@ -1,7 +1,7 @@
 //! `Budget`: how much more may be kept, and how texts are kept within it.
 
 use super::rules::{Level, Rule, rule};
-use crate::json::{JsonObject, Room, Value};
+use crate::json::{JsonObject, Room, Value, rewrite};
 use crate::limits::Limits;
 
 /// How much more may be kept.
@@ -9,6 +9,8 @@ use crate::limits::Limits;
 pub(super) struct Budget {
     pub(super) limits: Limits,
     pub(super) room: Room,
+    /// A room of its own, that no text can fill.
+    pub(super) usage_room: Room,
     pub(super) logprobs: usize,
     /// Buffers of texts from before a reset.
     spare: Vec<String>,
@@ -18,6 +20,9 @@ pub(super) struct Budget {
 const MOST_SPARE: usize = 16;
 const SPARE_BYTES: usize = 64 << 10;
 
+/// Most bytes of usage: the largest that is known has 1 KiB.
+const USAGE_BYTES: usize = 64 << 10;
+
 /// The high half of a surrogate pair with which a text has ended so far: a server that cuts UTF-16
 /// text sends the low one with the next delta.
 #[derive(Clone, Copy, Debug, Default)]
@@ -26,7 +31,8 @@ pub(super) struct CutPair(Option<u16>);
 impl Budget {
     pub(super) fn new(limits: Limits) -> Self {
         let room = Room::new(limits.completion_bytes, limits.members);
-        Self { limits, room, logprobs: 0, spare: Vec::new() }
+        let usage_room = Room::new(limits.completion_bytes.min(USAGE_BYTES), limits.members);
+        Self { limits, room, usage_room, logprobs: 0, spare: Vec::new() }
     }
 
     /// Makes all room free again; keeps the limits and the spare buffers.
@@ -63,12 +69,32 @@ impl Budget {
     /// Keeps the last text that isn't empty.
     pub(super) fn last(&mut self, kept: &mut Option<String>, text: Option<&str>) {
         let Some(text) = text.filter(|text| !text.is_empty()) else { return };
-        if kept.as_deref() != Some(text) && self.room.take(text.len()) {
-            let kept = kept.get_or_insert_default();
-            self.room.give_back(kept.len());
-            kept.clear();
-            kept.push_str(text);
+        if kept.as_deref() != Some(text) {
+            let mut new = kept.take().unwrap_or_default();
+            if self.set_text(&mut new, text) || !new.is_empty() {
+                *kept = Some(new);
+            }
         }
+    }
+
+    /// Keeps the last finish reason. The room that a limit has closed is open for it, unless it is
+    /// no reason but a long text.
+    pub(super) fn last_reason(&mut self, kept: &mut Option<String>, reason: Option<&str>) {
+        const LONGEST: usize = 64;
+        match reason.filter(|reason| !reason.is_empty() && reason.len() <= LONGEST) {
+            Some(reason) if kept.as_deref() != Some(reason) => *kept = Some(reason.into()),
+            Some(_) => {}
+            None => self.last(kept, reason),
+        }
+    }
+
+    /// Replaces a text, if there is room for the new one.
+    pub(super) fn set_text(&mut self, kept: &mut String, text: &str) -> bool {
+        let fits = self.room.replace(kept.len(), text.len());
+        if fits {
+            rewrite(kept, text.len(), |kept| kept.push_str(text));
+        }
+        fits
     }
 
     /// Adds to a text; gives where the new text begins, if there is any.
@@ -125,7 +151,7 @@ impl Budget {
         name: &str,
         value: Value<'_>,
     ) {
-        let room = &mut self.room;
+        let room = if level == Level::Usage { &mut self.usage_room } else { &mut self.room };
         match rule(level, name) {
             Rule::First => object.first(name, value, room),
             Rule::Last => object.last(name, value, room),

@@ -19,23 +19,22 @@ const LONGEST_ID: usize = 1024;
 pub(super) fn push_call(target: &mut Target<'_>, delta: &ToolCallDelta<'_>) {
     let irregular = &mut target.state.irregular;
     if delta.has_invalid_index() {
-        irregular.invalid_tool_call_indexes += 1;
+        count(&mut irregular.invalid_tool_call_indexes, true);
         return;
     }
-    irregular.tool_calls_without_index += u32::from(delta.index().is_none());
+    count(&mut irregular.tool_calls_without_index, delta.index().is_none());
     let Some(at) = call_at(target, delta) else { return };
+    go_on_with(target, at);
     let Target { choice, message, state, budget, changes } = target;
     let (Some(call), Some(known)) = (message.tool_calls.get_mut(at), state.calls.get_mut(at))
     else {
         return;
     };
-    state.last_call = at;
-    known.is_done = false;
     if let Some(id) = delta.id().filter(|id| !id.is_empty()) {
         if call.id.is_empty() {
             push_id(&mut call.id, id, budget);
         } else {
-            state.irregular.changed_tool_call_ids += u32::from(call.id != id);
+            count(&mut state.irregular.changed_tool_call_ids, call.id != id);
         }
     }
     budget.first(&mut call.r#type, delta.r#type());
@@ -45,7 +44,9 @@ pub(super) fn push_call(target: &mut Target<'_>, delta: &ToolCallDelta<'_>) {
         let start = if let Some(text) = delta.arguments() {
             let value = || delta.get("function")?.get("arguments");
             budget.join(&mut function.arguments, &mut known.arguments, text, value)
-        } else if let Some(arguments) = delta.arguments_object() {
+        } else if let Some(arguments) = delta.arguments_object()
+            && (function.arguments.is_empty() || !arguments.is_nothing())
+        {
             known.arguments = CutPair::default();
             let mut json = String::new();
             arguments.write_json(&mut json);
@@ -68,6 +69,7 @@ pub(super) fn push_whole_call<'t>(target: &mut Target<'_>, at: usize, whole: Val
     if target.message.tool_calls.len() <= at && insert(target, at, Some(at as u64)).is_none() {
         return;
     }
+    go_on_with(target, at);
     let Target { choice, message, budget, changes, .. } = target;
     let Some(call) = message.tool_calls.get_mut(at) else { return };
     let text = |object: Value<'t>, name: &str| object.get(name).and_then(|text| text.as_str());
@@ -80,7 +82,7 @@ pub(super) fn push_whole_call<'t>(target: &mut Target<'_>, at: usize, whole: Val
     if function.name.is_empty() {
         budget.push_str(&mut function.name, text(whole, "name").unwrap_or_default());
     }
-    let arguments = whole.get("arguments");
+    let arguments = whole.get("arguments").filter(|arguments| !arguments.is_null());
     let arguments = arguments.map(|arguments| arguments.as_str().unwrap_or(arguments.raw()));
     if let Some(arguments) = arguments.filter(|arguments| **arguments != function.arguments) {
         let start = replace(&mut function.arguments, arguments, budget);
@@ -92,7 +94,8 @@ pub(super) fn push_whole_call<'t>(target: &mut Target<'_>, at: usize, whole: Val
 ///
 /// | index | id | goes on with |
 /// |---|---|---|
-/// | known | none, "" or the call's own | the latest call of that index |
+/// | known | none or "" | the latest call of that index |
+/// | known | one of a call of that index | that call |
 /// | known | another one, and a name | a new call: some bridges send all calls as index 0 |
 /// | known | another one, without a name | the latest call of that index: some servers make up an id for each delta |
 /// | new | any | a new call |
@@ -103,14 +106,20 @@ pub(super) fn push_whole_call<'t>(target: &mut Target<'_>, at: usize, whole: Val
 fn call_at(target: &mut Target<'_>, delta: &ToolCallDelta<'_>) -> Option<usize> {
     let Target { message, state, .. } = target;
     let id = delta.id().unwrap_or_default();
-    let has_name = delta.name().is_some_and(|name| !name.is_empty());
+    let custom_name = || delta.get("custom")?.get("name")?.as_str();
+    let has_name = delta.name().or_else(custom_name).is_some_and(|name| !name.is_empty());
     let calls = &message.tool_calls;
     let index = delta.index();
     let known = match index {
-        Some(_) => state.calls.iter().rposition(|kept| kept.index == index).filter(|at| {
-            let kept = calls.get(*at).map_or("", |call| call.id.as_str());
-            id.is_empty() || kept.is_empty() || kept == id || !has_name
-        }),
+        Some(_) => {
+            let mut same = state.calls.iter().enumerate().rev();
+            let mut same = same.by_ref().filter(|(_, kept)| kept.index == index).map(|(at, _)| at);
+            let id_of = |at: usize| calls.get(at).map_or("", |call| call.id.as_str());
+            let latest = same.next();
+            let goes_on = |at: &usize| id.is_empty() || id_of(*at).is_empty() || id_of(*at) == id;
+            let by_id = || same.find(|at| id_of(*at) == id);
+            latest.filter(goes_on).or_else(by_id).or(latest.filter(|_| !has_name))
+        }
         None if id.is_empty() => (!calls.is_empty() && !has_name).then_some(state.last_call),
         None => calls.iter().rposition(|call| call.id == id),
     };
@@ -129,33 +138,53 @@ fn insert(target: &mut Target<'_>, at: usize, index: Option<u64>) -> Option<usiz
     let Target { choice, message, state, budget, changes } = target;
     if message.tool_calls.len() >= budget.limits.tool_calls {
         budget.room.leave_out(Limit::ToolCalls);
+        return None;
     }
     if !budget.room.take(PART_COST) {
         return None;
     }
     let choice = *choice;
-    if let Some(before) = state.calls.get_mut(state.last_call).filter(|before| !before.is_done) {
-        before.is_done = true;
-        changes.push(Change::ToolCallDone { choice, call: state.last_call });
-    }
     message.tool_calls.insert(at, ToolCall::default());
-    state.calls.insert(at, CallState { index, ..CallState::default() });
+    state.calls.insert(at, CallState { index, is_done: true, ..CallState::default() });
+    if at <= state.last_call && state.calls.len() > 1 {
+        state.last_call += 1;
+    }
+    changes.iter_mut().for_each(|change| change.shift_calls(choice, at));
     changes.push(Change::ToolCallStarted { choice, call: at });
     Some(at)
+}
+
+/// The stream goes on with the call at a position: the one before it is done.
+fn go_on_with(target: &mut Target<'_>, at: usize) {
+    let Target { choice, state, changes, .. } = target;
+    let before = state.last_call;
+    if before != at
+        && let Some(known) = state.calls.get_mut(before).filter(|known| !known.is_done)
+    {
+        known.is_done = true;
+        changes.push(Change::ToolCallDone { choice: *choice, call: before });
+    }
+    state.last_call = at;
+    if let Some(known) = state.calls.get_mut(at) {
+        known.is_done = false;
+    }
+}
+
+const fn count(sum: &mut u32, more: bool) {
+    *sum = sum.saturating_add(more as u32);
 }
 
 fn push_id(kept: &mut String, id: &str, budget: &mut Budget) {
     if id.len() > LONGEST_ID {
         budget.room.leave_out(Limit::ToolCallId);
+    } else {
+        budget.push_str(kept, id);
     }
-    budget.push_str(kept, id);
 }
 
-/// The whole, again: it replaces what came before.
+/// The whole, again: it replaces what came before. Gives where the new text begins.
 fn replace(kept: &mut String, text: &str, budget: &mut Budget) -> Option<usize> {
-    budget.room.give_back(kept.len());
-    kept.clear();
-    budget.push_str(kept, text)
+    budget.set_text(kept, text).then_some(0)
 }
 
 /// A name comes whole, and may come again; only one that is cut before any argument is joined.

@@ -4,12 +4,18 @@
 /// [`changes`](super::Reassembler::changes).
 ///
 /// Choices and calls are told by their positions in
-/// [`snapshot`](super::Reassembler::snapshot). A `start` is where the new text begins: a byte
+/// [`snapshot`](super::Reassembler::snapshot) as it is after the push. They stand by their indexes:
+/// one that begins late may begin before others, which then stand one further. A `start` is where the new text begins: a byte
 /// offset in the text so far, on a character's boundary. Where half a surrogate pair has met its
 /// other half, the new text begins with the whole character that stands in its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Change {
+    /// A choice has begun, before the choices that stood at this position, if any did.
+    ChoiceStarted {
+        /// Position of the choice.
+        choice: usize,
+    },
     /// The content has grown.
     Content {
         /// Position of the choice.
@@ -47,8 +53,9 @@ pub enum Change {
         /// Where the new text begins.
         start: usize,
     },
-    /// A tool call is done: another one has begun, or its choice has finished. Should a server
-    /// interleave its calls and go on with this one, it will be told again.
+    /// A tool call is done: the stream has gone on to another one, or its choice has finished.
+    /// Should it go on with this one after all, it will be told again. What is not done at the end
+    /// of the stream is [`pending`](super::Finished::pending).
     ToolCallDone {
         /// Position of the choice.
         choice: usize,
@@ -60,4 +67,33 @@ pub enum Change {
         /// Position of the choice.
         choice: usize,
     },
+}
+
+impl Change {
+    /// A choice has been put at `at`: those behind it stand one further.
+    pub(super) const fn shift_choices(&mut self, at: usize) {
+        let (Self::ChoiceStarted { choice }
+        | Self::Content { choice, .. }
+        | Self::Refusal { choice, .. }
+        | Self::Reasoning { choice, .. }
+        | Self::ToolCallStarted { choice, .. }
+        | Self::Arguments { choice, .. }
+        | Self::ToolCallDone { choice, .. }
+        | Self::Finished { choice }) = self;
+        if *choice >= at {
+            *choice += 1;
+        }
+    }
+
+    /// A call of a choice has been put at `at`: those behind it stand one further.
+    pub(super) const fn shift_calls(&mut self, of: usize, at: usize) {
+        if let Self::ToolCallStarted { choice, call }
+        | Self::Arguments { choice, call, .. }
+        | Self::ToolCallDone { choice, call } = self
+            && *choice == of
+            && *call >= at
+        {
+            *call += 1;
+        }
+    }
 }

@@ -131,8 +131,8 @@ pub enum Arguments {
     Complete,
     /// The beginning of a JSON text.
     Incomplete,
-    /// A JSON object, and more behind it: the arguments of several calls, glued together by the
-    /// server.
+    /// A JSON object, and another one behind it: the arguments of several calls, glued together by
+    /// the server.
     Several,
     /// Something else.
     Invalid,
@@ -146,15 +146,26 @@ impl FunctionCall {
     #[must_use]
     pub fn arguments_state(&self) -> Arguments {
         let json = self.arguments.trim_ascii();
-        let mut parser = Parser::new(&Limits::new());
+        if json.is_empty() {
+            return Arguments::Empty;
+        }
+        let mut limits = Limits::new();
+        (limits.json_depth, limits.json_values) = (usize::MAX, usize::MAX);
+        let mut parser = Parser::new(&limits);
         match parser.parse(json.as_bytes()) {
-            _ if json.is_empty() => Arguments::Empty,
-            Ok((document, _)) if document.kind(0) == Some(Kind::Object) => Arguments::Complete,
-            Err(error) if error.kind() == ErrorKind::UnexpectedEnd => Arguments::Incomplete,
-            Err(error) if error.kind() == ErrorKind::TrailingData && json.starts_with('{') => {
-                Arguments::Several
+            Ok((document, leniencies)) => {
+                let is_object = document.kind(0) == Some(Kind::Object);
+                let is_json = leniencies.not_finite == 0;
+                if is_object && is_json { Arguments::Complete } else { Arguments::Invalid }
             }
-            Ok(_) | Err(_) => Arguments::Invalid,
+            Err(error) if error.kind() == ErrorKind::UnexpectedEnd => Arguments::Incomplete,
+            Err(error) => {
+                let behind = usize::try_from(error.offset()).ok().and_then(|at| json.get(at..));
+                let several = error.kind() == ErrorKind::TrailingData
+                    && json.starts_with('{')
+                    && behind.is_some_and(|behind| behind.starts_with('{'));
+                if several { Arguments::Several } else { Arguments::Invalid }
+            }
         }
     }
 }
@@ -162,14 +173,13 @@ impl FunctionCall {
 impl ChatCompletion {
     /// Gives back what the texts hold more than they need.
     pub(super) fn shrink_to_fit(&mut self) {
+        self.extra.shrink_to_fit();
+        self.usage.iter_mut().for_each(JsonObject::shrink_to_fit);
+        self.choices.shrink_to_fit();
         for choice in &mut self.choices {
-            let Message { content, refusal, reasoning, tool_calls, .. } = &mut choice.message;
-            for text in [content, refusal, reasoning].into_iter().flatten() {
-                text.shrink_to_fit();
-            }
-            for function in tool_calls.iter_mut().filter_map(|call| call.function.as_mut()) {
-                function.arguments.shrink_to_fit();
-            }
+            choice.extra.shrink_to_fit();
+            choice.logprobs.iter_mut().for_each(JsonObject::shrink_to_fit);
+            choice.message.shrink_to_fit();
         }
     }
 
@@ -177,6 +187,27 @@ impl ChatCompletion {
     #[must_use]
     pub fn choice(&self, index: u64) -> Option<&CompletionChoice> {
         self.choices.iter().find(|choice| choice.index == index)
+    }
+}
+
+impl Message {
+    fn shrink_to_fit(&mut self) {
+        let Self { content, refusal, reasoning, tool_calls, function_call, .. } = self;
+        for text in [content, refusal, reasoning].into_iter().flatten() {
+            text.shrink_to_fit();
+        }
+        tool_calls.shrink_to_fit();
+        for call in tool_calls.iter_mut() {
+            call.extra.shrink_to_fit();
+        }
+        let functions = tool_calls.iter_mut().filter_map(|call| call.function.as_mut());
+        for function in functions.chain(function_call) {
+            function.arguments.shrink_to_fit();
+            function.extra.shrink_to_fit();
+        }
+        self.reasoning_details.shrink_to_fit();
+        self.audio.iter_mut().for_each(JsonObject::shrink_to_fit);
+        self.extra.shrink_to_fit();
     }
 }
 

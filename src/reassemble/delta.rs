@@ -41,9 +41,15 @@ pub(super) fn push_delta(target: &mut Target<'_>, delta: &Delta<'_>) {
     if let Some(call) = delta.function_call() {
         let kept = message.function_call.get_or_insert_default();
         push_name(kept, call.name().unwrap_or_default(), budget);
-        let text = call.arguments().unwrap_or_default();
         let value = || call.as_value().get("arguments");
-        budget.join(&mut kept.arguments, &mut state.function_call, text, value);
+        if let Some(text) = call.arguments() {
+            budget.join(&mut kept.arguments, &mut state.function_call, text, value);
+        } else if let Some(object) = value().filter(|value| value.kind() == ValueKind::Object) {
+            let mut json = String::new();
+            object.write_json(&mut json);
+            state.function_call = CutPair::default();
+            budget.set_text(&mut kept.arguments, &json);
+        }
     }
     if let Some(audio) = delta.audio() {
         let kept = message.audio.get_or_insert_default();
@@ -122,7 +128,8 @@ fn push_reasoning(
 /// no text came by deltas, and its latest version does.
 pub(super) fn push_snapshot(target: &mut Target<'_>, delta: &Delta<'_>, whole: Value<'_>) {
     let Target { choice, message, state, budget, changes } = target;
-    let has_delta = delta.as_value().is_some_and(|delta| delta.members().next().is_some());
+    let has_delta =
+        delta.as_value().is_some_and(|delta| delta.members().any(|(_, value)| !value.is_nothing()));
     let is_empty =
         message.content.as_deref().unwrap_or_default().is_empty() && message.tool_calls.is_empty();
     if has_delta || whole.kind() != ValueKind::Object || !(is_empty || state.is_snapshot) {
@@ -132,18 +139,31 @@ pub(super) fn push_snapshot(target: &mut Target<'_>, delta: &Delta<'_>, whole: V
     if let Some(role) = whole.get("role") {
         budget.first(&mut message.role, role.as_str());
     }
-    if let Some(content) = whole.get("content").and_then(|content| content.as_str()) {
-        let kept = budget.text(&mut message.content);
-        if !content.starts_with(kept.as_str()) {
-            budget.room.give_back(kept.len());
-            kept.clear();
-        }
-        let more = content.get(kept.len()..).unwrap_or_default();
-        let start = budget.push_str(kept, more);
-        changes.extend(start.map(|start| Change::Content { choice: *choice, start }));
+    let choice = *choice;
+    let text = |name| whole.get(name).and_then(|text| text.as_str());
+    let start = set_whole(&mut message.content, text("content"), budget);
+    changes.extend(start.map(|start| Change::Content { choice, start }));
+    let start = set_whole(&mut message.refusal, text("refusal"), budget);
+    changes.extend(start.map(|start| Change::Refusal { choice, start }));
+    for name in [ReasoningName::ReasoningContent, ReasoningName::Reasoning] {
+        let Some(text) = text(name.as_str()) else { continue };
+        message.reasoning_name = name;
+        let start = set_whole(&mut message.reasoning, Some(text), budget);
+        changes.extend(start.map(|start| Change::Reasoning { choice, start }));
+        break;
     }
     let calls = whole.get("tool_calls").into_iter().flat_map(|calls| calls.elements());
     for (at, call) in calls.enumerate() {
         push_whole_call(target, at, call);
+    }
+}
+
+/// Takes over a text that comes whole: mostly it goes on with what is kept. Gives where it is new.
+fn set_whole(kept: &mut Option<String>, whole: Option<&str>, budget: &mut Budget) -> Option<usize> {
+    let whole = whole?;
+    let kept = budget.text(kept);
+    match whole.strip_prefix(kept.as_str()) {
+        Some(more) => budget.push_str(kept, more),
+        None => budget.set_text(kept, whole).then_some(0),
     }
 }

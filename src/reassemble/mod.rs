@@ -61,6 +61,9 @@ pub struct Reassembler {
     budget: Budget,
     changes: Vec<Change>,
     invalid_choice_indexes: u32,
+    /// Any chunk came, and one of them with an error.
+    has_chunk: bool,
+    has_error: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -117,6 +120,8 @@ impl Reassembler {
             budget: Budget::new(limits),
             changes: Vec::new(),
             invalid_choice_indexes: 0,
+            has_chunk: false,
+            has_error: false,
         }
     }
 
@@ -137,6 +142,8 @@ impl Reassembler {
     /// Adds a chunk. What it has changed is there as [`changes`](Self::changes) until the next one.
     pub fn push(&mut self, chunk: &ChatCompletionChunk<'_>) {
         self.changes.clear();
+        self.has_chunk = true;
+        self.has_error |= chunk.error().is_some();
         let Self { completion, budget, .. } = self;
         budget.first(&mut completion.id, chunk.id());
         budget.first(&mut completion.model, chunk.model());
@@ -186,10 +193,10 @@ impl Reassembler {
     }
 
     /// The limit for which something was left out, if one was: the first that was exceeded. What
-    /// was gathered before it stays, and nothing is added to it.
+    /// was gathered stays.
     #[must_use]
-    pub const fn limit_exceeded(&self) -> Option<Limit> {
-        self.budget.room.exceeded()
+    pub fn limit_exceeded(&self) -> Option<Limit> {
+        self.budget.room.exceeded().or(self.budget.usage_room.exceeded())
     }
 
     /// What of the chunks was out of order so far.
@@ -202,10 +209,12 @@ impl Reassembler {
         for (choice, state) in self.completion.choices.iter().zip(&self.states) {
             sum.add(&state.irregular);
             let choices = self.completion.choices.len() as u64;
-            sum.sparse_choice_indexes += u32::from(choice.index >= choices);
+            let sparse = u32::from(choice.index >= choices);
+            sum.sparse_choice_indexes = sum.sparse_choice_indexes.saturating_add(sparse);
             let calls = state.calls.len() as u64;
             let sparse = state.calls.iter().filter(|call| call.index >= Some(calls)).count();
-            sum.sparse_tool_call_indexes += u32::try_from(sparse).unwrap_or(u32::MAX);
+            let sparse = u32::try_from(sparse).unwrap_or(u32::MAX);
+            sum.sparse_tool_call_indexes = sum.sparse_tool_call_indexes.saturating_add(sparse);
         }
         sum
     }
@@ -215,7 +224,7 @@ impl Reassembler {
     ///
     /// The reassembler is then as after a [`reset`](Self::reset).
     pub fn finish(&mut self, end: End) -> Finished {
-        let outcome = outcome::judge(&self.completion, &end);
+        let outcome = outcome::judge(&self.completion, &end, self.has_chunk, self.has_error);
         let (limit_exceeded, irregularities) = (self.limit_exceeded(), self.irregularities());
         let pending = self.pending();
         let mut completion = core::mem::take(&mut self.completion);
@@ -226,7 +235,7 @@ impl Reassembler {
 
     /// Makes the reassembler ready for another stream; keeps the limits and buffers, nothing else.
     pub fn reset(&mut self) {
-        let Self { completion, states, usage_from, budget, changes, invalid_choice_indexes } = self;
+        let Self { completion, states, usage_from, budget, changes, .. } = self;
         budget.reset();
         let mut choices = core::mem::take(&mut completion.choices);
         for choice in choices.drain(..) {
@@ -239,7 +248,8 @@ impl Reassembler {
         states.clear();
         *usage_from = UsageFrom::default();
         changes.clear();
-        *invalid_choice_indexes = 0;
+        self.invalid_choice_indexes = 0;
+        (self.has_chunk, self.has_error) = (false, false);
     }
 
     /// The choices that haven't finished, and the calls that they were at.
@@ -248,8 +258,8 @@ impl Reassembler {
         choices
             .filter(|(_, (choice, _))| choice.finish_reason.is_none())
             .map(|(choice, (_, state))| {
-                let call = state.calls.get(state.last_call).map(|_| state.last_call);
-                Pending { choice, tool_call: call }
+                let call = state.calls.get(state.last_call).filter(|call| !call.is_done);
+                Pending { choice, tool_call: call.map(|_| state.last_call) }
             })
             .collect()
     }
@@ -261,7 +271,8 @@ impl Reassembler {
         if self.usage_from == UsageFrom::Usage && from == UsageFrom::Substitute {
             return;
         }
-        self.usage_from = from;
+        let is_empty = usage.as_value().is_nothing();
+        self.usage_from = if is_empty { self.usage_from } else { from };
         let kept = self.completion.usage.get_or_insert_default();
         for (name, value) in usage.as_value().members() {
             self.budget.keep(kept, Level::Usage, name, value);
@@ -279,27 +290,29 @@ impl Reassembler {
             return;
         };
         let was_finished = kept.finish_reason.is_some();
-        budget.last(&mut kept.finish_reason, choice.finish_reason());
+        budget.last_reason(&mut kept.finish_reason, choice.finish_reason());
         if let Some(logprobs) = choice.logprobs() {
             push_logprobs(kept, &logprobs, budget);
         }
         for (name, value) in choice.extra() {
             budget.keep(&mut kept.extra, Level::Choice, name, value);
         }
-        let is_finished = !was_finished && kept.finish_reason.is_some();
         let message = &mut kept.message;
         let mut target = Target { choice: at, message, state, budget, changes };
         push_delta(&mut target, &choice.delta());
         if let Some(message) = choice.message() {
             push_snapshot(&mut target, &choice.delta(), message);
         }
-        if is_finished {
+        let is_first = !was_finished && kept.finish_reason.is_some();
+        if choice.finish_reason().is_some() {
             for (call, known) in
                 state.calls.iter_mut().enumerate().filter(|(_, call)| !call.is_done)
             {
                 known.is_done = true;
                 changes.push(Change::ToolCallDone { choice: at, call });
             }
+        }
+        if is_first {
             changes.push(Change::Finished { choice: at });
         }
     }
@@ -312,12 +325,15 @@ impl Reassembler {
         if choices.get(at).is_none_or(|choice| choice.index != index) {
             if choices.len() >= self.budget.limits.choices {
                 self.budget.room.leave_out(Limit::Choices);
+                return None;
             }
             if !self.budget.room.take(PART_COST) {
                 return None;
             }
             choices.insert(at, CompletionChoice { index, ..CompletionChoice::default() });
             self.states.insert(at, ChoiceState::default());
+            self.changes.iter_mut().for_each(|change| change.shift_choices(at));
+            self.changes.push(Change::ChoiceStarted { choice: at });
         }
         Some(at)
     }
@@ -327,9 +343,10 @@ impl Reassembler {
 fn push_logprobs(choice: &mut CompletionChoice, logprobs: &Logprobs<'_>, budget: &mut Budget) {
     let kept = choice.logprobs.get_or_insert_default();
     for (name, value) in logprobs.as_value().members() {
-        budget.logprobs += value.elements().count();
+        budget.logprobs = budget.logprobs.saturating_add(value.elements().count());
         if budget.logprobs > budget.limits.logprob_entries {
             budget.room.leave_out(Limit::LogprobEntries);
+            return;
         }
         kept.append(name, value, &mut budget.room);
     }

@@ -54,13 +54,19 @@ pub struct Irregularities {
 
 impl Irregularities {
     pub(super) const fn add(&mut self, other: &Self) {
-        let sum = &mut *self;
-        sum.invalid_choice_indexes += other.invalid_choice_indexes;
-        sum.invalid_tool_call_indexes += other.invalid_tool_call_indexes;
-        sum.sparse_choice_indexes += other.sparse_choice_indexes;
-        sum.sparse_tool_call_indexes += other.sparse_tool_call_indexes;
-        sum.tool_calls_without_index += other.tool_calls_without_index;
-        sum.changed_tool_call_ids += other.changed_tool_call_ids;
+        macro_rules! add {
+            ($($field:ident),*) => {
+                $(self.$field = self.$field.saturating_add(other.$field);)*
+            };
+        }
+        add!(
+            invalid_choice_indexes,
+            invalid_tool_call_indexes,
+            sparse_choice_indexes,
+            sparse_tool_call_indexes,
+            tool_calls_without_index,
+            changed_tool_call_ids
+        );
     }
 }
 
@@ -100,11 +106,17 @@ impl Outcome {
     }
 }
 
-pub(super) fn judge(completion: &ChatCompletion, end: &End) -> Outcome {
+/// By what the decoder saw, and by whether chunks and errors came: perhaps there was no decoder.
+pub(super) fn judge(
+    completion: &ChatCompletion,
+    end: &End,
+    has_chunk: bool,
+    has_error: bool,
+) -> Outcome {
     let choices = &completion.choices;
     let finished =
         !choices.is_empty() && choices.iter().all(|choice| choice.finish_reason.is_some());
-    if end.upstream_error.is_some() {
+    if end.upstream_error.is_some() || has_error {
         return Outcome::UpstreamError;
     }
     if let Some(body) = end.body {
@@ -114,7 +126,7 @@ pub(super) fn judge(completion: &ChatCompletion, end: &End) -> Outcome {
         (true, true) => Outcome::Complete,
         (true, false) => Outcome::FinishedWithoutDone,
         (false, true) => Outcome::DoneWithoutFinish,
-        (false, false) if end.is_empty() => Outcome::Empty,
+        (false, false) if end.is_empty() && !has_chunk => Outcome::Empty,
         (false, false) => Outcome::Truncated,
     }
 }

@@ -319,6 +319,13 @@ mod tests {
             for (name, rule) in rows.iter().copied().chain([("unknown", other)]) {
                 let Some((values, expected)) = example(name, rule) else { continue };
                 let mut completion = Reassembler::new();
+                // What there is nothing in changes nothing, wherever it stands.
+                let nothing = [json!(null), json!(""), json!([]), json!({})];
+                // But an empty object is whole arguments, so long as there are none.
+                let before = if name == "arguments" { &nothing[..3] } else { &nothing[..] };
+                let values = before.iter().cloned().chain(
+                    values.into_iter().flat_map(|value| [value].into_iter().chain(nothing.clone())),
+                );
                 for value in values {
                     let mut chunk = chunk(level, &json!({name: value}));
                     // An error is told apart from what is merged.
