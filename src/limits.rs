@@ -89,7 +89,8 @@ pub struct Limits {
     /// Default 256. They are looked through one by one.
     pub members: usize,
 
-    /// Most text and raw JSON that one completion keeps, in bytes. Default 64 MiB.
+    /// Most text and raw JSON that one completion keeps, in bytes; besides, 64 KiB of usage and a
+    /// finish reason of up to 64 bytes for each choice. Default 64 MiB.
     pub completion_bytes: usize,
 
     /// Most tokens with log probabilities that one completion keeps. Default 1 048 576, above

@@ -660,6 +660,27 @@ fn without_a_decoder_the_chunks_say_how_it_ended() {
 }
 
 #[test]
+fn parts_of_a_content_of_any_kind() {
+    let part = |part: Value| json!({"choices": [{"index": 0, "delta": {"content": [part]}}]});
+    let finished = finished_chunks(&[
+        part(json!({"type": "text", "text": "a"})),
+        part(json!("b")),
+        part(
+            json!({"type": "thinking", "thinking": [{"type": "text", "text": "t"}], "signature": "s"}),
+        ),
+        part(json!({"type": "reference", "reference_ids": [1]})),
+        part(json!({"type": "reference", "reference_ids": [2]})),
+        part(json!({"type": "refusal", "refusal": "no"})),
+        part(json!({"type": "image_url", "image_url": {"url": "u"}})),
+    ]);
+    let message = &as_json(&finished.completion)["choices"][0]["message"];
+    let found = [&message["content"], &message["reasoning_content"], &message["refusal"]];
+    assert_eq!(found, [&json!("ab"), &json!("t"), &json!("no")]);
+    assert_eq!((&message["signature"], &message["reference_ids"]), (&json!("s"), &json!([1, 2])));
+    assert_eq!(finished.irregularities.unknown_content_parts, 1);
+}
+
+#[test]
 fn an_empty_usage_does_not_stand_for_another() {
     let finished = finished_chunks(&[
         json!({"usage": {}, "choices": [{"usage": {"total_tokens": 5}}]}),

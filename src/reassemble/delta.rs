@@ -65,11 +65,11 @@ pub(super) fn push_delta(target: &mut Target<'_>, delta: &Delta<'_>) {
     }
 }
 
-/// One of Mistral's parts of a content: text, thinking, or a reference.
+/// A part of a content that is a list, as Mistral's: text, thinking, a reference, or a refusal.
 fn push_part(target: &mut Target<'_>, part: Value<'_>) {
     let Target { choice, message, state, budget, changes } = target;
     let choice = *choice;
-    if let Some(value) = part.get("text")
+    if let Some(value) = part.get("text").or(Some(part))
         && let Some(text) = value.as_str()
     {
         let kept = budget.text(&mut message.content);
@@ -90,6 +90,15 @@ fn push_part(target: &mut Target<'_>, part: Value<'_>) {
         }
     } else if let Some(ids) = part.get("reference_ids") {
         message.extra.append("reference_ids", ids, &mut budget.room);
+    } else if let Some(value) = part.get("refusal")
+        && let Some(text) = value.as_str()
+    {
+        let kept = budget.text(&mut message.refusal);
+        let start = budget.join(kept, &mut state.refusal, text, || Some(value));
+        changes.extend(start.map(|start| Change::Refusal { choice, start }));
+    } else if !part.is_nothing() {
+        let count = &mut state.irregular.unknown_content_parts;
+        *count = count.saturating_add(1);
     }
 }
 

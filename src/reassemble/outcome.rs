@@ -50,6 +50,9 @@ pub struct Irregularities {
     pub tool_calls_without_index: u32,
     /// Parts of tool calls with another id than their call's, which keeps its own.
     pub changed_tool_call_ids: u32,
+    /// Parts of a content that are neither text nor thinking nor reference nor refusal. They are
+    /// left out.
+    pub unknown_content_parts: u32,
 }
 
 impl Irregularities {
@@ -65,7 +68,8 @@ impl Irregularities {
             sparse_choice_indexes,
             sparse_tool_call_indexes,
             tool_calls_without_index,
-            changed_tool_call_ids
+            changed_tool_call_ids,
+            unknown_content_parts
         );
     }
 }
