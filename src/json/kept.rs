@@ -2,6 +2,7 @@
 
 use core::fmt;
 
+use super::room::{Room, rewrite};
 use super::value::{Value, ValueKind};
 
 /// An owned JSON value that was gathered from the chunks of a stream.
@@ -29,82 +30,6 @@ const ENTRY_COST: usize = 96;
 
 /// How far back an element of a list is looked for.
 const WINDOW: usize = 128;
-
-/// A limit of a completion, for which something is left out; see [`Limits`](crate::Limits).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Limit {
-    /// [`Limits::choices`](crate::Limits::choices): more choices are left out.
-    Choices,
-    /// [`Limits::tool_calls`](crate::Limits::tool_calls): more tool calls are left out.
-    ToolCalls,
-    /// [`Limits::members`](crate::Limits::members): more members are left out.
-    Members,
-    /// [`Limits::completion_bytes`](crate::Limits::completion_bytes): no text is added any more,
-    /// so that what is kept has no holes. Finish reasons and usage still are.
-    CompletionBytes,
-    /// [`Limits::logprob_entries`](crate::Limits::logprob_entries): no more of them are kept.
-    LogprobEntries,
-    /// An id of a tool call is longer than 1 024 bytes, and left out.
-    ToolCallId,
-}
-
-/// How much more may be kept, and for which limit something was left out.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Room {
-    bytes: usize,
-    /// Most members of one object.
-    members: usize,
-    exceeded: Option<Limit>,
-    /// Something didn't fit: nothing does from then on.
-    closed: bool,
-}
-
-impl Room {
-    pub(crate) const fn new(bytes: usize, members: usize) -> Self {
-        Self { bytes, members, exceeded: None, closed: false }
-    }
-
-    /// Takes room for `bytes` more. Once something didn't fit, nothing does: what is kept is what
-    /// came first, without holes.
-    #[inline]
-    pub(crate) fn take(&mut self, bytes: usize) -> bool {
-        self.replace(0, bytes)
-    }
-
-    /// Takes room for `after` bytes in place of `before`.
-    #[inline]
-    pub(crate) fn replace(&mut self, before: usize, after: usize) -> bool {
-        let free = self.bytes.saturating_add(before);
-        if self.closed || free < after {
-            self.closed = true;
-            self.leave_out(Limit::CompletionBytes);
-            return false;
-        }
-        self.bytes = free - after;
-        true
-    }
-
-    /// Takes note that something was left out.
-    pub(crate) fn leave_out(&mut self, limit: Limit) {
-        self.exceeded = self.exceeded.or(Some(limit));
-    }
-
-    /// The limit for which something was left out first.
-    pub(crate) const fn exceeded(&self) -> Option<Limit> {
-        self.exceeded
-    }
-}
-
-/// Makes `kept` the text that `write` writes, of `len` bytes. A buffer that is much larger than that
-/// is not kept: the room counts lengths.
-pub(crate) fn rewrite(kept: &mut String, len: usize, write: impl FnOnce(&mut String)) {
-    kept.clear();
-    if kept.capacity() > 256 && kept.capacity() / 2 > len {
-        *kept = String::with_capacity(len);
-    }
-    write(kept);
-}
 
 impl Json {
     /// The JSON text, if the value came whole.
@@ -222,11 +147,7 @@ impl JsonObject {
 
     /// Adds a member of a name that isn't there.
     fn add(&mut self, name: &str, value: Json, len: usize, room: &mut Room) -> Option<&mut Json> {
-        if self.members.len() >= room.members {
-            room.leave_out(Limit::Members);
-            return None;
-        }
-        if !room.take(name.len() + len + ENTRY_COST) {
+        if !room.has_member(self.members.len()) || !room.take(name.len() + len + ENTRY_COST) {
             return None;
         }
         if self.members.is_empty() {
@@ -239,6 +160,19 @@ impl JsonObject {
 
     fn add_text(&mut self, name: &str, value: Value<'_>, room: &mut Room) {
         self.add(name, Json::text(value), value.json_len(), room);
+    }
+
+    /// An object of members whose names differ.
+    #[cfg(feature = "serde")]
+    pub(super) const fn from_members(members: Vec<(Box<str>, Json)>) -> Self {
+        Self { members }
+    }
+
+    /// Takes a member out.
+    #[cfg(feature = "serde")]
+    pub(super) fn remove(&mut self, name: &str) -> Option<Json> {
+        let at = self.members.iter().position(|(known, _)| **known == *name)?;
+        Some(self.members.remove(at).1)
     }
 
     fn cost(&self) -> usize {
@@ -467,6 +401,13 @@ impl JsonList {
         self.elements.is_empty()
     }
 
+    /// A list of objects without keys.
+    #[cfg(feature = "serde")]
+    pub(super) fn from_objects(objects: Vec<JsonObject>) -> Self {
+        let elements = objects.into_iter().map(|object| Element { key: None, object });
+        Self { elements: elements.collect() }
+    }
+
     /// Gives back what the texts hold more than they need.
     pub(crate) fn shrink_to_fit(&mut self) {
         self.elements.shrink_to_fit();
@@ -504,120 +445,5 @@ impl fmt::Debug for JsonList {
 impl fmt::Debug for JsonObject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map().entries(self.iter()).finish()
-    }
-}
-
-/// Serialises a JSON text as it is.
-#[cfg(feature = "serde")]
-pub(super) fn serialize_text<S: serde::Serializer>(json: &str, to: S) -> Result<S::Ok, S::Error> {
-    use serde::{Serialize as _, ser::Error as _};
-
-    let raw: &serde_json::value::RawValue = serde_json::from_str(json).map_err(S::Error::custom)?;
-    raw.serialize(to)
-}
-
-#[cfg(feature = "serde")]
-impl serde::Serialize for Json {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Text(text) => serialize_text(text, serializer),
-            Self::Object(object) => object.serialize(serializer),
-            Self::List(list) => list.serialize(serializer),
-        }
-    }
-}
-
-#[cfg(feature = "serde")]
-impl serde::Serialize for JsonList {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.iter())
-    }
-}
-
-#[cfg(feature = "serde")]
-impl serde::Serialize for JsonObject {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.iter())
-    }
-}
-
-/// A JSON text as `serde_json` has it: other formats have none.
-#[cfg(feature = "serde")]
-impl<'de> serde::Deserialize<'de> for Json {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let raw = Box::<serde_json::value::RawValue>::deserialize(deserializer)?;
-        if raw.get().starts_with('{') {
-            let object = serde_json::from_str(raw.get());
-            return object.map(Self::Object).map_err(serde::de::Error::custom);
-        }
-        Ok(Self::Text(String::from(Box::<str>::from(raw))))
-    }
-}
-
-/// An object, its members as they are written.
-#[cfg(feature = "serde")]
-impl<'de> serde::Deserialize<'de> for JsonObject {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Members;
-
-        impl<'de> serde::de::Visitor<'de> for Members {
-            type Value = JsonObject;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<M: serde::de::MapAccess<'de>>(
-                self,
-                mut map: M,
-            ) -> Result<JsonObject, M::Error> {
-                let mut object = JsonObject::default();
-                let mut known = std::collections::HashMap::<Box<str>, usize>::new();
-                while let Some((name, value)) = map.next_entry::<Box<str>, Json>()? {
-                    // Of members with the same name the last one counts.
-                    let at = *known.entry(name.clone()).or_insert(object.members.len());
-                    match object.members.get_mut(at) {
-                        Some((_, kept)) => *kept = value,
-                        None => object.members.push((name, value)),
-                    }
-                }
-                Ok(object)
-            }
-        }
-
-        deserializer.deserialize_map(Members)
-    }
-}
-
-/// A list of objects.
-#[cfg(feature = "serde")]
-impl<'de> serde::Deserialize<'de> for JsonList {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let elements = Vec::<JsonObject>::deserialize(deserializer)?;
-        Ok(Self {
-            elements: elements.into_iter().map(|object| Element { key: None, object }).collect(),
-        })
-    }
-}
-
-#[cfg(feature = "serde")]
-impl JsonObject {
-    /// Takes a member out and reads it as a `T`; `null` and absent are both `None`.
-    pub(crate) fn take<T, E>(&mut self, name: &str) -> Result<Option<T>, E>
-    where
-        T: serde::de::DeserializeOwned,
-        E: serde::de::Error,
-    {
-        let Some(at) = self.members.iter().position(|(known, _)| **known == *name) else {
-            return Ok(None);
-        };
-        match self.members.remove(at).1 {
-            Json::Text(text) => serde_json::from_str(&text).map_err(E::custom),
-            // Written again, since only the caller knows what it is to be.
-            other => {
-                let text = serde_json::to_string(&other).map_err(E::custom)?;
-                serde_json::from_str(&text).map_err(E::custom)
-            }
-        }
     }
 }

@@ -4,15 +4,20 @@
 //! are; only those with escapes get a place of their own.
 
 mod kept;
+#[cfg(feature = "serde")]
+mod kept_serde;
 mod node;
 mod reader;
+mod room;
 mod scan;
 mod value;
 
-pub use kept::{Json, JsonList, JsonObject, Limit};
-pub(crate) use kept::{Key, Room, rewrite};
+pub(crate) use kept::Key;
+pub use kept::{Json, JsonList, JsonObject};
 pub(crate) use node::{Document, Kind, Member, Node, NodeId, OwnedDocument};
 pub use reader::Leniencies;
+pub use room::Limit;
+pub(crate) use room::{Room, rewrite};
 pub use value::{Value, ValueElements, ValueKind, ValueMembers};
 
 use crate::error::{Error, ErrorKind};

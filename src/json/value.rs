@@ -245,10 +245,10 @@ impl<'a> Iterator for ValueElements<'a> {
 impl serde::Serialize for Value<'_> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if self.not_finite().next().is_none() {
-            return super::kept::serialize_text(self.raw(), serializer);
+            return super::kept_serde::serialize_text(self.raw(), serializer);
         }
         let mut json = String::new();
         self.write_json(&mut json);
-        super::kept::serialize_text(&json, serializer)
+        super::kept_serde::serialize_text(&json, serializer)
     }
 }

@@ -1,0 +1,86 @@
+//! `Room`: how much more a completion may keep, and for which limit something was left out.
+
+/// A limit of a completion, for which something is left out; see [`Limits`](crate::Limits).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Limit {
+    /// [`Limits::choices`](crate::Limits::choices): more choices are left out.
+    Choices,
+    /// [`Limits::tool_calls`](crate::Limits::tool_calls): more tool calls are left out.
+    ToolCalls,
+    /// [`Limits::members`](crate::Limits::members): more members are left out.
+    Members,
+    /// [`Limits::completion_bytes`](crate::Limits::completion_bytes): no text is added any more,
+    /// so that what is kept has no holes. Finish reasons and usage still are.
+    CompletionBytes,
+    /// [`Limits::logprob_entries`](crate::Limits::logprob_entries): no more of them are kept.
+    LogprobEntries,
+    /// An id of a tool call is longer than 1 024 bytes, and left out.
+    ToolCallId,
+}
+
+/// How much more may be kept, and for which limit something was left out.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Room {
+    bytes: usize,
+    /// Most members of one object.
+    members: usize,
+    exceeded: Option<Limit>,
+    /// Something didn't fit: nothing does from then on.
+    closed: bool,
+}
+
+impl Room {
+    pub(crate) const fn new(bytes: usize, members: usize) -> Self {
+        Self { bytes, members, exceeded: None, closed: false }
+    }
+
+    /// Takes room for `bytes` more. Once something didn't fit, nothing does: what is kept is what
+    /// came first, without holes.
+    #[inline]
+    pub(crate) fn take(&mut self, bytes: usize) -> bool {
+        self.replace(0, bytes)
+    }
+
+    /// Takes room for `after` bytes in place of `before`.
+    #[inline]
+    pub(crate) fn replace(&mut self, before: usize, after: usize) -> bool {
+        let free = self.bytes.saturating_add(before);
+        if self.closed || free < after {
+            self.closed = true;
+            self.leave_out(Limit::CompletionBytes);
+            return false;
+        }
+        self.bytes = free - after;
+        true
+    }
+
+    /// Whether an object with so many members may have one more; if not, takes note of it.
+    pub(super) fn has_member(&mut self, count: usize) -> bool {
+        let fits = count < self.members;
+        if !fits {
+            self.leave_out(Limit::Members);
+        }
+        fits
+    }
+
+    /// Takes note that something was left out.
+    pub(crate) fn leave_out(&mut self, limit: Limit) {
+        self.exceeded = self.exceeded.or(Some(limit));
+    }
+
+    /// The limit for which something was left out first.
+    pub(crate) const fn exceeded(&self) -> Option<Limit> {
+        self.exceeded
+    }
+}
+
+/// Makes `kept` the text that `write` writes, of `len` bytes. A buffer that is much larger than that
+/// is not kept: the room counts lengths.
+pub(crate) fn rewrite(kept: &mut String, len: usize, write: impl FnOnce(&mut String)) {
+    kept.clear();
+    if kept.capacity() > 256 && kept.capacity() / 2 > len {
+        *kept = String::with_capacity(len);
+    }
+    write(kept);
+}
