@@ -443,6 +443,25 @@ fn what_a_stream_broke_off_in_is_told() {
     assert_eq!(call.arguments_state(), Arguments::Incomplete);
 }
 
+/// `[DONE]` ends the calls of a server that sends no finish reason.
+#[test]
+fn done_ends_the_calls() {
+    let stream = concat!(
+        r#"data: {"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"name":"f"}}]}}]}"#,
+        "\n\ndata: [DONE]\n\n"
+    );
+    let mut decoder = ChunkDecoder::new();
+    let mut completion = Reassembler::new();
+    let mut input = stream.as_bytes();
+    let mut changes = Vec::new();
+    while let Some(event) = decoder.next(&mut input) {
+        completion.push_payload(&event.payload());
+        changes.push(completion.changes().last().copied());
+    }
+    let started = Change::ToolCallStarted { choice: 0, call: 0 };
+    assert_eq!(changes, [Some(started), Some(Change::ToolCallDone { choice: 0, call: 0 })]);
+}
+
 #[test]
 fn what_arguments_are() {
     for (arguments, state) in [

@@ -53,9 +53,9 @@ pub enum Change {
         /// Where the new text begins.
         start: usize,
     },
-    /// A tool call is done: the stream has gone on to another one, or its choice has finished.
-    /// Should it go on with this one after all, it will be told again. What is not done at the end
-    /// of the stream is [`pending`](super::Finished::pending).
+    /// A tool call is done: the stream has gone on to another one, its choice has finished, or
+    /// `[DONE]` came. Should it go on with this one after all, it will be told again. Where a stream
+    /// breaks off, [`pending`](super::Finished::pending) has the calls that it was at.
     ToolCallDone {
         /// Position of the choice.
         choice: usize,

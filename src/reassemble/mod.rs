@@ -81,6 +81,16 @@ struct ChoiceState {
     irregular: Irregularities,
 }
 
+impl ChoiceState {
+    /// Tells of the calls that aren't done that they are.
+    fn end_calls(&mut self, choice: usize, changes: &mut Vec<Change>) {
+        for (call, known) in self.calls.iter_mut().enumerate().filter(|(_, known)| !known.is_done) {
+            known.is_done = true;
+            changes.push(Change::ToolCallDone { choice, call });
+        }
+    }
+}
+
 #[derive(Clone, Debug, Default)]
 struct CallState {
     index: Option<u64>,
@@ -125,7 +135,8 @@ impl Reassembler {
         }
     }
 
-    /// Adds the chunk of a payload, if it has one, be it beside an error.
+    /// Adds the chunk of a payload, if it has one, be it beside an error. With `[DONE]` the tool
+    /// calls are done that weren't yet.
     pub fn push_payload(&mut self, payload: &Payload<'_>) {
         self.changes.clear();
         match payload {
@@ -133,6 +144,12 @@ impl Reassembler {
             Payload::Error(error) => {
                 if let Some(chunk) = error.chunk() {
                     self.push(&chunk);
+                }
+                self.has_error = true;
+            }
+            Payload::Done => {
+                for (choice, state) in self.states.iter_mut().enumerate() {
+                    state.end_calls(choice, &mut self.changes);
                 }
             }
             _ => {}
@@ -258,7 +275,7 @@ impl Reassembler {
         choices
             .filter(|(_, (choice, _))| choice.finish_reason.is_none())
             .map(|(choice, (_, state))| {
-                let call = state.calls.get(state.last_call).filter(|call| !call.is_done);
+                let call = state.calls.get(state.last_call);
                 Pending { choice, tool_call: call.map(|_| state.last_call) }
             })
             .collect()
@@ -305,12 +322,7 @@ impl Reassembler {
         }
         let is_first = !was_finished && kept.finish_reason.is_some();
         if choice.finish_reason().is_some() {
-            for (call, known) in
-                state.calls.iter_mut().enumerate().filter(|(_, call)| !call.is_done)
-            {
-                known.is_done = true;
-                changes.push(Change::ToolCallDone { choice: at, call });
-            }
+            state.end_calls(at, changes);
         }
         if is_first {
             changes.push(Change::Finished { choice: at });

@@ -28,7 +28,7 @@ pub struct Finished {
 pub struct Pending {
     /// Its position in the completion's `choices`.
     pub choice: usize,
-    /// The position of the call that the stream was at, in the message's `tool_calls`: its
+    /// The position of the call that the stream was at last, in the message's `tool_calls`: its
     /// arguments may be cut short, see
     /// [`FunctionCall::arguments_state`](super::FunctionCall::arguments_state).
     pub tool_call: Option<usize>,
