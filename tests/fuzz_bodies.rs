@@ -1,5 +1,10 @@
 //! The bodies of the fuzz targets, over the project's own streams, on stable.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test fails by panicking"
+)]
 #![allow(unreachable_pub, reason = "the bodies are public to the fuzz targets")]
 
 #[path = "../fuzz/bodies/parse_chunk.rs"]

@@ -1,6 +1,6 @@
 //! What must hold for any bytes that stand as the `data` of an event.
 
-use deltawire::{ChunkDecoder, Payload, Reassembler};
+use deltawire::{Change, ChatCompletionChunk, ChunkDecoder, Payload, Reassembler};
 use serde_json::Value;
 
 /// What a run over a stream has shown.
@@ -48,7 +48,10 @@ fn decode(pieces: &[&[u8]]) -> Run {
         while let Some(event) = decoder.next(&mut input) {
             raw.extend_from_slice(event.raw());
             let (kind, text) = match event.payload() {
-                Payload::Chunk(chunk) => ("chunk", serde_json::to_string(&chunk).unwrap()),
+                Payload::Chunk(chunk) => {
+                    check_chunk(chunk);
+                    ("chunk", serde_json::to_string(&chunk).unwrap())
+                }
                 Payload::Done => ("done", String::new()),
                 Payload::Error(error) => ("error", format!("{:?}", error.as_value())),
                 Payload::Malformed(error) => ("malformed", error.to_string()),
@@ -57,9 +60,41 @@ fn decode(pieces: &[&[u8]]) -> Run {
             };
             payloads.push((event.offset(), kind, text));
             completion.push_payload(&event.payload());
+            check_changes(&completion);
         }
     }
     let finished = completion.finish(decoder.finish());
     let completion = serde_json::to_string(&finished.completion).unwrap();
     Run { payloads, raw, completion }
+}
+
+/// A chunk that is owned is the same, and every mismatch has a place.
+fn check_chunk(chunk: ChatCompletionChunk<'_>) {
+    let owned = chunk.into_owned();
+    assert_eq!(owned.as_chunk().carries(), chunk.carries());
+    let paths = |chunk: ChatCompletionChunk<'_>| {
+        chunk.mismatches().map(|mismatch| mismatch.path()).collect::<Vec<_>>()
+    };
+    let found = paths(chunk);
+    assert!(found.iter().all(|path| !path.is_empty()) && found.len() <= 256);
+    assert_eq!(paths(owned.as_chunk()), found);
+}
+
+/// What changed is there, and new text begins at a character.
+fn check_changes(completion: &Reassembler) {
+    for change in completion.changes() {
+        let choices = &completion.snapshot().choices;
+        let (text, start) = match *change {
+            Change::Content { choice, start } => (&choices[choice].message.content, start),
+            Change::Refusal { choice, start } => (&choices[choice].message.refusal, start),
+            Change::Reasoning { choice, start } => (&choices[choice].message.reasoning, start),
+            Change::Arguments { choice, call, start } => {
+                let function = choices[choice].message.tool_calls[call].function.as_ref().unwrap();
+                assert!(!function.arguments[start..].is_empty());
+                continue;
+            }
+            _ => continue,
+        };
+        assert!(!text.as_deref().unwrap()[start..].is_empty());
+    }
 }
