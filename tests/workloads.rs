@@ -1,0 +1,111 @@
+//! The generated workloads are what they claim to be, and come out as they were made, in any pieces.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::panic,
+    clippy::cast_possible_truncation,
+    unreachable_pub,
+    reason = "a test fails by panicking"
+)]
+
+#[path = "../benches/support/workloads.rs"]
+mod workloads;
+
+use deltawire::json::Json;
+use deltawire::{ChunkDecoder, Outcome, Reassembler};
+use workloads::{Choice, Expected, NAMES, Workload, generate};
+
+/// What comes of a stream, in the generator's words.
+fn run<'p>(pieces: impl Iterator<Item = &'p [u8]>) -> Expected {
+    let mut decoder = ChunkDecoder::new();
+    let mut completion = Reassembler::new();
+    for mut input in pieces {
+        while let Some(event) = decoder.next(&mut input) {
+            completion.push_payload(&event.payload());
+        }
+    }
+    let comments = decoder.sse().comments() as usize;
+    let finished = completion.finish(decoder.finish());
+    assert_eq!(finished.outcome, Outcome::Complete);
+    assert_eq!(finished.end.malformed, 0);
+    let choices = finished.completion.choices.iter().map(|choice| {
+        let message = &choice.message;
+        let calls = message.tool_calls.iter().map(|call| {
+            let function = call.function.clone().unwrap();
+            (call.id.clone(), function.name, function.arguments)
+        });
+        let logprobs = choice.logprobs.as_ref().and_then(|logprobs| logprobs.get("content"));
+        let tokens = logprobs
+            .and_then(Json::as_text)
+            .map_or(0, |json| serde_json::from_str::<Vec<serde_json::Value>>(json).unwrap().len());
+        Choice {
+            content: message.content.clone().unwrap_or_default(),
+            reasoning: message.reasoning.clone().unwrap_or_default(),
+            calls: calls.collect(),
+            logprobs: tokens,
+            finish_reason: choice.finish_reason.clone().unwrap_or_default(),
+        }
+    });
+    let usage = finished.completion.usage.as_ref();
+    Expected {
+        chunks: finished.end.chunks as usize,
+        comments,
+        choices: choices.collect(),
+        total_tokens: usage.and_then(|usage| usage.get("total_tokens")?.as_u64()),
+    }
+}
+
+#[test]
+fn each_workload_comes_out_as_it_was_made() {
+    for name in NAMES {
+        for (events, seed) in [(2, 1), (150, 7), (151, 99)] {
+            let Workload { bytes, ends, expected, .. } = generate(name, events, seed);
+            assert_eq!(run(std::iter::once(&bytes[..])), expected, "{name}");
+            let mut start = 0;
+            let events = ends.iter().map(|end| {
+                let event = &bytes[start..*end];
+                start = *end;
+                event
+            });
+            assert_eq!(run(events), expected, "{name}, event by event");
+            assert_eq!(ends.last(), Some(&bytes.len()));
+            if name != "huge" {
+                for size in [1460, 128, 16, 1] {
+                    assert_eq!(run(bytes.chunks(size)), expected, "{name} in pieces of {size}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_seed_makes_the_same_stream_and_another_one_another() {
+    for name in NAMES {
+        let bytes = |seed| generate(name, 50, seed).bytes;
+        assert_eq!(bytes(3), bytes(3), "{name}");
+        let is_random = !matches!(name, "huge" | "heartbeat");
+        assert_eq!(bytes(3) != bytes(4), is_random, "{name}");
+    }
+}
+
+#[test]
+fn the_sizes_are_those_of_real_streams() {
+    let median = |name| {
+        let Workload { ends, .. } = generate(name, 500, 5);
+        let mut sizes: Vec<_> = ends.windows(2).map(|ends| ends[1] - ends[0]).collect();
+        sizes.sort_unstable();
+        sizes[sizes.len() / 2]
+    };
+    assert!((240..=248).contains(&median("vllm")), "{}", median("vllm"));
+    assert!(median("openai") > 300);
+    assert!(median("logprobs") > 600);
+    assert_eq!(generate("mixed-shapes", 0, 1).ends.len(), 21);
+    assert!(generate("huge", 0, 1).bytes.len() >= 10 << 20);
+    let tools = String::from_utf8(generate("tools", 500, 5).bytes).unwrap();
+    let parts: Vec<_> = tools.lines().filter(|line| line.contains("\"arguments\":\"")).collect();
+    let escaped = parts.iter().filter(|line| line.contains(r#"\""#)).count();
+    assert!((45..=55).contains(&(escaped * 100 / parts.len())), "{escaped} of {}", parts.len());
+    let cjk = generate("cjk-escaped", 100, 5);
+    assert!(cjk.bytes.is_ascii() && cjk.expected.choices[0].content.contains('世'));
+}
