@@ -236,7 +236,7 @@ impl<'a> Delta<'a> {
 }
 
 /// A part of a `function_call`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct FunctionDelta<'a>(Value<'a>);
 
 impl<'a> FunctionDelta<'a> {
@@ -251,16 +251,10 @@ impl<'a> FunctionDelta<'a> {
     pub fn arguments(&self) -> Option<&'a str> {
         self.0.get("arguments")?.as_str()
     }
-
-    /// The whole part as the JSON value that it is.
-    #[must_use]
-    pub const fn as_value(&self) -> Value<'a> {
-        self.0
-    }
 }
 
 /// A part of an `audio` answer.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct AudioDelta<'a>(Value<'a>);
 
 impl<'a> AudioDelta<'a> {
@@ -287,12 +281,6 @@ impl<'a> AudioDelta<'a> {
     pub fn expires_at(&self) -> Option<u64> {
         self.0.get("expires_at")?.as_u64()
     }
-
-    /// The whole part as the JSON value that it is.
-    #[must_use]
-    pub const fn as_value(&self) -> Value<'a> {
-        self.0
-    }
 }
 
 impl fmt::Debug for Delta<'_> {
@@ -300,3 +288,5 @@ impl fmt::Debug for Delta<'_> {
         fmt::Debug::fmt(&self.as_value(), f)
     }
 }
+
+view_of_object!(FunctionDelta, AudioDelta);

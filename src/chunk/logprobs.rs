@@ -1,7 +1,5 @@
 //! `Logprobs<'_>`: the log probabilities of a choice's tokens, read when they are asked for.
 
-use core::fmt;
-
 use super::numbers;
 use crate::json::{Value, ValueElements};
 
@@ -27,24 +25,6 @@ impl<'a> Logprobs<'a> {
     #[must_use]
     pub fn refusal(&self) -> TokenLogprobs<'a> {
         TokenLogprobs::of(self.get("refusal"))
-    }
-
-    /// The member `name`, whatever it is.
-    #[must_use]
-    pub fn get(&self, name: &str) -> Option<Value<'a>> {
-        self.0.get(name)
-    }
-
-    /// The whole object.
-    #[must_use]
-    pub const fn as_value(&self) -> Value<'a> {
-        self.0
-    }
-}
-
-impl fmt::Debug for Logprobs<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
     }
 }
 
@@ -100,22 +80,6 @@ impl<'a> TokenLogprob<'a> {
     pub fn top_logprobs(&self) -> TokenLogprobs<'a> {
         TokenLogprobs::of(self.get("top_logprobs"))
     }
-
-    /// The member `name`, whatever it is.
-    #[must_use]
-    pub fn get(&self, name: &str) -> Option<Value<'a>> {
-        self.0.get(name)
-    }
-
-    /// The whole entry.
-    #[must_use]
-    pub const fn as_value(&self) -> Value<'a> {
-        self.0
-    }
 }
 
-impl fmt::Debug for TokenLogprob<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
-    }
-}
+view_of_object!(Logprobs, TokenLogprob);

@@ -1,5 +1,31 @@
 //! `ChatCompletionChunk<'_>` and its parts: what one event of a stream says, borrowed.
 
+/// What all views have that are an object of the payload and nothing besides.
+macro_rules! view_of_object {
+    ($($view:ident),*) => {$(
+        impl<'a> $view<'a> {
+            /// The member `name`, whatever it is.
+            #[must_use]
+            pub fn get(&self, name: &str) -> Option<$crate::json::Value<'a>> {
+                self.0.get(name)
+            }
+
+            /// The whole object.
+            #[must_use]
+            pub const fn as_value(&self) -> $crate::json::Value<'a> {
+                self.0
+            }
+        }
+
+        /// The JSON text that was sent.
+        impl core::fmt::Debug for $view<'_> {
+            fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+                core::fmt::Debug::fmt(&self.0, f)
+            }
+        }
+    )*};
+}
+
 mod carries;
 mod choice;
 mod logprobs;

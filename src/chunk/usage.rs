@@ -1,7 +1,5 @@
 //! `Usage<'_>`: the token counts of a chunk.
 
-use core::fmt;
-
 use crate::json::{Value, ValueKind};
 
 /// The `usage` of a chunk: token counts, each as far as the server sends it.
@@ -67,31 +65,13 @@ impl<'a> Usage<'a> {
     fn object(&self, name: &str) -> Option<Value<'a>> {
         self.get(name).filter(|value| value.kind() == ValueKind::Object)
     }
-
-    /// The member `name`, whatever it is.
-    #[must_use]
-    pub fn get(&self, name: &str) -> Option<Value<'a>> {
-        self.0.get(name)
-    }
-
-    /// The whole object.
-    #[must_use]
-    pub const fn as_value(&self) -> Value<'a> {
-        self.0
-    }
-}
-
-impl fmt::Debug for Usage<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
-    }
 }
 
 /// `prompt_tokens_details` of a usage.
 #[derive(Clone, Copy)]
 pub struct PromptTokensDetails<'a>(Value<'a>);
 
-impl<'a> PromptTokensDetails<'a> {
+impl PromptTokensDetails<'_> {
     /// `cached_tokens`
     #[must_use]
     pub fn cached_tokens(&self) -> Option<u64> {
@@ -121,31 +101,13 @@ impl<'a> PromptTokensDetails<'a> {
     pub fn cache_write_tokens(&self) -> Option<u64> {
         self.get("cache_write_tokens")?.as_u64()
     }
-
-    /// The member `name`, whatever it is.
-    #[must_use]
-    pub fn get(&self, name: &str) -> Option<Value<'a>> {
-        self.0.get(name)
-    }
-
-    /// The whole object.
-    #[must_use]
-    pub const fn as_value(&self) -> Value<'a> {
-        self.0
-    }
-}
-
-impl fmt::Debug for PromptTokensDetails<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
-    }
 }
 
 /// `completion_tokens_details` of a usage.
 #[derive(Clone, Copy)]
 pub struct CompletionTokensDetails<'a>(Value<'a>);
 
-impl<'a> CompletionTokensDetails<'a> {
+impl CompletionTokensDetails<'_> {
     /// `reasoning_tokens`
     #[must_use]
     pub fn reasoning_tokens(&self) -> Option<u64> {
@@ -175,22 +137,6 @@ impl<'a> CompletionTokensDetails<'a> {
     pub fn rejected_prediction_tokens(&self) -> Option<u64> {
         self.get("rejected_prediction_tokens")?.as_u64()
     }
-
-    /// The member `name`, whatever it is.
-    #[must_use]
-    pub fn get(&self, name: &str) -> Option<Value<'a>> {
-        self.0.get(name)
-    }
-
-    /// The whole object.
-    #[must_use]
-    pub const fn as_value(&self) -> Value<'a> {
-        self.0
-    }
 }
 
-impl fmt::Debug for CompletionTokensDetails<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
-    }
-}
+view_of_object!(Usage, PromptTokensDetails, CompletionTokensDetails);
