@@ -166,12 +166,14 @@ impl<'a> ChatCompletionChunk<'a> {
     /// that says of itself that it is an error.
     #[must_use]
     pub fn error(&self) -> Option<UpstreamError<'a>> {
-        let error = self.value(self.table.top.error).filter(UpstreamError::is_one);
-        let error = match error {
-            None if self.object() == Some("error") => Some(self.as_value()),
-            error => error,
+        let top = &self.table.top;
+        let says_so = || {
+            let object = self.document.node(top.object)?;
+            let is_text = object.kind == Kind::String;
+            (is_text && self.document.string_bytes(object) == b"error").then(|| self.as_value())
         };
-        error.map(|error| UpstreamError::new(Some(error), b"", Some(*self)))
+        let error = self.value(top.error).filter(UpstreamError::is_one).or_else(says_so)?;
+        Some(UpstreamError::new(Some(error), b"", Some(*self)))
     }
 
     /// The member `name`, whatever it is.

@@ -66,19 +66,27 @@ impl Budget {
         }
     }
 
-    /// Keeps the last text that isn't empty.
+    /// Keeps the last text that isn't empty. Mostly it is the one that is kept.
+    #[inline]
     pub(super) fn last(&mut self, kept: &mut Option<String>, text: Option<&str>) {
-        let Some(text) = text.filter(|text| !text.is_empty()) else { return };
-        if kept.as_deref() != Some(text) {
-            let mut new = kept.take().unwrap_or_default();
-            if self.set_text(&mut new, text) || !new.is_empty() {
-                *kept = Some(new);
-            }
+        if let Some(text) = text.filter(|text| !text.is_empty())
+            && kept.as_deref() != Some(text)
+        {
+            self.set_last(kept, text);
+        }
+    }
+
+    #[cold]
+    fn set_last(&mut self, kept: &mut Option<String>, text: &str) {
+        let mut new = kept.take().unwrap_or_default();
+        if self.set_text(&mut new, text) || !new.is_empty() {
+            *kept = Some(new);
         }
     }
 
     /// Keeps the last finish reason. The room that a limit has closed is open for it, unless it is
     /// no reason but a long text.
+    #[inline]
     pub(super) fn last_reason(&mut self, kept: &mut Option<String>, reason: Option<&str>) {
         const LONGEST: usize = 64;
         match reason.filter(|reason| !reason.is_empty() && reason.len() <= LONGEST) {

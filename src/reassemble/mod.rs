@@ -297,11 +297,15 @@ impl Reassembler {
     }
 
     fn push_choice(&mut self, choice: &Choice<'_>) {
-        if choice.has_invalid_index() {
-            self.invalid_choice_indexes = self.invalid_choice_indexes.saturating_add(1);
-            return;
-        }
-        let Some(at) = self.choice_at(choice.index().unwrap_or(0)) else { return };
+        let index = match choice.index() {
+            Some(index) => index,
+            None if choice.has_invalid_index() => {
+                self.invalid_choice_indexes = self.invalid_choice_indexes.saturating_add(1);
+                return;
+            }
+            None => 0,
+        };
+        let Some(at) = self.choice_at(index) else { return };
         let Self { completion, states, budget, changes, .. } = self;
         let (Some(kept), Some(state)) = (completion.choices.get_mut(at), states.get_mut(at)) else {
             return;
