@@ -147,7 +147,7 @@ fn a_decoder_in_mid_stream_is_small() {
     for mut input in stream.as_bytes().chunks(1000) {
         while decoder.next(&mut input).is_some() {}
     }
-    assert!(heap::live() - before <= 12 << 10, "{}", heap::live() - before);
+    assert!(heap::live() - before <= 4 << 10, "{}", heap::live() - before);
 }
 
 /// Makes the event of a number.
