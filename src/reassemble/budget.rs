@@ -105,6 +105,19 @@ impl Budget {
         fits
     }
 
+    /// Replaces a text by a whole JSON value; gives where the new text begins, if it fits.
+    pub(super) fn set_json(
+        &mut self,
+        kept: &mut String,
+        cut: &mut CutPair,
+        value: Value<'_>,
+    ) -> Option<usize> {
+        *cut = CutPair::default();
+        let mut json = String::new();
+        value.write_json(&mut json);
+        self.set_text(kept, &json).then_some(0)
+    }
+
     /// Adds to a text; gives where the new text begins, if there is any.
     #[inline]
     pub(super) fn push_str(&mut self, kept: &mut String, text: &str) -> Option<usize> {

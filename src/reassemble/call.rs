@@ -1,7 +1,7 @@
 //! Tool calls: which call a delta goes on with, what it adds, and when the call is done.
 
 use super::CallState;
-use super::budget::{Budget, CutPair};
+use super::budget::Budget;
 use super::change::Change;
 use super::completion::{FunctionCall, ToolCall};
 use super::delta::Target;
@@ -47,10 +47,7 @@ pub(super) fn push_call(target: &mut Target<'_>, delta: &ToolCallDelta<'_>) {
         } else if let Some(arguments) = delta.arguments_object()
             && (function.arguments.is_empty() || !arguments.is_nothing())
         {
-            known.arguments = CutPair::default();
-            let mut json = String::new();
-            arguments.write_json(&mut json);
-            replace(&mut function.arguments, &json, budget)
+            budget.set_json(&mut function.arguments, &mut known.arguments, arguments)
         } else {
             None
         };
@@ -85,7 +82,7 @@ pub(super) fn push_whole_call<'t>(target: &mut Target<'_>, at: usize, whole: Val
     let arguments = whole.get("arguments").filter(|arguments| !arguments.is_null());
     let arguments = arguments.map(|arguments| arguments.as_str().unwrap_or(arguments.raw()));
     if let Some(arguments) = arguments.filter(|arguments| **arguments != function.arguments) {
-        let start = replace(&mut function.arguments, arguments, budget);
+        let start = budget.set_text(&mut function.arguments, arguments).then_some(0);
         changes.extend(start.map(|start| Change::Arguments { choice: *choice, call: at, start }));
     }
 }
@@ -112,8 +109,8 @@ fn call_at(target: &mut Target<'_>, delta: &ToolCallDelta<'_>) -> Option<usize> 
     let index = delta.index();
     let known = match index {
         Some(_) => {
-            let mut same = state.calls.iter().enumerate().rev();
-            let mut same = same.by_ref().filter(|(_, kept)| kept.index == index).map(|(at, _)| at);
+            let all = state.calls.iter().enumerate().rev();
+            let mut same = all.filter(|(_, kept)| kept.index == index).map(|(at, _)| at);
             let id_of = |at: usize| calls.get(at).map_or("", |call| call.id.as_str());
             let latest = same.next();
             let goes_on = |at: &usize| id.is_empty() || id_of(*at).is_empty() || id_of(*at) == id;
@@ -133,7 +130,7 @@ fn call_at(target: &mut Target<'_>, delta: &ToolCallDelta<'_>) -> Option<usize> 
     insert(target, at, index)
 }
 
-/// Begins a call at a position. The one that went on before it is done.
+/// Begins a call at a position.
 fn insert(target: &mut Target<'_>, at: usize, index: Option<u64>) -> Option<usize> {
     let Target { choice, message, state, budget, changes } = target;
     if message.tool_calls.len() >= budget.limits.tool_calls {
@@ -180,11 +177,6 @@ fn push_id(kept: &mut String, id: &str, budget: &mut Budget) {
     } else {
         budget.push_str(kept, id);
     }
-}
-
-/// The whole, again: it replaces what came before. Gives where the new text begins.
-fn replace(kept: &mut String, text: &str, budget: &mut Budget) -> Option<usize> {
-    budget.set_text(kept, text).then_some(0)
 }
 
 /// A name comes whole, and may come again; only one that is cut before any argument is joined.

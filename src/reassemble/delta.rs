@@ -45,10 +45,7 @@ pub(super) fn push_delta(target: &mut Target<'_>, delta: &Delta<'_>) {
         if let Some(text) = call.arguments() {
             budget.join(&mut kept.arguments, &mut state.function_call, text, value);
         } else if let Some(object) = value().filter(|value| value.kind() == ValueKind::Object) {
-            let mut json = String::new();
-            object.write_json(&mut json);
-            state.function_call = CutPair::default();
-            budget.set_text(&mut kept.arguments, &json);
+            budget.set_json(&mut kept.arguments, &mut state.function_call, object);
         }
     }
     if let Some(audio) = delta.audio() {
