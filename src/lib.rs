@@ -19,6 +19,8 @@ mod decoder;
 pub mod json;
 #[cfg(feature = "std")]
 mod reassemble;
+#[cfg(feature = "std")]
+mod shape;
 
 pub use error::{Error, ErrorKind};
 pub use event::{Event, EventKind, is_event_stream};

@@ -173,10 +173,9 @@ pub(super) fn of<'a>(
         check(document, row.node, &CHOICE, &mut ids);
     }
     // `NaN` and `1e400` are wrong wherever they stand.
-    let mut odd = (0..)
-        .zip(document.nodes)
-        .filter(|(_, node)| matches!(node.kind, Kind::NotFinite | Kind::Huge));
-    for (id, _) in odd.by_ref().take(MOST_MISMATCHES) {
+    let odd = (0..document.len())
+        .filter(|id| matches!(document.kind(*id), Some(Kind::NotFinite | Kind::Huge)));
+    for id in odd.take(MOST_MISMATCHES) {
         if counts(document, id) {
             ids.push(id);
         }

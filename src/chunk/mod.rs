@@ -28,6 +28,7 @@ macro_rules! view_of_object {
 
 mod carries;
 mod choice;
+mod constants;
 mod logprobs;
 mod mismatch;
 mod owned;
@@ -45,12 +46,14 @@ pub use tool_call::{ToolCallDelta, ToolCalls};
 pub use upstream_error::{ErrorCode, UpstreamError};
 pub use usage::{CompletionTokensDetails, PromptTokensDetails, Usage};
 
-pub(crate) use table::Table;
+pub(crate) use constants::Column;
+pub(crate) use table::Reading;
 
 use core::fmt;
 use core::ops::Range;
 
 use crate::json::{Document, Kind, NodeId, Value};
+use table::Table;
 
 /// One `chat.completion.chunk`, borrowed from the decoder.
 ///
@@ -82,6 +85,7 @@ pub struct ChatCompletionChunk<'a> {
 }
 
 impl<'a> ChatCompletionChunk<'a> {
+    #[inline]
     pub(crate) const fn new(document: Document<'a>, table: &'a Table) -> Self {
         Self { document, table }
     }

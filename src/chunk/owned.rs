@@ -5,7 +5,7 @@ use core::fmt;
 use super::ChatCompletionChunk;
 use super::table::Table;
 use crate::error::{Error, ErrorKind};
-use crate::json::{Kind, OwnedDocument, Parser};
+use crate::json::{Kind, OwnedDocument, Parser, Tape};
 use crate::limits::Limits;
 
 /// A [`ChatCompletionChunk`] with a memory of its own: see
@@ -18,7 +18,9 @@ pub struct OwnedChatCompletionChunk {
 
 impl OwnedChatCompletionChunk {
     pub(super) fn new(chunk: &ChatCompletionChunk<'_>) -> Self {
-        Self { document: OwnedDocument::new(chunk.document), table: chunk.table.clone() }
+        // Of an owned document no leaf has changed: it has nothing in common with another.
+        let table = Table { constants: 0, ..chunk.table.clone() };
+        Self { document: OwnedDocument::new(chunk.document), table }
     }
 
     /// Reads a chunk that doesn't come from a stream: a JSON object. Within the default
@@ -28,8 +30,8 @@ impl OwnedChatCompletionChunk {
     ///
     /// What is wrong with the text, and at which byte of it.
     pub fn from_json(json: &[u8]) -> Result<Self, Error> {
-        let mut parser = Parser::new(&Limits::new());
-        let (document, _) = parser.parse(json)?;
+        let mut tape = Tape::default();
+        let (document, _) = Parser::new(&Limits::new()).parse(json, &mut tape)?;
         if document.kind(0) != Some(Kind::Object) {
             return Err(Error::new(ErrorKind::ExpectedObject, 0));
         }

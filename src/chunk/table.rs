@@ -3,7 +3,7 @@
 use core::ops::Range;
 
 use crate::error::{Error, ErrorKind};
-use crate::json::{Document, Kind, Member, Node, NodeId};
+use crate::json::{Document, Kind, Member, Node, NodeId, Tape};
 
 /// Most choices, and most tool calls, of one chunk.
 const MOST_ROWS: usize = 4096;
@@ -22,6 +22,23 @@ pub(crate) struct Table {
     pub(crate) extras: Vec<NodeId>,
     /// Values of another type than the schema's.
     pub(crate) mismatches: Vec<NodeId>,
+    /// Chunks that have the same number, which isn't 0, differ in the leaves that have moved in
+    /// the later one's document and in nothing else.
+    pub(crate) constants: u64,
+}
+
+/// What a payload is read into; reused from one to the next.
+#[derive(Default)]
+pub(crate) struct Reading {
+    pub(crate) tape: Tape,
+    pub(crate) table: Table,
+}
+
+impl Reading {
+    /// Bytes that the buffers hold, roughly.
+    pub(crate) fn held(&self) -> usize {
+        self.tape.held() + self.table.held()
+    }
 }
 
 #[derive(Clone, Debug, Default)]
@@ -122,7 +139,7 @@ impl Type {
     }
 
     #[inline]
-    pub(super) fn allows(self, document: Document<'_>, node: &Node) -> bool {
+    pub(super) fn allows(self, document: Document<'_>, node: Node) -> bool {
         let is_one = self.kinds() & 1 << node.kind as u16 != 0;
         is_one
             && match self {
@@ -133,7 +150,7 @@ impl Type {
     }
 
     #[cold]
-    fn allows_number(self, document: Document<'_>, node: &Node) -> bool {
+    fn allows_number(self, document: Document<'_>, node: Node) -> bool {
         let number = document.raw_of(node);
         node.kind != Kind::Number
             || match self {
@@ -144,7 +161,7 @@ impl Type {
 }
 
 /// Whether a number, or `null`, is a `u64`.
-fn is_count(document: Document<'_>, node: &Node) -> bool {
+fn is_count(document: Document<'_>, node: Node) -> bool {
     let number = document.raw_of(node);
     // Most are indexes.
     matches!(number.as_bytes(), [b'0'..=b'9'])
@@ -161,6 +178,7 @@ impl Table {
         self.calls.clear();
         self.extras.clear();
         self.mismatches.clear();
+        self.constants = 0;
         self.top = self.top_row(document);
         for choice in document.elements(self.top.choices) {
             if document.kind(choice) != Some(Kind::Object) {
@@ -169,6 +187,10 @@ impl Table {
             }
             let row = self.choice_row(document, choice)?;
             room_for_one(&self.choices, document, choice)?;
+            if self.choices.is_empty() {
+                // Most chunks have one.
+                self.choices.reserve_exact(1);
+            }
             self.choices.push(row);
         }
         Ok(())
@@ -310,7 +332,7 @@ impl Table {
         &mut self,
         document: Document<'_>,
         column: &mut NodeId,
-        (value, found): (NodeId, &Node),
+        (value, found): (NodeId, Node),
         expected: Type,
     ) {
         let before = core::mem::replace(column, value);

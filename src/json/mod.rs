@@ -3,6 +3,7 @@
 //! A text is checked to be UTF-8 once, as a whole, and read in one pass. Strings stay where they
 //! are; only those with escapes get a place of their own.
 
+mod hole;
 mod kept;
 #[cfg(feature = "serde")]
 mod kept_serde;
@@ -12,9 +13,10 @@ mod room;
 mod scan;
 mod value;
 
+pub(crate) use hole::Hole;
 pub(crate) use kept::Key;
 pub use kept::{Json, JsonList, JsonObject};
-pub(crate) use node::{Document, Kind, Member, Node, NodeId, OwnedDocument};
+pub(crate) use node::{Document, Kind, Member, Node, NodeId, OwnedDocument, Tape, Text};
 pub use reader::Leniencies;
 pub use room::Limit;
 pub(crate) use room::{Room, rewrite};
@@ -22,15 +24,10 @@ pub use value::{Value, ValueElements, ValueKind, ValueMembers};
 
 use crate::error::{Error, ErrorKind};
 use crate::limits::Limits;
-use node::Unescaped;
 
-/// Reads JSON texts, one after the other, into the same buffers.
+/// Reads JSON texts, one after the other.
 pub(crate) struct Parser {
     bounds: Bounds,
-    /// The strings that have escapes, unescaped, one behind the other.
-    text: String,
-    unescaped: Vec<Unescaped>,
-    nodes: Vec<Node>,
     /// The arrays and objects that are open while reading.
     open: Vec<NodeId>,
 }
@@ -49,9 +46,6 @@ impl Parser {
     pub(crate) const fn new(limits: &Limits) -> Self {
         Self {
             bounds: Bounds { depth: limits.json_depth, values: limits.json_values, strict: false },
-            text: String::new(),
-            unescaped: Vec::new(),
-            nodes: Vec::new(),
             open: Vec::new(),
         }
     }
@@ -60,30 +54,22 @@ impl Parser {
         self.bounds.strict = strict;
     }
 
-    /// Reads `json`, into the buffers of the text before it.
+    /// Reads `json` into a tape, in place of what is on it.
     #[inline]
     pub(crate) fn parse<'a>(
-        &'a mut self,
+        &mut self,
         json: &'a [u8],
+        tape: &'a mut Tape,
     ) -> Result<(Document<'a>, Leniencies), Error> {
-        let Self { bounds, text, unescaped, nodes, open } = self;
-        nodes.clear();
-        open.clear();
-        text.clear();
-        unescaped.clear();
+        tape.clear();
+        self.open.clear();
         if i32::try_from(json.len()).is_err() {
             return Err(Error::new(ErrorKind::PayloadTooLarge, 0));
         }
         let json = checked(json)?;
-        let leniencies = reader::read(json, *bounds, (text, unescaped), nodes, open)?;
-        Ok((Document { nodes, text, unescaped, json }, leniencies))
-    }
-
-    /// Bytes that the buffers hold, roughly.
-    pub(crate) fn held(&self) -> usize {
-        self.text.capacity()
-            + self.unescaped.capacity() * size_of::<Unescaped>()
-            + self.nodes.capacity() * size_of::<Node>()
+        let leniencies = reader::read(json, self.bounds, tape, &mut self.open)?;
+        tape.kept = (tape.text.len(), tape.unescaped.len());
+        Ok((Document::new(tape, Text::Whole(json)), leniencies))
     }
 }
 
@@ -101,7 +87,7 @@ mod tests {
     use proptest::collection::vec;
     use proptest::prelude::*;
 
-    use super::{Leniencies, Parser, Value, ValueKind};
+    use super::{Leniencies, Parser, Tape, Value, ValueKind};
     use crate::error::ErrorKind;
     use crate::limits::Limits;
 
@@ -212,15 +198,15 @@ mod tests {
         /// `serde_json` takes the same texts and makes the same of them.
         #[test]
         fn serde_json_agrees(text in prop_oneof![texts(), values().prop_map(String::into_bytes)], most in 0usize..6) {
-            let mut parser = Parser::new(&Limits::new());
+            let (mut parser, mut tape) = (Parser::new(&Limits::new()), Tape::default());
             let expected = oracle(&text);
-            match parser.parse(&text) {
+            match parser.parse(&text, &mut tape) {
                 Ok((document, leniencies)) => {
                     let found = to_serde(Value::new(document, 0));
                     prop_assert_eq!((leniencies.lone_surrogates, leniencies.not_finite), (0, 0));
                     prop_assert_eq!(Some(&found), expected.as_ref());
                     let mut shallow = Parser::new(&Limits { json_depth: most, ..Limits::new() });
-                    let too_deep = shallow.parse(&text).err().map(|error| error.kind());
+                    let too_deep = shallow.parse(&text, &mut Tape::default()).err().map(|error| error.kind());
                     let expected = (depth(&text) > most).then_some(ErrorKind::TooDeep);
                     prop_assert_eq!(too_deep, expected);
                 }
@@ -235,7 +221,7 @@ mod tests {
         #[test]
         fn arbitrary_bytes(text in vec(any::<u8>(), 0..40)) {
             let mut parser = Parser::new(&Limits::new());
-            let taken = parser.parse(&text).is_ok();
+            let taken = parser.parse(&text, &mut Tape::default()).is_ok();
             prop_assert_eq!(taken, oracle(&text).is_some());
         }
     }
@@ -263,14 +249,14 @@ mod tests {
             ("[1e400]", huge, ErrorKind::HugeNumber, 1),
             ("[-0.1E+999]", huge, ErrorKind::HugeNumber, 1),
         ] {
-            let mut parser = Parser::new(&Limits::new());
+            let (mut parser, mut tape) = (Parser::new(&Limits::new()), Tape::default());
             assert_eq!(
-                parser.parse(json.as_bytes()).map(|(_, found)| found),
+                parser.parse(json.as_bytes(), &mut tape).map(|(_, found)| found),
                 Ok(expected),
                 "{json}"
             );
             parser.set_strict(true);
-            let error = parser.parse(json.as_bytes()).err();
+            let error = parser.parse(json.as_bytes(), &mut tape).err();
             assert_eq!(
                 error.map(|error| (error.kind(), error.offset())),
                 Some((kind, at)),
@@ -279,10 +265,10 @@ mod tests {
         }
         let fine =
             "[18446744073709551615,-9223372036854775808,1e308,1e-400,-0,123456789012345678.5]";
-        let mut parser = Parser::new(&Limits::new());
+        let (mut parser, mut tape) = (Parser::new(&Limits::new()), Tape::default());
         parser.set_strict(true);
         assert_eq!(
-            parser.parse(fine.as_bytes()).map(|(_, found)| found),
+            parser.parse(fine.as_bytes(), &mut tape).map(|(_, found)| found),
             Ok(Leniencies::default())
         );
     }
@@ -294,8 +280,8 @@ mod tests {
             let others =
                 (0..others).map(|number| format!(r#""k{number}":0,"#)).collect::<Vec<_>>().concat();
             let json = format!(r#"{{"a":1,{others}"a":2}}"#);
-            let mut parser = Parser::new(&Limits::new());
-            let document = parser.parse(json.as_bytes()).map(|(document, _)| document);
+            let (mut parser, mut tape) = (Parser::new(&Limits::new()), Tape::default());
+            let document = parser.parse(json.as_bytes(), &mut tape).map(|(document, _)| document);
             let value = document.map(|document| Value::new(document, 0).get("a").map(|a| a.raw()));
             assert_eq!(value, Ok(Some("2")));
         }

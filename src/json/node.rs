@@ -42,55 +42,191 @@ pub(crate) enum Kind {
     Object,
 }
 
+/// What has been read from a text. Reused from text to text.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tape {
+    pub(super) nodes: Vec<Node>,
+    /// The strings that have escapes, unescaped, one behind the other.
+    pub(super) text: String,
+    pub(super) unescaped: Vec<Unescaped>,
+    /// The leaves that have another value in the text at hand than in the one that was read, in
+    /// order.
+    pub(super) moved: Vec<Moved>,
+    /// Lengths of `text` and `unescaped` after the text was read; what is behind belongs to moved
+    /// leaves.
+    pub(super) kept: (usize, usize),
+}
+
+/// A leaf that has another value now.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moved {
+    pub(crate) id: NodeId,
+    /// The leaf as it is now.
+    pub(crate) node: Node,
+    /// How far everything behind it has moved; backwards is a number that wraps around.
+    pub(crate) shift: u32,
+}
+
+impl Tape {
+    #[inline]
+    pub(super) fn clear(&mut self) {
+        self.nodes.clear();
+        self.text.clear();
+        self.unescaped.clear();
+        self.moved.clear();
+    }
+
+    /// A node as it is in the text at hand.
+    #[inline(never)]
+    fn now(&self, id: NodeId, mut node: Node) -> Node {
+        let holds = matches!(node.kind, Kind::Array | Kind::Object);
+        let behind = if holds { node.extra } else { id };
+        let (mut before_start, mut before_end) = (0, 0);
+        for moved in &self.moved {
+            if moved.id == id {
+                return moved.node;
+            }
+            if moved.id < id {
+                before_start = moved.shift;
+            }
+            if moved.id < behind {
+                before_end = moved.shift;
+            }
+        }
+        if !holds {
+            before_end = before_start;
+        }
+        node.start = node.start.wrapping_add(before_start);
+        node.end = node.end.wrapping_add(before_end);
+        node
+    }
+
+    /// Bytes that the buffers hold, roughly.
+    pub(crate) fn held(&self) -> usize {
+        self.text.capacity()
+            + self.unescaped.capacity() * size_of::<Unescaped>()
+            + self.nodes.capacity() * size_of::<Node>()
+    }
+}
+
+/// The text of a document.
+#[derive(Clone, Copy)]
+pub(crate) enum Text<'a> {
+    /// It was checked as a whole.
+    Whole(&'a str),
+    /// It was checked part by part: between its leaves, and each leaf.
+    Parts(&'a [u8]),
+}
+
+impl<'a> Text<'a> {
+    #[inline]
+    fn get(self, start: usize, end: usize) -> Option<&'a str> {
+        match self {
+            Self::Whole(text) => text.get(start..end),
+            Self::Parts(bytes) => core::str::from_utf8(bytes.get(start..end)?).ok(),
+        }
+    }
+
+    #[inline]
+    const fn as_bytes(self) -> &'a [u8] {
+        match self {
+            Self::Whole(text) => text.as_bytes(),
+            Self::Parts(bytes) => bytes,
+        }
+    }
+}
+
 /// A JSON text that has been read.
 #[derive(Clone, Copy)]
 pub(crate) struct Document<'a> {
-    pub(crate) nodes: &'a [Node],
-    /// The strings that have escapes, unescaped, one behind the other.
-    pub(crate) text: &'a str,
-    pub(crate) unescaped: &'a [Unescaped],
-    pub(crate) json: &'a str,
+    /// Those of the tape, close at hand.
+    nodes: &'a [Node],
+    text: Text<'a>,
+    tape: &'a Tape,
 }
 
 impl<'a> Document<'a> {
     #[inline]
-    pub(crate) fn node(&self, id: NodeId) -> Option<&'a Node> {
-        self.nodes.get(id as usize)
+    pub(crate) const fn new(tape: &'a Tape, text: Text<'a>) -> Self {
+        Self { nodes: tape.nodes.as_slice(), text, tape }
+    }
+
+    #[inline]
+    pub(crate) fn node(&self, id: NodeId) -> Option<Node> {
+        let node = self.nodes.get(id as usize)?;
+        // A text that was read as a whole is the one that the nodes are of.
+        match self.text {
+            Text::Whole(_) => Some(*node),
+            Text::Parts(_) => Some(self.tape.now(id, *node)),
+        }
+    }
+
+    /// The leaves that have another value than when the document was read.
+    pub(crate) fn moved(&self) -> &'a [Moved] {
+        &self.tape.moved
+    }
+
+    /// The last node that begins at or before a position in the text that was read.
+    pub(crate) fn last_before(&self, position: usize) -> Option<(NodeId, Node)> {
+        let behind = self.nodes.partition_point(|node| node.start as usize <= position);
+        let id = behind.checked_sub(1)?;
+        Some((NodeId::try_from(id).ok()?, *self.nodes.get(id)?))
+    }
+
+    /// How many nodes there are.
+    #[expect(clippy::cast_possible_truncation, reason = "a text has less than 2 GiB")]
+    pub(crate) const fn len(&self) -> NodeId {
+        self.nodes.len() as NodeId
     }
 
     #[inline]
     pub(crate) fn kind(&self, id: NodeId) -> Option<Kind> {
-        self.node(id).map(|node| node.kind)
+        // A leaf that has another value is of the same kind.
+        self.nodes.get(id as usize).map(|node| node.kind)
     }
 
     /// The unescaped text of a string.
     #[inline]
     pub(crate) fn string(&self, id: NodeId) -> Option<&'a str> {
-        let node = self.node(id)?;
+        let node = self.nodes.get(id as usize)?;
         if node.kind != Kind::String {
             return None;
+        }
+        let text = match self.text {
+            Text::Whole(text) if node.extra & ESCAPED == 0 => text,
+            _ => return self.string_elsewhere(id, *node),
+        };
+        let start = node.start as usize + 1;
+        text.get(start..start + node.extra as usize)
+    }
+
+    /// A string that has escapes, or that may have moved.
+    #[inline(never)]
+    fn string_elsewhere(self, id: NodeId, mut node: Node) -> Option<&'a str> {
+        if let Text::Parts(_) = self.text {
+            node = self.tape.now(id, node);
         }
         if node.extra & ESCAPED != 0 {
             return self.unescaped(node);
         }
         let start = node.start as usize + 1;
-        self.json.get(start..start + node.extra as usize)
+        self.text.get(start, start + node.extra as usize)
     }
 
     /// The unescaped bytes of a string, or nothing: enough to compare a name.
     #[inline]
-    pub(crate) fn string_bytes(&self, node: &Node) -> &'a [u8] {
+    pub(crate) fn string_bytes(&self, node: Node) -> &'a [u8] {
         if node.extra & ESCAPED != 0 {
             return self.unescaped(node).unwrap_or_default().as_bytes();
         }
         let start = node.start as usize + 1;
-        self.json.as_bytes().get(start..start + node.extra as usize).unwrap_or_default()
+        self.text.as_bytes().get(start..start + node.extra as usize).unwrap_or_default()
     }
 
     #[cold]
-    fn unescaped(&self, node: &Node) -> Option<&'a str> {
-        let place = self.unescaped.get((node.extra & !ESCAPED) as usize)?;
-        self.text.get(place.start as usize..place.end as usize)
+    fn unescaped(&self, node: Node) -> Option<&'a str> {
+        let place = self.tape.unescaped.get((node.extra & !ESCAPED) as usize)?;
+        self.tape.text.get(place.start as usize..place.end as usize)
     }
 
     /// The value as it was sent.
@@ -100,14 +236,14 @@ impl<'a> Document<'a> {
     }
 
     #[inline]
-    pub(crate) fn raw_of(&self, node: &Node) -> &'a str {
-        self.json.get(node.start as usize..node.end as usize).unwrap_or_default()
+    pub(crate) fn raw_of(&self, node: Node) -> &'a str {
+        self.text.get(node.start as usize, node.end as usize).unwrap_or_default()
     }
 
     /// The node behind a value and all that it holds.
     #[inline]
     pub(crate) fn behind(&self, id: NodeId) -> NodeId {
-        match self.node(id) {
+        match self.nodes.get(id as usize) {
             Some(Node { kind: Kind::Array | Kind::Object, extra, .. }) => *extra,
             _ => id + 1,
         }
@@ -144,25 +280,29 @@ pub(crate) struct Members<'a> {
 pub(crate) struct Member<'a> {
     pub(crate) name: &'a [u8],
     pub(crate) value: NodeId,
-    pub(crate) node: &'a Node,
+    pub(crate) node: Node,
 }
 
 impl<'a> Iterator for Members<'a> {
     type Item = Member<'a>;
 
-    #[inline]
+    #[expect(clippy::inline_always, reason = "measured: a call for each costs a twentieth")]
+    #[inline(always)]
     fn next(&mut self) -> Option<Member<'a>> {
         if self.next >= self.end {
             return None;
         }
-        let nodes = self.document.nodes.get(self.next as usize..)?;
-        let [name, node, ..] = nodes else { return None };
-        let value = self.next + 1;
+        let document = &self.document;
+        let [name, node, ..] = document.nodes.get(self.next as usize..)? else { return None };
+        let (mut name, mut node, value) = (*name, *node, self.next + 1);
+        if let Text::Parts(_) = document.text {
+            (name, node) = (document.tape.now(self.next, name), document.tape.now(value, node));
+        }
         self.next = match node.kind {
             Kind::Array | Kind::Object => node.extra,
             _ => value + 1,
         };
-        Some(Member { name: self.document.string_bytes(name), value, node })
+        Some(Member { name: document.string_bytes(name), value, node })
     }
 }
 
@@ -190,29 +330,25 @@ impl Iterator for Elements<'_> {
 /// A document with a memory of its own.
 #[derive(Clone)]
 pub(crate) struct OwnedDocument {
-    nodes: Box<[Node]>,
-    text: Box<str>,
-    unescaped: Box<[Unescaped]>,
+    tape: Tape,
     json: Box<str>,
 }
 
 impl OwnedDocument {
     pub(crate) fn new(document: Document<'_>) -> Self {
-        let Document { nodes, text, unescaped, json } = document;
-        Self {
-            nodes: nodes.into(),
-            text: text.into(),
-            unescaped: unescaped.into(),
-            json: json.into(),
-        }
+        let Tape { text, unescaped, .. } = document.tape;
+        let nodes = (0..document.len()).filter_map(|id| document.node(id)).collect();
+        let tape = Tape {
+            nodes,
+            text: text.as_str().into(),
+            unescaped: unescaped.clone(),
+            ..Tape::default()
+        };
+        let len = document.text.as_bytes().len();
+        Self { tape, json: document.text.get(0, len).unwrap_or_default().into() }
     }
 
     pub(crate) fn as_document(&self) -> Document<'_> {
-        Document {
-            nodes: &self.nodes,
-            text: &self.text,
-            unescaped: &self.unescaped,
-            json: &self.json,
-        }
+        Document::new(&self.tape, Text::Whole(&self.json))
     }
 }

@@ -3,7 +3,7 @@
 use core::str;
 
 use super::Bounds;
-use super::node::{ESCAPED, Kind, Node, NodeId, Unescaped};
+use super::node::{ESCAPED, Kind, Node, NodeId, Tape, Unescaped};
 use super::scan::plain_len;
 use crate::error::{Error, ErrorKind};
 
@@ -44,15 +44,14 @@ impl Leniencies {
     }
 }
 
-/// Reads `json` into `nodes`, and the strings that have escapes, unescaped, into `text` and their
-/// places.
+/// Reads `json` onto an empty tape.
 pub(super) fn read(
     json: &str,
     bounds: Bounds,
-    (text, unescaped): (&mut String, &mut Vec<Unescaped>),
-    nodes: &mut Vec<Node>,
+    tape: &mut Tape,
     open: &mut Vec<NodeId>,
 ) -> Result<Leniencies, Error> {
+    let Tape { nodes, text, unescaped, .. } = tape;
     let leniencies = Leniencies::default();
     let bytes = json.as_bytes();
     // By value while it reads: behind a reference, each push would look its place up again.
@@ -62,6 +61,27 @@ pub(super) fn read(
     let read = reader.document();
     *nodes = reader.nodes;
     read.map(|()| reader.leniencies)
+}
+
+/// Unescapes one string, quotes included, onto the tape; gives its number there. `None` where it
+/// is no string of JSON, or needs a leniency.
+pub(super) fn unescape(quoted: &str, tape: &mut Tape) -> Option<u32> {
+    let Tape { text, unescaped, .. } = tape;
+    // It grows by doubling here: many short texts go through it.
+    text.reserve(quoted.len() + 4);
+    let mut reader = Reader {
+        json: quoted,
+        bytes: quoted.as_bytes(),
+        at: 1,
+        bounds: Bounds { depth: 0, values: 0, strict: true },
+        text,
+        unescaped,
+        nodes: Vec::new(),
+        open: &mut Vec::new(),
+        leniencies: Leniencies::default(),
+    };
+    let number = reader.unescape(0).ok()?;
+    (reader.at == quoted.len()).then_some(number)
 }
 
 struct Reader<'r> {
@@ -305,6 +325,14 @@ impl Reader<'_> {
     #[cold]
     #[inline(never)]
     fn escaped_string(&mut self, start: usize) -> Result<(), Error> {
+        let number = self.unescape(start)?;
+        self.leaf(Kind::String, start, ESCAPED | number);
+        Ok(())
+    }
+
+    /// Goes to the end of the string that began at `start`, and unescapes it; gives its number
+    /// among the unescaped texts.
+    fn unescape(&mut self, start: usize) -> Result<u32, Error> {
         let text_start = self.text.len();
         let mut plain = start + 1;
         loop {
@@ -326,8 +354,7 @@ impl Reader<'_> {
         self.at += 1;
         let number = self.unescaped.len() as u32;
         self.unescaped.push(Unescaped { start: text_start as u32, end: self.text.len() as u32 });
-        self.leaf(Kind::String, start, ESCAPED | number);
-        Ok(())
+        Ok(number)
     }
 
     /// Makes room for so many bytes of unescaped text. It grows by doubling, but to no more than

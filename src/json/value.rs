@@ -179,10 +179,11 @@ impl<'a> Value<'a> {
     }
 
     /// What is no JSON in this value.
-    fn not_finite(&self) -> impl Iterator<Item = &'a Node> + use<'a> {
-        let nodes = self.id as usize..self.document.behind(self.id) as usize;
-        let nodes = self.document.nodes.get(nodes).unwrap_or_default();
-        nodes.iter().filter(|node| node.kind == Kind::NotFinite)
+    fn not_finite(&self) -> impl Iterator<Item = Node> + use<'a> {
+        let document = self.document;
+        (self.id..document.behind(self.id))
+            .filter(move |id| document.kind(*id) == Some(Kind::NotFinite))
+            .filter_map(move |id| document.node(id))
     }
 
     fn number(&self) -> Option<&'a str> {

@@ -1,7 +1,7 @@
 //! `ChatCompletion` and its parts: what the provider would have answered without streaming.
 
 use crate::error::ErrorKind;
-use crate::json::{JsonList, JsonObject, Kind, Parser};
+use crate::json::{JsonList, JsonObject, Kind, Parser, Tape};
 use crate::limits::Limits;
 
 /// A whole `chat.completion`, as OpenAI defines it; what other providers add is in `extra`, under
@@ -151,8 +151,7 @@ impl FunctionCall {
         }
         let mut limits = Limits::new();
         (limits.json_depth, limits.json_values) = (usize::MAX, usize::MAX);
-        let mut parser = Parser::new(&limits);
-        match parser.parse(json.as_bytes()) {
+        match Parser::new(&limits).parse(json.as_bytes(), &mut Tape::default()) {
             Ok((document, leniencies)) => {
                 let is_object = document.kind(0) == Some(Kind::Object);
                 let is_json = leniencies.not_finite == 0;

@@ -1,7 +1,7 @@
 //! A delta to its message: texts, parts, reasoning, audio, and whole messages sent instead.
 
 use super::ChoiceState;
-use super::budget::{Budget, CutPair};
+use super::budget::Budget;
 use super::call::{push_call, push_name, push_whole_call};
 use super::change::Change;
 use super::completion::{Message, ReasoningName};
@@ -23,21 +23,10 @@ pub(super) fn push_delta(target: &mut Target<'_>, delta: &Delta<'_>) {
     for part in delta.content_parts().into_iter().flatten() {
         push_part(target, part);
     }
-    let Target { choice, message, state, budget, changes } = target;
-    let choice = *choice;
-    budget.first(&mut message.role, delta.role());
-    if let Some(text) = delta.content() {
-        let kept = budget.text(&mut message.content);
-        let start = budget.join(kept, &mut state.content, text, || delta.get("content"));
-        changes.extend(start.map(|start| Change::Content { choice, start }));
-    }
-    if let Some(text) = delta.refusal() {
-        let kept = budget.text(&mut message.refusal);
-        let start = budget.join(kept, &mut state.refusal, text, || delta.get("refusal"));
-        changes.extend(start.map(|start| Change::Refusal { choice, start }));
-    }
-    let start = push_reasoning(message, &mut state.reasoning, delta, budget);
-    changes.extend(start.map(|start| Change::Reasoning { choice, start }));
+    target.budget.first(&mut target.message.role, delta.role());
+    push_texts(target, delta);
+    push_reasoning(target, delta);
+    let Target { message, state, budget, .. } = target;
     if let Some(call) = delta.function_call() {
         let kept = message.function_call.get_or_insert_default();
         push_name(kept, call.name().unwrap_or_default(), budget);
@@ -99,13 +88,26 @@ fn push_part(target: &mut Target<'_>, part: Value<'_>) {
     }
 }
 
-/// Reasoning, which some servers send under two names at once. Gives where the new text begins.
-fn push_reasoning(
-    message: &mut Message,
-    cut: &mut CutPair,
-    delta: &Delta<'_>,
-    budget: &mut Budget,
-) -> Option<usize> {
+/// The texts that are for the reader of the answer.
+#[inline]
+pub(super) fn push_texts(target: &mut Target<'_>, delta: &Delta<'_>) {
+    let Target { choice, message, state, budget, changes } = target;
+    let choice = *choice;
+    if let Some(text) = delta.content() {
+        let kept = budget.text(&mut message.content);
+        let start = budget.join(kept, &mut state.content, text, || delta.get("content"));
+        changes.extend(start.map(|start| Change::Content { choice, start }));
+    }
+    if let Some(text) = delta.refusal() {
+        let kept = budget.text(&mut message.refusal);
+        let start = budget.join(kept, &mut state.refusal, text, || delta.get("refusal"));
+        changes.extend(start.map(|start| Change::Refusal { choice, start }));
+    }
+}
+
+/// Reasoning, which some servers send under two names at once.
+pub(super) fn push_reasoning(target: &mut Target<'_>, delta: &Delta<'_>) {
+    let Target { choice, message, state, budget, changes } = target;
     let named = [
         (delta.reasoning_content(), ReasoningName::ReasoningContent),
         (delta.reasoning(), ReasoningName::Reasoning),
@@ -118,7 +120,8 @@ fn push_reasoning(
         if kept.is_empty() {
             message.reasoning_name = name;
         }
-        first = first.or(budget.join(kept, cut, text, || delta.get(name.as_str())));
+        let value = || delta.get(name.as_str());
+        first = first.or(budget.join(kept, &mut state.reasoning, text, value));
     }
     for detail in delta.reasoning_details().into_iter().flat_map(|details| details.elements()) {
         let key = Key::of(detail, true);
@@ -127,7 +130,7 @@ fn push_reasoning(
             budget.keep(kept, Level::ReasoningDetail, name, value);
         }
     }
-    first
+    changes.extend(first.map(|start| Change::Reasoning { choice: *choice, start }));
 }
 
 /// Some servers send the whole message so far instead of a delta, or besides it. It counts where

@@ -1,5 +1,6 @@
 //! `Reassembler`: folds the deltas of a stream into a `ChatCompletion`.
 
+mod again;
 mod budget;
 mod call;
 mod change;
@@ -20,6 +21,7 @@ use crate::chunk::{ChatCompletionChunk, Choice, Logprobs};
 use crate::decoder::{End, Payload};
 use crate::json::Limit;
 use crate::limits::Limits;
+use again::Again;
 use budget::{Budget, CutPair};
 use call::PART_COST;
 use delta::{Target, push_delta, push_snapshot};
@@ -60,6 +62,9 @@ pub struct Reassembler {
     usage_from: UsageFrom,
     budget: Budget,
     changes: Vec<Change>,
+    /// The number of the last chunk's constants, or 0.
+    constants: u64,
+    again: Again,
     invalid_choice_indexes: u32,
     /// Any chunk came, and one of them with an error.
     has_chunk: bool,
@@ -129,6 +134,8 @@ impl Reassembler {
             usage_from: UsageFrom::default(),
             budget: Budget::new(limits),
             changes: Vec::new(),
+            constants: 0,
+            again: Again::default(),
             invalid_choice_indexes: 0,
             has_chunk: false,
             has_error: false,
@@ -159,6 +166,14 @@ impl Reassembler {
     /// Adds a chunk. What it has changed is there as [`changes`](Self::changes) until the next one.
     pub fn push(&mut self, chunk: &ChatCompletionChunk<'_>) {
         self.changes.clear();
+        let constants = chunk.constants();
+        if constants == 0 || constants != self.constants || !self.push_again(chunk) {
+            self.constants = constants;
+            self.push_all(chunk);
+        }
+    }
+
+    fn push_all(&mut self, chunk: &ChatCompletionChunk<'_>) {
         self.has_chunk = true;
         self.has_error |= chunk.error().is_some();
         let Self { completion, budget, .. } = self;
@@ -265,6 +280,8 @@ impl Reassembler {
         states.clear();
         *usage_from = UsageFrom::default();
         changes.clear();
+        self.constants = 0;
+        self.again = Again::default();
         self.invalid_choice_indexes = 0;
         (self.has_chunk, self.has_error) = (false, false);
     }

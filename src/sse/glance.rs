@@ -1,6 +1,8 @@
 //! The looks that most events need: one line of data, or a line that stands alone, within the
 //! limits. They touch none of the state that other events need, and leave those to `step`.
 
+use core::ops::Range;
+
 use memchr::memchr2;
 
 use super::{SseDecoder, Step};
@@ -18,6 +20,40 @@ pub(super) struct Glance<'i> {
 }
 
 impl SseDecoder {
+    /// Whether the next byte begins an event, and how long that may be without going over a limit.
+    #[inline]
+    pub(crate) fn between_events(&mut self) -> Option<usize> {
+        if !self.is_between_events {
+            self.begin();
+        }
+        self.is_between_events.then_some(self.safe)
+    }
+
+    /// Gives an event of one line of data that is `raw` and was found between events. `data` is
+    /// where its data stand.
+    #[inline]
+    pub(crate) fn give_found<'a>(
+        &'a mut self,
+        raw: &'a [u8],
+        data: Range<usize>,
+        event_type: &'a str,
+    ) -> Event<'a> {
+        let offset = self.offset;
+        self.offset += raw.len() as u64;
+        let data_start = Some(data.start);
+        Event {
+            kind: EventKind::Message,
+            offset,
+            raw,
+            data: raw.get(data).unwrap_or_default(),
+            data_start,
+            event_type,
+            stream: &self.stream,
+            marks: Marks::default(),
+            error: None,
+        }
+    }
+
     /// Whether a line has begun and is wanting its end.
     #[inline]
     pub(super) fn is_inside_a_line(&self) -> bool {

@@ -1,0 +1,83 @@
+//! What a chunk has in common with the one before it, where a decoder can tell.
+
+use super::ChatCompletionChunk;
+use super::table::TopRow;
+use crate::json::{Document, NodeId, Value};
+
+/// Which member of a chunk a leaf belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Column {
+    Id,
+    Created,
+    Obfuscation,
+    /// A member of the usage itself, by its name.
+    Usage,
+    ChoiceIndex,
+    /// `content` or `refusal`.
+    Text,
+    /// Reasoning under any name, details included.
+    Reasoning,
+    ToolCalls,
+    Other,
+}
+
+impl<'a> ChatCompletionChunk<'a> {
+    /// Chunks with the same number, which isn't 0, differ in the leaves that are
+    /// [`changed`](Self::changed) in the later one, and in nothing else.
+    #[inline]
+    pub(crate) const fn constants(&self) -> u64 {
+        self.table.constants
+    }
+
+    /// The leaves in which the chunk may differ from others of the same constants.
+    #[inline]
+    pub(crate) fn changed(&self) -> impl ExactSizeIterator<Item = NodeId> + use<'a> {
+        self.document.moved().iter().map(|moved| moved.id)
+    }
+
+    /// The members of the usage itself that may differ.
+    pub(crate) fn changed_usage(&self) -> impl Iterator<Item = (&'a str, Value<'a>)> + use<'a> {
+        let document = self.document;
+        let usage = self.table.top.usage;
+        self.changed().filter(move |leaf| is_in(document, usage, *leaf)).map(move |leaf| {
+            (document.string(leaf - 1).unwrap_or_default(), Value::new(document, leaf))
+        })
+    }
+
+    /// Which member a leaf belongs to.
+    pub(crate) fn column_of(&self, leaf: NodeId) -> Column {
+        let document = self.document;
+        let TopRow { id, created, obfuscation, usage, .. } = self.table.top;
+        if leaf == id {
+            return Column::Id;
+        } else if leaf == created {
+            return Column::Created;
+        } else if leaf == obfuscation {
+            return Column::Obfuscation;
+        } else if document.members_in_column(usage).any(|member| member.value == leaf) {
+            return Column::Usage;
+        }
+        let choice = self.table.choices.iter().find(|row| is_in(document, row.node, leaf));
+        let Some(choice) = choice else { return Column::Other };
+        let delta = &choice.delta;
+        if leaf == choice.index {
+            Column::ChoiceIndex
+        } else if leaf == delta.content || leaf == delta.refusal {
+            Column::Text
+        } else if leaf == delta.reasoning
+            || leaf == delta.reasoning_content
+            || is_in(document, delta.reasoning_details, leaf)
+        {
+            Column::Reasoning
+        } else if is_in(document, delta.tool_calls, leaf) {
+            Column::ToolCalls
+        } else {
+            Column::Other
+        }
+    }
+}
+
+/// Whether a column's value holds a leaf, or is it.
+fn is_in(document: Document<'_>, column: NodeId, leaf: NodeId) -> bool {
+    column != 0 && (column..document.behind(column)).contains(&leaf)
+}

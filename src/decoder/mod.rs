@@ -1,0 +1,219 @@
+//! `ChunkDecoder`: events with their payload read; the one place that knows framing and JSON.
+
+mod end;
+mod payload;
+mod read;
+
+pub use end::{Body, End, UpstreamFailure};
+pub use payload::{ChunkEvent, Payload};
+
+use core::fmt;
+
+use crate::event::EventKind;
+use crate::json::Leniencies;
+use crate::limits::Limits;
+use crate::shape::Fit;
+use crate::sse::SseDecoder;
+use read::{Readers, is_done, read, says_event_stream};
+
+/// Decodes a stream of chat completion chunks from pieces cut anywhere.
+///
+/// ```
+/// use deltawire::{ChunkDecoder, Payload};
+///
+/// let mut decoder = ChunkDecoder::new();
+/// let mut text = String::new();
+/// for piece in [&b"data: {\"choices\":[{\"del"[..], b"ta\":{\"content\":\"Hi\"}}]}\n\ndata: [DO", b"NE]\n\n"] {
+///     let mut input = piece;
+///     while let Some(event) = decoder.next(&mut input) {
+///         match event.payload() {
+///             Payload::Chunk(chunk) => {
+///                 for choice in chunk.choices() {
+///                     text.push_str(choice.delta().content().unwrap_or_default());
+///                 }
+///             }
+///             Payload::Done => text.push('.'),
+///             Payload::Error(error) => panic!("the upstream failed: {error:?}"),
+///             Payload::Malformed(error) => panic!("{error}"), // the next event is read normally
+///             _ => {} // keep-alives, blank lines
+///         }
+///     }
+/// }
+/// assert_eq!(text, "Hi.");
+/// assert!(decoder.finish().done > 0);
+/// ```
+///
+/// Nothing is allocated once the buffers have grown to the size of the events.
+pub struct ChunkDecoder {
+    sse: SseDecoder,
+    readers: Readers,
+    end: End,
+    /// The stream has had a field or a comment, so it is one.
+    is_event_stream: bool,
+}
+
+impl ChunkDecoder {
+    /// A decoder at the start of a stream, with the default [`Limits`]. Allocates nothing.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_limits(Limits::new())
+    }
+
+    /// A decoder at the start of a stream.
+    #[must_use]
+    pub fn with_limits(limits: Limits) -> Self {
+        Self {
+            sse: SseDecoder::with_limits(limits),
+            readers: Readers::new(&limits),
+            end: End::default(),
+            is_event_stream: false,
+        }
+    }
+
+    /// Takes the next event from the front of `input`, and `input` forward past it.
+    ///
+    /// `None` means that all of `input` has been taken and more is needed. Whatever the server
+    /// sends is an event: see [`Payload`].
+    #[inline]
+    pub fn next<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Option<ChunkEvent<'a>> {
+        let piece = *input;
+        let is_on = self.readers.shapes.is_on();
+        let most = if is_on { self.sse.between_events() } else { None };
+        if let Some(most) = most
+            && let Some(fit) = self.readers.shapes.fit(piece.get(..most).unwrap_or(piece))
+            && let Some((raw, rest)) = piece.split_at_checked(fit.len)
+        {
+            *input = rest;
+            return self.give_fit(fit, raw);
+        }
+        let Self { sse, readers, end, is_event_stream } = self;
+        let event = sse.next(input)?;
+        Some(read(event, readers, (end, is_event_stream), is_on && most.is_none()))
+    }
+
+    /// The event that `raw` is, which fits a shape.
+    #[inline]
+    fn give_fit<'a>(&'a mut self, fit: Fit, raw: &'a [u8]) -> Option<ChunkEvent<'a>> {
+        let Self { sse, readers, end, is_event_stream } = self;
+        readers.settle(raw.len());
+        let (skeleton, chunk) = readers.shapes.chunk(fit, raw)?;
+        end.events += 1;
+        end.chunks += 1;
+        end.after_done += u64::from(end.done > 0);
+        *is_event_stream = true;
+        let event = sse.give_found(raw, skeleton.data_in(raw), skeleton.event_type());
+        Some(ChunkEvent {
+            event,
+            payload: Payload::Chunk(chunk),
+            leniencies: Leniencies::default(),
+        })
+    }
+
+    /// The last event, where the stream ended before the blank line that would close it; see
+    /// [`SseDecoder::salvage`].
+    pub fn salvage(&mut self) -> Option<ChunkEvent<'_>> {
+        let Self { sse, readers, end, is_event_stream } = self;
+        let event = sse.salvage()?;
+        Some(read(event, readers, (end, is_event_stream), false))
+    }
+
+    /// Tells at the end of the input how the stream was.
+    ///
+    /// What an unfinished last event says is dropped, as the standard has it, with one
+    /// exception: an unfinished `[DONE]` counts, for it can't be anything else.
+    pub fn finish(&mut self) -> End {
+        let framing = self.sse.finish();
+        let mut end = self.end.clone();
+        end.bytes = framing.bytes;
+        end.discarded_bytes = framing.discarded_bytes;
+        let mut is_event_stream = self.is_event_stream;
+        let left = self.sse.buffered();
+        let is_start = self.sse.offset() == left.len() as u64;
+        // A decoder of its own looks at what is left as if it were complete: in the stream's
+        // decoder it must not take effect. Only the start of a stream may have a byte order mark.
+        let mut decoder = SseDecoder::with_limits(*self.sse.limits());
+        for mut input in [if is_start { &b""[..] } else { b"\n" }, left, b"\n\n"] {
+            while let Some(event) = decoder.next(&mut input) {
+                match event.kind() {
+                    EventKind::Message if is_done(event.data()) => end.done += 1,
+                    EventKind::Unknown if end.body.is_none() => end.body = Some(Body::of(left)),
+                    _ => {}
+                }
+                is_event_stream |= says_event_stream(&event, end.body);
+                end.is_cut |= event.kind() != EventKind::Blank;
+            }
+        }
+        if is_event_stream {
+            end.body = None;
+        }
+        end
+    }
+
+    /// Whether payloads must be JSON to the letter of RFC 8259, with numbers and strings that
+    /// every reader takes. At first they needn't.
+    ///
+    /// Real streams have what many JSON readers turn down: each of [`Leniencies`] is let pass and
+    /// counted, and the chunk can be read. In a strict decoder it makes its event
+    /// [`Payload::Malformed`], with its offset.
+    ///
+    /// ```
+    /// use deltawire::{ChunkDecoder, ErrorKind, Payload};
+    ///
+    /// let stream = b"data: {\"logprob\": NaN}\n\n";
+    /// let mut decoder = ChunkDecoder::new();
+    /// let event = decoder.next(&mut &stream[..]).unwrap();
+    /// assert_eq!(event.leniencies().not_finite, 1);
+    ///
+    /// decoder.set_strict(true);
+    /// let event = decoder.next(&mut &stream[..]).unwrap();
+    /// let Payload::Malformed(error) = event.payload() else { panic!() };
+    /// assert_eq!((error.kind(), error.offset()), (ErrorKind::NotFinite, 24 + 18));
+    /// ```
+    pub const fn set_strict(&mut self, strict: bool) {
+        self.readers.set_strict(strict);
+    }
+
+    /// Whether events that are like earlier ones may be read by what they have in common, which is
+    /// many times faster. At first they may.
+    ///
+    /// It can't be told from what the decoder gives: this is for tests, and for whoever wants to see
+    /// for themselves.
+    pub const fn set_shapes(&mut self, on: bool) {
+        self.readers.shapes.set_on(on);
+    }
+
+    /// Makes the decoder ready for another stream; keeps the limits, the settings and the buffers,
+    /// nothing else.
+    pub fn reset(&mut self) {
+        self.sse.reset();
+        self.readers.shapes.reset();
+        self.end = End::default();
+        self.is_event_stream = false;
+    }
+
+    /// The framing half, for what it tells of the stream.
+    #[must_use]
+    pub const fn sse(&self) -> &SseDecoder {
+        &self.sse
+    }
+
+    /// Sets the last event ID with which a reconnected stream begins.
+    pub fn set_last_event_id(&mut self, id: &str) {
+        self.sse.set_last_event_id(id);
+    }
+}
+
+impl Default for ChunkDecoder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for ChunkDecoder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChunkDecoder")
+            .field("sse", &self.sse)
+            .field("end", &self.end)
+            .finish_non_exhaustive()
+    }
+}

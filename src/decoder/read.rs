@@ -1,0 +1,285 @@
+//! Payloads of events: what each kind of event says, and the buffers to read it into.
+
+use super::end::{Body, End, UpstreamFailure};
+use super::payload::{ChunkEvent, Payload};
+use crate::chunk::{ChatCompletionChunk, Reading, UpstreamError};
+use crate::error::{Error, ErrorKind};
+use crate::event::{Event, EventKind};
+use crate::json::{Kind, Leniencies, Parser, Tape, Value};
+use crate::limits::Limits;
+use crate::shape::{Shape, Shapes};
+
+/// What reads payloads, with all its buffers.
+pub(super) struct Readers {
+    parser: Parser,
+    pub(super) shapes: Shapes,
+    /// For payloads that are too large for a shape.
+    large: Reading,
+    /// For errors in lines of their own, beside a chunk.
+    side: Tape,
+    /// `large` or `side` hold something.
+    uses_large: bool,
+    small_payloads: u32,
+}
+
+/// Buffers above this size are given back when the payloads no longer need them.
+const KEPT_CAPACITY: usize = 256 << 10;
+/// How many small payloads in a row make large buffers too large.
+const SMALL_PAYLOADS: u32 = 64;
+
+impl Readers {
+    pub(super) fn new(limits: &Limits) -> Self {
+        Self {
+            parser: Parser::new(limits),
+            shapes: Shapes::new(),
+            large: Reading::default(),
+            side: Tape::default(),
+            uses_large: false,
+            small_payloads: 0,
+        }
+    }
+
+    pub(super) const fn set_strict(&mut self, strict: bool) {
+        self.parser.set_strict(strict);
+    }
+
+    /// Gives large buffers back when the payloads have been small for a while.
+    #[inline]
+    pub(super) fn settle(&mut self, payload: usize) {
+        if self.uses_large {
+            self.shrink(payload);
+        }
+    }
+
+    #[cold]
+    fn shrink(&mut self, payload: usize) {
+        let held = self.large.held() + self.side.held();
+        let is_small = held < KEPT_CAPACITY || payload < held / 32;
+        self.small_payloads = if is_small { self.small_payloads + 1 } else { 0 };
+        if self.small_payloads < SMALL_PAYLOADS {
+            return;
+        }
+        if held >= KEPT_CAPACITY {
+            (self.large, self.side) = (Reading::default(), Tape::default());
+        }
+        (self.uses_large, self.small_payloads) = (false, 0);
+    }
+}
+
+/// Whether an event shows that the body is an event stream. A comment does only where nothing
+/// came before it that is none: HTML and compressed bodies have lines that begin with a colon.
+pub(super) fn says_event_stream(event: &Event<'_>, body: Option<Body>) -> bool {
+    match event.kind() {
+        EventKind::Message | EventKind::Undispatched | EventKind::TooLarge => true,
+        EventKind::Comment => body.is_none(),
+        EventKind::Unknown | EventKind::Blank | EventKind::Skipped => false,
+    }
+}
+
+/// Reads the payload of `event` and takes note of it in `end`. `is_untried` says that the event may
+/// fit a shape.
+pub(super) fn read<'a>(
+    event: Event<'a>,
+    readers: &'a mut Readers,
+    (end, is_event_stream): (&mut End, &mut bool),
+    is_untried: bool,
+) -> ChunkEvent<'a> {
+    let mut leniencies = Leniencies::default();
+    *is_event_stream |= says_event_stream(&event, end.body);
+    let payload = match event.kind() {
+        EventKind::Message => {
+            end.events += 1;
+            message(&event, readers, &mut leniencies, is_untried)
+        }
+        EventKind::Undispatched => undispatched(&event, readers, &mut leniencies),
+        EventKind::Comment => Payload::Comment,
+        EventKind::Unknown => unknown(&event, readers, &mut leniencies, (end, is_event_stream)),
+        EventKind::TooLarge => Payload::Malformed(
+            event.error().unwrap_or(Error::new(ErrorKind::EventTooLarge, event.offset())),
+        ),
+        EventKind::Blank | EventKind::Skipped => Payload::Ignored,
+    };
+    if !leniencies.is_empty() {
+        end.leniencies.add(leniencies);
+    }
+    match payload {
+        Payload::Chunk(_) => {
+            end.chunks += 1;
+            end.after_done += u64::from(end.done > 0);
+        }
+        Payload::Done => end.done += 1,
+        Payload::Error(error) => note_error(end, &error, event.offset()),
+        Payload::Malformed(_) => end.malformed += 1,
+        Payload::Comment | Payload::Ignored => {}
+    }
+    ChunkEvent { event, payload, leniencies }
+}
+
+/// What the data of a dispatched event says.
+#[inline]
+fn message<'a>(
+    event: &Event<'a>,
+    readers: &'a mut Readers,
+    leniencies: &mut Leniencies,
+    is_untried: bool,
+) -> Payload<'a> {
+    let data = event.data();
+    let is_error = event.event_type() == "error";
+    if is_done(data) && !is_error {
+        return Payload::Done;
+    }
+    let error_line = event.has_unknown_lines().then(|| error_line(event)).flatten();
+    let is_error = is_error || error_line.is_some();
+    readers.settle(data.len());
+    let Readers { parser, shapes, large, side, uses_large, .. } = readers;
+    if is_untried
+        && let Some(fit) = shapes.fit(event.raw())
+        && fit.len == event.raw().len()
+    {
+        return shapes
+            .chunk(fit, event.raw())
+            .map_or(Payload::Ignored, |(_, chunk)| Payload::Chunk(chunk));
+    }
+    let place = shapes.place_for(event.raw().len());
+    *uses_large |= place.is_none();
+    let (Reading { tape, table }, lesson) = place.map_or((large, None), |(shape, lesson)| {
+        let Shape { reading, skeleton } = shape;
+        (reading, Some((skeleton, lesson)))
+    });
+    let read = parser.parse(data, tape);
+    *leniencies = read.map_or_else(|_| Leniencies::default(), |(_, found)| found);
+    let filled = read.and_then(|(document, _)| match document.kind(0) {
+        Some(Kind::Object) => table.fill(document).map(|()| document),
+        _ => Err(Error::new(ErrorKind::ExpectedObject, 0)),
+    });
+    if let (Ok(document), Some((skeleton, lesson))) = (filled, lesson) {
+        let is_chunk = !is_error && ChatCompletionChunk::new(document, table).error().is_none();
+        if is_chunk && leniencies.is_empty() {
+            table.constants = lesson.learn(skeleton, event);
+        }
+    }
+    let chunk = filled.map(|document| ChatCompletionChunk::new(document, table));
+    if let Some(text) = error_line {
+        *uses_large = true;
+        return Payload::Error(text_error(text, (parser, side), chunk.ok(), leniencies));
+    }
+    match chunk {
+        Ok(chunk) => match chunk.error() {
+            Some(error) => Payload::Error(error),
+            None if is_error => {
+                Payload::Error(UpstreamError::new(Some(chunk.as_value()), b"", Some(chunk)))
+            }
+            None => Payload::Chunk(chunk),
+        },
+        Err(_) if is_error => {
+            let value = read.ok().map(|(document, _)| Value::new(document, 0));
+            Payload::Error(UpstreamError::new(value, data, None))
+        }
+        Err(error) => {
+            let position = usize::try_from(error.offset()).unwrap_or(usize::MAX);
+            Payload::Malformed(Error::new(error.kind(), event.data_offset(position)))
+        }
+    }
+}
+
+/// `event: error` without data, as Dynamo sends it with the message in a comment, or an error in
+/// a line of its own.
+#[cold]
+fn undispatched<'a>(
+    event: &Event<'a>,
+    readers: &'a mut Readers,
+    leniencies: &mut Leniencies,
+) -> Payload<'a> {
+    let Readers { parser, side, uses_large, .. } = readers;
+    *uses_large = true;
+    if let Some(text) = error_line(event) {
+        return Payload::Error(text_error(text, (parser, side), None, leniencies));
+    }
+    if event.event_type() == "error" {
+        let comment = event.comments().next().unwrap_or_default();
+        return Payload::Error(UpstreamError::new(None, comment, None));
+    }
+    Payload::Ignored
+}
+
+/// A line that is no field: `error: {…}`, a bare `{"error": …}`, or nothing of ours.
+#[cold]
+fn unknown<'a>(
+    event: &Event<'a>,
+    readers: &'a mut Readers,
+    leniencies: &mut Leniencies,
+    (end, is_event_stream): (&mut End, &mut bool),
+) -> Payload<'a> {
+    let Readers { parser, side, uses_large, .. } = readers;
+    *uses_large = true;
+    if let Some(text) = error_line(event) {
+        *is_event_stream = true;
+        return Payload::Error(text_error(text, (parser, side), None, leniencies));
+    }
+    if end.body.is_none() {
+        end.body = Some(Body::of(event.raw()));
+    }
+    let line = event.unknown_lines().next().unwrap_or_default();
+    if *is_event_stream
+        && line.starts_with(b"{")
+        && let Ok((document, found)) = parser.parse(line, side)
+    {
+        let line = Value::new(document, 0);
+        if let Some(error) = line.get("error").filter(UpstreamError::is_one) {
+            *leniencies = found;
+            return Payload::Error(UpstreamError::new(Some(error), b"", None));
+        }
+    }
+    Payload::Ignored
+}
+
+/// What an `error:` line says, unless that is nothing.
+fn error_line<'a>(event: &Event<'a>) -> Option<&'a [u8]> {
+    event
+        .unknown_lines()
+        .filter_map(|line| line.strip_prefix(b"error:"))
+        .map(<[u8]>::trim_ascii)
+        .find(|text| !matches!(*text, b"" | b"null" | b"false" | b"0" | b"\"\""))
+}
+
+/// The error that a text says, with or without a name of its own inside.
+fn text_error<'a>(
+    text: &'a [u8],
+    (parser, tape): (&mut Parser, &'a mut Tape),
+    chunk: Option<ChatCompletionChunk<'a>>,
+    leniencies: &mut Leniencies,
+) -> UpstreamError<'a> {
+    let Ok((document, found)) = parser.parse(text, tape) else {
+        return UpstreamError::new(None, text, chunk);
+    };
+    leniencies.add(found);
+    let value = Value::new(document, 0);
+    let error = value.get("error").filter(|error| !error.is_null()).unwrap_or(value);
+    UpstreamError::new(Some(error), b"", chunk)
+}
+
+#[cold]
+fn note_error(end: &mut End, error: &UpstreamError<'_>, offset: u64) {
+    end.chunks += u64::from(error.chunk().is_some_and(|chunk| chunk.get("choices").is_some()));
+    end.after_done += u64::from(end.done > 0);
+    if end.upstream_error.is_none() {
+        let code = error.get("code");
+        let text =
+            code.and_then(|code| code.as_str().or_else(|| code.as_i64().map(|_| code.raw())));
+        end.upstream_error = Some(UpstreamFailure {
+            offset,
+            message: error.message().map(Into::into),
+            code: text.map(Into::into),
+            r#type: error.r#type().map(Into::into),
+            param: error.param().map(Into::into),
+        });
+    }
+}
+
+/// `[DONE]`, with the white space that servers put around it.
+#[inline]
+pub(super) fn is_done(data: &[u8]) -> bool {
+    data.len() >= 6
+        && data.first().is_some_and(|first| *first != b'{')
+        && data.trim_ascii() == b"[DONE]"
+}

@@ -1,0 +1,182 @@
+//! Holes: leaves of a text that is read once, where other texts of the same make have other values.
+
+use super::node::{ESCAPED, Kind, Moved, Node, NodeId, Tape};
+use super::reader;
+use super::scan::plain_len;
+
+/// What may stand in a hole: values that read like the one that was there, for the reader and for
+/// the schema's types, and need no leniency. Whatever else comes doesn't fit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hole {
+    /// What stands between the quotes of a string.
+    Text,
+    /// A whole number from 0 on that any integer type holds.
+    Count,
+    /// A number with a minus or a fraction, and without an exponent: never a count.
+    Decimal,
+}
+
+/// Most digits of a whole number that fits an `i64` whatever they are.
+const SAFE_DIGITS: usize = 18;
+/// Longest [`Hole::Decimal`]; beyond 300 digits a number may be infinite.
+const LONGEST_DECIMAL: usize = 40;
+/// Longest text with escapes that is unescaped here: the scratch stays small.
+const LONGEST_ESCAPED: usize = 4096;
+
+impl Hole {
+    /// What may stand in place of a leaf, whose JSON text is `raw`.
+    pub(crate) fn of(kind: Kind, raw: &[u8]) -> Option<Self> {
+        let fits = |hole: Self| (hole.number_len(raw) == Some(raw.len())).then_some(hole);
+        match kind {
+            Kind::String => Some(Self::Text),
+            Kind::Number => fits(Self::Count).or_else(|| fits(Self::Decimal)),
+            _ => None,
+        }
+    }
+
+    /// Length of the number at the front of `rest`, if it is of this kind.
+    #[inline]
+    fn number_len(self, rest: &[u8]) -> Option<usize> {
+        let len = match self {
+            Self::Text => return None,
+            Self::Count => count_len(rest)?,
+            Self::Decimal => return decimal_len(rest),
+        };
+        (len <= SAFE_DIGITS).then_some(len)
+    }
+}
+
+/// `"0" / digit1-9 *digit`
+#[inline]
+fn count_len(rest: &[u8]) -> Option<usize> {
+    let len = rest.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(rest.len());
+    let has_zero = len > 1 && rest.first() == Some(&b'0');
+    (len > 0 && !has_zero).then_some(len)
+}
+
+/// `[ "-" ] int [ "." 1*digit ]`, with at least one of the two.
+fn decimal_len(rest: &[u8]) -> Option<usize> {
+    let minus = usize::from(rest.first() == Some(&b'-'));
+    let whole = minus + count_len(rest.get(minus..)?)?;
+    if rest.get(whole) != Some(&b'.') {
+        return (minus > 0 && whole <= SAFE_DIGITS).then_some(whole);
+    }
+    let fraction = rest.get(whole + 1..)?;
+    let digits = fraction.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(fraction.len());
+    let len = whole + 1 + digits;
+    (digits > 0 && len <= LONGEST_DECIMAL).then_some(len)
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the texts are within the limits of an event")]
+impl Tape {
+    /// Begins a text that has other values in its holes than the text before.
+    #[inline]
+    pub(crate) fn refill(&mut self) {
+        self.moved.clear();
+        let (text, places) = self.kept;
+        if self.unescaped.len() > places {
+            self.text.truncate(text);
+            self.unescaped.truncate(places);
+        }
+    }
+
+    /// Reads what stands in a hole, at `at` in `text`; gives its length. `left` is where it stood
+    /// and ended in the text that was read.
+    #[inline]
+    pub(crate) fn fill(
+        &mut self,
+        id: NodeId,
+        hole: Hole,
+        text: &[u8],
+        (at, before_end): (usize, usize),
+    ) -> Option<usize> {
+        let rest = text.get(at..)?;
+        let (len, node) = if hole == Hole::Text {
+            let plain = plain_len(rest);
+            let (len, extra) = match rest.get(plain) {
+                Some(b'"') => {
+                    core::str::from_utf8(rest.get(..plain)?).ok()?;
+                    (plain, plain as u32)
+                }
+                Some(b'\\') => self.unescape(text.get(at.checked_sub(1)?..)?, plain)?,
+                _ => return None,
+            };
+            let (start, end) = (at as u32 - 1, (at + len) as u32 + 1);
+            (len, Node { kind: Kind::String, start, end, extra })
+        } else {
+            let len = hole.number_len(rest)?;
+            let (start, end) = (at as u32, (at + len) as u32);
+            (len, Node { kind: Kind::Number, start, end, extra: 0 })
+        };
+        let shift = ((at + len) as u32).wrapping_sub(before_end as u32);
+        self.moved.push(Moved { id, node, shift });
+        Some(len)
+    }
+
+    /// Unescapes the string at the front of `quoted`, whose first escape is behind `plain` bytes;
+    /// gives its length between the quotes and its node's `extra`.
+    #[inline(never)]
+    fn unescape(&mut self, quoted: &[u8], plain: usize) -> Option<(usize, u32)> {
+        let mut len = plain;
+        loop {
+            match quoted.get(1 + len)? {
+                b'"' => break,
+                b'\\' => len += 2,
+                _ => return None,
+            }
+            if len > LONGEST_ESCAPED {
+                return None;
+            }
+            len += plain_len(quoted.get(1 + len..)?);
+        }
+        let text = core::str::from_utf8(quoted.get(..len + 2)?).ok()?;
+        let number = reader::unescape(text, self)?;
+        Some((len, ESCAPED | number))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Hole, Kind};
+    use proptest::prelude::*;
+
+    #[test]
+    fn what_may_stand_in_place_of_a_leaf() {
+        for (raw, expected) in [
+            ("0", Some(Hole::Count)),
+            ("7", Some(Hole::Count)),
+            ("123456789012345678", Some(Hole::Count)),
+            ("1234567890123456789", None),
+            ("-0", Some(Hole::Decimal)),
+            ("-12", Some(Hole::Decimal)),
+            ("-123456789012345678", None),
+            ("0.5", Some(Hole::Decimal)),
+            ("-0.0001", Some(Hole::Decimal)),
+            ("1e5", None),
+            ("1.5e5", None),
+        ] {
+            assert_eq!(Hole::of(Kind::Number, raw.as_bytes()), expected, "{raw}");
+        }
+        assert_eq!(Hole::of(Kind::String, b"\"a\""), Some(Hole::Text));
+        for kind in [Kind::Null, Kind::True, Kind::False, Kind::Huge, Kind::NotFinite] {
+            assert_eq!(Hole::of(kind, b"1"), None);
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, cases: 5000, ..ProptestConfig::default() })]
+
+        /// What fits a hole of numbers is a number for `serde_json`, and of the hole's type.
+        #[test]
+        fn what_fits_is_a_number(text in "[-]{0,1}[0-9]{0,20}[.]{0,1}[0-9]{0,20}[eE,.-]{0,1}[0-9]{0,3}") {
+            for hole in [Hole::Count, Hole::Decimal] {
+                let Some(len) = hole.number_len(text.as_bytes()) else { continue };
+                let number = text.get(..len).unwrap_or_default();
+                prop_assert!(serde_json::from_str::<f64>(number).is_ok(), "{}", number);
+                prop_assert_eq!(number.parse::<u64>().is_ok(), hole == Hole::Count);
+                let is_whole = number.bytes().all(|byte| byte != b'.');
+                prop_assert!(!is_whole || number.parse::<i64>().is_ok());
+            }
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! `Again`: what there is to do for a chunk that has the constants of the one before it.
+//!
+//! Most of a chunk has been said before, and saying it twice changes nothing: the first id stays
+//! the first, the last model is the same. What is left are the leaves that differ, and texts, which
+//! are added each time.
+
+use super::call::push_call;
+use super::delta::{Target, push_reasoning, push_texts};
+use super::rules::{Level, Rule, rule};
+use super::{ChatCompletion, Reassembler};
+use crate::chunk::{ChatCompletionChunk, Choice, Column, Extra};
+use crate::json::Value;
+
+/// What to do again for each chunk of the same constants.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Again {
+    /// The number of the constants, and how many leaves had changed: more may change later.
+    of: (u64, usize),
+    /// There is more than is listed here: a whole push it is.
+    is_all: bool,
+    /// An id or a time has changed, of which the first counts.
+    firsts: bool,
+    texts: bool,
+    reasoning: bool,
+    calls: bool,
+    usage: bool,
+}
+
+impl Again {
+    fn new(chunk: &ChatCompletionChunk<'_>) -> Self {
+        let mut again =
+            Self { of: of(chunk), is_all: chunk.choices().len() > 1, ..Self::default() };
+        for leaf in chunk.changed() {
+            match chunk.column_of(leaf) {
+                Column::Id | Column::Created => again.firsts = true,
+                Column::Obfuscation | Column::ChoiceIndex => {}
+                Column::Text => again.texts = true,
+                Column::Reasoning => again.reasoning = true,
+                Column::ToolCalls => again.calls = true,
+                Column::Usage => again.usage = true,
+                Column::Other => again.is_all = true,
+            }
+        }
+        again.is_all |= !all_stay(Level::Top, chunk.extra()) || chunk.error().is_some();
+        for choice in chunk.choices() {
+            again.add(&choice);
+        }
+        again
+    }
+
+    fn add(&mut self, choice: &Choice<'_>) {
+        let delta = choice.delta();
+        let has = |text: Option<&str>| text.is_some_and(|text| !text.is_empty());
+        let is_some = |value: Option<Value<'_>>| value.is_some_and(|value| !value.is_nothing());
+        self.texts |= has(delta.content()) || has(delta.refusal());
+        self.reasoning |= has(delta.reasoning_text()) || is_some(delta.reasoning_details());
+        self.calls |= delta.tool_calls().len() > 0;
+        self.is_all |= choice.finish_reason().is_some()
+            || choice.logprobs().is_some()
+            || choice.has_invalid_index()
+            || is_some(choice.message())
+            || delta.content_parts().is_some()
+            || delta.function_call().is_some()
+            || delta.audio().is_some()
+            || !all_stay(Level::Choice, choice.extra())
+            || !all_stay(Level::Delta, delta.extra());
+    }
+}
+
+/// What a list of things to do belongs to.
+#[inline]
+fn of(chunk: &ChatCompletionChunk<'_>) -> (u64, usize) {
+    (chunk.constants(), chunk.changed().len())
+}
+
+/// Whether members stay as they are when they come once more.
+fn all_stay(level: Level, extra: Extra<'_>) -> bool {
+    extra.into_iter().all(|(name, value)| {
+        value.is_nothing()
+            || matches!(
+                rule(level, name),
+                Rule::First | Rule::Last | Rule::DeepLast | Rule::DeepLastFiltered | Rule::Drop
+            )
+    })
+}
+
+impl Reassembler {
+    /// Adds a chunk that has the constants of the one before it, if that is less than adding all
+    /// of it.
+    #[inline]
+    pub(super) fn push_again(&mut self, chunk: &ChatCompletionChunk<'_>) -> bool {
+        if self.again.of != of(chunk) {
+            self.again = Again::new(chunk);
+        }
+        let ChatCompletion { id, created, .. } = &self.completion;
+        let has_firsts = id.is_some() && created.is_some_and(|created| created != 0);
+        // What hasn't found room may find some now.
+        let is_settled = self.limit_exceeded().is_none() && (has_firsts || !self.again.firsts);
+        is_settled && !self.again.is_all && self.push_changed(chunk)
+    }
+
+    fn push_changed(&mut self, chunk: &ChatCompletionChunk<'_>) -> bool {
+        let again = self.again;
+        let Self { completion, states, budget, changes, .. } = self;
+        let choice = chunk.choices().next();
+        if let Some(choice) = choice {
+            let index = choice.index().unwrap_or(0);
+            let Some(at) = completion.choices.iter().position(|kept| kept.index == index) else {
+                return false;
+            };
+            let (Some(kept), Some(state)) = (completion.choices.get_mut(at), states.get_mut(at))
+            else {
+                return false;
+            };
+            let message = &mut kept.message;
+            let mut target = Target { choice: at, message, state, budget, changes };
+            let delta = choice.delta();
+            if again.texts {
+                push_texts(&mut target, &delta);
+            }
+            if again.reasoning {
+                push_reasoning(&mut target, &delta);
+            }
+            if again.calls {
+                delta.tool_calls().for_each(|call| push_call(&mut target, &call));
+            }
+        }
+        if again.usage
+            && let Some(kept) = &mut completion.usage
+        {
+            for (name, value) in chunk.changed_usage() {
+                budget.keep(kept, Level::Usage, name, value);
+            }
+        }
+        true
+    }
+}

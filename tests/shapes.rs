@@ -1,0 +1,176 @@
+//! Shapes on against shapes off: nobody can tell but by the clock.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::cast_possible_truncation,
+    reason = "a test fails by panicking"
+)]
+#![allow(unreachable_pub, reason = "the bodies are public to the fuzz targets")]
+
+#[path = "../fuzz/bodies/shapes.rs"]
+mod shapes;
+mod support;
+#[allow(dead_code, reason = "other suites use the rest")]
+#[path = "../benches/support/workloads.rs"]
+mod workloads;
+
+use deltawire::Limits;
+use proptest::prelude::*;
+use serde_json::Value;
+use shapes::{TEMPLATES, compare};
+use support::{pieces, recordings, vectors};
+
+/// Compares a stream in several cuts.
+fn in_cuts(stream: &[u8], sizes: &[usize]) {
+    for size in sizes {
+        let pieces: Vec<_> = stream.chunks(*size).collect();
+        compare(&pieces, &Limits::new());
+    }
+}
+
+#[test]
+fn the_corpus_in_all_piecings() {
+    for recording in recordings("openai-chat") {
+        in_cuts(&recording.bytes, &[usize::MAX, 4096, 1460, 128, 16]);
+        if recording.bytes.len() < 200_000 {
+            in_cuts(&recording.bytes, &[1]);
+        }
+        if let Some(lengths) = &recording.pieces {
+            compare(&pieces(&recording.bytes, lengths), &Limits::new());
+        }
+    }
+}
+
+/// Each stream of the vectors thrice over: what is learned from one is there for the next.
+#[test]
+fn the_vectors() {
+    for (_, vector) in vectors("accumulate") {
+        let Value::Array(chunks) = &vector["chunks"] else { continue };
+        let events: Vec<_> = chunks.iter().map(|chunk| format!("data: {chunk}\n\n")).collect();
+        let stream = events.concat();
+        in_cuts(stream.repeat(3).as_bytes(), &[usize::MAX, 100]);
+    }
+    let Some(folder) = support::shared("vectors") else { return };
+    let text = std::fs::read_to_string(folder.join("pathologies.jsonl")).unwrap();
+    let mut streams = 0;
+    for row in text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()) {
+        let variants = row["variants"].as_array().into_iter().flatten();
+        for stream in variants.chain(Some(&row["bytes"])).filter_map(Value::as_str) {
+            in_cuts(stream.repeat(3).as_bytes(), &[usize::MAX, 100]);
+            streams += 1;
+        }
+    }
+    assert!(streams > 50, "{streams}");
+}
+
+#[test]
+fn generated_streams() {
+    for name in workloads::NAMES.into_iter().filter(|name| *name != "huge") {
+        let stream = workloads::generate(name, 300, 11);
+        in_cuts(&stream.bytes, &[usize::MAX, 1460, 100]);
+        let mut start = 0;
+        let events =
+            stream.ends.iter().map(|end| &stream.bytes[std::mem::replace(&mut start, *end)..*end]);
+        compare(&events.collect::<Vec<_>>(), &Limits::new());
+    }
+}
+
+/// Events that teach a shape, with holes where they differ.
+fn lesson(template: &str) -> Vec<u8> {
+    let mut events = Vec::new();
+    for (from, to) in [("", ""), ("He", "llo"), ("17", "18"), ("So", "what"), ("\"ab\"", "\"c\"")] {
+        events.extend_from_slice(template.replace(from, to).as_bytes());
+    }
+    events
+}
+
+/// Every change of one byte, at every place of an event that fits a shape: another byte, one more,
+/// one less.
+#[test]
+fn mutations_of_every_byte() {
+    let others = *b"\"\\\n\r,:{}[]0519-.eE tx\0\x1F\x7F\x80\xC3\xFF";
+    for template in TEMPLATES {
+        let before = lesson(template);
+        for at in 0..template.len() {
+            let edited = |taken: usize, put: &[u8]| {
+                let mut event = template.as_bytes().to_vec();
+                event.splice(at..at + taken, put.iter().copied());
+                event
+            };
+            let mut events = vec![edited(1, b"")];
+            for byte in others {
+                events.push(edited(1, &[byte]));
+                events.push(edited(0, &[byte]));
+            }
+            let mut stream = before.clone();
+            for event in events {
+                stream.extend_from_slice(&event);
+                stream.extend_from_slice(template.as_bytes());
+            }
+            compare(&[&stream], &Limits::new());
+        }
+    }
+}
+
+/// Every limit, at every value around the size of the events.
+#[test]
+fn limits_hold_with_shapes() {
+    for template in TEMPLATES {
+        let stream = [lesson(template), template.repeat(3).into_bytes()].concat();
+        for most in (0..template.len() + 40).chain([usize::MAX]) {
+            let set: [fn(&mut Limits) -> &mut usize; 5] = [
+                |limits| &mut limits.line_bytes,
+                |limits| &mut limits.event_bytes,
+                |limits| &mut limits.comment_bytes,
+                |limits| &mut limits.json_values,
+                |limits| &mut limits.completion_bytes,
+            ];
+            for limit in set {
+                let mut limits = Limits::new();
+                *limit(&mut limits) = most;
+                compare(&[&stream], &limits);
+            }
+        }
+        for most in 0..8 {
+            let set: [fn(&mut Limits) -> &mut usize; 4] = [
+                |limits| &mut limits.json_depth,
+                |limits| &mut limits.choices,
+                |limits| &mut limits.tool_calls,
+                |limits| &mut limits.members,
+            ];
+            for limit in set {
+                let mut limits = Limits::new();
+                *limit(&mut limits) = most;
+                compare(&[&stream], &limits);
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 600, ..ProptestConfig::default() })]
+
+    /// Streams of events that are edited on and on, as the fuzz target makes them.
+    #[test]
+    fn edited_streams(script in proptest::collection::vec(any::<u8>(), 2..200)) {
+        shapes::run(&script);
+    }
+
+    /// Streams of several shapes in any order, each with values of its own, in any cut.
+    #[test]
+    fn shapes_in_any_order(
+        events in proptest::collection::vec((0..TEMPLATES.len(), "[a-zé\\\\n]{0,9}", 0u32..2000), 1..80),
+        size in 1usize..900,
+    ) {
+        let stream: String = events
+            .iter()
+            .map(|(which, text, number)| {
+                TEMPLATES[*which].replace("He", text).replace("So", text).replace("17", &number.to_string())
+            })
+            .collect();
+        in_cuts(stream.as_bytes(), &[size]);
+    }
+}
