@@ -31,7 +31,7 @@ fn pipeline(bytes: &[u8], piece: usize) -> Outcome {
     let mut completion = Reassembler::new();
     for mut input in bytes.chunks(piece) {
         while let Some(event) = decoder.next(&mut input) {
-            completion.push_payload(&event.payload());
+            completion.push_payload(event.payload());
         }
     }
     completion.finish(decoder.finish()).outcome

@@ -182,7 +182,7 @@ fn main() {
                     decoder.reset();
                     let mut input = &stream[..];
                     while let Some(event) = decoder.next(&mut input) {
-                        completion.push_payload(&event.payload());
+                        completion.push_payload(event.payload());
                     }
                     deltawire_answer(&completion)
                 })

@@ -77,7 +77,7 @@ fn deltawire(pieces: &[Bytes]) -> Answer {
         let mut input = &piece[..];
         while let Some(event) = decoder.next(&mut input) {
             if let Payload::Chunk(chunk) = event.payload() {
-                read(&chunk, &mut answer);
+                read(chunk, &mut answer);
             }
         }
     }

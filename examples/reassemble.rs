@@ -374,7 +374,7 @@ fn take(
         writeln!(out, "{line}")?;
     }
     if let Payload::Malformed(error) = payload {
-        screen.show_malformed(&error);
+        screen.show_malformed(error);
         malformed.push(json!({
             "offset": event.offset(),
             "kind": error.kind().as_str(),
@@ -382,16 +382,16 @@ fn take(
         }));
     }
     screen.show(event);
-    completion.push_payload(&payload);
+    completion.push_payload(payload);
     Ok(())
 }
 
 /// A line of `--chunks`.
 fn chunk_line(event: &ChunkEvent<'_>) -> io::Result<Option<String>> {
     let (kind, rest) = match event.payload() {
-        Payload::Chunk(chunk) => ("chunk", with_chunk(Some(chunk))?),
+        Payload::Chunk(chunk) => ("chunk", with_chunk(Some(*chunk))?),
         Payload::Done => ("done", String::new()),
-        Payload::Error(error) => ("error", error_members(&error)? + &with_chunk(error.chunk())?),
+        Payload::Error(error) => ("error", error_members(error)? + &with_chunk(error.chunk())?),
         Payload::Malformed(error) => {
             let (kind, at) = (error.kind().as_str(), error.offset());
             ("malformed", format!(r#","error":"{kind}","error_offset":{at}"#))
@@ -525,7 +525,7 @@ impl Screen {
             return;
         }
         match event.payload() {
-            Payload::Chunk(chunk) => self.show_chunk(&chunk),
+            Payload::Chunk(chunk) => self.show_chunk(chunk),
             Payload::Error(error) => {
                 if let Some(chunk) = error.chunk() {
                     self.show_chunk(&chunk);

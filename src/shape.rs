@@ -23,7 +23,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use crate::chunk::{ChatCompletionChunk, Reading};
 use crate::event::Event;
-use crate::json::{Document, Hole, Kind, NodeId, Text};
+use crate::json::{Document, Hole, Kind, NodeId, Tape, Text};
 
 /// Two know 93 to 96 of 100 events of recorded streams; more add a tenth of one.
 const SHAPES: usize = 2;
@@ -61,20 +61,6 @@ pub(crate) struct Skeleton {
     /// Where the data stand in it.
     data: Range<usize>,
     event_type: String,
-    gaps: Vec<Gap>,
-}
-
-/// A leaf in which events differ.
-#[derive(Clone, Copy)]
-struct Gap {
-    id: NodeId,
-    hole: Hole,
-    /// Where it stands in the learned event; of a string, what is between the quotes.
-    start: u32,
-    end: u32,
-    /// The event at hand is the first that differs here. If it doesn't fit after all, the leaf
-    /// stays as it was.
-    is_new: bool,
 }
 
 /// An event that fits.
@@ -134,7 +120,7 @@ impl Shapes {
     /// Forgets what was learned; keeps the buffers.
     pub(crate) fn reset(&mut self) {
         for shape in &mut self.shapes {
-            shape.skeleton.forget();
+            shape.forget();
         }
         // From the first one on, as in the stream before: its buffers have the right sizes.
         self.latest = 0;
@@ -196,7 +182,7 @@ impl Shapes {
         let at = self.other();
         let Self { shapes, latest, numbers, .. } = self;
         let shape = shapes.get_mut(at)?;
-        shape.skeleton.forget();
+        shape.forget();
         Some((shape, Lesson { is_on, latest, at, numbers }))
     }
 
@@ -209,36 +195,86 @@ impl Shape {
     /// Length of the event at the front of `input`, if it fits.
     #[inline]
     fn fit(&mut self, input: &[u8]) -> Result<usize, Misfit> {
-        let Self { reading: Reading { tape, table }, skeleton } = self;
-        if skeleton.bytes.is_empty() {
-            return Err(Misfit::Other);
-        }
-        tape.refill();
-        let data = skeleton.data.start;
-        let (mut at, mut known, mut next) = (0, 0, 0);
-        loop {
-            let gap = skeleton.gaps.get(next).copied();
-            let literal = skeleton.literal(known, gap.as_ref());
+        self.compare(input).or_else(|difference| self.fit_with_more_holes(input, difference))
+    }
+
+    /// Makes holes of the leaves in which the event is the first to differ, if it fits then.
+    #[cold]
+    #[inline(never)]
+    fn fit_with_more_holes(&mut self, input: &[u8], first: Difference) -> Result<usize, Misfit> {
+        let mut difference = first;
+        let fit = loop {
+            if let Err(misfit) = self.open(input, difference) {
+                break Err(misfit);
+            }
+            match self.compare(input) {
+                Ok(len) => break Ok(len),
+                Err(next) => difference = next,
+            }
+        };
+        self.reading.tape.settle_gaps(fit.is_ok());
+        fit
+    }
+
+    /// Compares the literals with `input`, and reads what is in the holes between them; gives the
+    /// length of the event.
+    #[inline]
+    fn compare(&mut self, input: &[u8]) -> Result<usize, Difference> {
+        let Skeleton { bytes, data, .. } = &self.skeleton;
+        let (gaps, mut scratch) = self.reading.tape.refill();
+        let payload = input.get(data.start..).unwrap_or_default();
+        let (mut at, mut known) = (0, 0);
+        for gap in gaps {
+            let start = data.start + gap.start as usize;
+            let literal = bytes.get(known..start).unwrap_or_default();
             let rest = input.get(at..).unwrap_or_default();
             if !rest.starts_with(literal) {
-                let shared = Document::new(tape, Text::Parts(&[]));
-                skeleton.open(known, gap.as_ref(), rest, (shared, table.top.object))?;
-                continue;
+                return Err(Difference { known: Some(known), at });
             }
             at += literal.len();
-            let Some(gap) = gap else { break };
-            let payload = input.get(data..).unwrap_or_default();
-            let Some(len) = tape.fill(gap.id, gap.hole, payload, (at - data, gap.end() - data))
-            else {
-                return Err(skeleton.misfit(input.get(at..).unwrap_or_default()));
-            };
-            at += len;
-            known = gap.end();
-            next += 1;
+            known = data.start + gap.end as usize;
+            let filled = gap.fill(payload, at - data.start, &mut scratch);
+            at += filled.ok_or(Difference { known: None, at })?;
         }
-        skeleton.keep_new();
-        Ok(at)
+        let literal = bytes.get(known..).unwrap_or_default();
+        let rest = input.get(at..).unwrap_or_default();
+        if rest.starts_with(literal) && !literal.is_empty() {
+            Ok(at + literal.len())
+        } else {
+            Err(Difference { known: Some(known), at })
+        }
     }
+
+    /// Makes the leaf a hole in which the event differs.
+    fn open(&mut self, input: &[u8], Difference { known, at }: Difference) -> Result<(), Misfit> {
+        let Self { reading: Reading { tape, table }, skeleton } = self;
+        let rest = input.get(at..).unwrap_or_default();
+        let literal = known.and_then(|known| skeleton.bytes.get(known..)).unwrap_or_default();
+        let same = literal.iter().zip(rest).take_while(|(known, byte)| known == byte).count();
+        let gap = known
+            .filter(|_| same < rest.len())
+            .and_then(|known| skeleton.gap_at(known + same, tape))
+            // An `object` that is "error" makes the chunk one.
+            .filter(|(id, ..)| *id != table.top.object);
+        let Some((id, hole, range)) = gap else {
+            let is_cut = !rest.get(same..).unwrap_or_default().contains(&b'\n');
+            return Err(if is_cut { Misfit::Cut } else { Misfit::Other });
+        };
+        tape.add_gap(id, hole, range.start, range.end);
+        Ok(())
+    }
+
+    fn forget(&mut self) {
+        self.skeleton.bytes.clear();
+        self.reading.tape.forget_gaps();
+    }
+}
+
+/// Where an event differs: the literal of the skeleton in which it does, if it isn't in a hole, and
+/// the place in the event where that begins.
+struct Difference {
+    known: Option<usize>,
+    at: usize,
 }
 
 impl Skeleton {
@@ -277,90 +313,26 @@ impl Skeleton {
         is_plain
     }
 
-    fn forget(&mut self) {
-        self.bytes.clear();
-        self.gaps.clear();
-    }
-
-    /// What stands between two holes, or before the first or behind the last one.
-    #[inline]
-    fn literal(&self, from: usize, gap: Option<&Gap>) -> &[u8] {
-        let end = gap.map_or(self.bytes.len(), Gap::start);
-        self.bytes.get(from..end).unwrap_or_default()
-    }
-
-    /// Makes the leaf a hole in which `rest` differs from the literal that begins at `from`.
-    #[cold]
-    #[inline(never)]
-    fn open(
-        &mut self,
-        from: usize,
-        before: Option<&Gap>,
-        rest: &[u8],
-        (document, object): (Document<'_>, NodeId),
-    ) -> Result<(), Misfit> {
-        let literal = self.literal(from, before);
-        let same = literal.iter().zip(rest).take_while(|(known, byte)| known == byte).count();
-        let gap = self.gap_at(from + same, document);
-        // An `object` that is "error" makes the chunk one.
-        let gap = gap.filter(|gap| same < rest.len() && gap.id != object);
-        match gap {
-            Some(gap) => {
-                let at = self.gaps.partition_point(|known| known.id < gap.id);
-                self.gaps.insert(at, gap);
-                Ok(())
-            }
-            None => Err(self.misfit(rest.get(same..).unwrap_or_default())),
-        }
-    }
-
-    /// The leaf at a position of the learned event as a hole, if it can be one and is none yet.
-    fn gap_at(&self, position: usize, document: Document<'_>) -> Option<Gap> {
+    /// The leaf at a position of the learned event as a hole, if it can be one and is none yet: which
+    /// it is, what may stand there, and where it stands in the data.
+    fn gap_at(&self, position: usize, tape: &Tape) -> Option<(NodeId, Hole, Range<usize>)> {
         let data = self.bytes.get(self.data.clone())?;
         let position = position.checked_sub(self.data.start)?;
-        let (id, node) = document.last_before(position)?;
+        let (id, node) = tape.last_before(position)?;
         let range = node.start as usize..node.end as usize;
-        let (start, end) = match node.kind {
-            Kind::String => (range.start + 1, range.end - 1),
-            _ => (range.start, range.end),
+        let inside = match node.kind {
+            Kind::String => range.start + 1..range.end - 1,
+            _ => range.clone(),
         };
         // A difference at the end of a leaf is one of its length.
-        let is_inside = (start..=end).contains(&position);
+        let is_inside = (inside.start..=inside.end).contains(&position);
         let is_name = data.get(range.end..)?.trim_ascii_start().first() == Some(&b':');
-        let is_hole = self.gaps.iter().any(|gap| gap.id == id);
-        if !is_inside || is_name || is_hole || self.gaps.len() >= MOST_HOLES {
+        let may_have_more = tape.gaps().len() < MOST_HOLES;
+        let is_hole = tape.gaps().iter().any(|gap| gap.id == id);
+        if !is_inside || is_name || is_hole || !may_have_more {
             return None;
         }
-        let hole = Hole::of(node.kind, data.get(range)?)?;
-        let place = |at: usize| u32::try_from(self.data.start + at).ok();
-        Some(Gap { id, hole, start: place(start)?, end: place(end)?, is_new: true })
-    }
-
-    /// The event doesn't fit; `rest` is what there is from where it doesn't.
-    #[cold]
-    fn misfit(&mut self, rest: &[u8]) -> Misfit {
-        self.gaps.retain(|gap| !gap.is_new);
-        if rest.contains(&b'\n') { Misfit::Other } else { Misfit::Cut }
-    }
-
-    /// The event fits: its holes are right.
-    #[inline]
-    fn keep_new(&mut self) {
-        for gap in &mut self.gaps {
-            gap.is_new = false;
-        }
-    }
-}
-
-impl Gap {
-    #[inline]
-    const fn start(&self) -> usize {
-        self.start as usize
-    }
-
-    #[inline]
-    const fn end(&self) -> usize {
-        self.end as usize
+        Some((id, Hole::of(node.kind, data.get(range)?)?, inside))
     }
 }
 

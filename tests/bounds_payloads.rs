@@ -38,7 +38,7 @@ fn feed(decoder: &mut ChunkDecoder, completion: &mut Reassembler, stream: &str) 
         if let Payload::Malformed(error) = event.payload() {
             malformed.push(error.kind());
         }
-        completion.push_payload(&event.payload());
+        completion.push_payload(event.payload());
     }
     malformed
 }
@@ -330,7 +330,7 @@ fn what_is_replaced_is_held_no_longer() {
                 let stream = event(&json.replace('@', &round.to_string()));
                 let mut input = stream.as_bytes();
                 while let Some(event) = decoder.next(&mut input) {
-                    completion.push_payload(&event.payload());
+                    completion.push_payload(event.payload());
                 }
             }
         }

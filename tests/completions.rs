@@ -26,7 +26,7 @@ fn finished(stream: &str) -> Finished {
     let mut completion = Reassembler::new();
     let mut input = stream.as_bytes();
     while let Some(event) = decoder.next(&mut input) {
-        completion.push_payload(&event.payload());
+        completion.push_payload(event.payload());
     }
     completion.finish(decoder.finish())
 }
@@ -455,7 +455,7 @@ fn done_ends_the_calls() {
     let mut input = stream.as_bytes();
     let mut changes = Vec::new();
     while let Some(event) = decoder.next(&mut input) {
-        completion.push_payload(&event.payload());
+        completion.push_payload(event.payload());
         changes.push(completion.changes().last().copied());
     }
     let started = Change::ToolCallStarted { choice: 0, call: 0 };

@@ -48,7 +48,7 @@ fn run(cut: &[&[u8]]) -> Run {
                 _ => continue,
             };
             payloads.push((event.offset(), kind, text));
-            completion.push_payload(&event.payload());
+            completion.push_payload(event.payload());
         }
     }
     let finished = completion.finish(decoder.finish());

@@ -211,7 +211,7 @@ fn errors_in_every_vector_keep_it_to_themselves() {
                 let mut input = &stream[..];
                 let mut shown = Vec::new();
                 while let Some(event) = decoder.next(&mut input) {
-                    completion.push_payload(&event.payload());
+                    completion.push_payload(event.payload());
                     shown.push(format!("{:?}", event.event()));
                     shown.push(match event.payload() {
                         // A chunk shows what was sent: it is no error.

@@ -22,7 +22,7 @@ fn run<'p>(pieces: impl Iterator<Item = &'p [u8]>) -> Expected {
     let mut completion = Reassembler::new();
     for mut input in pieces {
         while let Some(event) = decoder.next(&mut input) {
-            completion.push_payload(&event.payload());
+            completion.push_payload(event.payload());
         }
     }
     let comments = decoder.sse().comments() as usize;

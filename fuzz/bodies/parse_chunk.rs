@@ -49,7 +49,7 @@ fn decode(pieces: &[&[u8]]) -> Run {
             raw.extend_from_slice(event.raw());
             let (kind, text) = match event.payload() {
                 Payload::Chunk(chunk) => {
-                    check_chunk(chunk);
+                    check_chunk(*chunk);
                     ("chunk", serde_json::to_string(&chunk).unwrap())
                 }
                 Payload::Done => ("done", String::new()),
@@ -59,7 +59,7 @@ fn decode(pieces: &[&[u8]]) -> Run {
                 _ => ("ignored", String::new()),
             };
             payloads.push((event.offset(), kind, text));
-            completion.push_payload(&event.payload());
+            completion.push_payload(event.payload());
             check_changes(&completion);
         }
     }

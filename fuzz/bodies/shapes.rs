@@ -81,8 +81,8 @@ pub fn compare(pieces: &[&[u8]], limits: &Limits) {
                 break;
             };
             same_event(expected, found);
-            plain_completion.push_payload(&expected.payload());
-            quick_completion.push_payload(&found.payload());
+            plain_completion.push_payload(expected.payload());
+            quick_completion.push_payload(found.payload());
             assert_eq!(quick_completion.changes(), plain_completion.changes());
             number += 1;
             if number % 16 < 2 {
@@ -108,7 +108,7 @@ fn same_event(expected: &ChunkEvent<'_>, found: &ChunkEvent<'_>) {
     assert_eq!(look(found.event()), look(expected.event()));
     assert_eq!(found.leniencies(), expected.leniencies());
     match (expected.payload(), found.payload()) {
-        (Payload::Chunk(expected), Payload::Chunk(found)) => same_chunk(&expected, &found),
+        (Payload::Chunk(expected), Payload::Chunk(found)) => same_chunk(expected, found),
         (Payload::Error(expected), Payload::Error(found)) => {
             assert_eq!(format!("{:?}", found.as_value()), format!("{:?}", expected.as_value()));
             assert_eq!(found.message(), expected.message());

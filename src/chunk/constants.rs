@@ -13,8 +13,8 @@ pub(crate) enum Column {
     /// A member of the usage itself, by its name.
     Usage,
     ChoiceIndex,
-    /// `content` or `refusal`.
-    Text,
+    Content,
+    Refusal,
     /// Reasoning under any name, details included.
     Reasoning,
     ToolCalls,
@@ -32,7 +32,13 @@ impl<'a> ChatCompletionChunk<'a> {
     /// The leaves in which the chunk may differ from others of the same constants.
     #[inline]
     pub(crate) fn changed(&self) -> impl ExactSizeIterator<Item = NodeId> + use<'a> {
-        self.document.moved().iter().map(|moved| moved.id)
+        self.document.gaps().iter().map(|gap| gap.id)
+    }
+
+    /// The text of the `nth` of these leaves, if it is a string.
+    #[inline]
+    pub(crate) fn changed_text(&self, nth: usize) -> Option<&'a str> {
+        self.document.text_in(self.document.gaps().get(nth)?)
     }
 
     /// The members of the usage itself that may differ.
@@ -62,8 +68,10 @@ impl<'a> ChatCompletionChunk<'a> {
         let delta = &choice.delta;
         if leaf == choice.index {
             Column::ChoiceIndex
-        } else if leaf == delta.content || leaf == delta.refusal {
-            Column::Text
+        } else if leaf == delta.content {
+            Column::Content
+        } else if leaf == delta.refusal {
+            Column::Refusal
         } else if leaf == delta.reasoning
             || leaf == delta.reasoning_content
             || is_in(document, delta.reasoning_details, leaf)

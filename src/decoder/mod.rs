@@ -76,6 +76,10 @@ impl ChunkDecoder {
     /// sends is an event: see [`Payload`].
     #[inline]
     pub fn next<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Option<ChunkEvent<'a>> {
+        if input.is_empty() { None } else { self.next_event(input) }
+    }
+
+    fn next_event<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Option<ChunkEvent<'a>> {
         let piece = *input;
         let is_on = self.readers.shapes.is_on();
         let most = if is_on { self.sse.between_events() } else { None };

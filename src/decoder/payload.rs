@@ -57,8 +57,8 @@ impl<'a> ChunkEvent<'a> {
     /// What the event says.
     #[inline]
     #[must_use]
-    pub const fn payload(&self) -> Payload<'a> {
-        self.payload
+    pub const fn payload(&self) -> &Payload<'a> {
+        &self.payload
     }
 
     /// The event as it was framed.

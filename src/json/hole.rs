@@ -1,8 +1,8 @@
 //! Holes: leaves of a text that is read once, where other texts of the same make have other values.
 
-use super::node::{ESCAPED, Kind, Moved, Node, NodeId, Tape};
+use super::node::{ESCAPED, Gap, Kind, Node, NodeId, Tape, Unescaped};
 use super::reader;
-use super::scan::plain_len;
+use super::scan::{plain, plain_len};
 
 /// What may stand in a hole: values that read like the one that was there, for the reader and for
 /// the schema's types, and need no leniency. Whatever else comes doesn't fit.
@@ -69,50 +69,78 @@ fn decimal_len(rest: &[u8]) -> Option<usize> {
 
 #[expect(clippy::cast_possible_truncation, reason = "the texts are within the limits of an event")]
 impl Tape {
-    /// Begins a text that has other values in its holes than the text before.
+    /// The gaps, to be filled anew for a text that has other values in them than the one before.
     #[inline]
-    pub(crate) fn refill(&mut self) {
-        self.moved.clear();
-        let (text, places) = self.kept;
-        if self.unescaped.len() > places {
-            self.text.truncate(text);
-            self.unescaped.truncate(places);
+    pub(crate) fn refill(&mut self) -> (&mut [Gap], Scratch<'_>) {
+        let Self { gaps, text, unescaped, kept, .. } = self;
+        if unescaped.len() > kept.1 {
+            text.truncate(kept.0);
+            unescaped.truncate(kept.1);
         }
+        (gaps, Scratch { text, unescaped })
     }
 
-    /// Reads what stands in a hole, at `at` in `text`; gives its length. `left` is where it stood
-    /// and ended in the text that was read.
+    /// Makes a leaf a gap; of a string, `start` and `end` are what is between the quotes.
+    pub(crate) fn add_gap(&mut self, id: NodeId, hole: Hole, start: usize, end: usize) {
+        let at = self.gaps.partition_point(|gap| gap.id < id);
+        let now = Node { kind: Kind::Null, start: 0, end: 0, extra: 0 };
+        let (start, end) = (start as u32, end as u32);
+        self.gaps.insert(at, Gap { id, hole, start, end, now, shift: 0, is_new: true });
+    }
+
+    /// The gaps that were added last stay, if the text for which they were added fits.
+    pub(crate) fn settle_gaps(&mut self, fits: bool) {
+        self.gaps.retain(|gap| fits || !gap.is_new);
+        self.gaps.iter_mut().for_each(|gap| gap.is_new = false);
+    }
+
+    pub(crate) fn forget_gaps(&mut self) {
+        self.gaps.clear();
+    }
+}
+
+/// Where strings that have escapes are unescaped to.
+pub(crate) struct Scratch<'t> {
+    pub(super) text: &'t mut String,
+    pub(super) unescaped: &'t mut Vec<Unescaped>,
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the texts are within the limits of an event")]
+impl Gap {
+    /// Reads what stands in the gap, at `at` in `text`; gives its length.
     #[inline]
     pub(crate) fn fill(
         &mut self,
-        id: NodeId,
-        hole: Hole,
         text: &[u8],
-        (at, before_end): (usize, usize),
+        at: usize,
+        scratch: &mut Scratch<'_>,
     ) -> Option<usize> {
         let rest = text.get(at..)?;
-        let (len, node) = if hole == Hole::Text {
-            let plain = plain_len(rest);
+        let (kind, len, extra) = if self.hole == Hole::Text {
+            let (plain, is_ascii) = plain(rest);
             let (len, extra) = match rest.get(plain) {
                 Some(b'"') => {
-                    core::str::from_utf8(rest.get(..plain)?).ok()?;
+                    if !is_ascii {
+                        core::str::from_utf8(rest.get(..plain)?).ok()?;
+                    }
                     (plain, plain as u32)
                 }
-                Some(b'\\') => self.unescape(text.get(at.checked_sub(1)?..)?, plain)?,
+                Some(b'\\') => scratch.unescape(text.get(at.checked_sub(1)?..)?, plain)?,
                 _ => return None,
             };
-            let (start, end) = (at as u32 - 1, (at + len) as u32 + 1);
-            (len, Node { kind: Kind::String, start, end, extra })
+            (Kind::String, len, extra)
         } else {
-            let len = hole.number_len(rest)?;
-            let (start, end) = (at as u32, (at + len) as u32);
-            (len, Node { kind: Kind::Number, start, end, extra: 0 })
+            (Kind::Number, self.hole.number_len(rest)?, 0)
         };
-        let shift = ((at + len) as u32).wrapping_sub(before_end as u32);
-        self.moved.push(Moved { id, node, shift });
+        let quote = u32::from(self.hole == Hole::Text);
+        let end = (at + len) as u32;
+        self.now = Node { kind, start: at as u32 - quote, end: end + quote, extra };
+        self.shift = end.wrapping_sub(self.end);
         Some(len)
     }
+}
 
+impl Scratch<'_> {
     /// Unescapes the string at the front of `quoted`, whose first escape is behind `plain` bytes;
     /// gives its length between the quotes and its node's `extra`.
     #[inline(never)]

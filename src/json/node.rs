@@ -4,6 +4,8 @@
 /// members means that there is none.
 pub(crate) type NodeId = u32;
 
+use super::hole::Hole;
+
 /// One value of a document. A member is two nodes, its name and its value; an array or object
 /// is followed by what it holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,22 +51,29 @@ pub(crate) struct Tape {
     /// The strings that have escapes, unescaped, one behind the other.
     pub(super) text: String,
     pub(super) unescaped: Vec<Unescaped>,
-    /// The leaves that have another value in the text at hand than in the one that was read, in
-    /// order.
-    pub(super) moved: Vec<Moved>,
+    /// The leaves that may have another value in the text at hand than in the one that was read,
+    /// in order.
+    pub(super) gaps: Vec<Gap>,
     /// Lengths of `text` and `unescaped` after the text was read; what is behind belongs to moved
     /// leaves.
     pub(super) kept: (usize, usize),
 }
 
-/// A leaf that has another value now.
+/// A leaf that may have another value in the text at hand.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Moved {
+pub(crate) struct Gap {
     pub(crate) id: NodeId,
+    pub(crate) hole: Hole,
+    /// Where it stood in the text that was read; of a string, what is between the quotes.
+    pub(crate) start: u32,
+    pub(crate) end: u32,
     /// The leaf as it is now.
-    pub(crate) node: Node,
+    pub(crate) now: Node,
     /// How far everything behind it has moved; backwards is a number that wraps around.
     pub(crate) shift: u32,
+    /// The text at hand is the first that differs here. If it doesn't fit after all, the leaf stays
+    /// as it was.
+    pub(crate) is_new: bool,
 }
 
 impl Tape {
@@ -73,7 +82,7 @@ impl Tape {
         self.nodes.clear();
         self.text.clear();
         self.unescaped.clear();
-        self.moved.clear();
+        self.gaps.clear();
     }
 
     /// A node as it is in the text at hand.
@@ -82,15 +91,15 @@ impl Tape {
         let holds = matches!(node.kind, Kind::Array | Kind::Object);
         let behind = if holds { node.extra } else { id };
         let (mut before_start, mut before_end) = (0, 0);
-        for moved in &self.moved {
-            if moved.id == id {
-                return moved.node;
+        for gap in &self.gaps {
+            if gap.id == id {
+                return gap.now;
             }
-            if moved.id < id {
-                before_start = moved.shift;
+            if gap.id < id {
+                before_start = gap.shift;
             }
-            if moved.id < behind {
-                before_end = moved.shift;
+            if gap.id < behind {
+                before_end = gap.shift;
             }
         }
         if !holds {
@@ -99,6 +108,18 @@ impl Tape {
         node.start = node.start.wrapping_add(before_start);
         node.end = node.end.wrapping_add(before_end);
         node
+    }
+
+    /// The last node that begins at or before a position in the text that was read.
+    pub(crate) fn last_before(&self, position: usize) -> Option<(NodeId, Node)> {
+        let behind = self.nodes.partition_point(|node| node.start as usize <= position);
+        let id = behind.checked_sub(1)?;
+        Some((NodeId::try_from(id).ok()?, *self.nodes.get(id)?))
+    }
+
+    /// The leaves that may have another value in another text.
+    pub(crate) fn gaps(&self) -> &[Gap] {
+        &self.gaps
     }
 
     /// Bytes that the buffers hold, roughly.
@@ -161,16 +182,34 @@ impl<'a> Document<'a> {
         }
     }
 
-    /// The leaves that have another value than when the document was read.
-    pub(crate) fn moved(&self) -> &'a [Moved] {
-        &self.tape.moved
+    /// The leaves that may have another value than when the document was read.
+    #[inline]
+    pub(crate) fn gaps(&self) -> &'a [Gap] {
+        &self.tape.gaps
     }
 
-    /// The last node that begins at or before a position in the text that was read.
-    pub(crate) fn last_before(&self, position: usize) -> Option<(NodeId, Node)> {
-        let behind = self.nodes.partition_point(|node| node.start as usize <= position);
-        let id = behind.checked_sub(1)?;
-        Some((NodeId::try_from(id).ok()?, *self.nodes.get(id)?))
+    /// The text of a gap, if it is a string.
+    #[inline]
+    pub(crate) fn text_in(&self, gap: &Gap) -> Option<&'a str> {
+        let Node { kind: Kind::String, start, extra, .. } = gap.now else { return None };
+        if extra & ESCAPED != 0 {
+            return self.unescaped(gap.now);
+        }
+        let start = start as usize + 1;
+        self.text.get(start, start + extra as usize)
+    }
+
+    /// A number that is written as a whole one and fits.
+    #[inline]
+    pub(crate) fn count(&self, id: NodeId) -> Option<u64> {
+        let node = self.node(id)?;
+        let is_number = matches!(node.kind, Kind::Number | Kind::Huge);
+        let number = self.text.as_bytes().get(node.start as usize..node.end as usize);
+        // Most are indexes.
+        match number.filter(|_| is_number)? {
+            [digit @ b'0'..=b'9'] => Some(u64::from(digit - b'0')),
+            _ => self.raw_of(node).parse().ok(),
+        }
     }
 
     /// How many nodes there are.

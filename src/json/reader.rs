@@ -3,6 +3,7 @@
 use core::str;
 
 use super::Bounds;
+use super::hole::Scratch;
 use super::node::{ESCAPED, Kind, Node, NodeId, Tape, Unescaped};
 use super::scan::plain_len;
 use crate::error::{Error, ErrorKind};
@@ -63,10 +64,10 @@ pub(super) fn read(
     read.map(|()| reader.leniencies)
 }
 
-/// Unescapes one string, quotes included, onto the tape; gives its number there. `None` where it
+/// Unescapes one string, quotes included; gives its number among the unescaped ones. `None` where it
 /// is no string of JSON, or needs a leniency.
-pub(super) fn unescape(quoted: &str, tape: &mut Tape) -> Option<u32> {
-    let Tape { text, unescaped, .. } = tape;
+pub(super) fn unescape(quoted: &str, scratch: &mut Scratch<'_>) -> Option<u32> {
+    let Scratch { text, unescaped } = scratch;
     // It grows by doubling here: many short texts go through it.
     text.reserve(quoted.len() + 4);
     let mut reader = Reader {

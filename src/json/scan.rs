@@ -7,27 +7,38 @@ const NEAR: usize = 64;
 
 /// Bytes up to the first that ends a string or isn't itself: a quote, a backslash, or a control
 /// character.
+#[inline]
+pub(super) fn plain_len(bytes: &[u8]) -> usize {
+    plain(bytes).0
+}
+
+/// [`plain_len`], and whether these bytes are known to be ASCII.
 ///
 /// Eight at a time: most strings are short, and words need no set-up. From [`NEAR`] on, which few
 /// reach, blocks of the size of a vector.
 #[inline]
-pub(super) fn plain_len(bytes: &[u8]) -> usize {
-    let mut len = 0;
+pub(super) fn plain(bytes: &[u8]) -> (usize, bool) {
+    let (mut len, mut highs) = (0, 0);
     let mut rest = bytes;
     while let Some((word, behind)) = rest.split_first_chunk::<8>() {
-        let found = special(u64::from_le_bytes(*word));
+        let word = u64::from_le_bytes(*word);
+        let found = special(word);
         if found != 0 {
-            return len + found.trailing_zeros() as usize / 8;
+            let bits = found.trailing_zeros() - 7;
+            highs |= word & HIGHS & ((1 << bits) - 1);
+            return (len + bits as usize / 8, highs == 0);
         }
+        highs |= word & HIGHS;
         len += 8;
         rest = behind;
         if len == NEAR {
             let far = plain_blocks_len(rest);
             len += far;
             rest = rest.get(far..).unwrap_or_default();
+            highs = u64::MAX;
         }
     }
-    len + rest.iter().position(|byte| is_special(*byte)).unwrap_or(rest.len())
+    (len + rest.iter().position(|byte| is_special(*byte)).unwrap_or(rest.len()), false)
 }
 
 /// Bytes of the blocks up to the first that has a special byte.
@@ -64,7 +75,7 @@ const fn below(word: u64, least: u64) -> u64 {
 #[cfg(test)]
 #[expect(clippy::indexing_slicing, reason = "a test fails by panicking")]
 mod tests {
-    use super::{is_special, plain_len};
+    use super::{is_special, plain, plain_len};
 
     #[test]
     fn the_first_special_byte_of_any_length_and_place() {
@@ -80,6 +91,8 @@ mod tests {
                         bytes[at + 1..].fill(behind);
                         let naive = bytes.iter().position(|byte| is_special(*byte));
                         assert_eq!(plain_len(&bytes), naive.unwrap_or(len), "{bytes:?}");
+                        let (plain_len, is_ascii) = plain(&bytes);
+                        assert!(!is_ascii || bytes[..plain_len].is_ascii(), "{bytes:?}");
                     }
                 }
             }

@@ -84,12 +84,7 @@ impl<'a> Value<'a> {
     /// A number that is written as a whole one and fits.
     #[must_use]
     pub fn as_u64(&self) -> Option<u64> {
-        let number = self.number()?;
-        // Most are indexes.
-        match number.as_bytes() {
-            [digit @ b'0'..=b'9'] => Some(u64::from(digit - b'0')),
-            _ => number.parse().ok(),
-        }
+        self.document.count(self.id)
     }
 
     /// A number that is written as a whole one and fits.

@@ -5,9 +5,9 @@
 //! are added each time.
 
 use super::call::push_call;
-use super::delta::{Target, push_reasoning, push_texts};
+use super::delta::{Target, push_content, push_reasoning, push_texts};
 use super::rules::{Level, Rule, rule};
-use super::{ChatCompletion, Reassembler};
+use super::{ChatCompletion, CompletionChoice, Reassembler};
 use crate::chunk::{ChatCompletionChunk, Choice, Column, Extra};
 use crate::json::Value;
 
@@ -20,6 +20,14 @@ pub(super) struct Again {
     is_all: bool,
     /// An id or a time has changed, of which the first counts.
     firsts: bool,
+    /// There is a choice; its index, if that doesn't change; and where it was found last.
+    has_choice: bool,
+    index: Option<u64>,
+    at: usize,
+    /// Which of the changed leaves is the content.
+    content: Option<usize>,
+    /// The choice has something besides: texts that aren't the changed content, reasoning, calls.
+    more: bool,
     texts: bool,
     reasoning: bool,
     calls: bool,
@@ -27,24 +35,37 @@ pub(super) struct Again {
 }
 
 impl Again {
+    #[cold]
     fn new(chunk: &ChatCompletionChunk<'_>) -> Self {
-        let mut again =
-            Self { of: of(chunk), is_all: chunk.choices().len() > 1, ..Self::default() };
-        for leaf in chunk.changed() {
+        let index = |choice: Choice<'_>| choice.index().unwrap_or(0);
+        let mut again = Self {
+            of: of(chunk),
+            is_all: chunk.choices().len() > 1 || chunk.error().is_some(),
+            has_choice: chunk.choices().len() > 0,
+            index: chunk.choices().next().map(index),
+            ..Self::default()
+        };
+        for (nth, leaf) in chunk.changed().enumerate() {
             match chunk.column_of(leaf) {
                 Column::Id | Column::Created => again.firsts = true,
-                Column::Obfuscation | Column::ChoiceIndex => {}
-                Column::Text => again.texts = true,
+                Column::Obfuscation => {}
+                Column::ChoiceIndex => again.index = None,
+                Column::Content => again.content = Some(nth),
+                Column::Refusal => again.texts = true,
                 Column::Reasoning => again.reasoning = true,
                 Column::ToolCalls => again.calls = true,
                 Column::Usage => again.usage = true,
                 Column::Other => again.is_all = true,
             }
         }
-        again.is_all |= !all_stay(Level::Top, chunk.extra()) || chunk.error().is_some();
+        again.is_all |= !all_stay(Level::Top, chunk.extra());
         for choice in chunk.choices() {
             again.add(&choice);
         }
+        if again.texts {
+            again.content = None;
+        }
+        again.more = again.texts || again.reasoning || again.calls;
         again
     }
 
@@ -52,7 +73,7 @@ impl Again {
         let delta = choice.delta();
         let has = |text: Option<&str>| text.is_some_and(|text| !text.is_empty());
         let is_some = |value: Option<Value<'_>>| value.is_some_and(|value| !value.is_nothing());
-        self.texts |= has(delta.content()) || has(delta.refusal());
+        self.texts |= self.content.is_none() && has(delta.content()) || has(delta.refusal());
         self.reasoning |= has(delta.reasoning_text()) || is_some(delta.reasoning_details());
         self.calls |= delta.tool_calls().len() > 0;
         self.is_all |= choice.finish_reason().is_some()
@@ -64,6 +85,21 @@ impl Again {
             || delta.audio().is_some()
             || !all_stay(Level::Choice, choice.extra())
             || !all_stay(Level::Delta, delta.extra());
+    }
+
+    /// Adds what the choice has besides its content.
+    fn push_more(&self, target: &mut Target<'_>, chunk: &ChatCompletionChunk<'_>) {
+        let Some(choice) = chunk.choices().next() else { return };
+        let delta = choice.delta();
+        if self.texts {
+            push_texts(target, &delta);
+        }
+        if self.reasoning {
+            push_reasoning(target, &delta);
+        }
+        if self.calls {
+            delta.tool_calls().for_each(|call| push_call(target, &call));
+        }
     }
 }
 
@@ -92,46 +128,53 @@ impl Reassembler {
         if self.again.of != of(chunk) {
             self.again = Again::new(chunk);
         }
-        let ChatCompletion { id, created, .. } = &self.completion;
-        let has_firsts = id.is_some() && created.is_some_and(|created| created != 0);
         // What hasn't found room may find some now.
-        let is_settled = self.limit_exceeded().is_none() && (has_firsts || !self.again.firsts);
+        let is_settled =
+            self.limit_exceeded().is_none() && (!self.again.firsts || self.has_firsts());
         is_settled && !self.again.is_all && self.push_changed(chunk)
     }
 
+    #[inline]
     fn push_changed(&mut self, chunk: &ChatCompletionChunk<'_>) -> bool {
         let again = self.again;
-        let Self { completion, states, budget, changes, .. } = self;
-        let choice = chunk.choices().next();
-        if let Some(choice) = choice {
-            let index = choice.index().unwrap_or(0);
-            let Some(at) = completion.choices.iter().position(|kept| kept.index == index) else {
-                return false;
+        if again.has_choice {
+            let index = again.index.or_else(|| chunk.choices().next()?.index()).unwrap_or(0);
+            let Self { completion, states, budget, changes, .. } = self;
+            let is_it = |kept: &CompletionChoice| kept.index == index;
+            let at = match completion.choices.get(again.at) {
+                Some(kept) if is_it(kept) => Some(again.at),
+                _ => completion.choices.iter().position(is_it),
             };
+            let Some(at) = at else { return false };
             let (Some(kept), Some(state)) = (completion.choices.get_mut(at), states.get_mut(at))
             else {
                 return false;
             };
+            self.again.at = at;
             let message = &mut kept.message;
             let mut target = Target { choice: at, message, state, budget, changes };
-            let delta = choice.delta();
-            if again.texts {
-                push_texts(&mut target, &delta);
+            let text = again.content.and_then(|nth| chunk.changed_text(nth));
+            let content = || chunk.choices().next()?.delta().get("content");
+            if let Some(text) = text {
+                push_content(&mut target, text, content);
             }
-            if again.reasoning {
-                push_reasoning(&mut target, &delta);
-            }
-            if again.calls {
-                delta.tool_calls().for_each(|call| push_call(&mut target, &call));
+            if again.more {
+                again.push_more(&mut target, chunk);
             }
         }
         if again.usage
-            && let Some(kept) = &mut completion.usage
+            && let Some(kept) = &mut self.completion.usage
         {
             for (name, value) in chunk.changed_usage() {
-                budget.keep(kept, Level::Usage, name, value);
+                self.budget.keep(kept, Level::Usage, name, value);
             }
         }
         true
+    }
+
+    /// Whether there are the id and the time of which the first one counts.
+    fn has_firsts(&self) -> bool {
+        let ChatCompletion { id, created, .. } = &self.completion;
+        id.is_some() && created.is_some_and(|created| created != 0)
     }
 }

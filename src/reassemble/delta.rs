@@ -91,17 +91,29 @@ fn push_part(target: &mut Target<'_>, part: Value<'_>) {
 /// The texts that are for the reader of the answer.
 #[inline]
 pub(super) fn push_texts(target: &mut Target<'_>, delta: &Delta<'_>) {
+    if let Some(text) = delta.content() {
+        push_content(target, text, || delta.get("content"));
+    }
     let Target { choice, message, state, budget, changes } = target;
     let choice = *choice;
-    if let Some(text) = delta.content() {
-        let kept = budget.text(&mut message.content);
-        let start = budget.join(kept, &mut state.content, text, || delta.get("content"));
-        changes.extend(start.map(|start| Change::Content { choice, start }));
-    }
     if let Some(text) = delta.refusal() {
         let kept = budget.text(&mut message.refusal);
         let start = budget.join(kept, &mut state.refusal, text, || delta.get("refusal"));
         changes.extend(start.map(|start| Change::Refusal { choice, start }));
+    }
+}
+
+/// `value` is what `text` was read from.
+#[inline]
+pub(super) fn push_content<'a>(
+    target: &mut Target<'_>,
+    text: &str,
+    value: impl FnOnce() -> Option<Value<'a>>,
+) {
+    let Target { choice, message, state, budget, changes } = target;
+    let kept = budget.text(&mut message.content);
+    if let Some(start) = budget.join(kept, &mut state.content, text, value) {
+        changes.push(Change::Content { choice: *choice, start });
     }
 }
 

@@ -43,7 +43,7 @@ use rules::Level;
 /// let mut decoder = ChunkDecoder::new();
 /// let mut completion = Reassembler::new();
 /// while let Some(event) = decoder.next(&mut input) {
-///     completion.push_payload(&event.payload());
+///     completion.push_payload(event.payload());
 /// }
 /// let finished = completion.finish(decoder.finish());
 /// assert_eq!(finished.completion.choices[0].message.content.as_deref(), Some("Hello"));

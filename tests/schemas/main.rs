@@ -35,7 +35,7 @@ fn with_event<T>(json: &str, look: impl FnOnce(&ChunkEvent<'_>) -> T) -> T {
 
 fn with_chunk<T>(json: &str, look: impl FnOnce(ChatCompletionChunk<'_>) -> T) -> T {
     with_event(json, |event| match event.payload() {
-        Payload::Chunk(chunk) => look(chunk),
+        Payload::Chunk(chunk) => look(*chunk),
         payload => panic!("{payload:?}"),
     })
 }

@@ -31,7 +31,7 @@ fn each_chunk(
         while let Some(event) = decoder.next(&mut input) {
             let kind = match event.payload() {
                 Payload::Chunk(chunk) => {
-                    look(number, chunk);
+                    look(number, *chunk);
                     number += 1;
                     "chunk"
                 }

@@ -212,7 +212,7 @@ proptest! {
         let mut decoder = ChunkDecoder::new();
         let event = decoder.next(&mut stream.as_bytes()).unwrap();
         let Payload::Chunk(chunk) = event.payload() else { panic!("{:?}", event.payload()) };
-        assert_agrees(chunk, &sent);
+        assert_agrees(*chunk, &sent);
         assert_eq!(chunk.mismatches().count(), wrong(&sent), "{sent}");
         let owned = chunk.into_owned();
         assert_agrees(owned.as_chunk(), &sent);

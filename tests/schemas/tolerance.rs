@@ -248,7 +248,7 @@ fn numbers_are_kept_by_their_text() {
             assert_eq!((number.kind(), number.raw()), (ValueKind::Number, text));
             assert_eq!((number.as_u64(), number.as_f64()), (small, float), "{text}");
             let huge = usize::from(float.is_none());
-            assert_eq!(mismatches(&chunk).len(), huge, "{text}");
+            assert_eq!(mismatches(chunk).len(), huge, "{text}");
             assert_eq!(event.leniencies().huge_numbers as usize, huge);
             assert_eq!(event.leniencies().big_integers > 0, text.len() == 20 && small.is_none());
         });
@@ -271,7 +271,7 @@ fn what_is_not_finite_is_none_and_noted() {
             assert_eq!((token.token(), token.logprob()), (Some("x"), None));
             assert_eq!(token.get("logprob").unwrap().raw(), word);
             assert_eq!(
-                mismatches(&chunk),
+                mismatches(chunk),
                 [
                     "choices[0].logprobs.content[0].logprob",
                     "choices[0].logprobs.content[0].top_logprobs[0].logprob"
