@@ -23,7 +23,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use crate::chunk::{ChatCompletionChunk, Reading};
 use crate::event::Event;
-use crate::json::{Document, Hole, Kind, NodeId, Tape, Text};
+use crate::json::{Document, Hole, Kind, Learned, NodeId, Tape, Text};
 
 /// Two know 93 to 96 of 100 events of recorded streams; more add a tenth of one.
 const SHAPES: usize = 2;
@@ -50,17 +50,8 @@ pub(crate) struct Shapes {
 #[derive(Default)]
 pub(crate) struct Shape {
     pub(crate) reading: Reading,
-    pub(crate) skeleton: Skeleton,
-}
-
-/// The bytes of a shape.
-#[derive(Default)]
-pub(crate) struct Skeleton {
-    /// The learned event; empty while there is none.
-    bytes: Vec<u8>,
-    /// Where the data stand in it.
-    data: Range<usize>,
-    event_type: String,
+    /// The event type, if it isn't `message`.
+    pub(crate) event_type: String,
 }
 
 /// An event that fits.
@@ -80,14 +71,38 @@ pub(crate) struct Lesson<'s> {
 }
 
 impl Lesson<'_> {
-    /// Learns an event that has been read; gives the number of its constants, or 0.
-    pub(crate) fn learn(self, skeleton: &mut Skeleton, event: &Event<'_>) -> u64 {
-        if !self.is_on || !skeleton.learn(event) {
-            return 0;
+    /// Learns an event whose data are on the tape, if it is one line of data and perhaps its type:
+    /// whatever else an event has may change what the stream says besides. Gives the number of its
+    /// constants, or 0.
+    pub(crate) fn learn(
+        self,
+        event: &Event<'_>,
+        json: &str,
+        tape: &mut Tape,
+        event_type: &mut String,
+    ) -> u64 {
+        let Some((head, tail)) = surroundings(event).filter(|_| self.is_on) else { return 0 };
+        tape.learn(head, json, tail);
+        event_type.clear();
+        if event.event_type() != "message" {
+            event_type.push_str(event.event_type());
         }
         *self.latest = self.at;
         self.numbers.next()
     }
+}
+
+/// What stands before and behind the data of an event, if that is no more than its type.
+fn surroundings<'a>(event: &Event<'a>) -> Option<(&'a str, &'a str)> {
+    let (head, rest) = event.raw().split_at_checked(event.data_start?)?;
+    let head = core::str::from_utf8(head).ok()?;
+    let type_line = head.strip_suffix(' ').unwrap_or(head).strip_suffix("data:")?;
+    let tail = match rest.get(event.data().len()..)? {
+        b"\n\n" => "\n\n",
+        b"\r\n\r\n" => "\r\n\r\n",
+        _ => return None,
+    };
+    is_type_line(type_line).then_some((head, tail))
 }
 
 /// Why an event doesn't fit.
@@ -120,7 +135,7 @@ impl Shapes {
     /// Forgets what was learned; keeps the buffers.
     pub(crate) fn reset(&mut self) {
         for shape in &mut self.shapes {
-            shape.forget();
+            shape.reading.tape.forget();
         }
         // From the first one on, as in the stream before: its buffers have the right sizes.
         self.latest = 0;
@@ -160,16 +175,19 @@ impl Shapes {
         }
     }
 
-    /// What an event says that fits: where in its bytes the data stand, and the chunk.
+    /// What an event says that fits: where in its bytes the data stand, its type, and the chunk.
     #[inline]
-    pub(crate) fn chunk<'a>(
+    pub(crate) fn read<'a>(
         &'a self,
         fit: Fit,
         raw: &'a [u8],
-    ) -> Option<(&'a Skeleton, ChatCompletionChunk<'a>)> {
-        let Shape { reading, skeleton } = self.shapes.get(fit.shape)?;
-        let document = Document::new(&reading.tape, Text::Parts(raw.get(skeleton.data_in(raw))?));
-        Some((skeleton, ChatCompletionChunk::new(document, &reading.table)))
+    ) -> Option<(Range<usize>, &'a str, ChatCompletionChunk<'a>)> {
+        let Shape { reading: Reading { tape, table }, event_type } = self.shapes.get(fit.shape)?;
+        let Learned { text, json } = tape.learned();
+        let data = json.start..raw.len().checked_sub(text.len() - json.end)?;
+        let document = Document::new(tape, Text::Like(raw.get(data.clone())?));
+        let event_type = if event_type.is_empty() { "message" } else { event_type };
+        Some((data, event_type, ChatCompletionChunk::new(document, table)))
     }
 
     /// Where to read an event of so many bytes that fits none, and what to do if it can be learned;
@@ -182,7 +200,7 @@ impl Shapes {
         let at = self.other();
         let Self { shapes, latest, numbers, .. } = self;
         let shape = shapes.get_mut(at)?;
-        shape.forget();
+        shape.reading.tape.forget();
         Some((shape, Lesson { is_on, latest, at, numbers }))
     }
 
@@ -220,23 +238,22 @@ impl Shape {
     /// length of the event.
     #[inline]
     fn compare(&mut self, input: &[u8]) -> Result<usize, Difference> {
-        let Skeleton { bytes, data, .. } = &self.skeleton;
-        let (gaps, mut scratch) = self.reading.tape.refill();
-        let payload = input.get(data.start..).unwrap_or_default();
+        let (Learned { text, json }, gaps, mut scratch) = self.reading.tape.refill();
+        let (learned, start) = (text.as_bytes(), json.start);
+        let payload = input.get(start..).unwrap_or_default();
         let (mut at, mut known) = (0, 0);
         for gap in gaps {
-            let start = data.start + gap.start as usize;
-            let literal = bytes.get(known..start).unwrap_or_default();
+            let literal = learned.get(known..start + gap.start as usize).unwrap_or_default();
             let rest = input.get(at..).unwrap_or_default();
             if !rest.starts_with(literal) {
                 return Err(Difference { known: Some(known), at });
             }
             at += literal.len();
-            known = data.start + gap.end as usize;
-            let filled = gap.fill(payload, at - data.start, &mut scratch);
+            known = start + gap.end as usize;
+            let filled = gap.fill(payload, at - start, &mut scratch);
             at += filled.ok_or(Difference { known: None, at })?;
         }
-        let literal = bytes.get(known..).unwrap_or_default();
+        let literal = learned.get(known..).unwrap_or_default();
         let rest = input.get(at..).unwrap_or_default();
         if rest.starts_with(literal) && !literal.is_empty() {
             Ok(at + literal.len())
@@ -247,13 +264,14 @@ impl Shape {
 
     /// Makes the leaf a hole in which the event differs.
     fn open(&mut self, input: &[u8], Difference { known, at }: Difference) -> Result<(), Misfit> {
-        let Self { reading: Reading { tape, table }, skeleton } = self;
+        let Reading { tape, table } = &mut self.reading;
         let rest = input.get(at..).unwrap_or_default();
-        let literal = known.and_then(|known| skeleton.bytes.get(known..)).unwrap_or_default();
+        let learned = tape.learned().text.as_bytes();
+        let literal = known.and_then(|known| learned.get(known..)).unwrap_or_default();
         let same = literal.iter().zip(rest).take_while(|(known, byte)| known == byte).count();
         let gap = known
             .filter(|_| same < rest.len())
-            .and_then(|known| skeleton.gap_at(known + same, tape))
+            .and_then(|known| gap_at(known + same, tape))
             // An `object` that is "error" makes the chunk one.
             .filter(|(id, ..)| *id != table.top.object);
         let Some((id, hole, range)) = gap else {
@@ -263,86 +281,43 @@ impl Shape {
         tape.add_gap(id, hole, range.start, range.end);
         Ok(())
     }
-
-    fn forget(&mut self) {
-        self.skeleton.bytes.clear();
-        self.reading.tape.forget_gaps();
-    }
 }
 
-/// Where an event differs: the literal of the skeleton in which it does, if it isn't in a hole, and
-/// the place in the event where that begins.
+/// Where an event differs: the literal of the shape in which it does, if it isn't in a hole, and the
+/// place in the event where that begins.
 struct Difference {
     known: Option<usize>,
     at: usize,
 }
 
-impl Skeleton {
-    /// Where in an event that fits the data stand.
-    #[inline]
-    pub(crate) fn data_in(&self, raw: &[u8]) -> Range<usize> {
-        let behind = self.bytes.len() - self.data.end;
-        self.data.start..raw.len().saturating_sub(behind)
+/// The leaf at a position of the learned event as a hole, if it can be one and is none yet: which
+/// it is, what may stand there, and where it stands in the data.
+fn gap_at(position: usize, tape: &Tape) -> Option<(NodeId, Hole, Range<usize>)> {
+    let learned = tape.learned();
+    let json = learned.json().as_bytes();
+    let position = position.checked_sub(learned.json.start)?;
+    let (id, node) = tape.last_before(position)?;
+    let range = node.start as usize..node.end as usize;
+    let inside = match node.kind {
+        Kind::String => range.start + 1..range.end - 1,
+        _ => range.clone(),
+    };
+    // A difference at the end of a leaf is one of its length.
+    let is_inside = (inside.start..=inside.end).contains(&position);
+    let is_name = json.get(range.end..)?.trim_ascii_start().first() == Some(&b':');
+    let may_have_more = tape.gaps().len() < MOST_HOLES;
+    let is_hole = tape.gaps().iter().any(|gap| gap.id == id);
+    if !is_inside || is_name || is_hole || !may_have_more {
+        return None;
     }
-
-    /// The event type.
-    #[inline]
-    pub(crate) fn event_type(&self) -> &str {
-        if self.event_type.is_empty() { "message" } else { &self.event_type }
-    }
-
-    /// Learns an event that the general path has read, if it is one line of data and perhaps its
-    /// type: whatever else an event has may change what the stream says besides.
-    fn learn(&mut self, event: &Event<'_>) -> bool {
-        let raw = event.raw();
-        let Some((head, data)) = event.data_start.and_then(|start| raw.split_at_checked(start))
-        else {
-            return false;
-        };
-        let end = data.get(event.data().len()..).unwrap_or_default();
-        let type_line = head.strip_suffix(b" ").unwrap_or(head).strip_suffix(b"data:");
-        let is_plain = matches!(end, b"\n\n" | b"\r\n\r\n") && type_line.is_some_and(is_type_line);
-        if is_plain {
-            self.bytes.extend_from_slice(raw);
-            self.data = head.len()..head.len() + event.data().len();
-            self.event_type.clear();
-            if event.event_type() != "message" {
-                self.event_type.push_str(event.event_type());
-            }
-        }
-        is_plain
-    }
-
-    /// The leaf at a position of the learned event as a hole, if it can be one and is none yet: which
-    /// it is, what may stand there, and where it stands in the data.
-    fn gap_at(&self, position: usize, tape: &Tape) -> Option<(NodeId, Hole, Range<usize>)> {
-        let data = self.bytes.get(self.data.clone())?;
-        let position = position.checked_sub(self.data.start)?;
-        let (id, node) = tape.last_before(position)?;
-        let range = node.start as usize..node.end as usize;
-        let inside = match node.kind {
-            Kind::String => range.start + 1..range.end - 1,
-            _ => range.clone(),
-        };
-        // A difference at the end of a leaf is one of its length.
-        let is_inside = (inside.start..=inside.end).contains(&position);
-        let is_name = data.get(range.end..)?.trim_ascii_start().first() == Some(&b':');
-        let may_have_more = tape.gaps().len() < MOST_HOLES;
-        let is_hole = tape.gaps().iter().any(|gap| gap.id == id);
-        if !is_inside || is_name || is_hole || !may_have_more {
-            return None;
-        }
-        Some((id, Hole::of(node.kind, data.get(range)?)?, inside))
-    }
+    Some((id, Hole::of(node.kind, json.get(range)?)?, inside))
 }
 
 /// Whether this is nothing, or one line that is an event type.
-fn is_type_line(head: &[u8]) -> bool {
-    let line = head.strip_suffix(b"\n").map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+fn is_type_line(head: &str) -> bool {
+    let line = head.strip_suffix('\n').map(|line| line.strip_suffix('\r').unwrap_or(line));
     head.is_empty()
-        || line.is_some_and(|line| {
-            line.starts_with(b"event:") && !line.iter().any(|byte| matches!(byte, b'\r' | b'\n'))
-        })
+        || line.is_some_and(|line| line.starts_with("event:") && !line.contains(['\r', '\n']))
 }
 
 /// When to try, so that a stream in which nothing repeats costs little more than without shapes.

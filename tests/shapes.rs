@@ -162,13 +162,13 @@ proptest! {
     /// Streams of several shapes in any order, each with values of its own, in any cut.
     #[test]
     fn shapes_in_any_order(
-        events in proptest::collection::vec((0..TEMPLATES.len(), "[a-zé\\\\n]{0,9}", 0u32..2000), 1..80),
+        events in proptest::collection::vec((0..TEMPLATES.len(), "[a-zé\\\\n]{0,9}", 0u32..2000, 0..4u8), 1..80),
         size in 1usize..900,
     ) {
         let stream: String = events
             .iter()
-            .map(|(which, text, number)| {
-                TEMPLATES[*which].replace("He", text).replace("So", text).replace("17", &number.to_string())
+            .map(|(which, text, number, index)| {
+                TEMPLATES[*which].replace("He", text).replace("So", text).replace("17", &number.to_string()).replace("\"index\":0", &format!("\"index\":{index}"))
             })
             .collect();
         in_cuts(stream.as_bytes(), &[size]);

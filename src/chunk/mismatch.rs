@@ -198,7 +198,7 @@ fn check(document: Document<'_>, id: NodeId, shape: &Shape, ids: &mut Vec<NodeId
         Shape::With(_) => Type::Object,
         Shape::TextOrEach(_) => Type::StringOrArray,
     };
-    if !document.node(id).is_some_and(|node| expected.allows(document, node)) {
+    if !expected.allows(document, id) {
         ids.push(id);
         return;
     }

@@ -171,11 +171,7 @@ impl<'a> ChatCompletionChunk<'a> {
     #[must_use]
     pub fn error(&self) -> Option<UpstreamError<'a>> {
         let top = &self.table.top;
-        let says_so = || {
-            let object = self.document.node(top.object)?;
-            let is_text = object.kind == Kind::String;
-            (is_text && self.document.string_bytes(object) == b"error").then(|| self.as_value())
-        };
+        let says_so = || (self.object()? == "error").then(|| self.as_value());
         let error = self.value(top.error).filter(UpstreamError::is_one).or_else(says_so)?;
         Some(UpstreamError::new(Some(error), b"", Some(*self)))
     }

@@ -3,7 +3,7 @@
 use core::ops::Range;
 
 use crate::error::{Error, ErrorKind};
-use crate::json::{Document, Kind, Member, Node, NodeId, Tape};
+use crate::json::{Document, Kind, Member, NodeId, Tape};
 
 /// Most choices, and most tool calls, of one chunk.
 const MOST_ROWS: usize = 4096;
@@ -139,34 +139,26 @@ impl Type {
     }
 
     #[inline]
-    pub(super) fn allows(self, document: Document<'_>, node: Node) -> bool {
-        let is_one = self.kinds() & 1 << node.kind as u16 != 0;
+    pub(super) fn allows(self, document: Document<'_>, id: NodeId) -> bool {
+        let Some(kind) = document.kind(id) else { return false };
+        let is_one = self.kinds() & 1 << kind as u16 != 0;
         is_one
             && match self {
-                Self::Count => is_count(document, node),
-                Self::Byte | Self::StringOrInteger => self.allows_number(document, node),
+                Self::Count => kind == Kind::Null || document.count(id).is_some(),
+                Self::Byte | Self::StringOrInteger => self.allows_number(document, id),
                 _ => true,
             }
     }
 
     #[cold]
-    fn allows_number(self, document: Document<'_>, node: Node) -> bool {
-        let number = document.raw_of(node);
-        node.kind != Kind::Number
+    fn allows_number(self, document: Document<'_>, id: NodeId) -> bool {
+        let number = document.raw(id);
+        document.kind(id) != Some(Kind::Number)
             || match self {
                 Self::Byte => number.parse::<u8>().is_ok(),
                 _ => number.parse::<i64>().is_ok(),
             }
     }
-}
-
-/// Whether a number, or `null`, is a `u64`.
-fn is_count(document: Document<'_>, node: Node) -> bool {
-    let number = document.raw_of(node);
-    // Most are indexes.
-    matches!(number.as_bytes(), [b'0'..=b'9'])
-        || node.kind == Kind::Null
-        || number.parse::<u64>().is_ok()
 }
 
 impl Table {
@@ -205,7 +197,7 @@ impl Table {
     fn top_row(&mut self, document: Document<'_>) -> TopRow {
         let mut row = TopRow::default();
         let extras = self.extras_start();
-        for Member { name, value, node: found } in document.members(0) {
+        for Member { name, value } in document.members(0) {
             let (column, expected) = match name {
                 b"id" => (&mut row.id, Type::String),
                 b"object" => (&mut row.object, Type::String),
@@ -223,7 +215,7 @@ impl Table {
                     continue;
                 }
             };
-            self.set(document, column, (value, found), expected);
+            self.set(document, column, value, expected);
         }
         row.extras = extras..self.extras_start();
         row
@@ -233,7 +225,7 @@ impl Table {
         let mut row = ChoiceRow { node, ..ChoiceRow::default() };
         let mut delta = 0;
         let extras = self.extras_start();
-        for Member { name, value, node: found } in document.members(node) {
+        for Member { name, value } in document.members(node) {
             let (column, expected) = match name {
                 b"index" => (&mut row.index, Type::Count),
                 b"delta" => (&mut delta, Type::Object),
@@ -247,7 +239,7 @@ impl Table {
                     continue;
                 }
             };
-            self.set(document, column, (value, found), expected);
+            self.set(document, column, value, expected);
         }
         row.extras = extras..self.extras_start();
         row.delta = self.delta_row(document, delta)?;
@@ -260,7 +252,7 @@ impl Table {
             return Ok(row);
         }
         let extras = self.extras_start();
-        for Member { name, value, node: found } in document.members(node) {
+        for Member { name, value } in document.members(node) {
             let (column, expected) = match name {
                 b"role" => (&mut row.role, Type::String),
                 b"content" => (&mut row.content, Type::StringOrArray),
@@ -276,7 +268,7 @@ impl Table {
                     continue;
                 }
             };
-            self.set(document, column, (value, found), expected);
+            self.set(document, column, value, expected);
         }
         row.extras = extras..self.extras_start();
         let calls = row_number(self.calls.len());
@@ -296,7 +288,7 @@ impl Table {
     fn call_row(&mut self, document: Document<'_>, node: NodeId) -> CallRow {
         let mut row = CallRow { node, ..CallRow::default() };
         let extras = self.extras_start();
-        for Member { name, value, node: found } in document.members(node) {
+        for Member { name, value } in document.members(node) {
             let (column, expected) = match name {
                 b"index" => (&mut row.index, Type::Count),
                 b"id" => (&mut row.id, Type::String),
@@ -307,11 +299,11 @@ impl Table {
                     continue;
                 }
             };
-            self.set(document, column, (value, found), expected);
+            self.set(document, column, value, expected);
         }
         row.extras = extras..self.extras_start();
         let extras = self.extras_start();
-        for Member { name, value, node: found } in document.members_in_column(row.function) {
+        for Member { name, value } in document.members_in_column(row.function) {
             let (column, expected) = match name {
                 b"name" => (&mut row.name, Type::String),
                 b"arguments" => (&mut row.arguments, Type::StringOrObject),
@@ -320,7 +312,7 @@ impl Table {
                     continue;
                 }
             };
-            self.set(document, column, (value, found), expected);
+            self.set(document, column, value, expected);
         }
         row.function_extras = extras..self.extras_start();
         row
@@ -328,18 +320,12 @@ impl Table {
 
     /// Fills a column, and takes note of a value of a type that the schema doesn't have.
     #[inline]
-    fn set(
-        &mut self,
-        document: Document<'_>,
-        column: &mut NodeId,
-        (value, found): (NodeId, Node),
-        expected: Type,
-    ) {
+    fn set(&mut self, document: Document<'_>, column: &mut NodeId, value: NodeId, expected: Type) {
         let before = core::mem::replace(column, value);
         if before != 0 {
             self.forget(before);
         }
-        if !expected.allows(document, found) {
+        if !expected.allows(document, value) {
             self.note(value);
         }
     }

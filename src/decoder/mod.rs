@@ -100,12 +100,12 @@ impl ChunkDecoder {
     fn give_fit<'a>(&'a mut self, fit: Fit, raw: &'a [u8]) -> Option<ChunkEvent<'a>> {
         let Self { sse, readers, end, is_event_stream } = self;
         readers.settle(raw.len());
-        let (skeleton, chunk) = readers.shapes.chunk(fit, raw)?;
+        let (data, event_type, chunk) = readers.shapes.read(fit, raw)?;
         end.events += 1;
         end.chunks += 1;
         end.after_done += u64::from(end.done > 0);
         *is_event_stream = true;
-        let event = sse.give_found(raw, skeleton.data_in(raw), skeleton.event_type());
+        let event = sse.give_found(raw, data, event_type);
         Some(ChunkEvent {
             event,
             payload: Payload::Chunk(chunk),

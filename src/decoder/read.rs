@@ -5,7 +5,7 @@ use super::payload::{ChunkEvent, Payload};
 use crate::chunk::{ChatCompletionChunk, Reading, UpstreamError};
 use crate::error::{Error, ErrorKind};
 use crate::event::{Event, EventKind};
-use crate::json::{Kind, Leniencies, Parser, Tape, Value};
+use crate::json::{Document, Kind, Leniencies, Parser, Tape, Text, Value};
 use crate::limits::Limits;
 use crate::shape::{Shape, Shapes};
 
@@ -136,29 +136,34 @@ fn message<'a>(
         && let Some(fit) = shapes.fit(event.raw())
         && fit.len == event.raw().len()
     {
-        return shapes
-            .chunk(fit, event.raw())
-            .map_or(Payload::Ignored, |(_, chunk)| Payload::Chunk(chunk));
+        return match shapes.read(fit, event.raw()) {
+            Some((_, _, chunk)) => Payload::Chunk(chunk),
+            None => Payload::Ignored,
+        };
     }
     let place = shapes.place_for(event.raw().len());
     *uses_large |= place.is_none();
     let (Reading { tape, table }, lesson) = place.map_or((large, None), |(shape, lesson)| {
-        let Shape { reading, skeleton } = shape;
-        (reading, Some((skeleton, lesson)))
+        let Shape { reading, event_type } = shape;
+        (reading, Some((event_type, lesson)))
     });
-    let read = parser.parse(data, tape);
+    let read = parser.parse_onto(tape, data);
     *leniencies = read.map_or_else(|_| Leniencies::default(), |(_, found)| found);
-    let filled = read.and_then(|(document, _)| match document.kind(0) {
-        Some(Kind::Object) => table.fill(document).map(|()| document),
-        _ => Err(Error::new(ErrorKind::ExpectedObject, 0)),
+    let filled = read.and_then(|(json, _)| {
+        let document = Document::new(tape, Text::Read(json));
+        match document.kind(0) {
+            Some(Kind::Object) => table.fill(document).map(|()| json),
+            _ => Err(Error::new(ErrorKind::ExpectedObject, 0)),
+        }
     });
-    if let (Ok(document), Some((skeleton, lesson))) = (filled, lesson) {
-        let is_chunk = !is_error && ChatCompletionChunk::new(document, table).error().is_none();
-        if is_chunk && leniencies.is_empty() {
-            table.constants = lesson.learn(skeleton, event);
+    if let (Ok(json), Some((event_type, lesson))) = (filled, lesson) {
+        let chunk = ChatCompletionChunk::new(Document::new(tape, Text::Read(json)), table);
+        if !is_error && chunk.error().is_none() && leniencies.is_empty() {
+            table.constants = lesson.learn(event, json, tape, event_type);
         }
     }
-    let chunk = filled.map(|document| ChatCompletionChunk::new(document, table));
+    let document = |json| Document::new(tape, Text::Read(json));
+    let chunk = filled.map(|json| ChatCompletionChunk::new(document(json), table));
     if let Some(text) = error_line {
         *uses_large = true;
         return Payload::Error(text_error(text, (parser, side), chunk.ok(), leniencies));
@@ -172,7 +177,7 @@ fn message<'a>(
             None => Payload::Chunk(chunk),
         },
         Err(_) if is_error => {
-            let value = read.ok().map(|(document, _)| Value::new(document, 0));
+            let value = read.ok().map(|(json, _)| Value::new(document(json), 0));
             Payload::Error(UpstreamError::new(value, data, None))
         }
         Err(error) => {

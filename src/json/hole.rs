@@ -1,6 +1,6 @@
 //! Holes: leaves of a text that is read once, where other texts of the same make have other values.
 
-use super::node::{ESCAPED, Gap, Kind, Node, NodeId, Tape, Unescaped};
+use super::node::{ESCAPED, Gap, Kind, Learned, Node, NodeId, Tape, Unescaped};
 use super::reader;
 use super::scan::{plain, plain_len};
 
@@ -69,15 +69,24 @@ fn decimal_len(rest: &[u8]) -> Option<usize> {
 
 #[expect(clippy::cast_possible_truncation, reason = "the texts are within the limits of an event")]
 impl Tape {
-    /// The gaps, to be filled anew for a text that has other values in them than the one before.
+    /// Learns the text that is on the tape, and what stood around it: others like it are to come.
+    pub(crate) fn learn(&mut self, head: &str, json: &str, tail: &str) {
+        let Learned { text, json: range } = &mut self.learned;
+        text.clear();
+        text.reserve(head.len() + json.len() + tail.len());
+        [head, json, tail].into_iter().for_each(|part| text.push_str(part));
+        *range = head.len()..head.len() + json.len();
+    }
+
+    /// The learned text, and the gaps in it, to be filled anew for a text that has other values there.
     #[inline]
-    pub(crate) fn refill(&mut self) -> (&mut [Gap], Scratch<'_>) {
-        let Self { gaps, text, unescaped, kept, .. } = self;
+    pub(crate) fn refill(&mut self) -> (&Learned, &mut [Gap], Scratch<'_>) {
+        let Self { learned, gaps, text, unescaped, kept, .. } = self;
         if unescaped.len() > kept.1 {
             text.truncate(kept.0);
             unescaped.truncate(kept.1);
         }
-        (gaps, Scratch { text, unescaped })
+        (learned, gaps, Scratch { text, unescaped })
     }
 
     /// Makes a leaf a gap; of a string, `start` and `end` are what is between the quotes.
@@ -94,7 +103,9 @@ impl Tape {
         self.gaps.iter_mut().for_each(|gap| gap.is_new = false);
     }
 
-    pub(crate) fn forget_gaps(&mut self) {
+    /// Forgets the learned text: none is like it.
+    pub(crate) fn forget(&mut self) {
+        self.learned.text.clear();
         self.gaps.clear();
     }
 }

@@ -16,7 +16,7 @@ mod value;
 pub(crate) use hole::Hole;
 pub(crate) use kept::Key;
 pub use kept::{Json, JsonList, JsonObject};
-pub(crate) use node::{Document, Kind, Member, Node, NodeId, OwnedDocument, Tape, Text};
+pub(crate) use node::{Document, Kind, Learned, Member, NodeId, OwnedDocument, Tape, Text};
 pub use reader::Leniencies;
 pub use room::Limit;
 pub(crate) use room::{Room, rewrite};
@@ -54,13 +54,23 @@ impl Parser {
         self.bounds.strict = strict;
     }
 
-    /// Reads `json` into a tape, in place of what is on it.
-    #[inline]
+    /// Reads `json` onto a tape, in place of what is on it, to a document.
     pub(crate) fn parse<'a>(
         &mut self,
         json: &'a [u8],
         tape: &'a mut Tape,
     ) -> Result<(Document<'a>, Leniencies), Error> {
+        let (json, leniencies) = self.parse_onto(tape, json)?;
+        Ok((Document::new(tape, Text::Read(json)), leniencies))
+    }
+
+    /// Reads `json` onto a tape, in place of what is on it; gives it as text.
+    #[inline]
+    pub(crate) fn parse_onto<'a>(
+        &mut self,
+        tape: &mut Tape,
+        json: &'a [u8],
+    ) -> Result<(&'a str, Leniencies), Error> {
         tape.clear();
         self.open.clear();
         if i32::try_from(json.len()).is_err() {
@@ -69,7 +79,7 @@ impl Parser {
         let json = checked(json)?;
         let leniencies = reader::read(json, self.bounds, tape, &mut self.open)?;
         tape.kept = (tape.text.len(), tape.unescaped.len());
-        Ok((Document::new(tape, Text::Whole(json)), leniencies))
+        Ok((json, leniencies))
     }
 }
 

@@ -4,6 +4,8 @@
 /// members means that there is none.
 pub(crate) type NodeId = u32;
 
+use core::ops::Range;
+
 use super::hole::Hole;
 
 /// One value of a document. A member is two nodes, its name and its value; an array or object
@@ -54,9 +56,27 @@ pub(crate) struct Tape {
     /// The leaves that may have another value in the text at hand than in the one that was read,
     /// in order.
     pub(super) gaps: Vec<Gap>,
+    /// The text that was read, where others like it are to come.
+    pub(super) learned: Learned,
     /// Lengths of `text` and `unescaped` after the text was read; what is behind belongs to moved
     /// leaves.
     pub(super) kept: (usize, usize),
+}
+
+/// A text that was read, and what stood around it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Learned {
+    pub(crate) text: String,
+    /// Where the JSON text is in it.
+    pub(crate) json: Range<usize>,
+}
+
+impl Learned {
+    /// The JSON text.
+    #[inline]
+    pub(crate) fn json(&self) -> &str {
+        self.text.get(self.json.clone()).unwrap_or_default()
+    }
 }
 
 /// A leaf that may have another value in the text at hand.
@@ -83,6 +103,18 @@ impl Tape {
         self.text.clear();
         self.unescaped.clear();
         self.gaps.clear();
+        self.kept = (0, 0);
+    }
+
+    #[inline]
+    fn gap(&self, id: NodeId) -> Option<&Gap> {
+        self.gaps.iter().find(|gap| gap.id == id)
+    }
+
+    #[cold]
+    fn unescaped(&self, node: Node) -> Option<&str> {
+        let place = self.unescaped.get((node.extra & !ESCAPED) as usize)?;
+        self.text.get(place.start as usize..place.end as usize)
     }
 
     /// A node as it is in the text at hand.
@@ -117,6 +149,12 @@ impl Tape {
         Some((NodeId::try_from(id).ok()?, *self.nodes.get(id)?))
     }
 
+    /// The text that was learned.
+    #[inline]
+    pub(crate) const fn learned(&self) -> &Learned {
+        &self.learned
+    }
+
     /// The leaves that may have another value in another text.
     pub(crate) fn gaps(&self) -> &[Gap] {
         &self.gaps
@@ -133,28 +171,11 @@ impl Tape {
 /// The text of a document.
 #[derive(Clone, Copy)]
 pub(crate) enum Text<'a> {
-    /// It was checked as a whole.
-    Whole(&'a str),
-    /// It was checked part by part: between its leaves, and each leaf.
-    Parts(&'a [u8]),
-}
-
-impl<'a> Text<'a> {
-    #[inline]
-    fn get(self, start: usize, end: usize) -> Option<&'a str> {
-        match self {
-            Self::Whole(text) => text.get(start..end),
-            Self::Parts(bytes) => core::str::from_utf8(bytes.get(start..end)?).ok(),
-        }
-    }
-
-    #[inline]
-    const fn as_bytes(self) -> &'a [u8] {
-        match self {
-            Self::Whole(text) => text.as_bytes(),
-            Self::Parts(bytes) => bytes,
-        }
-    }
+    /// The text that was read.
+    Read(&'a str),
+    /// One that differs from the learned one in the gaps only. What isn't in a gap is the same in
+    /// both, and is taken from the learned one, which is known to be UTF-8 and stands still.
+    Like(&'a [u8]),
 }
 
 /// A JSON text that has been read.
@@ -177,8 +198,8 @@ impl<'a> Document<'a> {
         let node = self.nodes.get(id as usize)?;
         // A text that was read as a whole is the one that the nodes are of.
         match self.text {
-            Text::Whole(_) => Some(*node),
-            Text::Parts(_) => Some(self.tape.now(id, *node)),
+            Text::Read(_) => Some(*node),
+            Text::Like(_) => Some(self.tape.now(id, *node)),
         }
     }
 
@@ -188,27 +209,11 @@ impl<'a> Document<'a> {
         &self.tape.gaps
     }
 
-    /// The text of a gap, if it is a string.
-    #[inline]
-    pub(crate) fn text_in(&self, gap: &Gap) -> Option<&'a str> {
-        let Node { kind: Kind::String, start, extra, .. } = gap.now else { return None };
-        if extra & ESCAPED != 0 {
-            return self.unescaped(gap.now);
-        }
-        let start = start as usize + 1;
-        self.text.get(start, start + extra as usize)
-    }
-
-    /// A number that is written as a whole one and fits.
-    #[inline]
-    pub(crate) fn count(&self, id: NodeId) -> Option<u64> {
-        let node = self.node(id)?;
-        let is_number = matches!(node.kind, Kind::Number | Kind::Huge);
-        let number = self.text.as_bytes().get(node.start as usize..node.end as usize);
-        // Most are indexes.
-        match number.filter(|_| is_number)? {
-            [digit @ b'0'..=b'9'] => Some(u64::from(digit - b'0')),
-            _ => self.raw_of(node).parse().ok(),
+    /// All of the text.
+    fn text(&self) -> Option<&'a str> {
+        match self.text {
+            Text::Read(text) => Some(text),
+            Text::Like(bytes) => core::str::from_utf8(bytes).ok(),
         }
     }
 
@@ -224,6 +229,15 @@ impl<'a> Document<'a> {
         self.nodes.get(id as usize).map(|node| node.kind)
     }
 
+    /// The text in which a node stands where it was read, unless the node is a gap.
+    #[inline]
+    fn text_of(&self, id: NodeId) -> Option<&'a str> {
+        match self.text {
+            Text::Read(text) => Some(text),
+            Text::Like(_) => self.tape.gap(id).is_none().then(|| self.tape.learned.json()),
+        }
+    }
+
     /// The unescaped text of a string.
     #[inline]
     pub(crate) fn string(&self, id: NodeId) -> Option<&'a str> {
@@ -231,52 +245,82 @@ impl<'a> Document<'a> {
         if node.kind != Kind::String {
             return None;
         }
+        match self.text_of(id) {
+            Some(text) if node.extra & ESCAPED == 0 => {
+                let start = node.start as usize + 1;
+                text.get(start..start + node.extra as usize)
+            }
+            Some(_) => self.tape.unescaped(*node),
+            None => self.text_in(self.tape.gap(id)?),
+        }
+    }
+
+    /// The text of a gap, if it is a string.
+    #[inline]
+    pub(crate) fn text_in(&self, gap: &Gap) -> Option<&'a str> {
+        let Node { kind: Kind::String, start, end, extra } = gap.now else { return None };
+        if extra & ESCAPED != 0 {
+            return self.tape.unescaped(gap.now);
+        }
+        self.slice(start + 1, end - 1)
+    }
+
+    /// The name of a member, unescaped. No name is a gap.
+    #[inline]
+    fn name(&self, node: &Node) -> &'a [u8] {
+        if node.extra & ESCAPED != 0 {
+            return self.tape.unescaped(*node).unwrap_or_default().as_bytes();
+        }
         let text = match self.text {
-            Text::Whole(text) if node.extra & ESCAPED == 0 => text,
-            _ => return self.string_elsewhere(id, *node),
+            Text::Read(text) => text,
+            Text::Like(_) => self.tape.learned.json(),
         };
         let start = node.start as usize + 1;
-        text.get(start..start + node.extra as usize)
+        text.as_bytes().get(start..start + node.extra as usize).unwrap_or_default()
     }
 
-    /// A string that has escapes, or that may have moved.
-    #[inline(never)]
-    fn string_elsewhere(self, id: NodeId, mut node: Node) -> Option<&'a str> {
-        if let Text::Parts(_) = self.text {
-            node = self.tape.now(id, node);
-        }
-        if node.extra & ESCAPED != 0 {
-            return self.unescaped(node);
-        }
-        let start = node.start as usize + 1;
-        self.text.get(start, start + node.extra as usize)
-    }
-
-    /// The unescaped bytes of a string, or nothing: enough to compare a name.
+    /// A number that is written as a whole one and fits.
     #[inline]
-    pub(crate) fn string_bytes(&self, node: Node) -> &'a [u8] {
-        if node.extra & ESCAPED != 0 {
-            return self.unescaped(node).unwrap_or_default().as_bytes();
+    pub(crate) fn count(&self, id: NodeId) -> Option<u64> {
+        if !matches!(self.kind(id)?, Kind::Number | Kind::Huge) {
+            return None;
         }
-        let start = node.start as usize + 1;
-        self.text.as_bytes().get(start..start + node.extra as usize).unwrap_or_default()
-    }
-
-    #[cold]
-    fn unescaped(&self, node: Node) -> Option<&'a str> {
-        let place = self.tape.unescaped.get((node.extra & !ESCAPED) as usize)?;
-        self.tape.text.get(place.start as usize..place.end as usize)
+        let number = self.raw(id);
+        // Most are indexes.
+        match number.as_bytes() {
+            [digit @ b'0'..=b'9'] => Some(u64::from(digit - b'0')),
+            _ => number.parse().ok(),
+        }
     }
 
     /// The value as it was sent.
     #[inline]
     pub(crate) fn raw(&self, id: NodeId) -> &'a str {
-        self.node(id).map_or("", |node| self.raw_of(node))
+        let Some(node) = self.nodes.get(id as usize) else { return "" };
+        let is_leaf = !matches!(node.kind, Kind::Array | Kind::Object);
+        let text = match self.text {
+            Text::Read(text) => Some(text),
+            Text::Like(_) if is_leaf => self.text_of(id),
+            Text::Like(_) => None,
+        };
+        match text {
+            Some(text) => text.get(node.start as usize..node.end as usize),
+            None => {
+                let node = self.tape.now(id, *node);
+                self.slice(node.start, node.end)
+            }
+        }
+        .unwrap_or_default()
     }
 
+    /// A part of the text at hand.
     #[inline]
-    pub(crate) fn raw_of(&self, node: Node) -> &'a str {
-        self.text.get(node.start as usize, node.end as usize).unwrap_or_default()
+    fn slice(&self, start: u32, end: u32) -> Option<&'a str> {
+        let range = start as usize..end as usize;
+        match self.text {
+            Text::Read(text) => text.get(range),
+            Text::Like(bytes) => core::str::from_utf8(bytes.get(range)?).ok(),
+        }
     }
 
     /// The node behind a value and all that it holds.
@@ -319,7 +363,6 @@ pub(crate) struct Members<'a> {
 pub(crate) struct Member<'a> {
     pub(crate) name: &'a [u8],
     pub(crate) value: NodeId,
-    pub(crate) node: Node,
 }
 
 impl<'a> Iterator for Members<'a> {
@@ -333,15 +376,12 @@ impl<'a> Iterator for Members<'a> {
         }
         let document = &self.document;
         let [name, node, ..] = document.nodes.get(self.next as usize..)? else { return None };
-        let (mut name, mut node, value) = (*name, *node, self.next + 1);
-        if let Text::Parts(_) = document.text {
-            (name, node) = (document.tape.now(self.next, name), document.tape.now(value, node));
-        }
+        let value = self.next + 1;
         self.next = match node.kind {
             Kind::Array | Kind::Object => node.extra,
             _ => value + 1,
         };
-        Some(Member { name: document.string_bytes(name), value, node })
+        Some(Member { name: document.name(name), value })
     }
 }
 
@@ -383,11 +423,10 @@ impl OwnedDocument {
             unescaped: unescaped.clone(),
             ..Tape::default()
         };
-        let len = document.text.as_bytes().len();
-        Self { tape, json: document.text.get(0, len).unwrap_or_default().into() }
+        Self { tape, json: document.text().unwrap_or_default().into() }
     }
 
     pub(crate) fn as_document(&self) -> Document<'_> {
-        Document::new(&self.tape, Text::Whole(&self.json))
+        Document::new(&self.tape, Text::Read(&self.json))
     }
 }

@@ -11,6 +11,34 @@ use super::{ChatCompletion, CompletionChoice, Reassembler};
 use crate::chunk::{ChatCompletionChunk, Choice, Column, Extra};
 use crate::json::Value;
 
+/// What the last chunk has in common with others.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Constants {
+    /// The number of its constants, or 0.
+    pub(super) number: u64,
+    /// The indexes, as bits, of the choices for which they have been pushed since.
+    choices: u64,
+}
+
+impl Constants {
+    /// Takes note of a chunk that has been pushed as a whole.
+    pub(super) fn add(&mut self, chunk: &ChatCompletionChunk<'_>) {
+        let number = chunk.constants();
+        if number != self.number {
+            *self = Self { number, choices: 0 };
+        }
+        for choice in chunk.choices() {
+            self.choices |= bit(choice.index().unwrap_or(0));
+        }
+    }
+}
+
+/// The bit of an index; 0 if there is none.
+#[inline]
+fn bit(index: u64) -> u64 {
+    u32::try_from(index).ok().and_then(|index| 1u64.checked_shl(index)).unwrap_or(0)
+}
+
 /// What to do again for each chunk of the same constants.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Again {
@@ -139,6 +167,9 @@ impl Reassembler {
         let again = self.again;
         if again.has_choice {
             let index = again.index.or_else(|| chunk.choices().next()?.index()).unwrap_or(0);
+            if self.last.choices & bit(index) == 0 {
+                return false;
+            }
             let Self { completion, states, budget, changes, .. } = self;
             let is_it = |kept: &CompletionChoice| kept.index == index;
             let at = match completion.choices.get(again.at) {

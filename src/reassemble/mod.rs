@@ -21,7 +21,7 @@ use crate::chunk::{ChatCompletionChunk, Choice, Logprobs};
 use crate::decoder::{End, Payload};
 use crate::json::Limit;
 use crate::limits::Limits;
-use again::Again;
+use again::{Again, Constants};
 use budget::{Budget, CutPair};
 use call::PART_COST;
 use delta::{Target, push_delta, push_snapshot};
@@ -62,8 +62,8 @@ pub struct Reassembler {
     usage_from: UsageFrom,
     budget: Budget,
     changes: Vec<Change>,
-    /// The number of the last chunk's constants, or 0.
-    constants: u64,
+    /// What the last chunk has in common with others.
+    last: Constants,
     again: Again,
     invalid_choice_indexes: u32,
     /// Any chunk came, and one of them with an error.
@@ -134,7 +134,7 @@ impl Reassembler {
             usage_from: UsageFrom::default(),
             budget: Budget::new(limits),
             changes: Vec::new(),
-            constants: 0,
+            last: Constants::default(),
             again: Again::default(),
             invalid_choice_indexes: 0,
             has_chunk: false,
@@ -167,9 +167,9 @@ impl Reassembler {
     pub fn push(&mut self, chunk: &ChatCompletionChunk<'_>) {
         self.changes.clear();
         let constants = chunk.constants();
-        if constants == 0 || constants != self.constants || !self.push_again(chunk) {
-            self.constants = constants;
+        if constants == 0 || constants != self.last.number || !self.push_again(chunk) {
             self.push_all(chunk);
+            self.last.add(chunk);
         }
     }
 
@@ -280,7 +280,7 @@ impl Reassembler {
         states.clear();
         *usage_from = UsageFrom::default();
         changes.clear();
-        self.constants = 0;
+        self.last = Constants::default();
         self.again = Again::default();
         self.invalid_choice_indexes = 0;
         (self.has_chunk, self.has_error) = (false, false);
