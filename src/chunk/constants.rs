@@ -15,8 +15,10 @@ pub(crate) enum Column {
     ChoiceIndex,
     Content,
     Refusal,
-    /// Reasoning under any name, details included.
     Reasoning,
+    ReasoningContent,
+    /// A leaf in `reasoning_details`.
+    ReasoningDetail,
     ToolCalls,
     Other,
 }
@@ -41,6 +43,12 @@ impl<'a> ChatCompletionChunk<'a> {
         self.document.text_in(self.document.gaps().get(nth)?)
     }
 
+    /// A node of the chunk as a value.
+    #[inline]
+    pub(crate) fn value_at(&self, id: NodeId) -> Value<'a> {
+        Value::new(self.document, id)
+    }
+
     /// The members of the usage itself that may differ.
     pub(crate) fn changed_usage(&self) -> impl Iterator<Item = (&'a str, Value<'a>)> + use<'a> {
         let document = self.document;
@@ -60,8 +68,12 @@ impl<'a> ChatCompletionChunk<'a> {
             return Column::Created;
         } else if leaf == obfuscation {
             return Column::Obfuscation;
-        } else if document.members_in_column(usage).any(|member| member.value == leaf) {
-            return Column::Usage;
+        } else if is_in(document, usage, leaf) {
+            // Of members with the same name the last one counts.
+            let mut members = document.members_in_column(usage);
+            let found = members.find(|member| member.value == leaf);
+            let stays = found.is_some_and(|found| members.all(|later| later.name != found.name));
+            return if stays { Column::Usage } else { Column::Other };
         }
         let choice = self.table.choices.iter().find(|row| is_in(document, row.node, leaf));
         let Some(choice) = choice else { return Column::Other };
@@ -72,11 +84,12 @@ impl<'a> ChatCompletionChunk<'a> {
             Column::Content
         } else if leaf == delta.refusal {
             Column::Refusal
-        } else if leaf == delta.reasoning
-            || leaf == delta.reasoning_content
-            || is_in(document, delta.reasoning_details, leaf)
-        {
+        } else if leaf == delta.reasoning {
             Column::Reasoning
+        } else if leaf == delta.reasoning_content {
+            Column::ReasoningContent
+        } else if is_in(document, delta.reasoning_details, leaf) {
+            Column::ReasoningDetail
         } else if is_in(document, delta.tool_calls, leaf) {
             Column::ToolCalls
         } else {

@@ -74,7 +74,9 @@ impl Tape {
         let Learned { text, json: range } = &mut self.learned;
         text.clear();
         text.reserve(head.len() + json.len() + tail.len());
-        [head, json, tail].into_iter().for_each(|part| text.push_str(part));
+        for part in [head, json, tail] {
+            text.push_str(part);
+        }
         *range = head.len()..head.len() + json.len();
     }
 

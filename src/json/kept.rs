@@ -204,11 +204,22 @@ impl JsonObject {
         }
     }
 
+    /// [`last`](Self::last) for a number: gives whether the member was there to be replaced.
+    pub(crate) fn replace_number(&mut self, name: &str, number: &str, room: &mut Room) -> bool {
+        let Some(Json::Text(kept)) = self.get_mut(name) else { return false };
+        if room.replace(kept.len(), number.len()) {
+            rewrite(kept, number.len(), |kept| kept.push_str(number));
+        }
+        true
+    }
+
     /// Joins strings. Both stay escaped as they are, so that the halves of a surrogate pair
     /// meet again. Anything else replaces what was there.
     pub(crate) fn concat(&mut self, name: &str, value: Value<'_>, room: &mut Room) {
         match self.get_mut(name) {
-            Some(Json::Text(kept)) if kept.starts_with('"') && value.as_str().is_some() => {
+            Some(Json::Text(kept))
+                if kept.starts_with('"') && value.kind() == ValueKind::String =>
+            {
                 let text = value.raw().get(1..).unwrap_or_default();
                 if room.take(text.len() - 1) {
                     kept.pop();
@@ -352,30 +363,50 @@ pub struct JsonList {
 
 #[derive(Clone, PartialEq, Eq)]
 struct Element {
-    key: Option<Key>,
+    key: Option<OwnedKey>,
     object: JsonObject,
 }
 
-impl Element {
-    fn cost(&self) -> usize {
-        ENTRY_COST + self.key.as_ref().map_or(0, Key::cost) + self.object.cost()
-    }
-}
-
-/// What says which element of a list goes on: its index, and where that is not enough its type.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Key {
+struct OwnedKey {
     index: Box<str>,
     r#type: Option<Box<str>>,
 }
 
-impl Key {
+impl Element {
+    fn cost(&self) -> usize {
+        ENTRY_COST + self.key.as_ref().map_or(0, OwnedKey::cost) + self.object.cost()
+    }
+}
+
+/// What says which element of a list goes on: its index, and where that is not enough its type.
+#[derive(Clone, Copy)]
+pub(crate) struct Key<'a> {
+    index: &'a str,
+    r#type: Option<&'a str>,
+}
+
+impl<'a> Key<'a> {
     /// The key of an element, unless it has no index.
-    pub(crate) fn of(element: Value<'_>, with_type: bool) -> Option<Self> {
-        let index = element.get("index").or_else(|| element.get("prompt_index"));
-        let index = index.filter(|index| index.kind() == ValueKind::Number)?;
-        let r#type = element.get("type").filter(|_| with_type).and_then(|name| name.as_str());
-        Some(Self { index: index.raw().into(), r#type: r#type.map(Into::into) })
+    pub(crate) fn of(element: Value<'a>, with_type: bool) -> Option<Self> {
+        let r#type = element.get("type").filter(|_| with_type);
+        Self::new(element.get("index").or_else(|| element.get("prompt_index"))?, r#type)
+    }
+
+    /// The key of an element that has this index and this type.
+    pub(crate) fn new(index: Value<'a>, r#type: Option<Value<'a>>) -> Option<Self> {
+        let r#type = r#type.and_then(|name| name.as_str());
+        (index.kind() == ValueKind::Number).then(|| Self { index: index.raw(), r#type })
+    }
+
+    fn is(&self, known: &OwnedKey) -> bool {
+        *self.index == *known.index && self.r#type == known.r#type.as_deref()
+    }
+}
+
+impl OwnedKey {
+    fn new(key: Key<'_>) -> Self {
+        Self { index: key.index.into(), r#type: key.r#type.map(Into::into) }
     }
 
     fn cost(&self) -> usize {
@@ -416,15 +447,20 @@ impl JsonList {
 
     /// The element of this key, or a new one. One without a key is always new; one that came before
     /// the last 128 isn't looked for.
-    pub(crate) fn element(&mut self, key: Option<Key>, room: &mut Room) -> Option<&mut JsonObject> {
-        let known = key.as_ref().and_then(|key| {
-            let recent = self.elements.iter().enumerate().rev().take(WINDOW);
-            let mut known = recent.filter(|(_, element)| element.key.as_ref() == Some(key));
-            known.next().map(|(at, _)| at)
+    pub(crate) fn element(
+        &mut self,
+        key: Option<Key<'_>>,
+        room: &mut Room,
+    ) -> Option<&mut JsonObject> {
+        let known = key.and_then(|key| {
+            let mut recent = self.elements.iter().enumerate().rev().take(WINDOW);
+            recent.find(|(_, element)| element.key.as_ref().is_some_and(|known| key.is(known)))
         });
+        let known = known.map(|(at, _)| at);
         let at = if let Some(at) = known {
             at
         } else {
+            let key = key.map(OwnedKey::new);
             let element = Element { key, object: JsonObject::default() };
             if !room.take(element.cost()) {
                 return None;

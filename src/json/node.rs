@@ -106,11 +106,6 @@ impl Tape {
         self.kept = (0, 0);
     }
 
-    #[inline]
-    fn gap(&self, id: NodeId) -> Option<&Gap> {
-        self.gaps.iter().find(|gap| gap.id == id)
-    }
-
     #[cold]
     fn unescaped(&self, node: Node) -> Option<&str> {
         let place = self.unescaped.get((node.extra & !ESCAPED) as usize)?;
@@ -178,6 +173,12 @@ pub(crate) enum Text<'a> {
     Like(&'a [u8]),
 }
 
+/// Where a leaf is to be read.
+enum Place<'a> {
+    Read(&'a str),
+    Gap(&'a Gap),
+}
+
 /// A JSON text that has been read.
 #[derive(Clone, Copy)]
 pub(crate) struct Document<'a> {
@@ -229,12 +230,15 @@ impl<'a> Document<'a> {
         self.nodes.get(id as usize).map(|node| node.kind)
     }
 
-    /// The text in which a node stands where it was read, unless the node is a gap.
+    /// Where to read a leaf or a name: in the text that was read, or in a gap of the one at hand.
     #[inline]
-    fn text_of(&self, id: NodeId) -> Option<&'a str> {
+    fn place(&self, id: NodeId) -> Place<'a> {
         match self.text {
-            Text::Read(text) => Some(text),
-            Text::Like(_) => self.tape.gap(id).is_none().then(|| self.tape.learned.json()),
+            Text::Read(text) => Place::Read(text),
+            Text::Like(_) => match self.tape.gaps.iter().find(|gap| gap.id == id) {
+                Some(gap) => Place::Gap(gap),
+                None => Place::Read(self.tape.learned.json()),
+            },
         }
     }
 
@@ -245,13 +249,13 @@ impl<'a> Document<'a> {
         if node.kind != Kind::String {
             return None;
         }
-        match self.text_of(id) {
-            Some(text) if node.extra & ESCAPED == 0 => {
+        match self.place(id) {
+            Place::Read(text) if node.extra & ESCAPED == 0 => {
                 let start = node.start as usize + 1;
                 text.get(start..start + node.extra as usize)
             }
-            Some(_) => self.tape.unescaped(*node),
-            None => self.text_in(self.tape.gap(id)?),
+            Place::Read(_) => self.tape.unescaped(*node),
+            Place::Gap(gap) => self.text_in(gap),
         }
     }
 
@@ -299,18 +303,16 @@ impl<'a> Document<'a> {
         let Some(node) = self.nodes.get(id as usize) else { return "" };
         let is_leaf = !matches!(node.kind, Kind::Array | Kind::Object);
         let text = match self.text {
-            Text::Read(text) => Some(text),
-            Text::Like(_) if is_leaf => self.text_of(id),
-            Text::Like(_) => None,
-        };
-        match text {
-            Some(text) => text.get(node.start as usize..node.end as usize),
-            None => {
+            Text::Like(_) if !is_leaf => {
                 let node = self.tape.now(id, *node);
                 self.slice(node.start, node.end)
             }
-        }
-        .unwrap_or_default()
+            _ => match self.place(id) {
+                Place::Read(text) => text.get(node.start as usize..node.end as usize),
+                Place::Gap(Gap { now, .. }) => self.slice(now.start, now.end),
+            },
+        };
+        text.unwrap_or_default()
     }
 
     /// A part of the text at hand.

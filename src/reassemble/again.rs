@@ -5,11 +5,13 @@
 //! are added each time.
 
 use super::call::push_call;
-use super::delta::{Target, push_content, push_reasoning, push_texts};
+use super::change::Change;
+use super::completion::ReasoningName;
+use super::delta::{Target, push_content, push_reasoning, push_reasoning_text, push_texts};
 use super::rules::{Level, Rule, rule};
 use super::{ChatCompletion, CompletionChoice, Reassembler};
-use crate::chunk::{ChatCompletionChunk, Choice, Column, Extra};
-use crate::json::Value;
+use crate::chunk::{ChatCompletionChunk, Choice, Column, Delta, Extra};
+use crate::json::{Key, NodeId, Value, ValueKind};
 
 /// What the last chunk has in common with others.
 #[derive(Clone, Copy, Debug, Default)]
@@ -57,9 +59,30 @@ pub(super) struct Again {
     /// The choice has something besides: texts that aren't the changed content, reasoning, calls.
     more: bool,
     texts: bool,
-    reasoning: bool,
+    reasoning: Reasoning,
     calls: bool,
     usage: bool,
+}
+
+/// What to do for reasoning.
+#[derive(Clone, Copy, Debug, Default)]
+enum Reasoning {
+    #[default]
+    Nothing,
+    /// One changed text, or one changed text in the only one of the details, or both.
+    Changed {
+        text: Option<(usize, ReasoningName)>,
+        detail: Option<Detail>,
+    },
+    Everything,
+}
+
+/// A detail whose text has changed, by its leaves.
+#[derive(Clone, Copy, Debug)]
+struct Detail {
+    text: NodeId,
+    index: NodeId,
+    r#type: Option<NodeId>,
 }
 
 impl Again {
@@ -73,6 +96,7 @@ impl Again {
             index: chunk.choices().next().map(index),
             ..Self::default()
         };
+        let (mut text, mut details) = (None, Vec::new());
         for (nth, leaf) in chunk.changed().enumerate() {
             match chunk.column_of(leaf) {
                 Column::Id | Column::Created => again.firsts = true,
@@ -80,7 +104,9 @@ impl Again {
                 Column::ChoiceIndex => again.index = None,
                 Column::Content => again.content = Some(nth),
                 Column::Refusal => again.texts = true,
-                Column::Reasoning => again.reasoning = true,
+                Column::Reasoning => text = text.or(Some((nth, ReasoningName::Reasoning))),
+                Column::ReasoningContent => text = Some((nth, ReasoningName::ReasoningContent)),
+                Column::ReasoningDetail => details.push(leaf),
                 Column::ToolCalls => again.calls = true,
                 Column::Usage => again.usage = true,
                 Column::Other => again.is_all = true,
@@ -89,11 +115,13 @@ impl Again {
         again.is_all |= !all_stay(Level::Top, chunk.extra());
         for choice in chunk.choices() {
             again.add(&choice);
+            again.reasoning = Reasoning::of(&choice.delta(), text, &details);
         }
         if again.texts {
             again.content = None;
         }
-        again.more = again.texts || again.reasoning || again.calls;
+        let has_reasoning = !matches!(again.reasoning, Reasoning::Nothing);
+        again.more = again.texts || has_reasoning || again.calls;
         again
     }
 
@@ -102,7 +130,6 @@ impl Again {
         let has = |text: Option<&str>| text.is_some_and(|text| !text.is_empty());
         let is_some = |value: Option<Value<'_>>| value.is_some_and(|value| !value.is_nothing());
         self.texts |= self.content.is_none() && has(delta.content()) || has(delta.refusal());
-        self.reasoning |= has(delta.reasoning_text()) || is_some(delta.reasoning_details());
         self.calls |= delta.tool_calls().len() > 0;
         self.is_all |= choice.finish_reason().is_some()
             || choice.logprobs().is_some()
@@ -122,11 +149,70 @@ impl Again {
         if self.texts {
             push_texts(target, &delta);
         }
-        if self.reasoning {
-            push_reasoning(target, &delta);
+        match self.reasoning {
+            Reasoning::Nothing => {}
+            Reasoning::Changed { text, detail } => {
+                let text = text.and_then(|(nth, name)| Some((chunk.changed_text(nth)?, name)));
+                let start = text.and_then(|text| push_reasoning_text(target, &delta, text));
+                if let Some(detail) = detail {
+                    detail.push(target, chunk);
+                }
+                let choice = target.choice;
+                target.changes.extend(start.map(|start| Change::Reasoning { choice, start }));
+            }
+            Reasoning::Everything => push_reasoning(target, &delta),
         }
         if self.calls {
             delta.tool_calls().for_each(|call| push_call(target, &call));
+        }
+    }
+}
+
+impl Reasoning {
+    /// What to do for the reasoning of a delta, of which `text` and the leaves `details` have
+    /// changed.
+    fn of(delta: &Delta<'_>, text: Option<(usize, ReasoningName)>, details: &[NodeId]) -> Self {
+        let has_one_text = delta.reasoning().is_none() || delta.reasoning_content().is_none();
+        let has_text = delta.reasoning().or(delta.reasoning_content()).is_some();
+        let mut elements = delta.reasoning_details().into_iter().flat_map(|list| list.elements());
+        match (elements.next(), elements.next(), details) {
+            (None, None, []) if !has_text => Self::Nothing,
+            (None, None, []) if has_one_text && text.is_some() => {
+                Self::Changed { text, detail: None }
+            }
+            (Some(element), None, [leaf]) if has_one_text && has_text == text.is_some() => {
+                match Detail::of(element, *leaf) {
+                    Some(detail) => Self::Changed { text, detail: Some(detail) },
+                    None => Self::Everything,
+                }
+            }
+            _ => Self::Everything,
+        }
+    }
+}
+
+impl Detail {
+    /// Of an element in which a leaf has changed; if that is a text which is joined, and the others
+    /// stay as they are.
+    fn of(element: Value<'_>, leaf: NodeId) -> Option<Self> {
+        let is_joined = |name: &str| rule(Level::ReasoningDetail, name) == Rule::Concat;
+        let stays = |(name, value): (&str, Value<'_>)| {
+            if value.id == leaf { is_joined(name) } else { value.is_nothing() || !is_joined(name) }
+        };
+        let is_member = element.members().any(|(_, value)| value.id == leaf);
+        let index = element.get("index").filter(|index| index.kind() == ValueKind::Number)?;
+        let detail =
+            Self { text: leaf, index: index.id, r#type: element.get("type").map(|name| name.id) };
+        (is_member && element.members().all(stays)).then_some(detail)
+    }
+
+    fn push(&self, target: &mut Target<'_>, chunk: &ChatCompletionChunk<'_>) {
+        let key = Key::new(chunk.value_at(self.index), self.r#type.map(|id| chunk.value_at(id)));
+        let Target { message, budget, .. } = target;
+        let room = &mut budget.room;
+        if let Some(kept) = message.reasoning_details.element(key, room) {
+            let name = chunk.value_at(self.text - 1).as_str().unwrap_or_default();
+            kept.concat(name, chunk.value_at(self.text), room);
         }
     }
 }
@@ -197,7 +283,11 @@ impl Reassembler {
             && let Some(kept) = &mut self.completion.usage
         {
             for (name, value) in chunk.changed_usage() {
-                self.budget.keep(kept, Level::Usage, name, value);
+                let is_number = value.kind() == ValueKind::Number;
+                let room = &mut self.budget.usage_room;
+                if !(is_number && kept.replace_number(name, value.raw(), room)) {
+                    self.budget.keep(kept, Level::Usage, name, value);
+                }
             }
         }
         true

@@ -119,7 +119,6 @@ pub(super) fn push_content<'a>(
 
 /// Reasoning, which some servers send under two names at once.
 pub(super) fn push_reasoning(target: &mut Target<'_>, delta: &Delta<'_>) {
-    let Target { choice, message, state, budget, changes } = target;
     let named = [
         (delta.reasoning_content(), ReasoningName::ReasoningContent),
         (delta.reasoning(), ReasoningName::Reasoning),
@@ -127,14 +126,11 @@ pub(super) fn push_reasoning(target: &mut Target<'_>, delta: &Delta<'_>) {
     let mirrored = delta.reasoning_content() == delta.reasoning();
     let mut first = None;
     for (text, name) in named.into_iter().take(if mirrored { 1 } else { 2 }) {
-        let Some(text) = text else { continue };
-        let kept = budget.text(&mut message.reasoning);
-        if kept.is_empty() {
-            message.reasoning_name = name;
+        if let Some(text) = text {
+            first = first.or(push_reasoning_text(target, delta, (text, name)));
         }
-        let value = || delta.get(name.as_str());
-        first = first.or(budget.join(kept, &mut state.reasoning, text, value));
     }
+    let Target { choice, message, budget, changes, .. } = target;
     for detail in delta.reasoning_details().into_iter().flat_map(|details| details.elements()) {
         let key = Key::of(detail, true);
         let Some(kept) = message.reasoning_details.element(key, &mut budget.room) else { break };
@@ -143,6 +139,20 @@ pub(super) fn push_reasoning(target: &mut Target<'_>, delta: &Delta<'_>) {
         }
     }
     changes.extend(first.map(|start| Change::Reasoning { choice: *choice, start }));
+}
+
+/// Adds a reasoning text; gives where it begins.
+pub(super) fn push_reasoning_text(
+    target: &mut Target<'_>,
+    delta: &Delta<'_>,
+    (text, name): (&str, ReasoningName),
+) -> Option<usize> {
+    let Target { message, state, budget, .. } = target;
+    let kept = budget.text(&mut message.reasoning);
+    if kept.is_empty() {
+        message.reasoning_name = name;
+    }
+    budget.join(kept, &mut state.reasoning, text, || delta.get(name.as_str()))
 }
 
 /// Some servers send the whole message so far instead of a delta, or besides it. It counts where
