@@ -64,6 +64,16 @@ pub(super) struct Again {
     usage: bool,
 }
 
+/// Chunks in which nothing differs but the content, as most do: where it is, and where it goes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct ContentOnly {
+    /// As [`Again::of`].
+    of: (u64, usize),
+    nth: usize,
+    /// Position of the choice.
+    at: usize,
+}
+
 /// What to do for reasoning.
 #[derive(Clone, Copy, Debug, Default)]
 enum Reasoning {
@@ -248,6 +258,29 @@ impl Reassembler {
         is_settled && !self.again.is_all && self.push_changed(chunk)
     }
 
+    /// Adds a chunk of the constants of the one before it in which only the content differs.
+    #[inline]
+    pub(super) fn push_content_only(&mut self, chunk: &ChatCompletionChunk<'_>) -> bool {
+        let ContentOnly { of: known, nth, at } = self.content_only;
+        if known != of(chunk) || self.budget.room.exceeded().is_some() {
+            return false;
+        }
+        let Self { completion, states, budget, changes, .. } = self;
+        let (Some(kept), Some(state)) = (completion.choices.get_mut(at), states.get_mut(at)) else {
+            return false;
+        };
+        let (Some(kept), Some(text)) = (&mut kept.message.content, chunk.changed_text(nth)) else {
+            return false;
+        };
+        if state.content.may_join(text) {
+            return false;
+        }
+        if let Some(start) = budget.push_str(kept, text) {
+            changes.push(Change::Content { choice: at, start });
+        }
+        true
+    }
+
     #[inline]
     fn push_changed(&mut self, chunk: &ChatCompletionChunk<'_>) -> bool {
         let again = self.again;
@@ -277,6 +310,12 @@ impl Reassembler {
             }
             if again.more {
                 again.push_more(&mut target, chunk);
+            }
+            if let Again {
+                of, index: Some(_), content: Some(nth), more: false, usage: false, ..
+            } = again
+            {
+                self.content_only = ContentOnly { of, nth, at };
             }
         }
         if again.usage

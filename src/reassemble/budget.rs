@@ -28,6 +28,14 @@ const USAGE_BYTES: usize = 64 << 10;
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct CutPair(Option<u16>);
 
+impl CutPair {
+    /// Whether `text` may be joined to the one before it, or the next one to it.
+    #[inline]
+    pub(super) fn may_join(self, text: &str) -> bool {
+        self.0.is_some() || text.ends_with(char::REPLACEMENT_CHARACTER)
+    }
+}
+
 impl Budget {
     pub(super) fn new(limits: Limits) -> Self {
         let room = Room::new(limits.completion_bytes, limits.members);
