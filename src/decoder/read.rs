@@ -132,10 +132,7 @@ fn message<'a>(
     let is_error = is_error || error_line.is_some();
     readers.settle(data.len());
     let Readers { parser, shapes, large, side, uses_large, .. } = readers;
-    if is_untried
-        && let Some(fit) = shapes.fit(event.raw())
-        && fit.len == event.raw().len()
-    {
+    if is_untried && let Some(fit) = shapes.fit_whole(event.raw()) {
         return match shapes.read(fit, event.raw()) {
             Some((_, _, chunk)) => Payload::Chunk(chunk),
             None => Payload::Ignored,

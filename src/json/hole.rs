@@ -1,5 +1,7 @@
 //! Holes: leaves of a text that is read once, where other texts of the same make have other values.
 
+use core::ops::Range;
+
 use super::node::{ESCAPED, Gap, Kind, Learned, Node, NodeId, Tape, Unescaped};
 use super::reader;
 use super::scan::{plain, plain_len};
@@ -96,13 +98,25 @@ impl Tape {
         let at = self.gaps.partition_point(|gap| gap.id < id);
         let now = Node { kind: Kind::Null, start: 0, end: 0, extra: 0 };
         let (start, end) = (start as u32, end as u32);
-        self.gaps.insert(at, Gap { id, hole, start, end, now, shift: 0, is_new: true });
+        let gap = Gap { id, hole, start, end, literal: 0, now, shift: 0, is_new: true };
+        self.gaps.insert(at, gap);
+        self.measure_literals();
     }
 
     /// The gaps that were added last stay, if the text for which they were added fits.
     pub(crate) fn settle_gaps(&mut self, fits: bool) {
         self.gaps.retain(|gap| fits || !gap.is_new);
         self.gaps.iter_mut().for_each(|gap| gap.is_new = false);
+        self.measure_literals();
+    }
+
+    fn measure_literals(&mut self) {
+        let head = self.learned.json.start as u32;
+        let mut before = 0;
+        for gap in &mut self.gaps {
+            gap.literal = head + gap.start - before;
+            before = head + gap.end;
+        }
     }
 
     /// Forgets the learned text: none is like it.
@@ -120,47 +134,53 @@ pub(crate) struct Scratch<'t> {
 
 #[expect(clippy::cast_possible_truncation, reason = "the texts are within the limits of an event")]
 impl Gap {
-    /// Reads what stands in the gap, at `at` in `text`; gives its length.
-    #[inline]
+    /// Reads what stands in the gap, which is the front of `rest` and at `at` in the JSON text; gives
+    /// its length.
+    #[expect(clippy::inline_always, reason = "measured: a call costs a twentieth of an event")]
+    #[inline(always)]
     pub(crate) fn fill(
         &mut self,
-        text: &[u8],
+        rest: &[u8],
         at: usize,
         scratch: &mut Scratch<'_>,
     ) -> Option<usize> {
-        let rest = text.get(at..)?;
-        let (kind, len, extra) = if self.hole == Hole::Text {
-            let (plain, is_ascii) = plain(rest);
-            let (len, extra) = match rest.get(plain) {
-                Some(b'"') => {
-                    if !is_ascii {
-                        core::str::from_utf8(rest.get(..plain)?).ok()?;
-                    }
-                    (plain, plain as u32)
+        let at = at as u32;
+        if self.hole != Hole::Text {
+            let len = self.hole.number_len(rest)?;
+            self.set(Kind::Number, at..at + len as u32, 0);
+            return Some(len);
+        }
+        let (plain, is_ascii) = plain(rest);
+        let (len, extra) = match rest.get(plain) {
+            Some(b'"') => {
+                if !is_ascii {
+                    core::str::from_utf8(rest.get(..plain)?).ok()?;
                 }
-                Some(b'\\') => scratch.unescape(text.get(at.checked_sub(1)?..)?, plain)?,
-                _ => return None,
-            };
-            (Kind::String, len, extra)
-        } else {
-            (Kind::Number, self.hole.number_len(rest)?, 0)
+                (plain, plain as u32)
+            }
+            Some(b'\\') => scratch.unescape(rest, plain)?,
+            _ => return None,
         };
-        let quote = u32::from(self.hole == Hole::Text);
-        let end = (at + len) as u32;
-        self.now = Node { kind, start: at as u32 - quote, end: end + quote, extra };
-        self.shift = end.wrapping_sub(self.end);
+        self.set(Kind::String, at - 1..at + len as u32 + 1, extra);
         Some(len)
+    }
+
+    #[inline]
+    const fn set(&mut self, kind: Kind, Range { start, end }: Range<u32>, extra: u32) {
+        self.now = Node { kind, start, end, extra };
+        let quote = matches!(kind, Kind::String) as u32;
+        self.shift = (end - quote).wrapping_sub(self.end);
     }
 }
 
 impl Scratch<'_> {
-    /// Unescapes the string at the front of `quoted`, whose first escape is behind `plain` bytes;
-    /// gives its length between the quotes and its node's `extra`.
+    /// Unescapes the text at the front of `rest`, which ends with a quote and whose first escape is
+    /// behind `plain` bytes; gives its length and its node's `extra`.
     #[inline(never)]
-    fn unescape(&mut self, quoted: &[u8], plain: usize) -> Option<(usize, u32)> {
+    fn unescape(&mut self, rest: &[u8], plain: usize) -> Option<(usize, u32)> {
         let mut len = plain;
         loop {
-            match quoted.get(1 + len)? {
+            match rest.get(len)? {
                 b'"' => break,
                 b'\\' => len += 2,
                 _ => return None,
@@ -168,9 +188,9 @@ impl Scratch<'_> {
             if len > LONGEST_ESCAPED {
                 return None;
             }
-            len += plain_len(quoted.get(1 + len..)?);
+            len += plain_len(rest.get(len..)?);
         }
-        let text = core::str::from_utf8(quoted.get(..len + 2)?).ok()?;
+        let text = core::str::from_utf8(rest.get(..=len)?).ok()?;
         let number = reader::unescape(text, self)?;
         Some((len, ESCAPED | number))
     }

@@ -84,9 +84,11 @@ impl Learned {
 pub(crate) struct Gap {
     pub(crate) id: NodeId,
     pub(crate) hole: Hole,
-    /// Where it stood in the text that was read; of a string, what is between the quotes.
+    /// Where it stood in the text that was learned; of a string, what is between the quotes.
     pub(crate) start: u32,
     pub(crate) end: u32,
+    /// How much of the learned text stands between the gap before and this one.
+    pub(crate) literal: u32,
     /// The leaf as it is now.
     pub(crate) now: Node,
     /// How far everything behind it has moved; backwards is a number that wraps around.

@@ -64,8 +64,8 @@ pub(super) fn read(
     read.map(|()| reader.leniencies)
 }
 
-/// Unescapes one string, quotes included; gives its number among the unescaped ones. `None` where it
-/// is no string of JSON, or needs a leniency.
+/// Unescapes what stands behind the first quote of a string, its last one included; gives its number
+/// among the unescaped ones. `None` where it is no string of JSON, or needs a leniency.
 pub(super) fn unescape(quoted: &str, scratch: &mut Scratch<'_>) -> Option<u32> {
     let Scratch { text, unescaped } = scratch;
     // It grows by doubling here: many short texts go through it.
@@ -73,7 +73,7 @@ pub(super) fn unescape(quoted: &str, scratch: &mut Scratch<'_>) -> Option<u32> {
     let mut reader = Reader {
         json: quoted,
         bytes: quoted.as_bytes(),
-        at: 1,
+        at: 0,
         bounds: Bounds { depth: 0, values: 0, strict: true },
         text,
         unescaped,
@@ -81,6 +81,7 @@ pub(super) fn unescape(quoted: &str, scratch: &mut Scratch<'_>) -> Option<u32> {
         open: &mut Vec::new(),
         leniencies: Leniencies::default(),
     };
+    reader.at = plain_len(reader.bytes);
     let number = reader.unescape(0).ok()?;
     (reader.at == quoted.len()).then_some(number)
 }
@@ -326,16 +327,16 @@ impl Reader<'_> {
     #[cold]
     #[inline(never)]
     fn escaped_string(&mut self, start: usize) -> Result<(), Error> {
-        let number = self.unescape(start)?;
+        let number = self.unescape(start + 1)?;
         self.leaf(Kind::String, start, ESCAPED | number);
         Ok(())
     }
 
-    /// Goes to the end of the string that began at `start`, and unescapes it; gives its number
-    /// among the unescaped texts.
+    /// Goes to the end of the string whose first quote is before `start`, and unescapes it; gives
+    /// its number among the unescaped texts. There is no escape up to here.
     fn unescape(&mut self, start: usize) -> Result<u32, Error> {
         let text_start = self.text.len();
-        let mut plain = start + 1;
+        let mut plain = start;
         loop {
             let run = self.json.get(plain..self.at).unwrap_or_default();
             self.reserve(run.len() + 4);
