@@ -19,6 +19,10 @@ pub(crate) enum Column {
     ReasoningContent,
     /// A leaf in `reasoning_details`.
     ReasoningDetail,
+    /// The index of the only tool call, and its arguments.
+    CallIndex,
+    Arguments,
+    /// Something else in `tool_calls`.
     ToolCalls,
     Other,
 }
@@ -91,7 +95,11 @@ impl<'a> ChatCompletionChunk<'a> {
         } else if is_in(document, delta.reasoning_details, leaf) {
             Column::ReasoningDetail
         } else if is_in(document, delta.tool_calls, leaf) {
-            Column::ToolCalls
+            match self.table.calls.as_slice() {
+                [call] if leaf == call.index => Column::CallIndex,
+                [call] if leaf == call.arguments => Column::Arguments,
+                _ => Column::ToolCalls,
+            }
         } else {
             Column::Other
         }

@@ -4,13 +4,13 @@
 //! the first, the last model is the same. What is left are the leaves that differ, and texts, which
 //! are added each time.
 
-use super::call::push_call;
+use super::call::{push_arguments, push_call};
 use super::change::Change;
 use super::completion::ReasoningName;
 use super::delta::{Target, push_content, push_reasoning, push_reasoning_text, push_texts};
 use super::rules::{Level, Rule, rule};
 use super::{ChatCompletion, CompletionChoice, Reassembler};
-use crate::chunk::{ChatCompletionChunk, Choice, Column, Delta, Extra};
+use crate::chunk::{ChatCompletionChunk, Choice, Column, Delta, Extra, ToolCallDelta};
 use crate::json::{Key, NodeId, Value, ValueKind};
 
 /// What the last chunk has in common with others.
@@ -60,7 +60,7 @@ pub(super) struct Again {
     more: bool,
     texts: bool,
     reasoning: Reasoning,
-    calls: bool,
+    calls: Calls,
     usage: bool,
 }
 
@@ -87,6 +87,19 @@ enum Reasoning {
     Everything,
 }
 
+/// What to do for tool calls.
+#[derive(Clone, Copy, Debug, Default)]
+enum Calls {
+    #[default]
+    Nothing,
+    /// The arguments of the only call have changed; its index, if that doesn't change.
+    Arguments {
+        nth: usize,
+        index: Option<u64>,
+    },
+    Everything,
+}
+
 /// A detail whose text has changed, by its leaves.
 #[derive(Clone, Copy, Debug)]
 struct Detail {
@@ -107,6 +120,9 @@ impl Again {
             ..Self::default()
         };
         let (mut text, mut details) = (None, Vec::new());
+        let call = chunk.choices().next().and_then(|choice| choice.delta().tool_calls().next());
+        let mut call_index = call.and_then(|call| call.index());
+        let (mut arguments, mut other_calls) = (None, false);
         for (nth, leaf) in chunk.changed().enumerate() {
             match chunk.column_of(leaf) {
                 Column::Id | Column::Created => again.firsts = true,
@@ -117,7 +133,9 @@ impl Again {
                 Column::Reasoning => text = text.or(Some((nth, ReasoningName::Reasoning))),
                 Column::ReasoningContent => text = Some((nth, ReasoningName::ReasoningContent)),
                 Column::ReasoningDetail => details.push(leaf),
-                Column::ToolCalls => again.calls = true,
+                Column::CallIndex => call_index = None,
+                Column::Arguments => arguments = Some(nth),
+                Column::ToolCalls => other_calls = true,
                 Column::Usage => again.usage = true,
                 Column::Other => again.is_all = true,
             }
@@ -131,7 +149,14 @@ impl Again {
             again.content = None;
         }
         let has_reasoning = !matches!(again.reasoning, Reasoning::Nothing);
-        again.more = again.texts || has_reasoning || again.calls;
+        again.calls = match (call, arguments) {
+            (None, _) => Calls::Nothing,
+            (Some(call), Some(nth)) if !other_calls && goes_on(&call) => {
+                Calls::Arguments { nth, index: call_index }
+            }
+            _ => Calls::Everything,
+        };
+        again.more = again.texts || has_reasoning || !matches!(again.calls, Calls::Nothing);
         again
     }
 
@@ -140,7 +165,6 @@ impl Again {
         let has = |text: Option<&str>| text.is_some_and(|text| !text.is_empty());
         let is_some = |value: Option<Value<'_>>| value.is_some_and(|value| !value.is_nothing());
         self.texts |= self.content.is_none() && has(delta.content()) || has(delta.refusal());
-        self.calls |= delta.tool_calls().len() > 0;
         self.is_all |= choice.finish_reason().is_some()
             || choice.logprobs().is_some()
             || choice.has_invalid_index()
@@ -172,7 +196,15 @@ impl Again {
             }
             Reasoning::Everything => push_reasoning(target, &delta),
         }
-        if self.calls {
+        let everything = match self.calls {
+            Calls::Nothing => false,
+            Calls::Everything => true,
+            Calls::Arguments { nth, index } => {
+                let index = index.or_else(|| delta.tool_calls().next()?.index());
+                !push_arguments(target, index, chunk.changed_text(nth).unwrap_or_default())
+            }
+        };
+        if everything {
             delta.tool_calls().for_each(|call| push_call(target, &call));
         }
     }
@@ -231,6 +263,16 @@ impl Detail {
 #[inline]
 fn of(chunk: &ChatCompletionChunk<'_>) -> (u64, usize) {
     (chunk.constants(), chunk.changed().len())
+}
+
+/// Whether a part of a tool call only goes on with it.
+fn goes_on(call: &ToolCallDelta<'_>) -> bool {
+    let is_empty = |text: Option<&str>| text.is_none_or(str::is_empty);
+    call.index().is_some()
+        && is_empty(call.id())
+        && is_empty(call.name())
+        && all_stay(Level::ToolCall, call.extra())
+        && all_stay(Level::Function, call.function_extra())
 }
 
 /// Whether members stay as they are when they come once more.

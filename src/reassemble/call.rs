@@ -61,6 +61,27 @@ pub(super) fn push_call(target: &mut Target<'_>, delta: &ToolCallDelta<'_>) {
     }
 }
 
+/// Adds to the arguments of the call that the delta before went on with, if this one does too and is
+/// nothing but a part of them.
+pub(super) fn push_arguments(target: &mut Target<'_>, index: Option<u64>, text: &str) -> bool {
+    let Target { choice, message, state, budget, changes } = target;
+    let at = state.last_call;
+    let is_last = at + 1 == message.tool_calls.len();
+    let (Some(call), Some(known)) = (message.tool_calls.get_mut(at), state.calls.get_mut(at))
+    else {
+        return false;
+    };
+    let goes_on = is_last && index.is_some() && known.index == index && !known.is_done;
+    let Some(function) = call.function.as_mut().filter(|_| goes_on) else { return false };
+    if known.arguments.may_join(text) {
+        return false;
+    }
+    if let Some(start) = budget.push_str(&mut function.arguments, text) {
+        changes.push(Change::Arguments { choice: *choice, call: at, start });
+    }
+    true
+}
+
 /// Takes over a call of a whole message, the `at`th.
 pub(super) fn push_whole_call<'t>(target: &mut Target<'_>, at: usize, whole: Value<'t>) {
     if target.message.tool_calls.len() <= at && insert(target, at, Some(at as u64)).is_none() {
