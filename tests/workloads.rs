@@ -9,12 +9,13 @@
     reason = "a test fails by panicking"
 )]
 
+#[path = "../benches/support/answers.rs"]
+mod answers;
 #[path = "../benches/support/workloads.rs"]
 mod workloads;
 
-use deltawire::json::Json;
 use deltawire::{ChunkDecoder, Outcome, Reassembler};
-use workloads::{Choice, Expected, NAMES, Workload, generate};
+use workloads::{Expected, NAMES, Workload, generate};
 
 /// What comes of a stream, in the generator's words.
 fn run<'p>(pieces: impl Iterator<Item = &'p [u8]>) -> Expected {
@@ -29,31 +30,7 @@ fn run<'p>(pieces: impl Iterator<Item = &'p [u8]>) -> Expected {
     let finished = completion.finish(decoder.finish());
     assert_eq!(finished.outcome, Outcome::Complete);
     assert_eq!(finished.end.malformed, 0);
-    let choices = finished.completion.choices.iter().map(|choice| {
-        let message = &choice.message;
-        let calls = message.tool_calls.iter().map(|call| {
-            let function = call.function.clone().unwrap();
-            (call.id.clone(), function.name, function.arguments)
-        });
-        let logprobs = choice.logprobs.as_ref().and_then(|logprobs| logprobs.get("content"));
-        let tokens = logprobs
-            .and_then(Json::as_text)
-            .map_or(0, |json| serde_json::from_str::<Vec<serde_json::Value>>(json).unwrap().len());
-        Choice {
-            content: message.content.clone().unwrap_or_default(),
-            reasoning: message.reasoning.clone().unwrap_or_default(),
-            calls: calls.collect(),
-            logprobs: tokens,
-            finish_reason: choice.finish_reason.clone().unwrap_or_default(),
-        }
-    });
-    let usage = finished.completion.usage.as_ref();
-    Expected {
-        chunks: finished.end.chunks as usize,
-        comments,
-        choices: choices.collect(),
-        total_tokens: usage.and_then(|usage| usage.get("total_tokens")?.as_u64()),
-    }
+    Expected { comments, ..answers::said(&finished) }
 }
 
 #[test]
