@@ -4,41 +4,54 @@
 #[path = "../../tests/support/heap.rs"]
 mod counting;
 
-use std::alloc::{GlobalAlloc, Layout};
+use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use counting::Heap;
 
-struct Counting;
+struct Switched;
 
 #[global_allocator]
-static COUNTING: Counting = Counting;
+static ALLOCATOR: Switched = Switched;
+
+/// Off while engines are timed: they allocate unequally, and would pay for it unequally.
+static IS_COUNTING: AtomicBool = AtomicBool::new(false);
 
 thread_local! {
     static ALLOCATED: Cell<usize> = const { Cell::new(0) };
 }
 
-fn count(len: usize) {
-    ALLOCATED.set(ALLOCATED.get().wrapping_add(len));
+/// Whether to count; if so, these bytes.
+fn counts(len: usize) -> bool {
+    let counts = IS_COUNTING.load(Ordering::Relaxed);
+    if counts {
+        ALLOCATED.set(ALLOCATED.get() + len);
+    }
+    counts
 }
 
-// SAFETY: each call is passed on to `Heap` as it is.
-unsafe impl GlobalAlloc for Counting {
+// SAFETY: each call is passed on as it is, to `System` in the end.
+unsafe impl GlobalAlloc for Switched {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size());
         // SAFETY: as the caller promises.
-        unsafe { Heap.alloc(layout) }
+        unsafe { if counts(layout.size()) { Heap.alloc(layout) } else { System.alloc(layout) } }
     }
 
     unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
         // SAFETY: as the caller promises.
-        unsafe { Heap.dealloc(at, layout) }
+        unsafe { if counts(0) { Heap.dealloc(at, layout) } else { System.dealloc(at, layout) } }
     }
 
     unsafe fn realloc(&self, at: *mut u8, layout: Layout, len: usize) -> *mut u8 {
-        count(len);
         // SAFETY: as the caller promises.
-        unsafe { Heap.realloc(at, layout, len) }
+        unsafe {
+            if counts(len) {
+                Heap.realloc(at, layout, len)
+            } else {
+                System.realloc(at, layout, len)
+            }
+        }
     }
 }
 
@@ -55,12 +68,14 @@ pub struct Usage {
     pub peak: isize,
 }
 
-/// Runs, and counts until the result is there.
+/// Runs, and counts until the result is there. The run frees nothing that was there before.
 pub fn counted<T>(run: impl FnOnce() -> T) -> (T, Usage) {
     counting::reset_peak();
     let (allocations, bytes) = (counting::allocations(), ALLOCATED.get());
     let live = counting::live();
+    IS_COUNTING.store(true, Ordering::Relaxed);
     let result = run();
+    IS_COUNTING.store(false, Ordering::Relaxed);
     let usage = Usage {
         allocations: counting::allocations() - allocations,
         bytes: ALLOCATED.get() - bytes,

@@ -1,5 +1,6 @@
 //! Many streams at once, long streams, and several threads.
 
+use std::ops::Range;
 use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -27,13 +28,12 @@ macro_rules! pipelines {
     };
 }
 
-/// Each pipeline in turn, as often as `times`; the median by `key` of each.
-fn in_turn<T: Copy>(
-    pipelines: &[Measured<T>],
+/// Each pipeline in turn, as often as `times`: the median of each.
+fn in_turn(
+    pipelines: &[Measured<Duration>],
     size: usize,
     times: usize,
-    key: fn(&T) -> Duration,
-) -> Vec<(&'static str, T)> {
+) -> Vec<(&'static str, Duration)> {
     let mut samples = vec![Vec::new(); pipelines.len()];
     for _ in 0..times {
         for (samples, (_, measure)) in samples.iter_mut().zip(pipelines) {
@@ -41,7 +41,7 @@ fn in_turn<T: Copy>(
         }
     }
     let medians = samples.into_iter().zip(pipelines).map(|(mut samples, (name, _))| {
-        samples.sort_by_key(key);
+        samples.sort();
         (*name, samples[samples.len() / 2])
     });
     medians.collect()
@@ -56,6 +56,9 @@ const WARM_UP: usize = 4;
 /// Events of a stream in all, `[DONE]` included.
 const EVENTS: usize = 21;
 
+/// Streams of which the bytes are counted, at most: that takes a run of its own.
+const COUNTED: usize = 10_000;
+
 /// So many streams, fed in turn, an event each.
 pub fn fanout(counts: &[usize]) -> Table {
     let mut table = Table::new(
@@ -64,42 +67,71 @@ pub fn fanout(counts: &[usize]) -> Table {
     );
     for count in counts {
         let times = (20_000 / count).clamp(1, 500);
-        for (name, (time, bytes)) in in_turn(&pipelines!(fan_out), *count, times, |(time, _)| *time)
-        {
+        let prices = in_turn(&pipelines!(fan_out), *count, times);
+        let counted: [Measured<isize>; 5] = pipelines!(held);
+        for ((name, time), (_, held)) in prices.into_iter().zip(counted) {
             table.rows.push(vec![
                 name.to_owned(),
                 count.to_string(),
                 price(time, count * (EVENTS - WARM_UP)),
-                (bytes / *count as isize).to_string(),
+                held((*count).min(COUNTED)).to_string(),
             ]);
         }
     }
     table
 }
 
-/// The time behind the warm-up, and the bytes that all streams hold at their ends.
-fn fan_out<P: Pipeline>(count: usize) -> (Duration, isize) {
-    // A stream is `mixed-shapes` in length and vLLM in kind, as the most are; with some variety.
-    let kinds: Vec<_> = (0..8).map(|seed| Stream::generated("vllm", EVENTS - 1, seed)).collect();
-    let ranges: Vec<_> = kinds.iter().map(|kind| kind.ranges(Cut::Event)).collect();
-    assert!(ranges.iter().all(|ranges| ranges.len() == EVENTS));
-    let feed = |pipelines: &mut [P], event: usize| {
-        for (at, pipeline) in pipelines.iter_mut().enumerate() {
-            let kind = at % kinds.len();
-            pipeline.feed(&kinds[kind].bytes[ranges[kind][event].clone()]);
-        }
-    };
-    let ((pipelines, time), usage) = counted(|| {
-        let mut pipelines: Vec<P> = (0..count).map(|_| P::new()).collect();
-        (0..WARM_UP).for_each(|event| feed(&mut pipelines, event));
-        let start = Instant::now();
-        (WARM_UP..EVENTS).for_each(|event| feed(&mut pipelines, event));
-        (pipelines, start.elapsed())
-    });
+/// The time behind the warm-up.
+fn fan_out<P: Pipeline>(count: usize) -> Duration {
+    let fan = Fan::new();
+    let (pipelines, time) = fan.feed::<P>(count);
     for (at, pipeline) in pipelines.into_iter().enumerate() {
-        assert!(pipeline.end().is_right(&kinds[at % kinds.len()]), "{}", P::NAME);
+        assert!(pipeline.end().is_right(fan.kind(at)), "{}", P::NAME);
     }
-    (time, usage.live)
+    time
+}
+
+/// The bytes that a stream holds at its end, its own size included.
+fn held<P: Pipeline>(count: usize) -> isize {
+    let fan = Fan::new();
+    let ((pipelines, _), usage) = counted(|| fan.feed::<P>(count));
+    usage.live / pipelines.len() as isize
+}
+
+/// Some streams, and where their events are.
+struct Fan(Vec<(Stream, Vec<Range<usize>>)>);
+
+impl Fan {
+    /// As long as the median of recorded streams, and of the kind that is most common.
+    fn new() -> Self {
+        let kinds = (0..8).map(|seed| {
+            let stream = Stream::generated("vllm", EVENTS - 1, seed);
+            let ranges = stream.ranges(Cut::Event);
+            assert_eq!(ranges.len(), EVENTS);
+            (stream, ranges)
+        });
+        Self(kinds.collect())
+    }
+
+    fn kind(&self, at: usize) -> &Stream {
+        &self.0[at % self.0.len()].0
+    }
+
+    /// So many pipelines at the ends of their streams, and the time behind the warm-up.
+    fn feed<P: Pipeline>(&self, count: usize) -> (Vec<P>, Duration) {
+        let mut pipelines: Vec<P> = (0..count).map(|_| P::new()).collect();
+        let mut start = Instant::now();
+        for event in 0..EVENTS {
+            if event == WARM_UP {
+                start = Instant::now();
+            }
+            for (at, pipeline) in pipelines.iter_mut().enumerate() {
+                let (stream, ranges) = &self.0[at % self.0.len()];
+                pipeline.feed(&stream.bytes[ranges[event].clone()]);
+            }
+        }
+        (pipelines, start.elapsed())
+    }
 }
 
 /// Streams of so many events.
@@ -107,7 +139,7 @@ pub fn length(counts: &[usize]) -> Table {
     let mut table = Table::new("scaling: ns per event by events a stream", &["pipeline"]);
     let columns = counts.iter().map(|count| {
         let times = (200_000 / count).clamp(3, 500);
-        in_turn(&pipelines!(long_stream), *count, times, |time| *time)
+        in_turn(&pipelines!(long_stream), *count, times)
     });
     for (column, count) in columns.zip(counts) {
         table.header.push(count.to_string());
@@ -151,7 +183,7 @@ pub fn threads(counts: &[usize], times: usize) -> Table {
     );
     for count in counts {
         table.header.push(count.to_string());
-        let column = in_turn(&pipelines!(side_by_side), *count, times, |time| *time);
+        let column = in_turn(&pipelines!(side_by_side), *count, times);
         for (at, (name, time)) in column.into_iter().enumerate() {
             if table.rows.len() == at {
                 table.rows.push(vec![name.to_owned()]);
