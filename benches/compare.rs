@@ -7,6 +7,7 @@
     clippy::indexing_slicing,
     clippy::string_slice,
     clippy::print_stdout,
+    clippy::print_stderr,
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
     clippy::cast_possible_wrap,
@@ -29,6 +30,8 @@ mod harness;
 mod heap;
 #[path = "support/memory.rs"]
 mod memory;
+#[path = "support/network.rs"]
+mod network;
 #[path = "support/peers.rs"]
 mod peers;
 #[path = "support/pipelines.rs"]
@@ -62,7 +65,7 @@ cargo bench --bench compare -- [OPTIONS]
 Times deltawire beside other crates, and writes the rows to target/compare.json.
 
   --quick            less than a minute: whole pieces and event by event, few rounds
-  --workload NAME    that one alone: vllm, openai, …, corpus; or memory, fanout, scaling
+  --workload NAME    that one alone: vllm, openai, …, corpus; or memory, network, fanout, scaling
   --markdown         the tables as Markdown
   --test             answers alone
 ";
@@ -156,18 +159,45 @@ fn workload(workload: &Workload, options: &Options) -> (Vec<Row>, Vec<Ratios>) {
     (rows, ratios)
 }
 
+/// What is measured besides, by its name.
+const TABLES: [&str; 4] = ["memory", "network", "fanout", "scaling"];
+
+fn tables(options: &Options) -> Vec<Table> {
+    let mut tables = Vec::new();
+    if options.wants("memory") {
+        tables.extend(memory::tables(!options.quick && !options.test));
+    }
+    if options.wants("network") {
+        tables.push(network::table(if options.test { 1 } else { 9 }));
+    }
+    if options.wants("fanout") {
+        let counts = &[1, 100, 10_000, 100_000];
+        let times = if options.quick || options.test { 1 } else { 3 };
+        tables.push(scale::fanout(if options.test { &counts[..2] } else { counts }, times));
+    }
+    if options.wants("scaling") {
+        let lengths = &[100, 1000, 10_000, 100_000, 1_000_000];
+        tables.push(scale::length(if options.test { &lengths[..2] } else { lengths }));
+        tables.push(scale::threads(&[1, 2], if options.test { 1 } else { 5 }));
+    }
+    tables
+}
+
 fn main() -> ExitCode {
     let Some(options) = Options::read(std::env::args().skip(1)) else {
         print!("{USAGE}");
         return ExitCode::SUCCESS;
     };
+    let streams = workloads::NAMES.into_iter().chain(["corpus"]);
+    if !streams.clone().chain(TABLES).any(|name| options.wants(name)) {
+        eprint!("no such workload\n\n{USAGE}");
+        return ExitCode::FAILURE;
+    }
     let mut report = Report::new();
     if !options.test {
         println!("{}\n{}", report.machine, report.toolchain);
     }
-    let mut names = workloads::NAMES.to_vec();
-    names.push("corpus");
-    for name in names.into_iter().filter(|name| options.wants(name)) {
+    for name in streams.filter(|name| options.wants(name)) {
         let load = match name {
             "corpus" => Workload::recorded(),
             _ => Some(Workload::generated(name, options.events())),
@@ -187,24 +217,15 @@ fn main() -> ExitCode {
         report.rows.extend(rows);
         report.ratios.extend(ratios);
     }
-    let mut tables = Vec::new();
-    if options.wants("memory") {
-        tables.extend(memory::tables(!options.quick && !options.test));
-    }
-    if options.wants("fanout") {
-        let counts = &[1, 100, 10_000, 100_000];
-        tables.push(scale::fanout(if options.test { &counts[..2] } else { counts }));
-    }
-    if options.wants("scaling") {
-        let lengths = &[100, 1000, 10_000, 100_000, 1_000_000];
-        tables.push(scale::length(if options.test { &lengths[..2] } else { lengths }));
-        tables.push(scale::threads(&[1, 2], if options.test { 1 } else { 5 }));
-    }
+    let tables = tables(&options);
     if !options.test {
         for table in &tables {
             table.print(options.markdown);
         }
         report.tables = tables;
+        if !report.ratios.is_empty() {
+            Table::in_short(&report).print(options.markdown);
+        }
         println!("\n{}", report.write().display());
     }
     ExitCode::SUCCESS

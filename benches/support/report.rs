@@ -130,6 +130,45 @@ impl Table {
         table
     }
 
+    /// What matters of each workload, event by event, or whole where it is one event.
+    pub fn in_short(report: &Report) -> Self {
+        let mut table = Self::new(
+            "in short: event by event, or whole where it is one event",
+            &[
+                "workload",
+                "deltawire, ns",
+                "peer, ns",
+                "peer ÷ deltawire",
+                "deltawire ÷ floor",
+                "fastest peer",
+            ],
+        );
+        let cut = |workload| if workload == "huge" { "whole" } else { "event" };
+        for ratios in report.ratios.iter().filter(|ratios| ratios.pieces == cut(ratios.workload)) {
+            let price = |name: &str| {
+                let is_here = |row: &&Row| {
+                    row.engine == name
+                        && row.workload == ratios.workload
+                        && row.pieces == ratios.pieces
+                };
+                report.rows.iter().find(is_here).and_then(Row::price)
+            };
+            let figure = |figure: Option<f64>, digits: usize| {
+                figure.map_or("-".to_owned(), |figure| format!("{figure:.digits$}"))
+            };
+            let peer = ratios.fastest_peer.as_deref();
+            table.rows.push(vec![
+                ratios.workload.to_owned(),
+                figure(price("deltawire"), 0),
+                figure(peer.and_then(price), 0),
+                figure(ratios.fastest_peer_by_deltawire, 2),
+                figure(Some(ratios.deltawire_by_line_ends), 1),
+                peer.and_then(|name| name.strip_prefix("peer/")).unwrap_or("-").to_owned(),
+            ]);
+        }
+        table
+    }
+
     pub fn print(&self, markdown: bool) {
         let lines = || [&self.header].into_iter().chain(&self.rows);
         if markdown {

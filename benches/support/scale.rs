@@ -59,14 +59,14 @@ const EVENTS: usize = 21;
 /// Streams of which the bytes are counted, at most: that takes a run of its own.
 const COUNTED: usize = 10_000;
 
-/// So many streams, fed in turn, an event each.
-pub fn fanout(counts: &[usize]) -> Table {
+/// So many streams, fed in turn, an event each, at least as often as `times`.
+pub fn fanout(counts: &[usize], times: usize) -> Table {
     let mut table = Table::new(
         "fanout: streams of vllm fed in turn, one event each; bytes are all that a stream holds",
         &["pipeline", "streams", "ns per event", "bytes"],
     );
     for count in counts {
-        let times = (20_000 / count).clamp(1, 500);
+        let times = (50_000 / count).clamp(times, 500);
         let prices = in_turn(&pipelines!(fan_out), *count, times);
         let counted: [Measured<isize>; 5] = pipelines!(held);
         for ((name, time), (_, held)) in prices.into_iter().zip(counted) {
