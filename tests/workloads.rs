@@ -11,9 +11,12 @@
 
 #[path = "../benches/support/answers.rs"]
 mod answers;
+#[path = "../benches/support/cuts.rs"]
+mod cuts;
 #[path = "../benches/support/workloads.rs"]
 mod workloads;
 
+use cuts::{CUTS, Cut};
 use deltawire::{ChunkDecoder, Outcome, Reassembler};
 use workloads::{Expected, NAMES, Workload, generate};
 
@@ -38,19 +41,17 @@ fn each_workload_comes_out_as_it_was_made() {
     for name in NAMES {
         for (events, seed) in [(2, 1), (150, 7), (151, 99)] {
             let Workload { bytes, ends, expected, .. } = generate(name, events, seed);
-            assert_eq!(run(std::iter::once(&bytes[..])), expected, "{name}");
-            let mut start = 0;
-            let events = ends.iter().map(|end| {
-                let event = &bytes[start..*end];
-                start = *end;
-                event
-            });
-            assert_eq!(run(events), expected, "{name}, event by event");
             assert_eq!(ends.last(), Some(&bytes.len()));
-            if name != "huge" {
-                for size in [1460, 128, 16, 1] {
-                    assert_eq!(run(bytes.chunks(size)), expected, "{name} in pieces of {size}");
+            for cut in CUTS {
+                if name == "huge" && matches!(cut, Cut::Size(size) if size < 1460) {
+                    continue;
                 }
+                let ranges = cut.ranges(bytes.len(), &ends, &[]);
+                if cut == Cut::Event {
+                    assert!(ranges.iter().map(|range| range.end).eq(ends.iter().copied()));
+                }
+                let pieces = ranges.into_iter().map(|range| &bytes[range]);
+                assert_eq!(run(pieces), expected, "{name}, {cut}");
             }
         }
     }
