@@ -106,7 +106,7 @@ impl Options {
     fn effort(&self) -> Effort {
         let (rounds, patience, budget) = match (self.test, self.quick) {
             (true, _) => return Effort::TEST,
-            (_, true) => (9, 20, 400),
+            (_, true) => (9, 40, 400),
             (..) => (31, 100, 2000),
         };
         let (patience, budget) = (Duration::from_millis(patience), Duration::from_millis(budget));
