@@ -15,14 +15,16 @@
     reason = "a benchmark prints, and fails by panicking"
 )]
 
+#[path = "support/cuts.rs"]
+#[expect(dead_code, reason = "other benches have more of them")]
+mod cuts;
 #[path = "support/harness.rs"]
 mod harness;
 #[path = "support/peers.rs"]
 mod peers;
 
-use std::time::Duration;
-
 use bytes::Bytes;
+use cuts::Cut;
 use deltawire::{EventKind, SseDecoder};
 use harness::{Effort, Engine, Timing, compare};
 use peers::{FRAMERS, Framer};
@@ -42,34 +44,12 @@ struct Workload {
     goal: f64,
 }
 
-#[derive(Clone, Copy)]
-enum Cut {
-    Whole,
-    Size(usize),
-    Event,
-}
-
-impl Cut {
-    fn name(self) -> String {
-        match self {
-            Self::Whole => "whole".into(),
-            Self::Size(size) => size.to_string(),
-            Self::Event => "event".into(),
-        }
-    }
-
+impl Workload {
     /// Pieces that share the workload's memory.
-    fn pieces(self, workload: &Workload) -> Vec<Bytes> {
-        let bytes = &workload.bytes;
-        let size = match self {
-            Self::Whole => bytes.len(),
-            Self::Size(size) => size,
-            Self::Event => bytes.len() / workload.items,
-        };
-        (0..bytes.len())
-            .step_by(size)
-            .map(|at| bytes.slice(at..bytes.len().min(at + size)))
-            .collect()
+    fn pieces(&self, cut: Cut) -> Vec<Bytes> {
+        let len = self.bytes.len();
+        let ends: Vec<_> = (1..=self.items).map(|item| len / self.items * item).collect();
+        cut.ranges(len, &ends, &[]).into_iter().map(|range| self.bytes.slice(range)).collect()
     }
 }
 
@@ -138,15 +118,14 @@ fn line_ends(pieces: &[Bytes]) -> usize {
 fn main() {
     let is_test = std::env::args().any(|argument| argument == "--test");
     let filter: Option<String> = std::env::args().skip(1).find(|word| !word.starts_with('-'));
-    let effort =
-        Effort { rounds: if is_test { 0 } else { 41 }, patience: Duration::from_millis(50) };
+    let effort = if is_test { Effort::TEST } else { Effort::rounds(41) };
     println!("{:<20} {:>6}  ns per event (spread)", "workload", "pieces");
     for workload in workloads(if is_test { 100 } else { 1 }) {
         if filter.as_ref().is_some_and(|filter| !workload.name.contains(filter.as_str())) {
             continue;
         }
         for cut in workload.cuts {
-            let pieces = cut.pieces(&workload);
+            let pieces = workload.pieces(*cut);
             let mut engines = vec![
                 Engine::new("deltawire", || deltawire(&pieces, false)),
                 Engine::new("deltawire, text", || deltawire(&pieces, true)),
@@ -159,7 +138,7 @@ fn main() {
                 assert!(line_ends(pieces) > 0);
                 workload.answer
             }));
-            let timings = compare(&mut engines, &workload.answer, effort);
+            let timings = compare(&mut engines, |answer| *answer == workload.answer, effort);
             assert!(timings[..2].iter().all(|timing| timing.median.is_some()), "wrong answer");
             report(&workload, *cut, &timings);
         }
@@ -167,14 +146,12 @@ fn main() {
 }
 
 fn report(workload: &Workload, cut: Cut, timings: &[Timing]) {
-    let price = |timing: &Timing| {
-        timing.median.map(|median| median.as_secs_f64() * 1e9 / workload.items as f64)
-    };
-    println!("{:<20} {:>6}", workload.name, cut.name());
+    let price = |timing: &Timing| timing.price(workload.items);
+    println!("{:<20} {cut:>6}", workload.name);
     for timing in timings {
         match price(timing) {
             Some(price) => {
-                let spread = timing.spread * 100.0;
+                let spread = timing.spread.unwrap_or_default() * 100.0;
                 println!("{:>28}  {:<20} {price:>12.1} ({spread:.0} %)", "", timing.name);
             }
             None => println!("{:>28}  {:<20} wrong answer", "", timing.name),

@@ -1,63 +1,188 @@
-//! The whole job, stage by stage, on the project's own streams: `layer/workload/pieces`.
-#![allow(missing_docs, clippy::unwrap_used, reason = "a benchmark fails by panicking")]
+//! The job layer by layer, on all workloads: `layer/workload/pieces`. Each bench asserts its answer.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::cast_possible_truncation,
+    unreachable_pub,
+    reason = "a benchmark fails by panicking"
+)]
 
-use std::fs;
-use std::path::Path;
+#[path = "support/answers.rs"]
+mod answers;
+#[path = "support/cuts.rs"]
+mod cuts;
+#[path = "support/streams.rs"]
+mod streams;
+#[path = "support/view.rs"]
+mod view;
+#[path = "support/workloads.rs"]
+mod workloads;
 
+use std::hint::black_box;
+use std::time::Duration;
+
+use answers::said;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use deltawire::{ChunkDecoder, EventKind, Outcome, Reassembler, SseDecoder};
+use cuts::{CUTS, Cut};
+use deltawire::{
+    ChatCompletionChunk, ChunkDecoder, End, EventKind, Finished, OwnedChatCompletionChunk, Payload,
+    Reassembler, SseDecoder,
+};
+use streams::{Stream, Workload};
+use view::Read;
+use workloads::{Expected, NAMES};
 
-/// How often a stream is repeated, so that a run is no blink.
-const TIMES: usize = 100;
+/// Events of a generated workload.
+const EVENTS: usize = 500;
 
-fn stream(name: &str) -> Vec<u8> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/streams");
-    fs::read(folder.join(name).with_extension("sse")).unwrap()
-}
-
-fn framing(bytes: &[u8], piece: usize) -> usize {
+fn framing<'p>(pieces: impl Iterator<Item = &'p [u8]>) -> (usize, usize) {
     let mut decoder = SseDecoder::new();
-    let mut messages = 0;
-    for mut input in bytes.chunks(piece) {
+    let (mut events, mut len) = (0, 0);
+    for mut input in pieces {
         while let Some(event) = decoder.next(&mut input) {
-            messages += usize::from(event.kind() == EventKind::Message);
+            if event.kind() == EventKind::Message {
+                (events, len) = (events + 1, len + event.data().len());
+            }
         }
     }
-    messages
+    (events, len)
 }
 
-fn pipeline(bytes: &[u8], piece: usize) -> Outcome {
+fn pipeline<'p>(pieces: impl Iterator<Item = &'p [u8]>) -> Finished {
     let mut decoder = ChunkDecoder::new();
     let mut completion = Reassembler::new();
-    for mut input in bytes.chunks(piece) {
+    for mut input in pieces {
         while let Some(event) = decoder.next(&mut input) {
             completion.push_payload(event.payload());
         }
     }
-    completion.finish(decoder.finish()).outcome
+    completion.finish(decoder.finish())
+}
+
+/// Chunks that are read already.
+fn owned(stream: &Stream) -> Vec<OwnedChatCompletionChunk> {
+    let (mut decoder, mut input) = (ChunkDecoder::new(), &stream.bytes[..]);
+    let mut chunks = Vec::new();
+    while let Some(event) = decoder.next(&mut input) {
+        match event.payload() {
+            Payload::Chunk(chunk) => chunks.push(chunk.into_owned()),
+            Payload::Error(error) => {
+                chunks.extend(error.chunk().map(ChatCompletionChunk::into_owned));
+            }
+            _ => {}
+        }
+    }
+    chunks
+}
+
+fn reassemble(chunks: &[OwnedChatCompletionChunk]) -> Finished {
+    let mut completion = Reassembler::new();
+    for chunk in chunks {
+        completion.push(&chunk.as_chunk());
+    }
+    completion.finish(End::default())
+}
+
+/// Runs `job` on all streams of a workload. What it gives is looked at in full once, since the look
+/// takes longer than the job, and every time as `brief`.
+fn bench<T>(
+    criterion: &mut Criterion,
+    layer: &str,
+    (workload, cut): (&Workload, Cut),
+    mut job: impl FnMut(usize) -> T,
+    is_right: impl Fn(&T, &Stream) -> bool,
+    brief: impl Fn(&T) -> usize,
+) {
+    let streams = &workload.streams;
+    let answers: Vec<_> = (0..streams.len()).map(&mut job).collect();
+    assert!(
+        answers.iter().zip(streams).all(|(answer, stream)| is_right(answer, stream)),
+        "{layer}/{}/{cut}",
+        workload.name
+    );
+    let expected: usize = answers.iter().map(&brief).sum();
+    drop(answers);
+    let mut group = criterion.benchmark_group(layer);
+    group.throughput(Throughput::Elements(workload.events() as u64));
+    group.bench_function(BenchmarkId::new(workload.name, cut), |bencher| {
+        bencher.iter(|| {
+            let answers = (0..streams.len()).map(|at| brief(&black_box(job(at))));
+            assert_eq!(answers.sum::<usize>(), expected);
+        });
+    });
+    group.finish();
+}
+
+/// Bytes of the texts of a completion.
+fn text(finished: &Finished) -> usize {
+    let choices = finished.completion.choices.iter();
+    choices.map(|choice| choice.message.content.as_ref().map_or(0, String::len)).sum()
 }
 
 fn layers(criterion: &mut Criterion) {
-    for (workload, events) in [("text", 23), ("tools", 14), ("reasoning", 12)] {
-        let count = u64::try_from(events).unwrap();
-        let bytes = stream(workload);
-        for (pieces, size) in [("whole", usize::MAX), ("1460", 1460), ("128", 128)] {
-            let mut group = criterion.benchmark_group("framing");
-            group.throughput(Throughput::Elements(count * TIMES as u64));
-            group.bench_function(BenchmarkId::new(workload, pieces), |bencher| {
-                let repeated = bytes.repeat(TIMES);
-                bencher.iter(|| assert_eq!(framing(&repeated, size), events * TIMES));
-            });
-            group.finish();
-            let mut group = criterion.benchmark_group("pipeline");
-            group.throughput(Throughput::Elements(count));
-            group.bench_function(BenchmarkId::new(workload, pieces), |bencher| {
-                bencher.iter(|| assert_eq!(pipeline(&bytes, size), Outcome::Complete));
-            });
-            group.finish();
+    let generated = NAMES.map(|name| Workload::generated(name, EVENTS));
+    for workload in generated.into_iter().chain(Workload::recorded()) {
+        for cut in CUTS.into_iter().filter(|cut| workload.has(*cut)) {
+            let ranges: Vec<_> = workload.streams.iter().map(|stream| stream.ranges(cut)).collect();
+            let pieces = |at: usize| {
+                let stream = &workload.streams[at];
+                ranges[at].iter().map(|range| &stream.bytes[range.clone()])
+            };
+            let case = (&workload, cut);
+            bench(
+                criterion,
+                "framing",
+                case,
+                |at| framing(pieces(at)),
+                |framed, stream| *framed == stream.framed,
+                |framed| framed.1,
+            );
+            bench(
+                criterion,
+                "pipeline",
+                case,
+                |at| pipeline(pieces(at)),
+                |finished, stream| {
+                    said(finished) == Expected { comments: 0, ..stream.expected.clone() }
+                },
+                text,
+            );
+            if !matches!(cut, Cut::Whole | Cut::Event) {
+                continue;
+            }
+            bench(
+                criterion,
+                "chunk",
+                case,
+                |at| Read::stream(ChunkDecoder::new(), pieces(at)),
+                Read::is_right,
+                |read| read.around,
+            );
         }
+        let chunks: Vec<_> = workload.streams.iter().map(owned).collect();
+        bench(
+            criterion,
+            "reassemble",
+            (&workload, Cut::Whole),
+            |at| reassemble(&chunks[at]),
+            |finished, stream| {
+                said(finished) == Expected { chunks: 0, comments: 0, ..stream.expected.clone() }
+            },
+            text,
+        );
     }
 }
 
-criterion_group!(benches, layers);
+/// 200 cases and more: each is short.
+fn config() -> Criterion {
+    Criterion::default()
+        .sample_size(20)
+        .warm_up_time(Duration::from_millis(100))
+        .measurement_time(Duration::from_millis(500))
+}
+
+criterion_group!(name = benches; config = config(); targets = layers);
 criterion_main!(benches);

@@ -23,7 +23,6 @@ mod harness;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
 
 use async_openai::types::chat::CreateChatCompletionStreamResponse as TypedChunk;
 use deltawire::{
@@ -123,11 +122,9 @@ fn times(mut run: impl FnMut() -> Answer) -> Answer {
 
 fn report(name: &str, stage: &str, chunks: usize, timings: &[harness::Timing]) {
     println!("{name:<12} {stage}");
-    let price = |timing: &harness::Timing| {
-        timing.median.unwrap().as_secs_f64() * 1e9 / (chunks * TIMES) as f64
-    };
+    let price = |timing: &harness::Timing| timing.price(chunks * TIMES).unwrap();
     for timing in timings {
-        let spread = timing.spread * 100.0;
+        let spread = timing.spread.unwrap_or_default() * 100.0;
         println!("{:>20}  {:<32} {:>10.1} ({spread:.0} %)", "", timing.name, price(timing));
     }
     for other in &timings[1..] {
@@ -138,8 +135,7 @@ fn report(name: &str, stage: &str, chunks: usize, timings: &[harness::Timing]) {
 
 fn main() {
     let is_test = std::env::args().any(|argument| argument == "--test");
-    let effort =
-        Effort { rounds: if is_test { 0 } else { 31 }, patience: Duration::from_millis(200) };
+    let effort = if is_test { Effort::TEST } else { Effort::rounds(31) };
     for name in ["text", "tools"] {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/streams");
         let stream = fs::read(folder.join(name).with_extension("sse")).unwrap();
@@ -171,7 +167,7 @@ fn main() {
                 })
             }),
         ];
-        let timings = compare(&mut engines, &expected, effort);
+        let timings = compare(&mut engines, |answer| *answer == expected, effort);
         drop(engines);
         report(name, "push", owned.len(), &timings);
 
@@ -208,7 +204,7 @@ fn main() {
                 })
             }),
         ];
-        let timings = compare(&mut engines, &expected, effort);
+        let timings = compare(&mut engines, |answer| *answer == expected, effort);
         report(name, "whole (theirs without framing)", owned.len(), &timings);
     }
 }

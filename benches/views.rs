@@ -6,6 +6,8 @@
 #![allow(
     missing_docs,
     clippy::unwrap_used,
+    clippy::panic,
+    clippy::string_slice,
     clippy::indexing_slicing,
     clippy::print_stdout,
     clippy::cast_precision_loss,
@@ -15,104 +17,94 @@
     reason = "a benchmark prints, and fails by panicking"
 )]
 
+#[path = "support/cuts.rs"]
+#[expect(dead_code, reason = "other benches have more of them")]
+mod cuts;
 #[path = "support/harness.rs"]
 mod harness;
 #[path = "support/peers.rs"]
 mod peers;
+#[path = "support/streams.rs"]
+#[expect(dead_code, reason = "other benches have more of them")]
+mod streams;
 #[path = "support/typed.rs"]
+#[expect(dead_code, reason = "what takes more than reading a field is for accumulators")]
 mod typed;
-
-use std::fs;
-use std::path::Path;
-use std::time::Duration;
+#[path = "support/view.rs"]
+mod view;
+#[path = "support/workloads.rs"]
+#[expect(dead_code, reason = "other benches have all of them")]
+mod workloads;
 
 use bytes::Bytes;
-use deltawire::{ChatCompletionChunk, ChunkDecoder, Payload};
+use cuts::Cut;
+use deltawire::ChunkDecoder;
 use harness::{Effort, Engine, compare};
 use peers::{FRAMERS, Framer};
-
-/// What was read: chunks, bytes of their texts, and a sum of their numbers.
-pub type Answer = (usize, usize, u64);
+use streams::Stream;
+use typed::{Content, text};
+use view::{Read, len, sum};
 
 /// At least how many times faster than the fastest peer it is meant to be.
 const GOAL: f64 = 1.2;
 
-/// Reads every field that the typed structs have.
-fn read(chunk: &ChatCompletionChunk<'_>, answer: &mut Answer) {
-    let texts = [
-        chunk.id(),
-        chunk.object(),
-        chunk.model(),
-        chunk.service_tier(),
-        chunk.system_fingerprint(),
-    ];
-    let mut len = typed::len(texts);
-    let mut sum = chunk.created().unwrap_or(0);
-    for choice in chunk.choices() {
-        let delta = choice.delta();
-        sum += choice.index().unwrap_or(0);
-        len += typed::len([
-            choice.finish_reason(),
-            delta.role(),
-            delta.content(),
-            delta.refusal(),
-            delta.reasoning(),
-            delta.reasoning_content(),
-        ]);
-        for call in delta.tool_calls() {
-            sum += call.index().unwrap_or(0);
-            len += typed::len([call.id(), call.r#type(), call.name(), call.arguments()]);
-        }
-    }
-    if let Some(usage) = chunk.usage() {
-        sum += typed::sum([usage.prompt_tokens(), usage.completion_tokens(), usage.total_tokens()]);
-    }
-    *answer = (answer.0 + 1, answer.1 + len, answer.2 + sum);
+fn deltawire(pieces: &[Bytes]) -> Read {
+    let mut decoder = ChunkDecoder::new();
+    decoder.set_shapes(false);
+    Read::stream(decoder, pieces.iter().map(|piece| &piece[..]))
 }
 
-fn deltawire(pieces: &[Bytes]) -> Answer {
-    let mut answer = Answer::default();
-    let mut decoder = ChunkDecoder::new();
-    for piece in pieces {
-        let mut input = &piece[..];
-        while let Some(event) = decoder.next(&mut input) {
-            if let Payload::Chunk(chunk) = event.payload() {
-                read(chunk, &mut answer);
+fn peer(frame: Framer, parse: typed::Parser, pieces: &[Bytes]) -> Read {
+    let mut read = Read::default();
+    frame(pieces, &mut |data| {
+        if data != "[DONE]" {
+            parse(data, &mut |chunk| read_typed(chunk, &mut read));
+        }
+    });
+    read
+}
+
+/// Reads every field of a typed chunk.
+fn read_typed(chunk: &typed::Chunk<'_>, read: &mut Read) {
+    let typed::Chunk { id, object, model, service_tier, system_fingerprint, .. } = chunk;
+    read.chunks += 1;
+    read.around += len([id, object, model, service_tier, system_fingerprint].map(text));
+    read.numbers += sum([chunk.created]);
+    for choice in chunk.choices.iter().flatten() {
+        let delta = &choice.delta;
+        let content = match &delta.content {
+            Some(Content::Text(content)) => Some(&**content),
+            _ => None,
+        };
+        let reasoning = text(&delta.reasoning_content);
+        let mirrored = text(&delta.reasoning).filter(|text| Some(*text) != reasoning);
+        read.text += len([content, reasoning, mirrored]);
+        read.around += len([&choice.finish_reason, &delta.role, &delta.refusal].map(text));
+        read.numbers += sum([choice.index]);
+        for call in delta.tool_calls.iter().flatten() {
+            read.numbers += sum([call.index]);
+            read.around += len([&call.id, &call.r#type].map(text));
+            if let Some(function) = &call.function {
+                read.around += len([text(&function.name)]);
+                read.text += len([text(&function.arguments)]);
             }
         }
     }
-    answer
-}
-
-fn peer(frame: Framer, parse: typed::Parser, pieces: &[Bytes]) -> Answer {
-    let mut answer = Answer::default();
-    frame(pieces, &mut |data| {
-        if data != "[DONE]" {
-            parse(data, &mut answer);
-        }
-    });
-    answer
-}
-
-/// A stream of this project's, repeated to about a megabyte.
-fn stream(name: &str, bytes: usize) -> Bytes {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/streams");
-    let stream = fs::read(folder.join(name).with_extension("sse")).unwrap();
-    stream.repeat((bytes / stream.len()).max(1)).into()
+    if let Some(usage) = &chunk.usage {
+        read.numbers += sum([usage.prompt_tokens, usage.completion_tokens, usage.total_tokens]);
+    }
 }
 
 fn main() {
     let is_test = std::env::args().any(|argument| argument == "--test");
-    let effort =
-        Effort { rounds: if is_test { 0 } else { 31 }, patience: Duration::from_millis(50) };
+    let effort = if is_test { Effort::TEST } else { Effort::rounds(31) };
     println!("{:<12} {:>6}  ns per chunk (spread)", "workload", "pieces");
-    for name in ["text", "tools", "reasoning"] {
-        let bytes = stream(name, if is_test { 1 } else { 1 << 20 });
-        for size in [usize::MAX, 1460] {
-            let pieces: Vec<_> = (0..bytes.len())
-                .step_by(size.min(bytes.len()))
-                .map(|at| bytes.slice(at..bytes.len().min(at.saturating_add(size))))
-                .collect();
+    for name in ["vllm", "tools", "openrouter"] {
+        let stream = Stream::generated(name, if is_test { 42 } else { 4000 }, 1);
+        let bytes = Bytes::copy_from_slice(&stream.bytes);
+        for cut in [Cut::Whole, Cut::Size(1460)] {
+            let ranges = stream.ranges(cut).into_iter();
+            let pieces: Vec<_> = ranges.map(|range| bytes.slice(range)).collect();
             let pieces = &pieces[..];
             let mut engines = vec![Engine::new("deltawire", || deltawire(pieces))];
             for (framer, frame) in FRAMERS {
@@ -122,14 +114,13 @@ fn main() {
                 }
             }
             let expected = peer(FRAMERS[0].1, typed::PARSERS[0].1, pieces);
-            let timings = compare(&mut engines, &expected, effort);
+            assert!(expected.is_right(&stream), "wrong answer");
+            let timings = compare(&mut engines, |read| *read == expected, effort);
             assert!(timings.iter().all(|timing| timing.median.is_some()), "wrong answer");
-            let price =
-                |at: usize| timings[at].median.unwrap().as_secs_f64() * 1e9 / expected.0 as f64;
-            let pieces = if size == usize::MAX { "whole".to_owned() } else { size.to_string() };
-            println!("{name:<12} {pieces:>6}");
+            let price = |at: usize| timings[at].price(expected.chunks).unwrap();
+            println!("{name:<12} {cut:>6}");
             for (at, timing) in timings.iter().enumerate() {
-                let spread = timing.spread * 100.0;
+                let spread = timing.spread.unwrap_or_default() * 100.0;
                 println!("{:>20}  {:<32} {:>10.1} ({spread:.0} %)", "", timing.name, price(at));
             }
             let fastest = (1..timings.len()).map(price).fold(f64::INFINITY, f64::min);

@@ -9,12 +9,16 @@
     reason = "a test fails by panicking"
 )]
 
+#[path = "../benches/support/answers.rs"]
+mod answers;
+#[path = "../benches/support/cuts.rs"]
+mod cuts;
 #[path = "../benches/support/workloads.rs"]
 mod workloads;
 
-use deltawire::json::Json;
+use cuts::{CUTS, Cut};
 use deltawire::{ChunkDecoder, Outcome, Reassembler};
-use workloads::{Choice, Expected, NAMES, Workload, generate};
+use workloads::{Expected, NAMES, Workload, generate};
 
 /// What comes of a stream, in the generator's words.
 fn run<'p>(pieces: impl Iterator<Item = &'p [u8]>) -> Expected {
@@ -29,31 +33,7 @@ fn run<'p>(pieces: impl Iterator<Item = &'p [u8]>) -> Expected {
     let finished = completion.finish(decoder.finish());
     assert_eq!(finished.outcome, Outcome::Complete);
     assert_eq!(finished.end.malformed, 0);
-    let choices = finished.completion.choices.iter().map(|choice| {
-        let message = &choice.message;
-        let calls = message.tool_calls.iter().map(|call| {
-            let function = call.function.clone().unwrap();
-            (call.id.clone(), function.name, function.arguments)
-        });
-        let logprobs = choice.logprobs.as_ref().and_then(|logprobs| logprobs.get("content"));
-        let tokens = logprobs
-            .and_then(Json::as_text)
-            .map_or(0, |json| serde_json::from_str::<Vec<serde_json::Value>>(json).unwrap().len());
-        Choice {
-            content: message.content.clone().unwrap_or_default(),
-            reasoning: message.reasoning.clone().unwrap_or_default(),
-            calls: calls.collect(),
-            logprobs: tokens,
-            finish_reason: choice.finish_reason.clone().unwrap_or_default(),
-        }
-    });
-    let usage = finished.completion.usage.as_ref();
-    Expected {
-        chunks: finished.end.chunks as usize,
-        comments,
-        choices: choices.collect(),
-        total_tokens: usage.and_then(|usage| usage.get("total_tokens")?.as_u64()),
-    }
+    Expected { comments, ..answers::said(&finished) }
 }
 
 #[test]
@@ -61,19 +41,17 @@ fn each_workload_comes_out_as_it_was_made() {
     for name in NAMES {
         for (events, seed) in [(2, 1), (150, 7), (151, 99)] {
             let Workload { bytes, ends, expected, .. } = generate(name, events, seed);
-            assert_eq!(run(std::iter::once(&bytes[..])), expected, "{name}");
-            let mut start = 0;
-            let events = ends.iter().map(|end| {
-                let event = &bytes[start..*end];
-                start = *end;
-                event
-            });
-            assert_eq!(run(events), expected, "{name}, event by event");
             assert_eq!(ends.last(), Some(&bytes.len()));
-            if name != "huge" {
-                for size in [1460, 128, 16, 1] {
-                    assert_eq!(run(bytes.chunks(size)), expected, "{name} in pieces of {size}");
+            for cut in CUTS {
+                if name == "huge" && matches!(cut, Cut::Size(size) if size < 1460) {
+                    continue;
                 }
+                let ranges = cut.ranges(bytes.len(), &ends, &[]);
+                if cut == Cut::Event {
+                    assert!(ranges.iter().map(|range| range.end).eq(ends.iter().copied()));
+                }
+                let pieces = ranges.into_iter().map(|range| &bytes[range]);
+                assert_eq!(run(pieces), expected, "{name}, {cut}");
             }
         }
     }

@@ -3,8 +3,6 @@
 //! A machine's speed drifts; in a round every engine meets the same machine, and the median of
 //! the rounds forgets the ones in which something else ran. Read the ratios.
 
-use std::fmt::Debug;
-use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 /// Something that does a workload and gives its answer.
@@ -25,8 +23,15 @@ pub struct Timing {
     pub name: String,
     /// Median of the rounds, for the whole workload; `None` where the answer was wrong.
     pub median: Option<Duration>,
-    /// The middle half of the rounds, as a part of the median.
-    pub spread: f64,
+    /// The middle half of the rounds, as a part of the median; `None` of a single run.
+    pub spread: Option<f64>,
+}
+
+impl Timing {
+    /// The median as nanoseconds for each of so many items.
+    pub fn price(&self, items: usize) -> Option<f64> {
+        self.median.map(|median| median.as_secs_f64() * 1e9 / items as f64)
+    }
 }
 
 /// How long to measure.
@@ -35,44 +40,61 @@ pub struct Effort {
     pub rounds: usize,
     /// An engine that needs longer than this for one run is timed once.
     pub patience: Duration,
+    /// No round begins later than this.
+    pub budget: Duration,
 }
 
-/// Runs every engine once for its answer, then all of them in turn. An engine with a wrong
-/// answer is not timed.
-pub fn compare<A: PartialEq + Debug>(
+impl Effort {
+    /// Answers alone.
+    pub const TEST: Self = Self::rounds(0);
+
+    /// So many rounds, however long they take.
+    pub const fn rounds(rounds: usize) -> Self {
+        Self { rounds, patience: Duration::from_millis(50), budget: Duration::MAX }
+    }
+}
+
+/// Runs every engine once for its answer, then all of them in turn. An engine with a wrong answer
+/// is not timed. Answers are looked at between the runs, and dropped there.
+pub fn compare<A>(
     engines: &mut [Engine<'_, A>],
-    expected: &A,
+    is_right: impl Fn(&A) -> bool,
     effort: Effort,
 ) -> Vec<Timing> {
-    let mut samples: Vec<Vec<Duration>> = Vec::new();
-    let mut is_right = Vec::new();
-    for engine in engines.iter_mut() {
+    let timed = |engine: &mut Engine<'_, A>| {
         let start = Instant::now();
         let answer = (engine.run)();
-        samples.push(vec![start.elapsed()]);
-        is_right.push(answer == *expected);
-    }
-    for round in 0..effort.rounds {
+        (start.elapsed(), is_right(&answer))
+    };
+    let first: Vec<_> = engines.iter_mut().map(timed).collect();
+    let mut samples = vec![Vec::new(); engines.len()];
+    let start = Instant::now();
+    for _ in 0..effort.rounds {
         for (at, engine) in engines.iter_mut().enumerate() {
-            if !is_right[at] || samples[at][0] > effort.patience {
-                continue;
+            if first[at].1 && first[at].0 <= effort.patience {
+                let (elapsed, is_right) = timed(engine);
+                assert!(is_right, "{} has changed its answer", engine.name);
+                samples[at].push(elapsed);
             }
-            let start = Instant::now();
-            black_box((engine.run)());
-            let elapsed = start.elapsed();
-            // The first run was for the answer, and warmed up.
-            if round == 0 {
-                samples[at].clear();
-            }
-            samples[at].push(elapsed);
+        }
+        if start.elapsed() > effort.budget {
+            break;
         }
     }
-    let timings =
-        engines.iter().zip(samples).zip(is_right).map(|((engine, mut samples), right)| {
-            samples.sort();
-            let at = |part: f64| samples[((samples.len() - 1) as f64 * part).round() as usize];
-            let spread = at(0.75).saturating_sub(at(0.25)).as_secs_f64() / at(0.5).as_secs_f64();
-            Timing { name: engine.name.clone(), median: right.then(|| at(0.5)), spread }
-        });
+    let timings = engines.iter().zip(samples).zip(first);
+    let timings = timings.map(|((engine, mut samples), (first, is_right))| {
+        let is_single = samples.is_empty();
+        if is_single {
+            samples.push(first);
+        }
+        samples.sort();
+        let at = |part: f64| samples[((samples.len() - 1) as f64 * part).round() as usize];
+        let spread = at(0.75).saturating_sub(at(0.25)).as_secs_f64() / at(0.5).as_secs_f64();
+        Timing {
+            name: engine.name.clone(),
+            median: is_right.then(|| at(0.5)),
+            spread: (is_right && !is_single).then_some(spread),
+        }
+    });
     timings.collect()
 }

@@ -47,17 +47,30 @@ pub const FRAMERS: [(&str, Framer); 4] = [
     ("eventsource-stream", eventsource_stream),
 ];
 
+/// Its default limit is below some of the workloads' events; ours is this.
+pub fn sse_core_decoder() -> sse_core::SseDecoder {
+    sse_core::SseDecoder::with_limit(NonZeroUsize::new(64 << 20).unwrap())
+}
+
+/// Hands the data of the events in `piece` on.
+pub fn sse_core_piece(
+    decoder: &mut sse_core::SseDecoder,
+    piece: &[u8],
+    take: &mut dyn FnMut(&str),
+) {
+    let mut input = piece;
+    while let Some(event) = decoder.next(&mut input) {
+        if let sse_core::SseEvent::Message(message) = event.unwrap() {
+            take(&message.data);
+        }
+    }
+}
+
 /// The decoder itself, without the stream around it.
 fn sse_core(pieces: &[Bytes], take: &mut dyn FnMut(&str)) {
-    // Its default limit is below some of the workloads' events; ours is this.
-    let mut decoder = sse_core::SseDecoder::with_limit(NonZeroUsize::new(64 << 20).unwrap());
+    let mut decoder = sse_core_decoder();
     for piece in pieces {
-        let mut input = &piece[..];
-        while let Some(event) = decoder.next(&mut input) {
-            if let sse_core::SseEvent::Message(message) = event.unwrap() {
-                take(&message.data);
-            }
-        }
+        sse_core_piece(&mut decoder, piece, take);
     }
 }
 

@@ -1,122 +1,155 @@
-//! A chunk as others type it: structs that borrow, read by serde.
+//! A chunk as others type it at best: structs that borrow, read by serde.
 
 use std::borrow::Cow;
+use std::fmt;
 
-use serde::Deserialize;
+use serde::de::{Deserialize, Deserializer, IgnoredAny, SeqAccess, Visitor};
 
-use crate::Answer;
-
-/// Reads a payload and adds what is in it.
-pub type Parser = fn(&str, &mut Answer);
+/// Reads a payload and hands its chunk on; what is none is passed over.
+pub type Parser = fn(&str, &mut dyn FnMut(&Chunk<'_>));
 
 pub const PARSERS: [(&str, Parser); 2] = [
-    ("serde_json", |data, answer| read(&serde_json::from_str(data).unwrap(), answer)),
-    ("sonic-rs", |data, answer| read(&sonic_rs::from_str(data).unwrap(), answer)),
+    ("serde_json", |data, take| {
+        if let Ok(chunk) = serde_json::from_str(data) {
+            take(&chunk);
+        }
+    }),
+    ("sonic-rs", |data, take| {
+        if let Ok(chunk) = sonic_rs::from_str(data) {
+            take(&chunk);
+        }
+    }),
 ];
 
-type Text<'a> = Option<Cow<'a, str>>;
+/// A string that is copied only where it has escapes. In an `Option` a bare `Cow` always would be:
+/// serde borrows a field that is one, and none inside of another type.
+#[derive(serde::Deserialize)]
+pub struct Text<'a>(#[serde(borrow)] pub Cow<'a, str>);
 
-#[derive(Deserialize)]
-struct Chunk<'a> {
+#[derive(serde::Deserialize)]
+pub struct Chunk<'a> {
     #[serde(borrow)]
-    id: Text<'a>,
+    pub id: Option<Text<'a>>,
     #[serde(borrow)]
-    object: Text<'a>,
-    created: Option<u64>,
+    pub object: Option<Text<'a>>,
+    pub created: Option<u64>,
     #[serde(borrow)]
-    model: Text<'a>,
+    pub model: Option<Text<'a>>,
     #[serde(borrow)]
-    service_tier: Text<'a>,
+    pub service_tier: Option<Text<'a>>,
     #[serde(borrow)]
-    system_fingerprint: Text<'a>,
+    pub system_fingerprint: Option<Text<'a>>,
     #[serde(borrow)]
-    choices: Vec<Choice<'a>>,
-    usage: Option<Usage>,
+    pub choices: Option<Vec<Choice<'a>>>,
+    pub usage: Option<Usage>,
+    /// Groq's place for the usage.
+    pub x_groq: Option<XGroq>,
+    pub error: Option<IgnoredAny>,
 }
 
-#[derive(Deserialize)]
-struct Choice<'a> {
-    index: Option<u64>,
-    #[serde(borrow)]
-    delta: Delta<'a>,
-    #[serde(borrow)]
-    finish_reason: Text<'a>,
+#[derive(serde::Deserialize)]
+pub struct XGroq {
+    pub usage: Option<Usage>,
 }
 
-#[derive(Deserialize)]
-struct Delta<'a> {
-    #[serde(borrow)]
-    role: Text<'a>,
-    #[serde(borrow)]
-    content: Text<'a>,
-    #[serde(borrow)]
-    refusal: Text<'a>,
-    #[serde(borrow)]
-    reasoning: Text<'a>,
-    #[serde(borrow)]
-    reasoning_content: Text<'a>,
+#[derive(serde::Deserialize)]
+pub struct Choice<'a> {
+    pub index: Option<u64>,
     #[serde(borrow, default)]
-    tool_calls: Vec<ToolCall<'a>>,
-}
-
-#[derive(Deserialize)]
-struct ToolCall<'a> {
-    index: Option<u64>,
+    pub delta: Delta<'a>,
     #[serde(borrow)]
-    id: Text<'a>,
+    pub finish_reason: Option<Text<'a>>,
+}
+
+#[derive(Default, serde::Deserialize)]
+pub struct Delta<'a> {
     #[serde(borrow)]
-    r#type: Text<'a>,
+    pub role: Option<Text<'a>>,
     #[serde(borrow)]
-    function: Option<Function<'a>>,
-}
-
-#[derive(Deserialize)]
-struct Function<'a> {
+    pub content: Option<Content<'a>>,
     #[serde(borrow)]
-    name: Text<'a>,
+    pub refusal: Option<Text<'a>>,
     #[serde(borrow)]
-    arguments: Text<'a>,
+    pub reasoning: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub reasoning_content: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub tool_calls: Option<Vec<ToolCall<'a>>>,
 }
 
-#[derive(Deserialize)]
-struct Usage {
-    prompt_tokens: Option<u64>,
-    completion_tokens: Option<u64>,
-    total_tokens: Option<u64>,
+/// A text, or Mistral's parts.
+pub enum Content<'a> {
+    Text(Cow<'a, str>),
+    Parts(Vec<Part<'a>>),
 }
 
-pub fn len<'t>(texts: impl IntoIterator<Item = Option<&'t str>>) -> usize {
-    texts.into_iter().map(|text| text.map_or(0, str::len)).sum()
+#[derive(serde::Deserialize)]
+pub struct Part<'a> {
+    #[serde(borrow)]
+    pub text: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub thinking: Option<Vec<Part<'a>>>,
 }
 
-pub fn sum(numbers: impl IntoIterator<Item = Option<u64>>) -> u64 {
-    numbers.into_iter().flatten().sum()
+impl<'de: 'a, 'a> Deserialize<'de> for Content<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ContentVisitor)
+    }
 }
 
-fn lens<'t>(texts: impl IntoIterator<Item = &'t Text<'t>>) -> usize {
-    len(texts.into_iter().map(Option::as_deref))
-}
+struct ContentVisitor;
 
-fn read(chunk: &Chunk<'_>, answer: &mut Answer) {
-    let Chunk { id, object, model, service_tier, system_fingerprint, .. } = chunk;
-    let mut bytes = lens([id, object, model, service_tier, system_fingerprint]);
-    let mut numbers = chunk.created.unwrap_or(0);
-    for choice in &chunk.choices {
-        let Delta { role, content, refusal, reasoning, reasoning_content, .. } = &choice.delta;
-        numbers += choice.index.unwrap_or(0);
-        bytes +=
-            lens([&choice.finish_reason, role, content, refusal, reasoning, reasoning_content]);
-        for call in &choice.delta.tool_calls {
-            numbers += call.index.unwrap_or(0);
-            bytes += lens([&call.id, &call.r#type]);
-            bytes += call
-                .function
-                .as_ref()
-                .map_or(0, |function| lens([&function.name, &function.arguments]));
+impl<'de> Visitor<'de> for ContentVisitor {
+    type Value = Content<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text or parts")
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok(Content::Text(text.into()))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Content::Text(text.to_owned().into()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut parts: A) -> Result<Self::Value, A::Error> {
+        let mut kept = Vec::new();
+        while let Some(part) = parts.next_element()? {
+            kept.push(part);
         }
+        Ok(Content::Parts(kept))
     }
-    if let Some(usage) = &chunk.usage {
-        numbers += sum([usage.prompt_tokens, usage.completion_tokens, usage.total_tokens]);
-    }
-    *answer = (answer.0 + 1, answer.1 + bytes, answer.2 + numbers);
+}
+
+#[derive(serde::Deserialize)]
+pub struct ToolCall<'a> {
+    pub index: Option<u64>,
+    #[serde(borrow)]
+    pub id: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub r#type: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub function: Option<Function<'a>>,
+}
+
+#[derive(serde::Deserialize)]
+pub struct Function<'a> {
+    #[serde(borrow)]
+    pub name: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub arguments: Option<Text<'a>>,
+}
+
+#[derive(serde::Deserialize, Clone, Copy)]
+pub struct Usage {
+    pub prompt_tokens: Option<u64>,
+    pub completion_tokens: Option<u64>,
+    pub total_tokens: Option<u64>,
+}
+
+#[expect(clippy::ref_option, reason = "what is asked for are fields")]
+pub fn text<'t>(text: &'t Option<Text<'_>>) -> Option<&'t str> {
+    text.as_ref().map(|text| &*text.0)
 }

@@ -1,0 +1,232 @@
+//! The whole job beside other crates: one table, and the same rows as `target/compare.json`.
+//! `benches/README.md` says how each figure is made and what it doesn't say.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    unreachable_pub,
+    reason = "a benchmark prints, and fails by panicking"
+)]
+
+#[path = "support/accumulate.rs"]
+mod accumulate;
+#[path = "support/answers.rs"]
+mod answers;
+#[path = "support/cuts.rs"]
+mod cuts;
+#[path = "support/engines.rs"]
+mod engines;
+#[path = "support/harness.rs"]
+mod harness;
+#[path = "support/heap.rs"]
+mod heap;
+#[path = "support/memory.rs"]
+mod memory;
+#[path = "support/network.rs"]
+mod network;
+#[path = "support/peers.rs"]
+mod peers;
+#[path = "support/pipelines.rs"]
+mod pipelines;
+#[path = "support/report.rs"]
+mod report;
+#[path = "support/scale.rs"]
+mod scale;
+#[path = "support/streams.rs"]
+mod streams;
+#[path = "support/typed.rs"]
+#[expect(dead_code, reason = "a field that no completion keeps is read all the same")]
+mod typed;
+#[path = "support/view.rs"]
+mod view;
+#[path = "support/workloads.rs"]
+mod workloads;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use cuts::{CUTS, Cut};
+use engines::{Answers, engines, pieces, wrong};
+use harness::Effort;
+use report::{Ratios, Report, Row, Table, Verdict};
+use streams::Workload;
+
+const USAGE: &str = "\
+cargo bench --bench compare -- [OPTIONS]
+
+Times deltawire beside other crates, and writes the rows to target/compare.json.
+
+  --quick            less than a minute: whole pieces and event by event, few rounds
+  --workload NAME    that one alone: vllm, openai, …, corpus; or memory, network, fanout, scaling
+  --markdown         the tables as Markdown
+  --test             answers alone
+";
+
+#[derive(Default)]
+struct Options {
+    quick: bool,
+    workload: Option<String>,
+    markdown: bool,
+    test: bool,
+}
+
+impl Options {
+    /// Arguments that are another bench's, or cargo's, are passed over; `None` asks for help.
+    fn read(mut arguments: impl Iterator<Item = String>) -> Option<Self> {
+        let mut options = Self::default();
+        while let Some(argument) = arguments.next() {
+            match argument.as_str() {
+                "--quick" => options.quick = true,
+                "--workload" => options.workload = Some(arguments.next()?),
+                "--markdown" => options.markdown = true,
+                "--test" => options.test = true,
+                "--help" | "-h" => return None,
+                _ => {}
+            }
+        }
+        Some(options)
+    }
+
+    fn wants(&self, name: &str) -> bool {
+        self.workload.as_ref().is_none_or(|picked| picked == name)
+    }
+
+    fn cuts(&self) -> &'static [Cut] {
+        if self.quick { &[Cut::Whole, Cut::Event] } else { &CUTS }
+    }
+
+    fn effort(&self) -> Effort {
+        let (rounds, patience, budget) = match (self.test, self.quick) {
+            (true, _) => return Effort::TEST,
+            (_, true) => (9, 40, 400),
+            (..) => (31, 100, 2000),
+        };
+        let (patience, budget) = (Duration::from_millis(patience), Duration::from_millis(budget));
+        Effort { rounds, patience, budget }
+    }
+
+    /// Events of a generated workload.
+    fn events(&self) -> usize {
+        if self.test { 42 } else { 1000 }
+    }
+}
+
+/// Whether an engine isn't run: eventsource-stream looks with each piece at all that it holds, and
+/// works for minutes on an event of 10 MiB.
+fn is_too_slow(workload: &Workload, cut: Cut, engine: &str) -> bool {
+    workload.name == "huge" && cut != Cut::Whole && engine.contains("eventsource-stream")
+}
+
+/// Everything about one workload: a row for each engine in each cut, and the ratios of each cut.
+fn workload(workload: &Workload, options: &Options) -> (Vec<Row>, Vec<Ratios>) {
+    let (mut rows, mut ratios) = (Vec::new(), Vec::new());
+    for cut in options.cuts().iter().copied().filter(|cut| workload.has(*cut)) {
+        let streams = pieces(workload, cut);
+        let (too_slow, mut engines): (Vec<_>, Vec<_>) = engines(&streams)
+            .into_iter()
+            .partition(|engine| is_too_slow(workload, cut, &engine.name));
+        let is_right = |answers: &Answers| wrong(answers, workload) == 0;
+        let timings = harness::compare(&mut engines, is_right, options.effort());
+        let row = |engine: &str, verdict| Row {
+            workload: workload.name,
+            pieces: cut.to_string(),
+            engine: engine.to_owned(),
+            verdict,
+        };
+        let timed = timings.iter().zip(&mut engines).map(|(timing, engine)| {
+            let verdict = timing.price(workload.events()).map_or_else(
+                || Verdict::Wrong { streams: wrong(&(engine.run)(), workload) },
+                |ns_per_event| Verdict::Timed { ns_per_event, spread: timing.spread },
+            );
+            row(&timing.name, verdict)
+        });
+        let slow = too_slow.iter().map(|engine| row(&engine.name, Verdict::TooSlow));
+        let of_cut: Vec<_> = timed.chain(slow).collect();
+        for row in of_cut.iter().filter(|row| !row.engine.starts_with("peer")) {
+            assert!(row.price().is_some(), "{} on {} in {}", row.engine, row.workload, row.pieces);
+        }
+        ratios.push(Ratios::of(&of_cut));
+        rows.extend(of_cut);
+    }
+    (rows, ratios)
+}
+
+/// What is measured besides, by its name.
+const TABLES: [&str; 4] = ["memory", "network", "fanout", "scaling"];
+
+fn tables(options: &Options) -> Vec<Table> {
+    let mut tables = Vec::new();
+    if options.wants("memory") {
+        tables.extend(memory::tables(!options.quick && !options.test));
+    }
+    if options.wants("network") {
+        tables.push(network::table(if options.test { 1 } else { 9 }));
+    }
+    if options.wants("fanout") {
+        let counts = &[1, 100, 10_000, 100_000];
+        let times = if options.quick || options.test { 1 } else { 3 };
+        tables.push(scale::fanout(if options.test { &counts[..2] } else { counts }, times));
+    }
+    if options.wants("scaling") {
+        let lengths = &[100, 1000, 10_000, 100_000, 1_000_000];
+        tables.push(scale::length(if options.test { &lengths[..2] } else { lengths }));
+        tables.push(scale::threads(&[1, 2], if options.test { 1 } else { 5 }));
+    }
+    tables
+}
+
+fn main() -> ExitCode {
+    let Some(options) = Options::read(std::env::args().skip(1)) else {
+        print!("{USAGE}");
+        return ExitCode::SUCCESS;
+    };
+    let streams = workloads::NAMES.into_iter().chain(["corpus"]);
+    if !streams.clone().chain(TABLES).any(|name| options.wants(name)) {
+        eprint!("no such workload\n\n{USAGE}");
+        return ExitCode::FAILURE;
+    }
+    let mut report = Report::new();
+    if !options.test {
+        println!("{}\n{}", report.machine, report.toolchain);
+    }
+    for name in streams.filter(|name| options.wants(name)) {
+        let load = match name {
+            "corpus" => Workload::recorded(),
+            _ => Some(Workload::generated(name, options.events())),
+        };
+        let Some(load) = load else {
+            println!("\n{name}\n  not run: ../shared/corpus is absent");
+            continue;
+        };
+        let (rows, ratios) = workload(&load, &options);
+        if options.test {
+            let wrong = rows.iter().filter(|row| row.price().is_none());
+            let wrong: Vec<_> = wrong.map(|row| format!("{} {}", row.engine, row.pieces)).collect();
+            println!("{name}: {} answers, not right: {wrong:?}", rows.len());
+        } else {
+            Table::of_workload(&rows, &ratios).print(options.markdown);
+        }
+        report.rows.extend(rows);
+        report.ratios.extend(ratios);
+    }
+    let tables = tables(&options);
+    if !options.test {
+        for table in &tables {
+            table.print(options.markdown);
+        }
+        report.tables = tables;
+        if !report.ratios.is_empty() {
+            Table::in_short(&report).print(options.markdown);
+        }
+        println!("\n{}", report.write().display());
+    }
+    ExitCode::SUCCESS
+}

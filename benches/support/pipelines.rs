@@ -1,0 +1,110 @@
+//! Whole pipelines, from bytes to what a stream says, that can stop behind any piece.
+
+use deltawire::{ChunkDecoder, Finished, Reassembler};
+
+use crate::accumulate::Accumulate;
+use crate::answers::said;
+use crate::peers::{sse_core_decoder, sse_core_piece};
+use crate::streams::Stream;
+use crate::workloads::Expected;
+
+/// A decoder whose fast path, the shapes of events, is on or off.
+pub fn decoder(shapes: bool) -> ChunkDecoder {
+    let mut decoder = ChunkDecoder::new();
+    decoder.set_shapes(shapes);
+    decoder
+}
+
+/// What comes of a stream.
+pub trait Answer {
+    fn is_right(&self, stream: &Stream) -> bool;
+}
+
+/// A stream's state.
+pub trait Pipeline {
+    const NAME: &'static str;
+    type End: Answer + 'static;
+
+    fn new() -> Self;
+    fn feed(&mut self, piece: &[u8]);
+    /// Bytes of the texts that it keeps.
+    fn text(&self) -> usize;
+    fn end(self) -> Self::End;
+}
+
+pub struct Deltawire<const SHAPES: bool> {
+    decoder: ChunkDecoder,
+    completion: Reassembler,
+}
+
+impl<const SHAPES: bool> Pipeline for Deltawire<SHAPES> {
+    const NAME: &'static str = if SHAPES { "deltawire" } else { "deltawire/general" };
+    type End = Finished;
+
+    fn new() -> Self {
+        Self { decoder: decoder(SHAPES), completion: Reassembler::new() }
+    }
+
+    fn feed(&mut self, piece: &[u8]) {
+        let mut input = piece;
+        while let Some(event) = self.decoder.next(&mut input) {
+            self.completion.push_payload(event.payload());
+        }
+    }
+
+    fn text(&self) -> usize {
+        let choices = &self.completion.snapshot().choices;
+        choices.iter().map(|choice| choice.message.content.as_ref().map_or(0, String::len)).sum()
+    }
+
+    fn end(mut self) -> Finished {
+        self.completion.finish(self.decoder.finish())
+    }
+}
+
+impl Answer for Finished {
+    fn is_right(&self, stream: &Stream) -> bool {
+        said(self) == Expected { comments: 0, ..stream.expected.clone() }
+    }
+}
+
+/// sse-core, which can be fed without a stream around it, and an accumulator.
+pub struct SseCore<A> {
+    decoder: sse_core::SseDecoder,
+    completion: A,
+}
+
+impl<A: Accumulate + 'static> Pipeline for SseCore<A> {
+    const NAME: &'static str = A::WITH_SSE_CORE;
+    type End = A;
+
+    fn new() -> Self {
+        Self { decoder: sse_core_decoder(), completion: A::default() }
+    }
+
+    fn feed(&mut self, piece: &[u8]) {
+        sse_core_piece(&mut self.decoder, piece, &mut |data| self.completion.push(data));
+    }
+
+    fn text(&self) -> usize {
+        self.completion.said().choices.iter().map(|choice| choice.content.len()).sum()
+    }
+
+    fn end(self) -> A {
+        self.completion
+    }
+}
+
+impl<A: Accumulate> Answer for A {
+    /// Asks of a peer what it has room for.
+    fn is_right(&self, stream: &Stream) -> bool {
+        let mut expected = Expected { comments: 0, ..stream.expected.clone() };
+        for choice in &mut expected.choices {
+            choice.logprobs = 0;
+            if !A::HEARS_REASONING {
+                choice.reasoning.clear();
+            }
+        }
+        self.said() == expected
+    }
+}
