@@ -218,9 +218,14 @@ impl Shapes {
 
 impl Shape {
     /// Length of the event at the front of `input`, if it fits.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "measured: a call costs a twentieth of an event")]
+    #[inline(always)]
     fn fit(&mut self, input: &[u8]) -> Result<usize, Misfit> {
-        self.compare(input).or_else(|difference| self.fit_with_more_holes(input, difference))
+        self.reading.tape.empty_gaps();
+        match self.compare(input, Place::default()) {
+            Ok(len) => Ok(len),
+            Err(difference) => self.fit_with_more_holes(input, difference),
+        }
     }
 
     /// Makes holes of the leaves in which the event is the first to differ, if it fits then.
@@ -229,10 +234,10 @@ impl Shape {
     fn fit_with_more_holes(&mut self, input: &[u8], first: Difference) -> Result<usize, Misfit> {
         let mut difference = first;
         let fit = loop {
-            if let Err(misfit) = self.open(input, difference) {
+            if let Err(misfit) = self.open(input, &difference) {
                 break Err(misfit);
             }
-            match self.compare(input) {
+            match self.compare(input, difference.place) {
                 Ok(len) => break Ok(len),
                 Err(next) => difference = next,
             }
@@ -241,49 +246,51 @@ impl Shape {
         fit
     }
 
-    /// Compares the literals with `input`, and reads what is in the holes between them; gives the
-    /// length of the event.
+    /// Compares the literals with `input`, and reads what is in the holes between them, from a place
+    /// on; gives the length of the event.
     #[expect(clippy::inline_always, reason = "measured: a call costs a twentieth of an event")]
     #[inline(always)]
-    fn compare(&mut self, input: &[u8]) -> Result<usize, Difference> {
-        let (Learned { text, json }, gaps, mut scratch) = self.reading.tape.refill();
-        let (mut learned, mut rest) = (text.as_bytes(), input);
-        let differs = |learned: &[u8], rest: &[u8]| Difference {
-            known: Some(text.len() - learned.len()),
-            at: input.len() - rest.len(),
+    fn compare(&mut self, input: &[u8], from: Place) -> Result<usize, Difference> {
+        let (Learned { text, json }, gaps, mut scratch) = self.reading.tape.gaps_to_fill();
+        let mut learned = text.as_bytes().get(from.learned..).unwrap_or_default();
+        let mut rest = input.get(from.input..).unwrap_or_default();
+        let place = |gap: usize, learned: &[u8], rest: &[u8]| Place {
+            gap,
+            learned: text.len() - learned.len(),
+            input: input.len() - rest.len(),
         };
-        for gap in gaps {
+        let count = gaps.len();
+        for (nth, gap) in gaps.iter_mut().enumerate().skip(from.gap) {
             let (literal, behind) =
                 learned.split_at_checked(gap.literal as usize).unwrap_or_default();
             let Some(value) = rest.strip_prefix(literal) else {
-                return Err(differs(learned, rest));
+                return Err(Difference { place: place(nth, learned, rest), is_in_hole: false });
             };
             let at = (input.len() - value.len()).wrapping_sub(json.start);
             let Some(len) = gap.fill(value, at, &mut scratch) else {
-                return Err(Difference { known: None, ..differs(learned, value) });
+                return Err(Difference { place: place(nth, learned, value), is_in_hole: true });
             };
             rest = value.get(len..).unwrap_or_default();
             learned = behind.get((gap.end - gap.start) as usize..).unwrap_or_default();
         }
         match rest.strip_prefix(learned) {
             Some(rest) if !learned.is_empty() => Ok(input.len() - rest.len()),
-            _ => Err(differs(learned, rest)),
+            _ => Err(Difference { place: place(count, learned, rest), is_in_hole: false }),
         }
     }
 
     /// Makes the leaf a hole in which the event differs.
-    fn open(&mut self, input: &[u8], Difference { known, at }: Difference) -> Result<(), Misfit> {
+    fn open(&mut self, input: &[u8], difference: &Difference) -> Result<(), Misfit> {
         let Reading { tape, table } = &mut self.reading;
+        let Place { learned, input: at, .. } = difference.place;
         let rest = input.get(at..).unwrap_or_default();
-        let learned = tape.learned().text.as_bytes();
-        let literal = known.and_then(|known| learned.get(known..)).unwrap_or_default();
-        let same = literal.iter().zip(rest).take_while(|(known, byte)| known == byte).count();
-        let gap = known
-            .filter(|_| same < rest.len())
-            .and_then(|known| gap_at(known + same, tape))
-            // An `object` that is "error" makes the chunk one.
-            .filter(|(id, ..)| *id != table.top.object);
-        let Some((id, hole, range)) = gap else {
+        let literal = tape.learned().text.as_bytes().get(learned..).unwrap_or_default();
+        let shared = literal.iter().zip(rest).take_while(|(known, byte)| known == byte).count();
+        let same = if difference.is_in_hole { 0 } else { shared };
+        let may_be_hole = !difference.is_in_hole && same < rest.len();
+        let gap = if may_be_hole { gap_at(learned + same, tape) } else { None };
+        // An `object` that is "error" makes the chunk one.
+        let Some((id, hole, range)) = gap.filter(|(id, ..)| *id != table.top.object) else {
             let is_cut = !rest.get(same..).unwrap_or_default().contains(&b'\n');
             return Err(if is_cut { Misfit::Cut } else { Misfit::Other });
         };
@@ -292,11 +299,21 @@ impl Shape {
     }
 }
 
-/// Where an event differs: the literal of the shape in which it does, if it isn't in a hole, and the
-/// place in the event where that begins.
+/// How far the comparison of an event has gone.
+#[derive(Clone, Copy, Default)]
+struct Place {
+    /// So many gaps lie behind.
+    gap: usize,
+    /// Bytes of the learned event, and of the input.
+    learned: usize,
+    input: usize,
+}
+
+/// Where an event differs: before or in the gap at hand.
 struct Difference {
-    known: Option<usize>,
-    at: usize,
+    /// Of the literal, or of the hole, in which the difference is.
+    place: Place,
+    is_in_hole: bool,
 }
 
 /// The leaf at a position of the learned event as a hole, if it can be one and is none yet: which

@@ -82,14 +82,20 @@ impl Tape {
         *range = head.len()..head.len() + json.len();
     }
 
-    /// The learned text, and the gaps in it, to be filled anew for a text that has other values there.
+    /// Forgets what the gaps held in the text before.
     #[inline]
-    pub(crate) fn refill(&mut self) -> (&Learned, &mut [Gap], Scratch<'_>) {
-        let Self { learned, gaps, text, unescaped, kept, .. } = self;
-        if unescaped.len() > kept.1 {
-            text.truncate(kept.0);
-            unescaped.truncate(kept.1);
+    pub(crate) fn empty_gaps(&mut self) {
+        let (text, places) = self.kept;
+        if self.unescaped.len() > places {
+            self.text.truncate(text);
+            self.unescaped.truncate(places);
         }
+    }
+
+    /// The learned text, the gaps in it, and where to unescape what they hold.
+    #[inline]
+    pub(crate) fn gaps_to_fill(&mut self) -> (&Learned, &mut [Gap], Scratch<'_>) {
+        let Self { learned, gaps, text, unescaped, .. } = self;
         (learned, gaps, Scratch { text, unescaped })
     }
 
