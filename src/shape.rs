@@ -285,13 +285,12 @@ impl Shape {
         let Place { learned, input: at, .. } = difference.place;
         let rest = input.get(at..).unwrap_or_default();
         let literal = tape.learned().text.as_bytes().get(learned..).unwrap_or_default();
-        let shared = literal.iter().zip(rest).take_while(|(known, byte)| known == byte).count();
-        let same = if difference.is_in_hole { 0 } else { shared };
+        let same = if difference.is_in_hole { 0 } else { shared_len(literal, rest) };
         let may_be_hole = !difference.is_in_hole && same < rest.len();
         let gap = if may_be_hole { gap_at(learned + same, tape) } else { None };
         // An `object` that is "error" makes the chunk one.
         let Some((id, hole, range)) = gap.filter(|(id, ..)| *id != table.top.object) else {
-            let is_cut = !rest.get(same..).unwrap_or_default().contains(&b'\n');
+            let is_cut = memchr::memchr(b'\n', rest.get(same..).unwrap_or_default()).is_none();
             return Err(if is_cut { Misfit::Cut } else { Misfit::Other });
         };
         tape.add_gap(id, hole, range.start, range.end);
@@ -337,6 +336,16 @@ fn gap_at(position: usize, tape: &Tape) -> Option<(NodeId, Hole, Range<usize>)> 
         return None;
     }
     Some((id, Hole::of(node.kind, json.get(range)?)?, inside))
+}
+
+/// How many bytes two texts begin with alike. Eight at a time: mostly they are many.
+fn shared_len(one: &[u8], other: &[u8]) -> usize {
+    let (words, _) = one.as_chunks::<8>();
+    let (others, _) = other.as_chunks::<8>();
+    let same = words.iter().zip(others).take_while(|(one, other)| one == other).count() * 8;
+    let (one, other) = (one.get(same..), other.get(same..));
+    let bytes = one.unwrap_or_default().iter().zip(other.unwrap_or_default());
+    same + bytes.take_while(|(one, other)| one == other).count()
 }
 
 /// Whether this is nothing, or one line that is an event type.

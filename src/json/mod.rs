@@ -77,6 +77,7 @@ impl Parser {
             return Err(Error::new(ErrorKind::PayloadTooLarge, 0));
         }
         let json = checked(json)?;
+        tape.make_room(json.len());
         let leniencies = reader::read(json, self.bounds, tape, &mut self.open)?;
         tape.kept = (tape.text.len(), tape.unescaped.len());
         Ok((json, leniencies))

@@ -139,6 +139,15 @@ impl Tape {
         node
     }
 
+    /// Makes room for as many nodes as a chunk of this length mostly has, the first time.
+    #[inline]
+    pub(super) fn make_room(&mut self, len: usize) {
+        const MOST: usize = 48;
+        if self.nodes.capacity() == 0 {
+            self.nodes.reserve_exact(MOST.min(len / 6));
+        }
+    }
+
     /// The last node that begins at or before a position in the text that was read.
     pub(crate) fn last_before(&self, position: usize) -> Option<(NodeId, Node)> {
         let behind = self.nodes.partition_point(|node| node.start as usize <= position);
