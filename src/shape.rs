@@ -29,10 +29,11 @@ use crate::json::{Document, Hole, Kind, Learned, NodeId, Tape, Text};
 const SHAPES: usize = 2;
 /// Larger events aren't learned: what a stream holds stays small.
 pub(crate) const LARGEST_EVENT: usize = 4096;
-/// Most holes of a shape.
+/// Most holes of a shape, and most that one event can make.
 const MOST_HOLES: usize = 12;
+const MOST_NEW_HOLES: usize = 6;
 /// After so many events in a row that didn't fit, learning rests.
-const PATIENCE: u32 = 8;
+const PATIENCE: u32 = 5;
 /// Longest rest, in events. It doubles from [`PATIENCE`] on.
 const LONGEST_REST: u32 = 512;
 
@@ -233,15 +234,20 @@ impl Shape {
     #[inline(never)]
     fn fit_with_more_holes(&mut self, input: &[u8], first: Difference) -> Result<usize, Misfit> {
         let mut difference = first;
-        let fit = loop {
+        let mut fit = Err(Misfit::Other);
+        for _ in 0..MOST_NEW_HOLES {
             if let Err(misfit) = self.open(input, &difference) {
-                break Err(misfit);
+                fit = Err(misfit);
+                break;
             }
             match self.compare(input, difference.place) {
-                Ok(len) => break Ok(len),
+                Ok(len) => {
+                    fit = Ok(len);
+                    break;
+                }
                 Err(next) => difference = next,
             }
-        };
+        }
         self.reading.tape.settle_gaps(fit.is_ok());
         fit
     }

@@ -106,22 +106,27 @@ impl Tape {
         let (start, end) = (start as u32, end as u32);
         let gap = Gap { id, hole, start, end, literal: 0, now, shift: 0, is_new: true };
         self.gaps.insert(at, gap);
-        self.measure_literals();
+        self.measure_literals(at);
     }
 
     /// The gaps that were added last stay, if the text for which they were added fits.
     pub(crate) fn settle_gaps(&mut self, fits: bool) {
-        self.gaps.retain(|gap| fits || !gap.is_new);
-        self.gaps.iter_mut().for_each(|gap| gap.is_new = false);
-        self.measure_literals();
+        if fits {
+            self.gaps.iter_mut().for_each(|gap| gap.is_new = false);
+        } else {
+            self.gaps.retain(|gap| !gap.is_new);
+            (0..self.gaps.len()).for_each(|at| self.measure_literals(at));
+        }
     }
 
-    fn measure_literals(&mut self) {
+    /// Measures the literals before and behind a gap.
+    fn measure_literals(&mut self, at: usize) {
+        let (before, gaps) = self.gaps.split_at_mut_checked(at).unwrap_or_default();
         let head = self.learned.json.start as u32;
-        let mut before = 0;
-        for gap in &mut self.gaps {
-            gap.literal = head + gap.start - before;
-            before = head + gap.end;
+        let mut end = before.last().map_or(0, |gap| head + gap.end);
+        for gap in gaps.iter_mut().take(2) {
+            gap.literal = head + gap.start - end;
+            end = head + gap.end;
         }
     }
 
