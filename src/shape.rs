@@ -153,7 +153,8 @@ impl Shapes {
     #[expect(clippy::inline_always, reason = "measured: a call costs a twentieth of an event")]
     #[inline(always)]
     pub(crate) fn fit(&mut self, input: &[u8]) -> Option<Fit> {
-        if self.effort.rests() {
+        // Comments and blank lines come between; a shape begins with `data` or `event`.
+        if !matches!(input, [b'd' | b'e', ..]) || self.effort.rests() {
             return None;
         }
         match self.shapes.get_mut(self.latest)?.fit(input) {
