@@ -53,13 +53,14 @@ impl<'a> ChatCompletionChunk<'a> {
         Value::new(self.document, id)
     }
 
-    /// The members of the usage itself that may differ.
-    pub(crate) fn changed_usage(&self) -> impl Iterator<Item = (&'a str, Value<'a>)> + use<'a> {
+    /// The members of the usage itself that may differ: name, node and text.
+    pub(crate) fn changed_usage(
+        &self,
+    ) -> impl Iterator<Item = (&'a str, NodeId, &'a str)> + use<'a> {
         let document = self.document;
         let usage = self.table.top.usage;
-        self.changed().filter(move |leaf| is_in(document, usage, *leaf)).map(move |leaf| {
-            (document.string(leaf - 1).unwrap_or_default(), Value::new(document, leaf))
-        })
+        let gaps = document.gaps().iter().filter(move |gap| is_in(document, usage, gap.id));
+        gaps.map(move |gap| (document.name_of(gap.id), gap.id, document.raw_in(gap)))
     }
 
     /// Which member a leaf belongs to.

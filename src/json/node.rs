@@ -280,18 +280,40 @@ impl<'a> Document<'a> {
         self.slice(start + 1, end - 1)
     }
 
-    /// The name of a member, unescaped. No name is a gap.
+    /// A gap as it was sent.
+    #[inline]
+    pub(crate) fn raw_in(&self, gap: &Gap) -> &'a str {
+        self.slice(gap.now.start, gap.now.end).unwrap_or_default()
+    }
+
+    /// The name of the member whose value a node is.
+    pub(crate) fn name_of(&self, value: NodeId) -> &'a str {
+        let name = value.checked_sub(1).and_then(|id| self.nodes.get(id as usize));
+        let text = |node: &Node| match self.constant(node.extra) {
+            Some(text) => text.get(node.start as usize + 1..node.end as usize - 1),
+            None => self.tape.unescaped(*node),
+        };
+        name.and_then(text).unwrap_or_default()
+    }
+
+    /// The name of a member, unescaped: enough to compare it.
     #[inline]
     fn name(&self, node: &Node) -> &'a [u8] {
-        if node.extra & ESCAPED != 0 {
+        let Some(text) = self.constant(node.extra) else {
             return self.tape.unescaped(*node).unwrap_or_default().as_bytes();
-        }
-        let text = match self.text {
-            Text::Read(text) => text,
-            Text::Like(_) => self.tape.learned.json(),
         };
         let start = node.start as usize + 1;
         text.as_bytes().get(start..start + node.extra as usize).unwrap_or_default()
+    }
+
+    /// Where to read a name, unless it has escapes. No name is a gap.
+    #[inline]
+    fn constant(&self, extra: u32) -> Option<&'a str> {
+        match self.text {
+            _ if extra & ESCAPED != 0 => None,
+            Text::Read(text) => Some(text),
+            Text::Like(_) => Some(self.tape.learned.json()),
+        }
     }
 
     /// A number that is written as a whole one and fits.

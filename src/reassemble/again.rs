@@ -363,11 +363,11 @@ impl Reassembler {
         if again.usage
             && let Some(kept) = &mut self.completion.usage
         {
-            for (name, value) in chunk.changed_usage() {
-                let is_number = value.kind() == ValueKind::Number;
+            for (name, value, text) in chunk.changed_usage() {
+                let is_number = !text.starts_with('"');
                 let room = &mut self.budget.usage_room;
-                if !(is_number && kept.replace_number(name, value.raw(), room)) {
-                    self.budget.keep(kept, Level::Usage, name, value);
+                if !(is_number && kept.replace_number(name, text, room)) {
+                    self.budget.keep(kept, Level::Usage, name, chunk.value_at(value));
                 }
             }
         }
