@@ -150,6 +150,52 @@ fn a_decoder_in_mid_stream_is_small() {
     assert!(heap::live() - before <= 4 << 10, "{}", heap::live() - before);
 }
 
+/// However many skeletons a peer sends, and whatever differs in them.
+#[test]
+fn shapes_hold_little() {
+    let event_of = |number: usize| {
+        let mut json = format!(r#"{{"id":"chatcmpl-{number}","object":"chat.completion.chunk""#);
+        let names = "abcdefghijklmnopqrstuvwxyz";
+        for at in 0..26 {
+            let at = (at * 7 + number / 3) % 26;
+            let name = names.get(at..=at).unwrap();
+            let value = ["1", "\"x\"", "null", "[]", "\"\\n\"", "{}"][(number / 5 + at) % 6];
+            write!(json, r#","{name}{}":{value}"#, number % 2).unwrap();
+        }
+        event(&format!("{json},\"n\":{number}}}"))
+    };
+    let (mut decoder, before) = (ChunkDecoder::new(), heap::live());
+    for number in 0..5_000 {
+        let event = event_of(number);
+        assert!((290..340).contains(&event.len()), "{}", event.len());
+        decoder.next(&mut event.as_bytes()).unwrap();
+        let held = heap::live() - before - event.capacity().cast_signed();
+        assert!(held <= 8 << 10, "{held} bytes after {number} events");
+    }
+}
+
+/// An event that fits allocates nothing, whatever stands in its holes, once the longest was there.
+#[test]
+fn events_that_fit_allocate_nothing() {
+    let text = |len: usize| "x\\n\u{e9}".repeat(len);
+    let chunk = |len: usize| {
+        event(&format!(
+            r#"{{"n":{len},"choices":[{{"index":0,"delta":{{"content":"{}"}}}}]}}"#,
+            text(len)
+        ))
+    };
+    let mut decoder = ChunkDecoder::new();
+    for len in [1, 2, 300] {
+        decoder.next(&mut chunk(len).as_bytes()).unwrap();
+    }
+    for len in 0..300 {
+        let event = chunk(len);
+        let before = heap::allocations();
+        assert!(decoder.next(&mut event.as_bytes()).is_some());
+        assert_eq!(heap::allocations(), before, "{len}");
+    }
+}
+
 /// Makes the event of a number.
 type Make<'m> = Box<dyn Fn(usize) -> String + 'm>;
 

@@ -221,3 +221,85 @@ impl fmt::Debug for ChunkDecoder {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::indexing_slicing, reason = "a test fails by panicking")]
+mod tests {
+    use super::{ChunkDecoder, ChunkEvent, Payload};
+
+    /// Decodes events, each in a piece of its own; which of them fitted a shape.
+    fn fits(decoder: &mut ChunkDecoder, events: &[String]) -> Vec<bool> {
+        let mut fits = Vec::new();
+        for event in events {
+            decoder.sse.between_events();
+            fits.push(decoder.readers.shapes.fit(event.as_bytes()).is_some());
+            let event = decoder.next(&mut event.as_bytes());
+            let payload = event.as_ref().map(ChunkEvent::payload);
+            assert!(matches!(payload, Some(Payload::Chunk(_) | Payload::Done)), "{payload:?}");
+        }
+        fits
+    }
+
+    fn content(text: &str) -> String {
+        format!("data: {{\"id\":\"c\",\"choices\":[{{\"delta\":{{\"content\":\"{text}\"}}}}]}}\n\n")
+    }
+
+    #[test]
+    fn the_third_event_of_an_ordinary_stream_fits() {
+        let role = "data: {\"id\":\"c\",\"choices\":[{\"delta\":{\"role\":\"assistant\"}}]}\n\n";
+        let events = [role.to_owned(), content("He"), content("llo"), content(""), content("é\\n")];
+        let mut decoder = ChunkDecoder::new();
+        assert_eq!(fits(&mut decoder, &events), [false, false, true, true, true]);
+        decoder.reset();
+        assert_eq!(fits(&mut decoder, &events), [false, false, true, true, true]);
+        decoder.set_shapes(false);
+        decoder.reset();
+        assert_eq!(decoder.next(&mut content("a").as_bytes()).map(|event| event.offset()), Some(0));
+    }
+
+    /// Other line ends, no space, an event type, JSON with spaces: they are only other literals.
+    #[test]
+    fn any_framing_of_one_line_is_learned() {
+        for frame in [
+            |json: &str| format!("data: {json}\r\n\r\n"),
+            |json: &str| format!("data:{json}\n\n"),
+            |json: &str| format!("event: delta\ndata: {json}\n\n"),
+            |json: &str| format!("event: delta\r\ndata: {json}\r\n\r\n"),
+            |json: &str| format!("data: {} \n\n", json.replace(':', " : ").replace(',', ", ")),
+        ] {
+            let event = |text| frame(&format!("{{\"n\":{text},\"choices\":[]}}"));
+            let events = ["1", "22", "3"].map(event);
+            assert_eq!(fits(&mut ChunkDecoder::new(), &events), [false, true, true], "{events:?}");
+        }
+        // What an `id` or `retry` says outlives its event, and so does a comment's count.
+        for line in ["id: 1", "retry: 5", ": ping", "data", "other"] {
+            let event = |number| format!("data: {{\"n\":{number}}}\n{line}\n\n");
+            let events = [1, 2, 3].map(event);
+            assert_eq!(fits(&mut ChunkDecoder::new(), &events), [false; 3], "{events:?}");
+        }
+    }
+
+    #[test]
+    fn two_shapes_in_turn_both_fit() {
+        let other = |index| format!("data: {{\"choices\":[],\"x\":{index}}}\n\n");
+        let events: Vec<_> = (0..9)
+            .map(|number| if number % 2 == 0 { content("a") } else { other(number) })
+            .collect();
+        let fits = fits(&mut ChunkDecoder::new(), &events);
+        assert_eq!(fits[..2], [false; 2]);
+        assert_eq!(fits[2..], [true; 7]);
+    }
+
+    /// A stream in which nothing repeats is soon left alone, now and then tried again, and shapes
+    /// are back when it becomes an ordinary one.
+    #[test]
+    fn learning_rests_and_recovers() {
+        let mut decoder = ChunkDecoder::new();
+        let odd = |number: usize| format!("data: {{\"k{number}\":[],\"n{}\":0}}\n\n", number * 7);
+        let events: Vec<_> = (0..3000).map(odd).collect();
+        assert!(!fits(&mut decoder, &events).contains(&true));
+        let events: Vec<_> = (0..600).map(|number| content(&number.to_string())).collect();
+        let fits = fits(&mut decoder, &events);
+        assert!(fits[520..].iter().all(|fits| *fits));
+    }
+}
