@@ -1,5 +1,6 @@
 //! Reassembly beside stream-rs and a fold over the types of async-openai: ns per chunk. `push`
-//! has chunks that are read already; `whole` begins with their payloads, as a gateway does.
+//! has chunks that are read already; `whole` begins with their payloads, as a gateway does; `push, as
+//! decoded` has chunks that fit a shape, of which only what has changed is pushed.
 //!
 //! stream-rs keeps role, content, finish reason and tool calls and is handed each of them; the fold
 //! appends to owned strings; deltawire looks at every member and keeps all of them.
@@ -9,6 +10,7 @@
     missing_docs,
     clippy::unwrap_used,
     clippy::indexing_slicing,
+    clippy::panic,
     clippy::print_stdout,
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
@@ -19,6 +21,9 @@
 
 #[path = "support/harness.rs"]
 mod harness;
+#[path = "support/workloads.rs"]
+#[allow(dead_code, reason = "the other benchmarks use the rest")]
+mod workloads;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -30,6 +35,7 @@ use deltawire::{
 };
 use harness::{Effort, Engine, compare};
 use stream_rs::accumulators::openai::OpenAiAccumulator;
+use workloads::Workload;
 
 /// Bytes of content and of arguments of the first choice.
 type Answer = (usize, usize);
@@ -133,6 +139,34 @@ fn report(name: &str, stage: &str, chunks: usize, timings: &[harness::Timing]) {
     }
 }
 
+/// What a push of a chunk costs as the decoder gives it, on a stream of so many events: decoding and
+/// pushing, less decoding.
+fn report_as_decoded(name: &str, effort: Effort) {
+    let Workload { bytes, expected, .. } = workloads::generate(name, 1000, 1);
+    let run = |completion: &mut Option<Reassembler>| {
+        let (mut decoder, mut input, mut chunks) = (ChunkDecoder::new(), &bytes[..], 0);
+        while let Some(event) = decoder.next(&mut input) {
+            chunks += usize::from(matches!(event.payload(), Payload::Chunk(_)));
+            if let Some(completion) = completion {
+                completion.push_payload(event.payload());
+            }
+        }
+        chunks
+    };
+    let mut engines = vec![
+        Engine::new("decoding", || run(&mut None)),
+        Engine::new("decoding and pushing", || run(&mut Some(Reassembler::new()))),
+    ];
+    let timings = compare(&mut engines, |chunks| *chunks == expected.chunks, effort);
+    println!("{name:<12} push, as decoded");
+    let prices: Vec<_> =
+        timings.iter().map(|timing| timing.price(expected.chunks).unwrap()).collect();
+    for (timing, price) in timings.iter().zip(&prices) {
+        println!("{:>20}  {:<32} {price:>10.1}", "", timing.name);
+    }
+    println!("{:>20}  {:<32} {:>10.1}", "", "deltawire", prices[1] - prices[0]);
+}
+
 fn main() {
     let is_test = std::env::args().any(|argument| argument == "--test");
     let effort = if is_test { Effort::TEST } else { Effort::rounds(31) };
@@ -207,6 +241,8 @@ fn main() {
         let timings = compare(&mut engines, |answer| *answer == expected, effort);
         report(name, "whole (theirs without framing)", owned.len(), &timings);
     }
+    report_as_decoded("vllm", effort);
+    report_as_decoded("tools", effort);
 }
 
 fn deltawire_answer(completion: &Reassembler) -> Answer {
