@@ -27,15 +27,17 @@ use crate::json::{Document, Hole, Kind, Learned, NodeId, Tape, Text};
 
 /// Two know 93 to 96 of 100 events of recorded streams; more add a tenth of one.
 const SHAPES: usize = 2;
-/// Larger events aren't learned: what a stream holds stays small.
+/// Larger events aren't learned and don't fit: what a stream holds stays small, and what a view of
+/// one costs does.
 pub(crate) const LARGEST_EVENT: usize = 4096;
+/// Nor are events of more parts than these learned.
+const MOST_NODES: usize = 128;
+const MOST_ROWS: usize = 8;
+/// What a shape's buffers may hold beyond that.
+const MOST_HELD: usize = 8 << 10;
 /// Most holes of a shape, and most that one event can make.
 const MOST_HOLES: usize = 12;
-const MOST_NEW_HOLES: usize = 6;
-/// After so many events in a row that didn't fit, learning rests.
-const PATIENCE: u32 = 5;
-/// Longest rest, in events. It doubles from [`PATIENCE`] on.
-const LONGEST_REST: u32 = 512;
+const MOST_NEW_HOLES: u32 = 6;
 
 /// The shapes of a stream.
 pub(crate) struct Shapes {
@@ -47,12 +49,12 @@ pub(crate) struct Shapes {
     is_on: bool,
 }
 
-/// One shape, and what the general path reads an event into when it learns one.
+/// One shape: an event as the general path has read it.
 #[derive(Default)]
-pub(crate) struct Shape {
-    pub(crate) reading: Reading,
+struct Shape {
+    reading: Reading,
     /// The event type, if it isn't `message`.
-    pub(crate) event_type: String,
+    event_type: String,
 }
 
 /// An event that fits.
@@ -61,36 +63,6 @@ pub(crate) struct Fit {
     shape: usize,
     /// Its length.
     pub(crate) len: usize,
-}
-
-/// What there is to do when an event is learned.
-pub(crate) struct Lesson<'s> {
-    is_on: bool,
-    latest: &'s mut usize,
-    at: usize,
-    numbers: &'s mut Numbers,
-}
-
-impl Lesson<'_> {
-    /// Learns an event whose data are on the tape, if it is one line of data and perhaps its type:
-    /// whatever else an event has may change what the stream says besides. Gives the number of its
-    /// constants, or 0.
-    pub(crate) fn learn(
-        self,
-        event: &Event<'_>,
-        json: &str,
-        tape: &mut Tape,
-        event_type: &mut String,
-    ) -> u64 {
-        let Some((head, tail)) = surroundings(event).filter(|_| self.is_on) else { return 0 };
-        tape.learn(head, json, tail);
-        event_type.clear();
-        if event.event_type() != "message" {
-            event_type.push_str(event.event_type());
-        }
-        *self.latest = self.at;
-        self.numbers.next()
-    }
 }
 
 /// What stands before and behind the data of an event, if that is no more than its type.
@@ -106,11 +78,12 @@ fn surroundings<'a>(event: &Event<'a>) -> Option<(&'a str, &'a str)> {
     is_type_line(type_line).then_some((head, tail))
 }
 
-/// Why an event doesn't fit.
-enum Misfit {
+/// An event that doesn't fit.
+struct Misfit {
     /// There is more to come of it.
-    Cut,
-    Other,
+    is_cut: bool,
+    /// What it has cost to see that.
+    cost: u32,
 }
 
 impl Shapes {
@@ -146,7 +119,12 @@ impl Shapes {
     /// The event that is `raw`, if it fits a shape.
     #[inline(never)]
     pub(crate) fn fit_whole(&mut self, raw: &[u8]) -> Option<Fit> {
-        self.fit(raw).filter(|fit| fit.len == raw.len())
+        // Only its first bytes are looked at.
+        if raw.len() > LARGEST_EVENT {
+            None
+        } else {
+            self.fit(raw).filter(|fit| fit.len == raw.len())
+        }
     }
 
     /// The event at the front of `input`, if all of it is there and fits a shape.
@@ -154,31 +132,34 @@ impl Shapes {
     #[inline(always)]
     pub(crate) fn fit(&mut self, input: &[u8]) -> Option<Fit> {
         // Comments and blank lines come between; a shape begins with `data` or `event`.
-        if !matches!(input, [b'd' | b'e', ..]) || self.effort.rests() {
+        if !matches!(input, [b'd' | b'e', ..]) || self.effort.is_spent() {
             return None;
         }
+        let input = input.get(..LARGEST_EVENT).unwrap_or(input);
         match self.shapes.get_mut(self.latest)?.fit(input) {
             Ok(len) => {
-                self.effort.paid();
+                self.effort.gain(len);
                 Some(Fit { shape: self.latest, len })
             }
-            Err(Misfit::Cut) => None,
-            Err(Misfit::Other) => self.fit_another(input),
+            Err(misfit) => self.fit_another(input, &misfit),
         }
     }
 
     #[inline(never)]
-    fn fit_another(&mut self, input: &[u8]) -> Option<Fit> {
+    fn fit_another(&mut self, input: &[u8], misfit: &Misfit) -> Option<Fit> {
+        self.effort.spend(misfit.cost);
+        if misfit.is_cut {
+            return None;
+        }
         let other = self.other();
         match self.shapes.get_mut(other)?.fit(input) {
             Ok(len) => {
                 self.latest = other;
-                self.effort.paid();
+                self.effort.gain(len);
                 Some(Fit { shape: other, len })
             }
-            Err(Misfit::Cut) => None,
-            Err(Misfit::Other) => {
-                self.effort.was_vain();
+            Err(misfit) => {
+                self.effort.spend(misfit.cost);
                 None
             }
         }
@@ -190,27 +171,57 @@ impl Shapes {
         &'a self,
         fit: Fit,
         raw: &'a [u8],
-    ) -> Option<(Range<usize>, &'a str, ChatCompletionChunk<'a>)> {
-        let Shape { reading: Reading { tape, table }, event_type } = self.shapes.get(fit.shape)?;
+    ) -> (Range<usize>, &'a str, ChatCompletionChunk<'a>) {
+        let [first, second] = &self.shapes;
+        let Shape { reading, event_type } = if fit.shape == 0 { first } else { second };
+        let Reading { tape, table } = reading;
         let Learned { text, json } = tape.learned();
-        let data = json.start..raw.len().checked_sub(text.len() - json.end)?;
-        let document = Document::new(tape, Text::Like(raw.get(data.clone())?));
+        let data = json.start..raw.len().saturating_sub(text.len() - json.end);
+        let json = raw.get(data.clone()).unwrap_or_default();
         let event_type = if event_type.is_empty() { "message" } else { event_type };
-        Some((data, event_type, ChatCompletionChunk::new(document, table)))
+        (data, event_type, ChatCompletionChunk::new(Document::new(tape, Text::Like(json)), table))
     }
 
-    /// Where to read an event of so many bytes that fits none, and what to do if it can be learned;
-    /// `None` if it is too large for a shape.
-    pub(crate) fn place_for(&mut self, len: usize) -> Option<(&mut Shape, Lesson<'_>)> {
-        if len > LARGEST_EVENT {
-            return None;
-        }
-        let is_on = self.is_on && self.effort.rest == 0;
+    /// The general path has read an event that fits no shape.
+    pub(crate) fn pass(&mut self, len: usize) {
+        self.effort.earn(len);
+    }
+
+    /// Learns an event that the general path has read, in place of the shape that wasn't the latest;
+    /// gives its reading, which is then in use here, and `reading` is another one. Only if it is one
+    /// line of data and perhaps its type: whatever else an event has may change what the stream says
+    /// besides.
+    pub(crate) fn learn<'s>(
+        &'s mut self,
+        event: &Event<'_>,
+        json: &str,
+        reading: &'s mut Reading,
+    ) -> &'s mut Reading {
+        let is_small = event.raw().len() <= LARGEST_EVENT
+            && reading.tape.nodes().len() <= MOST_NODES
+            && reading.table.rows() <= MOST_ROWS;
+        let is_worthwhile = self.is_on && is_small && !self.effort.is_spent();
         let at = self.other();
-        let Self { shapes, latest, numbers, .. } = self;
-        let shape = shapes.get_mut(at)?;
-        shape.reading.tape.forget();
-        Some((shape, Lesson { is_on, latest, at, numbers }))
+        let (Some((head, tail)), true) = (surroundings(event), is_worthwhile) else {
+            return reading;
+        };
+        let Some(shape) = self.shapes.get_mut(at) else { return reading };
+        self.latest = at;
+        self.effort.spend_bytes(event.raw().len());
+        if reading.held() > MOST_HELD {
+            // A large event was read with it before.
+            shape.reading = core::mem::take(reading).clone();
+        } else {
+            core::mem::swap(&mut shape.reading, reading);
+        }
+        let learned = &mut shape.reading;
+        learned.tape.learn(head, json, tail);
+        learned.table.constants = self.numbers.next();
+        shape.event_type.clear();
+        if event.event_type() != "message" {
+            shape.event_type.push_str(event.event_type());
+        }
+        learned
     }
 
     const fn other(&self) -> usize {
@@ -235,20 +246,22 @@ impl Shape {
     #[inline(never)]
     fn fit_with_more_holes(&mut self, input: &[u8], first: Difference) -> Result<usize, Misfit> {
         let mut difference = first;
-        let mut fit = Err(Misfit::Other);
-        for _ in 0..MOST_NEW_HOLES {
-            if let Err(misfit) = self.open(input, &difference) {
-                fit = Err(misfit);
-                break;
+        let mut holes: u32 = 0;
+        let fit = loop {
+            let is_cut = match self.open(input, &difference) {
+                Ok(()) if holes < MOST_NEW_HOLES => None,
+                Ok(()) => Some(false),
+                Err(is_cut) => Some(is_cut),
+            };
+            if let Some(is_cut) = is_cut {
+                break Err(Misfit { is_cut, cost: Effort::cost(difference.place.input, holes) });
             }
+            holes += 1;
             match self.compare(input, difference.place) {
-                Ok(len) => {
-                    fit = Ok(len);
-                    break;
-                }
+                Ok(len) => break Ok(len),
                 Err(next) => difference = next,
             }
-        }
+        };
         self.reading.tape.settle_gaps(fit.is_ok());
         fit
     }
@@ -286,8 +299,9 @@ impl Shape {
         }
     }
 
-    /// Makes the leaf a hole in which the event differs.
-    fn open(&mut self, input: &[u8], difference: &Difference) -> Result<(), Misfit> {
+    /// Makes the leaf a hole in which the event differs; else says whether there is more to come of
+    /// the event.
+    fn open(&mut self, input: &[u8], difference: &Difference) -> Result<(), bool> {
         let Reading { tape, table } = &mut self.reading;
         let Place { learned, input: at, .. } = difference.place;
         let rest = input.get(at..).unwrap_or_default();
@@ -295,10 +309,10 @@ impl Shape {
         let same = if difference.is_in_hole { 0 } else { shared_len(literal, rest) };
         let may_be_hole = !difference.is_in_hole && same < rest.len();
         let gap = if may_be_hole { gap_at(learned + same, tape) } else { None };
-        // An `object` that is "error" makes the chunk one.
-        let Some((id, hole, range)) = gap.filter(|(id, ..)| *id != table.top.object) else {
-            let is_cut = memchr::memchr(b'\n', rest.get(same..).unwrap_or_default()).is_none();
-            return Err(if is_cut { Misfit::Cut } else { Misfit::Other });
+        // What these are decides whether the chunk is an error.
+        let decides = |id| [table.top.object, table.top.error].contains(&id);
+        let Some((id, hole, range)) = gap.filter(|(id, ..)| !decides(*id)) else {
+            return Err(memchr::memchr(b'\n', rest.get(same..).unwrap_or_default()).is_none());
         };
         tape.add_gap(id, hole, range.start, range.end);
         Ok(())
@@ -362,41 +376,64 @@ fn is_type_line(head: &str) -> bool {
         || line.is_some_and(|line| line.starts_with("event:") && !line.contains(['\r', '\n']))
 }
 
-/// When to try, so that a stream in which nothing repeats costs little more than without shapes.
-#[derive(Clone, Copy, Default)]
+/// Whether to try, so that a stream in which nothing repeats costs little more than without shapes:
+/// an account, roughly in instructions. What fits saves more than it earns here, and what is read by
+/// the general path allows for a part of what that takes.
+#[derive(Clone, Copy)]
 struct Effort {
-    /// Events that didn't fit, in a row.
-    vain: u32,
-    /// So many events are not to be tried.
-    rest: u32,
-    /// How long the last rest was.
-    last_rest: u32,
+    balance: i32,
+    rests: bool,
 }
 
 impl Effort {
+    /// Enough for the first events of an ordinary stream, each of another kind.
+    const START: i32 = 10_000;
+    const MOST: i32 = 20_000;
+    /// After a rest, enough to learn one event and try the next.
+    const ENOUGH: i32 = 4_000;
+
+    /// What it has cost to compare so many bytes and make so many holes in vain.
+    fn cost(bytes: usize, holes: u32) -> u32 {
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        bytes.saturating_mul(2).saturating_add(300 + 500 * holes)
+    }
+
+    /// Whether not to try the event at hand.
     #[inline]
-    const fn rests(&mut self) -> bool {
-        let rests = self.rest > 0;
-        self.rest -= rests as u32;
-        rests
+    const fn is_spent(self) -> bool {
+        self.rests
+    }
+
+    /// An event of so many bytes fits.
+    #[inline]
+    fn gain(&mut self, len: usize) {
+        self.add(i32::try_from(len).unwrap_or(i32::MAX).saturating_mul(4));
+    }
+
+    /// An event of so many bytes was read by the general path, which takes more than 15 for each.
+    fn earn(&mut self, len: usize) {
+        self.add(i32::try_from(len).unwrap_or(i32::MAX));
+        self.rests &= self.balance < Self::ENOUGH;
+    }
+
+    fn spend_bytes(&mut self, len: usize) {
+        self.spend(Self::cost(len, 0));
+    }
+
+    fn spend(&mut self, cost: u32) {
+        self.balance = self.balance.saturating_sub(i32::try_from(cost).unwrap_or(i32::MAX));
+        self.rests |= self.balance < 0;
     }
 
     #[inline]
-    const fn paid(&mut self) {
-        if self.vain > 0 {
-            *self = Self { vain: 0, rest: 0, last_rest: 0 };
-        }
+    fn add(&mut self, sum: i32) {
+        self.balance = self.balance.saturating_add(sum).min(Self::MOST);
     }
+}
 
-    fn was_vain(&mut self) {
-        self.vain += 1;
-        if self.vain < PATIENCE {
-            return;
-        }
-        self.rest = (self.last_rest * 2).clamp(PATIENCE, LONGEST_REST);
-        self.last_rest = self.rest;
-        // After a rest one event is learned, and the next one tried.
-        self.vain = PATIENCE - 2;
+impl Default for Effort {
+    fn default() -> Self {
+        Self { balance: Self::START, rests: false }
     }
 }
 

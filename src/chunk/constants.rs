@@ -41,6 +41,12 @@ impl<'a> ChatCompletionChunk<'a> {
         self.document.gaps().iter().map(|gap| gap.id)
     }
 
+    /// Length of the chunk's JSON text.
+    #[inline]
+    pub(crate) const fn json_len(&self) -> usize {
+        self.document.text_len()
+    }
+
     /// The text of the `nth` of these leaves, if it is a string.
     #[inline]
     pub(crate) fn changed_text(&self, nth: usize) -> Option<&'a str> {
@@ -74,11 +80,8 @@ impl<'a> ChatCompletionChunk<'a> {
         } else if leaf == obfuscation {
             return Column::Obfuscation;
         } else if is_in(document, usage, leaf) {
-            // Of members with the same name the last one counts.
-            let mut members = document.members_in_column(usage);
-            let found = members.find(|member| member.value == leaf);
-            let stays = found.is_some_and(|found| members.all(|later| later.name != found.name));
-            return if stays { Column::Usage } else { Column::Other };
+            let found = document.members_in_column(usage).find(|member| member.value == leaf);
+            return if found.is_some() { Column::Usage } else { Column::Other };
         }
         let choice = self.table.choices.iter().find(|row| is_in(document, row.node, leaf));
         let Some(choice) = choice else { return Column::Other };

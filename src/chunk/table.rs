@@ -28,7 +28,7 @@ pub(crate) struct Table {
 }
 
 /// What a payload is read into; reused from one to the next.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Reading {
     pub(crate) tape: Tape,
     pub(crate) table: Table,
@@ -188,10 +188,16 @@ impl Table {
         Ok(())
     }
 
+    /// How many choices and tool calls there are.
+    pub(crate) fn rows(&self) -> usize {
+        self.choices.len() + self.calls.len()
+    }
+
     /// Bytes that the table holds, roughly.
     pub(crate) fn held(&self) -> usize {
         self.choices.capacity() * size_of::<ChoiceRow>()
             + self.calls.capacity() * size_of::<CallRow>()
+            + (self.extras.capacity() + self.mismatches.capacity()) * size_of::<NodeId>()
     }
 
     fn top_row(&mut self, document: Document<'_>) -> TopRow {

@@ -88,7 +88,7 @@ impl ChunkDecoder {
             && let Some((raw, rest)) = piece.split_at_checked(fit.len)
         {
             *input = rest;
-            return self.give_fit(fit, raw);
+            return Some(self.give_fit(fit, raw));
         }
         let Self { sse, readers, end, is_event_stream } = self;
         let event = sse.next(input)?;
@@ -97,20 +97,16 @@ impl ChunkDecoder {
 
     /// The event that `raw` is, which fits a shape.
     #[inline]
-    fn give_fit<'a>(&'a mut self, fit: Fit, raw: &'a [u8]) -> Option<ChunkEvent<'a>> {
+    fn give_fit<'a>(&'a mut self, fit: Fit, raw: &'a [u8]) -> ChunkEvent<'a> {
         let Self { sse, readers, end, is_event_stream } = self;
         readers.settle(raw.len());
-        let (data, event_type, chunk) = readers.shapes.read(fit, raw)?;
+        let (data, event_type, chunk) = readers.shapes.read(fit, raw);
         end.events += 1;
         end.chunks += 1;
         end.after_done += u64::from(end.done > 0);
         *is_event_stream = true;
         let event = sse.give_found(raw, data, event_type);
-        Some(ChunkEvent {
-            event,
-            payload: Payload::Chunk(chunk),
-            leniencies: Leniencies::default(),
-        })
+        ChunkEvent { event, payload: Payload::Chunk(chunk), leniencies: Leniencies::default() }
     }
 
     /// The last event, where the stream ended before the blank line that would close it; see

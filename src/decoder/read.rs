@@ -7,23 +7,23 @@ use crate::error::{Error, ErrorKind};
 use crate::event::{Event, EventKind};
 use crate::json::{Document, Kind, Leniencies, Parser, Tape, Text, Value};
 use crate::limits::Limits;
-use crate::shape::{Shape, Shapes};
+use crate::shape::Shapes;
 
 /// What reads payloads, with all its buffers.
 pub(super) struct Readers {
     parser: Parser,
     pub(super) shapes: Shapes,
-    /// For payloads that are too large for a shape.
-    large: Reading,
+    /// What the payload at hand is read into, unless it fits a shape.
+    reading: Reading,
     /// For errors in lines of their own, beside a chunk.
     side: Tape,
-    /// `large` or `side` hold something.
-    uses_large: bool,
+    /// `reading` or `side` hold much.
+    is_large: bool,
     small_payloads: u32,
 }
 
 /// Buffers above this size are given back when the payloads no longer need them.
-const KEPT_CAPACITY: usize = 256 << 10;
+const KEPT_CAPACITY: usize = 32 << 10;
 /// How many small payloads in a row make large buffers too large.
 const SMALL_PAYLOADS: u32 = 64;
 
@@ -32,9 +32,9 @@ impl Readers {
         Self {
             parser: Parser::new(limits),
             shapes: Shapes::new(),
-            large: Reading::default(),
+            reading: Reading::default(),
             side: Tape::default(),
-            uses_large: false,
+            is_large: false,
             small_payloads: 0,
         }
     }
@@ -46,23 +46,20 @@ impl Readers {
     /// Gives large buffers back when the payloads have been small for a while.
     #[inline]
     pub(super) fn settle(&mut self, payload: usize) {
-        if self.uses_large {
+        if self.is_large {
             self.shrink(payload);
         }
     }
 
     #[cold]
     fn shrink(&mut self, payload: usize) {
-        let held = self.large.held() + self.side.held();
-        let is_small = held < KEPT_CAPACITY || payload < held / 32;
+        let held = self.reading.held() + self.side.held();
+        let is_small = payload < held / 32;
         self.small_payloads = if is_small { self.small_payloads + 1 } else { 0 };
-        if self.small_payloads < SMALL_PAYLOADS {
-            return;
+        if self.small_payloads >= SMALL_PAYLOADS {
+            (self.reading, self.side) = (Reading::default(), Tape::default());
+            (self.is_large, self.small_payloads) = (false, 0);
         }
-        if held >= KEPT_CAPACITY {
-            (self.large, self.side) = (Reading::default(), Tape::default());
-        }
-        (self.uses_large, self.small_payloads) = (false, 0);
     }
 }
 
@@ -131,19 +128,13 @@ fn message<'a>(
     let error_line = event.has_unknown_lines().then(|| error_line(event)).flatten();
     let is_error = is_error || error_line.is_some();
     readers.settle(data.len());
-    let Readers { parser, shapes, large, side, uses_large, .. } = readers;
+    let Readers { parser, shapes, reading, side, is_large, .. } = readers;
     if is_untried && let Some(fit) = shapes.fit_whole(event.raw()) {
-        return match shapes.read(fit, event.raw()) {
-            Some((_, _, chunk)) => Payload::Chunk(chunk),
-            None => Payload::Ignored,
-        };
+        let (_, _, chunk) = shapes.read(fit, event.raw());
+        return Payload::Chunk(chunk);
     }
-    let place = shapes.place_for(event.raw().len());
-    *uses_large |= place.is_none();
-    let (Reading { tape, table }, lesson) = place.map_or((large, None), |(shape, lesson)| {
-        let Shape { reading, event_type } = shape;
-        (reading, Some((event_type, lesson)))
-    });
+    shapes.pass(event.raw().len());
+    let Reading { tape, table } = reading;
     let read = parser.parse_onto(tape, data);
     *leniencies = read.map_or_else(|_| Leniencies::default(), |(_, found)| found);
     let filled = read.and_then(|(json, _)| {
@@ -153,16 +144,19 @@ fn message<'a>(
             _ => Err(Error::new(ErrorKind::ExpectedObject, 0)),
         }
     });
-    if let (Ok(json), Some((event_type, lesson))) = (filled, lesson) {
+    *is_large |= reading.held() + side.held() >= KEPT_CAPACITY;
+    let mut reading = reading;
+    if let Ok(json) = filled {
+        let Reading { tape, table } = &*reading;
         let chunk = ChatCompletionChunk::new(Document::new(tape, Text::Read(json)), table);
         if !is_error && chunk.error().is_none() && leniencies.is_empty() {
-            table.constants = lesson.learn(event, json, tape, event_type);
+            reading = shapes.learn(event, json, reading);
         }
     }
+    let Reading { tape, table } = &*reading;
     let document = |json| Document::new(tape, Text::Read(json));
     let chunk = filled.map(|json| ChatCompletionChunk::new(document(json), table));
     if let Some(text) = error_line {
-        *uses_large = true;
         return Payload::Error(text_error(text, (parser, side), chunk.ok(), leniencies));
     }
     match chunk {
@@ -192,8 +186,8 @@ fn undispatched<'a>(
     readers: &'a mut Readers,
     leniencies: &mut Leniencies,
 ) -> Payload<'a> {
-    let Readers { parser, side, uses_large, .. } = readers;
-    *uses_large = true;
+    let Readers { parser, side, is_large, .. } = readers;
+    *is_large |= side.held() >= KEPT_CAPACITY;
     if let Some(text) = error_line(event) {
         return Payload::Error(text_error(text, (parser, side), None, leniencies));
     }
@@ -212,8 +206,8 @@ fn unknown<'a>(
     leniencies: &mut Leniencies,
     (end, is_event_stream): (&mut End, &mut bool),
 ) -> Payload<'a> {
-    let Readers { parser, side, uses_large, .. } = readers;
-    *uses_large = true;
+    let Readers { parser, side, is_large, .. } = readers;
+    *is_large |= side.held() >= KEPT_CAPACITY;
     if let Some(text) = error_line(event) {
         *is_event_stream = true;
         return Payload::Error(text_error(text, (parser, side), None, leniencies));

@@ -5,6 +5,7 @@ use core::ops::Range;
 use super::node::{ESCAPED, Gap, Kind, Learned, Node, NodeId, Tape, Unescaped};
 use super::reader;
 use super::scan::{plain, plain_len};
+use super::text;
 
 /// What may stand in a hole: values that read like the one that was there, for the reader and for
 /// the schema's types, and need no leniency. Whatever else comes doesn't fit.
@@ -22,7 +23,7 @@ pub(crate) enum Hole {
 const SAFE_DIGITS: usize = 18;
 /// Longest [`Hole::Decimal`]; beyond 300 digits a number may be infinite.
 const LONGEST_DECIMAL: usize = 40;
-/// Longest text with escapes that is unescaped here: the scratch stays small.
+/// Longest text with escapes that is unescaped in a hole.
 const LONGEST_ESCAPED: usize = 4096;
 
 impl Hole {
@@ -86,7 +87,8 @@ impl Tape {
     #[inline]
     pub(crate) fn empty_gaps(&mut self) {
         let (text, places) = self.kept;
-        if self.unescaped.len() > places {
+        // A text that turned out to be none may have left its beginning.
+        if self.text.len() > text || self.unescaped.len() > places {
             self.text.truncate(text);
             self.unescaped.truncate(places);
         }
@@ -165,7 +167,7 @@ impl Gap {
         let (len, extra) = match rest.get(plain) {
             Some(b'"') => {
                 if !is_ascii {
-                    core::str::from_utf8(rest.get(..plain)?).ok()?;
+                    text(rest.get(..plain)?)?;
                 }
                 (plain, plain as u32)
             }
@@ -201,8 +203,7 @@ impl Scratch<'_> {
             }
             len += plain_len(rest.get(len..)?);
         }
-        let text = core::str::from_utf8(rest.get(..=len)?).ok()?;
-        let number = reader::unescape(text, self)?;
+        let number = reader::unescape(text(rest.get(..=len)?)?, self)?;
         Some((len, ESCAPED | number))
     }
 }

@@ -84,6 +84,18 @@ impl Parser {
     }
 }
 
+/// From this length on, checking UTF-8 with SIMD is faster than without.
+const SIMD_PAYS: usize = 64;
+
+/// `bytes` as text, if they are UTF-8.
+#[inline]
+fn text(bytes: &[u8]) -> Option<&str> {
+    if bytes.len() >= SIMD_PAYS {
+        return simdutf8::basic::from_utf8(bytes).ok();
+    }
+    core::str::from_utf8(bytes).ok()
+}
+
 /// `bytes` as text. Later looks at parts of it check nothing but where characters begin.
 #[inline]
 fn checked(bytes: &[u8]) -> Result<&str, Error> {

@@ -7,6 +7,7 @@ pub(crate) type NodeId = u32;
 use core::ops::Range;
 
 use super::hole::Hole;
+use super::text;
 
 /// One value of a document. A member is two nodes, its name and its value; an array or object
 /// is followed by what it holds.
@@ -144,7 +145,7 @@ impl Tape {
     pub(super) fn make_room(&mut self, len: usize) {
         const MOST: usize = 48;
         if self.nodes.capacity() == 0 {
-            self.nodes.reserve_exact(MOST.min(len / 6));
+            self.nodes.reserve_exact(MOST.min(len / 7));
         }
     }
 
@@ -153,6 +154,11 @@ impl Tape {
         let behind = self.nodes.partition_point(|node| node.start as usize <= position);
         let id = behind.checked_sub(1)?;
         Some((NodeId::try_from(id).ok()?, *self.nodes.get(id)?))
+    }
+
+    /// The nodes as they were read.
+    pub(crate) fn nodes(&self) -> &[Node] {
+        &self.nodes
     }
 
     /// The text that was learned.
@@ -221,11 +227,20 @@ impl<'a> Document<'a> {
         &self.tape.gaps
     }
 
+    /// Length of the text.
+    #[inline]
+    pub(crate) const fn text_len(&self) -> usize {
+        match self.text {
+            Text::Read(text) => text.len(),
+            Text::Like(bytes) => bytes.len(),
+        }
+    }
+
     /// All of the text.
     fn text(&self) -> Option<&'a str> {
         match self.text {
             Text::Read(text) => Some(text),
-            Text::Like(bytes) => core::str::from_utf8(bytes).ok(),
+            Text::Like(bytes) => text(bytes),
         }
     }
 
@@ -354,7 +369,7 @@ impl<'a> Document<'a> {
         let range = start as usize..end as usize;
         match self.text {
             Text::Read(text) => text.get(range),
-            Text::Like(bytes) => core::str::from_utf8(bytes.get(range)?).ok(),
+            Text::Like(bytes) => text(bytes.get(range)?),
         }
     }
 

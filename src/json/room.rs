@@ -69,6 +69,12 @@ impl Room {
         self.exceeded = self.exceeded.or(Some(limit));
     }
 
+    /// Whether nothing was left out so far, and there is room for `bytes` more.
+    #[inline]
+    pub(crate) const fn is_free(&self, bytes: usize) -> bool {
+        self.exceeded.is_none() && self.bytes >= bytes
+    }
+
     /// The limit for which something was left out first.
     pub(crate) const fn exceeded(&self) -> Option<Limit> {
         self.exceeded

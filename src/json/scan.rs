@@ -32,24 +32,28 @@ pub(super) fn plain(bytes: &[u8]) -> (usize, bool) {
         len += 8;
         rest = behind;
         if len == NEAR {
-            let far = plain_blocks_len(rest);
+            let (far, is_ascii) = plain_blocks(rest);
             len += far;
             rest = rest.get(far..).unwrap_or_default();
-            highs = u64::MAX;
+            highs |= u64::from(!is_ascii);
         }
     }
     (len + rest.iter().position(|byte| is_special(*byte)).unwrap_or(rest.len()), false)
 }
 
-/// Bytes of the blocks up to the first that has a special byte.
+/// Bytes of the blocks up to the first that has a special byte, and whether these are ASCII.
 #[inline(never)]
-fn plain_blocks_len(bytes: &[u8]) -> usize {
+fn plain_blocks(bytes: &[u8]) -> (usize, bool) {
     const BLOCK: usize = 64;
     let (blocks, _) = bytes.as_chunks::<BLOCK>();
     // Without a branch for each byte, so that the compiler makes vectors of it.
     let is_plain =
         |block: &&[u8; BLOCK]| !block.iter().fold(false, |any, byte| any | is_special(*byte));
-    blocks.iter().take_while(is_plain).count() * BLOCK
+    let mut highs = 0;
+    let plain = blocks.iter().take_while(is_plain);
+    let count =
+        plain.inspect(|block| highs |= block.iter().fold(0, |any, byte| any | byte)).count();
+    (count * BLOCK, highs < 0x80)
 }
 
 const fn is_special(byte: u8) -> bool {

@@ -141,6 +141,8 @@ impl Again {
             }
         }
         again.is_all |= !all_stay(Level::Top, chunk.extra());
+        again.is_all |=
+            again.usage && !chunk.usage().is_some_and(|usage| all_differ(usage.as_value()));
         for choice in chunk.choices() {
             again.add(&choice);
             again.reasoning = Reasoning::of(&choice.delta(), text, &details);
@@ -163,12 +165,11 @@ impl Again {
     fn add(&mut self, choice: &Choice<'_>) {
         let delta = choice.delta();
         let has = |text: Option<&str>| text.is_some_and(|text| !text.is_empty());
-        let is_some = |value: Option<Value<'_>>| value.is_some_and(|value| !value.is_nothing());
         self.texts |= self.content.is_none() && has(delta.content()) || has(delta.refusal());
         self.is_all |= choice.finish_reason().is_some()
             || choice.logprobs().is_some()
             || choice.has_invalid_index()
-            || is_some(choice.message())
+            || choice.message().is_some_and(|message| !message.is_null())
             || delta.content_parts().is_some()
             || delta.function_call().is_some()
             || delta.audio().is_some()
@@ -276,14 +277,23 @@ fn goes_on(call: &ToolCallDelta<'_>) -> bool {
 }
 
 /// Whether members stay as they are when they come once more.
-fn all_stay(level: Level, extra: Extra<'_>) -> bool {
-    extra.into_iter().all(|(name, value)| {
+fn all_stay(level: Level, mut extra: Extra<'_>) -> bool {
+    extra.all(|(name, value)| {
         value.is_nothing()
             || matches!(
                 rule(level, name),
                 Rule::First | Rule::Last | Rule::DeepLast | Rule::DeepLastFiltered | Rule::Drop
             )
     })
+}
+
+/// Whether an object has no name twice. Else what a member has now isn't all that it brings.
+fn all_differ(object: Value<'_>) -> bool {
+    const MOST: usize = 32;
+    let names: Vec<_> = object.members().map(|(name, _)| name).take(MOST + 1).collect();
+    let mut earlier =
+        names.iter().enumerate().filter_map(|(at, name)| Some((names.get(..at)?, name)));
+    names.len() <= MOST && earlier.all(|(earlier, name)| !earlier.contains(name))
 }
 
 impl Reassembler {
@@ -294,9 +304,7 @@ impl Reassembler {
         if self.again.of != of(chunk) {
             self.again = Again::new(chunk);
         }
-        // What hasn't found room may find some now.
-        let is_settled =
-            self.limit_exceeded().is_none() && (!self.again.firsts || self.has_firsts());
+        let is_settled = self.has_room(chunk) && (!self.again.firsts || self.has_firsts());
         is_settled && !self.again.is_all && self.push_changed(chunk)
     }
 
@@ -304,7 +312,7 @@ impl Reassembler {
     #[inline]
     pub(super) fn push_content_only(&mut self, chunk: &ChatCompletionChunk<'_>) -> bool {
         let ContentOnly { of: known, nth, at } = self.content_only;
-        if known != of(chunk) || self.budget.room.exceeded().is_some() {
+        if known != of(chunk) || !self.has_room(chunk) {
             return false;
         }
         let Self { completion, states, budget, changes, .. } = self;
@@ -372,6 +380,16 @@ impl Reassembler {
             }
         }
         true
+    }
+
+    /// Whether nothing has been left out that may find room now, and there is room for all that the
+    /// chunk has, were it pushed as a whole.
+    #[inline]
+    fn has_room(&self, chunk: &ChatCompletionChunk<'_>) -> bool {
+        // A member costs more than its text, but not as many times.
+        let most = chunk.json_len().saturating_mul(32);
+        let has_usage = self.completion.usage.is_some();
+        self.budget.room.is_free(most) && (!has_usage || self.budget.usage_room.is_free(most))
     }
 
     /// Whether there are the id and the time of which the first one counts.
