@@ -176,6 +176,22 @@ fn shapes_hold_little() {
     }
 }
 
+/// A text that fits a hole, but for its end, leaves nothing behind.
+#[test]
+fn texts_that_do_not_fit_are_forgotten() {
+    let chunk =
+        |text: &str| event(&format!(r#"{{"choices":[{{"delta":{{"content":"{text}"}}}}]}}"#));
+    let odd = "y".repeat(220);
+    let texts = ["He", "llo", &format!("{odd}\\n\\ud83d"), &format!("{odd}\\x")].map(chunk);
+    let (mut decoder, before) = (ChunkDecoder::new(), heap::live());
+    for _ in 0..5_000 {
+        for text in &texts {
+            decoder.next(&mut text.as_bytes()).unwrap();
+        }
+    }
+    assert!(heap::live() - before <= 8 << 10, "{}", heap::live() - before);
+}
+
 /// An event that fits allocates nothing, whatever stands in its holes, once the longest was there.
 #[test]
 fn events_that_fit_allocate_nothing() {

@@ -115,6 +115,62 @@ fn mutations_of_every_byte() {
     }
 }
 
+/// Streams in which something that differs changes what the rest means.
+#[test]
+fn what_differs_may_matter_elsewhere() {
+    let big = "x".repeat(300);
+    for events in [
+        // An `error` that was none is one.
+        vec![r#"{"error":"","choices":[]}"#, r#"{"error":"boom","choices":[]}"#],
+        vec![r#"{"error":0}"#, r#"{"error":5}"#],
+        vec![r#"{"object":"chunk"}"#, r#"{"object":"error"}"#],
+        // A repeated name, of which the last one brings nothing.
+        vec![
+            r#"{"usage":{"a":5,"a":"s"}}"#,
+            r#"{"usage":{"a":5,"a":"t"}}"#,
+            r#"{"usage":{"a":5,"a":""}}"#,
+        ],
+        // A message beside an empty delta is a whole one, if empty.
+        vec![
+            r#"{"choices":[{"index":0,"delta":{"reasoning":"a"},"message":{}}]}"#,
+            r#"{"choices":[{"index":0,"delta":{"reasoning":"b"},"message":{}}]}"#,
+            r#"{"choices":[{"index":0,"delta":{"reasoning":""},"message":{}}]}"#,
+            r#"{"choices":[{"index":0,"delta":{"content":"X"}}]}"#,
+            r#"{"choices":[{"index":0,"delta":{},"message":{"content":"XYZ"}}]}"#,
+        ],
+        // An empty content is said of each choice.
+        vec![
+            r#"{"choices":[{"index":1,"delta":{"content":""}}]}"#,
+            r#"{"choices":[{"index":2,"delta":{"content":""}}]}"#,
+            r#"{"choices":[{"index":3,"delta":{"content":""}}]}"#,
+        ],
+        // Constants of one name take turns in the room.
+        vec![
+            r#"{"foo":"a long first value","foo":"x","choices":[{"delta":{"content":"aaaaaaaa"}}]}"#,
+            r#"{"foo":"a long first value","foo":"x","choices":[{"delta":{"content":"bbbbbbbb"}}]}"#,
+            r#"{"foo":"a long first value","foo":"x","choices":[{"delta":{"content":"cccccccc"}}]}"#,
+        ],
+        // Half a pair, and its other half.
+        vec![
+            r#"{"choices":[{"delta":{"content":"a"}}]}"#,
+            r#"{"choices":[{"delta":{"content":"b"}}]}"#,
+            r#"{"choices":[{"delta":{"content":"\ud83d"}}]}"#,
+            r#"{"choices":[{"delta":{"content":"\ude00"}}]}"#,
+            r#"{"choices":[{"delta":{"content":"\ufffd"}}]}"#,
+        ],
+        vec![r#"{"n":1,"choices":[]}"#, r#"{"n":2,"choices":[]}"#, &big],
+    ] {
+        let stream: Vec<_> = events.iter().map(|json| format!("data: {json}\n\n")).collect();
+        let stream = stream.concat();
+        in_cuts(stream.as_bytes(), &[usize::MAX, 7]);
+        for most in (0..1200).step_by(3) {
+            let mut limits = Limits::new();
+            limits.completion_bytes = most;
+            compare(&[stream.as_bytes()], &limits);
+        }
+    }
+}
+
 /// Every limit, at every value around the size of the events.
 #[test]
 fn limits_hold_with_shapes() {

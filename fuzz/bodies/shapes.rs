@@ -42,7 +42,7 @@ pub fn run(script: &[u8]) {
 }
 
 /// Events that servers send.
-pub const TEMPLATES: [&str; 8] = [
+pub const TEMPLATES: [&str; 9] = [
     "data: {\"id\":\"c1\",\"created\":17,\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"He\"},\"finish_reason\":null}]}\n\n",
     "data:{\"id\":\"c1\",\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":\"{\\\"a\\\"\"}}]}}]}\r\n\r\n",
     "event: delta\ndata: { \"created\" : 17 , \"choices\" : [ { \"index\" : 0 , \"delta\" : { \"content\" : \"\\u4f60é\" } } ] }\n\n",
@@ -50,6 +50,7 @@ pub const TEMPLATES: [&str; 8] = [
     "data: {\"provider\":\"p\",\"choices\":[{\"delta\":{\"content\":\"x\"},\"token_ids\":[7]}],\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":1,\"prompt_tokens_details\":{\"cached_tokens\":2},\"cost\":-0.25},\"obfuscation\":\"ab\"}\n\n",
     "data: {\"choices\":[{\"index\":0,\"delta\":{\"reasoning_content\":\"So\",\"content\":\"\",\"refusal\":\"He\"}}]}\n\n",
     "data: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"He\",\"reasoning\":\"\"}}],\"usage\":{\"a\":17,\"a\":3,\"b\":17}}\n\n",
+    "data: {\"error\":\"\",\"choices\":[{\"index\":0,\"delta\":{\"reasoning\":\"So\"},\"message\":{}}],\"code\":0,\"usage\":{\"a\":17,\"a\":\"He\"}}\n\n",
     "data: {\"a\\u00e9\":[1,-2,0.5,1e3,true,\"\\n\"],\"choices\":[],\"created\":\"5\",\"model\":7}\n\n",
 ];
 
