@@ -39,6 +39,9 @@ const MOST_HELD: usize = 8 << 10;
 const MOST_HOLES: usize = 12;
 const MOST_NEW_HOLES: u32 = 6;
 
+/// What a hole costs that was made in vain, as [`Effort`] counts.
+const HOLE_COST: u32 = 500;
+
 /// The shapes of a stream.
 pub(crate) struct Shapes {
     shapes: [Shape; SHAPES],
@@ -248,15 +251,17 @@ impl Shape {
         let mut difference = first;
         let mut holes: u32 = 0;
         let fit = loop {
-            let is_cut = match self.open(input, &difference) {
-                Ok(()) if holes < MOST_NEW_HOLES => None,
-                Ok(()) => Some(false),
-                Err(is_cut) => Some(is_cut),
-            };
-            if let Some(is_cut) = is_cut {
-                break Err(Misfit { is_cut, cost: Effort::cost(difference.place.input, holes) });
+            if let Err(misfit) = self.open(input, &difference) {
+                break Err(Misfit {
+                    cost: misfit.cost.saturating_add(HOLE_COST * holes),
+                    ..misfit
+                });
             }
             holes += 1;
+            if holes > MOST_NEW_HOLES {
+                let cost = Effort::cost(difference.place.input) + HOLE_COST * holes;
+                break Err(Misfit { is_cut: false, cost });
+            }
             match self.compare(input, difference.place) {
                 Ok(len) => break Ok(len),
                 Err(next) => difference = next,
@@ -299,9 +304,8 @@ impl Shape {
         }
     }
 
-    /// Makes the leaf a hole in which the event differs; else says whether there is more to come of
-    /// the event.
-    fn open(&mut self, input: &[u8], difference: &Difference) -> Result<(), bool> {
+    /// Makes the leaf a hole in which the event differs.
+    fn open(&mut self, input: &[u8], difference: &Difference) -> Result<(), Misfit> {
         let Reading { tape, table } = &mut self.reading;
         let Place { learned, input: at, .. } = difference.place;
         let rest = input.get(at..).unwrap_or_default();
@@ -312,7 +316,11 @@ impl Shape {
         // What these are decides whether the chunk is an error.
         let decides = |id| [table.top.object, table.top.error].contains(&id);
         let Some((id, hole, range)) = gap.filter(|(id, ..)| !decides(*id)) else {
-            return Err(memchr::memchr(b'\n', rest.get(same..).unwrap_or_default()).is_none());
+            let line_end = memchr::memchr(b'\n', rest.get(same..).unwrap_or_default());
+            // A text that doesn't fit has been looked at more closely than a literal.
+            let in_hole = 4 * line_end.unwrap_or(rest.len());
+            let bytes = at + if difference.is_in_hole { in_hole } else { same };
+            return Err(Misfit { is_cut: line_end.is_none(), cost: Effort::cost(bytes) });
         };
         tape.add_gap(id, hole, range.start, range.end);
         Ok(())
@@ -389,13 +397,13 @@ impl Effort {
     /// Enough for the first events of an ordinary stream, each of another kind.
     const START: i32 = 10_000;
     const MOST: i32 = 20_000;
+    const MOST_EARNED: i32 = 512;
     /// After a rest, enough to learn one event and try the next.
     const ENOUGH: i32 = 4_000;
 
-    /// What it has cost to compare so many bytes and make so many holes in vain.
-    fn cost(bytes: usize, holes: u32) -> u32 {
-        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        bytes.saturating_mul(2).saturating_add(300 + 500 * holes)
+    /// What it has cost to compare so many bytes in vain.
+    fn cost(bytes: usize) -> u32 {
+        u32::try_from(bytes).unwrap_or(u32::MAX).saturating_mul(2).saturating_add(300)
     }
 
     /// Whether not to try the event at hand.
@@ -410,14 +418,15 @@ impl Effort {
         self.add(i32::try_from(len).unwrap_or(i32::MAX).saturating_mul(4));
     }
 
-    /// An event of so many bytes was read by the general path, which takes more than 15 for each.
+    /// An event of so many bytes was read by the general path, which takes more than 15 for each, but
+    /// for those in long texts.
     fn earn(&mut self, len: usize) {
-        self.add(i32::try_from(len).unwrap_or(i32::MAX));
+        self.add(i32::try_from(len).unwrap_or(i32::MAX).min(Self::MOST_EARNED));
         self.rests &= self.balance < Self::ENOUGH;
     }
 
     fn spend_bytes(&mut self, len: usize) {
-        self.spend(Self::cost(len, 0));
+        self.spend(Self::cost(len));
     }
 
     fn spend(&mut self, cost: u32) {
