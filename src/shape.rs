@@ -21,15 +21,12 @@
 use core::ops::Range;
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use crate::chunk::{ChatCompletionChunk, Reading};
+use crate::chunk::{ChatCompletionChunk, LARGEST_EVENT, Reading};
 use crate::event::Event;
 use crate::json::{Document, Hole, Kind, Learned, NodeId, Tape, Text};
 
 /// Two know 93 to 96 of 100 events of recorded streams; more add a tenth of one.
 const SHAPES: usize = 2;
-/// Larger events aren't learned and don't fit: what a stream holds stays small, and what a view of
-/// one costs does.
-pub(crate) const LARGEST_EVENT: usize = 4096;
 /// Nor are events of more parts than these learned.
 const MOST_NODES: usize = 128;
 const MOST_ROWS: usize = 8;
@@ -415,7 +412,9 @@ impl Effort {
     /// An event of so many bytes fits.
     #[inline]
     fn gain(&mut self, len: usize) {
-        self.add(i32::try_from(len).unwrap_or(i32::MAX).saturating_mul(4));
+        if self.balance < Self::MOST {
+            self.add(i32::try_from(len).unwrap_or(i32::MAX).saturating_mul(4));
+        }
     }
 
     /// An event of so many bytes was read by the general path, which takes more than 15 for each, but
@@ -434,7 +433,6 @@ impl Effort {
         self.rests |= self.balance < 0;
     }
 
-    #[inline]
     fn add(&mut self, sum: i32) {
         self.balance = self.balance.saturating_add(sum).min(Self::MOST);
     }

@@ -4,6 +4,10 @@ use super::ChatCompletionChunk;
 use super::table::TopRow;
 use crate::json::{Document, NodeId, Value};
 
+/// Larger events have no constants: what a stream holds of them stays small, and so does what a view
+/// costs.
+pub(crate) const LARGEST_EVENT: usize = 4096;
+
 /// Which member of a chunk a leaf belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Column {

@@ -46,7 +46,7 @@ pub use tool_call::{ToolCallDelta, ToolCalls};
 pub use upstream_error::{ErrorCode, UpstreamError};
 pub use usage::{CompletionTokensDetails, PromptTokensDetails, Usage};
 
-pub(crate) use constants::Column;
+pub(crate) use constants::{Column, LARGEST_EVENT};
 pub(crate) use table::Reading;
 
 use core::fmt;

@@ -10,8 +10,13 @@ use super::completion::ReasoningName;
 use super::delta::{Target, push_content, push_reasoning, push_reasoning_text, push_texts};
 use super::rules::{Level, Rule, rule};
 use super::{ChatCompletion, CompletionChoice, Reassembler};
-use crate::chunk::{ChatCompletionChunk, Choice, Column, Delta, Extra, ToolCallDelta};
+use crate::chunk::{
+    ChatCompletionChunk, Choice, Column, Delta, Extra, LARGEST_EVENT, ToolCallDelta,
+};
 use crate::json::{Key, NodeId, Value, ValueKind};
+
+/// Room that a byte of a chunk may take at most: a member costs more than its text.
+const COST: usize = 32;
 
 /// What the last chunk has in common with others.
 #[derive(Clone, Copy, Debug, Default)]
@@ -386,10 +391,9 @@ impl Reassembler {
     /// chunk has, were it pushed as a whole.
     #[inline]
     fn has_room(&self, chunk: &ChatCompletionChunk<'_>) -> bool {
-        // A member costs more than its text, but not as many times.
-        let most = chunk.json_len().saturating_mul(32);
-        let has_usage = self.completion.usage.is_some();
-        self.budget.room.is_free(most) && (!has_usage || self.budget.usage_room.is_free(most))
+        let has_usage_room = || self.budget.usage_room.is_free(COST * chunk.json_len());
+        self.budget.room.is_free(COST * LARGEST_EVENT)
+            && (self.completion.usage.is_none() || has_usage_room())
     }
 
     /// Whether there are the id and the time of which the first one counts.
