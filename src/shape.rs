@@ -455,16 +455,26 @@ impl Numbers {
     /// Numbers are taken from the process in blocks.
     const BLOCK: u64 = 256;
 
-    fn next(&mut self) -> u64 {
-        self.last += 1;
-        if self.last % Self::BLOCK == 1 {
-            self.last = next_block() + 1;
-        }
+    /// The next number. Where the platform can't count so far it is 0: every chunk is pushed as a
+    /// whole then.
+    #[cfg(not(target_has_atomic = "64"))]
+    const fn next(&mut self) -> u64 {
         self.last
     }
-}
 
-fn next_block() -> u64 {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    NEXT.fetch_add(Numbers::BLOCK, Ordering::Relaxed)
+    /// The next number.
+    #[cfg(target_has_atomic = "64")]
+    fn next(&mut self) -> u64 {
+        if self.last.is_multiple_of(Self::BLOCK) {
+            self.last = Self::next_block();
+        }
+        self.last += 1;
+        self.last
+    }
+
+    #[cfg(target_has_atomic = "64")]
+    fn next_block() -> u64 {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        NEXT.fetch_add(Self::BLOCK, Ordering::Relaxed)
+    }
 }

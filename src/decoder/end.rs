@@ -4,7 +4,7 @@ use core::fmt;
 
 use crate::json::Leniencies;
 
-/// What [`ChunkDecoder::finish`] tells about a stream.
+/// What [`ChunkDecoder::finish`](crate::ChunkDecoder::finish) tells about a stream.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct End {
@@ -39,7 +39,7 @@ impl End {
     }
 }
 
-/// An [`UpstreamError`] that is kept.
+/// An [`UpstreamError`](crate::UpstreamError) that is kept.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UpstreamFailure {

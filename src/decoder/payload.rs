@@ -83,7 +83,7 @@ impl<'a> ChunkEvent<'a> {
     }
 
     /// What of the payload was let pass though it isn't quite JSON; see
-    /// [`ChunkDecoder::set_strict`].
+    /// [`ChunkDecoder::set_strict`](crate::ChunkDecoder::set_strict).
     #[must_use]
     pub const fn leniencies(&self) -> Leniencies {
         self.leniencies

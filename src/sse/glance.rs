@@ -1,6 +1,7 @@
 //! The looks that most events need: one line of data, or a line that stands alone, within the
 //! limits. They touch none of the state that other events need, and leave those to `step`.
 
+#[cfg(feature = "std")]
 use core::ops::Range;
 
 use memchr::memchr2;
@@ -21,6 +22,7 @@ pub(super) struct Glance<'i> {
 
 impl SseDecoder {
     /// Whether the next byte begins an event, and how long that may be without going over a limit.
+    #[cfg(feature = "std")]
     #[inline]
     pub(crate) fn between_events(&mut self) -> Option<usize> {
         if !self.is_between_events {
@@ -31,6 +33,7 @@ impl SseDecoder {
 
     /// Gives an event of one line of data that is `raw` and was found between events. `data` is
     /// where its data stand.
+    #[cfg(feature = "std")]
     #[inline]
     pub(crate) fn give_found<'a>(
         &'a mut self,
