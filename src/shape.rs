@@ -19,6 +19,7 @@
 //! A shape can make an event cheaper, never different: whatever doesn't fit goes the general path.
 
 use core::ops::Range;
+#[cfg(target_has_atomic = "64")]
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use crate::chunk::{ChatCompletionChunk, LARGEST_EVENT, Reading};
@@ -27,10 +28,11 @@ use crate::json::{Document, Hole, Kind, Learned, NodeId, Tape, Text};
 
 /// Two know 93 to 96 of 100 events of recorded streams; more add a tenth of one.
 const SHAPES: usize = 2;
-/// Nor are events of more parts than these learned.
+/// Events of more values, or of more choices and tool calls, aren't learned: what a stream holds
+/// stays small.
 const MOST_NODES: usize = 128;
 const MOST_ROWS: usize = 8;
-/// What a shape's buffers may hold beyond that.
+/// Buffers that hold more were those of another event: a shape doesn't take them over.
 const MOST_HELD: usize = 8 << 10;
 /// Most holes of a shape, and most that one event can make.
 const MOST_HOLES: usize = 12;
@@ -119,7 +121,7 @@ impl Shapes {
     /// The event that is `raw`, if it fits a shape.
     #[inline(never)]
     pub(crate) fn fit_whole(&mut self, raw: &[u8]) -> Option<Fit> {
-        // Only its first bytes are looked at.
+        // No more of an event is looked at.
         if raw.len() > LARGEST_EVENT {
             None
         } else {
@@ -209,7 +211,6 @@ impl Shapes {
         self.latest = at;
         self.effort.spend_bytes(event.raw().len());
         if reading.held() > MOST_HELD {
-            // A large event was read with it before.
             shape.reading = core::mem::take(reading).clone();
         } else {
             core::mem::swap(&mut shape.reading, reading);
