@@ -57,6 +57,17 @@ impl<'a> ChatCompletionChunk<'a> {
         self.document.text_in(self.document.gaps().get(nth)?)
     }
 
+    /// The count that the `nth` of these leaves is, if it is one.
+    #[inline]
+    pub(crate) fn changed_count(&self, nth: usize) -> Option<u64> {
+        let number = self.document.raw_in(self.document.gaps().get(nth)?);
+        // Most are indexes.
+        match number.as_bytes() {
+            [digit @ b'0'..=b'9'] => Some(u64::from(digit - b'0')),
+            _ => number.parse().ok(),
+        }
+    }
+
     /// A node of the chunk as a value.
     #[inline]
     pub(crate) fn value_at(&self, id: NodeId) -> Value<'a> {

@@ -55,9 +55,8 @@ pub(super) struct Again {
     is_all: bool,
     /// An id or a time has changed, of which the first counts.
     firsts: bool,
-    /// There is a choice; its index, if that doesn't change; and where it was found last.
-    has_choice: bool,
-    index: Option<u64>,
+    /// The index of the choice, if there is one; and where it was found last.
+    choice: Option<Index>,
     at: usize,
     /// Which of the changed leaves is the content.
     content: Option<usize>,
@@ -79,6 +78,23 @@ pub(super) struct ContentOnly {
     at: usize,
 }
 
+/// An index: the same in all chunks, or one of the leaves that have changed.
+#[derive(Clone, Copy, Debug)]
+enum Index {
+    Constant(u64),
+    Changed(usize),
+}
+
+impl Index {
+    #[inline]
+    fn of(self, chunk: &ChatCompletionChunk<'_>) -> Option<u64> {
+        match self {
+            Self::Constant(index) => Some(index),
+            Self::Changed(nth) => chunk.changed_count(nth),
+        }
+    }
+}
+
 /// What to do for reasoning.
 #[derive(Clone, Copy, Debug, Default)]
 enum Reasoning {
@@ -97,10 +113,10 @@ enum Reasoning {
 enum Calls {
     #[default]
     Nothing,
-    /// The arguments of the only call have changed; its index, if that doesn't change.
+    /// The arguments of the only call have changed.
     Arguments {
         nth: usize,
-        index: Option<u64>,
+        index: Index,
     },
     Everything,
 }
@@ -116,29 +132,28 @@ struct Detail {
 impl Again {
     #[cold]
     fn new(chunk: &ChatCompletionChunk<'_>) -> Self {
-        let index = |choice: Choice<'_>| choice.index().unwrap_or(0);
+        let index = |choice: Choice<'_>| Index::Constant(choice.index().unwrap_or(0));
         let mut again = Self {
             of: of(chunk),
             is_all: chunk.choices().len() > 1 || chunk.error().is_some(),
-            has_choice: chunk.choices().len() > 0,
-            index: chunk.choices().next().map(index),
+            choice: chunk.choices().next().map(index),
             ..Self::default()
         };
         let (mut text, mut details) = (None, Vec::new());
         let call = chunk.choices().next().and_then(|choice| choice.delta().tool_calls().next());
-        let mut call_index = call.and_then(|call| call.index());
+        let mut call_index = call.and_then(|call| call.index()).map(Index::Constant);
         let (mut arguments, mut other_calls) = (None, false);
         for (nth, leaf) in chunk.changed().enumerate() {
             match chunk.column_of(leaf) {
                 Column::Id | Column::Created => again.firsts = true,
                 Column::Obfuscation => {}
-                Column::ChoiceIndex => again.index = None,
+                Column::ChoiceIndex => again.choice = Some(Index::Changed(nth)),
                 Column::Content => again.content = Some(nth),
                 Column::Refusal => again.texts = true,
                 Column::Reasoning => text = text.or(Some((nth, ReasoningName::Reasoning))),
                 Column::ReasoningContent => text = Some((nth, ReasoningName::ReasoningContent)),
                 Column::ReasoningDetail => details.push(leaf),
-                Column::CallIndex => call_index = None,
+                Column::CallIndex => call_index = Some(Index::Changed(nth)),
                 Column::Arguments => arguments = Some(nth),
                 Column::ToolCalls => other_calls = true,
                 Column::Usage => again.usage = true,
@@ -156,10 +171,10 @@ impl Again {
             again.content = None;
         }
         let has_reasoning = !matches!(again.reasoning, Reasoning::Nothing);
-        again.calls = match (call, arguments) {
-            (None, _) => Calls::Nothing,
-            (Some(call), Some(nth)) if !other_calls && goes_on(&call) => {
-                Calls::Arguments { nth, index: call_index }
+        again.calls = match (call, arguments, call_index) {
+            (None, ..) => Calls::Nothing,
+            (Some(call), Some(nth), Some(index)) if !other_calls && goes_on(&call) => {
+                Calls::Arguments { nth, index }
             }
             _ => Calls::Everything,
         };
@@ -206,8 +221,8 @@ impl Again {
             Calls::Nothing => false,
             Calls::Everything => true,
             Calls::Arguments { nth, index } => {
-                let index = index.or_else(|| delta.tool_calls().next()?.index());
-                !push_arguments(target, index, chunk.changed_text(nth).unwrap_or_default())
+                let text = chunk.changed_text(nth).unwrap_or_default();
+                !push_arguments(target, index.of(chunk), text)
             }
         };
         if everything {
@@ -339,8 +354,8 @@ impl Reassembler {
     #[inline]
     fn push_changed(&mut self, chunk: &ChatCompletionChunk<'_>) -> bool {
         let again = self.again;
-        if again.has_choice {
-            let index = again.index.or_else(|| chunk.choices().next()?.index()).unwrap_or(0);
+        if let Some(index) = again.choice {
+            let Some(index) = index.of(chunk) else { return false };
             if self.last.choices & bit(index) == 0 {
                 return false;
             }
@@ -367,7 +382,12 @@ impl Reassembler {
                 again.push_more(&mut target, chunk);
             }
             if let Again {
-                of, index: Some(_), content: Some(nth), more: false, usage: false, ..
+                of,
+                choice: Some(Index::Constant(_)),
+                content: Some(nth),
+                more: false,
+                usage: false,
+                ..
             } = again
             {
                 self.content_only = ContentOnly { of, nth, at };
