@@ -23,6 +23,9 @@ pub(crate) enum Hole {
 const SAFE_DIGITS: usize = 18;
 /// Longest [`Hole::Decimal`]; beyond 300 digits a number may be infinite.
 const LONGEST_DECIMAL: usize = 40;
+/// Longest text in a hole that isn't ASCII: it is checked when it is found and when it is read, which
+/// the general path does once.
+const LONGEST_CHECKED: usize = 2048;
 /// Longest text with escapes that is unescaped in a hole.
 const LONGEST_ESCAPED: usize = 4096;
 
@@ -167,7 +170,7 @@ impl Gap {
         let (len, extra) = match rest.get(plain) {
             Some(b'"') => {
                 if !is_ascii {
-                    text(rest.get(..plain)?)?;
+                    text(rest.get(..plain).filter(|bytes| bytes.len() <= LONGEST_CHECKED)?)?;
                 }
                 (plain, plain as u32)
             }
