@@ -51,7 +51,7 @@ pub const TEMPLATES: [&str; 9] = [
     "data: {\"choices\":[{\"index\":0,\"delta\":{\"reasoning_content\":\"So\",\"content\":\"\",\"refusal\":\"He\"}}]}\n\n",
     "data: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"He\",\"reasoning\":\"\"}}],\"usage\":{\"a\":17,\"a\":3,\"b\":17}}\n\n",
     "data: {\"error\":\"\",\"choices\":[{\"index\":0,\"delta\":{\"reasoning\":\"So\"},\"message\":{}}],\"code\":0,\"usage\":{\"a\":17,\"a\":\"He\"}}\n\n",
-    "data: {\"a\\u00e9\":[1,-2,0.5,1e3,true,\"\\n\"],\"choices\":[],\"created\":\"5\",\"model\":7}\n\n",
+    "data: {\"a\\u00e9\":[1,-2,0.5,1e3,true,\"\\n\"],\"choices\":[],\"created\":\"5\",\"model\":7,\"n\":[[17],5,{\"b\":1},\"So\"]}\n\n",
 ];
 
 /// What may come between.
