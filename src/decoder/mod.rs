@@ -268,8 +268,17 @@ mod tests {
             assert_eq!(fits(&mut ChunkDecoder::new(), &events), [false, true, true], "{events:?}");
         }
         // What an `id` or `retry` says outlives its event, and so does a comment's count.
-        for line in ["id: 1", "retry: 5", ": ping", "data", "other"] {
-            let event = |number| format!("data: {{\"n\":{number}}}\n{line}\n\n");
+        for (before, behind) in [
+            ("", "id: 1\n"),
+            ("", "retry: 5\n"),
+            ("", ": ping\n"),
+            ("", "data\n"),
+            ("", "other\n"),
+            ("id: 1\n", ""),
+            ("retry: 5\n", ""),
+            ("event: delta\nid: 1\n", ""),
+        ] {
+            let event = |number| format!("{before}data: {{\"n\":{number}}}\n{behind}\n");
             let events = [1, 2, 3].map(event);
             assert_eq!(fits(&mut ChunkDecoder::new(), &events), [false; 3], "{events:?}");
         }
