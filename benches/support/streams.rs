@@ -64,16 +64,9 @@ impl Workload {
         self.streams.iter().map(|stream| stream.ends.len()).sum()
     }
 
-    /// Whether a cut makes a case of its own: pieces are recorded of some streams only, and the
-    /// finest ones would take longer than they tell.
+    /// Whether a cut makes a case of its own: pieces are recorded of some streams only.
     pub fn has(&self, cut: Cut) -> bool {
-        match (self.name, cut) {
-            ("corpus", Cut::Size(size)) => size == 1460,
-            (name, Cut::Recorded) => name == "corpus",
-            ("huge", Cut::Size(size)) => size >= 1460,
-            ("huge", Cut::Event) => false,
-            _ => true,
-        }
+        cut != Cut::Recorded || self.name == "corpus"
     }
 }
 
