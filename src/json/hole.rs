@@ -2,8 +2,8 @@
 
 use core::ops::Range;
 
-use super::node::{ESCAPED, Gap, Kind, Learned, Node, NodeId, Tape, Unescaped};
-use super::reader;
+use super::escape::{Scratch, unescape};
+use super::node::{ESCAPED, Gap, Kind, Learned, Node, NodeId, Tape};
 use super::scan::{plain, plain_len};
 use super::text;
 
@@ -101,7 +101,7 @@ impl Tape {
     #[inline]
     pub(crate) fn gaps_to_fill(&mut self) -> (&Learned, &mut [Gap], Scratch<'_>) {
         let Self { learned, gaps, text, unescaped, .. } = self;
-        (learned, gaps, Scratch { text, unescaped })
+        (learned, gaps, Scratch { text, unescaped, most: usize::MAX })
     }
 
     /// Makes a leaf a gap; of a string, `start` and `end` are what is between the quotes.
@@ -140,12 +140,6 @@ impl Tape {
         self.learned.text.clear();
         self.gaps.clear();
     }
-}
-
-/// Where strings that have escapes are unescaped to.
-pub(crate) struct Scratch<'t> {
-    pub(super) text: &'t mut String,
-    pub(super) unescaped: &'t mut Vec<Unescaped>,
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "the texts are within the limits of an event")]
@@ -206,8 +200,9 @@ impl Scratch<'_> {
             }
             len += plain_len(rest.get(len..)?);
         }
-        let number = reader::unescape(text(rest.get(..=len)?)?, self)?;
-        Some((len, ESCAPED | number))
+        let number = u32::try_from(self.unescaped.len()).ok()?;
+        let (end, _) = unescape(text(rest.get(..=len)?)?, 0, true, self).ok()?;
+        (end == len + 1).then_some((len, ESCAPED | number))
     }
 }
 

@@ -3,6 +3,7 @@
 //! A text is checked to be UTF-8 once, as a whole, and read in one pass. Strings stay where they
 //! are; only those with escapes get a place of their own.
 
+mod escape;
 mod hole;
 mod kept;
 #[cfg(feature = "serde")]
@@ -28,8 +29,6 @@ use crate::limits::Limits;
 /// Reads JSON texts, one after the other.
 pub(crate) struct Parser {
     bounds: Bounds,
-    /// The arrays and objects that are open while reading.
-    open: Vec<NodeId>,
 }
 
 /// How much a text may have.
@@ -46,7 +45,6 @@ impl Parser {
     pub(crate) const fn new(limits: &Limits) -> Self {
         Self {
             bounds: Bounds { depth: limits.json_depth, values: limits.json_values, strict: false },
-            open: Vec::new(),
         }
     }
 
@@ -72,13 +70,12 @@ impl Parser {
         json: &'a [u8],
     ) -> Result<(&'a str, Leniencies), Error> {
         tape.clear();
-        self.open.clear();
         if i32::try_from(json.len()).is_err() {
             return Err(Error::new(ErrorKind::PayloadTooLarge, 0));
         }
         let json = checked(json)?;
         tape.make_room(json.len());
-        let leniencies = reader::read(json, self.bounds, tape, &mut self.open)?;
+        let leniencies = reader::read(json, self.bounds, tape)?;
         tape.kept = (tape.text.len(), tape.unescaped.len());
         Ok((json, leniencies))
     }

@@ -1,11 +1,9 @@
 //! The reader: RFC 8259 in one pass over the bytes, with the few leniencies that real streams need.
 
-use core::str;
-
 use super::Bounds;
-use super::hole::Scratch;
-use super::node::{ESCAPED, Kind, Node, NodeId, Tape, Unescaped};
-use super::scan::plain_len;
+use super::escape::{Scratch, unescape};
+use super::node::{ESCAPED, Kind, Node, NodeId, Tape};
+use super::scan::{digits_len, plain_len};
 use crate::error::{Error, ErrorKind};
 
 /// What was let pass in one payload though RFC 8259 doesn't allow it, or leaves it open and
@@ -46,55 +44,39 @@ impl Leniencies {
 }
 
 /// Reads `json` onto an empty tape.
-pub(super) fn read(
-    json: &str,
-    bounds: Bounds,
-    tape: &mut Tape,
-    open: &mut Vec<NodeId>,
-) -> Result<Leniencies, Error> {
+pub(super) fn read(json: &str, bounds: Bounds, tape: &mut Tape) -> Result<Leniencies, Error> {
     let Tape { nodes, text, unescaped, .. } = tape;
-    let leniencies = Leniencies::default();
-    let bytes = json.as_bytes();
+    let scratch = Scratch { text, unescaped, most: json.len() };
     // By value while it reads: behind a reference, each push would look its place up again.
     let nodes_of = core::mem::take(nodes);
-    let mut reader =
-        Reader { json, bytes, at: 0, bounds, text, unescaped, nodes: nodes_of, open, leniencies };
+    let leniencies = Leniencies::default();
+    let (innermost, depth) = (NodeId::MAX, 0);
+    let mut reader = Reader {
+        json,
+        bytes: json.as_bytes(),
+        bounds,
+        nodes: nodes_of,
+        innermost,
+        depth,
+        scratch,
+        leniencies,
+    };
     let read = reader.document();
     *nodes = reader.nodes;
     read.map(|()| reader.leniencies)
 }
 
-/// Unescapes what stands behind the first quote of a string, its last one included; gives its number
-/// among the unescaped ones. `None` where it is no string of JSON, or needs a leniency.
-pub(super) fn unescape(quoted: &str, scratch: &mut Scratch<'_>) -> Option<u32> {
-    let Scratch { text, unescaped } = scratch;
-    // It grows by doubling here: many short texts go through it.
-    text.reserve(quoted.len() + 4);
-    let mut reader = Reader {
-        json: quoted,
-        bytes: quoted.as_bytes(),
-        at: 0,
-        bounds: Bounds { depth: 0, values: 0, strict: true },
-        text,
-        unescaped,
-        nodes: Vec::new(),
-        open: &mut Vec::new(),
-        leniencies: Leniencies::default(),
-    };
-    reader.at = plain_len(reader.bytes);
-    let number = reader.unescape(0).ok()?;
-    (reader.at == quoted.len()).then_some(number)
-}
-
+/// What reads a part of the text is told where it begins, and gives where it ends: so the position
+/// is in no memory.
 struct Reader<'r> {
     json: &'r str,
     bytes: &'r [u8],
-    at: usize,
     bounds: Bounds,
-    text: &'r mut String,
-    unescaped: &'r mut Vec<Unescaped>,
     nodes: Vec<Node>,
-    open: &'r mut Vec<NodeId>,
+    /// The innermost array or object that is open, and how many are; none is behind all nodes.
+    innermost: NodeId,
+    depth: usize,
+    scratch: Scratch<'r>,
     leniencies: Leniencies,
 }
 
@@ -106,320 +88,255 @@ enum Inside {
     Object,
 }
 
+impl Inside {
+    #[inline]
+    fn of(kind: Kind) -> Self {
+        if kind == Kind::Array { Self::Array } else { Self::Object }
+    }
+}
+
+/// `%x20 / %x09 / %x0A / %x0D`
+macro_rules! space {
+    () => {
+        b' ' | b'\t' | b'\n' | b'\r'
+    };
+}
+
 #[expect(
     clippy::cast_possible_truncation,
     reason = "a text has less than 4 GiB and more bytes than nodes, so positions fit in u32"
 )]
 impl Reader<'_> {
-    /// `ws value ws`. Open arrays and objects are kept on a list, so that depth costs no stack.
+    /// `ws value ws`. What is open is a list through its nodes, so that depth costs no stack.
     fn document(&mut self) -> Result<(), Error> {
         let mut inside = Inside::Nothing;
+        let mut at = 0;
         loop {
             // A value begins here, and it is the first in what was just entered.
-            match self.next() {
-                Some(b'"') => self.string()?,
+            match self.byte(at) {
+                Some(b'"') => at = self.string(at)?,
+                Some(b'-' | b'0'..=b'9') => at = self.number(at)?,
                 Some(b'{') => {
-                    self.enter(Kind::Object)?;
-                    inside = Inside::Object;
-                    if self.next() != Some(b'}') {
-                        self.name()?;
+                    inside = self.enter(Kind::Object, at)?;
+                    at = self.behind_space(at + 1);
+                    if self.byte(at) != Some(b'}') {
+                        at = self.name(at)?;
                         continue;
                     }
-                    inside = self.close();
+                    at += 1;
+                    inside = self.close(at);
                 }
                 Some(b'[') => {
-                    self.enter(Kind::Array)?;
-                    inside = Inside::Array;
-                    if self.next() != Some(b']') {
+                    inside = self.enter(Kind::Array, at)?;
+                    at = self.behind_space(at + 1);
+                    if self.byte(at) != Some(b']') {
                         continue;
                     }
-                    inside = self.close();
+                    at += 1;
+                    inside = self.close(at);
                 }
-                Some(b'-' | b'0'..=b'9') => self.number()?,
-                other => self.word(other)?,
+                Some(space!()) => {
+                    at += 1;
+                    continue;
+                }
+                other => at = self.word(at, other)?,
             }
             // A value has ended here, and with it perhaps what holds it.
             loop {
-                match (inside, self.next()) {
-                    (Inside::Object, Some(b',')) => {
-                        self.at += 1;
+                match self.byte(at) {
+                    Some(b',') if inside != Inside::Nothing => {
                         self.check_values()?;
-                        self.next();
-                        self.name()?;
+                        at += 1;
+                        if inside == Inside::Object {
+                            at = self.name(at)?;
+                        }
                         break;
                     }
-                    (Inside::Array, Some(b',')) => {
-                        self.at += 1;
-                        self.check_values()?;
-                        break;
+                    Some(b'}') if inside == Inside::Object => {
+                        at += 1;
+                        inside = self.close(at);
                     }
-                    (Inside::Object, Some(b'}')) | (Inside::Array, Some(b']')) => {
-                        inside = self.close();
+                    Some(b']') if inside == Inside::Array => {
+                        at += 1;
+                        inside = self.close(at);
                     }
-                    (Inside::Nothing, None) => return self.check_values(),
-                    (Inside::Nothing, Some(_)) => return self.fail(ErrorKind::TrailingData),
-                    _ => return self.fail(ErrorKind::ExpectedCommaOrEnd),
+                    Some(space!()) => at += 1,
+                    None if inside == Inside::Nothing => return self.check_values(),
+                    _ if inside == Inside::Nothing => {
+                        return self.fail(ErrorKind::TrailingData, at);
+                    }
+                    _ => return self.fail(ErrorKind::ExpectedCommaOrEnd, at),
                 }
             }
         }
     }
 
-    /// `string ws : `
+    /// `ws string ws : `
     #[expect(clippy::inline_always, reason = "measured: a call for each costs a twentieth")]
     #[inline(always)]
-    fn name(&mut self) -> Result<(), Error> {
-        if self.peek() != Some(b'"') {
-            return self.fail(ErrorKind::ExpectedName);
+    fn name(&mut self, at: usize) -> Result<usize, Error> {
+        let at = self.behind_space(at);
+        if self.byte(at) != Some(b'"') {
+            return self.fail(ErrorKind::ExpectedName, at);
         }
-        self.string()?;
-        if self.next() != Some(b':') {
-            return self.fail(ErrorKind::ExpectedColon);
+        let at = self.string(at)?;
+        let at = self.behind_space(at);
+        if self.byte(at) != Some(b':') {
+            return self.fail(ErrorKind::ExpectedColon, at);
         }
-        self.at += 1;
-        Ok(())
+        Ok(at + 1)
     }
 
+    /// Begins an array or object. Until it ends, its node has what it is in.
     #[inline]
-    fn enter(&mut self, kind: Kind) -> Result<(), Error> {
-        if self.open.len() >= self.bounds.depth {
-            return self.fail(ErrorKind::TooDeep);
+    fn enter(&mut self, kind: Kind, at: usize) -> Result<Inside, Error> {
+        if self.depth >= self.bounds.depth {
+            return self.fail(ErrorKind::TooDeep, at);
         }
-        self.open.push(self.nodes.len() as u32);
-        self.nodes.push(Node { kind, start: self.at as u32, end: 0, extra: 0 });
-        self.at += 1;
-        self.check_values()
+        self.depth += 1;
+        let outer = core::mem::replace(&mut self.innermost, self.nodes.len() as u32);
+        self.nodes.push(Node { kind, start: at as u32, end: 0, extra: outer });
+        self.check_values()?;
+        Ok(Inside::of(kind))
     }
 
     /// Ends the innermost array or object; gives what encloses it.
     #[inline]
-    fn close(&mut self) -> Inside {
-        self.at += 1;
-        let (end, behind) = (self.at as u32, self.nodes.len() as u32);
-        if let Some(node) = self.open.pop().and_then(|id| self.nodes.get_mut(id as usize)) {
-            node.end = end;
-            node.extra = behind;
-        }
-        match self.open.last().and_then(|id| self.nodes.get(*id as usize)) {
-            None => Inside::Nothing,
-            Some(node) if node.kind == Kind::Array => Inside::Array,
-            Some(_) => Inside::Object,
-        }
+    fn close(&mut self, end: usize) -> Inside {
+        let behind = self.nodes.len() as u32;
+        let Some(node) = self.nodes.get_mut(self.innermost as usize) else {
+            return Inside::Nothing;
+        };
+        node.end = end as u32;
+        self.innermost = core::mem::replace(&mut node.extra, behind);
+        self.depth -= 1;
+        let outer = self.nodes.get(self.innermost as usize);
+        outer.map_or(Inside::Nothing, |node| Inside::of(node.kind))
     }
 
     /// `true`, `false`, `null`, and what Python writes for numbers that aren't finite.
-    fn word(&mut self, first: Option<u8>) -> Result<(), Error> {
+    fn word(&mut self, at: usize, first: Option<u8>) -> Result<usize, Error> {
         match first {
-            Some(b't') => self.literal(b"true", Kind::True),
-            Some(b'f') => self.literal(b"false", Kind::False),
-            Some(b'n') => self.literal(b"null", Kind::Null),
-            Some(b'N') => self.literal(b"NaN", Kind::NotFinite),
-            Some(b'I') => self.literal(b"Infinity", Kind::NotFinite),
-            _ => self.fail(ErrorKind::ExpectedValue),
+            Some(b't') => self.literal(at, b"true", Kind::True),
+            Some(b'f') => self.literal(at, b"false", Kind::False),
+            Some(b'n') => self.literal(at, b"null", Kind::Null),
+            Some(b'N') => self.literal(at, b"NaN", Kind::NotFinite),
+            Some(b'I') => self.literal(at, b"Infinity", Kind::NotFinite),
+            _ => self.fail(ErrorKind::ExpectedValue, at),
         }
     }
 
     #[inline]
-    fn literal(&mut self, word: &[u8], kind: Kind) -> Result<(), Error> {
-        let start = self.at;
-        if self.bytes.get(start..start + word.len()) != Some(word) {
+    fn literal(&mut self, start: usize, word: &[u8], kind: Kind) -> Result<usize, Error> {
+        let end = start + word.len();
+        if self.bytes.get(start..end) != Some(word) {
             let rest = self.bytes.get(start..).unwrap_or_default();
-            self.at += rest.iter().zip(word).take_while(|(byte, wanted)| byte == wanted).count();
-            return self.fail(ErrorKind::ExpectedValue);
+            let same = rest.iter().zip(word).take_while(|(byte, wanted)| byte == wanted).count();
+            return self.fail(ErrorKind::ExpectedValue, start + same);
         }
         if kind == Kind::NotFinite {
             self.tolerate(ErrorKind::NotFinite, start)?;
             self.leniencies.not_finite += 1;
         }
-        self.at += word.len();
-        self.leaf(kind, start, 0);
-        Ok(())
+        self.leaf(kind, start, end, 0);
+        Ok(end)
     }
 
     /// `[ "-" ] ( "0" / digit1-9 *digit ) [ "." 1*digit ] [ ( "e" / "E" ) [ "+" / "-" ] 1*digit ]`
     #[inline]
-    fn number(&mut self) -> Result<(), Error> {
-        let start = self.at;
-        self.at += usize::from(self.peek() == Some(b'-'));
-        match self.peek() {
-            Some(b'0') => self.at += 1,
-            Some(b'I') if self.at > start => return self.minus_infinity(start),
-            _ => self.digits()?,
-        }
-        match self.peek() {
-            Some(b'.' | b'e' | b'E') => self.fraction_or_exponent(start),
+    fn number(&mut self, start: usize) -> Result<usize, Error> {
+        let whole = start + usize::from(self.byte(start) == Some(b'-'));
+        let end = match self.byte(whole) {
+            Some(b'0') => whole + 1,
+            Some(b'I') => return self.literal(start, b"-Infinity", Kind::NotFinite),
+            _ => self.digits(whole)?,
+        };
+        match self.byte(end) {
+            Some(b'.' | b'e' | b'E') => self.fraction_or_exponent(start, end),
             // So many digits fit an i64.
-            _ if self.at - start <= 18 => {
-                self.leaf(Kind::Number, start, 0);
-                Ok(())
+            _ if end - start <= 18 => {
+                self.leaf(Kind::Number, start, end, 0);
+                Ok(end)
             }
-            _ => self.long_integer(start),
+            _ => self.long_integer(start, end),
         }
     }
 
-    fn fraction_or_exponent(&mut self, start: usize) -> Result<(), Error> {
-        if self.peek() == Some(b'.') {
-            self.at += 1;
-            self.digits()?;
+    /// The rest of a number, whose whole part ends at `at`.
+    fn fraction_or_exponent(&mut self, start: usize, at: usize) -> Result<usize, Error> {
+        let mut end = at;
+        if self.byte(end) == Some(b'.') {
+            end = self.digits(end + 1)?;
         }
-        let mut may_be_huge = self.at - start > 300;
-        if let Some(b'e' | b'E') = self.peek() {
+        let mut may_be_huge = end - start > 300;
+        if let Some(b'e' | b'E') = self.byte(end) {
             may_be_huge = true;
-            self.at += 1;
-            self.at += usize::from(matches!(self.peek(), Some(b'+' | b'-')));
-            self.digits()?;
+            let sign = usize::from(matches!(self.byte(end + 1), Some(b'+' | b'-')));
+            end = self.digits(end + 1 + sign)?;
         }
-        if may_be_huge && !self.since(start).parse().is_ok_and(f64::is_finite) {
+        let mut kind = Kind::Number;
+        if may_be_huge && !self.between(start, end).parse().is_ok_and(f64::is_finite) {
             self.tolerate(ErrorKind::HugeNumber, start)?;
             self.leniencies.huge_numbers += 1;
-            self.leaf(Kind::Huge, start, 0);
-        } else {
-            self.leaf(Kind::Number, start, 0);
+            kind = Kind::Huge;
         }
-        Ok(())
+        self.leaf(kind, start, end, 0);
+        Ok(end)
     }
 
     #[cold]
-    fn long_integer(&mut self, start: usize) -> Result<(), Error> {
-        let digits = self.since(start);
+    fn long_integer(&mut self, start: usize, end: usize) -> Result<usize, Error> {
+        let digits = self.between(start, end);
+        let mut kind = Kind::Number;
         if digits.parse::<u64>().is_err() && digits.parse::<i64>().is_err() {
-            let is_finite = digits.parse().is_ok_and(f64::is_finite);
+            if !digits.parse().is_ok_and(f64::is_finite) {
+                kind = Kind::Huge;
+            }
             self.tolerate(ErrorKind::BigInteger, start)?;
             self.leniencies.big_integers += 1;
-            self.leaf(if is_finite { Kind::Number } else { Kind::Huge }, start, 0);
-        } else {
-            self.leaf(Kind::Number, start, 0);
         }
-        Ok(())
-    }
-
-    #[cold]
-    fn minus_infinity(&mut self, start: usize) -> Result<(), Error> {
-        self.at = start;
-        self.literal(b"-Infinity", Kind::NotFinite)
+        self.leaf(kind, start, end, 0);
+        Ok(end)
     }
 
     /// `1*digit`
     #[inline]
-    fn digits(&mut self) -> Result<(), Error> {
-        let rest = self.bytes.get(self.at..).unwrap_or_default();
-        let len = rest.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(rest.len());
-        self.at += len;
-        if len == 0 { self.fail(ErrorKind::InvalidNumber) } else { Ok(()) }
+    fn digits(&self, start: usize) -> Result<usize, Error> {
+        match digits_len(self.bytes.get(start..).unwrap_or_default()) {
+            0 => self.fail(ErrorKind::InvalidNumber, start),
+            len => Ok(start + len),
+        }
     }
 
     /// A string. Most have no escape and are what stands between their quotes.
     #[expect(clippy::inline_always, reason = "measured: a call for each costs a twentieth")]
     #[inline(always)]
-    fn string(&mut self) -> Result<(), Error> {
-        let start = self.at;
-        let rest = self.bytes.get(start + 1..).unwrap_or_default();
-        let len = plain_len(rest);
-        self.at += 1 + len;
-        if rest.get(len) != Some(&b'"') {
+    fn string(&mut self, start: usize) -> Result<usize, Error> {
+        let len = plain_len(self.bytes.get(start + 1..).unwrap_or_default());
+        let end = start + 1 + len;
+        if self.byte(end) != Some(b'"') {
             return self.escaped_string(start);
         }
-        self.at += 1;
-        self.leaf(Kind::String, start, len as u32);
-        Ok(())
+        self.leaf(Kind::String, start, end + 1, len as u32);
+        Ok(end + 1)
     }
 
-    /// The rest of a string whose first escape, or end, is here.
+    /// A string that has escapes, or no end.
     #[cold]
     #[inline(never)]
-    fn escaped_string(&mut self, start: usize) -> Result<(), Error> {
-        let number = self.unescape(start + 1)?;
-        self.leaf(Kind::String, start, ESCAPED | number);
-        Ok(())
+    fn escaped_string(&mut self, start: usize) -> Result<usize, Error> {
+        let number = self.scratch.unescaped.len() as u32;
+        let (end, lone_surrogates) =
+            unescape(self.json, start + 1, self.bounds.strict, &mut self.scratch)?;
+        self.leniencies.lone_surrogates += lone_surrogates;
+        self.leaf(Kind::String, start, end, ESCAPED | number);
+        Ok(end)
     }
 
-    /// Goes to the end of the string whose first quote is before `start`, and unescapes it; gives
-    /// its number among the unescaped texts. There is no escape up to here.
-    fn unescape(&mut self, start: usize) -> Result<u32, Error> {
-        let text_start = self.text.len();
-        let mut plain = start;
-        loop {
-            let run = self.json.get(plain..self.at).unwrap_or_default();
-            self.reserve(run.len() + 4);
-            self.text.push_str(run);
-            match self.peek() {
-                None => return Err(self.end()),
-                Some(b'"') => break,
-                Some(b'\\') => {
-                    let character = self.escape()?;
-                    self.text.push(character);
-                }
-                Some(_) => return self.fail(ErrorKind::ControlCharacter),
-            }
-            plain = self.at;
-            self.at += plain_len(self.bytes.get(plain..).unwrap_or_default());
-        }
-        self.at += 1;
-        let number = self.unescaped.len() as u32;
-        self.unescaped.push(Unescaped { start: text_start as u32, end: self.text.len() as u32 });
-        Ok(number)
-    }
-
-    /// Makes room for so many bytes of unescaped text. It grows by doubling, but to no more than
-    /// the JSON text has: an escape is never shorter than what it stands for.
-    fn reserve(&mut self, more: usize) {
-        let needed = self.text.len() + more;
-        if needed > self.text.capacity() {
-            let capacity = needed.next_power_of_two().min(self.json.len()).max(needed);
-            self.text.reserve_exact(capacity - self.text.len());
-        }
-    }
-
-    fn escape(&mut self) -> Result<char, Error> {
-        let character = match self.bytes.get(self.at + 1) {
-            Some(b'"') => '"',
-            Some(b'\\') => '\\',
-            Some(b'/') => '/',
-            Some(b'b') => '\u{8}',
-            Some(b'f') => '\u{C}',
-            Some(b'n') => '\n',
-            Some(b'r') => '\r',
-            Some(b't') => '\t',
-            Some(b'u') => return self.unicode_escape(),
-            Some(_) => return self.fail(ErrorKind::InvalidEscape),
-            None => return Err(self.end()),
-        };
-        self.at += 2;
-        Ok(character)
-    }
-
-    /// `\u` and four digits, or two of these that are a surrogate pair.
-    fn unicode_escape(&mut self) -> Result<char, Error> {
-        let Some(high) = self.code_unit(self.at) else {
-            let digits = self.bytes.get(self.at + 2..).unwrap_or_default();
-            let is_cut = digits.len() < 4 && digits.iter().all(u8::is_ascii_hexdigit);
-            return if is_cut { Err(self.end()) } else { self.fail(ErrorKind::InvalidEscape) };
-        };
-        let start = self.at;
-        self.at += 6;
-        if let Some(character) = char::from_u32(high) {
-            return Ok(character);
-        }
-        let low = self.code_unit(self.at);
-        if let (0xD800..=0xDBFF, Some(low @ 0xDC00..=0xDFFF)) = (high, low) {
-            self.at += 6;
-            let code = 0x1_0000 + ((high - 0xD800) << 10) + (low - 0xDC00);
-            return Ok(char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER));
-        }
-        self.tolerate(ErrorKind::LoneSurrogate, start)?;
-        self.leniencies.lone_surrogates += 1;
-        Ok(char::REPLACEMENT_CHARACTER)
-    }
-
-    /// The code unit that the escape at `at` writes.
-    fn code_unit(&self, at: usize) -> Option<u32> {
-        let [b'\\', b'u', digits @ ..] = self.bytes.get(at..at + 6)? else { return None };
-        digits.iter().try_fold(0, |sum, digit| Some(sum << 4 | char::from(*digit).to_digit(16)?))
-    }
-
-    /// Adds the value that began at `start` and ends here.
+    /// Adds a value that has nothing in it.
     #[inline]
-    fn leaf(&mut self, kind: Kind, start: usize, extra: u32) {
-        self.nodes.push(Node { kind, start: start as u32, end: self.at as u32, extra });
+    fn leaf(&mut self, kind: Kind, start: usize, end: usize, extra: u32) {
+        self.nodes.push(Node { kind, start: start as u32, end: end as u32, extra });
     }
 
     /// Fails where there are more nodes than there may be. Between two looks only few are added.
@@ -431,40 +348,34 @@ impl Reader<'_> {
         }
     }
 
-    /// The next byte behind white space.
     #[inline]
-    fn next(&mut self) -> Option<u8> {
-        loop {
-            match self.peek() {
-                Some(b' ' | b'\t' | b'\n' | b'\r') => self.at += 1,
-                next => return next,
-            }
+    fn behind_space(&self, mut at: usize) -> usize {
+        while let Some(space!()) = self.byte(at) {
+            at += 1;
         }
+        at
     }
 
     #[inline]
-    fn peek(&self) -> Option<u8> {
-        self.bytes.get(self.at).copied()
+    fn byte(&self, at: usize) -> Option<u8> {
+        self.bytes.get(at).copied()
     }
 
-    fn since(&self, start: usize) -> &str {
-        self.json.get(start..self.at).unwrap_or_default()
+    fn between(&self, start: usize, end: usize) -> &str {
+        self.json.get(start..end).unwrap_or_default()
     }
 
-    /// Turns a leniency that begins at `at` into an error where none is allowed.
+    /// Turns a leniency into an error where none is allowed.
     #[cold]
     fn tolerate(&self, kind: ErrorKind, at: usize) -> Result<(), Error> {
         if self.bounds.strict { Err(Error::new(kind, at as u64)) } else { Ok(()) }
     }
 
-    /// What is wrong at the byte at hand; the end of the text is wrong in one way only.
+    /// What is wrong at `at`; the end of the text is wrong in one way only.
     #[cold]
-    fn fail<T>(&self, kind: ErrorKind) -> Result<T, Error> {
-        let is_end = self.at >= self.bytes.len();
-        Err(if is_end { self.end() } else { Error::new(kind, self.at as u64) })
-    }
-
-    fn end(&self) -> Error {
-        Error::new(ErrorKind::UnexpectedEnd, self.bytes.len() as u64)
+    fn fail<T>(&self, kind: ErrorKind, at: usize) -> Result<T, Error> {
+        let is_end = at >= self.bytes.len();
+        let kind = if is_end { ErrorKind::UnexpectedEnd } else { kind };
+        Err(Error::new(kind, at.min(self.bytes.len()) as u64))
     }
 }

@@ -1,4 +1,4 @@
-//! `plain_len`: how far a JSON string goes without an escape.
+//! How far a JSON string goes without an escape, and how far a number's digits go.
 
 const ONES: u64 = u64::MAX / 0xFF;
 const HIGHS: u64 = ONES << 7;
@@ -56,6 +56,30 @@ fn plain_blocks(bytes: &[u8]) -> (usize, bool) {
     (count * BLOCK, highs < 0x80)
 }
 
+/// How many digits the bytes begin with. Eight at a time, as in [`plain`].
+#[inline]
+pub(super) fn digits_len(bytes: &[u8]) -> usize {
+    let mut len = 0;
+    let mut rest = bytes;
+    while let Some((word, behind)) = rest.split_first_chunk::<8>() {
+        let others = no_digits(u64::from_le_bytes(*word));
+        if others != 0 {
+            return len + others.trailing_zeros() as usize / 8;
+        }
+        len += 8;
+        rest = behind;
+    }
+    len + rest.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(rest.len())
+}
+
+/// The high bits of bytes that aren't digits.
+#[inline]
+const fn no_digits(word: u64) -> u64 {
+    // A digit is 0 to 9 then, and what is added carries from none of the seven low bits.
+    let values = word ^ (ONES * b'0' as u64);
+    (((values & !HIGHS) + ONES * (0x80 - 10)) | values) & HIGHS
+}
+
 const fn is_special(byte: u8) -> bool {
     byte == b'"' || byte == b'\\' || byte < 0x20
 }
@@ -79,7 +103,7 @@ const fn below(word: u64, least: u64) -> u64 {
 #[cfg(test)]
 #[expect(clippy::indexing_slicing, reason = "a test fails by panicking")]
 mod tests {
-    use super::{is_special, plain, plain_len};
+    use super::{digits_len, is_special, plain, plain_len};
 
     #[test]
     fn the_first_special_byte_of_any_length_and_place() {
@@ -98,6 +122,22 @@ mod tests {
                         let (plain_len, is_ascii) = plain(&bytes);
                         assert!(!is_ascii || bytes[..plain_len].is_ascii(), "{bytes:?}");
                     }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_first_byte_that_is_no_digit_of_any_length_and_place() {
+        for len in 0..26 {
+            for at in 0..=len {
+                for byte in 0..=u8::MAX {
+                    let mut bytes = vec![b'0' + u8::try_from(len % 10).unwrap_or(0); len];
+                    if let Some(place) = bytes.get_mut(at) {
+                        *place = byte;
+                    }
+                    let naive = bytes.iter().position(|byte| !byte.is_ascii_digit());
+                    assert_eq!(digits_len(&bytes), naive.unwrap_or(len), "{bytes:?}");
                 }
             }
         }

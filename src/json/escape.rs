@@ -1,0 +1,155 @@
+//! Escapes: strings that have some, as the texts that they stand for.
+
+use super::node::Unescaped;
+use super::scan::plain_len;
+use crate::error::{Error, ErrorKind};
+
+/// Where strings that have escapes are unescaped to.
+pub(crate) struct Scratch<'t> {
+    pub(super) text: &'t mut String,
+    pub(super) unescaped: &'t mut Vec<Unescaped>,
+    /// It has never more than this at once, so it needn't grow any further.
+    pub(super) most: usize,
+}
+
+/// Unescapes the string of `json` whose first quote is before `start`. Gives where it ends, behind
+/// its last quote, and how many halves of surrogate pairs it has without their other half: an error
+/// if `strict`, else U+FFFD.
+#[expect(clippy::cast_possible_truncation, reason = "the texts are within the limits of an event")]
+pub(super) fn unescape(
+    json: &str,
+    start: usize,
+    strict: bool,
+    scratch: &mut Scratch<'_>,
+) -> Result<(usize, u32), Error> {
+    let mut lone_surrogates = 0;
+    let bytes = json.as_bytes();
+    let text_start = scratch.text.len();
+    let mut at = start;
+    loop {
+        let plain = at;
+        at += plain_len(bytes.get(at..).unwrap_or_default());
+        scratch.push_str(json.get(plain..at).unwrap_or_default());
+        // Mostly one comes alone, or there are only such, as in texts that aren't Latin.
+        while let Some(escape @ [b'\\', ..]) = bytes.get(at..) {
+            let Some((character, len)) = character(escape) else {
+                return Err(invalid(json, at));
+            };
+            if character.is_none() {
+                if strict {
+                    return Err(Error::new(ErrorKind::LoneSurrogate, at as u64));
+                }
+                lone_surrogates += 1;
+            }
+            scratch.push(character.unwrap_or(char::REPLACEMENT_CHARACTER));
+            at += len;
+        }
+        match bytes.get(at) {
+            Some(b'"') => break,
+            Some(0x20..) => {}
+            Some(_) => return Err(Error::new(ErrorKind::ControlCharacter, at as u64)),
+            None => return Err(Error::new(ErrorKind::UnexpectedEnd, at as u64)),
+        }
+    }
+    let end = scratch.text.len() as u32;
+    scratch.unescaped.push(Unescaped { start: text_start as u32, end });
+    Ok((at + 1, lone_surrogates))
+}
+
+/// What the escape at the front of `rest` stands for, and its length; no character is half a
+/// surrogate pair without the other half.
+#[inline]
+fn character(rest: &[u8]) -> Option<(Option<char>, usize)> {
+    let character = match rest.get(1)? {
+        b'u' => return unicode(rest),
+        b'n' => '\n',
+        b'"' => '"',
+        b'\\' => '\\',
+        b'/' => '/',
+        b'b' => '\u{8}',
+        b'f' => '\u{C}',
+        b'r' => '\r',
+        b't' => '\t',
+        _ => return None,
+    };
+    Some((Some(character), 2))
+}
+
+/// `\u` and four digits, or two of these that are a surrogate pair.
+#[inline]
+fn unicode(rest: &[u8]) -> Option<(Option<char>, usize)> {
+    let high = code_unit(rest)?;
+    if let Some(character) = char::from_u32(high) {
+        return Some((Some(character), 6));
+    }
+    let low = rest.get(6..).and_then(code_unit);
+    if let (0xD800..=0xDBFF, Some(low @ 0xDC00..=0xDFFF)) = (high, low) {
+        return Some((char::from_u32(0x1_0000 + ((high - 0xD800) << 10) + (low - 0xDC00)), 12));
+    }
+    Some((None, 6))
+}
+
+/// The code unit that the escape at the front of `rest` writes.
+#[inline]
+fn code_unit(rest: &[u8]) -> Option<u32> {
+    let [b'\\', b'u', digits @ ..] = rest else { return None };
+    let digits = digits.first_chunk::<4>()?;
+    let [a, b, c, d] = digits.map(|digit| u32::from(HEX[digit as usize]));
+    let unit = a << 12 | b << 8 | c << 4 | d;
+    // What is no digit has more bits than one.
+    (unit <= 0xFFFF && (a | b | c | d) < 16).then_some(unit)
+}
+
+/// Values of hexadecimal digits; of other bytes 255.
+const HEX: [u8; 256] = {
+    let mut values = [u8::MAX; 256];
+    let mut value = 0;
+    while value < 16 {
+        values[b"0123456789abcdef"[value] as usize] = value as u8;
+        values[b"0123456789ABCDEF"[value] as usize] = value as u8;
+        value += 1;
+    }
+    values
+};
+
+/// What is wrong with the escape at `at`: the end of the text, if it may go on.
+#[cold]
+fn invalid(json: &str, at: usize) -> Error {
+    let rest = json.as_bytes().get(at + 1..).unwrap_or_default();
+    let digits = rest.strip_prefix(b"u");
+    let is_cut =
+        digits.is_some_and(|digits| digits.len() < 4 && digits.iter().all(u8::is_ascii_hexdigit));
+    if rest.is_empty() || is_cut {
+        Error::new(ErrorKind::UnexpectedEnd, json.len() as u64)
+    } else {
+        Error::new(ErrorKind::InvalidEscape, at as u64)
+    }
+}
+
+impl Scratch<'_> {
+    fn push_str(&mut self, text: &str) {
+        self.reserve(text.len());
+        self.text.push_str(text);
+    }
+
+    #[inline]
+    fn push(&mut self, character: char) {
+        self.reserve(4);
+        self.text.push(character);
+    }
+
+    /// Makes room for so many bytes. It grows by doubling, but to no more than there can be: an
+    /// escape is never shorter than what it stands for.
+    #[inline]
+    fn reserve(&mut self, more: usize) {
+        if more > self.text.capacity() - self.text.len() {
+            self.grow(self.text.len() + more);
+        }
+    }
+
+    #[cold]
+    fn grow(&mut self, needed: usize) {
+        let capacity = needed.next_power_of_two().min(self.most).max(needed);
+        self.text.reserve_exact(capacity - self.text.len());
+    }
+}
