@@ -77,6 +77,7 @@ impl Parser {
         tape.make_room(json.len());
         let leniencies = reader::read(json, self.bounds, tape)?;
         tape.kept = (tape.text.len(), tape.unescaped.len());
+        tape.has_not_finite = leniencies.not_finite > 0;
         Ok((json, leniencies))
     }
 }

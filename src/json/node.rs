@@ -62,6 +62,8 @@ pub(crate) struct Tape {
     /// Lengths of `text` and `unescaped` after the text was read; what is behind belongs to moved
     /// leaves.
     pub(super) kept: (usize, usize),
+    /// There is a [`Kind::NotFinite`] among the nodes.
+    pub(super) has_not_finite: bool,
 }
 
 /// A text that was read, and what stood around it.
@@ -242,6 +244,11 @@ impl<'a> Document<'a> {
             Text::Read(text) => Some(text),
             Text::Like(bytes) => text(bytes),
         }
+    }
+
+    /// Whether any value is a [`Kind::NotFinite`].
+    pub(crate) const fn has_not_finite(&self) -> bool {
+        self.tape.has_not_finite
     }
 
     /// How many nodes there are.
@@ -465,12 +472,13 @@ pub(crate) struct OwnedDocument {
 
 impl OwnedDocument {
     pub(crate) fn new(document: Document<'_>) -> Self {
-        let Tape { text, unescaped, .. } = document.tape;
+        let Tape { text, unescaped, has_not_finite, .. } = document.tape;
         let nodes = (0..document.len()).filter_map(|id| document.node(id)).collect();
         let tape = Tape {
             nodes,
             text: text.as_str().into(),
             unescaped: unescaped.clone(),
+            has_not_finite: *has_not_finite,
             ..Tape::default()
         };
         Self { tape, json: document.text().unwrap_or_default().into() }

@@ -176,7 +176,9 @@ impl<'a> Value<'a> {
     /// What is no JSON in this value.
     fn not_finite(&self) -> impl Iterator<Item = Node> + use<'a> {
         let document = self.document;
-        (self.id..document.behind(self.id))
+        // Mostly there is none in the whole document.
+        let end = if document.has_not_finite() { document.behind(self.id) } else { self.id };
+        (self.id..end)
             .filter(move |id| document.kind(*id) == Some(Kind::NotFinite))
             .filter_map(move |id| document.node(id))
     }
