@@ -187,7 +187,7 @@ impl Again {
         let has = |text: Option<&str>| text.is_some_and(|text| !text.is_empty());
         self.texts |= self.content.is_none() && has(delta.content()) || has(delta.refusal());
         self.is_all |= choice.finish_reason().is_some()
-            || choice.logprobs().is_some()
+            || choice.logprobs().is_some_and(|logprobs| adds_elements(logprobs.as_value()))
             || choice.has_invalid_index()
             || choice.message().is_some_and(|message| !message.is_null())
             || delta.content_parts().is_some()
@@ -305,6 +305,11 @@ fn all_stay(level: Level, mut extra: Extra<'_>) -> bool {
                 Rule::First | Rule::Last | Rule::DeepLast | Rule::DeepLastFiltered | Rule::Drop
             )
     })
+}
+
+/// Whether a list has something in it. Some servers say with each chunk that it has no logprobs.
+fn adds_elements(logprobs: Value<'_>) -> bool {
+    logprobs.members().any(|(_, list)| list.elements().next().is_some())
 }
 
 /// Whether an object has no name twice. Else what a member has now isn't all that it brings.
