@@ -9,7 +9,7 @@ use super::change::Change;
 use super::completion::ReasoningName;
 use super::delta::{Target, push_content, push_reasoning, push_reasoning_text, push_texts};
 use super::rules::{Level, Rule, rule};
-use super::{ChatCompletion, CompletionChoice, Reassembler};
+use super::{ChatCompletion, CompletionChoice, Message, Reassembler};
 use crate::chunk::{
     ChatCompletionChunk, Choice, Column, Delta, Extra, LARGEST_EVENT, ToolCallDelta,
 };
@@ -68,14 +68,16 @@ pub(super) struct Again {
     usage: bool,
 }
 
-/// Chunks in which nothing differs but the content, as most do: where it is, and where it goes.
+/// Chunks in which nothing differs but one text, as most do: where it is, and where it goes.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct ContentOnly {
+pub(super) struct TextOnly {
     /// As [`Again::of`].
     of: (u64, usize),
     nth: usize,
     /// Position of the choice.
     at: usize,
+    /// It is the reasoning, not the content.
+    is_reasoning: bool,
 }
 
 /// An index: the same in all chunks, or one of the leaves that have changed.
@@ -195,6 +197,19 @@ impl Again {
             || delta.audio().is_some()
             || !all_stay(Level::Choice, choice.extra())
             || !all_stay(Level::Delta, delta.extra());
+    }
+
+    /// What there is to do if only one text of the choice at `at` has changed.
+    fn text_only(&self, at: usize) -> Option<TextOnly> {
+        let has_one_choice = matches!(self.choice, Some(Index::Constant(_))) && !self.usage;
+        let (nth, is_reasoning) = match (self.content, self.reasoning, self.calls) {
+            (Some(nth), Reasoning::Nothing, Calls::Nothing) => (nth, false),
+            (None, Reasoning::Changed { text: Some((nth, _)), detail: None }, Calls::Nothing) => {
+                (nth, true)
+            }
+            _ => return None,
+        };
+        (has_one_choice && !self.texts).then_some(TextOnly { of: self.of, nth, at, is_reasoning })
     }
 
     /// Adds what the choice has besides its content.
@@ -333,10 +348,10 @@ impl Reassembler {
         is_settled && !self.again.is_all && self.push_changed(chunk)
     }
 
-    /// Adds a chunk of the constants of the one before it in which only the content differs.
+    /// Adds a chunk of the constants of the one before it in which only one text differs.
     #[inline]
-    pub(super) fn push_content_only(&mut self, chunk: &ChatCompletionChunk<'_>) -> bool {
-        let ContentOnly { of: known, nth, at } = self.content_only;
+    pub(super) fn push_text_only(&mut self, chunk: &ChatCompletionChunk<'_>) -> bool {
+        let TextOnly { of: known, nth, at, is_reasoning } = self.text_only;
         if known != of(chunk) || !self.has_room(chunk) {
             return false;
         }
@@ -344,14 +359,20 @@ impl Reassembler {
         let (Some(kept), Some(state)) = (completion.choices.get_mut(at), states.get_mut(at)) else {
             return false;
         };
-        let (Some(kept), Some(text)) = (&mut kept.message.content, chunk.changed_text(nth)) else {
-            return false;
-        };
-        if state.content.may_join(text) {
+        let Message { content, reasoning, .. } = &mut kept.message;
+        let (kept, cut) =
+            if is_reasoning { (reasoning, &state.reasoning) } else { (content, &state.content) };
+        let (Some(kept), Some(text)) = (kept, chunk.changed_text(nth)) else { return false };
+        if cut.may_join(text) {
             return false;
         }
         if let Some(start) = budget.push_str(kept, text) {
-            changes.push(Change::Content { choice: at, start });
+            let choice = at;
+            changes.push(if is_reasoning {
+                Change::Reasoning { choice, start }
+            } else {
+                Change::Content { choice, start }
+            });
         }
         true
     }
@@ -386,16 +407,8 @@ impl Reassembler {
             if again.more {
                 again.push_more(&mut target, chunk);
             }
-            if let Again {
-                of,
-                choice: Some(Index::Constant(_)),
-                content: Some(nth),
-                more: false,
-                usage: false,
-                ..
-            } = again
-            {
-                self.content_only = ContentOnly { of, nth, at };
+            if let Some(text_only) = again.text_only(at) {
+                self.text_only = text_only;
             }
         }
         if again.usage

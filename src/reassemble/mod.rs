@@ -21,7 +21,7 @@ use crate::chunk::{ChatCompletionChunk, Choice, Logprobs};
 use crate::decoder::{End, Payload};
 use crate::json::Limit;
 use crate::limits::Limits;
-use again::{Again, Constants, ContentOnly};
+use again::{Again, Constants, TextOnly};
 use budget::{Budget, CutPair};
 use call::PART_COST;
 use delta::{Target, push_delta, push_snapshot};
@@ -65,7 +65,7 @@ pub struct Reassembler {
     /// What the last chunk has in common with others.
     last: Constants,
     again: Again,
-    content_only: ContentOnly,
+    text_only: TextOnly,
     invalid_choice_indexes: u32,
     /// Any chunk came, and one of them with an error.
     has_chunk: bool,
@@ -137,7 +137,7 @@ impl Reassembler {
             changes: Vec::new(),
             last: Constants::default(),
             again: Again::default(),
-            content_only: ContentOnly::default(),
+            text_only: TextOnly::default(),
             invalid_choice_indexes: 0,
             has_chunk: false,
             has_error: false,
@@ -168,7 +168,7 @@ impl Reassembler {
     /// Adds a chunk. What it has changed is there as [`changes`](Self::changes) until the next one.
     pub fn push(&mut self, chunk: &ChatCompletionChunk<'_>) {
         self.changes.clear();
-        if !self.push_content_only(chunk) {
+        if !self.push_text_only(chunk) {
             self.push_more(chunk);
         }
     }
@@ -177,7 +177,7 @@ impl Reassembler {
     fn push_more(&mut self, chunk: &ChatCompletionChunk<'_>) {
         let constants = chunk.constants();
         if constants == 0 || constants != self.last.number || !self.push_again(chunk) {
-            self.content_only = ContentOnly::default();
+            self.text_only = TextOnly::default();
             self.push_all(chunk);
             self.last.add(chunk);
         }
@@ -291,7 +291,7 @@ impl Reassembler {
         *usage_from = UsageFrom::default();
         changes.clear();
         self.last = Constants::default();
-        (self.again, self.content_only) = (Again::default(), ContentOnly::default());
+        (self.again, self.text_only) = (Again::default(), TextOnly::default());
         self.invalid_choice_indexes = 0;
         (self.has_chunk, self.has_error) = (false, false);
     }
