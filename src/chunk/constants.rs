@@ -2,7 +2,7 @@
 
 use super::ChatCompletionChunk;
 use super::table::TopRow;
-use crate::json::{Document, NodeId, Value};
+use crate::json::{Document, NodeId, Value, text};
 
 /// Larger events have no constants: what a stream holds of them stays small, and so does what a view
 /// costs.
@@ -60,28 +60,24 @@ impl<'a> ChatCompletionChunk<'a> {
     /// The count that the `nth` of these leaves is, if it is one.
     #[inline]
     pub(crate) fn changed_count(&self, nth: usize) -> Option<u64> {
-        let number = self.document.raw_in(self.document.gaps().get(nth)?);
         // Most are indexes.
-        match number.as_bytes() {
+        match self.document.bytes_in(self.document.gaps().get(nth)?) {
             [digit @ b'0'..=b'9'] => Some(u64::from(digit - b'0')),
-            _ => number.parse().ok(),
+            _ => self.changed_number(nth).parse().ok(),
         }
+    }
+
+    /// The `nth` of these leaves as it was sent, which is for numbers.
+    #[inline]
+    pub(crate) fn changed_number(&self, nth: usize) -> &'a str {
+        let gap = self.document.gaps().get(nth);
+        gap.and_then(|gap| text(self.document.bytes_in(gap))).unwrap_or_default()
     }
 
     /// A node of the chunk as a value.
     #[inline]
     pub(crate) fn value_at(&self, id: NodeId) -> Value<'a> {
         Value::new(self.document, id)
-    }
-
-    /// The members of the usage itself that may differ: name, node and text.
-    pub(crate) fn changed_usage(
-        &self,
-    ) -> impl Iterator<Item = (&'a str, NodeId, &'a str)> + use<'a> {
-        let document = self.document;
-        let usage = self.table.top.usage;
-        let gaps = document.gaps().iter().filter(move |gap| is_in(document, usage, gap.id));
-        gaps.map(move |gap| (document.name_of(gap.id), gap.id, document.raw_in(gap)))
     }
 
     /// Which member a leaf belongs to.

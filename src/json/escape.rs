@@ -94,23 +94,8 @@ fn unicode(rest: &[u8]) -> Option<(Option<char>, usize)> {
 fn code_unit(rest: &[u8]) -> Option<u32> {
     let [b'\\', b'u', digits @ ..] = rest else { return None };
     let digits = digits.first_chunk::<4>()?;
-    let [a, b, c, d] = digits.map(|digit| u32::from(HEX[digit as usize]));
-    let unit = a << 12 | b << 8 | c << 4 | d;
-    // What is no digit has more bits than one.
-    (unit <= 0xFFFF && (a | b | c | d) < 16).then_some(unit)
+    digits.iter().try_fold(0, |unit, digit| Some(unit << 4 | char::from(*digit).to_digit(16)?))
 }
-
-/// Values of hexadecimal digits; of other bytes 255.
-const HEX: [u8; 256] = {
-    let mut values = [u8::MAX; 256];
-    let mut value = 0;
-    while value < 16 {
-        values[b"0123456789abcdef"[value] as usize] = value as u8;
-        values[b"0123456789ABCDEF"[value] as usize] = value as u8;
-        value += 1;
-    }
-    values
-};
 
 /// What is wrong with the escape at `at`: the end of the text, if it may go on.
 #[cold]

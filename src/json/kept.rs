@@ -204,13 +204,13 @@ impl JsonObject {
         }
     }
 
-    /// [`last`](Self::last) for a number: gives whether the member was there to be replaced.
-    pub(crate) fn replace_number(&mut self, name: &str, number: &str, room: &mut Room) -> bool {
-        let Some(Json::Text(kept)) = self.get_mut(name) else { return false };
-        if room.replace(kept.len(), number.len()) {
+    /// Replaces the `nth` member, if it is a text, by a number.
+    pub(crate) fn replace_number(&mut self, nth: usize, number: &str, room: &mut Room) {
+        if let Some((_, Json::Text(kept))) = self.members.get_mut(nth)
+            && room.replace(kept.len(), number.len())
+        {
             rewrite(kept, number.len(), |kept| kept.push_str(number));
         }
-        true
     }
 
     /// Joins strings. Both stay escaped as they are, so that the halves of a surrogate pair

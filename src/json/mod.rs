@@ -87,7 +87,7 @@ const SIMD_PAYS: usize = 64;
 
 /// `bytes` as text, if they are UTF-8.
 #[inline]
-fn text(bytes: &[u8]) -> Option<&str> {
+pub(crate) fn text(bytes: &[u8]) -> Option<&str> {
     if bytes.len() >= SIMD_PAYS {
         return simdutf8::basic::from_utf8(bytes).ok();
     }

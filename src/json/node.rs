@@ -304,8 +304,12 @@ impl<'a> Document<'a> {
 
     /// A gap as it was sent.
     #[inline]
-    pub(crate) fn raw_in(&self, gap: &Gap) -> &'a str {
-        self.slice(gap.now.start, gap.now.end).unwrap_or_default()
+    pub(crate) fn bytes_in(&self, gap: &Gap) -> &'a [u8] {
+        let bytes = match self.text {
+            Text::Read(text) => text.as_bytes(),
+            Text::Like(bytes) => bytes,
+        };
+        bytes.get(gap.now.start as usize..gap.now.end as usize).unwrap_or_default()
     }
 
     /// The name of the member whose value a node is.

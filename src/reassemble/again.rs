@@ -13,7 +13,10 @@ use super::{ChatCompletion, CompletionChoice, Message, Reassembler};
 use crate::chunk::{
     ChatCompletionChunk, Choice, Column, Delta, Extra, LARGEST_EVENT, ToolCallDelta,
 };
-use crate::json::{Key, NodeId, Value, ValueKind};
+use crate::json::{Json, JsonObject, Key, NodeId, Value, ValueKind};
+
+/// More leaves than a chunk can have that have changed.
+const MOST_CHANGED: usize = 16;
 
 /// Room that a byte of a chunk may take at most: a member costs more than its text.
 const COST: usize = 32;
@@ -65,7 +68,15 @@ pub(super) struct Again {
     texts: bool,
     reasoning: Reasoning,
     calls: Calls,
-    usage: bool,
+    usage: ChangedUsage,
+}
+
+/// Which of the changed leaves are numbers of the usage, and each one's place among the members that
+/// are kept.
+#[derive(Clone, Copy, Debug, Default)]
+struct ChangedUsage {
+    places: [Option<u8>; MOST_CHANGED],
+    has_some: bool,
 }
 
 /// Chunks in which nothing differs but one text, as most do: where it is, and where it goes.
@@ -132,8 +143,9 @@ struct Detail {
 }
 
 impl Again {
+    /// `usage` is what is kept of it so far.
     #[cold]
-    fn new(chunk: &ChatCompletionChunk<'_>) -> Self {
+    fn new(chunk: &ChatCompletionChunk<'_>, usage: Option<&JsonObject>) -> Self {
         let index = |choice: Choice<'_>| Index::Constant(choice.index().unwrap_or(0));
         let mut again = Self {
             of: of(chunk),
@@ -158,13 +170,13 @@ impl Again {
                 Column::CallIndex => call_index = Some(Index::Changed(nth)),
                 Column::Arguments => arguments = Some(nth),
                 Column::ToolCalls => other_calls = true,
-                Column::Usage => again.usage = true,
+                Column::Usage => again.is_all |= !again.usage.add(nth, chunk.value_at(leaf), usage),
                 Column::Other => again.is_all = true,
             }
         }
         again.is_all |= !all_stay(Level::Top, chunk.extra());
-        again.is_all |=
-            again.usage && !chunk.usage().is_some_and(|usage| all_differ(usage.as_value()));
+        again.is_all |= again.usage.has_some
+            && !chunk.usage().is_some_and(|usage| all_differ(usage.as_value()));
         for choice in chunk.choices() {
             again.add(&choice);
             again.reasoning = Reasoning::of(&choice.delta(), text, &details);
@@ -201,7 +213,8 @@ impl Again {
 
     /// What there is to do if only one text of the choice at `at` has changed.
     fn text_only(&self, at: usize) -> Option<TextOnly> {
-        let has_one_choice = matches!(self.choice, Some(Index::Constant(_))) && !self.usage;
+        let has_one_choice =
+            matches!(self.choice, Some(Index::Constant(_))) && !self.usage.has_some;
         let (nth, is_reasoning) = match (self.content, self.reasoning, self.calls) {
             (Some(nth), Reasoning::Nothing, Calls::Nothing) => (nth, false),
             (None, Reasoning::Changed { text: Some((nth, _)), detail: None }, Calls::Nothing) => {
@@ -266,6 +279,21 @@ impl Reasoning {
             }
             _ => Self::Everything,
         }
+    }
+}
+
+impl ChangedUsage {
+    /// Adds the `nth` of the changed leaves; only if it is a number that is kept.
+    fn add(&mut self, nth: usize, leaf: Value<'_>, usage: Option<&JsonObject>) -> bool {
+        let name = leaf.document.name_of(leaf.id);
+        let is_number = leaf.kind() == ValueKind::Number;
+        let is_it = |(known, kept): (&str, &Json)| known == name && kept.as_text().is_some();
+        let at = usage.and_then(|usage| usage.iter().position(is_it));
+        let at = at.filter(|_| is_number).and_then(|at| u8::try_from(at).ok());
+        let (Some(place), true) = (self.places.get_mut(nth), at.is_some()) else { return false };
+        *place = at;
+        self.has_some = true;
+        true
     }
 }
 
@@ -342,7 +370,7 @@ impl Reassembler {
     #[inline]
     pub(super) fn push_again(&mut self, chunk: &ChatCompletionChunk<'_>) -> bool {
         if self.again.of != of(chunk) {
-            self.again = Again::new(chunk);
+            self.again = Again::new(chunk, self.completion.usage.as_ref());
         }
         let is_settled = self.has_room(chunk) && (!self.again.firsts || self.has_firsts());
         is_settled && !self.again.is_all && self.push_changed(chunk)
@@ -411,15 +439,13 @@ impl Reassembler {
                 self.text_only = text_only;
             }
         }
-        if again.usage
+        if again.usage.has_some
             && let Some(kept) = &mut self.completion.usage
         {
-            for (name, value, text) in chunk.changed_usage() {
-                let is_number = !text.starts_with('"');
-                let room = &mut self.budget.usage_room;
-                if !(is_number && kept.replace_number(name, text, room)) {
-                    self.budget.keep(kept, Level::Usage, name, chunk.value_at(value));
-                }
+            let places = again.usage.places.iter().enumerate();
+            for (nth, at) in places.filter_map(|(nth, at)| Some((nth, (*at)?))) {
+                let number = chunk.changed_number(nth);
+                kept.replace_number(at.into(), number, &mut self.budget.usage_room);
             }
         }
         true
