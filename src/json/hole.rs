@@ -90,7 +90,8 @@ impl Tape {
     #[inline]
     pub(crate) fn empty_gaps(&mut self) {
         let (text, places) = self.kept;
-        // A text that turned out to be none may have left its beginning.
+        // A text that turned out to be none may have left its beginning. Both were this long once, and
+        // have only grown.
         if self.text.len() > text || self.unescaped.len() > places {
             self.text.truncate(text);
             self.unescaped.truncate(places);

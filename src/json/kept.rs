@@ -172,6 +172,7 @@ impl JsonObject {
     #[cfg(feature = "serde")]
     pub(super) fn remove(&mut self, name: &str) -> Option<Json> {
         let at = self.members.iter().position(|(known, _)| **known == *name)?;
+        // It was found there.
         Some(self.members.remove(at).1)
     }
 

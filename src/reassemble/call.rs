@@ -162,6 +162,7 @@ fn insert(target: &mut Target<'_>, at: usize, index: Option<u64>) -> Option<usiz
         return None;
     }
     let choice = *choice;
+    // Both lists are of one length, and `at` is a place in them or their end.
     message.tool_calls.insert(at, ToolCall::default());
     state.calls.insert(at, CallState { index, is_done: true, ..CallState::default() });
     if at <= state.last_call && state.calls.len() > 1 {

@@ -373,6 +373,7 @@ impl Reassembler {
             if !self.budget.room.take(PART_COST) {
                 return None;
             }
+            // Both lists are of one length.
             choices.insert(at, CompletionChoice { index, ..CompletionChoice::default() });
             self.states.insert(at, ChoiceState::default());
             self.changes.iter_mut().for_each(|change| change.shift_choices(at));
