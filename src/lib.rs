@@ -16,6 +16,8 @@ mod chunk;
 #[cfg(feature = "std")]
 mod decoder;
 #[cfg(feature = "std")]
+pub mod gateway;
+#[cfg(feature = "std")]
 pub mod json;
 #[cfg(feature = "std")]
 mod reassemble;

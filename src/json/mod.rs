@@ -21,6 +21,7 @@ pub(crate) use node::{Document, Kind, Learned, Member, NodeId, OwnedDocument, Ta
 pub use reader::Leniencies;
 pub use room::Limit;
 pub(crate) use room::{Room, rewrite};
+pub(crate) use scan::plain_len;
 pub use value::{Value, ValueElements, ValueKind, ValueMembers};
 
 use crate::error::{Error, ErrorKind};

@@ -8,7 +8,7 @@ const NEAR: usize = 64;
 /// Bytes up to the first that ends a string or isn't itself: a quote, a backslash, or a control
 /// character.
 #[inline]
-pub(super) fn plain_len(bytes: &[u8]) -> usize {
+pub(crate) fn plain_len(bytes: &[u8]) -> usize {
     plain(bytes).0
 }
 

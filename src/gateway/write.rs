@@ -1,0 +1,128 @@
+//! JSON into a caller's buffer: strings, numbers, and members.
+
+use crate::json::plain_len;
+
+/// Appends a string with its quotes. What isn't ASCII stays as it is; neither CR nor LF is in what
+/// is written, so that it stands in one line.
+pub(super) fn string(text: &str, out: &mut Vec<u8>) {
+    out.reserve(text.len() + 2);
+    out.push(b'"');
+    let mut rest = text.as_bytes();
+    loop {
+        let (plain, special) = rest.split_at_checked(plain_len(rest)).unwrap_or_default();
+        out.extend_from_slice(plain);
+        let Some((byte, behind)) = special.split_first() else { break };
+        escape(*byte, out);
+        rest = behind;
+    }
+    out.push(b'"');
+}
+
+/// Appends the escape of a quote, a backslash or a control character.
+#[cold]
+fn escape(byte: u8, out: &mut Vec<u8>) {
+    let short = match byte {
+        b'"' | b'\\' => byte,
+        0x08 => b'b',
+        0x09 => b't',
+        0x0A => b'n',
+        0x0C => b'f',
+        0x0D => b'r',
+        _ => {
+            let digit = b"0123456789abcdef".get(usize::from(byte & 0xF)).copied();
+            out.extend_from_slice(if byte < 0x10 { b"\\u000" } else { b"\\u001" });
+            out.extend(digit);
+            return;
+        }
+    };
+    out.extend_from_slice(&[b'\\', short]);
+}
+
+/// Appends a whole number.
+pub(super) fn number(number: u64, out: &mut Vec<u8>) {
+    let mut digits = [0; 20];
+    let mut rest = number;
+    let mut len = 0;
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        len += 1;
+        if rest == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(digits.get(digits.len() - len..).unwrap_or_default());
+}
+
+/// An object that is being written.
+pub(super) struct Object<'o> {
+    out: &'o mut Vec<u8>,
+    is_empty: bool,
+}
+
+impl<'o> Object<'o> {
+    pub(super) fn begin(out: &'o mut Vec<u8>) -> Self {
+        out.push(b'{');
+        Self { out, is_empty: true }
+    }
+
+    /// Begins a member; its value is to be written next.
+    pub(super) fn name(&mut self, name: &str) -> &mut Vec<u8> {
+        if !self.is_empty {
+            self.out.push(b',');
+        }
+        self.is_empty = false;
+        string(name, self.out);
+        self.out.push(b':');
+        self.out
+    }
+
+    pub(super) fn string(&mut self, name: &str, text: &str) {
+        string(text, self.name(name));
+    }
+
+    pub(super) fn string_if(&mut self, name: &str, text: Option<&str>) {
+        if let Some(text) = text {
+            self.string(name, text);
+        }
+    }
+
+    pub(super) fn number(&mut self, name: &str, value: u64) {
+        number(value, self.name(name));
+    }
+
+    pub(super) fn raw(&mut self, name: &str, json: &str) {
+        self.name(name).extend_from_slice(json.as_bytes());
+    }
+
+    pub(super) fn end(self) {
+        self.out.push(b'}');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{number, string};
+    use proptest::prelude::*;
+
+    #[test]
+    fn numbers() {
+        for value in [0, 9, 10, 12_345, u64::MAX] {
+            let mut out = Vec::new();
+            number(value, &mut out);
+            assert_eq!(out, value.to_string().into_bytes());
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, cases: 2000, ..ProptestConfig::default() })]
+
+        /// `serde_json` writes the same.
+        #[test]
+        fn strings(text in "([a-zé😀\"\\\\/ ]|[\\x00-\\x1f\\x7f]|\u{2028}){0,40}") {
+            let mut out = Vec::new();
+            string(&text, &mut out);
+            prop_assert_eq!(out, serde_json::to_vec(&text).unwrap_or_default());
+        }
+    }
+}
