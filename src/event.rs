@@ -252,7 +252,7 @@ impl<'a> Event<'a> {
         })
     }
 
-    fn splitter(&self) -> LineSplitter {
+    pub(crate) fn splitter(&self) -> LineSplitter {
         if self.offset == 0 { LineSplitter::new() } else { LineSplitter::behind(b'\n') }
     }
 }

@@ -2,11 +2,17 @@
 //!
 //! | task | with |
 //! |---|---|
+//! | change a chunk and copy the rest: an alias for `model`, no `usage` | [`Editor`] |
+//! | know where a value stands in the bytes of an event | [`Spans`] |
 //! | write events and chunks of one's own | [`SseEvent`], [`ChunkParts`], [`write_comment`] |
 
+mod edit;
 mod encode;
 mod parts;
+mod spans;
 mod write;
 
+pub use edit::{Edited, Editor, EventEdit, HiddenUsage};
 pub use encode::{DONE, EncodeError, SseEvent, write_comment};
 pub use parts::{ChoiceParts, ChunkParts, ToolCallParts, UsageParts};
+pub use spans::Spans;

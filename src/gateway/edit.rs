@@ -1,0 +1,474 @@
+//! `Editor`: writes events with values replaced or left out, and everything else byte for byte.
+
+use core::ops::Range;
+
+use super::spans::{chunk_of, in_data};
+use super::write;
+use crate::chunk::ChatCompletionChunk;
+use crate::decoder::{ChunkEvent, Payload};
+use crate::event::{Event, EventKind, Field};
+use crate::json::{Member, NodeId, Value, ValueKind};
+
+/// Writes the events of a stream with values of their chunks replaced or left out.
+///
+/// What is to be changed in every chunk is said once, and [`write`](Self::write) is called for each
+/// event. What no rule is for is copied byte for byte: framing, spaces, the order of members, how
+/// numbers and strings are written.
+///
+/// ```
+/// use deltawire::ChunkDecoder;
+/// use deltawire::gateway::{Editor, HiddenUsage};
+///
+/// let mut editor = Editor::new();
+/// editor.replace("model", "our-alias");
+/// editor.hide_usage(HiddenUsage::Removed);
+///
+/// let mut input = &br#"data: {"id":"1", "model":"llama", "choices":[{"delta":{"content":"Hi"}}], "usage":null}
+///
+/// data: {"id":"1", "model":"llama", "choices":[], "usage":{"prompt_tokens":9,"completion_tokens":1}}
+///
+/// "#[..];
+/// let mut decoder = ChunkDecoder::new();
+/// let mut out = Vec::new();
+/// while let Some(event) = decoder.next(&mut input) {
+///     editor.write(&event, &mut out);
+/// }
+/// let expected = br#"data: {"id":"1", "model":"our-alias", "choices":[{"delta":{"content":"Hi"}}]}
+///
+/// "#;
+/// assert_eq!(out, expected);
+/// ```
+///
+/// Rules are for members of the chunk itself, and for all of them where a name is repeated: some
+/// readers take the first, some the last. What isn't there isn't added.
+///
+/// An event costs a look at its members' names and a copy, nothing is parsed again. Nothing is
+/// allocated once the buffers have grown.
+#[derive(Clone, Debug, Default)]
+pub struct Editor {
+    rules: Vec<Rule>,
+    usage: Option<HiddenUsage>,
+    /// What changes in the event at hand, as positions in its data.
+    splices: Vec<Splice>,
+    /// The texts that it gets.
+    texts: Vec<u8>,
+    /// Its data, where they come in several lines.
+    data: Vec<u8>,
+}
+
+/// What to do with a member of every chunk.
+#[derive(Clone, Debug)]
+struct Rule {
+    name: Box<str>,
+    /// The JSON text to put in its place; `None` removes it.
+    json: Option<Box<[u8]>>,
+}
+
+/// A part of the data, and what stands in its place: a range of the texts.
+#[derive(Clone, Debug)]
+struct Splice {
+    at: Range<usize>,
+    text: Range<usize>,
+}
+
+/// How the usage is hidden from a client that hasn't asked for it; see [`Editor::hide_usage`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum HiddenUsage {
+    /// Left out, as where nobody has asked.
+    Removed,
+    /// `"usage": null`, as in all but the last chunk where somebody has.
+    Null,
+}
+
+/// What [`Editor::write`] has done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[must_use = "an event that can't be read is passed on as it is"]
+#[non_exhaustive]
+pub enum Edited {
+    /// Copied: there was nothing to change.
+    Unchanged,
+    /// Written with something changed.
+    Changed,
+    /// Nothing is written: the event had nothing but the usage that is hidden.
+    Dropped,
+    /// Copied, since it can't be read: it is malformed, or went over a limit. What was to be
+    /// changed may be in it.
+    Unreadable,
+}
+
+impl Editor {
+    /// An editor that changes nothing. Allocates nothing.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Replaces the value of a member by a string, in every chunk that has it: `model` by the alias
+    /// that the client knows, `id` by one's own.
+    ///
+    /// Takes the place of an earlier rule for the same name.
+    pub fn replace(&mut self, name: &str, text: &str) {
+        let mut json = Vec::new();
+        write::string(text, &mut json);
+        self.set(name, Some(json.into()));
+    }
+
+    /// Removes a member, with its comma, from every chunk that has it.
+    ///
+    /// Takes the place of an earlier rule for the same name.
+    pub fn remove(&mut self, name: &str) {
+        self.set(name, None);
+    }
+
+    /// Hides the usage that the gateway has asked for and the client hasn't. An event without
+    /// choices that has a usage is dropped: it came for the asking, and a client that reads
+    /// `choices[0]` of every chunk would fail.
+    ///
+    /// It is the member `usage` of the chunk; what some servers say besides, unasked, stays.
+    pub const fn hide_usage(&mut self, how: HiddenUsage) {
+        self.usage = Some(how);
+    }
+
+    fn set(&mut self, name: &str, json: Option<Box<[u8]>>) {
+        match self.rules.iter_mut().find(|rule| *rule.name == *name) {
+            Some(rule) => rule.json = json,
+            None => self.rules.push(Rule { name: name.into(), json }),
+        }
+    }
+
+    /// Appends an event to `out` as the rules have it. Events without a chunk, such as comments and
+    /// `[DONE]`, are copied.
+    pub fn write(&mut self, event: &ChunkEvent<'_>, out: &mut Vec<u8>) -> Edited {
+        self.edit(event).write(out)
+    }
+
+    /// Begins to edit one event: what is changed in it besides what the rules say.
+    pub fn edit<'e>(&'e mut self, event: &'e ChunkEvent<'e>) -> EventEdit<'e> {
+        self.splices.clear();
+        self.texts.clear();
+        EventEdit { editor: self, event, chunk: chunk_of(event) }
+    }
+
+    /// What the rules say of a chunk, as splices; `true` if it is to be dropped.
+    fn apply(&mut self, chunk: &ChatCompletionChunk<'_>) -> bool {
+        let Self { rules, usage, splices, texts, .. } = self;
+        let document = chunk.as_value().document;
+        let in_data = |id: NodeId| in_data(Value::new(document, id));
+        let mut has_kept = false;
+        let mut before = 0;
+        // Where members begin that are removed though none before them stays.
+        let mut removed_from = None;
+        for Member { name, value } in document.members(0) {
+            if let Some(start) = removed_from.take() {
+                splices.push(Splice { at: start..in_data(value - 1).start, text: 0..0 });
+            }
+            let action = match *usage {
+                Some(how) if name == b"usage" => {
+                    let kind = Value::new(document, value).kind();
+                    if kind == ValueKind::Object && is_without_choices(chunk) {
+                        return true;
+                    }
+                    Some((how == HiddenUsage::Null).then_some(&b"null"[..]))
+                }
+                _ => {
+                    let rule = rules.iter().find(|rule| rule.name.as_bytes() == name);
+                    rule.map(|rule| rule.json.as_deref())
+                }
+            };
+            match action {
+                None => has_kept = true,
+                Some(Some(json)) => {
+                    has_kept = true;
+                    let start = texts.len();
+                    texts.extend_from_slice(json);
+                    splices.push(Splice { at: in_data(value), text: start..texts.len() });
+                }
+                Some(None) if has_kept => {
+                    let at = in_data(before).end..in_data(value).end;
+                    splices.push(Splice { at, text: 0..0 });
+                }
+                Some(None) => removed_from = Some(in_data(value - 1).start),
+            }
+            before = value;
+        }
+        if let Some(start) = removed_from {
+            splices.push(Splice { at: start..in_data(before).end, text: 0..0 });
+        }
+        false
+    }
+
+    /// Appends `data` with the splices.
+    fn splice(splices: &[Splice], texts: &[u8], data: &[u8], out: &mut Vec<u8>) {
+        let mut from = 0;
+        for Splice { at, text } in splices {
+            // What is replaced inside of something else that is, or twice, is replaced once.
+            let Some(copied) = data.get(from..at.start) else { continue };
+            out.extend_from_slice(copied);
+            out.extend_from_slice(texts.get(text.clone()).unwrap_or_default());
+            from = at.end;
+        }
+        out.extend_from_slice(data.get(from..).unwrap_or_default());
+    }
+}
+
+fn is_without_choices(chunk: &ChatCompletionChunk<'_>) -> bool {
+    chunk.choices().len() == 0 && chunk.error().is_none()
+}
+
+/// An event that is being edited; see [`Editor::edit`].
+///
+/// ```
+/// use deltawire::ChunkDecoder;
+/// use deltawire::gateway::{Edited, Editor};
+///
+/// let mut input = &b"data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"secret\"}}]}\n\n"[..];
+/// let mut decoder = ChunkDecoder::new();
+/// let event = decoder.next(&mut input).unwrap();
+/// let (mut editor, mut out) = (Editor::new(), Vec::new());
+/// let mut edit = editor.edit(&event);
+/// assert!(edit.content(0, "\"***\""));
+/// assert_eq!(edit.write(&mut out), Edited::Changed);
+/// assert_eq!(out, b"data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"\\\"***\\\"\"}}]}\n\n");
+/// ```
+#[derive(Debug)]
+pub struct EventEdit<'e> {
+    editor: &'e mut Editor,
+    event: &'e ChunkEvent<'e>,
+    chunk: Option<ChatCompletionChunk<'e>>,
+}
+
+impl EventEdit<'_> {
+    /// Replaces the content of a choice; `position` is the choice's in
+    /// [`choices`](ChatCompletionChunk::choices), which need not be its index. `false` where there
+    /// is no content to be replaced.
+    pub fn content(&mut self, position: usize, text: &str) -> bool {
+        let choice = self.chunk.and_then(|chunk| chunk.choices().nth(position));
+        self.replace_value(choice.and_then(|choice| choice.delta().get("content")), text)
+    }
+
+    /// Replaces the value of a member of the chunk by a string, in this event only. Goes before a
+    /// rule. Of members with the same name it is the last one's. `false` where there is none.
+    pub fn replace(&mut self, name: &str, text: &str) -> bool {
+        self.replace_value(self.chunk.and_then(|chunk| chunk.get(name)), text)
+    }
+
+    fn replace_value(&mut self, value: Option<Value<'_>>, text: &str) -> bool {
+        let Some(value) = value else { return false };
+        let Editor { splices, texts, .. } = &mut *self.editor;
+        let start = texts.len();
+        write::string(text, texts);
+        splices.push(Splice { at: in_data(value), text: start..texts.len() });
+        true
+    }
+
+    /// Appends the event to `out`.
+    pub fn write(self, out: &mut Vec<u8>) -> Edited {
+        let Self { editor, event, chunk } = self;
+        let event_bytes = event.event();
+        let Some(chunk) = chunk else {
+            out.extend_from_slice(event.raw());
+            let is_skipped = event_bytes.kind() == EventKind::Skipped;
+            let is_malformed = matches!(event.payload(), Payload::Malformed(_));
+            return if is_skipped || is_malformed { Edited::Unreadable } else { Edited::Unchanged };
+        };
+        let is_edited = !editor.splices.is_empty();
+        if editor.apply(&chunk) {
+            return Edited::Dropped;
+        }
+        let Editor { splices, texts, data, .. } = editor;
+        if is_edited {
+            // Of two for the same place the one that isn't a rule's stays the first.
+            splices.sort_by_key(|splice| splice.at.start);
+        }
+        let is_new = |Splice { at, text }: &Splice| {
+            event_bytes.data().get(at.clone()) != texts.get(text.clone())
+        };
+        if !splices.iter().any(is_new) {
+            out.extend_from_slice(event.raw());
+            return Edited::Unchanged;
+        }
+        let old = event_bytes.data();
+        let around = event_bytes.data_start.and_then(|start| {
+            let (head, rest) = event.raw().split_at_checked(start)?;
+            Some((head, rest.get(old.len()..)?))
+        });
+        if let Some((head, tail)) = around {
+            out.reserve(event.raw().len() + texts.len());
+            out.extend_from_slice(head);
+            Editor::splice(splices, texts, old, out);
+            out.extend_from_slice(tail);
+        } else {
+            data.clear();
+            Editor::splice(splices, texts, old, data);
+            write_joined(event_bytes, data, out);
+        }
+        Edited::Changed
+    }
+}
+
+/// Appends an event whose data come in several lines, with other data: they stand where the first of
+/// these lines stood, and all that isn't data stays.
+#[cold]
+fn write_joined(event: &Event<'_>, data: &[u8], out: &mut Vec<u8>) {
+    let mut rest = event.raw();
+    let mut splitter = event.splitter();
+    let mut is_written = false;
+    while let Some(span) = splitter.next(rest) {
+        let (line, behind) = rest.split_at_checked(span.len()).unwrap_or_default();
+        rest = behind;
+        if !matches!(Field::of(span.content(line)), Field::Data(_)) {
+            out.extend_from_slice(line);
+            continue;
+        }
+        out.extend_from_slice(line.get(..span.content_start()).unwrap_or_default());
+        if !is_written {
+            let end = line.get(span.content_end()..).unwrap_or_default();
+            for text in data.split(|byte| *byte == b'\n') {
+                out.extend_from_slice(b"data: ");
+                out.extend_from_slice(text);
+                out.extend_from_slice(end);
+            }
+        }
+        is_written = true;
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::{Edited, Editor, HiddenUsage};
+    use crate::decoder::ChunkDecoder;
+
+    /// What an editor makes of a stream of one event.
+    fn write(editor: &mut Editor, event: &str) -> (Edited, String) {
+        let mut out = Vec::new();
+        let mut decoder = ChunkDecoder::new();
+        let mut input = event.as_bytes();
+        let edited = editor.write(&decoder.next(&mut input).unwrap(), &mut out);
+        assert!(input.is_empty());
+        (edited, String::from_utf8(out).unwrap())
+    }
+
+    fn remover(names: &[&str]) -> Editor {
+        let mut editor = Editor::new();
+        for name in names {
+            editor.remove(name);
+        }
+        editor
+    }
+
+    #[test]
+    fn members_are_removed_with_their_commas() {
+        let event = "data: { \"a\" : 1 , \"b\" : [ 2 ] ,\"c\":3 }\n\n";
+        for (names, expected) in [
+            (&["a"][..], "data: { \"b\" : [ 2 ] ,\"c\":3 }\n\n"),
+            (&["b"], "data: { \"a\" : 1 ,\"c\":3 }\n\n"),
+            (&["c"], "data: { \"a\" : 1 , \"b\" : [ 2 ] }\n\n"),
+            (&["a", "b"], "data: { \"c\":3 }\n\n"),
+            (&["b", "c"], "data: { \"a\" : 1 }\n\n"),
+            (&["a", "c"], "data: { \"b\" : [ 2 ] }\n\n"),
+            (&["a", "b", "c"], "data: {  }\n\n"),
+        ] {
+            let found = write(&mut remover(names), event);
+            assert_eq!(found, (Edited::Changed, expected.to_owned()), "{names:?}");
+        }
+        assert_eq!(write(&mut remover(&["d"]), event), (Edited::Unchanged, event.to_owned()));
+    }
+
+    #[test]
+    fn repeated_names_are_all_meant() {
+        let event = "data: {\"model\":\"x\",\"a\":1,\"mod\\u0065l\":null}\n\n";
+        let mut editor = Editor::new();
+        editor.replace("model", "y");
+        let expected = "data: {\"model\":\"y\",\"a\":1,\"mod\\u0065l\":\"y\"}\n\n";
+        assert_eq!(write(&mut editor, event), (Edited::Changed, expected.to_owned()));
+        assert_eq!(write(&mut remover(&["model"]), event).1, "data: {\"a\":1}\n\n");
+    }
+
+    #[test]
+    fn what_is_the_same_already_is_unchanged() {
+        let mut editor = Editor::new();
+        editor.replace("model", "m");
+        let event = "data: {\"model\":\"m\"}\n\n";
+        assert_eq!(write(&mut editor, event), (Edited::Unchanged, event.to_owned()));
+    }
+
+    #[test]
+    fn usage_is_hidden_as_if_nobody_had_asked() {
+        let [mut removed, mut null] = [HiddenUsage::Removed, HiddenUsage::Null].map(|how| {
+            let mut editor = Editor::new();
+            editor.hide_usage(how);
+            editor
+        });
+        let both = "data: {\"choices\":[{}],\"usage\":{\"total_tokens\":1}}\n\n";
+        assert_eq!(write(&mut removed, both).1, "data: {\"choices\":[{}]}\n\n");
+        assert_eq!(write(&mut null, both).1, "data: {\"choices\":[{}],\"usage\":null}\n\n");
+        for only in [
+            "data: {\"choices\":[],\"usage\":{\"total_tokens\":1}}\n\n",
+            "data: {\"usage\":{},\"id\":\"1\"}\n\n",
+            "data: {\"choices\":null,\"usage\":{},\"timings\":{}}\n\n",
+        ] {
+            assert_eq!(write(&mut removed, only), (Edited::Dropped, String::new()));
+            assert_eq!(write(&mut null, only), (Edited::Dropped, String::new()));
+        }
+        // Nobody asks for an error, nor for a filter's results.
+        let error = "data: {\"error\":{\"code\":1},\"usage\":{}}\n\n";
+        assert_eq!(write(&mut removed, error).1, "data: {\"error\":{\"code\":1}}\n\n");
+        let filter = "data: {\"choices\":[],\"prompt_filter_results\":[],\"usage\":null}\n\n";
+        let expected = "data: {\"choices\":[],\"prompt_filter_results\":[]}\n\n";
+        assert_eq!(write(&mut removed, filter).1, expected);
+        assert_eq!(write(&mut null, filter), (Edited::Unchanged, filter.to_owned()));
+    }
+
+    #[test]
+    fn data_in_several_lines_stay_data_and_the_rest_stays() {
+        let event = "\u{feff}event: x\r\ndata\r\ndata: {\"model\":\r\n: why\r\ndata:\"m\", \"usage\": {\r\nid: 7\r\ndata:  }, \"b\":1}\r\n\r\n";
+        let mut editor = Editor::new();
+        editor.replace("model", "n");
+        let expected = "\u{feff}event: x\r\ndata: \r\ndata: {\"model\":\r\ndata: \"n\", \"usage\": {\r\ndata:  }, \"b\":1}\r\n: why\r\nid: 7\r\n\r\n";
+        assert_eq!(write(&mut editor, event), (Edited::Changed, expected.to_owned()));
+        let expected = "\u{feff}event: x\r\ndata: \r\ndata: {\"model\":\r\ndata: \"m\", \"b\":1}\r\n: why\r\nid: 7\r\n\r\n";
+        assert_eq!(write(&mut remover(&["usage"]), event).1, expected);
+    }
+
+    #[test]
+    fn what_has_no_chunk_is_copied() {
+        let mut editor = Editor::new();
+        editor.replace("model", "n");
+        for (event, expected) in [
+            ("data: [DONE]\n\n", Edited::Unchanged),
+            (": ping\n\n", Edited::Unchanged),
+            ("error: {\"model\":\"m\"}\n", Edited::Unchanged),
+            ("data: {\"model\":\"m\"\n\n", Edited::Unreadable),
+            ("data: \"model\"\n\n", Edited::Unreadable),
+        ] {
+            assert_eq!(write(&mut editor, event), (expected, event.to_owned()));
+        }
+        let error = "event: error\ndata: {\"model\":\"m\"}\n\n";
+        assert_eq!(write(&mut editor, error).1, "event: error\ndata: {\"model\":\"n\"}\n\n");
+    }
+
+    #[test]
+    fn an_edit_goes_before_a_rule() {
+        let event = "data: {\"model\":\"m\",\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n";
+        let mut decoder = ChunkDecoder::new();
+        let event = decoder.next(&mut event.as_bytes()).unwrap();
+        let (mut editor, mut out) = (Editor::new(), Vec::new());
+        editor.replace("model", "rule");
+        let mut edit = editor.edit(&event);
+        assert!(edit.content(0, "b") && edit.replace("model", "edit"));
+        assert!(!edit.content(1, "c") && !edit.replace("id", "c"));
+        assert_eq!(edit.write(&mut out), Edited::Changed);
+        let expected =
+            "data: {\"model\":\"edit\",\"choices\":[{\"delta\":{\"content\":\"b\"}}]}\n\n";
+        assert_eq!(String::from_utf8(out.clone()).unwrap(), expected);
+        // What is inside of something that is removed is gone, and nothing of it stays behind.
+        editor.remove("choices");
+        out.clear();
+        let mut edit = editor.edit(&event);
+        assert!(edit.content(0, "b"));
+        assert_eq!(edit.write(&mut out), Edited::Changed);
+        assert_eq!(String::from_utf8(out).unwrap(), "data: {\"model\":\"rule\"}\n\n");
+    }
+}
