@@ -2,7 +2,7 @@
 
 use super::ChatCompletionChunk;
 use super::table::TopRow;
-use crate::json::{Document, NodeId, Value, text};
+use crate::json::{Document, Kind, NodeId, Value, text};
 
 /// Larger events have no constants: what a stream holds of them stays small, and so does what a view
 /// costs.
@@ -57,14 +57,17 @@ impl<'a> ChatCompletionChunk<'a> {
         self.document.text_in(self.document.gaps().get(nth)?)
     }
 
+    /// Whether the `nth` of these leaves is a string and has text.
+    #[inline]
+    pub(crate) fn has_changed_text(&self, nth: usize) -> bool {
+        let gap = self.document.gaps().get(nth);
+        gap.is_some_and(|gap| gap.now.kind == Kind::String && gap.now.end - gap.now.start > 2)
+    }
+
     /// The count that the `nth` of these leaves is, if it is one.
     #[inline]
     pub(crate) fn changed_count(&self, nth: usize) -> Option<u64> {
-        // Most are indexes.
-        match self.document.bytes_in(self.document.gaps().get(nth)?) {
-            [digit @ b'0'..=b'9'] => Some(u64::from(digit - b'0')),
-            _ => self.changed_number(nth).parse().ok(),
-        }
+        self.document.count_in(self.document.gaps().get(nth)?)
     }
 
     /// The `nth` of these leaves as it was sent, which is for numbers.

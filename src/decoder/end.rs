@@ -2,6 +2,7 @@
 
 use core::fmt;
 
+use crate::chunk::UpstreamError;
 use crate::json::Leniencies;
 
 /// What [`ChunkDecoder::finish`](crate::ChunkDecoder::finish) tells about a stream.
@@ -53,6 +54,22 @@ pub struct UpstreamFailure {
     pub r#type: Option<String>,
     /// The parameter of the request that is at fault.
     pub param: Option<String>,
+}
+
+impl UpstreamFailure {
+    /// Of the error in an event that begins at `offset`.
+    pub(crate) fn of(error: &UpstreamError<'_>, offset: u64) -> Self {
+        let code = error.get("code");
+        let text =
+            code.and_then(|code| code.as_str().or_else(|| code.as_i64().map(|_| code.raw())));
+        Self {
+            offset,
+            message: error.message().map(Into::into),
+            code: text.map(Into::into),
+            r#type: error.r#type().map(Into::into),
+            param: error.param().map(Into::into),
+        }
+    }
 }
 
 /// Shows no text: messages quote prompts and keys.

@@ -259,16 +259,7 @@ fn note_error(end: &mut End, error: &UpstreamError<'_>, offset: u64) {
     end.chunks += u64::from(error.chunk().is_some_and(|chunk| chunk.get("choices").is_some()));
     end.after_done += u64::from(end.done > 0);
     if end.upstream_error.is_none() {
-        let code = error.get("code");
-        let text =
-            code.and_then(|code| code.as_str().or_else(|| code.as_i64().map(|_| code.raw())));
-        end.upstream_error = Some(UpstreamFailure {
-            offset,
-            message: error.message().map(Into::into),
-            code: text.map(Into::into),
-            r#type: error.r#type().map(Into::into),
-            param: error.param().map(Into::into),
-        });
+        end.upstream_error = Some(UpstreamFailure::of(error, offset));
     }
 }
 

@@ -312,6 +312,17 @@ impl<'a> Document<'a> {
         bytes.get(gap.now.start as usize..gap.now.end as usize).unwrap_or_default()
     }
 
+    /// The whole number that a gap holds, if it is one for counts.
+    #[inline]
+    pub(crate) fn count_in(&self, gap: &Gap) -> Option<u64> {
+        if gap.hole != Hole::Count {
+            return None;
+        }
+        let digits = self.bytes_in(gap);
+        // There are fewer than could overflow.
+        Some(digits.iter().fold(0, |number, digit| number * 10 + u64::from(digit & 0xF)))
+    }
+
     /// The name of the member whose value a node is.
     pub(crate) fn name_of(&self, value: NodeId) -> &'a str {
         let name = value.checked_sub(1).and_then(|id| self.nodes.get(id as usize));

@@ -15,6 +15,7 @@ pub use change::Change;
 pub use completion::{
     Arguments, ChatCompletion, CompletionChoice, FunctionCall, Message, ReasoningName, ToolCall,
 };
+pub(crate) use outcome::judge;
 pub use outcome::{Finished, Irregularities, Outcome, Pending};
 
 use crate::chunk::{ChatCompletionChunk, Choice, Logprobs};
@@ -266,7 +267,10 @@ impl Reassembler {
     ///
     /// The reassembler is then as after a [`reset`](Self::reset).
     pub fn finish(&mut self, end: End) -> Finished {
-        let outcome = outcome::judge(&self.completion, &end, self.has_chunk, self.has_error);
+        let choices = &self.completion.choices;
+        let finished =
+            !choices.is_empty() && choices.iter().all(|choice| choice.finish_reason.is_some());
+        let outcome = judge(finished, &end, self.has_chunk, self.has_error);
         let (limit_exceeded, irregularities) = (self.limit_exceeded(), self.irregularities());
         let pending = self.pending();
         let mut completion = core::mem::take(&mut self.completion);

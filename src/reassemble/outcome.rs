@@ -111,15 +111,8 @@ impl Outcome {
 }
 
 /// By what the decoder saw, and by whether chunks and errors came: perhaps there was no decoder.
-pub(super) fn judge(
-    completion: &ChatCompletion,
-    end: &End,
-    has_chunk: bool,
-    has_error: bool,
-) -> Outcome {
-    let choices = &completion.choices;
-    let finished =
-        !choices.is_empty() && choices.iter().all(|choice| choice.finish_reason.is_some());
+/// `finished` says that there are choices, and that all of them have a finish reason.
+pub(crate) fn judge(finished: bool, end: &End, has_chunk: bool, has_error: bool) -> Outcome {
     if end.upstream_error.is_some() || has_error {
         return Outcome::UpstreamError;
     }
