@@ -13,8 +13,8 @@ mod support;
 #[path = "../benches/support/workloads.rs"]
 mod workloads;
 
-use deltawire::gateway::{Edited, Editor, HiddenUsage, Spans};
-use deltawire::{ChunkDecoder, ChunkEvent, EventKind, Payload, SseDecoder};
+use deltawire::gateway::{Edited, Editor, HiddenUsage, Observed, Spans, Tokens, UsageTap};
+use deltawire::{ChunkDecoder, ChunkEvent, EventKind, Finished, Payload, Reassembler, SseDecoder};
 use serde_json::Value;
 use support::recordings;
 
@@ -157,5 +157,102 @@ fn spans_hold_their_values() {
                 assert_eq!(spans.usage().map(text), usage, "{name}");
             });
         }
+    }
+}
+
+/// A tap has seen what a decoder and a reassembler give.
+fn assert_same(name: &str, seen: &Observed, finished: &Finished, deltas: u64) {
+    assert_eq!(seen.outcome, finished.outcome, "{name}");
+    assert_eq!(seen.end, finished.end, "{name}");
+    assert_eq!(seen.deltas, deltas, "{name}");
+    let count = |name: &str| finished.completion.usage.as_ref()?.get(name)?.as_u64();
+    let tokens = seen.tokens.unwrap_or_default();
+    assert_eq!(seen.tokens.is_some(), finished.completion.usage.is_some(), "{name}");
+    assert_eq!(tokens.prompt, count("prompt_tokens"), "{name}");
+    assert_eq!(tokens.completion, count("completion_tokens"), "{name}");
+    assert_eq!(tokens.total, count("total_tokens"), "{name}");
+    assert_eq!(seen.choices.len(), finished.completion.choices.len(), "{name}");
+    for choice in &seen.choices {
+        let expected = finished.completion.choice(choice.index).unwrap();
+        assert_eq!(choice.finish_reason, expected.finish_reason, "{name}");
+    }
+}
+
+/// In all cuts, on all streams, a tap sees what a decoder sees event by event.
+#[test]
+fn a_tap_sees_what_a_decoder_sees() {
+    let mut usages = 0;
+    for (name, stream) in streams() {
+        for size in [usize::MAX, 1460, 61] {
+            let (mut tap, mut next) = (UsageTap::new(), UsageTap::new());
+            let (mut decoder, mut completion) = (ChunkDecoder::new(), Reassembler::new());
+            let mut deltas = 0;
+            for piece in stream.chunks(size) {
+                let mut input = piece;
+                let mut told = piece;
+                while let Some(event) = decoder.next(&mut input) {
+                    completion.push_payload(event.payload());
+                    let carries = event.payload().carries();
+                    deltas += u64::from(carries.is_output());
+                    let malformed = match event.payload() {
+                        Payload::Malformed(error) => Some(*error),
+                        _ => None,
+                    };
+                    let is_news =
+                        carries.usage || carries.finish || carries.error || malformed.is_some();
+                    if !is_news {
+                        continue;
+                    }
+                    let tapped = next.next(&mut told).unwrap();
+                    assert_eq!(tapped.tokens.is_some(), carries.usage, "{name}");
+                    assert_eq!(tapped.finished.is_some(), carries.finish, "{name}");
+                    assert_eq!(tapped.error.is_some(), carries.error, "{name}");
+                    assert_eq!(tapped.malformed, malformed, "{name}");
+                    if let (Payload::Chunk(chunk), Some(tokens)) = (event.payload(), tapped.tokens)
+                    {
+                        let usage = Tokens::from(chunk.usage().unwrap());
+                        assert_eq!(usage.prompt.or(tokens.prompt), tokens.prompt, "{name}");
+                        assert_eq!(usage.completion.or(tokens.completion), tokens.completion);
+                        assert_eq!(usage.total.or(tokens.total), tokens.total, "{name}");
+                        usages += 1;
+                    }
+                    assert_eq!(told.len(), input.len(), "{name}");
+                }
+                assert!(next.next(&mut told).is_none(), "{name}");
+                tap.push(piece);
+            }
+            let finished = completion.finish(decoder.finish());
+            assert_same(&name, &tap.finish(), &finished, deltas);
+            assert_same(&name, &next.finish(), &finished, deltas);
+        }
+    }
+    assert!(usages > 500, "{usages}");
+}
+
+/// One tap for one stream after the other is as one for each.
+#[test]
+fn a_tap_forgets_the_stream_before() {
+    let mut tap = UsageTap::new();
+    for (name, stream) in streams() {
+        let mut fresh = UsageTap::new();
+        assert_eq!(tap.push(&stream), fresh.push(&stream), "{name}");
+        assert_eq!(tap.finish(), fresh.finish(), "{name}");
+    }
+}
+
+/// What a usage doesn't change counts too: of a chunk that is like one before the last.
+#[test]
+fn the_last_usage_counts() {
+    let event =
+        |total| format!("data: {{\"usage\":{{\"prompt_tokens\":1,\"total_tokens\":{total}}}}}\n\n");
+    let stream = [5, 6, 7, 8].map(event).concat();
+    for between in [
+        "data: {\"usage\":{\"prompt_tokens\":2e0,\"prompt_tokens\":2}}\n\n",
+        "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"x\":[],\"n\":1e400}}\n\n",
+    ] {
+        let stream = format!("{stream}{between}{stream}");
+        let mut tap = UsageTap::new();
+        tap.push(stream.as_bytes());
+        assert_eq!(tap.tokens().unwrap().prompt, Some(1), "{between}");
     }
 }

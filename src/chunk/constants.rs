@@ -83,6 +83,14 @@ impl<'a> ChatCompletionChunk<'a> {
         Value::new(self.document, id)
     }
 
+    /// The leaves of these that are somewhere in the usage itself: name and node.
+    pub(crate) fn changed_usage(&self) -> impl Iterator<Item = (&'a str, NodeId)> + use<'a> {
+        let document = self.document;
+        let usage = self.table.top.usage;
+        let leaves = self.changed().filter(move |leaf| is_in(document, usage, *leaf));
+        leaves.map(move |leaf| (document.name_of(leaf), leaf))
+    }
+
     /// Which member a leaf belongs to.
     pub(crate) fn column_of(&self, leaf: NodeId) -> Column {
         let document = self.document;
