@@ -3,13 +3,17 @@
 //! | task | with |
 //! |---|---|
 //! | watch a stream that is forwarded: usage, errors, the outcome | [`UsageTap`] |
+//! | time to first token, gaps between tokens | [`Meter`] |
 //! | change a chunk and copy the rest: an alias for `model`, no `usage` | [`Editor`] |
 //! | know where a value stands in the bytes of an event | [`Spans`] |
 //! | write events and chunks of one's own | [`SseEvent`], [`ChunkParts`], [`write_comment`] |
+//! | tell a stream from an error page or a whole completion | [`Sniffer`] |
 
 mod edit;
 mod encode;
+mod meter;
 mod parts;
+mod sniff;
 mod spans;
 mod tap;
 mod tokens;
@@ -18,7 +22,9 @@ mod write;
 
 pub use edit::{Edited, Editor, EventEdit, HiddenUsage};
 pub use encode::{DONE, EncodeError, SseEvent, write_comment};
+pub use meter::{Gaps, Measured, Meter, Tick};
 pub use parts::{ChoiceParts, ChunkParts, ToolCallParts, UsageParts};
+pub use sniff::{Sniffed, Sniffer};
 pub use spans::Spans;
 pub use tap::{Observed, SeenChoice, Tapped, UsageTap};
 pub use tokens::Tokens;

@@ -1,0 +1,294 @@
+//! `Meter`: when a stream's output came, and how much of it.
+
+use core::time::Duration;
+
+use super::tap::Observed;
+use super::tokens::Tokens;
+use crate::decoder::Payload;
+use crate::reassemble::Outcome;
+
+/// Measures when the output of a stream comes: time to first token, and the gaps between tokens.
+///
+/// It has no clock: every call is given how long ago the request was sent. That is one look at the
+/// clock for each piece, since all that a piece brings has come at once.
+///
+/// What counts as a token is an event with output: text, refusal, reasoning, a part of a tool call,
+/// or audio. A role alone is none, and neither is an empty text, as in the first chunk of many
+/// servers; reasoning is, as it is billed and read as output is.
+///
+/// ```
+/// use std::time::Duration;
+/// use deltawire::gateway::{Meter, UsageTap};
+///
+/// let (mut tap, mut meter) = (UsageTap::new(), Meter::new());
+/// for (piece, milliseconds) in [
+///     (&b"data: {\"choices\":[{\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}\n\n"[..], 80),
+///     (b"data: {\"choices\":[{\"delta\":{\"content\":\"Hel\"}}]}\n\n", 100),
+///     (b"data: {\"choices\":[{\"delta\":{\"content\":\"lo\"}}]}\n\n", 130),
+/// ] {
+///     let now = Duration::from_millis(milliseconds); // since the request was sent
+///     for gap in meter.record(tap.push(piece), now).gaps() {
+///         // histogram.observe(gap)
+///         assert_eq!(gap, Duration::from_millis(30));
+///     }
+/// }
+/// let measured = meter.finish(&tap.finish(), Duration::from_millis(131));
+/// assert_eq!(measured.time_to_first_token, Some(Duration::from_millis(100)));
+/// assert_eq!((measured.gaps.count, measured.output_tokens), (1, 2));
+/// ```
+///
+/// Servers that put several tokens in an event, or whose events come together in a piece, have
+/// fewer and longer gaps beside gaps of nothing: what is measured is what a client sees. Allocates
+/// nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Meter {
+    first: Option<Duration>,
+    last: Option<Duration>,
+    gaps: Gaps,
+    deltas: u64,
+    tokens: Option<Tokens>,
+}
+
+/// The gaps between the tokens of a stream, summed up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Gaps {
+    /// How many: one less than there were tokens.
+    pub count: u64,
+    /// All of them together: from the first token to the last.
+    pub sum: Duration,
+    /// The shortest.
+    pub min: Option<Duration>,
+    /// The longest.
+    pub max: Option<Duration>,
+}
+
+impl Gaps {
+    /// The mean of all gaps; `None` where there is none.
+    #[must_use]
+    pub fn mean(&self) -> Option<Duration> {
+        let nanoseconds = self.sum.as_nanos().checked_div(self.count.into())?;
+        u64::try_from(nanoseconds).ok().map(Duration::from_nanos)
+    }
+
+    fn add(&mut self, gap: Duration, times: u64) {
+        self.count += times;
+        self.sum = self.sum.saturating_add(gap);
+        self.min = Some(self.min.map_or(gap, |min| min.min(gap)));
+        self.max = Some(self.max.map_or(gap, |max| max.max(gap)));
+    }
+}
+
+/// What a call of [`Meter::record`] has brought.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Tick {
+    /// The time to first token, if this was the first.
+    pub first: Option<Duration>,
+    /// The gap since the token before, if there was one.
+    pub gap: Option<Duration>,
+    /// How many tokens came together with the first of this call: gaps of nothing.
+    pub together: u64,
+}
+
+impl Tick {
+    /// Each gap, those of nothing too, for a histogram.
+    pub fn gaps(self) -> impl Iterator<Item = Duration> {
+        let together = usize::try_from(self.together).unwrap_or(usize::MAX);
+        self.gap.into_iter().chain(core::iter::repeat_n(Duration::ZERO, together))
+    }
+}
+
+/// What a stream was in figures; see [`Meter::finish`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Measured {
+    /// From the request to the first event with output.
+    pub time_to_first_token: Option<Duration>,
+    /// From the request to the end of the stream.
+    pub total_time: Duration,
+    /// The gaps between tokens.
+    pub gaps: Gaps,
+    /// Tokens of the completion: as the usage says, else the number of events with output.
+    pub output_tokens: u64,
+    /// Whether `output_tokens` is what the usage says.
+    pub is_from_usage: bool,
+    /// Tokens of the prompt, as the usage says.
+    pub prompt_tokens: Option<u64>,
+    /// How the stream ended.
+    pub outcome: Outcome,
+}
+
+impl Meter {
+    /// A meter before the first token.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes note that so many events with output have come, `now` after the request: what
+    /// [`UsageTap::push`](super::UsageTap::push) has counted.
+    ///
+    /// A time before that of the last call counts as that: a clock that goes back makes no gap.
+    pub fn record(&mut self, deltas: u64, now: Duration) -> Tick {
+        let Some(together) = deltas.checked_sub(1) else { return Tick::default() };
+        let now = self.last.map_or(now, |last| last.max(now));
+        let mut tick = Tick { together, ..Tick::default() };
+        match self.last {
+            None => {
+                self.first = Some(now);
+                tick.first = Some(now);
+            }
+            Some(last) => {
+                let gap = now.saturating_sub(last);
+                self.gaps.add(gap, 1);
+                tick.gap = Some(gap);
+            }
+        }
+        if together > 0 {
+            self.gaps.add(Duration::ZERO, together);
+        }
+        self.last = Some(now);
+        self.deltas += deltas;
+        tick
+    }
+
+    /// Takes note of an event that came `now` after the request: for whoever has a
+    /// [`ChunkDecoder`](crate::ChunkDecoder) of their own and no tap.
+    pub fn observe(&mut self, payload: &Payload<'_>, now: Duration) -> Tick {
+        let chunk = match payload {
+            Payload::Chunk(chunk) => Some(*chunk),
+            Payload::Error(error) => error.chunk(),
+            _ => None,
+        };
+        let Some(chunk) = chunk else { return Tick::default() };
+        if let Some(usage) = chunk.usage() {
+            self.tokens.get_or_insert_default().update(&usage);
+        }
+        self.record(u64::from(chunk.carries().is_output()), now)
+    }
+
+    /// From the request to the first event with output, once it has come.
+    #[must_use]
+    pub const fn time_to_first_token(&self) -> Option<Duration> {
+        self.first
+    }
+
+    /// When the last event with output came: for a limit on silence.
+    #[must_use]
+    pub const fn last_token(&self) -> Option<Duration> {
+        self.last
+    }
+
+    /// The gaps so far.
+    #[must_use]
+    pub const fn gaps(&self) -> Gaps {
+        self.gaps
+    }
+
+    /// Sums up what a tap has seen, `now` after the request.
+    #[must_use]
+    pub fn finish(&self, seen: &Observed, now: Duration) -> Measured {
+        self.measured(seen.outcome, seen.tokens, now)
+    }
+
+    /// Sums up what was [observed](Self::observe), `now` after the request, with the outcome that a
+    /// [`Reassembler`](crate::Reassembler) has found.
+    #[must_use]
+    pub fn finish_with(&self, outcome: Outcome, now: Duration) -> Measured {
+        self.measured(outcome, self.tokens, now)
+    }
+
+    fn measured(&self, outcome: Outcome, tokens: Option<Tokens>, now: Duration) -> Measured {
+        let completion = tokens.and_then(|tokens| tokens.completion);
+        Measured {
+            time_to_first_token: self.first,
+            total_time: now,
+            gaps: self.gaps,
+            output_tokens: completion.unwrap_or(self.deltas),
+            is_from_usage: completion.is_some(),
+            prompt_tokens: tokens.and_then(|tokens| tokens.prompt),
+            outcome,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Meter, Tick};
+    use crate::reassemble::Outcome;
+    use core::time::Duration;
+    use proptest::prelude::*;
+
+    #[test]
+    fn what_counts_as_a_token() {
+        let now = Duration::from_millis(5);
+        for (delta, is_one) in [
+            (r#"{"role":"assistant"}"#, false),
+            (r#"{"role":"assistant","content":""}"#, false),
+            (r#"{"content":null,"tool_calls":[]}"#, false),
+            (r#"{"content":"a"}"#, true),
+            (r#"{"reasoning":"a"}"#, true),
+            (r#"{"refusal":"a"}"#, true),
+            (r#"{"tool_calls":[{"function":{"arguments":"{"}}]}"#, true),
+        ] {
+            let event = format!("data: {{\"choices\":[{{\"delta\":{delta}}}]}}\n\n");
+            let (mut decoder, mut meter) = (crate::ChunkDecoder::new(), Meter::new());
+            let tick = decoder
+                .next(&mut event.as_bytes())
+                .map(|event| meter.observe(event.payload(), now));
+            let expected = is_one.then_some(now);
+            assert_eq!(tick, Some(Tick { first: expected, ..Tick::default() }), "{delta}");
+            assert_eq!(meter.time_to_first_token(), expected, "{delta}");
+        }
+    }
+
+    #[test]
+    fn a_usage_says_how_many_tokens() {
+        let event = b"data: {\"choices\":[{\"delta\":{\"content\":\"a b c\"}}],\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":3}}\n\n";
+        let (mut decoder, mut meter) = (crate::ChunkDecoder::new(), Meter::new());
+        meter.record(1, Duration::ZERO);
+        let now = Duration::from_secs(1);
+        let before = meter.finish_with(Outcome::Truncated, now);
+        assert_eq!((before.output_tokens, before.is_from_usage), (1, false));
+        if let Some(event) = decoder.next(&mut &event[..]) {
+            meter.observe(event.payload(), now);
+        }
+        let after = meter.finish_with(Outcome::Complete, now);
+        assert_eq!((after.output_tokens, after.is_from_usage), (3, true));
+        assert_eq!((after.prompt_tokens, after.total_time), (Some(9), now));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, cases: 500, ..ProptestConfig::default() })]
+
+        /// The gaps that are handed out are those that are summed up, and the sum is the time from
+        /// the first token to the last; a clock that goes back stands still.
+        #[test]
+        fn gaps_are_what_was_handed_out(records in proptest::collection::vec((0u64..4, 0u64..50), 0..20)) {
+            let mut meter = Meter::new();
+            let (mut gaps, mut tokens, mut firsts) = (Vec::new(), 0, 0);
+            let (mut first, mut latest) = (None, 0);
+            for (deltas, at) in records {
+                let tick = meter.record(deltas, Duration::from_micros(at));
+                firsts += u64::from(tick.first.is_some());
+                gaps.extend(tick.gaps());
+                tokens += deltas;
+                if deltas > 0 {
+                    latest = at.max(latest);
+                    first = first.or(Some(latest));
+                }
+            }
+            let found = meter.gaps();
+            prop_assert_eq!(found.count, gaps.len() as u64);
+            prop_assert_eq!(found.count, tokens.saturating_sub(1));
+            prop_assert_eq!(found.min, gaps.iter().min().copied());
+            prop_assert_eq!(found.max, gaps.iter().max().copied());
+            prop_assert_eq!(found.sum, gaps.iter().sum::<Duration>());
+            prop_assert_eq!(found.sum, Duration::from_micros(latest - first.unwrap_or(0)));
+            prop_assert_eq!(meter.time_to_first_token(), first.map(Duration::from_micros));
+            prop_assert_eq!(firsts, u64::from(first.is_some()));
+            prop_assert_eq!(found.mean().is_some(), found.count > 0);
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! `Sniffer`: what a body is, by its first bytes.
+
+use crate::decoder::Body;
+
+/// Says what a body is by its first bytes, cut anywhere: for upstreams that answer a request for a
+/// stream with an error page, a completion that isn't streamed, or something compressed.
+///
+/// Pieces are only held back while they don't tell, and given back then. That is at most
+/// [`Sniffer::MOST_BYTES`] bytes, and mostly none.
+///
+/// ```
+/// use deltawire::Body;
+/// use deltawire::gateway::{Sniffed, Sniffer};
+///
+/// let mut sniffer = Sniffer::new();
+/// assert_eq!(sniffer.push(b"\r\nda"), None); // held back
+/// assert_eq!(sniffer.push(b"ta: {}\n\n"), Some(Sniffed::EventStream));
+/// assert_eq!(sniffer.held(), b"\r\nda"); // what comes before the piece at hand
+///
+/// let mut sniffer = Sniffer::new();
+/// assert_eq!(sniffer.push(b"{\"error\":"), Some(Sniffed::NotAnEventStream(Body::Json)));
+/// assert_eq!(sniffer.held(), b"");
+/// ```
+///
+/// | first bytes, behind blank lines | is |
+/// |---|---|
+/// | a field's name and a colon or line end, a comment, `error:` | an event stream |
+/// | `{`, `[`, `"` | JSON |
+/// | `<` | HTML or XML |
+/// | the magic numbers of gzip and zstd | compressed |
+/// | anything else | [`Body::Other`] |
+///
+/// Brotli and deflate have no magic number: they are `Other`, if they don't look like something
+/// else. Believe the `Content-Encoding`, where there is one.
+#[derive(Clone, Debug, Default)]
+pub struct Sniffer {
+    held: Vec<u8>,
+    found: Option<Sniffed>,
+}
+
+/// What a body is; see [`Sniffer`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Sniffed {
+    /// Server-Sent Events.
+    EventStream,
+    /// Something else.
+    NotAnEventStream(Body),
+}
+
+/// What a line of an event stream begins with, a colon or the line's end behind it. The last is no
+/// field, but an error as llama.cpp sends it.
+const NAMES: [&[u8]; 5] = [b"data", b"event", b"id", b"retry", b"error"];
+
+const GZIP: &[u8] = &[0x1F, 0x8B];
+const ZSTD: &[u8] = &[0x28, 0xB5, 0x2F, 0xFD];
+const BOM: &[u8] = b"\xEF\xBB\xBF";
+
+impl Sniffer {
+    /// Most bytes that are looked at. A body that begins with more white space is
+    /// [`Body::Other`].
+    pub const MOST_BYTES: usize = 1024;
+
+    /// A sniffer at the start of a body. Allocates nothing.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Looks at the next piece. `None` means that it doesn't tell yet: the piece is held back.
+    ///
+    /// Once it is known what the body is, [`held`](Self::held) has what comes before the piece at
+    /// hand, which isn't held. Further pieces give the same answer.
+    pub fn push(&mut self, piece: &[u8]) -> Option<Sniffed> {
+        if self.found.is_some() {
+            return self.found;
+        }
+        let room = Self::MOST_BYTES.saturating_sub(self.held.len());
+        self.found = if self.held.is_empty() {
+            look(piece.get(..room).unwrap_or(piece))
+        } else {
+            let before = self.held.len();
+            self.held.extend(piece.iter().take(room));
+            let found = look(&self.held);
+            self.held.truncate(before);
+            found
+        };
+        if self.found.is_none() && piece.len() >= room {
+            self.found = Some(Sniffed::NotAnEventStream(Body::Other));
+        }
+        if self.found.is_none() {
+            self.held.extend_from_slice(piece);
+        }
+        self.found
+    }
+
+    /// Says what the body is once it has ended, as far as it went.
+    pub fn finish(&mut self) -> Sniffed {
+        let held = &self.held;
+        *self.found.get_or_insert_with(|| Sniffed::NotAnEventStream(Body::of(held)))
+    }
+
+    /// The bytes that are held back: all before the piece that told.
+    #[must_use]
+    pub fn held(&self) -> &[u8] {
+        &self.held
+    }
+
+    /// Takes the bytes that are held back.
+    #[must_use]
+    pub fn into_held(self) -> Vec<u8> {
+        self.held
+    }
+}
+
+/// What a body is that begins with `bytes`, if they tell.
+fn look(bytes: &[u8]) -> Option<Sniffed> {
+    if [GZIP, ZSTD, BOM].iter().any(|magic| magic.len() > bytes.len() && magic.starts_with(bytes)) {
+        return None;
+    }
+    let text = bytes.strip_prefix(BOM).unwrap_or(bytes);
+    let line = text.trim_ascii_start();
+    let body = Sniffed::NotAnEventStream(Body::of(bytes));
+    // Only blank lines may stand before a line of an event stream: no space does.
+    let blank = text.get(..text.len() - line.len()).unwrap_or_default();
+    let begins_a_line = blank.iter().all(|byte| matches!(byte, b'\r' | b'\n'));
+    let (first, _) = line.split_first()?;
+    if !begins_a_line {
+        return Some(body);
+    }
+    if *first == b':' {
+        return Some(Sniffed::EventStream);
+    }
+    for name in NAMES {
+        match line.strip_prefix(name) {
+            Some([]) => return None,
+            Some([b':', ..]) => return Some(Sniffed::EventStream),
+            Some([b'\r' | b'\n', ..]) if name != b"error" => return Some(Sniffed::EventStream),
+            None if name.starts_with(line) => return None,
+            _ => {}
+        }
+    }
+    Some(body)
+}
+
+#[cfg(test)]
+#[expect(clippy::indexing_slicing, reason = "a test fails by panicking")]
+mod tests {
+    use super::{Sniffed, Sniffer};
+    use crate::decoder::{Body, ChunkDecoder};
+    use proptest::prelude::*;
+
+    const fn not(body: Body) -> Sniffed {
+        Sniffed::NotAnEventStream(body)
+    }
+
+    /// What a body is, and whether all of it came back.
+    fn sniff(pieces: &[&[u8]]) -> (Sniffed, Vec<u8>) {
+        let mut sniffer = Sniffer::new();
+        let mut forwarded = Vec::new();
+        for (nth, piece) in pieces.iter().enumerate() {
+            if let Some(found) = sniffer.push(piece) {
+                assert!(sniffer.held().len() <= Sniffer::MOST_BYTES);
+                forwarded.extend_from_slice(sniffer.held());
+                forwarded.extend(pieces[nth..].concat());
+                assert_eq!(sniffer.push(b"x"), Some(found));
+                assert_eq!(sniffer.finish(), found);
+                return (found, forwarded);
+            }
+        }
+        let found = sniffer.finish();
+        forwarded.extend(sniffer.into_held());
+        (found, forwarded)
+    }
+
+    const BODIES: [(&[u8], Sniffed); 25] = [
+        (b"data: {}\n\n", Sniffed::EventStream),
+        (b"\xEF\xBB\xBFdata:x\n\n", Sniffed::EventStream),
+        (b"\r\n\r\nevent: a\n\n", Sniffed::EventStream),
+        (b": ping\n\n", Sniffed::EventStream),
+        (b"id\ndata\n\n", Sniffed::EventStream),
+        (b"retry: 5\n\n", Sniffed::EventStream),
+        (b"error: {\"code\":1}\n", Sniffed::EventStream),
+        (b"{\"id\":1}", not(Body::Json)),
+        (b"\n [1]", not(Body::Json)),
+        (b"\xEF\xBB\xBF \"text\"", not(Body::Json)),
+        (b"<!DOCTYPE html>", not(Body::Html)),
+        (b"  <html>", not(Body::Html)),
+        (b"\x1F\x8B\x08\x00", not(Body::Compressed)),
+        (b"\x28\xB5\x2F\xFD\x00", not(Body::Compressed)),
+        (b"(\xB5 no", not(Body::Other)),
+        (b"Bad Gateway", not(Body::Other)),
+        (b"database error", not(Body::Other)),
+        (b"error\n", not(Body::Other)),
+        (b" data: {}\n\n", not(Body::Other)),
+        (b"\x8B\x01\x80", not(Body::Other)),
+        (b"", not(Body::Other)),
+        (b"\n\n", not(Body::Other)),
+        (b"da", not(Body::Other)),
+        (b"\xEF\xBB", not(Body::Other)),
+        (b"idea: x", not(Body::Other)),
+    ];
+
+    #[test]
+    fn bodies_in_every_cut() {
+        for (body, expected) in BODIES {
+            for first in 0..=body.len() {
+                for second in first..=body.len() {
+                    let pieces = [&body[..first], &body[first..second], &body[second..]];
+                    assert_eq!(sniff(&pieces), (expected, body.to_vec()), "{body:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn no_more_is_held_than_said() {
+        for size in [1, 7, 1023, 1024, 1025, 5000] {
+            let body = b"\n".repeat(5000);
+            let pieces: Vec<_> = body.chunks(size).collect();
+            assert_eq!(sniff(&pieces), (not(Body::Other), body.clone()));
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, cases: 2000, ..ProptestConfig::default() })]
+
+        /// Whatever the bytes: the cut doesn't matter, and what a decoder takes for an event stream by
+        /// its first line is one here.
+        #[test]
+        fn a_decoder_agrees(
+            body in "\u{feff}{0,1}[\n\r ]{0,2}(data|event|id|retry|error|:|\\{|<|x|d){0,3}[: \n\r]{0,3}[\\{x:\n\"]{0,8}",
+            cut in 0usize..12,
+        ) {
+            let body = body.as_bytes();
+            let cut = cut.min(body.len());
+            let whole = sniff(&[body]);
+            prop_assert_eq!(&sniff(&[&body[..cut], &body[cut..]]), &whole);
+            prop_assert_eq!(&whole.1, body);
+            let mut decoder = ChunkDecoder::new();
+            let mut input = body;
+            while decoder.next(&mut input).is_some() {}
+            let found = decoder.finish().body;
+            if whole.0 == Sniffed::EventStream && body.ends_with(b"\n\n") {
+                prop_assert_eq!(found, None);
+            }
+            // A line of spaces tells a decoder that it is no event stream, and no more.
+            let is_told = !body.contains(&b' ');
+            if let (Sniffed::NotAnEventStream(sniffed), Some(body)) = (whole.0, found) {
+                prop_assert!(sniffed == body || !is_told);
+            }
+        }
+    }
+}
