@@ -13,8 +13,14 @@ mod support;
 #[path = "../benches/support/workloads.rs"]
 mod workloads;
 
-use deltawire::gateway::{Edited, Editor, HiddenUsage, Observed, Spans, Tokens, UsageTap};
-use deltawire::{ChunkDecoder, ChunkEvent, EventKind, Finished, Payload, Reassembler, SseDecoder};
+use deltawire::gateway::{
+    Edited, Editor, HiddenUsage, Observed, Replay, Spans, Tokens, UsageTap, assemble,
+};
+use deltawire::{
+    ChatCompletion, ChunkDecoder, ChunkEvent, CompletionChoice, EventKind, Finished, FunctionCall,
+    Message, Outcome, Payload, ReasoningName, Reassembler, SseDecoder, ToolCall,
+};
+use proptest::prelude::*;
 use serde_json::Value;
 use support::recordings;
 
@@ -254,5 +260,134 @@ fn the_last_usage_counts() {
         let mut tap = UsageTap::new();
         tap.push(stream.as_bytes());
         assert_eq!(tap.tokens().unwrap().prompt, Some(1), "{between}");
+    }
+}
+
+/// A completion as a stream, in deltas of a size.
+fn replayed(completion: &ChatCompletion, delta_bytes: usize) -> Vec<u8> {
+    let mut replay = Replay::new(completion);
+    replay.set_delta_bytes(delta_bytes);
+    let mut out = Vec::new();
+    replay.write_all(&mut out);
+    out
+}
+
+/// Replayed, a completion is the same again, and every chunk of it is in order.
+fn assert_replays(name: &str, completion: &ChatCompletion) {
+    for delta_bytes in [1, 7, 32, usize::MAX] {
+        let stream = replayed(completion, delta_bytes);
+        let again = assemble([&stream[..]]);
+        assert_eq!(&again.completion, completion, "{name}");
+        let is_finished = |choice: &CompletionChoice| choice.finish_reason.is_some();
+        let choices = &completion.choices;
+        let is_complete = !choices.is_empty() && choices.iter().all(is_finished);
+        assert_eq!(again.outcome == Outcome::Complete, is_complete, "{name}: {:?}", again.outcome);
+        assert_eq!(again.end.malformed, 0, "{name}");
+        decode(&stream, usize::MAX, true, |event| {
+            if let Payload::Chunk(chunk) = event.payload() {
+                assert_eq!(chunk.object(), Some("chat.completion.chunk"), "{name}");
+                assert!(chunk.get("choices").is_some() && chunk.get("model").is_some(), "{name}");
+            } else {
+                assert!(matches!(event.payload(), Payload::Done), "{name}: {event:?}");
+            }
+        });
+    }
+}
+
+#[test]
+fn streams_are_replayed() {
+    let mut replayed = 0;
+    for (name, stream) in streams() {
+        assert_replays(&name, &assemble([&stream[..]]).completion);
+        replayed += 1;
+    }
+    assert!(replayed > 15, "{replayed}");
+}
+
+/// Through JSON and back, as a cache has it: the same JSON.
+#[test]
+fn completions_from_json_are_replayed() {
+    for (name, stream) in streams() {
+        let json = serde_json::to_string_pretty(&assemble([&stream[..]]).completion).unwrap();
+        let completion: ChatCompletion = serde_json::from_str(&json).unwrap();
+        let again = assemble([&replayed(&completion, 9)[..]]).completion;
+        let expected: Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(serde_json::to_value(&again).unwrap(), expected, "{name}");
+    }
+}
+
+fn text() -> impl Strategy<Value = String> {
+    "[a-c\"\\\\\n\r\u{0}é😀\u{fffd}\u{2028} ]{0,12}"
+}
+
+prop_compose! {
+    fn call()(
+        id in "[a-z]{0,3}",
+        r#type in proptest::option::of("[a-z]{1,3}"),
+        function in proptest::option::of(("[a-z]{0,3}", text())),
+    ) -> ToolCall {
+        let mut call = ToolCall::default();
+        (call.id, call.r#type) = (id, r#type);
+        call.function = function.map(|(name, arguments)| {
+            let mut function = FunctionCall::default();
+            (function.name, function.arguments) = (name, arguments);
+            function
+        });
+        call
+    }
+}
+
+prop_compose! {
+    fn choice()(
+        texts in proptest::array::uniform3(proptest::option::of(text())),
+        role in proptest::option::of("[a-z]{1,3}"),
+        is_reasoning in any::<bool>(),
+        tool_calls in proptest::collection::vec(call(), 0..3),
+        function_call in proptest::option::of(("[a-z]{0,3}", text())),
+        finish_reason in proptest::option::of("[a-z]{1,3}"),
+    ) -> CompletionChoice {
+        let mut message = Message::default();
+        let [content, refusal, reasoning] = texts;
+        if is_reasoning && reasoning.is_some() {
+            message.reasoning_name = ReasoningName::Reasoning;
+        }
+        (message.content, message.refusal, message.reasoning) = (content, refusal, reasoning);
+        (message.role, message.tool_calls) = (role, tool_calls);
+        message.function_call = function_call.map(|(name, arguments)| {
+            let mut function = FunctionCall::default();
+            (function.name, function.arguments) = (name, arguments);
+            function
+        });
+        let mut choice = CompletionChoice::default();
+        (choice.message, choice.finish_reason) = (message, finish_reason);
+        choice
+    }
+}
+
+prop_compose! {
+    fn completion()(
+        names in proptest::array::uniform4(proptest::option::of("[a-z\"]{1,4}")),
+        created in proptest::option::of(any::<u64>()),
+        choices in proptest::collection::btree_map(any::<u64>(), choice(), 0..4),
+    ) -> ChatCompletion {
+        let mut completion = ChatCompletion::default();
+        let [id, model, service_tier, system_fingerprint] = names;
+        (completion.id, completion.model, completion.created) = (id, model, created);
+        completion.service_tier = service_tier;
+        completion.system_fingerprint = system_fingerprint;
+        completion.choices = choices
+            .into_iter()
+            .map(|(index, mut choice)| { choice.index = index; choice })
+            .collect();
+        completion
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 500, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_completion_is_replayed(completion in completion()) {
+        assert_replays("any", &completion);
     }
 }

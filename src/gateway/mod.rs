@@ -7,8 +7,10 @@
 //! | change a chunk and copy the rest: an alias for `model`, no `usage` | [`Editor`] |
 //! | know where a value stands in the bytes of an event | [`Spans`] |
 //! | write events and chunks of one's own | [`SseEvent`], [`ChunkParts`], [`write_comment`] |
+//! | a completion as a stream, for caches, and back | [`Replay`], [`assemble`] |
 //! | tell a stream from an error page or a whole completion | [`Sniffer`] |
 
+mod convert;
 mod edit;
 mod encode;
 mod meter;
@@ -20,6 +22,7 @@ mod tokens;
 mod watch;
 mod write;
 
+pub use convert::{Replay, assemble};
 pub use edit::{Edited, Editor, EventEdit, HiddenUsage};
 pub use encode::{DONE, EncodeError, SseEvent, write_comment};
 pub use meter::{Gaps, Measured, Meter, Tick};

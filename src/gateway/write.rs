@@ -1,6 +1,6 @@
-//! JSON into a caller's buffer: strings, numbers, and members.
+//! JSON into a caller's buffer: strings, numbers, members, and what completions keep.
 
-use crate::json::plain_len;
+use crate::json::{Json, JsonList, JsonObject, plain_len};
 
 /// Appends a string with its quotes. What isn't ASCII stays as it is; neither CR nor LF is in what
 /// is written, so that it stands in one line.
@@ -54,6 +54,41 @@ pub(super) fn number(number: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(digits.get(digits.len() - len..).unwrap_or_default());
 }
 
+/// Appends a value that a completion keeps, in the data of an event: where it was sent in several
+/// lines, it goes on in another `data` line.
+pub(super) fn json(value: &Json, out: &mut Vec<u8>) {
+    match value {
+        Json::Text(text) => {
+            let text = text.replace("\r\n", "\n");
+            for (nth, line) in text.split(['\r', '\n']).enumerate() {
+                out.extend_from_slice(if nth > 0 { b"\ndata: " } else { b"" });
+                out.extend_from_slice(line.as_bytes());
+            }
+        }
+        Json::Object(members) => object(members, out),
+        Json::List(elements) => list(elements, out),
+    }
+}
+
+/// Appends an object that a completion keeps.
+pub(super) fn object(members: &JsonObject, out: &mut Vec<u8>) {
+    let mut object = Object::begin(out);
+    object.members(members);
+    object.end();
+}
+
+/// Appends a list that a completion keeps.
+pub(super) fn list(elements: &JsonList, out: &mut Vec<u8>) {
+    out.push(b'[');
+    for (nth, element) in elements.iter().enumerate() {
+        if nth > 0 {
+            out.push(b',');
+        }
+        object(element, out);
+    }
+    out.push(b']');
+}
+
 /// An object that is being written.
 pub(super) struct Object<'o> {
     out: &'o mut Vec<u8>,
@@ -95,8 +130,16 @@ impl<'o> Object<'o> {
         self.name(name).extend_from_slice(json.as_bytes());
     }
 
-    pub(super) fn end(self) {
+    pub(super) fn members(&mut self, members: &JsonObject) {
+        for (name, value) in members.iter() {
+            json(value, self.name(name));
+        }
+    }
+
+    /// Ends the object; gives the buffer back.
+    pub(super) fn end(self) -> &'o mut Vec<u8> {
         self.out.push(b'}');
+        self.out
     }
 }
 

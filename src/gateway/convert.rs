@@ -1,0 +1,378 @@
+//! `Replay`: a whole completion as a stream again; `assemble`: a whole stream as a completion.
+
+use core::fmt;
+
+use super::encode::DONE;
+use super::write::{self, Object};
+use crate::decoder::ChunkDecoder;
+use crate::reassemble::{
+    ChatCompletion, CompletionChoice, Finished, FunctionCall, Message, Reassembler, ToolCall,
+};
+
+/// The completion of a whole stream that is at hand, in any pieces; while it still comes in, a
+/// [`ChunkDecoder`] and a [`Reassembler`] do the same piece by piece.
+///
+/// ```
+/// use deltawire::Outcome;
+///
+/// let body = b"data: {\"choices\":[{\"delta\":{\"content\":\"Hi\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
+/// let finished = deltawire::gateway::assemble([&body[..]]);
+/// assert_eq!(finished.outcome, Outcome::Complete);
+/// assert_eq!(finished.completion.choices[0].message.content.as_deref(), Some("Hi"));
+/// ```
+pub fn assemble<'b>(pieces: impl IntoIterator<Item = &'b [u8]>) -> Finished {
+    let (mut decoder, mut completion) = (ChunkDecoder::new(), Reassembler::new());
+    for piece in pieces {
+        let mut input = piece;
+        while let Some(event) = decoder.next(&mut input) {
+            completion.push_payload(event.payload());
+        }
+    }
+    completion.finish(decoder.finish())
+}
+
+/// Writes a completion as a stream of events: from a cache, or for a client that asked for a stream
+/// when the upstream doesn't stream.
+///
+/// ```
+/// use deltawire::gateway::{Replay, assemble};
+///
+/// let body = b"data: {\"id\":\"1\",\"model\":\"m\",\"choices\":[{\"delta\":{\"content\":\"Hi\"},\"finish_reason\":\"stop\"}]}\n\n";
+/// let completion = assemble([&body[..]]).completion;
+///
+/// let mut out = Vec::new();
+/// let mut replay = Replay::new(&completion);
+/// while replay.write_next(&mut out) {
+///     // send `out` and clear it, and wait a little, or gather all of it
+/// }
+/// assert_eq!(assemble([&out[..]]).completion, completion);
+/// ```
+///
+/// A completion that was read from JSON, which takes the feature `serde`, goes in as well:
+///
+/// ```
+/// # #[cfg(feature = "serde")] {
+/// use deltawire::{ChatCompletion, gateway::Replay};
+///
+/// let json = r#"{"id":"1","object":"chat.completion","created":2,"model":"m","choices":[
+///     {"index":0,"message":{"role":"assistant","content":"Hi"},"finish_reason":"stop"}]}"#;
+/// let completion: ChatCompletion = serde_json::from_str(json)?;
+/// let mut out = Vec::new();
+/// Replay::new(&completion).write_all(&mut out);
+/// assert!(out.ends_with(b"data: [DONE]\n\n"));
+/// # }
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+///
+/// Every chunk has the id, the model and what else OpenAI repeats. Each choice begins with its role,
+/// goes on with its reasoning, content, refusal and tool calls in deltas of
+/// [`delta_bytes`](Self::set_delta_bytes), and ends with its finish reason. Log probabilities and
+/// members that have no field come with the choice's first delta, those of the completion with the
+/// first chunk, and the usage, if there is one, with a chunk of its own.
+///
+/// `[DONE]` is only written where all choices have a finish reason: what was cut short doesn't look
+/// complete when it is replayed.
+///
+/// Reassembled, the stream gives an equal completion. What a stream can't say is left out: of a
+/// completion that was made by hand or read from JSON, members that
+/// [`Reassembler`] doesn't keep, and a `reasoning` beside the `reasoning_content`.
+pub struct Replay<'c> {
+    completion: &'c ChatCompletion,
+    delta_bytes: usize,
+    step: Step,
+}
+
+/// What is to be written next. Numbers are positions.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    /// The first delta of a choice, or the only chunk where there is none.
+    Begin(usize),
+    /// More of a choice's texts, from a byte of one of them on.
+    Text {
+        choice: usize,
+        text: usize,
+        from: usize,
+    },
+    Finish(usize),
+    Usage,
+    Done,
+    End,
+}
+
+impl<'c> Replay<'c> {
+    /// A replay from the beginning, in deltas of up to 32 bytes.
+    #[must_use]
+    pub const fn new(completion: &'c ChatCompletion) -> Self {
+        Self { completion, delta_bytes: 32, step: Step::Begin(0) }
+    }
+
+    /// Sets how many bytes of text a delta has at most; a character is never cut, so that one may be
+    /// longer. `usize::MAX` writes each text at once.
+    pub const fn set_delta_bytes(&mut self, bytes: usize) {
+        self.delta_bytes = bytes;
+    }
+
+    /// Appends the next event; `false` where there is none.
+    pub fn write_next(&mut self, out: &mut Vec<u8>) -> bool {
+        let before = out.len();
+        while out.len() == before {
+            if matches!(self.step, Step::End) {
+                return false;
+            }
+            self.step = self.advance(out);
+        }
+        true
+    }
+
+    /// Appends all events that are left.
+    pub fn write_all(mut self, out: &mut Vec<u8>) {
+        while self.write_next(out) {}
+    }
+
+    /// Writes what is to be written next, if there is anything, and says what comes then.
+    fn advance(&self, out: &mut Vec<u8>) -> Step {
+        let choices = &self.completion.choices;
+        match self.step {
+            Step::Begin(at) => {
+                let choice = choices.get(at);
+                if choice.is_some() || at == 0 {
+                    self.chunk(out, at == 0, |out| {
+                        if let Some(choice) = choice {
+                            begin(choice, out);
+                        }
+                    });
+                }
+                match choice {
+                    Some(_) => Step::Text { choice: at, text: 0, from: 0 },
+                    None => Step::Usage,
+                }
+            }
+            Step::Text { choice: at, text, from } => {
+                let Some(choice) = choices.get(at) else { return Step::Usage };
+                let Some((part, whole)) = text_of(&choice.message, text) else {
+                    return Step::Finish(at);
+                };
+                let rest = whole.get(from..).unwrap_or_default();
+                let begins = from == 0 && matches!(part, Part::Call(..));
+                if rest.is_empty() && !begins {
+                    return Step::Text { choice: at, text: text + 1, from: 0 };
+                }
+                let len = piece_len(rest, self.delta_bytes);
+                let piece = rest.get(..len).unwrap_or_default();
+                self.chunk(out, false, |out| delta(choice.index, part, (piece, begins), out));
+                Step::Text { choice: at, text: text + usize::from(len == 0), from: from + len }
+            }
+            Step::Finish(at) => {
+                let Some(choice) = choices.get(at) else { return Step::Usage };
+                if let Some(reason) = &choice.finish_reason {
+                    self.chunk(out, false, |out| {
+                        let mut object = Object::begin(out);
+                        object.number("index", choice.index);
+                        object.raw("delta", "{}");
+                        object.string("finish_reason", reason);
+                        object.end();
+                    });
+                }
+                if at + 1 < choices.len() { Step::Begin(at + 1) } else { Step::Usage }
+            }
+            Step::Usage => {
+                let x_groq = self.completion.extra.get("x_groq");
+                if self.completion.usage.is_some() || x_groq.is_some() {
+                    let mut chunk = self.envelope(out);
+                    chunk.raw("choices", "[]");
+                    // Groq's own has a usage too, which only the usage itself outranks.
+                    if let Some(x_groq) = x_groq {
+                        write::json(x_groq, chunk.name("x_groq"));
+                    }
+                    if let Some(usage) = &self.completion.usage {
+                        write::object(usage, chunk.name("usage"));
+                    }
+                    end(chunk);
+                }
+                Step::Done
+            }
+            Step::Done => {
+                let is_finished = |choice: &CompletionChoice| choice.finish_reason.is_some();
+                if !choices.is_empty() && choices.iter().all(is_finished) {
+                    out.extend_from_slice(DONE);
+                }
+                Step::End
+            }
+            Step::End => Step::End,
+        }
+    }
+
+    /// Appends a chunk with one choice, or with none if that writes nothing.
+    fn chunk(&self, out: &mut Vec<u8>, is_first: bool, choice: impl FnOnce(&mut Vec<u8>)) {
+        let mut chunk = self.envelope(out);
+        let choices = chunk.name("choices");
+        choices.push(b'[');
+        choice(choices);
+        choices.push(b']');
+        if is_first {
+            for (name, value) in self.completion.extra.iter().filter(|(name, _)| *name != "x_groq")
+            {
+                write::json(value, chunk.name(name));
+            }
+        }
+        end(chunk);
+    }
+
+    /// Begins an event with what all chunks have.
+    fn envelope<'o>(&self, out: &'o mut Vec<u8>) -> Object<'o> {
+        out.extend_from_slice(b"data: ");
+        let ChatCompletion { id, created, model, service_tier, system_fingerprint, .. } =
+            self.completion;
+        let mut chunk = Object::begin(out);
+        chunk.string("id", id.as_deref().unwrap_or_default());
+        chunk.string("object", "chat.completion.chunk");
+        if let Some(created) = created {
+            chunk.number("created", *created);
+        }
+        chunk.string("model", model.as_deref().unwrap_or_default());
+        chunk.string_if("service_tier", service_tier.as_deref());
+        chunk.string_if("system_fingerprint", system_fingerprint.as_deref());
+        chunk
+    }
+}
+
+fn end(chunk: Object<'_>) {
+    chunk.end().extend_from_slice(b"\n\n");
+}
+
+/// A text of a message that comes in deltas.
+#[derive(Clone, Copy)]
+enum Part<'c> {
+    /// Of this name.
+    Text(&'static str),
+    /// The arguments of the call at this position.
+    Call(usize, &'c ToolCall),
+    /// The arguments of the deprecated single call.
+    Function,
+}
+
+/// The `nth` of the texts that a message has.
+fn text_of(message: &Message, nth: usize) -> Option<(Part<'_>, &str)> {
+    let Message { content, refusal, reasoning, reasoning_name, tool_calls, function_call, .. } =
+        message;
+    let (part, text) = match nth {
+        0 => (Part::Text(reasoning_name.as_str()), reasoning.as_deref()),
+        1 => (Part::Text("content"), content.as_deref()),
+        2 => (Part::Text("refusal"), refusal.as_deref()),
+        3 => (Part::Function, function_call.as_ref().map(|call| call.arguments.as_str())),
+        _ => {
+            let call = tool_calls.get(nth - 4)?;
+            let arguments = call.function.as_ref().map(|function| function.arguments.as_str());
+            (Part::Call(nth - 4, call), arguments)
+        }
+    };
+    Some((part, text.unwrap_or_default()))
+}
+
+/// How much of a text goes into a delta: up to so many bytes, but a character at least.
+fn piece_len(text: &str, most: usize) -> usize {
+    let down = (0..=most.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+    match down {
+        Some(0) | None => text.chars().next().map_or(0, char::len_utf8),
+        Some(end) => end,
+    }
+}
+
+/// Appends the first delta of a choice, with all that doesn't come piece by piece.
+fn begin(choice: &CompletionChoice, out: &mut Vec<u8>) {
+    let CompletionChoice { index, message, logprobs, extra, .. } = choice;
+    let mut object = Object::begin(out);
+    object.number("index", *index);
+    let mut delta = Object::begin(object.name("delta"));
+    delta.string_if("role", message.role.as_deref());
+    match message.content {
+        Some(_) => delta.string("content", ""),
+        None => delta.raw("content", "null"),
+    }
+    if message.reasoning.is_some() {
+        delta.string(message.reasoning_name.as_str(), "");
+    }
+    if message.refusal.is_some() {
+        delta.string("refusal", "");
+    }
+    if !message.reasoning_details.is_empty() {
+        write::list(&message.reasoning_details, delta.name("reasoning_details"));
+    }
+    if let Some(call) = &message.function_call {
+        write_function(call, "", delta.name("function_call"));
+    }
+    if let Some(audio) = &message.audio {
+        write::object(audio, delta.name("audio"));
+    }
+    for (name, value) in message.extra.iter().filter(|(name, _)| *name != "reasoning") {
+        write::json(value, delta.name(name));
+    }
+    delta.end();
+    object.raw("finish_reason", "null");
+    if let Some(logprobs) = logprobs {
+        write::object(logprobs, object.name("logprobs"));
+    }
+    object.members(extra);
+    object.end();
+}
+
+/// Appends a delta with a piece of a text; `begins` says that a call has not been named yet.
+fn delta(index: u64, part: Part<'_>, (piece, begins): (&str, bool), out: &mut Vec<u8>) {
+    let mut choice = Object::begin(out);
+    choice.number("index", index);
+    let mut delta = Object::begin(choice.name("delta"));
+    match part {
+        Part::Text(name) => delta.string(name, piece),
+        Part::Function => {
+            let mut function = Object::begin(delta.name("function_call"));
+            function.string("arguments", piece);
+            function.end();
+        }
+        Part::Call(at, call) => {
+            let calls = delta.name("tool_calls");
+            calls.push(b'[');
+            write_call(at, call, (piece, begins), calls);
+            calls.push(b']');
+        }
+    }
+    delta.end();
+    choice.raw("finish_reason", "null");
+    choice.end();
+}
+
+fn write_call(at: usize, call: &ToolCall, (piece, begins): (&str, bool), out: &mut Vec<u8>) {
+    let ToolCall { id, r#type, function, extra } = call;
+    let mut object = Object::begin(out);
+    object.number("index", at as u64);
+    if begins {
+        object.string_if("id", Some(id.as_str()).filter(|id| !id.is_empty()));
+        object.string_if("type", r#type.as_deref());
+    }
+    match function {
+        Some(function) if begins => write_function(function, piece, object.name("function")),
+        Some(_) => {
+            let mut function = Object::begin(object.name("function"));
+            function.string("arguments", piece);
+            function.end();
+        }
+        None => {}
+    }
+    if begins {
+        object.members(extra);
+    }
+    object.end();
+}
+
+fn write_function(function: &FunctionCall, arguments: &str, out: &mut Vec<u8>) {
+    let mut object = Object::begin(out);
+    object.string("name", &function.name);
+    object.string("arguments", arguments);
+    object.members(&function.extra);
+    object.end();
+}
+
+impl fmt::Debug for Replay<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Replay").field("step", &self.step).finish_non_exhaustive()
+    }
+}
