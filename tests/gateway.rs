@@ -14,7 +14,8 @@ mod support;
 mod workloads;
 
 use deltawire::gateway::{
-    Edited, Editor, HiddenUsage, Observed, Replay, Spans, Tokens, UsageTap, assemble,
+    Edited, Editor, Guard, HiddenUsage, Meter, Observed, Pushed, Replay, Spans, Tokens, UsageTap,
+    assemble,
 };
 use deltawire::{
     ChatCompletion, ChunkDecoder, ChunkEvent, CompletionChoice, EventKind, Finished, FunctionCall,
@@ -22,7 +23,12 @@ use deltawire::{
 };
 use proptest::prelude::*;
 use serde_json::Value;
+use std::time::Duration;
+use support::heap::{self, Heap};
 use support::recordings;
+
+#[global_allocator]
+static HEAP: Heap = Heap;
 
 /// All streams of chunks that there are, by their names.
 fn streams() -> Vec<(String, Vec<u8>)> {
@@ -313,6 +319,64 @@ fn completions_from_json_are_replayed() {
         let again = assemble([&replayed(&completion, 9)[..]]).completion;
         let expected: Value = serde_json::from_str(&json).unwrap();
         assert_eq!(serde_json::to_value(&again).unwrap(), expected, "{name}");
+    }
+}
+
+/// A guard that replaces nothing passes on what came, and holds no more than it may.
+#[test]
+fn a_guard_passes_on_what_came() {
+    for (name, stream) in streams() {
+        for (most, keep) in [(256 << 10, 0), (256 << 10, 20), (4 << 10, 1000)] {
+            let (mut guard, mut out) = (Guard::with_bounds(most, 10), Vec::new());
+            decode(&stream, 1460, true, |event| {
+                let mut pushed = guard.push(event);
+                if pushed == Pushed::Full {
+                    guard.release_all(&mut out);
+                    pushed = guard.push(event);
+                }
+                assert_ne!(pushed, Pushed::Full, "{name}");
+                if pushed == Pushed::TooLarge {
+                    guard.release_all(&mut out);
+                    out.extend_from_slice(event.raw());
+                }
+                assert!(guard.held_bytes() <= most, "{name}");
+                guard.release(keep, &mut out);
+            });
+            guard.release_all(&mut out);
+            assert!(out == stream[..out.len()], "{name}");
+            // What is left is an event that is cut.
+            assert!(messages(&stream[out.len()..]).is_empty(), "{name}");
+        }
+    }
+}
+
+/// In steady state a tap with its meter, an editor and a guard allocate nothing.
+#[test]
+fn nothing_is_allocated_in_steady_state() {
+    for name in ["vllm", "openai", "tools", "continuous-usage", "n2", "openrouter", "cjk-escaped"] {
+        let stream = workloads::generate(name, 200, 5).bytes;
+        let head = &stream[..stream.len() / 2];
+        let (mut tap, mut meter, mut out) = (UsageTap::new(), Meter::new(), Vec::new());
+        let (mut editor, mut guard) = (Editor::new(), Guard::new());
+        editor.replace("model", "alias");
+        editor.hide_usage(HiddenUsage::Null);
+        let mut decoder = ChunkDecoder::new();
+        let mut pass = |piece: &[u8]| {
+            meter.record(tap.push(piece), Duration::from_secs(1));
+            let mut input = piece;
+            while let Some(event) = decoder.next(&mut input) {
+                out.clear();
+                let _ = (editor.write(&event, &mut out), guard.push(&event));
+                guard.release(5, &mut out);
+            }
+        };
+        // So often that each buffer has grown to what it needs.
+        for _ in 0..12 {
+            pass(head);
+        }
+        let before = heap::allocations();
+        pass(head);
+        assert_eq!(heap::allocations() - before, 0, "{name}");
     }
 }
 

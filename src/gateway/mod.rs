@@ -8,11 +8,13 @@
 //! | know where a value stands in the bytes of an event | [`Spans`] |
 //! | write events and chunks of one's own | [`SseEvent`], [`ChunkParts`], [`write_comment`] |
 //! | a completion as a stream, for caches, and back | [`Replay`], [`assemble`] |
+//! | hold events back until their text has been looked at | [`Guard`] |
 //! | tell a stream from an error page or a whole completion | [`Sniffer`] |
 
 mod convert;
 mod edit;
 mod encode;
+mod guard;
 mod meter;
 mod parts;
 mod sniff;
@@ -25,6 +27,7 @@ mod write;
 pub use convert::{Replay, assemble};
 pub use edit::{Edited, Editor, EventEdit, HiddenUsage};
 pub use encode::{DONE, EncodeError, SseEvent, write_comment};
+pub use guard::{Guard, GuardedText, Pushed, TextId, TextKind};
 pub use meter::{Gaps, Measured, Meter, Tick};
 pub use parts::{ChoiceParts, ChunkParts, ToolCallParts, UsageParts};
 pub use sniff::{Sniffed, Sniffer};

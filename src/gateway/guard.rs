@@ -1,0 +1,667 @@
+//! `Guard`: events held back until the text in them has been looked at.
+
+use core::fmt;
+use core::ops::Range;
+use std::collections::VecDeque;
+
+use super::spans::{Spans, chunk_of};
+use super::write;
+use crate::chunk::{ChatCompletionChunk, Choice};
+use crate::decoder::{ChunkEvent, Payload};
+use crate::event::EventKind;
+use crate::json::Value;
+
+/// Holds events back, so that a guard can look at their text before anybody else does: for words
+/// that are cut over several deltas, for patterns, for a model that judges a sentence at a time.
+///
+/// Each text of a stream, such as the content of a choice, is there as one string: what is held, and
+/// before it an overlap of what has been released. Parts of what is held can be replaced; when events
+/// are released, those whose text was replaced are written with the new one, and all others byte
+/// for byte.
+///
+/// ```
+/// use deltawire::ChunkDecoder;
+/// use deltawire::gateway::{Guard, Pushed};
+///
+/// let stream = br#"data: {"choices":[{"index":0,"delta":{"content":"my se"}}]}
+///
+/// data: {"choices":[{"index":0,"delta":{"content":"cret is"}}]}
+///
+/// data: [DONE]
+///
+/// "#;
+/// let (mut decoder, mut guard, mut out) = (ChunkDecoder::new(), Guard::new(), Vec::new());
+/// let mut input = &stream[..];
+/// while let Some(event) = decoder.next(&mut input) {
+///     match guard.push(&event) {
+///         Pushed::Text => {}
+///         Pushed::NoText => continue,
+///         // Tool calls and the like, which are no text here; or more than may be held.
+///         Pushed::Unwatched | Pushed::Full | Pushed::TooLarge => panic!("end the stream"),
+///         _ => {}
+///     }
+///     let found = guard.texts().find_map(|text| {
+///         let start = text.text.find("secret")?;
+///         Some((text.id, start..start + "secret".len()))
+///     });
+///     if let Some((id, range)) = found {
+///         assert!(guard.replace(id, range, "******"));
+///     }
+///     // What could be the beginning of a match stays.
+///     guard.release("secret".len() - 1, &mut out);
+/// }
+/// guard.release_all(&mut out);
+/// let expected = br#"data: {"choices":[{"index":0,"delta":{"content":"my ******"}}]}
+///
+/// data: {"choices":[{"index":0,"delta":{"content":" is"}}]}
+///
+/// data: [DONE]
+///
+/// "#;
+/// assert_eq!(String::from_utf8(out), String::from_utf8(expected.to_vec()));
+/// ```
+///
+/// Texts are content, refusal and reasoning where they are strings. An event with anything else that
+/// the model has said is [`Unwatched`](Pushed::Unwatched): it is for the caller to say what happens
+/// to it. Half of a character that is cut over two deltas is U+FFFD in both, as in every view.
+///
+/// What is held is bounded, and nothing goes out unseen since the bound was met: an event that has no
+/// room isn't taken. Of each text the overlap is held besides, and there are at most 256.
+#[derive(Clone)]
+pub struct Guard {
+    most_bytes: usize,
+    overlap: usize,
+    /// The bytes of the held events, one behind the other, and before them some that are released.
+    raw: Vec<u8>,
+    raw_from: usize,
+    events: VecDeque<Held>,
+    /// Where the texts of the held events are, in their order.
+    pieces: VecDeque<Piece>,
+    texts: Vec<Text>,
+}
+
+/// An event that is held.
+#[derive(Clone, Copy)]
+struct Held {
+    len: usize,
+    pieces: usize,
+}
+
+/// A text in an event.
+#[derive(Clone, Debug)]
+struct Piece {
+    /// Which of the texts it belongs to, and where: bytes since that began.
+    text: usize,
+    start: usize,
+    end: usize,
+    /// Where its value stands in the event.
+    at: Range<usize>,
+    is_changed: bool,
+}
+
+#[derive(Clone)]
+struct Text {
+    id: TextId,
+    /// How much of it isn't here any more, and how much of what is isn't shown.
+    gone: usize,
+    hidden: usize,
+    /// How much of it has been released.
+    released: usize,
+    text: String,
+}
+
+impl Text {
+    fn shown(&self) -> GuardedText<'_> {
+        GuardedText {
+            id: self.id,
+            text: self.text.get(self.hidden..).unwrap_or_default(),
+            held_from: self.released - self.gone - self.hidden,
+        }
+    }
+
+    /// Hides what has been released but for the overlap. What is hidden goes when it is the larger
+    /// part, so that a byte is moved a few times at most.
+    fn forget(&mut self, overlap: usize) {
+        let released = self.released - self.gone;
+        let least = released.saturating_sub(overlap);
+        let from = (least..released).find(|at| self.text.is_char_boundary(*at));
+        self.hidden = from.unwrap_or(released);
+        if self.hidden > self.text.len() / 2 {
+            self.text.drain(..self.hidden);
+            self.gone += self.hidden;
+            self.hidden = 0;
+        }
+    }
+}
+
+/// Which text of a stream: see [`Guard::texts`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct TextId {
+    /// The index of the choice.
+    pub choice: u64,
+    /// Which text of the choice.
+    pub kind: TextKind,
+}
+
+/// Which text of a choice, by its name in the delta.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TextKind {
+    /// `content`
+    Content,
+    /// `refusal`
+    Refusal,
+    /// `reasoning_content`. Some servers send the same text as `reasoning` besides.
+    ReasoningContent,
+    /// `reasoning`
+    Reasoning,
+}
+
+/// A text of a stream, as far as it is here.
+#[derive(Clone, Copy)]
+#[non_exhaustive]
+pub struct GuardedText<'g> {
+    /// Which one it is.
+    pub id: TextId,
+    /// The overlap, and what is held.
+    pub text: &'g str,
+    /// Where in `text` that begins what is held.
+    pub held_from: usize,
+}
+
+/// What [`Guard::push`] has done with an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[must_use = "an event that wasn't taken is lost"]
+#[non_exhaustive]
+pub enum Pushed {
+    /// It is held, and brings text: look at it.
+    Text,
+    /// It is held, and brings nothing to look at: keep-alives, roles, usage, `[DONE]`.
+    NoText,
+    /// It is held, and brings what isn't among the texts, perhaps besides some that is: a part of a
+    /// tool call, audio, content in parts, what repeats the text (`logprobs`, `reasoning_details`,
+    /// `text`, a whole `message`, a member twice), or something that can't be read. Look at
+    /// [`ChunkEvent::payload`].
+    Unwatched,
+    /// It isn't taken, since it and what is held would be too much. Release or discard some, and
+    /// push it again.
+    Full,
+    /// It isn't taken, since it alone is more than may be held. Pass it on unseen, or end the stream.
+    TooLarge,
+}
+
+/// What an event costs besides its bytes, so that many small ones count.
+const EVENT_COST: usize = 64;
+
+/// Most texts of a stream.
+const MOST_TEXTS: usize = 256;
+
+impl Guard {
+    /// A guard that holds up to 256 KiB, and overlaps by up to 256 bytes. Allocates nothing.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self::with_bounds(256 << 10, 256)
+    }
+
+    /// A guard that holds up to so many bytes of events, each of which counts for 64 more than it
+    /// has, and keeps so many bytes of each text that has been released.
+    #[must_use]
+    pub const fn with_bounds(most_bytes: usize, overlap: usize) -> Self {
+        Self {
+            most_bytes,
+            overlap,
+            raw: Vec::new(),
+            raw_from: 0,
+            events: VecDeque::new(),
+            pieces: VecDeque::new(),
+            texts: Vec::new(),
+        }
+    }
+
+    /// Takes the next event of the stream, of whatever kind, and holds it.
+    pub fn push(&mut self, event: &ChunkEvent<'_>) -> Pushed {
+        let cost = event.raw().len() + EVENT_COST;
+        if cost > self.most_bytes {
+            return Pushed::TooLarge;
+        }
+        if cost > self.most_bytes - self.held_bytes() {
+            return Pushed::Full;
+        }
+        self.raw.extend_from_slice(event.raw());
+        let before = self.pieces.len();
+        let mut is_unwatched = matches!(event.payload(), Payload::Malformed(_))
+            || event.event().kind() == EventKind::Skipped;
+        let mut has_text = false;
+        if let (Some(chunk), Some(spans)) = (chunk_of(event), Spans::of(event)) {
+            for choice in chunk.choices() {
+                let (texts, is_more) = self.add(&spans, &choice);
+                has_text |= texts;
+                is_unwatched |= is_more;
+            }
+            is_unwatched |= says_more(&chunk);
+        }
+        let pieces = self.pieces.len() - before;
+        self.events.push_back(Held { len: event.raw().len(), pieces });
+        match (is_unwatched, has_text) {
+            (true, _) => Pushed::Unwatched,
+            (false, true) => Pushed::Text,
+            (false, false) => Pushed::NoText,
+        }
+    }
+
+    /// The texts so far, in the order in which they began.
+    pub fn texts(&self) -> impl Iterator<Item = GuardedText<'_>> {
+        self.texts.iter().map(Text::shown)
+    }
+
+    /// Replaces a part of a text that is held: bytes of [`GuardedText::text`]. Where it is cut over
+    /// several events, the first has all of the new text.
+    ///
+    /// `false`, and nothing is changed, where a part of it has been released already, or where the
+    /// range ends within a character or behind the text.
+    #[must_use = "what has been released can't be replaced"]
+    pub fn replace(&mut self, id: TextId, range: Range<usize>, with: &str) -> bool {
+        let Some(nth) = self.texts.iter().position(|text| text.id == id) else { return false };
+        let Some(kept) = self.texts.get_mut(nth) else { return false };
+        let shown = kept.shown();
+        if range.start < shown.held_from || shown.text.get(range.clone()).is_none() {
+            return false;
+        }
+        let range = range.start + kept.hidden..range.end + kept.hidden;
+        let (start, end) = (range.start + kept.gone, range.end + kept.gone);
+        let mut pieces = self.pieces.iter_mut().filter(|piece| piece.text == nth).peekable();
+        // The piece that begins or goes on at the start, else the one that ends there.
+        let mut first = None;
+        while let Some(piece) = pieces.peek() {
+            if piece.end > start {
+                break;
+            }
+            first = pieces.next();
+        }
+        let new_end = start + with.len();
+        let moved = |position: usize| position - end + new_end;
+        match pieces.next() {
+            Some(piece) => {
+                piece.end = if piece.end >= end { moved(piece.end) } else { new_end };
+                piece.is_changed = true;
+            }
+            // Behind all that is held.
+            None => match first {
+                Some(piece) => {
+                    piece.end = new_end;
+                    piece.is_changed = true;
+                }
+                None => return false,
+            },
+        }
+        for piece in pieces {
+            piece.is_changed |= piece.start < end;
+            piece.start = if piece.start < end { new_end } else { moved(piece.start) };
+            piece.end = if piece.end < end { new_end } else { moved(piece.end) };
+        }
+        kept.text.replace_range(range, with);
+        true
+    }
+
+    /// Releases events from the front, and appends them to `out`, up to the first with text among
+    /// the last `keep` bytes of what there is of it. With `keep` 0 all are released.
+    pub fn release(&mut self, keep: usize, out: &mut Vec<u8>) {
+        let mut pieces = 0;
+        let mut events = 0;
+        for held in &self.events {
+            let mut own = self.pieces.iter().skip(pieces).take(held.pieces);
+            let stays = |piece: &Piece| {
+                let text = self.texts.get(piece.text);
+                let len = text.map_or(0, |text| text.gone + text.text.len());
+                piece.start < piece.end && len - piece.end < keep
+            };
+            if keep > 0 && own.any(stays) {
+                break;
+            }
+            pieces += held.pieces;
+            events += 1;
+        }
+        self.write(events, out);
+    }
+
+    /// Releases all events, and appends them to `out`.
+    pub fn release_all(&mut self, out: &mut Vec<u8>) {
+        self.write(self.events.len(), out);
+    }
+
+    /// Throws away what is held, and its text with it. The overlap stays.
+    pub fn discard(&mut self) {
+        self.raw.clear();
+        self.raw_from = 0;
+        self.events.clear();
+        self.pieces.clear();
+        for Text { gone, released, text, .. } in &mut self.texts {
+            text.truncate(*released - *gone);
+        }
+    }
+
+    /// What is held, as [`with_bounds`](Self::with_bounds) counts it.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        self.raw.len() - self.raw_from + EVENT_COST * self.events.len()
+    }
+
+    /// Whether nothing is held.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+
+    /// Adds the texts of a choice; gives whether there are any that aren't empty, and whether the
+    /// choice says something besides.
+    fn add(&mut self, spans: &Spans<'_>, choice: &Choice<'_>) -> (bool, bool) {
+        let has_index = !choice.has_invalid_index();
+        let (mut has_text, mut is_more) = (false, false);
+        let mut is_seen = [false; 4];
+        for (name, value) in choice.delta().as_value().iter().flat_map(Value::members) {
+            let kind = match name {
+                "content" => TextKind::Content,
+                "refusal" => TextKind::Refusal,
+                "reasoning_content" => TextKind::ReasoningContent,
+                "reasoning" => TextKind::Reasoning,
+                _ => continue,
+            };
+            let Some(text) = value.as_str() else {
+                is_more |= !value.is_nothing();
+                continue;
+            };
+            let id = TextId { choice: choice.index().unwrap_or(0), kind };
+            let seen = is_seen.get_mut(kind as usize);
+            let is_repeated = seen.is_some_and(|seen| core::mem::replace(seen, true));
+            let nth = if has_index && !is_repeated { self.text(id) } else { None };
+            let Some(nth) = nth else {
+                is_more |= is_repeated || !text.is_empty();
+                continue;
+            };
+            let Some(kept) = self.texts.get_mut(nth) else { continue };
+            let start = kept.gone + kept.text.len();
+            kept.text.push_str(text);
+            let at = spans.of_value(value);
+            let end = start + text.len();
+            self.pieces.push_back(Piece { text: nth, start, end, at, is_changed: false });
+            has_text |= !text.is_empty();
+        }
+        (has_text, is_more)
+    }
+
+    /// The number of a text, begun if there is room for one more.
+    fn text(&mut self, id: TextId) -> Option<usize> {
+        let known = self.texts.iter().position(|text| text.id == id);
+        if known.is_none() && self.texts.len() < MOST_TEXTS {
+            let text = String::new();
+            self.texts.push(Text { id, gone: 0, hidden: 0, released: 0, text });
+            return Some(self.texts.len() - 1);
+        }
+        known
+    }
+
+    /// Writes the first events, and forgets them.
+    fn write(&mut self, events: usize, out: &mut Vec<u8>) {
+        let Self { raw, raw_from, texts, pieces, overlap, .. } = self;
+        for held in self.events.drain(..events) {
+            let event = raw.get(*raw_from..*raw_from + held.len).unwrap_or_default();
+            *raw_from += held.len;
+            let mut from = 0;
+            for piece in pieces.drain(..held.pieces) {
+                let Some(Text { gone, released, text, .. }) = texts.get_mut(piece.text) else {
+                    continue;
+                };
+                *released = piece.end;
+                if !piece.is_changed {
+                    continue;
+                }
+                let new = text.get(piece.start - *gone..piece.end - *gone).unwrap_or_default();
+                out.extend_from_slice(event.get(from..piece.at.start).unwrap_or_default());
+                write::string(new, out);
+                from = piece.at.end;
+            }
+            out.extend_from_slice(event.get(from..).unwrap_or_default());
+        }
+        if *raw_from > raw.len() / 2 {
+            raw.drain(..*raw_from);
+            *raw_from = 0;
+        }
+        for text in texts {
+            text.forget(*overlap);
+        }
+    }
+}
+
+/// Whether a chunk says something that is no text here.
+fn says_more(chunk: &ChatCompletionChunk<'_>) -> bool {
+    let carries = chunk.carries();
+    let is_some = |value: Option<Value<'_>>| value.is_some_and(|value| !value.is_nothing());
+    carries.tool_call
+        || carries.audio
+        || chunk.choices().any(|choice| {
+            is_some(choice.get("text"))
+                || is_some(choice.get("message"))
+                || is_some(choice.get("logprobs"))
+                || is_some(choice.delta().get("reasoning_details"))
+        })
+}
+
+impl Default for Guard {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Shows no text.
+impl fmt::Debug for Guard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Guard")
+            .field("events", &self.events.len())
+            .field("held_bytes", &self.held_bytes())
+            .field("texts", &self.texts.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Shows of the text its length only.
+impl fmt::Debug for GuardedText<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GuardedText")
+            .field("id", &self.id)
+            .field("text_len", &self.text.len())
+            .field("held_from", &self.held_from)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+mod tests {
+    use super::{EVENT_COST, Guard, Pushed, TextId, TextKind};
+    use crate::decoder::ChunkDecoder;
+    use crate::gateway::assemble;
+    use proptest::prelude::*;
+
+    fn push(guard: &mut Guard, event: &str) -> Pushed {
+        let mut decoder = ChunkDecoder::new();
+        guard.push(&decoder.next(&mut event.as_bytes()).unwrap())
+    }
+
+    fn delta(delta: &str) -> String {
+        format!("data: {{\"choices\":[{{\"delta\":{delta}}}]}}\n\n")
+    }
+
+    const CONTENT: TextId = TextId { choice: 0, kind: TextKind::Content };
+
+    #[test]
+    fn what_each_event_is_to_a_guard() {
+        let mut guard = Guard::new();
+        for (event, expected) in [
+            (delta(r#"{"content":"a"}"#), Pushed::Text),
+            (delta(r#"{"reasoning":"a","content":""}"#), Pushed::Text),
+            (delta(r#"{"role":"assistant","content":""}"#), Pushed::NoText),
+            (delta(r#"{"content":null}"#), Pushed::NoText),
+            ("data: [DONE]\n\n".to_owned(), Pushed::NoText),
+            (": ping\n\n".to_owned(), Pushed::NoText),
+            (delta(r#"{"content":"a","content":"b"}"#), Pushed::Unwatched),
+            (delta(r#"{"content":[{"type":"text","text":"a"}]}"#), Pushed::Unwatched),
+            (delta(r#"{"tool_calls":[{"function":{"arguments":"a"}}]}"#), Pushed::Unwatched),
+            (delta(r#"{"reasoning_details":[{"text":"a"}]}"#), Pushed::Unwatched),
+            (delta(r#"{},"logprobs":{"content":[{}]}"#), Pushed::Unwatched),
+            (delta(r#"{},"index":-1"#), Pushed::NoText),
+            (delta(r#"{"content":"a"},"index":-1"#), Pushed::Unwatched),
+            ("data: {\n\n".to_owned(), Pushed::Unwatched),
+        ] {
+            assert_eq!(push(&mut guard, &event), expected, "{event}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_taken_beyond_the_bound() {
+        let event = delta(r#"{"content":"a"}"#);
+        let cost = event.len() + EVENT_COST;
+        let mut guard = Guard::with_bounds(2 * cost, 0);
+        assert_eq!(push(&mut guard, &event), Pushed::Text);
+        assert_eq!(push(&mut guard, &event), Pushed::Text);
+        assert_eq!(push(&mut guard, &event), Pushed::Full);
+        assert_eq!(guard.held_bytes(), 2 * cost);
+        assert_eq!(guard.texts().next().map(|text| text.text), Some("aa"));
+        let mut out = Vec::new();
+        guard.release(1, &mut out);
+        assert_eq!(out, event.as_bytes());
+        assert_eq!(push(&mut guard, &event), Pushed::Text);
+        guard.discard();
+        assert!(guard.is_empty() && guard.held_bytes() == 0);
+        assert_eq!(push(&mut Guard::with_bounds(cost - 1, 0), &event), Pushed::TooLarge);
+    }
+
+    #[test]
+    fn what_has_been_released_cannot_be_replaced() {
+        let mut guard = Guard::new();
+        let _ = push(&mut guard, &delta(r#"{"content":"one "}"#));
+        let mut out = Vec::new();
+        guard.release_all(&mut out);
+        let _ = push(&mut guard, &delta(r#"{"content":"two"}"#));
+        let text = guard.texts().next().unwrap();
+        assert_eq!((text.text, text.held_from), ("one two", 4));
+        assert!(!guard.replace(CONTENT, 3..5, "x"));
+        assert!(!guard.replace(CONTENT, 4..8, "x"));
+        assert!(!guard.replace(TextId { choice: 1, ..CONTENT }, 4..5, "x"));
+        assert!(guard.replace(CONTENT, 4..7, "é"));
+        assert!(!guard.replace(CONTENT, 5..6, "x"));
+        out.clear();
+        guard.release_all(&mut out);
+        assert_eq!(out, delta(r#"{"content":"é"}"#).as_bytes());
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Push(u64, bool, String),
+        Comment,
+        Replace(usize, usize, usize, String),
+        Release(usize),
+        Discard,
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let step = prop_oneof![
+            6 => (0u64..2, any::<bool>(), "[ab\"é\n]{0,4}").prop_map(|(choice, is_content, text)| Step::Push(choice, is_content, text)),
+            1 => Just(Step::Comment),
+            4 => (any::<usize>(), any::<usize>(), any::<usize>(), "[xyé]{0,5}").prop_map(|(text, start, len, with)| Step::Replace(text, start, len, with)),
+            3 => (0usize..8).prop_map(Step::Release),
+            1 => Just(Step::Discard),
+        ];
+        proptest::collection::vec(step, 0..30)
+    }
+
+    /// What a stream says under an id.
+    fn said(stream: &[u8], id: TextId) -> String {
+        let completion = assemble([stream]).completion;
+        let message = completion.choice(id.choice).map(|choice| choice.message.clone());
+        let message = message.unwrap_or_default();
+        let text = match id.kind {
+            TextKind::Content => message.content,
+            _ => message.reasoning,
+        };
+        text.unwrap_or_default()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, cases: 1000, ..ProptestConfig::default() })]
+
+        /// However it is pushed, replaced and released: what goes out is what the guard has shown, and
+        /// without a replacement it is what came in.
+        #[test]
+        fn what_goes_out_is_what_was_shown(steps in steps(), overlap in 0usize..6) {
+            let mut guard = Guard::with_bounds(1 << 20, overlap);
+            let (mut decoder, mut stream, mut out) = (ChunkDecoder::new(), Vec::new(), Vec::new());
+            // The texts as they are to be, what is held included, and how often one was changed.
+            let mut model = std::collections::BTreeMap::<(u64, bool), String>::new();
+            let mut changes = 0;
+            for step in steps {
+                match step {
+                    Step::Push(choice, is_content, text) => {
+                        let name = if is_content { "content" } else { "reasoning" };
+                        let text_json = serde_json::to_string(&text).unwrap();
+                        // In several lines, and with members in any order.
+                        let event = if choice == 0 {
+                            format!("data: {{\"choices\":[{{\"delta\":{{\"{name}\":{text_json}}}\ndata: ,\"index\":0}}]}}\n\n")
+                        } else {
+                            format!("data: {{\"choices\":[{{\"index\":{choice}, \"delta\": {{ \"{name}\" : {text_json} }}}}]}}\n\n")
+                        };
+                        let event_bytes = event.as_bytes();
+                        let pushed = guard.push(&decoder.next(&mut &*event_bytes).unwrap());
+                        prop_assert_eq!(pushed, if text.is_empty() { Pushed::NoText } else { Pushed::Text });
+                        stream.extend_from_slice(event_bytes);
+                        model.entry((choice, is_content)).or_default().push_str(&text);
+                    }
+                    Step::Comment => {
+                        let _ = guard.push(&decoder.next(&mut &b": ping\n\n"[..]).unwrap());
+                        stream.extend_from_slice(b": ping\n\n");
+                    }
+                    Step::Replace(nth, start, len, with) => {
+                        let texts: Vec<_> = guard.texts().map(|text| (text.id, text.text.to_owned(), text.held_from)).collect();
+                        if texts.is_empty() { continue; }
+                        let (id, text, held_from) = &texts[nth % texts.len()];
+                        let start = start % (text.len() + 2);
+                        let end = start + len % 5;
+                        let is_there = text.get(start..end).is_some() && start >= *held_from;
+                        let is_replaced = guard.replace(*id, start..end, &with);
+                        if held_from < &text.len() || !is_there { prop_assert_eq!(is_replaced, is_there); }
+                        if is_replaced {
+                            let whole = model.get_mut(&(id.choice, id.kind == TextKind::Content)).unwrap();
+                            let gone = whole.len() - text.len();
+                            whole.replace_range(gone + start..gone + end, &with);
+                            changes += 1;
+                        }
+                    }
+                    Step::Release(keep) => guard.release(keep, &mut out),
+                    Step::Discard => {
+                        if changes > 0 || !guard.is_empty() { changes += 1; }
+                        for text in guard.texts() {
+                            let whole = model.get_mut(&(text.id.choice, text.id.kind == TextKind::Content)).unwrap();
+                            whole.truncate(whole.len() - (text.text.len() - text.held_from));
+                        }
+                        guard.discard();
+                    }
+                }
+                for text in guard.texts() {
+                    let whole = &model[&(text.id.choice, text.id.kind == TextKind::Content)];
+                    prop_assert!(whole.ends_with(text.text));
+                    prop_assert!(text.text.is_char_boundary(text.held_from));
+                    let released = whole.len() - (text.text.len() - text.held_from);
+                    prop_assert_eq!(said(&out, text.id), whole.get(..released).unwrap());
+                }
+            }
+            guard.release_all(&mut out);
+            for text in guard.texts() {
+                prop_assert_eq!(&said(&out, text.id), &model[&(text.id.choice, text.id.kind == TextKind::Content)]);
+                prop_assert!(text.text.len() <= overlap);
+            }
+            if changes == 0 {
+                prop_assert_eq!(out, stream);
+            }
+        }
+    }
+}
