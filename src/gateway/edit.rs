@@ -47,11 +47,17 @@ use crate::json::{Member, NodeId, Value, ValueKind};
 #[derive(Clone, Debug, Default)]
 pub struct Editor {
     rules: Vec<Rule>,
-    usage: Option<HiddenUsage>,
+    /// How the usage is hidden, and `null` among the texts.
+    usage: Option<(HiddenUsage, Range<usize>)>,
+    /// The texts of the rules, and behind them those of the event at hand.
+    texts: Vec<u8>,
+    rule_texts: usize,
+    /// What the rules say of the last chunks of constants of their own, and of any other.
+    plans: [Plan; 3],
+    /// The one that was right last, of the first two.
+    latest: usize,
     /// What changes in the event at hand, as positions in its data.
     splices: Vec<Splice>,
-    /// The texts that it gets.
-    texts: Vec<u8>,
     /// Its data, where they come in several lines.
     data: Vec<u8>,
 }
@@ -60,8 +66,31 @@ pub struct Editor {
 #[derive(Clone, Debug)]
 struct Rule {
     name: Box<str>,
-    /// The JSON text to put in its place; `None` removes it.
-    json: Option<Box<[u8]>>,
+    /// The JSON text to put in its place, among the texts; `None` removes it.
+    json: Option<Range<usize>>,
+}
+
+/// What the rules say of chunks with the same constants.
+#[derive(Clone, Debug, Default)]
+struct Plan {
+    /// The number of their constants, and how many leaves had changed.
+    of: (u64, usize),
+    is_dropped: bool,
+    changes: Vec<Change>,
+}
+
+/// What changes in a chunk, by its nodes.
+#[derive(Clone, Debug)]
+enum Change {
+    /// A value, and the text in its place.
+    Replace(NodeId, Range<usize>),
+    Remove(Edge, Edge),
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Edge {
+    Start(NodeId),
+    End(NodeId),
 }
 
 /// A part of the data, and what stands in its place: a range of the texts.
@@ -109,9 +138,10 @@ impl Editor {
     ///
     /// Takes the place of an earlier rule for the same name.
     pub fn replace(&mut self, name: &str, text: &str) {
-        let mut json = Vec::new();
-        write::string(text, &mut json);
-        self.set(name, Some(json.into()));
+        self.texts.truncate(self.rule_texts);
+        write::string(text, &mut self.texts);
+        self.set(name, Some(self.rule_texts..self.texts.len()));
+        self.rule_texts = self.texts.len();
     }
 
     /// Removes a member, with its comma, from every chunk that has it.
@@ -125,12 +155,18 @@ impl Editor {
     /// choices that has a usage is dropped: it came for the asking, and a client that reads
     /// `choices[0]` of every chunk would fail.
     ///
-    /// It is the member `usage` of the chunk; what some servers say besides, unasked, stays.
-    pub const fn hide_usage(&mut self, how: HiddenUsage) {
-        self.usage = Some(how);
+    /// It is the member `usage` of the chunk; what some servers say besides, unasked, stays. Goes
+    /// before a rule for that name.
+    pub fn hide_usage(&mut self, how: HiddenUsage) {
+        self.texts.truncate(self.rule_texts);
+        self.texts.extend_from_slice(b"null");
+        self.usage = Some((how, self.rule_texts..self.texts.len()));
+        self.rule_texts = self.texts.len();
+        self.plans = <[Plan; 3]>::default();
     }
 
-    fn set(&mut self, name: &str, json: Option<Box<[u8]>>) {
+    fn set(&mut self, name: &str, json: Option<Range<usize>>) {
+        self.plans = <[Plan; 3]>::default();
         match self.rules.iter_mut().find(|rule| *rule.name == *name) {
             Some(rule) => rule.json = json,
             None => self.rules.push(Rule { name: name.into(), json }),
@@ -146,56 +182,84 @@ impl Editor {
     /// Begins to edit one event: what is changed in it besides what the rules say.
     pub fn edit<'e>(&'e mut self, event: &'e ChunkEvent<'e>) -> EventEdit<'e> {
         self.splices.clear();
-        self.texts.clear();
+        self.texts.truncate(self.rule_texts);
         EventEdit { editor: self, event, chunk: chunk_of(event) }
     }
 
     /// What the rules say of a chunk, as splices; `true` if it is to be dropped.
+    #[inline]
     fn apply(&mut self, chunk: &ChatCompletionChunk<'_>) -> bool {
-        let Self { rules, usage, splices, texts, .. } = self;
+        let of = (chunk.constants(), chunk.changed().len());
+        let is_known = |plan: Option<&Plan>| plan.is_some_and(|plan| plan.of == of);
+        let mut at = self.latest;
+        if of.0 == 0 {
+            at = 2;
+            self.plan(chunk, at);
+        } else if !is_known(self.plans.get(at)) {
+            at = 1 - at;
+            self.latest = at;
+            if !is_known(self.plans.get(at)) {
+                self.plan(chunk, at);
+            }
+        }
+        let Some(plan) = self.plans.get(at) else { return false };
         let document = chunk.as_value().document;
         let in_data = |id: NodeId| in_data(Value::new(document, id));
+        let position = |edge: Edge| match edge {
+            Edge::Start(id) => in_data(id).start,
+            Edge::End(id) => in_data(id).end,
+        };
+        self.splices.extend(plan.changes.iter().map(|change| match change {
+            Change::Replace(id, text) => Splice { at: in_data(*id), text: text.clone() },
+            Change::Remove(from, to) => Splice { at: position(*from)..position(*to), text: 0..0 },
+        }));
+        plan.is_dropped
+    }
+
+    /// Makes a plan for a chunk.
+    #[inline(never)]
+    fn plan(&mut self, chunk: &ChatCompletionChunk<'_>, at: usize) {
+        let Self { rules, usage, plans, .. } = self;
+        let Some(Plan { of, is_dropped, changes }) = plans.get_mut(at) else { return };
+        *of = (chunk.constants(), chunk.changed().len());
+        *is_dropped = false;
+        changes.clear();
+        let document = chunk.as_value().document;
         let mut has_kept = false;
         let mut before = 0;
         // Where members begin that are removed though none before them stays.
         let mut removed_from = None;
         for Member { name, value } in document.members(0) {
             if let Some(start) = removed_from.take() {
-                splices.push(Splice { at: start..in_data(value - 1).start, text: 0..0 });
+                changes.push(Change::Remove(start, Edge::Start(value - 1)));
             }
-            let action = match *usage {
-                Some(how) if name == b"usage" => {
+            let action = match usage {
+                Some((how, null)) if name == b"usage" => {
                     let kind = Value::new(document, value).kind();
-                    if kind == ValueKind::Object && is_without_choices(chunk) {
-                        return true;
-                    }
-                    Some((how == HiddenUsage::Null).then_some(&b"null"[..]))
+                    *is_dropped |= kind == ValueKind::Object && is_without_choices(chunk);
+                    Some((*how == HiddenUsage::Null).then(|| null.clone()))
                 }
                 _ => {
                     let rule = rules.iter().find(|rule| rule.name.as_bytes() == name);
-                    rule.map(|rule| rule.json.as_deref())
+                    rule.map(|rule| rule.json.clone())
                 }
             };
             match action {
                 None => has_kept = true,
-                Some(Some(json)) => {
+                Some(Some(text)) => {
                     has_kept = true;
-                    let start = texts.len();
-                    texts.extend_from_slice(json);
-                    splices.push(Splice { at: in_data(value), text: start..texts.len() });
+                    changes.push(Change::Replace(value, text));
                 }
                 Some(None) if has_kept => {
-                    let at = in_data(before).end..in_data(value).end;
-                    splices.push(Splice { at, text: 0..0 });
+                    changes.push(Change::Remove(Edge::End(before), Edge::End(value)));
                 }
-                Some(None) => removed_from = Some(in_data(value - 1).start),
+                Some(None) => removed_from = Some(Edge::Start(value - 1)),
             }
             before = value;
         }
         if let Some(start) = removed_from {
-            splices.push(Splice { at: start..in_data(before).end, text: 0..0 });
+            changes.push(Change::Remove(start, Edge::End(before)));
         }
-        false
     }
 
     /// Appends `data` with the splices.
