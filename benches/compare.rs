@@ -24,6 +24,8 @@ mod answers;
 mod cuts;
 #[path = "support/engines.rs"]
 mod engines;
+#[path = "support/gateway.rs"]
+mod gateway;
 #[path = "support/harness.rs"]
 mod harness;
 #[path = "support/heap.rs"]
@@ -65,7 +67,8 @@ cargo bench --bench compare -- [OPTIONS]
 Times deltawire beside other crates, and writes the rows to target/compare.json.
 
   --quick            less than a minute: whole pieces and event by event, few rounds
-  --workload NAME    that one alone: vllm, openai, …, corpus; or memory, network, fanout, scaling
+  --workload NAME    that one alone: vllm, openai, …, corpus; or memory, network, fanout, scaling,
+                     gateway
   --markdown         the tables as Markdown
   --test             answers alone
 ";
@@ -160,7 +163,7 @@ fn workload(workload: &Workload, options: &Options) -> (Vec<Row>, Vec<Ratios>) {
 }
 
 /// What is measured besides, by its name.
-const TABLES: [&str; 4] = ["memory", "network", "fanout", "scaling"];
+const TABLES: [&str; 5] = ["memory", "network", "fanout", "scaling", "gateway"];
 
 fn tables(options: &Options) -> Vec<Table> {
     let mut tables = Vec::new();
@@ -179,6 +182,9 @@ fn tables(options: &Options) -> Vec<Table> {
         let lengths = &[100, 1000, 10_000, 100_000, 1_000_000];
         tables.push(scale::length(if options.test { &lengths[..2] } else { lengths }));
         tables.push(scale::threads(&[1, 2], if options.test { 1 } else { 5 }));
+    }
+    if options.wants("gateway") {
+        tables.push(gateway::table(options.events(), options.effort()));
     }
     tables
 }
