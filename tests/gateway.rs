@@ -447,6 +447,80 @@ prop_compose! {
     }
 }
 
+/// An object's members, each with the space around its parts, and a value.
+fn members() -> impl Strategy<Value = Vec<(String, String, String)>> {
+    let value = proptest::sample::select(vec![
+        "1",
+        "\"a\"",
+        "\"\\\"\"",
+        "null",
+        "[]",
+        "{\"model\":1, \"b\":[2]}",
+        "1.50",
+        "\"{,}\"",
+        "[{\"delta\":{\"content\":\"x\"}}]",
+    ]);
+    let name = proptest::sample::select(vec!["model", "id", "usage", "choices", "a", "b"]);
+    let space = proptest::sample::select(vec!["", " ", "\n", " \n "]);
+    let member = (name, value, space);
+    proptest::collection::vec(
+        member.prop_map(|(name, value, space)| (name.into(), value.into(), space.into())),
+        0..6,
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 2000, ..ProptestConfig::default() })]
+
+    /// Whatever the members and the rules, what comes out has the members that the rules say, in
+    /// their order, with the text that they had; and so it does when it fits a shape.
+    #[test]
+    fn rules_change_what_they_name(
+        members in members(),
+        rules in proptest::collection::btree_map("(model|id|usage|choices|a|b)", proptest::option::of("[x\"é]{0,3}"), 0..4),
+        frame in proptest::sample::select(vec![("data: ", "\n"), ("data:", "\r\n"), ("event: e\ndata: ", "\n")]),
+    ) {
+        let (name, end) = frame;
+        let json: Vec<_> = members.iter().map(|(name, value, space)| format!("{space}\"{name}\"{space}:{value}{space}")).collect();
+        let json = format!("{{{}}}", json.join(","));
+        let data = json.replace('\n', &format!("{end}data: "));
+        let event = format!("{name}{data}{end}{end}");
+        let mut editor = Editor::new();
+        for (name, rule) in &rules {
+            match rule {
+                Some(text) => editor.replace(name, text),
+                None => editor.remove(name),
+            }
+        }
+        let mut expected = Vec::new();
+        for (name, value, _) in &members {
+            match rules.get(name) {
+                Some(Some(text)) => expected.push((name.clone(), serde_json::to_string(text).unwrap())),
+                Some(None) => {}
+                None => expected.push((name.clone(), value.clone())),
+            }
+        }
+        let mut decoder = ChunkDecoder::new();
+        let mut outs = Vec::new();
+        for _ in 0..4 {
+            let mut out = Vec::new();
+            let mut input = event.as_bytes();
+            let edited = editor.write(&decoder.next(&mut input).unwrap(), &mut out);
+            prop_assert!(input.is_empty());
+            prop_assert_eq!(edited == Edited::Changed, out != event.as_bytes());
+            outs.push(out);
+        }
+        prop_assert!(outs.iter().all(|out| *out == outs[0]));
+        let (mut decoder, mut input) = (ChunkDecoder::new(), &outs[0][..]);
+        let again = decoder.next(&mut input).unwrap();
+        prop_assert!(input.is_empty());
+        let Payload::Chunk(chunk) = again.payload() else { panic!("{again:?}") };
+        let found: Vec<_> = chunk.as_value().members().map(|(name, value)| (name.to_owned(), value.raw().to_owned())).collect();
+        prop_assert_eq!(found, expected);
+        prop_assert_eq!(again.event().event_type(), if name.starts_with("event") { "e" } else { "message" });
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, cases: 500, ..ProptestConfig::default() })]
 
