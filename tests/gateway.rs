@@ -14,8 +14,8 @@ mod support;
 mod workloads;
 
 use deltawire::gateway::{
-    Edited, Editor, Guard, HiddenUsage, Meter, Observed, Pushed, Replay, Spans, Tokens, UsageTap,
-    assemble,
+    Edited, Editor, Guard, HiddenUsage, Meter, Observed, Observer, Pushed, Replay, Spans, Tokens,
+    UsageTap, assemble,
 };
 use deltawire::{
     ChatCompletion, ChunkDecoder, ChunkEvent, CompletionChoice, EventKind, Finished, FunctionCall,
@@ -198,12 +198,13 @@ fn a_tap_sees_what_a_decoder_sees() {
         for size in [usize::MAX, 1460, 61] {
             let (mut tap, mut next) = (UsageTap::new(), UsageTap::new());
             let (mut decoder, mut completion) = (ChunkDecoder::new(), Reassembler::new());
-            let mut deltas = 0;
+            let (mut observer, mut deltas) = (Observer::new(), 0);
             for piece in stream.chunks(size) {
                 let mut input = piece;
                 let mut told = piece;
                 while let Some(event) = decoder.next(&mut input) {
                     completion.push_payload(event.payload());
+                    let has_told = observer.observe(&event).is_some();
                     let carries = event.payload().carries();
                     deltas += u64::from(carries.is_output());
                     let malformed = match event.payload() {
@@ -212,6 +213,7 @@ fn a_tap_sees_what_a_decoder_sees() {
                     };
                     let is_news =
                         carries.usage || carries.finish || carries.error || malformed.is_some();
+                    assert_eq!(has_told, is_news, "{name}");
                     if !is_news {
                         continue;
                     }
@@ -236,6 +238,7 @@ fn a_tap_sees_what_a_decoder_sees() {
             let finished = completion.finish(decoder.finish());
             assert_same(&name, &tap.finish(), &finished, deltas);
             assert_same(&name, &next.finish(), &finished, deltas);
+            assert_same(&name, &observer.finish(finished.end.clone()), &finished, deltas);
         }
     }
     assert!(usages > 500, "{usages}");

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use super::tap::Observed;
+use super::observe::Observed;
 use super::tokens::Tokens;
 use crate::decoder::Payload;
 use crate::reassemble::Outcome;
@@ -153,8 +153,14 @@ impl Meter {
         tick
     }
 
-    /// Takes note of an event that came `now` after the request: for whoever has a
-    /// [`ChunkDecoder`](crate::ChunkDecoder) of their own and no tap.
+    /// [`record`](Self::record) by what there is in all, as
+    /// [`Observer::deltas`](super::Observer::deltas) has it.
+    pub fn record_total(&mut self, deltas: u64, now: Duration) -> Tick {
+        self.record(deltas.saturating_sub(self.deltas), now)
+    }
+
+    /// Takes note of an event that came `now` after the request: for whoever has neither
+    /// tap nor observer.
     pub fn observe(&mut self, payload: &Payload<'_>, now: Duration) -> Tick {
         let chunk = match payload {
             Payload::Chunk(chunk) => Some(*chunk),

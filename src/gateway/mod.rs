@@ -2,7 +2,7 @@
 //!
 //! | task | with |
 //! |---|---|
-//! | watch a stream that is forwarded: usage, errors, the outcome | [`UsageTap`] |
+//! | watch a stream that is forwarded: usage, errors, the outcome | [`UsageTap`], or [`Observer`] beside a decoder |
 //! | time to first token, gaps between tokens | [`Meter`] |
 //! | change a chunk and copy the rest: an alias for `model`, no `usage` | [`Editor`] |
 //! | know where a value stands in the bytes of an event | [`Spans`] |
@@ -16,6 +16,7 @@ mod edit;
 mod encode;
 mod guard;
 mod meter;
+mod observe;
 mod parts;
 mod sniff;
 mod spans;
@@ -29,8 +30,9 @@ pub use edit::{Edited, Editor, EventEdit, HiddenUsage};
 pub use encode::{DONE, EncodeError, SseEvent, write_comment};
 pub use guard::{Guard, GuardedText, Pushed, TextId, TextKind};
 pub use meter::{Gaps, Measured, Meter, Tick};
+pub use observe::{Observed, Observer, SeenChoice, Tapped};
 pub use parts::{ChoiceParts, ChunkParts, ToolCallParts, UsageParts};
 pub use sniff::{Sniffed, Sniffer};
 pub use spans::Spans;
-pub use tap::{Observed, SeenChoice, Tapped, UsageTap};
+pub use tap::UsageTap;
 pub use tokens::Tokens;

@@ -1,0 +1,349 @@
+//! `Observer`: what the events of a stream bring besides text, looked at where it may be.
+
+use core::fmt;
+
+use super::tokens::Tokens;
+use super::watch::Watch;
+use crate::chunk::ChatCompletionChunk;
+use crate::decoder::{ChunkEvent, End, Payload, UpstreamFailure};
+use crate::error::Error;
+use crate::limits::Limits;
+use crate::reassemble::{Outcome, judge};
+
+/// Watches the events of a decoder: what [`UsageTap`](super::UsageTap) sees, for whoever has a
+/// [`ChunkDecoder`](crate::ChunkDecoder) anyway, as an [`Editor`](super::Editor) takes one.
+///
+/// ```
+/// use std::time::Duration;
+/// use deltawire::ChunkDecoder;
+/// use deltawire::gateway::{Editor, HiddenUsage, Meter, Observer};
+///
+/// let body = [
+///     &b"data: {\"model\":\"m\",\"choices\":[{\"delta\":{\"content\":\"Hi\"}}]}\n\n"[..],
+///     b"data: {\"model\":\"m\",\"choices\":[],\"usage\":{\"completion_tokens\":1}}\n\n",
+/// ];
+/// let (mut decoder, mut observer, mut meter) = (ChunkDecoder::new(), Observer::new(), Meter::new());
+/// let mut editor = Editor::new();
+/// editor.replace("model", "alias");
+/// editor.hide_usage(HiddenUsage::Removed);
+/// let mut out = Vec::new();
+/// for piece in body {
+///     let now = Duration::from_millis(5); // since the request was sent
+///     let mut input = piece;
+///     while let Some(event) = decoder.next(&mut input) {
+///         observer.observe(&event);
+///         let _ = editor.write(&event, &mut out);
+///     }
+///     meter.record_total(observer.deltas(), now);
+///     // client.send(&out), out.clear()
+/// }
+/// let seen = observer.finish(decoder.finish());
+/// assert_eq!(seen.tokens.unwrap().completion, Some(1)); // which the client hasn't seen
+/// assert_eq!(out, b"data: {\"model\":\"alias\",\"choices\":[{\"delta\":{\"content\":\"Hi\"}}]}\n\n");
+/// ```
+pub struct Observer {
+    most_choices: usize,
+    watches: [Watch; 2],
+    /// The one that was right last.
+    latest: usize,
+    seen: Seen,
+}
+
+/// What has been seen so far.
+#[derive(Debug, Default)]
+struct Seen {
+    tokens: Option<Tokens>,
+    /// The tokens are those of the member `usage` itself, which outranks its substitutes.
+    own_usage: bool,
+    /// The constants of the chunk with the last usage: one that is like it differs in leaves only.
+    usage_like: (u64, usize),
+    choices: Vec<SeenChoice>,
+    /// The indexes below 64 of the choices, as bits.
+    known: u64,
+    error: Option<UpstreamFailure>,
+    malformed: Option<Error>,
+    deltas: u64,
+    has_chunk: bool,
+    has_error: bool,
+    news: News,
+}
+
+/// What the event at hand has brought.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct News {
+    usage: bool,
+    finish: bool,
+    error: bool,
+    malformed: bool,
+}
+
+/// A choice of a stream; see [`Observed`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SeenChoice {
+    /// Its index.
+    pub index: u64,
+    /// Its last finish reason, of which the first 64 bytes are kept. `None` while it has none.
+    pub finish_reason: Option<String>,
+}
+
+/// What an event has brought besides text; see [`Observer::observe`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Tapped<'t> {
+    /// The token counts so far, if the event has a usage.
+    pub tokens: Option<Tokens>,
+    /// All choices so far, if one of them has a finish reason in this event.
+    pub finished: Option<&'t [SeenChoice]>,
+    /// The error that the server reports.
+    pub error: Option<&'t UpstreamFailure>,
+    /// Why the event can't be read.
+    pub malformed: Option<Error>,
+}
+
+/// What a stream was; see [`Observer::finish`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Observed {
+    /// How the stream ended, as [`Reassembler::finish`](crate::Reassembler::finish) has it.
+    pub outcome: Outcome,
+    /// The token counts, if there was a usage.
+    pub tokens: Option<Tokens>,
+    /// The choices in the order in which they came.
+    pub choices: Vec<SeenChoice>,
+    /// How many events brought output; see [`Observer::deltas`].
+    pub deltas: u64,
+    /// What the decoder saw.
+    pub end: End,
+}
+
+impl Observer {
+    /// An observer at the start of a stream, with the default [`Limits`]. Allocates nothing.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_limits(&Limits::new())
+    }
+
+    /// An observer at the start of a stream that keeps no more choices than the limits allow.
+    #[must_use]
+    pub fn with_limits(limits: &Limits) -> Self {
+        Self {
+            most_choices: limits.choices,
+            watches: [Watch::default(); 2],
+            latest: 0,
+            seen: Seen::default(),
+        }
+    }
+
+    /// Looks at the next event; gives what it brings besides text, if it brings any of it.
+    pub fn observe(&mut self, event: &ChunkEvent<'_>) -> Option<Tapped<'_>> {
+        self.look_at(event).then(|| self.seen.tapped())
+    }
+
+    /// How many events so far brought output of the model: text, refusal, reasoning, a part of a
+    /// tool call, or audio, as [`Carries::is_output`](crate::Carries::is_output) has it. A role
+    /// alone is none, and neither is an empty text. Most servers send a token with each.
+    #[must_use]
+    pub const fn deltas(&self) -> u64 {
+        self.seen.deltas
+    }
+
+    /// The token counts so far.
+    #[must_use]
+    pub const fn tokens(&self) -> Option<Tokens> {
+        self.seen.tokens
+    }
+
+    /// Tells how the stream was, with what [`ChunkDecoder::finish`](crate::ChunkDecoder::finish)
+    /// has said. The observer is then as after a [`reset`](Self::reset).
+    pub fn finish(&mut self, end: End) -> Observed {
+        let seen = core::mem::take(&mut self.seen);
+        let is_finished = |choice: &SeenChoice| choice.finish_reason.is_some();
+        let finished = !seen.choices.is_empty() && seen.choices.iter().all(is_finished);
+        let outcome = judge(finished, &end, seen.has_chunk, seen.has_error);
+        self.reset();
+        let Seen { tokens, choices, deltas, .. } = seen;
+        Observed { outcome, tokens, choices, deltas, end }
+    }
+
+    /// Makes the observer ready for another stream; keeps the limits and the buffers, nothing else.
+    pub fn reset(&mut self) {
+        self.watches = [Watch::default(); 2];
+        let mut choices = core::mem::take(&mut self.seen.choices);
+        choices.clear();
+        self.seen = Seen { choices, ..Seen::default() };
+    }
+
+    /// What the last event has brought.
+    pub(super) fn tapped(&self) -> Tapped<'_> {
+        self.seen.tapped()
+    }
+
+    /// Looks at an event; says whether it has news.
+    #[expect(clippy::inline_always, reason = "measured: a call costs a fifteenth of an event")]
+    #[inline(always)]
+    pub(super) fn look_at(&mut self, event: &ChunkEvent<'_>) -> bool {
+        let Self { most_choices, watches, latest, seen } = self;
+        seen.news = News::default();
+        match event.payload() {
+            Payload::Chunk(chunk) if chunk.constants() != 0 => {
+                if !watches.get(*latest).is_some_and(|watch| watch.is_of(chunk)) {
+                    *latest = 1 - *latest;
+                    let watch = watches.get_mut(*latest).filter(|watch| !watch.is_of(chunk));
+                    if let Some(watch) = watch {
+                        *watch = Watch::new(chunk);
+                        seen.note_choices(chunk, *most_choices);
+                    }
+                }
+                if let Some(watch) = watches.get(*latest) {
+                    seen.look_by(watch, chunk, *most_choices);
+                }
+            }
+            _ => seen.look_at(event, *most_choices),
+        }
+        seen.news != News::default()
+    }
+}
+
+impl Seen {
+    /// A chunk of which is known where its news are.
+    #[inline]
+    fn look_by(&mut self, watch: &Watch, chunk: &ChatCompletionChunk<'_>, most: usize) {
+        if watch.is_all {
+            return self.look(chunk, most);
+        }
+        if let Some(nth) = watch.index {
+            let index = chunk.changed_count(nth).unwrap_or(0);
+            if index >= 64 || self.known & (1 << index) == 0 {
+                self.note_choices(chunk, most);
+            }
+        }
+        self.deltas += u64::from(watch.output.is_in(chunk));
+        if watch.usage {
+            self.news.usage = true;
+            match (watch.counts, &mut self.tokens) {
+                (Some(counts), Some(tokens)) if self.usage_like == watch.of => {
+                    counts.update(tokens, chunk);
+                }
+                _ => {
+                    self.add_usage(chunk);
+                    self.usage_like = watch.of;
+                }
+            }
+        }
+        if watch.finish.is_in(chunk) {
+            self.finish(chunk, most);
+        }
+    }
+
+    /// Any event.
+    #[inline(never)]
+    fn look_at(&mut self, event: &ChunkEvent<'_>, most: usize) {
+        match event.payload() {
+            Payload::Chunk(chunk) => {
+                self.note_choices(chunk, most);
+                self.look(chunk, most);
+            }
+            Payload::Error(error) => {
+                self.error = Some(UpstreamFailure::of(error, event.offset()));
+                self.has_error = true;
+                self.news.error = true;
+                if let Some(chunk) = error.chunk() {
+                    self.note_choices(&chunk, most);
+                    self.look(&chunk, most);
+                }
+            }
+            Payload::Malformed(error) => {
+                self.malformed = Some(*error);
+                self.news.malformed = true;
+            }
+            Payload::Done | Payload::Comment | Payload::Ignored => {}
+        }
+    }
+
+    /// All of a chunk.
+    fn look(&mut self, chunk: &ChatCompletionChunk<'_>, most: usize) {
+        let carries = chunk.carries();
+        self.deltas += u64::from(carries.is_output());
+        if carries.usage {
+            self.news.usage = true;
+            self.add_usage(chunk);
+        }
+        if carries.finish {
+            self.finish(chunk, most);
+        }
+    }
+
+    #[inline(never)]
+    fn add_usage(&mut self, chunk: &ChatCompletionChunk<'_>) {
+        self.usage_like = (0, 0);
+        let is_own = chunk.has_own_usage();
+        let Some(usage) = chunk.usage().filter(|_| is_own || !self.own_usage) else { return };
+        self.own_usage |= is_own;
+        self.tokens.get_or_insert_default().update(&usage);
+    }
+
+    /// Takes note of the choices that a chunk has.
+    #[inline(never)]
+    fn note_choices(&mut self, chunk: &ChatCompletionChunk<'_>, most: usize) {
+        self.has_chunk = true;
+        for choice in chunk.choices().filter(|choice| !choice.has_invalid_index()) {
+            self.choice(choice.index().unwrap_or(0), most);
+        }
+    }
+
+    /// The choice of an index, begun if it is a new one; there are no more than `most`.
+    fn choice(&mut self, index: u64, most: usize) -> Option<&mut SeenChoice> {
+        let at = match self.choices.iter().position(|choice| choice.index == index) {
+            Some(at) => at,
+            None if self.choices.len() < most => {
+                self.known |= if index < 64 { 1 << index } else { 0 };
+                self.choices.push(SeenChoice { index, finish_reason: None });
+                self.choices.len() - 1
+            }
+            None => return None,
+        };
+        self.choices.get_mut(at)
+    }
+
+    /// Keeps the finish reasons of a chunk.
+    #[cold]
+    fn finish(&mut self, chunk: &ChatCompletionChunk<'_>, most: usize) {
+        const LONGEST: usize = 64;
+        for choice in chunk.choices().filter(|choice| !choice.has_invalid_index()) {
+            let Some(reason) = choice.finish_reason() else { continue };
+            let end = (0..=LONGEST).rev().find(|end| reason.is_char_boundary(*end));
+            let reason = end.and_then(|end| reason.get(..end)).unwrap_or(reason);
+            self.news.finish = true;
+            let Some(seen) = self.choice(choice.index().unwrap_or(0), most) else { continue };
+            if seen.finish_reason.as_deref() != Some(reason) {
+                seen.finish_reason = Some(reason.into());
+            }
+        }
+    }
+
+    fn tapped(&self) -> Tapped<'_> {
+        let News { usage, finish, error, malformed } = self.news;
+        Tapped {
+            tokens: self.tokens.filter(|_| usage),
+            finished: finish.then_some(&*self.choices),
+            error: self.error.as_ref().filter(|_| error),
+            malformed: self.malformed.filter(|_| malformed),
+        }
+    }
+}
+
+impl Default for Observer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Observer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Observer")
+            .field("deltas", &self.seen.deltas)
+            .field("tokens", &self.seen.tokens)
+            .finish_non_exhaustive()
+    }
+}
