@@ -59,8 +59,8 @@ pub(super) fn number(number: u64, out: &mut Vec<u8>) {
 pub(super) fn json(value: &Json, out: &mut Vec<u8>) {
     match value {
         Json::Text(text) => {
-            let text = text.replace("\r\n", "\n");
-            for (nth, line) in text.split(['\r', '\n']).enumerate() {
+            let lines = text.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line));
+            for (nth, line) in lines.flat_map(|line| line.split('\r')).enumerate() {
                 out.extend_from_slice(if nth > 0 { b"\ndata: " } else { b"" });
                 out.extend_from_slice(line.as_bytes());
             }
