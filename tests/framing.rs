@@ -11,136 +11,17 @@
 
 mod support;
 
-use deltawire::{ErrorKind, Event, EventKind, Limits, LineSplitter, SseDecoder, is_event_stream};
+use deltawire::{ErrorKind, EventKind, Limits, LineSplitter, SseDecoder, is_event_stream};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::Value;
-use support::framed::{self, Framed, Seen};
-use support::oracle::{self, Dispatched};
+use support::decoded::{Run, assert_laws, dispatched, run};
+use support::framed;
+use support::oracle::Dispatched;
 use support::{base64, pieces, recordings, vectors};
-
-#[derive(Debug, PartialEq, Eq)]
-struct Run {
-    events: Vec<Seen>,
-    bytes: u64,
-    discarded_bytes: u64,
-    last_event_id: String,
-    retry: Option<u64>,
-    comments: u64,
-}
-
-fn seen(event: &Event<'_>) -> Seen {
-    // Each costs a look at the lines before it.
-    let positions = if event.kind() == EventKind::Message && event.data().len() < 256 {
-        (0..=event.data().len()).map(|position| event.data_offset(position)).collect()
-    } else {
-        Vec::new()
-    };
-    Seen {
-        kind: event.kind(),
-        offset: event.offset(),
-        raw: event.raw().to_vec(),
-        event: event.event_type().to_owned(),
-        data: event.data().to_vec(),
-        positions,
-        id: event.last_event_id().to_owned(),
-        retry: event.reconnection_time(),
-        comments: event.comments().map(<[u8]>::to_vec).collect(),
-        unknown: event.unknown_lines().map(<[u8]>::to_vec).collect(),
-        truncated: event.is_truncated(),
-        error: event.error().map(|error| (error.kind(), error.offset())),
-    }
-}
-
-/// Adds an event to those before it. As the input is cut, and not otherwise, come: what is
-/// skipped, in parts; a blank line behind a comment; and the LF of a CRLF.
-fn add(events: &mut Vec<Seen>, seen: Seen) {
-    let one_line = |raw: &[u8]| {
-        let text = raw.strip_suffix(b"\n").unwrap_or(raw);
-        let text = text.strip_suffix(b"\r").unwrap_or(text);
-        !text.ends_with(b"\n") && !text.ends_with(b"\r")
-    };
-    if let Some(last) = events.last_mut() {
-        let skipped = (last.kind, seen.kind) == (EventKind::Skipped, EventKind::Skipped);
-        let blank =
-            last.kind == EventKind::Comment && seen.kind == EventKind::Blank && one_line(&last.raw);
-        let lf = seen.kind == EventKind::Blank && seen.raw == b"\n" && last.raw.ends_with(b"\r");
-        if skipped || blank || lf {
-            last.raw.extend(seen.raw);
-            return;
-        }
-    }
-    events.push(seen);
-}
-
-/// Decodes pieces; tells besides how many messages were out after each of them.
-fn run(decoder: &mut SseDecoder, cut: &[&[u8]]) -> (Run, Vec<usize>) {
-    let stream = cut.concat();
-    let mut events = Vec::<Seen>::new();
-    let mut messages = Vec::new();
-    let mut count = 0;
-    let (mut fed, mut given) = (0, 0);
-    for piece in cut {
-        let mut input = *piece;
-        fed += piece.len();
-        while let Some(event) = decoder.next(&mut input) {
-            count += usize::from(event.kind() == EventKind::Message);
-            let seen = seen(&event);
-            assert_eq!(event.span(), seen.offset..seen.offset + seen.raw.len() as u64);
-            assert_eq!(seen.offset, given as u64, "events follow one another");
-            given += seen.raw.len();
-            assert_eq!(decoder.offset(), given as u64);
-            assert_eq!((decoder.buffered(), decoder.buffered_len()), (&[][..], 0));
-            add(&mut events, seen);
-        }
-        assert!(input.is_empty());
-        assert_eq!(decoder.offset(), fed as u64);
-        assert_eq!(decoder.buffered().len(), fed - given);
-        let last = fed - (fed - given).min(256);
-        assert!(decoder.buffered().ends_with(&stream[last..fed]));
-        assert!(decoder.buffered_len() >= fed - given);
-        messages.push(count);
-    }
-    let end = decoder.finish();
-    let run = Run {
-        events,
-        bytes: end.bytes,
-        discarded_bytes: end.discarded_bytes,
-        last_event_id: decoder.last_event_id().to_owned(),
-        retry: decoder.reconnection_time(),
-        comments: decoder.comments(),
-    };
-    (run, messages)
-}
 
 fn whole(bytes: &[u8]) -> Run {
     run(&mut SseDecoder::new(), &[bytes]).0
-}
-
-fn dispatched(run: &Run) -> Vec<Dispatched> {
-    let messages = run.events.iter().filter(|event| event.kind == EventKind::Message);
-    messages
-        .map(|event| Dispatched {
-            event: event.event.clone(),
-            data: String::from_utf8_lossy(&event.data).into_owned(),
-            id: event.id.clone(),
-            retry: event.retry,
-        })
-        .collect()
-}
-
-/// What every run of `bytes` must give, however they are cut.
-fn assert_laws(run: &Run, bytes: &[u8], last_event_id: &str, name: &str) {
-    let parsed = oracle::parse(bytes, last_event_id);
-    assert_eq!(dispatched(run), parsed.events, "{name}");
-    assert_eq!(run.last_event_id, parsed.last_event_id, "{name}");
-    assert_eq!(run.retry, parsed.retry, "{name}");
-    assert_eq!(run.comments, parsed.comments.len() as u64, "{name}");
-    let raw: Vec<u8> = run.events.iter().flat_map(|event| event.raw.clone()).collect();
-    let (taken, left) = bytes.split_at(raw.len());
-    assert_eq!(taken, raw, "{name}: raw bytes");
-    assert_eq!(run.discarded_bytes, left.len() as u64, "{name}: discarded bytes");
-    assert_eq!(run.bytes, bytes.len() as u64, "{name}: length");
 }
 
 /// Whole, by bytes, in all pairs of pieces, and as given.
@@ -442,10 +323,7 @@ proptest! {
         limits.comment_bytes = comment_bytes;
         limits.id_bytes = id_bytes;
         let decode = |cut: &[&[u8]]| run(&mut SseDecoder::with_limits(limits), cut).0;
-        let Framed { events, discarded_bytes, last_event_id, retry, comments } =
-            framed::frame(&bytes, &limits, "");
-        let expected =
-            Run { events, bytes: bytes.len() as u64, discarded_bytes, last_event_id, retry, comments };
+        let expected = Run::of(framed::frame(&bytes, &limits, ""), &bytes);
         prop_assert_eq!(&decode(&[&bytes]), &expected);
         prop_assert_eq!(&decode(&bytes.chunks(1).collect::<Vec<_>>()), &expected);
         prop_assert_eq!(&decode(&pieces(&bytes, &lengths)), &expected);

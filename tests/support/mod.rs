@@ -5,10 +5,13 @@
 //! as in `.ci/run`, their absence is a failure.
 #![allow(dead_code, unreachable_pub, reason = "each suite uses a part of it")]
 
+pub mod decoded;
 pub mod fold;
 pub mod framed;
 pub mod heap;
 pub mod oracle;
+
+pub use decoded::pieces;
 
 use std::fs;
 use std::io::Write as _;
@@ -93,21 +96,6 @@ pub fn vectors(folder: &str) -> Vec<(String, Value)> {
         }
     }
     vectors
-}
-
-/// `bytes` cut at lengths; what is left is the last piece.
-pub fn pieces<'b>(bytes: &'b [u8], lengths: &[usize]) -> Vec<&'b [u8]> {
-    let mut rest = bytes;
-    let mut pieces = Vec::new();
-    for length in lengths {
-        let (piece, behind) = rest.split_at((*length).min(rest.len()));
-        pieces.push(piece);
-        rest = behind;
-    }
-    if !rest.is_empty() {
-        pieces.push(rest);
-    }
-    pieces
 }
 
 /// Reads base64 as RFC 4648, section 4 has it.
