@@ -520,6 +520,27 @@ fn servers_that_send_the_whole_message() {
     assert_eq!(as_json(&finished.completion)["choices"][0]["message"]["content"], "Hi");
 }
 
+/// Found by the fuzz target `reassemble`: a last message that is empty took the text away.
+#[test]
+fn an_empty_message_takes_nothing_away() {
+    let whole = |text: &str, arguments: Value| {
+        json!({"choices": [{"index": 0, "message": {"content": text, "refusal": text, "reasoning": text,
+            "tool_calls": [{"function": {"name": "f", "arguments": arguments}}]}}]})
+    };
+    for nothing in [json!(""), json!({}), json!([]), json!(null)] {
+        let chunks = [whole("Hello", json!("{\"a\":1}")), whole("", nothing)];
+        let message = &as_json(&finished_chunks(&chunks).completion)["choices"][0]["message"];
+        for name in ["content", "refusal", "reasoning"] {
+            assert_eq!(message[name], "Hello");
+        }
+        assert_eq!(message["tool_calls"][0]["function"]["arguments"], "{\"a\":1}");
+    }
+    let first = finished_chunks(&[whole("", json!({}))]);
+    let message = &as_json(&first.completion)["choices"][0]["message"];
+    assert_eq!((&message["content"], &message["refusal"]), (&json!(""), &json!("")));
+    assert_eq!(message["tool_calls"][0]["function"]["arguments"], "{}");
+}
+
 /// A change of the limits, the chunk that goes over one, and which.
 type Case = (fn(&mut Limits), Value, Limit);
 

@@ -7,7 +7,7 @@ use super::completion::{FunctionCall, ToolCall};
 use super::delta::Target;
 use super::rules::Level;
 use crate::chunk::ToolCallDelta;
-use crate::json::{Limit, Value};
+use crate::json::{Limit, Value, ValueKind};
 
 /// What one more choice or tool call costs besides its texts, for the bound on memory.
 pub(super) const PART_COST: usize = 512;
@@ -100,7 +100,11 @@ pub(super) fn push_whole_call<'t>(target: &mut Target<'_>, at: usize, whole: Val
     if function.name.is_empty() {
         budget.push_str(&mut function.name, text(whole, "name").unwrap_or_default());
     }
-    let arguments = whole.get("arguments").filter(|arguments| !arguments.is_null());
+    let is_empty = function.arguments.is_empty();
+    let arguments = whole.get("arguments").filter(|arguments| match arguments.kind() {
+        ValueKind::Null => false,
+        _ => is_empty || !arguments.is_nothing(),
+    });
     let arguments = arguments.map(|arguments| arguments.as_str().unwrap_or(arguments.raw()));
     if let Some(arguments) = arguments.filter(|arguments| **arguments != function.arguments) {
         let start = budget.set_text(&mut function.arguments, arguments).then_some(0);

@@ -189,12 +189,14 @@ pub(super) fn push_snapshot(target: &mut Target<'_>, delta: &Delta<'_>, whole: V
     }
 }
 
-/// Takes over a text that comes whole: mostly it goes on with what is kept. Gives where it is new.
+/// Takes over a text that comes whole: mostly it goes on with what is kept, and an empty one takes
+/// nothing away. Gives where it is new.
 fn set_whole(kept: &mut Option<String>, whole: Option<&str>, budget: &mut Budget) -> Option<usize> {
     let whole = whole?;
     let kept = budget.text(kept);
     match whole.strip_prefix(kept.as_str()) {
         Some(more) => budget.push_str(kept, more),
+        None if whole.is_empty() => None,
         None => budget.set_text(kept, whole).then_some(0),
     }
 }
