@@ -12,8 +12,9 @@
 mod support;
 
 use deltawire::{ChunkDecoder, Finished, Outcome, Payload, Reassembler};
+use support::decoded::pieces;
 use support::fold::{facts, fold, payloads};
-use support::{Recording, pieces, recordings};
+use support::{Recording, recordings};
 
 /// What one run over a stream has shown, in a form that can be compared.
 #[derive(Debug, PartialEq)]

@@ -15,10 +15,10 @@ use deltawire::{ErrorKind, EventKind, Limits, LineSplitter, SseDecoder, is_event
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::Value;
-use support::decoded::{Run, assert_laws, dispatched, run};
+use support::decoded::{Run, assert_laws, dispatched, pieces, run};
 use support::framed;
 use support::oracle::Dispatched;
-use support::{base64, pieces, recordings, vectors};
+use support::{base64, recordings, vectors};
 
 fn whole(bytes: &[u8]) -> Run {
     run(&mut SseDecoder::new(), &[bytes]).0

@@ -1,41 +1,72 @@
-//! The bodies of the fuzz targets, over the project's own streams, on stable.
+//! The bodies of the fuzz targets, over the seeds and over all that was found, on stable.
 #![allow(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::indexing_slicing,
     clippy::string_slice,
+    clippy::panic,
+    clippy::unreachable,
     reason = "a test fails by panicking"
 )]
-#![allow(unreachable_pub, reason = "the bodies are public to the fuzz targets")]
+#![allow(dead_code, unreachable_pub, reason = "the bodies are public to the fuzz targets")]
 
-#[path = "../fuzz/bodies/parse_chunk.rs"]
-mod parse_chunk;
+#[path = "../fuzz/bodies/mod.rs"]
+mod bodies;
 
 use std::fs;
 use std::path::Path;
 
-/// The payloads of all streams in `tests/streams`.
-fn seeds() -> Vec<Vec<u8>> {
+use bodies::heap::Heap;
+use bodies::{parse_chunk, reassemble, roundtrip, shapes, sse_split};
+use proptest::prelude::*;
+
+#[global_allocator]
+static HEAP: Heap = Heap;
+
+/// The streams in `tests/streams`.
+fn streams() -> Vec<Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/streams");
     let files = fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
     let streams = files.filter(|file| file.extension().is_some_and(|kind| kind == "sse"));
-    let seeds: Vec<_> = streams
-        .flat_map(|file| {
-            fs::read(file).unwrap().split(|byte| *byte == b'\n').map(Vec::from).collect::<Vec<_>>()
-        })
-        .filter_map(|line| line.strip_prefix(b"data: ").map(Vec::from))
-        .collect();
-    assert!(seeds.len() > 50);
-    seeds
+    let streams: Vec<_> = streams.map(|file| fs::read(file).unwrap()).collect();
+    assert!(streams.len() >= 8);
+    streams
+}
+
+/// Their payloads.
+fn payloads() -> Vec<Vec<u8>> {
+    let streams = streams();
+    let lines = streams.iter().flat_map(|stream| stream.split(|byte| *byte == b'\n'));
+    let payloads: Vec<_> =
+        lines.filter_map(|line| line.strip_prefix(b"data: ").map(Vec::from)).collect();
+    assert!(payloads.len() > 50);
+    payloads
+}
+
+/// Streams as the input of a target, as they are and in pieces.
+fn inputs() -> Vec<Vec<u8>> {
+    let headers: [&[u8]; 3] = [b"\0\0", b"\0\x03\x01\x40\x07", b"\0\x01\xFF"];
+    let streams = streams();
+    let inputs = streams.iter().flat_map(|stream| headers.map(|header| [header, stream].concat()));
+    inputs.collect()
+}
+
+#[test]
+fn memory_is_counted() {
+    let before = bodies::heap::live();
+    let bytes = vec![0u8; 1000];
+    assert_eq!(bodies::heap::live() - before, 1000);
+    drop(bytes);
 }
 
 #[test]
 fn parse_chunk_over_the_seeds_and_every_prefix_of_some() {
-    for seed in seeds() {
-        parse_chunk::run(&seed);
+    for payload in payloads() {
+        parse_chunk::run(&payload);
     }
-    for seed in seeds().iter().step_by(9) {
-        for end in 0..seed.len() {
-            parse_chunk::run(&seed[..end]);
+    for payload in payloads().iter().step_by(9) {
+        for end in 0..payload.len() {
+            parse_chunk::run(&payload[..end]);
         }
     }
 }
@@ -59,7 +90,72 @@ fn parse_chunk_over_findings() {
         b"{\"error\":0}",
         b"\xEF\xBB\xBF{}",
         b"{\"a\":\"\xFF\"}",
+        b"{\"a\":\n[1,\r2]}",
+        b"{\"a\":\n\"\xFF\"}",
     ] {
         parse_chunk::run(finding);
+    }
+}
+
+#[test]
+fn sse_split_over_the_seeds() {
+    for input in &inputs() {
+        sse_split::run(input);
+    }
+}
+
+#[test]
+fn reassemble_over_the_seeds() {
+    for input in &inputs() {
+        reassemble::run(input);
+    }
+}
+
+#[test]
+fn roundtrip_over_the_seeds() {
+    for payload in &payloads() {
+        roundtrip::run(payload);
+    }
+    for input in &inputs() {
+        roundtrip::run(input);
+    }
+}
+
+#[test]
+fn shapes_over_the_seeds() {
+    for payload in &payloads() {
+        shapes::run(payload);
+    }
+}
+
+/// Bytes as a fuzzer has them at first, with the settings of a target.
+fn scripts(settings: std::ops::Range<u8>) -> impl Strategy<Value = Vec<u8>> {
+    let rest = proptest::collection::vec(any::<u8>(), 0..400);
+    (settings, 0..4u8, rest)
+        .prop_map(|(settings, count, rest)| [&[settings, count], &rest[..]].concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 400, ..ProptestConfig::default() })]
+
+    #[test]
+    fn parse_chunk_over_made_payloads(script in scripts(0..255)) {
+        let json = bodies::input::chunk(&mut bodies::input::Choices::new(&script));
+        parse_chunk::run(json.as_bytes());
+    }
+
+    #[test]
+    fn sse_split_over_made_streams(script in scripts(0..8)) {
+        sse_split::run(&script);
+    }
+
+    #[test]
+    fn reassemble_over_made_streams(script in scripts(0..8)) {
+        reassemble::run(&script);
+    }
+
+    #[test]
+    fn roundtrip_over_made_streams(script in scripts(0..255)) {
+        roundtrip::run(&script);
     }
 }

@@ -21,7 +21,8 @@ use deltawire::Limits;
 use proptest::prelude::*;
 use serde_json::Value;
 use shapes::{TEMPLATES, compare};
-use support::{pieces, recordings, vectors};
+use support::decoded::pieces;
+use support::{recordings, vectors};
 
 /// Compares a stream in several cuts.
 fn in_cuts(stream: &[u8], sizes: &[usize]) {

@@ -1,7 +1,12 @@
 //! What must hold for any bytes that stand as the `data` of an event.
 
-use deltawire::{Change, ChatCompletionChunk, ChunkDecoder, Payload, Reassembler};
-use serde_json::Value;
+use deltawire::json::{Value, ValueKind};
+use deltawire::{
+    Change, ChatCompletionChunk, ChunkDecoder, ErrorKind, Leniencies, Limits, Payload, Reassembler,
+};
+
+use super::heap;
+use super::sent::{Sent, What};
 
 /// What a run over a stream has shown.
 #[derive(Debug, PartialEq)]
@@ -11,32 +16,179 @@ struct Run {
     completion: String,
 }
 
-/// Checks a stream of one event whose data is `data`, as far as it is one line.
+/// Checks an event whose data is `data`, in as many lines as that has.
 pub fn run(data: &[u8]) {
-    let line: Vec<u8> =
-        data.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }).collect();
-    let stream = [b"data: ", &line[..], b"\n\ndata: [DONE]\n\n"].concat();
+    let mut stream = Vec::new();
+    for line in data.split(|byte| matches!(byte, b'\n' | b'\r')) {
+        stream.extend_from_slice(b"data: ");
+        stream.extend_from_slice(line);
+        stream.push(b'\n');
+    }
+    let event = stream.len() + 1;
+    stream.extend_from_slice(b"\ndata: [DONE]\n\n");
+    let data: Vec<u8> =
+        data.iter().map(|byte| if *byte == b'\r' { b'\n' } else { *byte }).collect();
+
     let whole = decode(&[&stream]);
     assert_eq!(whole.raw, stream, "raw bytes");
     let bytes: Vec<_> = stream.chunks(1).collect();
     assert_eq!(decode(&bytes), whole, "bytes");
     let (one, other) = stream.split_at(stream.len() / 2);
     assert_eq!(decode(&[one, other]), whole, "halves");
-    let (_, kind, text) = &whole.payloads[0];
-    // serde_json keeps one of two members of a name where the view gives back both; it nests to
-    // 127 only, and takes no lone surrogates.
-    match serde_json::from_slice::<Value>(&line) {
-        Ok(Value::Object(sent)) if *kind == "chunk" => {
-            assert_eq!(serde_json::from_str::<Value>(text).unwrap(), Value::Object(sent));
-        }
-        Ok(Value::Object(sent)) => {
-            let is_error =
-                sent.contains_key("error") || sent.get("object") == Some(&"error".into());
-            assert!(*kind == "error" && is_error, "{kind}");
-        }
-        Ok(_) => assert_eq!(*kind, "malformed"),
-        Err(_) => {}
+    check_memory(&stream);
+
+    let limits = Limits::new();
+    let (lenient, strict) = (read(&stream, &limits, false), read(&stream, &limits, true));
+    for (kind, offset) in [&lenient, &strict].into_iter().filter_map(Seen::error) {
+        assert!(offset <= event as u64, "{kind:?} at {offset}");
     }
+    let sent = Sent::read(&data);
+    check_leniencies(&lenient, &strict, &stream);
+    check_against(&lenient, &strict, sent.as_ref(), &data);
+    if let Some(sent) = &sent
+        && matches!(sent.what, What::Object(_))
+        && !matches!(strict, Seen::Malformed(..))
+    {
+        check_limits(&stream, sent);
+    }
+    if let Err(error) = std::str::from_utf8(&data) {
+        // Its bytes stand behind the names of the lines before.
+        let lines = data[..error.valid_up_to()].split(|byte| *byte == b'\n').count();
+        let offset = error.valid_up_to() + 6 * lines;
+        assert_eq!(lenient, Seen::Malformed(ErrorKind::InvalidUtf8, offset as u64));
+    }
+}
+
+/// What the first event is.
+#[derive(Debug, PartialEq)]
+enum Seen {
+    /// As it is serialised.
+    Chunk(String, Leniencies),
+    Malformed(ErrorKind, u64),
+    Error,
+    Done,
+}
+
+impl Seen {
+    fn error(&self) -> Option<(ErrorKind, u64)> {
+        if let Self::Malformed(kind, offset) = self { Some((*kind, *offset)) } else { None }
+    }
+}
+
+fn read(stream: &[u8], limits: &Limits, strict: bool) -> Seen {
+    let mut decoder = ChunkDecoder::with_limits(*limits);
+    decoder.set_strict(strict);
+    let event = decoder.next(&mut &stream[..]).expect("an event");
+    match event.payload() {
+        Payload::Chunk(chunk) => {
+            Seen::Chunk(serde_json::to_string(chunk).unwrap(), event.leniencies())
+        }
+        Payload::Malformed(error) => Seen::Malformed(error.kind(), error.offset()),
+        Payload::Error(_) => Seen::Error,
+        Payload::Done => Seen::Done,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A strict decoder turns down what a lenient one lets pass and counts, and nothing else.
+fn check_leniencies(lenient: &Seen, strict: &Seen, stream: &[u8]) {
+    match lenient {
+        Seen::Chunk(_, found) if !found.is_empty() => {
+            let Seen::Malformed(kind, offset) = strict else { panic!("{strict:?}, {found:?}") };
+            let (count, first) = match kind {
+                ErrorKind::LoneSurrogate => (found.lone_surrogates, b'\\'),
+                ErrorKind::NotFinite => {
+                    (found.not_finite, stream[usize::try_from(*offset).unwrap()])
+                }
+                ErrorKind::BigInteger => {
+                    (found.big_integers, stream[usize::try_from(*offset).unwrap()])
+                }
+                ErrorKind::HugeNumber => {
+                    (found.huge_numbers, stream[usize::try_from(*offset).unwrap()])
+                }
+                other => panic!("{other:?}"),
+            };
+            assert!(count > 0 && stream[usize::try_from(*offset).unwrap()] == first);
+        }
+        Seen::Malformed(..) => {
+            assert!(matches!(strict, Seen::Malformed(..)), "{strict:?}");
+        }
+        Seen::Error => assert!(matches!(strict, Seen::Error | Seen::Malformed(..))),
+        _ => assert_eq!(strict, lenient),
+    }
+}
+
+/// What `serde_json` takes is a chunk, an error, or no object; and the other way round, but for what
+/// it turns down or nests too deep.
+fn check_against(lenient: &Seen, strict: &Seen, sent: Option<&Sent>, data: &[u8]) {
+    let is_done = data.trim_ascii() == b"[DONE]";
+    assert_eq!(*lenient == Seen::Done, is_done);
+    let Some(sent) = sent.filter(|_| !is_done) else {
+        // It nests to 127 and takes numbers of any size.
+        let deepest = data.iter().filter(|byte| matches!(byte, b'[' | b'{')).count();
+        let is_refused = matches!(strict, Seen::Malformed(..)) || deepest > 127 || is_done;
+        assert!(is_refused, "serde_json takes it not: {strict:?}");
+        return;
+    };
+    let is_object = matches!(sent.what, What::Object(_));
+    let is_error = sent.get("error").is_some_and(is_one)
+        || sent.get("object").is_some_and(|object| object.what == What::String("error".into()));
+    match lenient {
+        Seen::Chunk(text, _) => {
+            assert!(is_object && !is_error);
+            assert_eq!(Sent::read(text.as_bytes()).as_ref(), Some(sent));
+        }
+        Seen::Error => assert!(is_object && is_error),
+        Seen::Malformed(kind, offset) => {
+            assert!(!is_object);
+            assert_eq!((*kind, *offset), (ErrorKind::ExpectedObject, 6));
+        }
+        Seen::Done => unreachable!("that was looked for"),
+    }
+}
+
+/// Whether a client in JavaScript or Python would take an `error` for one.
+fn is_one(error: &Sent) -> bool {
+    match &error.what {
+        What::Object(_) | What::Array(_) => true,
+        What::String(text) => !text.is_empty(),
+        What::Other if matches!(error.raw.as_str(), "null" | "false") => false,
+        What::Other => error.raw == "true" || error.raw.parse() != Ok(0.0),
+    }
+}
+
+/// A payload is within limits of exactly its size, and not within less.
+fn check_limits(stream: &[u8], sent: &Sent) {
+    let with = |change: &dyn Fn(&mut Limits)| {
+        let mut limits = Limits::new();
+        change(&mut limits);
+        read(stream, &limits, false)
+    };
+    let (depth, values) = (sent.depth(), sent.values());
+    let plain = with(&|_| {});
+    assert_eq!(with(&|limits| limits.json_depth = depth), plain, "{depth} deep");
+    assert_eq!(with(&|limits| limits.json_values = values), plain, "{values} values");
+    let kind = |seen: Seen| seen.error().map(|(kind, _)| kind);
+    let shallow = with(&|limits| limits.json_depth = depth - 1);
+    assert_eq!(kind(shallow), Some(ErrorKind::TooDeep), "{depth} deep");
+    let few = with(&|limits| limits.json_values = values - 1);
+    assert_eq!(kind(few), Some(ErrorKind::TooManyValues), "{values} values");
+}
+
+/// What a payload costs is bounded by its length: 64 bytes for each name or value, which are fewer
+/// than its bytes, its text unescaped, and a table of choices and calls.
+fn check_memory(stream: &[u8]) {
+    let before = heap::live();
+    heap::reset_peak();
+    let mut decoder = ChunkDecoder::new();
+    for piece in stream.chunks(7) {
+        let mut input = piece;
+        while decoder.next(&mut input).is_some() {}
+    }
+    let held = usize::try_from(heap::peak() - before).unwrap_or(0);
+    let rows = stream.len().min(4096) * 128;
+    let most = stream.len() * (64 + 1 + 4) + rows + (16 << 10);
+    assert!(held <= most, "{held} bytes held, {most} allowed");
 }
 
 fn decode(pieces: &[&[u8]]) -> Run {
@@ -68,20 +220,34 @@ fn decode(pieces: &[&[u8]]) -> Run {
     Run { payloads, raw, completion }
 }
 
-/// A chunk that is owned is the same, and every mismatch has a place.
+/// Every value is a part of the payload, and every mismatch has a place.
 fn check_chunk(chunk: ChatCompletionChunk<'_>) {
-    let owned = chunk.into_owned();
-    assert_eq!(owned.as_chunk().carries(), chunk.carries());
-    let paths = |chunk: ChatCompletionChunk<'_>| {
-        chunk.mismatches().map(|mismatch| mismatch.path()).collect::<Vec<_>>()
-    };
-    let found = paths(chunk);
-    assert!(found.iter().all(|path| !path.is_empty()) && found.len() <= 256);
-    assert_eq!(paths(owned.as_chunk()), found);
+    check_value(chunk.as_value(), chunk.as_value().raw(), chunk.as_value().position());
+    let mut count = 0;
+    for mismatch in chunk.mismatches() {
+        assert!(!mismatch.path().is_empty());
+        count += 1;
+    }
+    assert!(count <= 256);
+}
+
+/// A value stands where it says, and what it holds stands in it.
+fn check_value(value: Value<'_>, whole: &str, start: usize) {
+    let at = value.position() - start;
+    assert_eq!(whole.get(at..at + value.raw().len()), Some(value.raw()));
+    match value.kind() {
+        ValueKind::Object => {
+            value.members().for_each(|(_, member)| check_value(member, whole, start));
+        }
+        ValueKind::Array => {
+            value.elements().for_each(|element| check_value(element, whole, start));
+        }
+        _ => {}
+    }
 }
 
 /// What changed is there, and new text begins at a character.
-fn check_changes(completion: &Reassembler) {
+pub fn check_changes(completion: &Reassembler) {
     for change in completion.changes() {
         let choices = &completion.snapshot().choices;
         let (text, start) = match *change {

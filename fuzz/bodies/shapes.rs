@@ -124,7 +124,7 @@ fn same_event(expected: &ChunkEvent<'_>, found: &ChunkEvent<'_>) {
     }
 }
 
-fn same_chunk(expected: &ChatCompletionChunk<'_>, found: &ChatCompletionChunk<'_>) {
+pub fn same_chunk(expected: &ChatCompletionChunk<'_>, found: &ChatCompletionChunk<'_>) {
     same_value(expected.as_value(), found.as_value());
     let top = |chunk: &ChatCompletionChunk<'_>| {
         let texts = [

@@ -1,7 +1,11 @@
-//! A payload: the view agrees with `serde_json::Value`, and cuts change nothing.
+//! A payload: the view agrees with `serde_json`, and cuts change nothing.
 #![no_main]
 
-#[path = "../bodies/parse_chunk.rs"]
-mod parse_chunk;
+#[allow(dead_code)]
+#[path = "../bodies/mod.rs"]
+mod bodies;
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| parse_chunk::run(data));
+#[global_allocator]
+static HEAP: bodies::heap::Heap = bodies::heap::Heap;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| bodies::parse_chunk::run(data));

@@ -1,8 +1,11 @@
 //! A stream with shapes and without: every event is the same.
 #![no_main]
 
-#[path = "../bodies/shapes.rs"]
 #[allow(dead_code)]
-mod shapes;
+#[path = "../bodies/mod.rs"]
+mod bodies;
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| shapes::run(data));
+#[global_allocator]
+static HEAP: bodies::heap::Heap = bodies::heap::Heap;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| bodies::shapes::run(data));

@@ -34,15 +34,22 @@ pub struct Run {
 impl Run {
     /// What a whole stream gives by the docs.
     pub fn of(framed: Framed, bytes: &[u8]) -> Self {
-        let Framed { events, discarded_bytes, last_event_id, retry, comments } = framed;
+        let Framed { mut events, discarded_bytes, last_event_id, retry, comments } = framed;
+        for event in events.iter_mut().filter(|event| !has_positions(&event.data)) {
+            event.positions.clear();
+        }
         let bytes = bytes.len() as u64;
         Self { events, bytes, discarded_bytes, last_event_id, retry, comments }
     }
 }
 
+/// Whether the positions of such data are compared: each costs a look at the lines before it.
+fn has_positions(data: &[u8]) -> bool {
+    data.len() < 256
+}
+
 fn seen(event: &Event<'_>) -> Seen {
-    // Each costs a look at the lines before it.
-    let positions = if event.kind() == EventKind::Message && event.data().len() < 256 {
+    let positions = if event.kind() == EventKind::Message && has_positions(event.data()) {
         (0..=event.data().len()).map(|position| event.data_offset(position)).collect()
     } else {
         Vec::new()

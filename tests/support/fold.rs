@@ -15,6 +15,8 @@ pub struct Choice {
     pub reasoning: Option<String>,
     /// id, type, name, arguments
     pub calls: Vec<(String, String, String, String)>,
+    /// name, arguments
+    pub function_call: Option<(String, String)>,
     pub finish_reason: Option<String>,
     /// How many tokens have log probabilities.
     pub logprobs: usize,
@@ -29,6 +31,8 @@ pub struct Folded {
     pub model: Option<String>,
     pub choices: Vec<Choice>,
     pub usage: Value,
+    pub service_tier: Option<String>,
+    pub system_fingerprint: Option<String>,
 }
 
 /// The `data` values of a stream whose framing is plain, as JSON; stops at `[DONE]`.
@@ -49,6 +53,12 @@ pub fn fold(chunks: &[Value]) -> Folded {
     for chunk in chunks {
         folded.id = folded.id.or(nonempty(&chunk["id"]));
         folded.model = folded.model.or(nonempty(&chunk["model"]));
+        for (kept, name) in [
+            (&mut folded.service_tier, "service_tier"),
+            (&mut folded.system_fingerprint, "system_fingerprint"),
+        ] {
+            *kept = nonempty(&chunk[name]).or(kept.take());
+        }
         // The first that isn't 0; 0 where no other came.
         let created = folded.created.filter(|time| *time != 0).or(chunk["created"].as_u64());
         folded.created = created.or(folded.created);
@@ -59,6 +69,14 @@ pub fn fold(chunks: &[Value]) -> Folded {
         }
     }
     folded.choices.sort_by_key(|choice| choice.index);
+    for choice in &mut folded.choices {
+        // Calls without an index stand as they came.
+        if choice.calls_at.iter().all(Value::is_u64) {
+            let mut calls: Vec<_> = choice.calls_at.iter().zip(choice.calls.drain(..)).collect();
+            calls.sort_by_key(|(at, _)| at.as_u64());
+            choice.calls = calls.into_iter().map(|(_, call)| call).collect();
+        }
+    }
     folded.usage = if usage.is_null() { groq_usage } else { usage };
     folded
 }
@@ -74,16 +92,22 @@ fn fold_choice(folded: &mut Folded, choice: &Value) {
     kept.logprobs += choice["logprobs"]["content"].as_array().map_or(0, Vec::len);
     kept.role = kept.role.take().or(nonempty(&delta["role"]));
     concat(&mut kept.content, &delta["content"]);
-    concat(&mut kept.refusal, &delta["refusal"]);
-    concat(&mut kept.reasoning, &delta["reasoning_content"]);
-    if delta["reasoning_content"] != delta["reasoning"] {
-        concat(&mut kept.reasoning, &delta["reasoning"]);
-    }
     for part in delta["content"].as_array().into_iter().flatten() {
         concat(&mut kept.content, &part["text"]);
         for thought in part["thinking"].as_array().into_iter().flatten() {
             concat(&mut kept.reasoning, &thought["text"]);
         }
+    }
+    concat(&mut kept.refusal, &delta["refusal"]);
+    concat(&mut kept.reasoning, &delta["reasoning_content"]);
+    if delta["reasoning_content"] != delta["reasoning"] {
+        concat(&mut kept.reasoning, &delta["reasoning"]);
+    }
+    if let Some(call) = delta["function_call"].as_object() {
+        let (name, arguments) = kept.function_call.get_or_insert_default();
+        let part = |name: &str| call.get(name).and_then(Value::as_str).unwrap_or_default();
+        fold_name(name, part("name"), arguments);
+        arguments.push_str(part("arguments"));
     }
     for call in delta["tool_calls"].as_array().into_iter().flatten() {
         fold_call(kept, call);
@@ -111,10 +135,15 @@ fn fold_call(choice: &mut Choice, call: &Value) {
     if kept.1.is_empty() {
         kept.1 = text(&call["type"]);
     }
-    if kept.2.is_empty() {
-        kept.2 = name;
-    }
+    fold_name(&mut kept.2, &name, &kept.3);
     kept.3.push_str(&text(&call["function"]["arguments"]));
+}
+
+/// The first name; one that differs comes before any argument, and is its other part.
+fn fold_name(kept: &mut String, name: &str, arguments: &str) {
+    if kept.is_empty() || kept != name && arguments.is_empty() {
+        kept.push_str(name);
+    }
 }
 
 fn nonempty(value: &Value) -> Option<String> {
@@ -164,6 +193,10 @@ pub fn facts(completion: &Value) -> Folded {
             refusal: text(&message["refusal"]),
             reasoning: text(&message["reasoning_content"]).or(text(&message["reasoning"])),
             calls: calls.collect(),
+            function_call: message["function_call"].as_object().map(|call| {
+                let part = |name| call.get(name).and_then(Value::as_str).unwrap_or_default();
+                (part("name").to_owned(), part("arguments").to_owned())
+            }),
             finish_reason: text(&choice["finish_reason"]),
             logprobs: choice["logprobs"]["content"].as_array().map_or(0, Vec::len),
             calls_at: Vec::new(),
@@ -175,6 +208,8 @@ pub fn facts(completion: &Value) -> Folded {
         model: text(&completion["model"]),
         choices: choices.collect(),
         usage: completion["usage"].clone(),
+        service_tier: text(&completion["service_tier"]),
+        system_fingerprint: text(&completion["system_fingerprint"]),
     }
 }
 

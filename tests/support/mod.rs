@@ -10,8 +10,7 @@ pub mod fold;
 pub mod framed;
 pub mod heap;
 pub mod oracle;
-
-pub use decoded::pieces;
+pub mod sent;
 
 use std::fs;
 use std::io::Write as _;

@@ -1,0 +1,24 @@
+//! What the fuzz targets assert, as plain functions from bytes: the targets run them, and so does
+//! `tests/fuzz_bodies.rs`, over the seeds and over all that was found.
+//!
+//! The oracles are those of the other tests, and share no code with the crate.
+
+#[path = "../../tests/support/decoded.rs"]
+pub mod decoded;
+#[path = "../../tests/support/fold.rs"]
+pub mod fold;
+#[path = "../../tests/support/framed.rs"]
+pub mod framed;
+#[path = "../../tests/support/heap.rs"]
+pub mod heap;
+#[path = "../../tests/support/oracle.rs"]
+pub mod oracle;
+#[path = "../../tests/support/sent.rs"]
+pub mod sent;
+
+pub mod input;
+pub mod parse_chunk;
+pub mod reassemble;
+pub mod roundtrip;
+pub mod shapes;
+pub mod sse_split;

@@ -1,0 +1,183 @@
+//! What must hold of the completion and the outcome of any stream.
+
+use deltawire::{
+    ChatCompletion, ChunkDecoder, Finished, Limits, Outcome, OwnedChatCompletionChunk, Payload,
+    Reassembler,
+};
+use serde_json::Value;
+
+use super::decoded::pieces;
+use super::fold::{facts, fold};
+use super::heap;
+use super::input::{Input, chunks};
+use super::oracle;
+use super::parse_chunk::check_changes;
+
+pub fn run(input: &[u8]) {
+    let Input { stream, lengths, limits, is_tame } = Input::new(input, chunks);
+    let cut = pieces(&stream, &lengths);
+    let bytes: Vec<_> = stream.chunks(1).collect();
+    let whole = finish(&[&stream], &limits, &limits);
+    assert_eq!(finish(&cut, &limits, &limits), whole, "pieces");
+    assert_eq!(finish(&bytes, &limits, &limits), whole, "bytes");
+
+    let none = Limits::new();
+    let full = finish(&[&stream], &none, &none);
+    check_outcome(&full, &stream, is_tame);
+    let limited = finish(&[&stream], &none, &limits);
+    check_limits(&limited, &full, &limits, is_tame);
+    check_memory(&stream, &limits);
+    check_without_a_decoder(&stream);
+    if is_tame {
+        let completion = serde_json::to_value(&full.completion).unwrap();
+        let expected = fold(&Naive::of(&stream).chunks);
+        assert_eq!(facts(&completion).with_defaults(), expected.with_defaults());
+        assert_eq!(full.limit_exceeded, None);
+    }
+}
+
+fn finish(pieces: &[&[u8]], of_stream: &Limits, of_completion: &Limits) -> Finished {
+    let mut decoder = ChunkDecoder::with_limits(*of_stream);
+    let mut completion = Reassembler::with_limits(*of_completion);
+    for piece in pieces {
+        let mut input = *piece;
+        while let Some(event) = decoder.next(&mut input) {
+            completion.push_payload(event.payload());
+            check_changes(&completion);
+        }
+    }
+    completion.finish(decoder.finish())
+}
+
+/// What a stream says, by the standard's text and `serde_json`.
+struct Naive {
+    chunks: Vec<Value>,
+    is_done: bool,
+    has_error: bool,
+    /// Something is no UTF-8, so nothing is known of it.
+    is_dubious: bool,
+}
+
+impl Naive {
+    fn of(stream: &[u8]) -> Self {
+        let events = oracle::parse(stream, "").events;
+        // A last event without its blank line counts if it is the end of the stream.
+        let more = oracle::parse(&[stream, b"\n\n"].concat(), "").events;
+        let is_end = |data: &str| data.trim_matches([' ', '\t', '\n', '\u{C}']) == "[DONE]";
+        let mut naive = Self {
+            chunks: Vec::new(),
+            is_done: more.iter().any(|event| is_end(&event.data)),
+            has_error: false,
+            is_dubious: std::str::from_utf8(stream).is_err(),
+        };
+        for event in events.iter().filter(|event| !is_end(&event.data)) {
+            let Ok(Value::Object(chunk)) = serde_json::from_str(&event.data) else { continue };
+            let error = chunk.get("error").unwrap_or(&Value::Null);
+            let is_none = matches!(error, Value::Null | Value::Bool(false))
+                || error.as_f64() == Some(0.0)
+                || error.as_str() == Some("");
+            naive.has_error |= !is_none || chunk.get("object") == Some(&"error".into());
+            naive.chunks.push(Value::Object(chunk));
+        }
+        naive
+    }
+}
+
+/// Failure is never laundered into success.
+fn check_outcome(full: &Finished, stream: &[u8], is_tame: bool) {
+    let naive = Naive::of(stream);
+    let choices = &full.completion.choices;
+    let all_finished =
+        !choices.is_empty() && choices.iter().all(|choice| choice.finish_reason.is_some());
+    assert_eq!(
+        full.pending.is_empty(),
+        choices.iter().all(|choice| choice.finish_reason.is_some())
+    );
+    match full.outcome {
+        Outcome::Complete => assert!(naive.is_done && all_finished),
+        Outcome::FinishedWithoutDone => assert!(!naive.is_done && all_finished),
+        Outcome::DoneWithoutFinish => assert!(naive.is_done && !all_finished),
+        Outcome::Truncated => assert!(!naive.is_done && !all_finished),
+        Outcome::UpstreamError => assert!(naive.has_error || !is_tame),
+        Outcome::Empty => assert!(choices.is_empty() && naive.chunks.is_empty() && !naive.is_done),
+        // Not a field and not a comment: nothing has been dispatched.
+        Outcome::NotAnEventStream(_) => assert!(choices.is_empty() && naive.chunks.is_empty()),
+        other => panic!("{other:?}"),
+    }
+    if naive.has_error && !naive.is_dubious {
+        assert_eq!(full.outcome, Outcome::UpstreamError);
+    }
+    if is_tame {
+        let folded = fold(&naive.chunks);
+        let finished = !folded.choices.is_empty()
+            && folded.choices.iter().all(|choice| choice.finish_reason.is_some());
+        assert_eq!(finished, all_finished);
+    }
+}
+
+/// What a limit leaves out is told; what is kept is what came first, without holes.
+fn check_limits(limited: &Finished, full: &Finished, limits: &Limits, is_tame: bool) {
+    if limited.limit_exceeded.is_none() {
+        assert_eq!(limited.completion, full.completion);
+    }
+    let ChatCompletion { choices, .. } = &limited.completion;
+    assert!(choices.len() <= limits.choices);
+    let mut held = 0;
+    for choice in choices {
+        let message = &choice.message;
+        assert!(message.tool_calls.len() <= limits.tool_calls);
+        let texts = [&message.content, &message.refusal, &message.reasoning];
+        held += texts.into_iter().flatten().map(String::len).sum::<usize>();
+        let whole = &full.completion.choice(choice.index).unwrap().message;
+        let wholes = [&whole.content, &whole.refusal, &whole.reasoning];
+        for (text, whole) in texts.into_iter().zip(wholes).filter(|_| is_tame) {
+            let (text, whole) = (text.as_deref(), whole.as_deref());
+            assert!(whole.unwrap_or_default().starts_with(text.unwrap_or_default()));
+        }
+    }
+    assert!(held <= limits.completion_bytes, "{held} bytes of text");
+    assert_eq!(limited.outcome == Outcome::UpstreamError, full.outcome == Outcome::UpstreamError);
+}
+
+/// What a reassembler holds is bounded by its limits, and by the stream.
+fn check_memory(stream: &[u8], limits: &Limits) {
+    let mut decoder = ChunkDecoder::new();
+    let mut pass = |completion: &mut Reassembler| {
+        let mut input = stream;
+        while let Some(event) = decoder.next(&mut input) {
+            completion.push_payload(event.payload());
+        }
+        decoder.reset();
+    };
+    // The decoder's buffers grow to what they need.
+    pass(&mut Reassembler::with_limits(*limits));
+    let before = heap::live();
+    heap::reset_peak();
+    let mut completion = Reassembler::with_limits(*limits);
+    pass(&mut completion);
+    let held = usize::try_from(heap::peak() - before).unwrap_or(0);
+    // Buffers grow by doubling; the usage has a room of its own. A choice or call of a few bytes
+    // costs a struct.
+    let most = 4 * limits.completion_bytes.min(256 * stream.len()) + (16 << 10);
+    assert!(held <= most, "{held} bytes held, {most} allowed");
+}
+
+/// Chunks that are kept and pushed later give the same completion.
+fn check_without_a_decoder(stream: &[u8]) {
+    let mut decoder = ChunkDecoder::new();
+    let mut completion = Reassembler::new();
+    let mut kept: Vec<OwnedChatCompletionChunk> = Vec::new();
+    let mut input = stream;
+    while let Some(event) = decoder.next(&mut input) {
+        if let Payload::Chunk(chunk) = event.payload() {
+            completion.push(chunk);
+            kept.push(chunk.into_owned());
+        }
+    }
+    let mut later = Reassembler::new();
+    for chunk in &kept {
+        later.push(&chunk.as_chunk());
+    }
+    assert_eq!(later.snapshot(), completion.snapshot());
+    assert_eq!(later.irregularities(), completion.irregularities());
+}

@@ -1,0 +1,11 @@
+//! A stream to its completion: a fold over `serde_json::Value` agrees, and failure stays failure.
+#![no_main]
+
+#[allow(dead_code)]
+#[path = "../bodies/mod.rs"]
+mod bodies;
+
+#[global_allocator]
+static HEAP: bodies::heap::Heap = bodies::heap::Heap;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| bodies::reassemble::run(data));

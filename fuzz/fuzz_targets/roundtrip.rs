@@ -1,0 +1,11 @@
+//! What was read is written again, and kept beyond its event.
+#![no_main]
+
+#[allow(dead_code)]
+#[path = "../bodies/mod.rs"]
+mod bodies;
+
+#[global_allocator]
+static HEAP: bodies::heap::Heap = bodies::heap::Heap;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| bodies::roundtrip::run(data));
