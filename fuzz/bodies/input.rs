@@ -153,7 +153,7 @@ pub fn chunks(choices: &mut Choices<'_>) -> Vec<u8> {
     let mut stream = Vec::new();
     let mut json = String::new();
     let ends = choices.pick(&["\n", "\r\n", "\r"]);
-    while choices.are_left() && stream.len() < 6144 {
+    while choices.are_left() && stream.len() < 3072 {
         let start = stream.len();
         match choices.byte() % 16 {
             0..=7 => json = chunk(choices),

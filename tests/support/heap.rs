@@ -1,5 +1,6 @@
 //! An allocator that counts what the thread at hand allocates.
 #![allow(unsafe_code, reason = "an allocator is unsafe to implement; it only forwards")]
+#![allow(dead_code, reason = "each user reads a part of it")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -10,6 +11,7 @@ thread_local! {
     static LIVE: Cell<isize> = const { Cell::new(0) };
     static PEAK: Cell<isize> = const { Cell::new(0) };
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+    static REQUESTED: Cell<usize> = const { Cell::new(0) };
 }
 
 /// Bytes that this thread has allocated and not freed; below 0 where it freed what another one
@@ -32,11 +34,17 @@ pub fn allocations() -> usize {
     ALLOCATIONS.get()
 }
 
+/// Bytes that this thread has asked for altogether: what grows again and again is counted each time.
+pub fn requested() -> usize {
+    REQUESTED.get()
+}
+
 fn grow(len: usize) {
     let live = LIVE.get().wrapping_add_unsigned(len);
     LIVE.set(live);
     PEAK.set(PEAK.get().max(live));
     ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+    REQUESTED.set(REQUESTED.get().wrapping_add(len));
 }
 
 fn shrink(len: usize) {

@@ -1,0 +1,555 @@
+//! Streams that mean harm: each is told by its promised error, costs no more memory than its limits
+//! say and no more work than its bytes, and doesn't touch the stream beside it.
+//!
+//! Work is measured in three ways. Calls: one for each event and one more for each piece. Bytes asked
+//! of the allocator, which a buffer that is copied again and again makes grow. And time, which
+//! knows of rescans too: eight times the bytes may take 24 times as long, on a machine that has other
+//! things to do; quadratic work would take 64 times as long.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::cast_sign_loss,
+    reason = "a test fails by panicking"
+)]
+
+mod support;
+
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
+
+use deltawire::{
+    Body, ChunkDecoder, ErrorKind, Finished, Limit, Limits, Outcome, Payload, Reassembler,
+};
+use support::heap::{self, Heap};
+
+#[global_allocator]
+static HEAP: Heap = Heap;
+
+const KIB: usize = 1 << 10;
+const MIB: usize = 1 << 20;
+
+/// A stream of about so many bytes.
+type Make = fn(usize) -> Vec<u8>;
+
+/// What comes of one.
+struct Hostile {
+    name: &'static str,
+    make: Make,
+    /// Length of its pieces.
+    piece: usize,
+    /// Bytes of the smaller stream; the larger one has eight times as many.
+    bytes: usize,
+    error: Told,
+    outcome: Outcome,
+    limit: Option<Limit>,
+    /// Most memory that it may take.
+    most: usize,
+}
+
+#[derive(Clone, Copy)]
+enum Told {
+    Never,
+    Once(ErrorKind),
+    /// With each of its events.
+    Always(ErrorKind),
+}
+
+/// Small enough to be exceeded.
+fn limits() -> Limits {
+    let mut limits = Limits::new();
+    limits.event_bytes = 128 * KIB;
+    limits.line_bytes = 128 * KIB;
+    limits.json_values = 4096;
+    limits.completion_bytes = 256 * KIB;
+    limits
+}
+
+/// The carry and the joined data of an event at its limit, and what a decoder holds besides.
+const FRAMING: usize = (128 + 64) * KIB + CONSTANT;
+/// Names and values of a payload: 64 bytes each, and the payload unescaped.
+const READING: usize = 64 * 4096 + 128 * KIB;
+/// Texts that grow by doubling, usage, and finish reasons.
+const COMPLETION: usize = (2 * 256 + 64) * KIB;
+const CONSTANT: usize = 16 * KIB;
+
+const STREAM: Hostile = Hostile {
+    name: "",
+    make: |_| Vec::new(),
+    piece: 4 * KIB,
+    bytes: 512 * KIB,
+    error: Told::Never,
+    outcome: Outcome::Truncated,
+    limit: None,
+    most: CONSTANT,
+};
+
+/// So many events that there are about `bytes` of them.
+fn events(bytes: usize, mut json: impl FnMut(usize) -> String) -> Vec<u8> {
+    let mut stream = String::new();
+    for number in 0.. {
+        write!(stream, "data: {}\n\n", json(number)).unwrap();
+        if stream.len() >= bytes {
+            break;
+        }
+    }
+    stream.into_bytes()
+}
+
+/// Bytes without end or meaning.
+fn noise(bytes: usize) -> impl Iterator<Item = u8> {
+    let mut state = 0x2545_F491_4F6C_DD1D_u64;
+    (0..bytes).map(move |_| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()[3]
+    })
+}
+
+/// What has no end: lines, comments, data.
+fn endless() -> Vec<Hostile> {
+    vec![
+        Hostile {
+            name: "an endless line",
+            make: |bytes| [b"data: ", &vec![b'x'; bytes][..]].concat(),
+            error: Told::Once(ErrorKind::LineTooLong),
+            most: FRAMING,
+            ..STREAM
+        },
+        Hostile {
+            name: "an endless line of a field that is no data",
+            make: |bytes| [b"event: ", &vec![b'x'; bytes][..]].concat(),
+            error: Told::Once(ErrorKind::LineTooLong),
+            most: FRAMING,
+            ..STREAM
+        },
+        Hostile {
+            name: "endless empty lines of data",
+            make: |bytes| b"data:\n".repeat(bytes / 6),
+            error: Told::Once(ErrorKind::EventTooLarge),
+            most: FRAMING,
+            ..STREAM
+        },
+        Hostile {
+            name: "endless comments",
+            make: |bytes| b": ping\n".repeat(bytes / 7),
+            outcome: Outcome::Empty,
+            ..STREAM
+        },
+        Hostile {
+            name: "one endless comment",
+            make: |bytes| vec![b':'; bytes],
+            outcome: Outcome::Empty,
+            most: CONSTANT + 16 * KIB,
+            ..STREAM
+        },
+        Hostile {
+            name: "endless comments in an event",
+            make: |bytes| [b"data: x\n", &b": ping\n".repeat(bytes / 7)[..]].concat(),
+            error: Told::Once(ErrorKind::EventTooLarge),
+            most: FRAMING,
+            ..STREAM
+        },
+        Hostile {
+            name: "blank lines without end",
+            make: |bytes| b"\r\n\n\r".repeat(bytes / 4),
+            outcome: Outcome::Empty,
+            ..STREAM
+        },
+        Hostile {
+            name: "an id that is too long, in every event",
+            make: |bytes| {
+                let event = format!("id: {}\ndata: {{}}\n\n", "i".repeat(65 * KIB));
+                event.repeat(bytes.div_ceil(event.len())).into_bytes()
+            },
+            error: Told::Always(ErrorKind::IdTooLong),
+            most: FRAMING,
+            ..STREAM
+        },
+    ]
+}
+
+/// Events whose payloads cost more than they look, or nothing but their number.
+fn payloads() -> Vec<Hostile> {
+    vec![
+        Hostile {
+            name: "a million tiny events",
+            make: |bytes| b"data: {}\n\n".repeat(bytes / 10),
+            piece: 16 * KIB,
+            bytes: 10_000_000 / 8,
+            ..STREAM
+        },
+        Hostile {
+            name: "a million tiny events that are nothing",
+            make: |bytes| b"data\n\n".repeat(bytes / 6),
+            piece: 16 * KIB,
+            bytes: 6_000_000 / 8,
+            error: Told::Always(ErrorKind::UnexpectedEnd),
+            ..STREAM
+        },
+        Hostile {
+            name: "100 000 arrays in each other",
+            make: |bytes| {
+                events(bytes, |_| format!("{{\"a\":{}{}}}", "[".repeat(50_000), "]".repeat(50_000)))
+            },
+            error: Told::Always(ErrorKind::TooDeep),
+            most: FRAMING + READING,
+            ..STREAM
+        },
+        Hostile {
+            name: "100 000 arrays that don't end",
+            make: |bytes| events(bytes, |_| format!("{{\"a\":{}", "[".repeat(100_000))),
+            error: Told::Always(ErrorKind::TooDeep),
+            most: FRAMING + READING,
+            ..STREAM
+        },
+        Hostile {
+            name: "100 000 values",
+            make: |bytes| events(bytes, |_| format!("{{\"a\":[{}0]}}", "0,".repeat(50_000))),
+            error: Told::Always(ErrorKind::TooManyValues),
+            most: FRAMING + READING,
+            ..STREAM
+        },
+    ]
+}
+
+/// What makes a completion grow.
+fn chunks() -> Vec<Hostile> {
+    vec![
+        Hostile {
+            name: "choices from 4 294 967 295 on",
+            make: |bytes| {
+                events(bytes, |number| {
+                    let index = u64::from(u32::MAX) + number as u64;
+                    format!(
+                        "{{\"choices\":[{{\"index\":{index},\"delta\":{{\"content\":\"x\"}}}}]}}"
+                    )
+                })
+            },
+            limit: Some(Limit::Choices),
+            most: COMPLETION + CONSTANT,
+            ..STREAM
+        },
+        Hostile {
+            name: "tool calls from 4 294 967 295 down",
+            make: |bytes| {
+                events(bytes, |number| {
+                    let index = u64::from(u32::MAX) - number as u64;
+                    let call =
+                        format!("{{\"index\":{index},\"function\":{{\"arguments\":\"x\"}}}}");
+                    format!("{{\"choices\":[{{\"delta\":{{\"tool_calls\":[{call}]}}}}]}}")
+                })
+            },
+            // 512 bytes are accounted for a call: there is room for less than 1 024 of them.
+            limit: Some(Limit::CompletionBytes),
+            most: COMPLETION + CONSTANT,
+            ..STREAM
+        },
+        Hostile {
+            name: "a new skeleton in every event",
+            make: |bytes| {
+                events(bytes, |number| {
+                    format!("{{\"k{number}\":[],\"n{}\":{{\"a\":0}}}}", number * 7)
+                })
+            },
+            limit: Some(Limit::Members),
+            most: COMPLETION + CONSTANT,
+            ..STREAM
+        },
+        Hostile {
+            name: "a new tool id in every event",
+            make: |bytes| {
+                events(bytes, |number| {
+                    let call = format!(
+                        "{{\"index\":0,\"id\":\"call_{number}\",\"function\":{{\"name\":\"f\"}}}}"
+                    );
+                    format!("{{\"choices\":[{{\"delta\":{{\"tool_calls\":[{call}]}}}}]}}")
+                })
+            },
+            limit: Some(Limit::CompletionBytes),
+            most: COMPLETION + CONSTANT,
+            ..STREAM
+        },
+        Hostile {
+            name: "text without end",
+            make: |bytes| {
+                events(bytes, |_| {
+                    format!(
+                        "{{\"choices\":[{{\"delta\":{{\"content\":\"{}\"}}}}]}}",
+                        "x".repeat(500)
+                    )
+                })
+            },
+            limit: Some(Limit::CompletionBytes),
+            most: COMPLETION + CONSTANT,
+            ..STREAM
+        },
+    ]
+}
+
+/// What is no text, or no event stream.
+fn bytes() -> Vec<Hostile> {
+    vec![
+        Hostile {
+            name: "bytes that are no UTF-8 in every field",
+            make: |bytes| {
+                let event = b"\xFF: \xFF\nevent: \xE5\xA5\nid: \xF0\x9F\n:\xC3\ndata: {\"\xFF\":\"\xED\xA0\x80\"}\n\n";
+                event.repeat(bytes / event.len())
+            },
+            error: Told::Always(ErrorKind::InvalidUtf8),
+            ..STREAM
+        },
+        Hostile {
+            name: "escapes at every cut",
+            make: |bytes| {
+                events(bytes, |_| {
+                    let text = r#"\ud83d\ude00\n\\\"\/\t\u00e9\r\b"#.repeat(16);
+                    format!("{{\"choices\":[{{\"delta\":{{\"content\":\"{text}\"}}}}]}}")
+                })
+            },
+            piece: 1,
+            bytes: 768 * KIB,
+            limit: Some(Limit::CompletionBytes),
+            most: COMPLETION + CONSTANT,
+            ..STREAM
+        },
+        Hostile {
+            name: "an error in every event",
+            make: |bytes| {
+                events(bytes, |number| {
+                    format!("{{\"error\":{{\"message\":\"{number}\",\"code\":5}}}}")
+                })
+            },
+            outcome: Outcome::UpstreamError,
+            ..STREAM
+        },
+        Hostile {
+            name: "gzip",
+            make: |bytes| [0x1F, 0x8B, 8, 0].into_iter().chain(noise(bytes)).collect(),
+            outcome: Outcome::NotAnEventStream(Body::Compressed),
+            ..STREAM
+        },
+        Hostile {
+            name: "HTML",
+            make: |bytes| {
+                [
+                    b"<!DOCTYPE html>\n",
+                    &b"<p style=\"\n:x\">data: {}</p>\n\n".repeat(bytes / 31)[..],
+                ]
+                .concat()
+            },
+            outcome: Outcome::NotAnEventStream(Body::Html),
+            ..STREAM
+        },
+    ]
+}
+
+fn streams() -> impl Iterator<Item = Hostile> {
+    [endless(), payloads(), chunks(), bytes()].into_iter().flatten()
+}
+
+/// A decoder with its reassembler.
+struct Pair {
+    decoder: ChunkDecoder,
+    completion: Reassembler,
+}
+
+/// What was seen of a stream.
+#[derive(Default)]
+struct Seen {
+    events: usize,
+    messages: usize,
+    calls: usize,
+    raw: usize,
+    errors: Vec<ErrorKind>,
+}
+
+impl Pair {
+    fn new(limits: &Limits) -> Self {
+        Self {
+            decoder: ChunkDecoder::with_limits(*limits),
+            completion: Reassembler::with_limits(*limits),
+        }
+    }
+
+    fn feed(&mut self, mut input: &[u8], seen: &mut Seen) {
+        loop {
+            seen.calls += 1;
+            let Some(event) = self.decoder.next(&mut input) else { return };
+            seen.events += 1;
+            seen.raw += event.raw().len();
+            match event.payload() {
+                Payload::Malformed(error) => {
+                    if seen.errors.last() != Some(&error.kind()) {
+                        seen.errors.push(error.kind());
+                    }
+                    seen.messages += 1;
+                }
+                Payload::Chunk(_) | Payload::Error(_) | Payload::Done => seen.messages += 1,
+                _ => {}
+            }
+            self.completion.push_payload(event.payload());
+        }
+    }
+
+    fn finish(&mut self) -> Finished {
+        let finished = self.completion.finish(self.decoder.finish());
+        self.decoder.reset();
+        finished
+    }
+}
+
+/// The stream beside a hostile one: it is read again and again, and always gives the same.
+struct Neighbour {
+    pair: Pair,
+    stream: Vec<u8>,
+    at: usize,
+    expected: Finished,
+    rounds: usize,
+}
+
+impl Neighbour {
+    fn new() -> Self {
+        let stream = include_bytes!("streams/tools.sse").to_vec();
+        let mut pair = Pair::new(&Limits::new());
+        pair.feed(&stream, &mut Seen::default());
+        let expected = pair.finish();
+        assert_eq!(expected.outcome, Outcome::Complete);
+        Self { pair, stream, at: 0, expected, rounds: 0 }
+    }
+
+    fn go_on(&mut self) {
+        let end = (self.at + 61).min(self.stream.len());
+        self.pair.feed(&self.stream[self.at..end], &mut Seen::default());
+        self.at = end;
+        if end == self.stream.len() {
+            assert_eq!(self.pair.finish(), self.expected);
+            self.at = 0;
+            self.rounds += 1;
+        }
+    }
+}
+
+/// Reads a hostile stream beside its neighbour, and looks at all but the time.
+fn check(hostile: &Hostile, stream: &[u8]) {
+    let name = hostile.name;
+    let mut neighbour = Neighbour::new();
+    let step = stream.len().div_ceil(hostile.piece).div_ceil(500).max(1);
+    let mut seen = Seen::default();
+    // Of the same length as all kinds of errors, so that it doesn't grow while memory is counted.
+    seen.errors.reserve(32);
+    let (mut requested, mut peak) = (0, 0);
+    let mut pair = Pair::new(&limits());
+    let mut held = 0;
+    for pieces in stream.chunks(hostile.piece * step) {
+        let (before, asked) = (heap::live(), heap::requested());
+        heap::reset_peak();
+        for piece in pieces.chunks(hostile.piece) {
+            pair.feed(piece, &mut seen);
+        }
+        peak = peak.max(held + heap::peak() - before);
+        held += heap::live() - before;
+        requested += heap::requested() - asked;
+        // More than one round, however few pieces there are.
+        (0..4).for_each(|_| neighbour.go_on());
+    }
+    let pieces = stream.len().div_ceil(hostile.piece);
+    assert_eq!(seen.calls, seen.events + pieces, "{name}");
+    assert!(neighbour.rounds > 1, "{name}: {} rounds", neighbour.rounds);
+    assert!(peak as usize <= hostile.most, "{name}: {peak} bytes held of {}", hostile.most);
+    // What grows by doubling asks for twice as much; an event that is given back is asked for again.
+    let most = 4 * stream.len() + 2 * hostile.most;
+    assert!(requested <= most, "{name}: {requested} bytes asked for, {} sent", stream.len());
+    let end = pair.decoder.finish();
+    assert_eq!(end.bytes, stream.len() as u64, "{name}");
+    assert_eq!(seen.raw as u64 + end.discarded_bytes, end.bytes, "{name}: every byte");
+    let malformed = end.malformed;
+    match hostile.error {
+        Told::Never => assert_eq!((malformed, &seen.errors[..]), (0, &[][..]), "{name}"),
+        Told::Once(kind) => assert_eq!((malformed, &seen.errors[..]), (1, &[kind][..]), "{name}"),
+        Told::Always(kind) => {
+            assert_eq!(seen.errors, [kind], "{name}");
+            assert_eq!(malformed, seen.messages as u64, "{name}");
+            assert!(malformed > 3, "{name}");
+        }
+    }
+    let finished = pair.finish();
+    assert_eq!(
+        (finished.outcome, finished.limit_exceeded),
+        (hostile.outcome, hostile.limit),
+        "{name}"
+    );
+    // What comes next is read as if nothing had been.
+    pair.feed(&neighbour.stream, &mut Seen::default());
+    assert_eq!(pair.finish(), neighbour.expected, "{name}");
+}
+
+/// The least of some times that reading takes.
+fn time(hostile: &Hostile, stream: &[u8], times: usize) -> Duration {
+    let once = || {
+        let mut pair = Pair::new(&limits());
+        let start = Instant::now();
+        for piece in stream.chunks(hostile.piece) {
+            pair.feed(piece, &mut Seen::default());
+        }
+        start.elapsed()
+    };
+    (0..times).map(|_| once()).min().unwrap()
+}
+
+#[test]
+fn hostile_streams() {
+    for hostile in streams() {
+        let (small, large) = ((hostile.make)(hostile.bytes), (hostile.make)(8 * hostile.bytes));
+        check(&hostile, &small);
+        check(&hostile, &large);
+    }
+}
+
+#[test]
+fn hostile_streams_take_linear_time() {
+    for hostile in streams() {
+        let (small, large) = ((hostile.make)(hostile.bytes), (hostile.make)(8 * hostile.bytes));
+        let ratio = |times| {
+            time(&hostile, &large, times).as_secs_f64()
+                / time(&hostile, &small, 2 * times).as_secs_f64()
+        };
+        // Where the machine was busy, once more.
+        let found = ratio(1);
+        let found = if found < 16.0 { found } else { found.min(ratio(4)) };
+        assert!(found < 24.0, "{}: {found:.1} times as long for 8 times as much", hostile.name);
+    }
+}
+
+/// 16 MiB in one event and in pieces of one byte cost what as many small events cost in such pieces,
+/// and hold what the event has.
+#[test]
+fn a_large_event_by_bytes() {
+    let large = |bytes: usize| {
+        let text = "x\\n".repeat(bytes / 3);
+        format!("data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"{text}\"}}}}]}}\n\n")
+            .into_bytes()
+    };
+    let stream = large(16 * MIB);
+    let (before, asked) = (heap::live(), heap::requested());
+    heap::reset_peak();
+    let mut pair = Pair::new(&Limits::new());
+    let mut neighbour = Neighbour::new();
+    let mut seen = Seen::default();
+    for (number, piece) in stream.chunks(1).enumerate() {
+        pair.feed(piece, &mut seen);
+        if number % 40_000 == 0 {
+            neighbour.go_on();
+        }
+    }
+    // The carry by doubling, the text unescaped, and the completion's.
+    let peak = (heap::peak() - before) as usize;
+    assert!(peak <= 32 * MIB + 16 * MIB + 16 * MIB, "{peak} bytes held");
+    let requested = heap::requested() - asked;
+    assert!(requested <= 8 * stream.len(), "{requested} bytes asked for");
+    assert_eq!((seen.events, seen.calls), (1, stream.len() + 1));
+    assert!(neighbour.rounds > 3);
+    let content = pair.completion.snapshot().choices[0].message.content.as_deref();
+    assert_eq!(content.map(str::len), Some(16 * MIB / 3 * 2));
+}
