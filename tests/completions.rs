@@ -837,7 +837,7 @@ fn of_choices<'c>(choices: impl IntoIterator<Item = &'c Value>) -> Value {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 300, ..ProptestConfig::default() })]
+    #![proptest_config(support::cases::cases("proptest-regressions/completions.txt", 300))]
 
     #[test]
     fn splitting_a_text_over_two_chunks_changes_nothing(choices in deltas_of_choices(), at in 0usize..8) {

@@ -301,7 +301,7 @@ fn streams() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 2000, ..ProptestConfig::default() })]
+    #![proptest_config(support::cases::cases("proptest-regressions/framing.txt", 2000))]
 
     /// Law 1 and law 3, and the standard.
     #[test]

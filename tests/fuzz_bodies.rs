@@ -12,6 +12,8 @@
 
 #[path = "../fuzz/bodies/mod.rs"]
 mod bodies;
+#[path = "support/cases.rs"]
+mod cases;
 
 use std::fs;
 use std::path::Path;
@@ -136,7 +138,7 @@ fn scripts(settings: std::ops::Range<u8>) -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(cases::cases("proptest-regressions/fuzz_bodies.txt", 400))]
 
     #[test]
     fn parse_chunk_over_made_payloads(script in scripts(0..255)) {

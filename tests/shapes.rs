@@ -208,7 +208,7 @@ fn limits_hold_with_shapes() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 600, ..ProptestConfig::default() })]
+    #![proptest_config(support::cases::cases("proptest-regressions/shapes.txt", 600))]
 
     /// Streams of events that are edited on and on, as the fuzz target makes them.
     #[test]

@@ -204,7 +204,7 @@ fn wrong(sent: &Value) -> usize {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 1000, ..ProptestConfig::default() })]
+    #![proptest_config(crate::support::cases::cases("proptest-regressions/schemas.txt", 1000))]
 
     #[test]
     fn the_view_agrees_with_serde_json(sent in chunks()) {

@@ -5,6 +5,7 @@
 //! as in `.ci/run`, their absence is a failure.
 #![allow(dead_code, unreachable_pub, reason = "each suite uses a part of it")]
 
+pub mod cases;
 pub mod decoded;
 pub mod fold;
 pub mod framed;
