@@ -335,6 +335,32 @@ fn a_type_counts_as_bytes_and_as_text() {
     assert!(heap::live() < before + (4 << 10));
 }
 
+/// One event makes the carry large, the next one the joined data, and the next one the type: what
+/// they leave is held at once.
+#[test]
+fn buffers_of_different_events_hold_no_more_than_one_events() {
+    const LIMIT: usize = 1 << 20;
+    let limits = limits(|limits| limits.event_bytes = LIMIT);
+    let large = format!("data: {}\n\n", "x".repeat(LIMIT - 100));
+    let joined =
+        format!("data: {}\ndata: {}\n\n", "x".repeat(LIMIT / 4 - 20), "x".repeat(LIMIT / 4 - 20));
+    let bad = [b"event: ", &vec![0xFF; LIMIT / 4 - 20][..], b"\ndata: x\n\n"].concat();
+    let before = heap::live();
+    heap::reset_peak();
+    let mut decoder = SseDecoder::with_limits(limits);
+    let mut messages = 0;
+    for stream in [large.as_bytes(), joined.as_bytes(), &bad] {
+        for mut input in stream.chunks(1000) {
+            while let Some(event) = decoder.next(&mut input) {
+                messages += usize::from(event.kind() == EventKind::Message);
+            }
+        }
+    }
+    assert_eq!(messages, 3);
+    let peak = (heap::peak() - before) as usize;
+    assert!(peak <= LIMIT + LIMIT / 2 + (4 << 10), "{peak}");
+}
+
 #[test]
 fn limits_of_nothing_are_limits() {
     let none = limits(|limits| {

@@ -385,12 +385,15 @@ impl SseDecoder {
     /// Gives large buffers back when the events have been small for a while.
     #[cold]
     fn shrink(&mut self) {
+        if self.lossy_type.capacity() > KEPT_CAPACITY {
+            // No server means to send another one.
+            self.lossy_type = String::new();
+        }
         let largest = self.largest_capacity();
         self.small_events = if self.block.len < largest / 8 { self.small_events + 1 } else { 0 };
         if self.small_events >= SMALL_EVENTS {
             self.carry = Vec::new();
             self.joined = Vec::new();
-            self.lossy_type = String::new();
             self.small_events = 0;
         }
     }
@@ -474,7 +477,8 @@ impl SseDecoder {
     /// Takes over the closed block's id, and its type if that isn't UTF-8, unless one of them is
     /// too long.
     fn close(&mut self, piece: Option<&[u8]>) -> Option<Error> {
-        let Self { block, carry, stream: StreamState { last_event_id, .. }, lossy_type, .. } = self;
+        let Self { block, carry, joined, stream, lossy_type, .. } = self;
+        let last_event_id = &mut stream.last_event_id;
         let bytes = piece.unwrap_or(carry);
         let id = block.id.clone().map(|id| (id.start, bytes.get(id).unwrap_or_default()));
         let id = id.filter(|(_, id)| *id != last_event_id.as_bytes());
@@ -483,18 +487,25 @@ impl SseDecoder {
         {
             return Some(Error::new(ErrorKind::IdTooLong, self.offset + at as u64));
         }
-        if let Some(event_type) = block.event_type.clone() {
-            let event_type = bytes.get(event_type).unwrap_or_default();
-            if core::str::from_utf8(event_type).is_err() {
-                let len = block.line_start + 1 + self.joined.len();
-                if len + lossy_len(event_type) > self.limits.event_bytes {
-                    return Some(Error::new(ErrorKind::EventTooLarge, self.offset));
-                }
-                set_lossy(lossy_type, event_type);
-            }
+        let event_type = block.event_type.clone().and_then(|event_type| bytes.get(event_type));
+        let event_type = event_type.filter(|text| core::str::from_utf8(text).is_err());
+        let type_len = event_type.map_or(0, lossy_len);
+        let len = block.line_start + 1 + joined.len();
+        if type_len > 0 && len + type_len > self.limits.event_bytes {
+            return Some(Error::new(ErrorKind::EventTooLarge, self.offset));
         }
         if let Some((_, id)) = id {
             set_lossy(last_event_id, id);
+        }
+        if type_len > KEPT_CAPACITY {
+            // The limit knows what this event needs, not what an earlier one has left.
+            carry.shrink_to_fit();
+            joined.shrink_to_fit();
+        }
+        let bytes = piece.unwrap_or(carry);
+        let event_type = block.event_type.clone().filter(|_| type_len > 0);
+        if let Some(event_type) = event_type.and_then(|event_type| bytes.get(event_type)) {
+            set_lossy(lossy_type, event_type);
         }
         None
     }
