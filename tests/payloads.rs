@@ -248,3 +248,49 @@ fn every_vector() -> Vec<Vec<u8>> {
     }
     streams
 }
+
+/// A kind's name is its variant's, in the field's way of writing.
+#[test]
+fn each_kind_has_a_name_and_a_text_of_its_own() {
+    use ErrorKind::{
+        BigInteger, ControlCharacter, EventTooLarge, ExpectedColon, ExpectedCommaOrEnd,
+        ExpectedName, ExpectedObject, ExpectedValue, HugeNumber, IdTooLong, InvalidEscape,
+        InvalidNumber, InvalidUtf8, LineTooLong, LoneSurrogate, NotFinite, PayloadTooLarge,
+        TooDeep, TooManyValues, TrailingData, UnexpectedEnd,
+    };
+    let kinds = [
+        LineTooLong,
+        EventTooLarge,
+        IdTooLong,
+        InvalidUtf8,
+        ExpectedObject,
+        ExpectedValue,
+        ExpectedName,
+        ExpectedColon,
+        ExpectedCommaOrEnd,
+        TrailingData,
+        UnexpectedEnd,
+        InvalidEscape,
+        ControlCharacter,
+        InvalidNumber,
+        LoneSurrogate,
+        NotFinite,
+        BigInteger,
+        HugeNumber,
+        TooDeep,
+        TooManyValues,
+        PayloadTooLarge,
+    ];
+    for kind in kinds {
+        let mut name = String::new();
+        for letter in format!("{kind:?}").chars() {
+            if letter.is_uppercase() && !name.is_empty() {
+                name.push('_');
+            }
+            name.push(letter.to_ascii_lowercase());
+        }
+        assert_eq!(kind.as_str(), name);
+    }
+    let texts: std::collections::BTreeSet<_> = kinds.iter().map(ErrorKind::to_string).collect();
+    assert_eq!(texts.len(), kinds.len());
+}
