@@ -428,6 +428,37 @@ fn a_change_begins_at_a_character() {
     }
 }
 
+/// Found by the fuzz target `reassemble`: a text that is replaced in the same chunk that it has grown
+/// in is told once, and each place that is told is one of the text as it is now.
+#[test]
+fn a_change_of_a_text_that_is_replaced_is_void() {
+    let whole = |text: &str| json!({"index": 0, "message": {"content": text, "refusal": text, "reasoning": text}});
+    let call = |arguments: Value| json!({"index": 0, "delta": {"tool_calls": [{"index": 0, "function": {"arguments": arguments}}]}});
+    let delta = json!({"index": 0, "delta": {"content": "\u{e9}\u{e9}"}});
+    for (before, choices, count) in [
+        (whole("Hello"), json!([whole("Hello, world"), whole("\u{e9}")]), 3),
+        (whole("Hello"), json!([delta, whole("\u{e9}")]), 3),
+        (call(json!("{\"a\":")), json!([call(json!("1234567")), call(json!({"b": 1}))]), 1),
+    ] {
+        let mut completion = Reassembler::new();
+        push(&mut completion, &before);
+        let chunk = json!({"choices": choices}).to_string();
+        let chunk = OwnedChatCompletionChunk::from_json(chunk.as_bytes()).unwrap();
+        completion.push(&chunk.as_chunk());
+        assert_eq!(completion.changes().len(), count, "{:?}", completion.changes());
+        for change in completion.changes() {
+            let start = match change {
+                Change::Content { start, .. }
+                | Change::Refusal { start, .. }
+                | Change::Reasoning { start, .. }
+                | Change::Arguments { start, .. } => *start,
+                other => panic!("{other:?}"),
+            };
+            assert_eq!(start, 0);
+        }
+    }
+}
+
 #[test]
 fn what_a_stream_broke_off_in_is_told() {
     let finished = finished(concat!(

@@ -2,7 +2,7 @@
 
 use super::CallState;
 use super::budget::Budget;
-use super::change::Change;
+use super::change::{Change, tell};
 use super::completion::{FunctionCall, ToolCall};
 use super::delta::Target;
 use super::rules::Level;
@@ -51,7 +51,7 @@ pub(super) fn push_call(target: &mut Target<'_>, delta: &ToolCallDelta<'_>) {
         } else {
             None
         };
-        changes.extend(start.map(|start| Change::Arguments { choice: *choice, call: at, start }));
+        tell(changes, start.map(|start| Change::Arguments { choice: *choice, call: at, start }));
         for (name, value) in delta.function_extra() {
             budget.keep(&mut function.extra, Level::Function, name, value);
         }
@@ -108,7 +108,7 @@ pub(super) fn push_whole_call<'t>(target: &mut Target<'_>, at: usize, whole: Val
     let arguments = arguments.map(|arguments| arguments.as_str().unwrap_or(arguments.raw()));
     if let Some(arguments) = arguments.filter(|arguments| **arguments != function.arguments) {
         let start = budget.set_text(&mut function.arguments, arguments).then_some(0);
-        changes.extend(start.map(|start| Change::Arguments { choice: *choice, call: at, start }));
+        tell(changes, start.map(|start| Change::Arguments { choice: *choice, call: at, start }));
     }
 }
 

@@ -5,8 +5,8 @@
 ///
 /// Choices and calls are told by their positions in
 /// [`snapshot`](super::Reassembler::snapshot) as it is after the push. They stand by their indexes:
-/// one that begins late may begin before others, which then stand one further. A `start` is where the new text begins: a byte
-/// offset in the text so far, on a character's boundary. Where half a surrogate pair has met its
+/// one that begins late may begin before others, which then stand one further. A `start` is where
+/// the new text begins: a byte offset in the text as it is after the push, on a character's boundary. Where half a surrogate pair has met its
 /// other half, the new text begins with the whole character that stands in its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -69,7 +69,29 @@ pub enum Change {
     },
 }
 
+/// Tells that a text is new from a place on. Where that is its beginning it may have been replaced:
+/// what was told of it before is void.
+pub(super) fn tell(changes: &mut Vec<Change>, change: Option<Change>) {
+    let Some(change) = change else { return };
+    if change == change.at_its_start() {
+        changes.retain(|earlier| earlier.at_its_start() != change);
+    }
+    changes.push(change);
+}
+
 impl Change {
+    /// The same, were all of the text new.
+    const fn at_its_start(mut self) -> Self {
+        if let Self::Content { start, .. }
+        | Self::Refusal { start, .. }
+        | Self::Reasoning { start, .. }
+        | Self::Arguments { start, .. } = &mut self
+        {
+            *start = 0;
+        }
+        self
+    }
+
     /// A choice has been put at `at`: those behind it stand one further.
     pub(super) const fn shift_choices(&mut self, at: usize) {
         let (Self::ChoiceStarted { choice }

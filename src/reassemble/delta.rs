@@ -3,7 +3,7 @@
 use super::ChoiceState;
 use super::budget::Budget;
 use super::call::{push_call, push_name, push_whole_call};
-use super::change::Change;
+use super::change::{Change, tell};
 use super::completion::{Message, ReasoningName};
 use super::rules::Level;
 use crate::chunk::Delta;
@@ -173,14 +173,14 @@ pub(super) fn push_snapshot(target: &mut Target<'_>, delta: &Delta<'_>, whole: V
     let choice = *choice;
     let text = |name| whole.get(name).and_then(|text| text.as_str());
     let start = set_whole(&mut message.content, text("content"), budget);
-    changes.extend(start.map(|start| Change::Content { choice, start }));
+    tell(changes, start.map(|start| Change::Content { choice, start }));
     let start = set_whole(&mut message.refusal, text("refusal"), budget);
-    changes.extend(start.map(|start| Change::Refusal { choice, start }));
+    tell(changes, start.map(|start| Change::Refusal { choice, start }));
     for name in [ReasoningName::ReasoningContent, ReasoningName::Reasoning] {
         let Some(text) = text(name.as_str()) else { continue };
         message.reasoning_name = name;
         let start = set_whole(&mut message.reasoning, Some(text), budget);
-        changes.extend(start.map(|start| Change::Reasoning { choice, start }));
+        tell(changes, start.map(|start| Change::Reasoning { choice, start }));
         break;
     }
     let calls = whole.get("tool_calls").into_iter().flat_map(|calls| calls.elements());
