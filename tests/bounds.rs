@@ -560,3 +560,24 @@ fn one_byte_pieces_cost_a_small_multiple() {
     assert!(time(16 << 10) < Duration::from_secs(10));
     assert!(time(1) < call);
 }
+
+/// The table in the docs of `Limits` says what the defaults are.
+#[test]
+fn the_defaults_are_what_the_docs_say() {
+    let source = include_str!("../src/limits.rs");
+    let shown = format!("{:?}", Limits::new());
+    let mut rows = 0;
+    for row in source.lines().filter(|line| line.starts_with("/// | [`")) {
+        let name = row.split('`').nth(1).unwrap();
+        let number = row.split('|').nth(2).unwrap().trim();
+        let (digits, unit) = match number.split_once(' ') {
+            Some((digits, "MiB")) => (digits.to_owned(), 1 << 20),
+            Some((digits, "KiB")) => (digits.to_owned(), 1 << 10),
+            _ => (number.replace(' ', ""), 1),
+        };
+        let value = digits.parse::<usize>().unwrap() * unit;
+        assert!(shown.contains(&format!("{name}: {value}")), "{name}: {value}, but {shown}");
+        rows += 1;
+    }
+    assert_eq!(rows, shown.matches(": ").count(), "each limit has a row");
+}

@@ -295,6 +295,26 @@ mod tests {
         assert_eq!(fits[2..], [true; 7]);
     }
 
+    /// Holes that an event has made which doesn't fit in the end are taken back: a shape has few.
+    #[test]
+    fn holes_made_in_vain_are_taken_back() {
+        let event = |changed: core::ops::Range<usize>, end: &str| {
+            let leaves: Vec<_> = (0..16)
+                .map(|at| format!("\"n{at}\":{}", u8::from(changed.contains(&at))))
+                .collect();
+            format!("data: {{{},{end}}}\n\n", leaves.join(","))
+        };
+        let plain = || event(0..0, "\"a\":[]");
+        let mut events = vec![plain(); 10];
+        events.push(event(0..6, "\"b\":{}"));
+        events.extend(vec![plain(); 10]);
+        events.push(event(6..12, "\"c\":0"));
+        events.push(event(12..16, "\"a\":[]"));
+        let found = fits(&mut ChunkDecoder::new(), &events);
+        let expected = (0..events.len()).map(|at| !matches!(at, 0 | 10 | 21));
+        assert_eq!(found, expected.collect::<Vec<_>>());
+    }
+
     /// A stream in which nothing repeats is soon left alone, now and then tried again, and shapes
     /// are back when it becomes an ordinary one.
     #[test]

@@ -263,6 +263,8 @@ mod tests {
             (r#"["\ud83d"]"#, surrogate, ErrorKind::LoneSurrogate, 2),
             (r#"["x\udE00y"]"#, surrogate, ErrorKind::LoneSurrogate, 3),
             (r#"["\ud83d\u0041"]"#, surrogate, ErrorKind::LoneSurrogate, 2),
+            (r#"["\ud83d\ue000"]"#, surrogate, ErrorKind::LoneSurrogate, 2),
+            (r#"["\ud7ff\udc00"]"#, surrogate, ErrorKind::LoneSurrogate, 8),
             ("[NaN]", not_finite, ErrorKind::NotFinite, 1),
             ("[1, Infinity]", not_finite, ErrorKind::NotFinite, 4),
             ("[-Infinity]", not_finite, ErrorKind::NotFinite, 1),
@@ -285,8 +287,10 @@ mod tests {
                 "{json}"
             );
         }
-        let fine =
-            "[18446744073709551615,-9223372036854775808,1e308,1e-400,-0,123456789012345678.5]";
+        let fine = concat!(
+            r#"["\ud800\udc00\udbff\udfff\ue000",18446744073709551615,-9223372036854775808,"#,
+            "1e308,1e-400,-0,123456789012345678.5]"
+        );
         let (mut parser, mut tape) = (Parser::new(&Limits::new()), Tape::default());
         parser.set_strict(true);
         assert_eq!(
