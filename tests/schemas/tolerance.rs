@@ -432,3 +432,17 @@ fn what_a_chunk_carries() {
         });
     }
 }
+
+/// Of too many those are told that were sent first.
+#[test]
+fn the_first_mismatches_in_order() {
+    for count in [255, 256, 257, 700] {
+        let json =
+            format!(r#"{{"choices":[{{"token_ids":[{}]}}]}}"#, vec!["\"x\""; count].join(","));
+        with_chunk(&json, |chunk| {
+            let expected: Vec<_> =
+                (0..count.min(256)).map(|at| format!("choices[0].token_ids[{at}]")).collect();
+            assert_eq!(mismatches(&chunk), expected);
+        });
+    }
+}
