@@ -797,11 +797,20 @@ fn a_completion_is_read_back() {
         let json = serde_json::to_string(&finished.completion).unwrap();
         let read: ChatCompletion = serde_json::from_str(&json).unwrap();
         assert_eq!(serde_json::to_string(&read).unwrap(), json, "{}", recording.file);
-        assert_eq!(read.choices.len(), finished.completion.choices.len());
+        let kept = &finished.completion;
+        assert_eq!(read.choices.len(), kept.choices.len());
+        assert_eq!((&read.id, read.created, &read.model), (&kept.id, kept.created, &kept.model));
+        assert_eq!(read.service_tier, kept.service_tier);
+        assert_eq!(read.system_fingerprint, kept.system_fingerprint);
+        assert_eq!(read.extra.len(), kept.extra.len());
         for (read, kept) in read.choices.iter().zip(&finished.completion.choices) {
             assert_eq!(read.message.content, kept.message.content);
             assert_eq!(read.message.tool_calls.len(), kept.message.tool_calls.len());
             assert_eq!((read.index, &read.finish_reason), (kept.index, &kept.finish_reason));
+            assert_eq!(read.message.reasoning, kept.message.reasoning);
+            assert_eq!(read.message.refusal, kept.message.refusal);
+            assert_eq!(read.extra.len(), kept.extra.len());
+            assert_eq!(read.message.extra.len(), kept.message.extra.len());
         }
     }
     let json = json!({"id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices": [
@@ -813,6 +822,11 @@ fn a_completion_is_read_back() {
     let z = read.extra.get("y").and_then(|y| y.get("z")).and_then(deltawire::json::Json::as_u64);
     assert_eq!(z, Some(1));
     assert_eq!(read.usage.unwrap().get("total_tokens").unwrap().as_u64(), Some(3));
+    // Of members with the same name the last one counts.
+    let twice = r#"{"id":"a","id":"b","choices":[],"usage":{"x":1,"x":2}}"#;
+    let read: ChatCompletion = serde_json::from_str(twice).unwrap();
+    assert_eq!(read.id.as_deref(), Some("b"));
+    assert_eq!(read.usage.unwrap().get("x").unwrap().as_u64(), Some(2));
     assert!(serde_json::from_str::<ChatCompletion>("[]").is_err());
     assert!(serde_json::from_str::<ChatCompletion>(r#"{"choices":[{}]}"#).is_err());
 }

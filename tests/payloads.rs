@@ -96,6 +96,8 @@ fn errors_come_in_many_shapes() {
         let event = decoder.next(&mut input).unwrap();
         let Payload::Error(error) = event.payload() else { panic!("{stream}") };
         assert_eq!(error.message(), Some(message));
+        let carries = event.payload().carries();
+        assert!(carries.error && !carries.is_output(), "{stream}");
     }
     for none in ["null", "false", "0", "\"\""] {
         let stream = format!("data: {{\"error\":{none},\"choices\":[]}}\n\n");
@@ -135,6 +137,19 @@ fn a_payload_that_cannot_be_read_says_where() {
     assert_eq!(malformed(nested(128).as_bytes()), None);
     assert_eq!(malformed(nested(129).as_bytes()), Some((ErrorKind::TooDeep, 6 + 5 + 127)));
     assert_eq!(malformed(nested(100_000).as_bytes()), Some((ErrorKind::TooDeep, 6 + 5 + 127)));
+}
+
+/// Wherever the byte stands, and whatever the length: short and long texts are checked differently.
+#[test]
+fn text_that_is_no_utf8_is_found_at_every_place() {
+    for len in (0..70).chain([127, 128, 129, 300]) {
+        for at in 0..len {
+            let mut text = vec![b'x'; len];
+            text[at] = 0xFF;
+            let stream = [b"data: {\"a\":\"", &text[..], b"\"}\n\n"].concat();
+            assert_eq!(malformed(&stream), Some((ErrorKind::InvalidUtf8, 12 + at as u64)));
+        }
+    }
 }
 
 #[test]

@@ -145,6 +145,17 @@ fn what_differs_may_matter_elsewhere() {
             r#"{"choices":[{"index":2,"delta":{"content":""}}]}"#,
             r#"{"choices":[{"index":3,"delta":{"content":""}}]}"#,
         ],
+        // Texts that are empty when they first differ.
+        vec![
+            r#"{"choices":[{"index":0,"delta":{"content":"a","refusal":"a","reasoning":"a"}}]}"#,
+            r#"{"choices":[{"index":0,"delta":{"content":"a","refusal":"","reasoning":"a"}}]}"#,
+            r#"{"choices":[{"index":0,"delta":{"content":"a","refusal":"b","reasoning":"a"}}]}"#,
+        ],
+        vec![
+            r#"{"choices":[{"index":0,"delta":{"refusal":"a"}}]}"#,
+            r#"{"choices":[{"index":0,"delta":{"refusal":""}}]}"#,
+            r#"{"choices":[{"index":0,"delta":{"refusal":"b"}}]}"#,
+        ],
         // Constants of one name take turns in the room.
         vec![
             r#"{"foo":"a long first value","foo":"x","choices":[{"delta":{"content":"aaaaaaaa"}}]}"#,

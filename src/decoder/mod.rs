@@ -326,5 +326,13 @@ mod tests {
         let events: Vec<_> = (0..600).map(|number| content(&number.to_string())).collect();
         let fits = fits(&mut decoder, &events);
         assert!(fits[520..].iter().all(|fits| *fits));
+        // While it rests an event isn't learned, and the next one, which is like it, doesn't fit.
+        let rests = |count: usize| {
+            let mut decoder = ChunkDecoder::new();
+            let odd: Vec<_> = (0..count).map(odd).collect();
+            self::fits(&mut decoder, &odd);
+            self::fits(&mut decoder, &[content("a"), content("b")]) == [false, false]
+        };
+        assert!((100..140).any(rests) && !(0..5).any(rests));
     }
 }

@@ -197,3 +197,17 @@ fn the_samples_have_every_member_that_the_schema_lists() {
         assert!(names > 20, "{title}: {names}");
     }
 }
+
+/// Where a server says a count twice, the schema's own place counts.
+#[test]
+fn counts_that_are_said_twice() {
+    let json = r#"{"usage":{"cached_tokens":1,"prompt_cache_hit_tokens":2,"reasoning_tokens":3,
+        "prompt_tokens_details":{"cached_tokens":4},"completion_tokens_details":{"reasoning_tokens":5}}}"#;
+    with_chunk(json, |chunk| {
+        let usage = chunk.usage().unwrap();
+        assert_eq!((usage.cached_tokens(), usage.reasoning_tokens()), (Some(4), Some(5)));
+    });
+    let json =
+        r#"{"usage":{"prompt_cache_hit_tokens":2,"cached_tokens":1,"prompt_tokens_details":{}}}"#;
+    with_chunk(json, |chunk| assert_eq!(chunk.usage().unwrap().cached_tokens(), Some(1)));
+}
