@@ -552,4 +552,21 @@ fn a_large_event_by_bytes() {
     assert!(neighbour.rounds > 3);
     let content = pair.completion.snapshot().choices[0].message.content.as_deref();
     assert_eq!(content.map(str::len), Some(16 * MIB / 3 * 2));
+
+    let time = |bytes: usize| {
+        let stream = large(bytes);
+        let once = || {
+            let mut decoder = ChunkDecoder::new();
+            let start = Instant::now();
+            for mut piece in stream.chunks(1) {
+                while decoder.next(&mut piece).is_some() {}
+            }
+            start.elapsed()
+        };
+        once().min(once()).as_secs_f64()
+    };
+    let ratio = || time(8 * MIB) / time(MIB);
+    let found = ratio();
+    let found = if found < 16.0 { found } else { found.min(ratio()) };
+    assert!(found < 24.0, "{found:.1} times as long for 8 times as much");
 }
