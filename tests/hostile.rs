@@ -3,8 +3,8 @@
 //!
 //! Work is measured in three ways. Calls: one for each event and one more for each piece. Bytes asked
 //! of the allocator, which a buffer that is copied again and again makes grow. And time, which
-//! knows of rescans too: eight times the bytes may take 24 times as long, on a machine that has other
-//! things to do; quadratic work would take 64 times as long.
+//! knows of rescans too, as the kernel tells it of the thread: eight times the bytes may take 24 times
+//! as long, since caches and neighbours are what they are; quadratic work would take 64 times as long.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -16,11 +16,11 @@
 mod support;
 
 use std::fmt::Write as _;
-use std::time::{Duration, Instant};
 
 use deltawire::{
     Body, ChunkDecoder, ErrorKind, Finished, Limit, Limits, Outcome, Payload, Reassembler,
 };
+use support::clock;
 use support::heap::{self, Heap};
 
 #[global_allocator]
@@ -485,17 +485,11 @@ fn check(hostile: &Hostile, stream: &[u8]) {
     assert_eq!(pair.finish(), neighbour.expected, "{name}");
 }
 
-/// The least of some times that reading takes.
-fn time(hostile: &Hostile, stream: &[u8], times: usize) -> Duration {
-    let once = || {
-        let mut pair = Pair::new(&limits());
-        let start = Instant::now();
-        for piece in stream.chunks(hostile.piece) {
-            pair.feed(piece, &mut Seen::default());
-        }
-        start.elapsed()
-    };
-    (0..times).map(|_| once()).min().unwrap()
+fn read(hostile: &Hostile, stream: &[u8]) {
+    let mut pair = Pair::new(&limits());
+    for piece in stream.chunks(hostile.piece) {
+        pair.feed(piece, &mut Seen::default());
+    }
 }
 
 #[test]
@@ -511,13 +505,7 @@ fn hostile_streams() {
 fn hostile_streams_take_linear_time() {
     for hostile in streams() {
         let (small, large) = ((hostile.make)(hostile.bytes), (hostile.make)(8 * hostile.bytes));
-        let ratio = |times| {
-            time(&hostile, &large, times).as_secs_f64()
-                / time(&hostile, &small, 2 * times).as_secs_f64()
-        };
-        // Where the machine was busy, once more.
-        let found = ratio(1);
-        let found = if found < 16.0 { found } else { found.min(ratio(4)) };
+        let found = clock::ratio(|| read(&hostile, &small), || read(&hostile, &large), 16.0);
         assert!(found < 24.0, "{}: {found:.1} times as long for 8 times as much", hostile.name);
     }
 }
@@ -553,20 +541,13 @@ fn a_large_event_by_bytes() {
     let content = pair.completion.snapshot().choices[0].message.content.as_deref();
     assert_eq!(content.map(str::len), Some(16 * MIB / 3 * 2));
 
-    let time = |bytes: usize| {
-        let stream = large(bytes);
-        let once = || {
-            let mut decoder = ChunkDecoder::new();
-            let start = Instant::now();
-            for mut piece in stream.chunks(1) {
-                while decoder.next(&mut piece).is_some() {}
-            }
-            start.elapsed()
-        };
-        once().min(once()).as_secs_f64()
+    let decode = |stream: &[u8]| {
+        let mut decoder = ChunkDecoder::new();
+        for mut piece in stream.chunks(1) {
+            while decoder.next(&mut piece).is_some() {}
+        }
     };
-    let ratio = || time(8 * MIB) / time(MIB);
-    let found = ratio();
-    let found = if found < 16.0 { found } else { found.min(ratio()) };
+    let (small, large) = (large(MIB), large(8 * MIB));
+    let found = clock::ratio(|| decode(&small), || decode(&large), 16.0);
     assert!(found < 24.0, "{found:.1} times as long for 8 times as much");
 }

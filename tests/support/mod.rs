@@ -6,6 +6,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each suite uses a part of it")]
 
 pub mod cases;
+pub mod clock;
 pub mod decoded;
 pub mod fold;
 pub mod framed;
