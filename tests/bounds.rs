@@ -111,19 +111,22 @@ fn a_line_may_have_exactly_so_many_bytes() {
 fn an_event_may_have_exactly_so_many_bytes() {
     for end in ["\n", "\r\n", "\r"] {
         // Each line counts with its end, but for the closing line's second byte.
-        let lines = format!("event: e{end}: c{end}u{end}data: 1234{end}{end}");
-        let len = lines.len() - (end.len() - 1);
-        for limit in [len - 1, len, len + 1] {
-            let limits = limits(|limits| limits.event_bytes = limit);
-            let outcome = decode_all_cuts(limits, &between(&lines));
-            assert_neighbours(&outcome);
-            if limit >= len {
-                let expected = [EventKind::Message; 3];
-                assert_eq!(kinds(&outcome)[..3], expected, "{limit} {end:?}");
-                assert_eq!(outcome.events[1].2, b"1234");
-            } else {
-                assert_eq!(kinds(&outcome)[1..3], [EventKind::TooLarge, EventKind::Skipped]);
-                assert_eq!(errors(&outcome), [(ErrorKind::EventTooLarge, 11)]);
+        let mixed = format!("event: e{end}: c{end}u{end}data: 0123456789{end}{end}");
+        let alone = format!("data: 0123456789{end}{end}");
+        for lines in [mixed, alone] {
+            let len = lines.len() - (end.len() - 1);
+            for limit in [len - 1, len, len + 1] {
+                let limits = limits(|limits| limits.event_bytes = limit);
+                let outcome = decode_all_cuts(limits, &between(&lines));
+                assert_neighbours(&outcome);
+                if limit >= len {
+                    let expected = [EventKind::Message; 3];
+                    assert_eq!(kinds(&outcome)[..3], expected, "{limit} {end:?}");
+                    assert_eq!(outcome.events[1].2, b"0123456789");
+                } else {
+                    assert_eq!(kinds(&outcome)[1..3], [EventKind::TooLarge, EventKind::Skipped]);
+                    assert_eq!(errors(&outcome), [(ErrorKind::EventTooLarge, 11)]);
+                }
             }
         }
     }
