@@ -285,7 +285,10 @@ impl<'a> AudioDelta<'a> {
 
 impl fmt::Debug for Delta<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.as_value(), f)
+        match self.as_value() {
+            Some(value) => fmt::Debug::fmt(&value, f),
+            None => f.write_str("null"),
+        }
     }
 }
 
