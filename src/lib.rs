@@ -11,6 +11,8 @@ mod limits;
 mod line;
 mod sse;
 
+#[cfg(any(feature = "stream", feature = "tokio-codec", feature = "http-body"))]
+pub mod adapters;
 #[cfg(feature = "std")]
 mod chunk;
 #[cfg(feature = "std")]

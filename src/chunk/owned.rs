@@ -30,8 +30,13 @@ impl OwnedChatCompletionChunk {
     ///
     /// What is wrong with the text, and at which byte of it.
     pub fn from_json(json: &[u8]) -> Result<Self, Error> {
+        Self::read(json, &Limits::new())
+    }
+
+    /// Reads a chunk within limits.
+    pub(crate) fn read(json: &[u8], limits: &Limits) -> Result<Self, Error> {
         let mut tape = Tape::default();
-        let (document, _) = Parser::new(&Limits::new()).parse(json, &mut tape)?;
+        let (document, _) = Parser::new(limits).parse(json, &mut tape)?;
         if document.kind(0) != Some(Kind::Object) {
             return Err(Error::new(ErrorKind::ExpectedObject, 0));
         }

@@ -13,6 +13,8 @@ use crate::event::EventKind;
 use crate::json::Leniencies;
 use crate::limits::Limits;
 use crate::shape::Fit;
+#[cfg(any(feature = "stream", feature = "tokio-codec"))]
+use crate::sse;
 use crate::sse::SseDecoder;
 use read::{Readers, is_done, read, says_event_stream};
 
@@ -52,6 +54,24 @@ pub struct ChunkDecoder {
     is_event_stream: bool,
 }
 
+/// An event that was found, without the piece that it was found in.
+#[cfg(any(feature = "stream", feature = "tokio-codec"))]
+pub(crate) enum Place {
+    Fit(Fit),
+    Framed(sse::Place, bool),
+}
+
+#[cfg(any(feature = "stream", feature = "tokio-codec"))]
+impl Place {
+    /// Bytes of the piece that the event takes.
+    pub(crate) const fn taken(&self) -> usize {
+        match self {
+            Self::Fit(fit) => fit.len,
+            Self::Framed(place, _) => place.taken,
+        }
+    }
+}
+
 impl ChunkDecoder {
     /// A decoder at the start of a stream, with the default [`Limits`]. Allocates nothing.
     #[must_use]
@@ -81,10 +101,8 @@ impl ChunkDecoder {
 
     fn next_event<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Option<ChunkEvent<'a>> {
         let piece = *input;
-        let is_on = self.readers.shapes.is_on();
-        let most = if is_on { self.sse.between_events() } else { None };
-        if let Some(most) = most
-            && let Some(fit) = self.readers.shapes.fit(piece.get(..most).unwrap_or(piece))
+        let (fit, is_untried) = self.fit(piece);
+        if let Some(fit) = fit
             && let Some((raw, rest)) = piece.split_at_checked(fit.len)
         {
             *input = rest;
@@ -92,7 +110,46 @@ impl ChunkDecoder {
         }
         let Self { sse, readers, end, is_event_stream } = self;
         let event = sse.next(input)?;
-        Some(read(event, readers, (end, is_event_stream), is_on && most.is_none()))
+        Some(read(event, readers, (end, is_event_stream), is_untried))
+    }
+
+    /// The shape that the event at the front of a piece fits, and whether an event that is cut may
+    /// still fit one.
+    #[expect(clippy::inline_always, reason = "it is a part of `next_event`")]
+    #[inline(always)]
+    fn fit(&mut self, piece: &[u8]) -> (Option<Fit>, bool) {
+        let is_on = self.readers.shapes.is_on();
+        let most = if is_on { self.sse.between_events() } else { None };
+        let fit = most.and_then(|most| self.readers.shapes.fit(piece.get(..most).unwrap_or(piece)));
+        (fit, is_on && most.is_none())
+    }
+
+    /// [`next`](Self::next) in two halves, of which this one borrows nothing: for whoever has to
+    /// know that there is an event before lending it out. Takes all of the piece if there is none.
+    #[cfg(any(feature = "stream", feature = "tokio-codec"))]
+    pub(crate) fn find(&mut self, piece: &[u8]) -> Option<Place> {
+        if piece.is_empty() {
+            return None;
+        }
+        let (fit, is_untried) = self.fit(piece);
+        if let Some(fit) = fit {
+            return Some(Place::Fit(fit));
+        }
+        self.sse.find_place(piece).map(|place| Place::Framed(place, is_untried))
+    }
+
+    /// The other half: the event whose place was found last, in the piece's first
+    /// [`taken`](Place::taken) bytes.
+    #[cfg(any(feature = "stream", feature = "tokio-codec"))]
+    pub(crate) fn give<'a>(&'a mut self, place: Place, taken: &'a [u8]) -> ChunkEvent<'a> {
+        match place {
+            Place::Fit(fit) => self.give_fit(fit, taken),
+            Place::Framed(place, is_untried) => {
+                let Self { sse, readers, end, is_event_stream } = self;
+                let event = sse.give_place(place, taken);
+                read(event, readers, (end, is_event_stream), is_untried)
+            }
+        }
     }
 
     /// The event that `raw` is, which fits a shape.

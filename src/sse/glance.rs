@@ -13,10 +13,10 @@ use crate::line::{LineSpan, near_line_end};
 
 /// An event of one line, and the input behind it.
 pub(super) struct Glance<'i> {
-    kind: EventKind,
-    raw: &'i [u8],
-    data: &'i [u8],
-    data_start: usize,
+    pub(super) kind: EventKind,
+    pub(super) raw: &'i [u8],
+    pub(super) data: &'i [u8],
+    pub(super) data_start: usize,
     pub(super) rest: &'i [u8],
 }
 

@@ -2,6 +2,8 @@
 
 mod glance;
 mod oversize;
+#[cfg(any(feature = "stream", feature = "tokio-codec"))]
+mod place;
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -12,7 +14,10 @@ use crate::error::{Error, ErrorKind};
 use crate::event::{Event, EventKind, StreamState};
 use crate::limits::Limits;
 use crate::line::{LineSpan, LineSplitter};
+use glance::Glance;
 use oversize::{Excess, Skipping};
+#[cfg(any(feature = "stream", feature = "tokio-codec"))]
+pub(crate) use place::Place;
 
 /// Buffers above this size are given back when the events no longer need them.
 const KEPT_CAPACITY: usize = 64 << 10;
@@ -88,6 +93,12 @@ pub struct SseEnd {
     pub discarded_bytes: u64,
 }
 
+/// An event that was found, and what it takes of the input.
+enum Found<'i> {
+    Glance(Glance<'i>),
+    Step(Step, &'i [u8]),
+}
+
 /// An event as lengths, before anything is borrowed.
 struct Step {
     kind: EventKind,
@@ -134,6 +145,16 @@ impl SseDecoder {
     /// as soon as its last byte is there.
     #[inline]
     pub fn next<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Option<Event<'a>> {
+        Some(match self.find(input)? {
+            Found::Glance(glance) => self.give_glance(&glance),
+            Found::Step(step, taken) => self.give(step, taken),
+        })
+    }
+
+    /// Finds the next event at the front of `input`, and takes `input` forward past it.
+    #[expect(clippy::inline_always, reason = "it is the body of `next`")]
+    #[inline(always)]
+    fn find<'i>(&mut self, input: &mut &'i [u8]) -> Option<Found<'i>> {
         let piece = *input;
         let mut first = None;
         if !self.is_between_events {
@@ -143,7 +164,7 @@ impl SseDecoder {
             let (glance, end) = self.glance(piece);
             if let Some(glance) = glance {
                 *input = glance.rest;
-                return Some(self.give_glance(&glance));
+                return Some(Found::Glance(glance));
             }
             if piece.is_empty() {
                 return None;
@@ -165,7 +186,7 @@ impl SseDecoder {
             if let Some(step) = self.ends_data(piece, &span) {
                 let (taken, rest) = piece.split_at_checked(step.taken).unwrap_or((piece, &[]));
                 *input = rest;
-                return Some(self.give(step, taken));
+                return Some(Found::Step(step, taken));
             }
             first = Some(span);
         }
@@ -175,7 +196,7 @@ impl SseDecoder {
         };
         let (taken, rest) = piece.split_at_checked(step.taken).unwrap_or((piece, &[]));
         *input = rest;
-        Some(self.give(step, taken))
+        Some(Found::Step(step, taken))
     }
 
     /// The last block, where the stream ended before the blank line that would close it, as if

@@ -1,0 +1,48 @@
+//! [`SseDecoder::next`] in two halves, the first of which borrows nothing: for whoever has to know that
+//! there is an event before lending it out.
+
+use core::ops::Range;
+
+use super::glance::Glance;
+use super::{Found, SseDecoder, Step};
+use crate::event::{Event, EventKind};
+
+/// An event that was found, without the piece that it was found in.
+pub(crate) struct Place {
+    /// Bytes of the piece that it takes.
+    pub(crate) taken: usize,
+    of: PlaceOf,
+}
+
+enum PlaceOf {
+    /// What it is, and where its data stand.
+    Glance(EventKind, Range<usize>),
+    Step(Step),
+}
+
+impl SseDecoder {
+    /// Finds the next event at the front of a piece. The decoder has taken all of the piece if there
+    /// is none.
+    pub(crate) fn find_place(&mut self, piece: &[u8]) -> Option<Place> {
+        let mut input = piece;
+        let of = match self.find(&mut input)? {
+            Found::Glance(Glance { kind, data, data_start, .. }) => {
+                PlaceOf::Glance(kind, data_start..data_start + data.len())
+            }
+            Found::Step(step, _) => PlaceOf::Step(step),
+        };
+        Some(Place { taken: piece.len() - input.len(), of })
+    }
+
+    /// Gives the event whose place was found last; `raw` is the part of the piece that it takes.
+    pub(crate) fn give_place<'a>(&'a mut self, place: Place, raw: &'a [u8]) -> Event<'a> {
+        match place.of {
+            PlaceOf::Glance(kind, data) => {
+                let data_start = data.start;
+                let data = raw.get(data).unwrap_or_default();
+                self.give_glance(&Glance { kind, raw, data, data_start, rest: &[] })
+            }
+            PlaceOf::Step(step) => self.give(step, raw),
+        }
+    }
+}
