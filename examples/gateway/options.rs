@@ -1,0 +1,103 @@
+//! The command line of the gateway.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use hyper::Uri;
+
+pub(crate) const HELP: &str = "\
+A gateway for streaming chat completions: forwards /v1/… to an upstream, watches the streams,
+and shows figures at /metrics.
+
+    gateway --upstream https://api.openai.com --alias fast=gpt-4o-mini
+    gateway --upstream http://127.0.0.1:8000 --listen 127.0.0.1:0
+
+Usage: gateway --upstream URL [OPTIONS]
+
+  --upstream URL       where requests go, http or https, with the path that is put before /v1/
+  --listen ADDRESS     where clients come to [127.0.0.1:8080]; with port 0 a free one, which is
+                       printed
+  --alias NAME=MODEL   clients say NAME, the upstream MODEL, and its answers say NAME again; may be
+                       given several times
+  --log-messages       the log has the messages too, which may be personal
+  --no-tap             streams are forwarded and neither watched nor edited: for measuring
+
+Limits:
+  --max-streams N      requests at a time [10000]; the next one gets status 503
+  --max-request BYTES  the body of a request to /v1/chat/completions [8388608]
+  --idle SECONDS       how long the upstream may say nothing [120]
+  --grace SECONDS      how long open streams may go on after SIGTERM or Ctrl-C [30]
+  --threads N          as many as there are cores
+
+  -h, --help           this text
+
+The usage of a stream is always asked for (stream_options.include_usage). A client that didn't ask
+for it doesn't see it. Where neither an alias nor a usage has to be changed, streams pass byte for
+byte. Upstreams that answer in HTTP/2 only aren't reached.
+
+For each stream a line of JSON on standard output says how it was.
+";
+
+pub(crate) struct Options {
+    pub(crate) listen: SocketAddr,
+    pub(crate) upstream: Uri,
+    pub(crate) aliases: Vec<(String, String)>,
+    pub(crate) log_messages: bool,
+    pub(crate) no_tap: bool,
+    pub(crate) max_streams: usize,
+    pub(crate) max_request: usize,
+    pub(crate) idle: Duration,
+    pub(crate) grace: Duration,
+    pub(crate) threads: Option<usize>,
+}
+
+impl Options {
+    /// `None` asks for help.
+    pub(crate) fn parse() -> Result<Option<Self>, lexopt::Error> {
+        use lexopt::prelude::*;
+
+        let mut upstream = None;
+        let mut options = Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            upstream: Uri::default(),
+            aliases: Vec::new(),
+            log_messages: false,
+            no_tap: false,
+            max_streams: 10_000,
+            max_request: 8 << 20,
+            idle: Duration::from_secs(120),
+            grace: Duration::from_secs(30),
+            threads: None,
+        };
+        let mut parser = lexopt::Parser::from_env();
+        while let Some(argument) = parser.next()? {
+            match argument {
+                Long("upstream") => upstream = Some(parser.value()?.parse::<Uri>()?),
+                Long("listen") => options.listen = parser.value()?.parse()?,
+                Long("alias") => {
+                    let alias = parser.value()?.string()?;
+                    let (name, model) =
+                        alias.split_once('=').ok_or("--alias: expected NAME=MODEL")?;
+                    options.aliases.push((name.to_owned(), model.to_owned()));
+                }
+                Long("log-messages") => options.log_messages = true,
+                Long("no-tap") => options.no_tap = true,
+                Long("max-streams") => options.max_streams = parser.value()?.parse()?,
+                Long("max-request") => options.max_request = parser.value()?.parse()?,
+                Long("idle") => options.idle = Duration::from_secs(parser.value()?.parse()?),
+                Long("grace") => options.grace = Duration::from_secs(parser.value()?.parse()?),
+                Long("threads") => match parser.value()?.parse()? {
+                    0 => return Err("--threads: expected a number above 0".into()),
+                    threads => options.threads = Some(threads),
+                },
+                Short('h') | Long("help") => return Ok(None),
+                unknown => return Err(unknown.unexpected()),
+            }
+        }
+        options.upstream = upstream.ok_or("--upstream: expected a URL")?;
+        if !matches!(options.upstream.scheme_str(), Some("http" | "https")) {
+            return Err("--upstream: expected http:// or https://".into());
+        }
+        Ok(Some(options))
+    }
+}
