@@ -42,7 +42,7 @@ use tokio::time::timeout;
 
 use metrics::Metrics;
 use options::Options;
-use relay::{Edited, Idle, Stream, Watcher};
+use relay::{Edited, Flushed, Idle, Stream, Watcher};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 type Body = UnsyncBoxBody<Bytes, BoxError>;
@@ -249,10 +249,10 @@ impl<C: Connect + Clone + Send + Sync + 'static> Gateway<C> {
             let watcher = Watcher::new(stream, permit);
             let body = Idle::new(body, self.options.idle);
             match plan.editor() {
-                None => ObservedBody::new(body, watcher).boxed_unsync(),
+                None => Flushed::new(ObservedBody::new(body, watcher)).boxed_unsync(),
                 Some(editor) => {
                     head.headers.remove(header::CONTENT_LENGTH);
-                    Edited::new(body, watcher, editor).boxed_unsync()
+                    Flushed::new(Edited::new(body, watcher, editor)).boxed_unsync()
                 }
             }
         } else if let Some(alias) = plan.alias.as_deref().filter(|_| is_json && !is_stream) {
@@ -264,7 +264,8 @@ impl<C: Connect + Clone + Send + Sync + 'static> Gateway<C> {
         } else {
             // The permit is given back when the body is dropped.
             let holding = move |_: BodyStep<'_>| _ = &permit;
-            ObservedBody::new(Idle::new(body, self.options.idle), holding).boxed_unsync()
+            let body = ObservedBody::new(Idle::new(body, self.options.idle), holding);
+            Flushed::new(body).boxed_unsync()
         };
         Ok(Response::from_parts(head, body))
     }

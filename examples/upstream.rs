@@ -56,8 +56,9 @@ A request says what it wants in its query, or in headers of these names behind x
                        space: its number, and when it was sent, since 1970
   id=ID                for generate
 
-Where the request doesn't ask for the usage (stream_options.include_usage), it isn't sent. A request
-that asks for no stream is answered with NAME.json.
+Bytes of a recording are counted as it is. Where the request doesn't ask for the usage
+(stream_options.include_usage), it isn't sent. A request that asks for no stream is answered with
+NAME.json.
 ";
 
 /// How long the connection is kept behind the last byte where it is cut.
@@ -209,9 +210,8 @@ async fn answer(request: Request<Incoming>, folder: &Path) -> Response<Replay> {
     let Some(recording) = read("sse") else {
         return refuse(StatusCode::NOT_FOUND, "there is no recording of that name");
     };
-    let recording = if with_usage { recording } else { without_usage(&recording) };
     let recorded = read("chunks").map(|lengths| String::from_utf8_lossy(&lengths).into_owned());
-    let mut response = Response::new(replay(recording, recorded, &wishes));
+    let mut response = Response::new(replay(recording, recorded, with_usage, &wishes));
     if wishes.text("gzip").is_some() {
         response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
@@ -266,7 +266,12 @@ fn without_usage(recording: &[u8]) -> Vec<u8> {
 }
 
 /// What is done with a recording.
-fn replay(mut bytes: Vec<u8>, recorded: Option<String>, wishes: &Wishes) -> Replay {
+fn replay(
+    mut bytes: Vec<u8>,
+    recorded: Option<String>,
+    with_usage: bool,
+    wishes: &Wishes,
+) -> Replay {
     if let Some(from) = wishes.number("error") {
         let mut kept = 0;
         for event in events(&bytes) {
@@ -285,6 +290,9 @@ fn replay(mut bytes: Vec<u8>, recorded: Option<String>, wishes: &Wishes) -> Repl
     let stop = ends.into_iter().find_map(|(name, how)| Some((wishes.number(name)?, how)));
     if let Some((at, _)) = stop {
         bytes.truncate(at);
+    }
+    if !with_usage {
+        bytes = without_usage(&bytes);
     }
     let lengths: Vec<usize> = match wishes.text("piece").unwrap_or("event") {
         "event" => events(&bytes).iter().map(|event| event.len()).collect(),

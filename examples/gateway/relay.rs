@@ -124,32 +124,29 @@ impl BodyObserver for Watcher {
 }
 
 /// A stream in which something is changed. Events go out as soon as they are whole.
-pub(crate) struct Edited<B> {
+pub(crate) struct Edited<B: Body> {
     inner: B,
     watcher: Watcher,
     editor: Editor,
     /// What goes out next.
     out: Vec<u8>,
+    /// What comes behind the last bytes.
+    failure: Option<B::Error>,
     is_over: bool,
 }
 
-impl<B> Edited<B> {
+impl<B: Body> Edited<B> {
     pub(crate) fn new(inner: B, watcher: Watcher, editor: Editor) -> Self {
-        Self { inner, watcher, editor, out: Vec::new(), is_over: false }
+        Self { inner, watcher, editor, out: Vec::new(), failure: None, is_over: false }
     }
 
-    /// Writes the event that no blank line has closed: what has come is passed on.
-    fn write_rest(&mut self) {
+    /// Nothing more comes. What has come of an event that no blank line has closed is passed on.
+    fn end(&mut self, end: BodyEnd) {
         if let Some(event) = self.watcher.decoder.salvage() {
             write(&mut self.editor, &event, &mut self.out);
         }
-    }
-
-    fn end(&mut self, end: BodyEnd) {
-        if !self.is_over {
-            self.is_over = true;
-            self.watcher.finish(end);
-        }
+        self.is_over = true;
+        self.watcher.finish(end);
     }
 }
 
@@ -159,7 +156,7 @@ fn write(editor: &mut Editor, event: &ChunkEvent<'_>, out: &mut Vec<u8>) {
     let _passed_on = editor.write(event, out);
 }
 
-impl<B: Body<Data = Bytes> + Unpin> Body for Edited<B> {
+impl<B: Body<Data = Bytes, Error: Unpin> + Unpin> Body for Edited<B> {
     type Data = Bytes;
     type Error = B::Error;
 
@@ -168,7 +165,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Edited<B> {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let this = &mut *self;
-        while !this.is_over {
+        while this.out.is_empty() && !this.is_over {
             match ready!(Pin::new(&mut this.inner).poll_frame(context)) {
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(piece) => {
@@ -178,26 +175,24 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Edited<B> {
                     Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
                 },
                 Some(Err(error)) => {
+                    this.failure = Some(error);
                     this.end(BodyEnd::Failed);
-                    return Poll::Ready(Some(Err(error)));
                 }
-                None => {
-                    this.write_rest();
-                    this.end(BodyEnd::Complete);
-                }
-            }
-            if !this.out.is_empty() {
-                let out = std::mem::take(&mut this.out);
-                return Poll::Ready(Some(Ok(Frame::data(out.into()))));
+                None => this.end(BodyEnd::Complete),
             }
         }
-        Poll::Ready(None)
+        if this.out.is_empty() {
+            return Poll::Ready(this.failure.take().map(Err));
+        }
+        Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut this.out).into()))))
     }
 }
 
-impl<B> Drop for Edited<B> {
+impl<B: Body> Drop for Edited<B> {
     fn drop(&mut self) {
-        self.end(BodyEnd::Dropped);
+        if !self.is_over {
+            self.end(BodyEnd::Dropped);
+        }
     }
 }
 
@@ -234,6 +229,50 @@ impl Body for Idle {
 
     fn is_end_stream(&self) -> bool {
         self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+/// A body whose failure waits until what came before it has left: hyper closes the connection at an
+/// error, and drops what it hasn't written yet.
+pub(crate) struct Flushed<B: Body> {
+    inner: B,
+    failure: Option<B::Error>,
+}
+
+impl<B: Body> Flushed<B> {
+    pub(crate) fn new(inner: B) -> Self {
+        Self { inner, failure: None }
+    }
+}
+
+impl<B: Body<Error: Unpin> + Unpin> Body for Flushed<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        if let Some(failure) = self.failure.take() {
+            return Poll::Ready(Some(Err(failure)));
+        }
+        match ready!(Pin::new(&mut self.inner).poll_frame(context)) {
+            Some(Err(failure)) => {
+                self.failure = Some(failure);
+                // Who gets nothing writes what there is, and comes back at once.
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+            frame => Poll::Ready(frame),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.failure.is_none() && self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
