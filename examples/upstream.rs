@@ -64,6 +64,8 @@ NAME.json.
 /// How long the connection is kept behind the last byte where it is cut.
 const FLUSH: Duration = Duration::from_millis(50);
 
+const EVENT_STREAM: &str = "text/event-stream; charset=utf-8";
+
 fn main() -> ExitCode {
     match Options::parse() {
         Ok(Some(options)) => match serve(options) {
@@ -190,7 +192,7 @@ async fn answer(request: Request<Incoming>, folder: &Path) -> Response<Replay> {
         .and_then(|options| options.get("include_usage"))
         .is_some_and(|include| *include == Value::Bool(true));
     if let Some(events) = wishes.number("generate") {
-        return Response::new(generate(&wishes, events, with_usage));
+        return with_type(Response::new(generate(&wishes, events, with_usage)), EVENT_STREAM);
     }
     let model = asked.get("model").and_then(Value::as_str).unwrap_or_default();
     let name = wishes.text("recording").unwrap_or(model);
@@ -215,7 +217,7 @@ async fn answer(request: Request<Incoming>, folder: &Path) -> Response<Replay> {
     if wishes.text("gzip").is_some() {
         response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
-    with_type(response, "text/event-stream; charset=utf-8")
+    with_type(response, EVENT_STREAM)
 }
 
 fn with_type(mut response: Response<Replay>, kind: &'static str) -> Response<Replay> {

@@ -1,0 +1,488 @@
+//! A load test on loopback: many streams at once through the gateway, some of which break.
+//!
+//! It starts `upstream` and `gateway`, which are built beside it. First streams are cut off at random by
+//! the upstream and by clients: nothing may be lost, nothing may cross from one stream to another, and
+//! the gateway's memory is flat afterwards. Then it measures what the gateway costs.
+
+use std::fmt::Write as _;
+use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::net::SocketAddr;
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::time::{Duration, Instant, SystemTime};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::client::conn::http1;
+use hyper::{Request, Uri};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
+
+const HELP: &str = "\
+Streams through the gateway, many at once, on loopback.
+
+Usage: load [OPTIONS]
+
+  --streams N      at once [1000]
+  --seconds N      for each of the rounds, of which there are seven [10]
+  --gap MS         between the events of a stream [100]
+  --seed N         of the fates [1]
+  --checks         no figures: three rounds
+  -h, --help       this text
+
+Exit status 1 says that something was lost, crossed, or kept.
+";
+
+struct Options {
+    streams: usize,
+    seconds: u64,
+    gap: u64,
+    seed: u64,
+    checks: bool,
+}
+
+impl Options {
+    /// `None` asks for help.
+    fn parse() -> Result<Option<Self>, lexopt::Error> {
+        use lexopt::prelude::*;
+
+        let mut options = Self { streams: 1000, seconds: 10, gap: 100, seed: 1, checks: false };
+        let mut parser = lexopt::Parser::from_env();
+        while let Some(argument) = parser.next()? {
+            match argument {
+                Long("streams") => options.streams = parser.value()?.parse()?,
+                Long("seconds") => options.seconds = parser.value()?.parse()?,
+                Long("gap") => options.gap = parser.value()?.parse()?,
+                Long("seed") => options.seed = parser.value()?.parse()?,
+                Long("checks") => options.checks = true,
+                Short('h') | Long("help") => return Ok(None),
+                unknown => return Err(unknown.unexpected()),
+            }
+        }
+        Ok(Some(options))
+    }
+}
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+fn main() -> ExitCode {
+    let options = match Options::parse() {
+        Ok(Some(options)) => options,
+        Ok(None) => {
+            say(HELP);
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => {
+            say(&format!("load: {error}\nTry --help."));
+            return ExitCode::from(2);
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    match runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(run(&options))) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("load: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Prints a line. Where it can't be printed, nobody reads it.
+fn say(line: &str) {
+    let _unread = writeln!(io::stdout(), "{line}");
+}
+
+/// A server that is stopped when it is dropped.
+struct Server {
+    process: Child,
+    address: SocketAddr,
+}
+
+impl Server {
+    fn start(name: &str, arguments: &[&str]) -> Result<Self, Failure> {
+        let program = std::env::current_exe()?.with_file_name(name);
+        let mut process = Command::new(program)
+            .args(["--listen", "127.0.0.1:0"])
+            .args(arguments)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let stderr = process.stderr.take().ok_or("no standard error")?;
+        let mut line = String::new();
+        BufReader::new(stderr).read_line(&mut line)?;
+        let address = line.trim().rsplit_once("http://").ok_or("no address")?.1.parse()?;
+        Ok(Self { process, address })
+    }
+
+    /// A line of `/proc/PID/status`, in KiB.
+    fn memory(&self) -> Result<u64, Failure> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        Ok(line.and_then(|line| line.split_whitespace().next()).ok_or("no VmRSS")?.parse()?)
+    }
+
+    /// The time that all its threads have had on a core.
+    fn core_time(&self) -> Result<Duration, Failure> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process.id()))?;
+        // Behind the name, which may have spaces: the twelfth and thirteenth, in hundredths.
+        let fields: Vec<_> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
+        let ticks = fields.iter().skip(11).take(2).map(|ticks| ticks.parse::<u64>());
+        Ok(Duration::from_millis(10 * ticks.sum::<Result<u64, _>>()?))
+    }
+
+    /// A figure of the gateway.
+    async fn figure(&self, name: &str) -> Result<u64, Failure> {
+        let body = get(self.address, "/metrics").await?;
+        let line = body.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        Ok(line.unwrap_or("0").parse()?)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _gone = self.process.kill();
+        let _gone = self.process.wait();
+    }
+}
+
+/// How a stream is to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Whole,
+    /// The upstream closes the connection behind so many bytes.
+    Cut(usize),
+    /// The client leaves behind so many events.
+    Leave(usize),
+}
+
+/// What a stream is to be.
+struct Plan {
+    id: String,
+    events: usize,
+    gap: u64,
+    fate: Fate,
+    with_usage: bool,
+}
+
+/// What a client has of a stream. It knows nothing of deltawire: it looks for texts.
+struct Reader<'p> {
+    plan: &'p Plan,
+    rest: Vec<u8>,
+    events: usize,
+    is_finished: bool,
+    has_usage: bool,
+    is_done: bool,
+    /// Microseconds from the upstream to here.
+    latencies: Vec<u32>,
+}
+
+impl<'p> Reader<'p> {
+    fn new(plan: &'p Plan) -> Self {
+        Self {
+            plan,
+            rest: Vec::new(),
+            events: 0,
+            is_finished: false,
+            has_usage: false,
+            is_done: false,
+            latencies: Vec::new(),
+        }
+    }
+
+    fn push(&mut self, piece: &[u8]) -> Result<(), Failure> {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
+        self.rest.extend_from_slice(piece);
+        let rest = std::mem::take(&mut self.rest);
+        let mut text = std::str::from_utf8(&rest)?;
+        while let Some((event, behind)) = text.split_once("\n\n") {
+            self.event(event, now)?;
+            text = behind;
+        }
+        self.rest.extend_from_slice(text.as_bytes());
+        Ok(())
+    }
+
+    fn event(&mut self, event: &str, now: Duration) -> Result<(), Failure> {
+        let id = &self.plan.id;
+        if event == "data: [DONE]" {
+            self.is_done = true;
+            return Ok(());
+        }
+        if !event.contains(&format!("\"id\":\"chatcmpl-{id}\"")) {
+            return Err(format!("an event of another stream in {id}: {event}").into());
+        }
+        self.is_finished |= event.contains("\"finish_reason\":\"stop\"");
+        self.has_usage |= event.contains("\"usage\"");
+        let text = event.split_once("\"content\":\"").and_then(|(_, text)| text.split_once('"'));
+        let Some((text, _)) = text.filter(|(text, _)| !text.is_empty()) else { return Ok(()) };
+        let mut parts = text.trim_end().split(':');
+        if parts.next() != Some(id) || parts.next() != Some(&self.events.to_string()) {
+            return Err(format!("{text} in the place of {id}:{}", self.events).into());
+        }
+        let sent = Duration::from_nanos(parts.next().ok_or("no time")?.parse()?);
+        self.latencies.push(u32::try_from(now.saturating_sub(sent).as_micros())?);
+        self.events += 1;
+        Ok(())
+    }
+
+    /// Whether the stream was what it had to be; `broke` says that the connection did.
+    fn check(&self, broke: bool) -> Result<(), Failure> {
+        let Plan { id, events, fate, with_usage, .. } = self.plan;
+        let is_whole = self.events == *events && self.is_finished && self.is_done;
+        let holds = match fate {
+            Fate::Whole => is_whole && !broke && self.has_usage == *with_usage,
+            Fate::Cut(_) => broke && !self.is_done && (*with_usage || !self.has_usage),
+            Fate::Leave(behind) => self.events >= *behind,
+        };
+        if holds {
+            return Ok(());
+        }
+        let (found, done) = (self.events, self.is_done);
+        Err(format!("{id}, {fate:?}: {found} of {events} events, done: {done}, broke: {broke}")
+            .into())
+    }
+}
+
+/// One stream, from the request to its end.
+async fn stream(to: SocketAddr, plan: &Plan) -> Result<Vec<u32>, Failure> {
+    let Plan { id, events, gap, fate, with_usage } = plan;
+    let mut path = format!("/v1/chat/completions?generate={events}&id={id}&gap={gap}");
+    if let Fate::Cut(at) = fate {
+        write!(path, "&cut={at}")?;
+    }
+    let body = format!(
+        "{{\"model\":\"generated\",\"stream\":true,\"stream_options\":{{\"include_usage\":{with_usage}}}}}"
+    );
+    let connection = TcpStream::connect(to).await?;
+    connection.set_nodelay(true)?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(connection)).await?;
+    let connection = tokio::spawn(connection);
+    let request = Request::post(path.parse::<Uri>()?)
+        .header("host", "loopback")
+        .header("content-type", "application/json")
+        .body(Full::new(Bytes::from(body)))?;
+    let answer = sender.send_request(request).await?;
+    if !answer.status().is_success() {
+        return Err(format!("{id}: {}", answer.status()).into());
+    }
+    let mut body = answer.into_body();
+    let mut reader = Reader::new(plan);
+    let mut broke = false;
+    while let Some(frame) = body.frame().await {
+        match frame.map(hyper::body::Frame::into_data) {
+            Ok(Ok(piece)) => reader.push(&piece)?,
+            Ok(Err(_)) => {}
+            Err(_) => broke = true,
+        }
+        if matches!(fate, Fate::Leave(behind) if reader.events >= *behind) {
+            break;
+        }
+    }
+    connection.abort();
+    reader.check(broke)?;
+    Ok(reader.latencies)
+}
+
+async fn get(from: SocketAddr, path: &str) -> Result<String, Failure> {
+    let connection = TokioIo::new(TcpStream::connect(from).await?);
+    let (mut sender, connection) = http1::handshake(connection).await?;
+    let connection = tokio::spawn(connection);
+    let request = Request::get(path.parse::<Uri>()?)
+        .header("host", "loopback")
+        .body(Full::<Bytes>::default())?;
+    let body = sender.send_request(request).await?.into_body().collect().await?.to_bytes();
+    connection.abort();
+    Ok(String::from_utf8(body.to_vec())?)
+}
+
+/// What a round has brought.
+#[derive(Default)]
+struct Round {
+    whole: u64,
+    cut: u64,
+    left: u64,
+    latencies: Vec<u32>,
+}
+
+/// Keeps so many streams open for a while, each with a fate of its own.
+async fn round(
+    to: SocketAddr,
+    options: &Options,
+    number: u64,
+    kind: Kind,
+) -> Result<Round, Failure> {
+    let until = Instant::now() + Duration::from_secs(options.seconds);
+    let tasks: Vec<_> = (0..options.streams)
+        .map(|client| {
+            let (gap, mut seed) = (options.gap, options.seed + number * 1_000_003 + client as u64);
+            let spread = gap * client as u64 / options.streams as u64;
+            tokio::spawn(async move {
+                let mut round = Round::default();
+                // Not all at the same moment.
+                sleep(Duration::from_millis(spread)).await;
+                for turn in 0.. {
+                    if Instant::now() >= until {
+                        break;
+                    }
+                    let plan = kind.plan(format!("r{number}c{client}t{turn}"), gap, &mut seed);
+                    let latencies = stream(to, &plan).await?;
+                    match plan.fate {
+                        Fate::Whole => round.whole += 1,
+                        Fate::Cut(_) => round.cut += 1,
+                        Fate::Leave(_) => round.left += 1,
+                    }
+                    round.latencies.extend(latencies);
+                }
+                Ok::<_, Failure>(round)
+            })
+        })
+        .collect();
+    let mut sum = Round::default();
+    // A stream takes at most three seconds beyond its round, unless it hangs.
+    let late = Duration::from_secs(options.seconds + 60);
+    for task in tasks {
+        let round = timeout(late, task).await.map_err(|_| "a stream hangs")???;
+        sum.whole += round.whole;
+        sum.cut += round.cut;
+        sum.left += round.left;
+        sum.latencies.extend(round.latencies);
+    }
+    Ok(sum)
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// Some streams break.
+    Chaos,
+    /// None does, and the client asks for the usage: nothing is edited.
+    Watched,
+    /// None does, and the usage is hidden.
+    Edited,
+}
+
+impl Kind {
+    fn plan(self, id: String, gap: u64, seed: &mut u64) -> Plan {
+        let events = 5 + random(seed, 20);
+        let fate = match (self, random(seed, 100)) {
+            (Self::Chaos, 0..15) => Fate::Cut(300 + random(seed, 250 * events)),
+            (Self::Chaos, 15..30) => Fate::Leave(random(seed, events)),
+            _ => Fate::Whole,
+        };
+        let with_usage = match self {
+            Self::Chaos => random(seed, 2) == 0,
+            Self::Watched => true,
+            Self::Edited => false,
+        };
+        Plan { id, events, gap, fate, with_usage }
+    }
+}
+
+/// splitmix64, below `end`.
+fn random(seed: &mut u64, end: usize) -> usize {
+    *seed = seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    let mut mixed = (*seed ^ (*seed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    usize::try_from(mixed >> 33).unwrap_or(0) % end.max(1)
+}
+
+async fn run(options: &Options) -> Result<(), Failure> {
+    let upstream = Server::start("upstream", &[])?;
+    let url = format!("http://{}", upstream.address);
+    let gateway = Server::start("gateway", &["--upstream", &url])?;
+    chaos(options, &gateway).await?;
+    if !options.checks {
+        let off = Server::start("gateway", &["--upstream", &url, "--no-tap"])?;
+        figures(options, &upstream, &gateway, &off).await?;
+    }
+    Ok(())
+}
+
+/// Three rounds in which streams break. After each of them nothing is open, and the memory is that after
+/// the first.
+async fn chaos(options: &Options, gateway: &Server) -> Result<(), Failure> {
+    let mut sum = Round::default();
+    let mut memories = vec![gateway.memory()?];
+    for number in 0..3 {
+        let round = round(gateway.address, options, number, Kind::Chaos).await?;
+        sum.whole += round.whole;
+        sum.cut += round.cut;
+        sum.left += round.left;
+        let patience = Instant::now() + Duration::from_secs(20);
+        while gateway.figure("gateway_streams_active").await? > 0 {
+            if Instant::now() > patience {
+                return Err("streams are open that nobody reads".into());
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+        memories.push(gateway.memory()?);
+    }
+    let Round { whole, cut, left, .. } = sum;
+    say(&format!(
+        "{} streams at once: {whole} whole, {cut} cut by the upstream, {left} left by their client; \
+         nothing lost, nothing crossed",
+        options.streams
+    ));
+    say(&format!("memory before, and after each round: {memories:?} KiB"));
+    let mut outcomes = [0; 3];
+    for (found, outcome) in outcomes.iter_mut().zip(["complete", "upstream_left", "client_left"]) {
+        let name = format!("gateway_streams_total{{outcome=\"{outcome}\"}}");
+        *found = gateway.figure(&name).await?;
+    }
+    // A client that leaves just before the end may have its stream complete.
+    let [complete, upstream_left, client_left] = outcomes;
+    let holds = upstream_left == cut && complete >= whole && complete + client_left == whole + left;
+    if !holds {
+        return Err(format!("the gateway has counted {outcomes:?}").into());
+    }
+    let (after_first, after_last) = (memories.get(1), memories.last());
+    if after_last > after_first.map(|first| first + first / 5 + 4096).as_ref() {
+        return Err("the memory isn't flat".into());
+    }
+    Ok(())
+}
+
+/// What the gateway costs, against the upstream alone.
+async fn figures(
+    options: &Options,
+    upstream: &Server,
+    on: &Server,
+    off: &Server,
+) -> Result<(), Failure> {
+    say(
+        "\n| | events | median µs | 99 % µs | gateway's µs of a core per event | events per second and core | KiB per stream |",
+    );
+    say("|---|---:|---:|---:|---:|---:|---:|");
+    for (number, (name, server, kind)) in [
+        ("direct", upstream, Kind::Watched),
+        ("forwarded, tap off", off, Kind::Watched),
+        ("watched, tap on", on, Kind::Watched),
+        ("watched and edited", on, Kind::Edited),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let (idle, before) = (server.memory()?, server.core_time()?);
+        let peak = async {
+            sleep(Duration::from_millis(options.seconds * 500)).await;
+            server.memory()
+        };
+        let (round, peak) =
+            tokio::join!(round(server.address, options, 10 + number as u64, kind), peak);
+        let Round { mut latencies, .. } = round?;
+        let core = server.core_time()?.saturating_sub(before).as_secs_f64();
+        latencies.sort_unstable();
+        let at = |part: usize| latencies.get(latencies.len() * part / 100).copied().unwrap_or(0);
+        let events = u32::try_from(latencies.len())?;
+        let per_event = core / f64::from(events.max(1));
+        let of_gateway = if number == 0 {
+            "| · | · | ·".to_owned()
+        } else {
+            let memory = peak?.saturating_sub(idle);
+            let streams = u32::try_from(options.streams.max(1))?;
+            let per_stream = f64::from(u32::try_from(memory)?) / f64::from(streams);
+            format!("| {:.1} | {:.0} | {per_stream:.1}", per_event * 1e6, 1.0 / per_event)
+        };
+        say(&format!("| {name} | {events} | {} | {} {of_gateway} |", at(50), at(99)));
+    }
+    Ok(())
+}
