@@ -6,7 +6,7 @@
     reason = "a test fails by panicking"
 )]
 
-#[allow(dead_code, unreachable_pub, reason = "other suites use the rest")]
+#[allow(unreachable_pub, reason = "other suites share it")]
 #[path = "support/heap.rs"]
 mod heap;
 
