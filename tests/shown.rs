@@ -8,7 +8,7 @@ use std::time::Duration;
 use deltawire::gateway::{
     EncodeError, Guard, Meter, Observer, Pushed, Replay, Sniffer, SseEvent, UsageTap,
 };
-use deltawire::{ChunkDecoder, LineSplitter, Payload, Reassembler, SseDecoder};
+use deltawire::{ChunkDecoder, LineSplitter, Outcome, Payload, Reassembler, SseDecoder};
 
 const SECRET: &str = "s3cret";
 
@@ -126,4 +126,28 @@ fn a_meter_observes_by_itself() {
     let last = meter.last_token().unwrap();
     assert_eq!(meter.gaps().sum + Duration::from_millis(20), last);
     assert_eq!((meter.gaps().count, last > Duration::from_millis(20)), (1, true));
+}
+
+/// The usage itself outranks its substitutes, whichever comes later, as in a completion.
+#[test]
+fn a_meter_ranks_usage() {
+    let stream = b"data: {\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":9}}\n\ndata: {\"x_groq\":{\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":6}}}\n\n";
+    let (mut decoder, mut meter) = (ChunkDecoder::new(), Meter::new());
+    let mut input = &stream[..];
+    while let Some(event) = decoder.next(&mut input) {
+        meter.observe(event.payload(), Duration::ZERO);
+    }
+    let measured = meter.finish_with(Outcome::Complete, Duration::ZERO);
+    assert_eq!((measured.prompt_tokens, measured.output_tokens), (Some(9), 9));
+}
+
+#[test]
+fn a_meter_takes_any_count_and_time() {
+    let mut meter = Meter::new();
+    for now in [Duration::from_secs(10), Duration::MAX, Duration::ZERO] {
+        meter.record(u64::MAX, now);
+    }
+    assert_eq!((meter.gaps().count, meter.last_token()), (u64::MAX, Some(Duration::MAX)));
+    let measured = meter.finish_with(Outcome::Complete, Duration::from_secs(5));
+    assert_eq!(measured.total_time, Duration::MAX);
 }

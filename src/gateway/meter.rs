@@ -47,6 +47,8 @@ pub struct Meter {
     gaps: Gaps,
     deltas: u64,
     tokens: Option<Tokens>,
+    /// They are those of the member `usage` itself, which outranks its substitutes.
+    own_usage: bool,
 }
 
 /// The gaps between the tokens of a stream, summed up.
@@ -64,7 +66,7 @@ pub struct Gaps {
 }
 
 impl Gaps {
-    /// The mean of all gaps; `None` where there is none.
+    /// The mean of all gaps; `None` where there is none, or it is more than 500 years.
     #[must_use]
     pub fn mean(&self) -> Option<Duration> {
         let nanoseconds = self.sum.as_nanos().checked_div(self.count.into())?;
@@ -72,7 +74,7 @@ impl Gaps {
     }
 
     fn add(&mut self, gap: Duration, times: u64) {
-        self.count += times;
+        self.count = self.count.saturating_add(times);
         self.sum = self.sum.saturating_add(gap);
         self.min = Some(self.min.map_or(gap, |min| min.min(gap)));
         self.max = Some(self.max.map_or(gap, |max| max.max(gap)));
@@ -105,7 +107,7 @@ impl Tick {
 pub struct Measured {
     /// From the request to the first event with output.
     pub time_to_first_token: Option<Duration>,
-    /// From the request to the end of the stream.
+    /// From the request to the end of the stream, which isn't before the last event with output.
     pub total_time: Duration,
     /// The gaps between tokens.
     pub gaps: Gaps,
@@ -129,7 +131,8 @@ impl Meter {
     /// Takes note that so many events with output have come, `now` after the request: what
     /// [`UsageTap::push`](super::UsageTap::push) has counted.
     ///
-    /// A time before that of the last call counts as that: a clock that goes back makes no gap.
+    /// A time before that of the last event with output counts as that: a clock that goes back makes
+    /// no gap.
     pub fn record(&mut self, deltas: u64, now: Duration) -> Tick {
         let Some(together) = deltas.checked_sub(1) else { return Tick::default() };
         let now = self.last.map_or(now, |last| last.max(now));
@@ -149,7 +152,7 @@ impl Meter {
             self.gaps.add(Duration::ZERO, together);
         }
         self.last = Some(now);
-        self.deltas += deltas;
+        self.deltas = self.deltas.saturating_add(deltas);
         tick
     }
 
@@ -168,7 +171,9 @@ impl Meter {
             _ => None,
         };
         let Some(chunk) = chunk else { return Tick::default() };
-        if let Some(usage) = chunk.usage() {
+        let is_own = chunk.has_own_usage();
+        if let Some(usage) = chunk.usage().filter(|_| is_own || !self.own_usage) {
+            self.own_usage |= is_own;
             self.tokens.get_or_insert_default().update(&usage);
         }
         self.record(u64::from(chunk.carries().is_output()), now)
@@ -209,7 +214,7 @@ impl Meter {
         let completion = tokens.and_then(|tokens| tokens.completion);
         Measured {
             time_to_first_token: self.first,
-            total_time: now,
+            total_time: self.last.map_or(now, |last| last.max(now)),
             gaps: self.gaps,
             output_tokens: completion.unwrap_or(self.deltas),
             is_from_usage: completion.is_some(),
