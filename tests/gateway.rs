@@ -245,6 +245,52 @@ fn a_tap_sees_what_a_decoder_sees() {
 }
 
 /// One tap for one stream after the other is as one for each.
+/// Choices that begin in chunks of which everything has to be looked at count too.
+#[test]
+fn a_tap_sees_every_choice() {
+    let part = |index, text| {
+        format!(
+            r#"{{"choices":[{{"index":{index},"delta":{{"content":[{{"type":"text","text":"{text}"}}]}}}}]}}"#
+        )
+    };
+    let end = |index| {
+        format!(r#"{{"choices":[{{"index":{index},"delta":{{}},"finish_reason":"stop"}}]}}"#)
+    };
+    let chunks = [part(0, "a"), part(1, "b"), part(2, "c"), end(0), end(1)];
+    let events = chunks.iter().map(|chunk| format!("data: {chunk}\n\n"));
+    let stream = events.collect::<Vec<_>>().concat() + "data: [DONE]\n\n";
+    let mut tap = UsageTap::new();
+    tap.push(stream.as_bytes());
+    let seen = tap.finish();
+    assert_eq!((seen.outcome, seen.choices.len()), (Outcome::DoneWithoutFinish, 3));
+}
+
+/// The members `index` of a call, which a completion doesn't have, would be another call's.
+#[test]
+fn calls_with_an_index_are_replayed_as_they_stand() {
+    let arguments = format!("{{\"city\":\"{}\"}}", "x".repeat(100));
+    let call = |id: &str, index: u64| {
+        serde_json::json!({"index": index, "id": id, "type": "function",
+            "function": {"name": id, "arguments": arguments}})
+    };
+    for indexes in [[0, 0], [5, 0], [0, 1]] {
+        let calls = [call("a", indexes[0]), call("b", indexes[1])];
+        let json = serde_json::json!({"id": "1", "model": "m", "choices": [{"index": 0,
+            "delta": {"content": "no"}, "finish_reason": "tool_calls",
+            "message": {"role": "assistant", "tool_calls": calls}}]});
+        let completion: ChatCompletion = serde_json::from_value(json).unwrap();
+        let back = assemble([&replayed(&completion, 32)[..]]);
+        assert_eq!(back.outcome, Outcome::Complete);
+        let message = &back.completion.choices[0].message;
+        assert_eq!((message.content.as_deref(), message.tool_calls.len()), (None, 2));
+        for (call, id) in message.tool_calls.iter().zip(["a", "b"]) {
+            let function = call.function.as_ref().unwrap();
+            assert_eq!((&*call.id, &*function.name), (id, id));
+            assert_eq!(function.arguments, arguments);
+        }
+    }
+}
+
 #[test]
 fn a_tap_forgets_the_stream_before() {
     let mut tap = UsageTap::new();

@@ -312,7 +312,7 @@ fn begin(choice: &CompletionChoice, out: &mut Vec<u8>) {
     if let Some(logprobs) = logprobs {
         write::object(logprobs, object.name("logprobs"));
     }
-    object.members(extra);
+    object.members_but("delta", extra);
     object.end();
 }
 
@@ -358,7 +358,7 @@ fn write_call(at: usize, call: &ToolCall, (piece, begins): (&str, bool), out: &m
         None => {}
     }
     if begins {
-        object.members(extra);
+        object.members_but("index", extra);
     }
     object.end();
 }

@@ -210,6 +210,7 @@ impl Seen {
     #[inline]
     fn look_by(&mut self, watch: &Watch, chunk: &ChatCompletionChunk<'_>, most: usize) {
         if watch.is_all {
+            self.note_choices(chunk, most);
             return self.look(chunk, most);
         }
         if let Some(nth) = watch.index {

@@ -136,6 +136,13 @@ impl<'o> Object<'o> {
         }
     }
 
+    /// Appends all members but those of a name that would say something else here.
+    pub(super) fn members_but(&mut self, name: &str, members: &JsonObject) {
+        for (name, value) in members.iter().filter(|(known, _)| *known != name) {
+            json(value, self.name(name));
+        }
+    }
+
     /// Ends the object; gives the buffer back.
     pub(super) fn end(self) -> &'o mut Vec<u8> {
         self.out.push(b'}');
