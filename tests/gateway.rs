@@ -265,6 +265,29 @@ fn a_tap_sees_every_choice() {
     assert_eq!((seen.outcome, seen.choices.len()), (Outcome::DoneWithoutFinish, 3));
 }
 
+/// The input of a custom tool is output, and no text that a guard could look at.
+#[test]
+fn custom_tools_are_seen() {
+    let part = |input: &str| {
+        format!(
+            r#"data: {{"choices":[{{"index":0,"delta":{{"tool_calls":[{{"index":0,"custom":{{"input":"{input}"}}}}]}}}}]}}"#
+        ) + "\n\n"
+    };
+    let stream = [part("a"), part("b"), part(""), part("c")].concat();
+    for shapes in [true, false] {
+        let (mut observer, mut guard) = (Observer::new(), Guard::new());
+        decode(stream.as_bytes(), usize::MAX, shapes, |event| {
+            let _ = observer.observe(event);
+            assert_eq!(guard.push(event), Pushed::Unwatched);
+        });
+        assert_eq!(observer.deltas(), 3, "shapes {shapes}");
+    }
+    let mut guard = Guard::new();
+    decode(b"event: error\ndata: {\"text\n\n", usize::MAX, true, |event| {
+        assert_eq!(guard.push(event), Pushed::Unwatched);
+    });
+}
+
 /// The members `index` of a call, which a completion doesn't have, would be another call's.
 #[test]
 fn calls_with_an_index_are_replayed_as_they_stand() {

@@ -72,7 +72,11 @@ impl Carries {
             carries.tool_call |= calls.iter().any(|call| {
                 let some = |id| brings(document, id, Kind::String);
                 let object = brings(document, call.arguments, Kind::Object);
-                some(call.id) || some(call.name) || some(call.arguments) || object
+                some(call.id)
+                    || some(call.name)
+                    || some(call.arguments)
+                    || object
+                    || brings_custom(document, call.node)
             });
         }
         carries
@@ -105,6 +109,15 @@ impl Carries {
             });
         }
     }
+}
+
+/// Whether a call is one of a custom tool, with its name or a part of its input.
+#[cold]
+fn brings_custom(document: Document<'_>, call: NodeId) -> bool {
+    let Some(custom) = Value::new(document, call).get("custom") else { return false };
+    ["name", "input"]
+        .into_iter()
+        .any(|name| custom.get(name).is_some_and(|value| brings(document, value.id, Kind::String)))
 }
 
 /// Whether a member is there, of the kind that is read, and not empty.

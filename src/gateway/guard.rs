@@ -230,8 +230,12 @@ impl Guard {
         }
         self.raw.extend_from_slice(event.raw());
         let before = self.pieces.len();
-        let mut is_unwatched = matches!(event.payload(), Payload::Malformed(_))
-            || event.event().kind() == EventKind::Skipped;
+        let mut is_unwatched = match event.payload() {
+            Payload::Malformed(_) => true,
+            // It may be anything that can't be read.
+            Payload::Error(error) => error.chunk().is_none(),
+            _ => event.event().kind() == EventKind::Skipped,
+        };
         let mut has_text = false;
         if let (Some(chunk), Some(spans)) = (chunk_of(event), Spans::of(event)) {
             for choice in chunk.choices() {
@@ -440,10 +444,13 @@ fn says_more(chunk: &ChatCompletionChunk<'_>) -> bool {
     carries.tool_call
         || carries.audio
         || chunk.choices().any(|choice| {
+            let delta = choice.delta();
             is_some(choice.get("text"))
                 || is_some(choice.get("message"))
                 || is_some(choice.get("logprobs"))
-                || is_some(choice.delta().get("reasoning_details"))
+                || ["tool_calls", "function_call", "reasoning_details"]
+                    .into_iter()
+                    .any(|name| is_some(delta.get(name)))
         })
 }
 

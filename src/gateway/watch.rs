@@ -143,6 +143,7 @@ impl Watch {
         self.output.always |= is(delta.get("audio"), ValueKind::Object);
         for call in delta.tool_calls() {
             self.output.add(chunk, call.get("id"));
+            self.is_all |= call.get("custom").is_some_and(|custom| !custom.is_nothing());
             let Some(function) = call.get("function") else { continue };
             self.output.add(chunk, function.get("name"));
             self.output.add(chunk, function.get("arguments"));
