@@ -423,6 +423,28 @@ fn a_guard_passes_on_what_came() {
 }
 
 /// In steady state a tap with its meter, an editor and a guard allocate nothing.
+/// A rule takes the place of an earlier one, its text included, and others stay as they are.
+#[test]
+fn rules_that_are_set_again_take_no_room() {
+    let mut editor = Editor::new();
+    editor.replace("model", "alias");
+    let set = |editor: &mut Editor, nth: usize| {
+        editor.replace("id", &format!("id-{nth:05}"));
+        editor.hide_usage(HiddenUsage::Null);
+    };
+    set(&mut editor, 0);
+    let before = heap::live();
+    (1..2000).for_each(|nth| set(&mut editor, nth));
+    assert!(heap::live() - before < 100, "{}", heap::live() - before);
+    let mut out = Vec::new();
+    let event = br#"data: {"id":"1","model":"m","usage":{"a":1},"choices":[{}]}"#;
+    decode(&[&event[..], b"\n\n"].concat(), usize::MAX, true, |event| {
+        assert_eq!(editor.write(event, &mut out), Edited::Changed);
+    });
+    let expected = br#"data: {"id":"id-01999","model":"alias","usage":null,"choices":[{}]}"#;
+    assert_eq!(out, [&expected[..], b"\n\n"].concat());
+}
+
 #[test]
 fn nothing_is_allocated_in_steady_state() {
     for name in ["vllm", "openai", "tools", "continuous-usage", "n2", "openrouter", "cjk-escaped"] {

@@ -141,7 +141,7 @@ impl Editor {
         self.texts.truncate(self.rule_texts);
         write::string(text, &mut self.texts);
         self.set(name, Some(self.rule_texts..self.texts.len()));
-        self.rule_texts = self.texts.len();
+        self.gather_texts();
     }
 
     /// Removes a member, with its comma, from every chunk that has it.
@@ -161,7 +161,7 @@ impl Editor {
         self.texts.truncate(self.rule_texts);
         self.texts.extend_from_slice(b"null");
         self.usage = Some((how, self.rule_texts..self.texts.len()));
-        self.rule_texts = self.texts.len();
+        self.gather_texts();
         self.plans = <[Plan; 3]>::default();
     }
 
@@ -171,6 +171,19 @@ impl Editor {
             Some(rule) => rule.json = json,
             None => self.rules.push(Rule { name: name.into(), json }),
         }
+    }
+
+    /// Forgets the texts of rules that aren't there any more.
+    fn gather_texts(&mut self) {
+        let rules = self.rules.iter_mut().filter_map(|rule| rule.json.as_mut());
+        let mut texts = Vec::new();
+        for range in rules.chain(self.usage.as_mut().map(|(_, range)| range)) {
+            let start = texts.len();
+            texts.extend_from_slice(self.texts.get(range.clone()).unwrap_or_default());
+            *range = start..texts.len();
+        }
+        self.rule_texts = texts.len();
+        self.texts = texts;
     }
 
     /// Appends an event to `out` as the rules have it. Events without a chunk, such as comments and
