@@ -241,7 +241,8 @@ fn a_tap_sees_what_a_decoder_sees() {
             assert_same(&name, &observer.finish(finished.end.clone()), &finished, deltas);
         }
     }
-    assert!(usages > 500, "{usages}");
+    // Of the own streams alone; with recordings there are more.
+    assert!(usages > 150, "{usages}");
 }
 
 /// One tap for one stream after the other is as one for each.
