@@ -3,7 +3,8 @@
 //! decoded` has chunks that fit a shape, of which only what has changed is pushed.
 //!
 //! stream-rs keeps role, content, finish reason and tool calls and is handed each of them; the fold
-//! appends to owned strings; deltawire looks at every member and keeps all of them.
+//! appends to owned strings; deltawire looks at every member and keeps all of them. `push_str alone`
+//! is what no reassembler can do without: the texts are at hand, and are appended to one string.
 //!
 //! `cargo bench --bench reassembly` takes a few seconds; with `-- --test` it only checks answers.
 #![allow(
@@ -28,6 +29,7 @@ mod workloads;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::hint::black_box;
 use std::path::Path;
 
 use async_openai::types::chat::CreateChatCompletionStreamResponse as TypedChunk;
@@ -119,6 +121,23 @@ impl Fold {
     }
 }
 
+/// The text of the content and that of the arguments.
+fn texts_of(chunk: &ChatCompletionChunk<'_>) -> (String, String) {
+    let deltas = || chunk.choices().map(|choice| choice.delta());
+    let content = deltas().filter_map(|delta| delta.content()).collect();
+    let arguments = deltas().flat_map(|delta| delta.tool_calls());
+    (content, arguments.filter_map(|call| call.arguments()).collect())
+}
+
+fn append(texts: &[(String, String)]) -> Answer {
+    let (mut content, mut arguments) = (String::new(), String::new());
+    for (more_content, more_arguments) in texts {
+        content.push_str(black_box(more_content));
+        arguments.push_str(black_box(more_arguments));
+    }
+    (content.len(), arguments.len())
+}
+
 fn times(mut run: impl FnMut() -> Answer) -> Answer {
     let mut answer = (0, 0);
     for _ in 0..TIMES {
@@ -187,6 +206,7 @@ fn main() {
         let typed: Vec<TypedChunk> =
             payloads.iter().map(|payload| serde_json::from_str(payload).unwrap()).collect();
         let chunks = || owned.iter().map(OwnedChatCompletionChunk::as_chunk);
+        let texts: Vec<_> = chunks().map(|chunk| texts_of(&chunk)).collect();
         let expected = stream_rs_push(chunks());
         let mut completion = Reassembler::new();
         let mut engines = vec![
@@ -201,6 +221,7 @@ fn main() {
                     fold.answer()
                 })
             }),
+            Engine::new("push_str alone", || times(|| append(&texts))),
         ];
         let timings = compare(&mut engines, |answer| *answer == expected, effort);
         drop(engines);

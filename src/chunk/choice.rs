@@ -161,6 +161,12 @@ impl<'a> Delta<'a> {
         (self.chunk.document.kind(content.id) == Some(Kind::Array)).then(|| content.elements())
     }
 
+    /// Whether there is nothing but a role and a content.
+    #[inline]
+    pub(crate) const fn is_content(&self) -> bool {
+        self.row.is_content()
+    }
+
     /// `refusal`
     #[must_use]
     pub fn refusal(&self) -> Option<&'a str> {
@@ -173,6 +179,12 @@ impl<'a> Delta<'a> {
     pub fn reasoning_text(&self) -> Option<&'a str> {
         let content = self.reasoning_content();
         content.filter(|text| !text.is_empty()).or_else(|| self.reasoning()).or(content)
+    }
+
+    /// Whether there is reasoning under any of its names.
+    #[inline]
+    pub(crate) const fn has_reasoning(&self) -> bool {
+        self.row.has_reasoning()
     }
 
     /// `reasoning_content`

@@ -12,7 +12,7 @@ const MOST_ROWS: usize = 4096;
 /// length.
 pub(super) const MOST_MISMATCHES: usize = 256;
 
-/// Member positions of one chunk; 0 where a member is absent. Reused from chunk to chunk.
+/// Member positions of one chunk; 0 where a member is absent or `null`. Reused from chunk to chunk.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Table {
     pub(crate) top: TopRow,
@@ -72,6 +72,7 @@ pub(crate) struct ChoiceRow {
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct DeltaRow {
+    /// The delta itself, be it `null`.
     pub(crate) node: NodeId,
     pub(crate) role: NodeId,
     pub(crate) content: NodeId,
@@ -97,6 +98,20 @@ pub(crate) struct CallRow {
     pub(crate) arguments: NodeId,
     pub(crate) extras: Range<u32>,
     pub(crate) function_extras: Range<u32>,
+}
+
+impl DeltaRow {
+    /// Whether there is nothing but a role and a content, as in most deltas.
+    #[inline]
+    pub(crate) const fn is_content(&self) -> bool {
+        let more = self.refusal | self.tool_calls | self.function_call | self.audio;
+        more == 0 && !self.has_reasoning() && self.extras.start == self.extras.end
+    }
+
+    #[inline]
+    pub(crate) const fn has_reasoning(&self) -> bool {
+        self.reasoning_content | self.reasoning | self.reasoning_details != 0
+    }
 }
 
 /// The types that the schema allows for a member besides `null`.
@@ -229,12 +244,15 @@ impl Table {
 
     fn choice_row(&mut self, document: Document<'_>, node: NodeId) -> Result<ChoiceRow, Error> {
         let mut row = ChoiceRow { node, ..ChoiceRow::default() };
-        let mut delta = 0;
+        let (mut delta, mut sent) = (0, 0);
         let extras = self.extras_start();
         for Member { name, value } in document.members(node) {
             let (column, expected) = match name {
                 b"index" => (&mut row.index, Type::Count),
-                b"delta" => (&mut delta, Type::Object),
+                b"delta" => {
+                    sent = value;
+                    (&mut delta, Type::Object)
+                }
                 b"finish_reason" => (&mut row.finish_reason, Type::String),
                 b"logprobs" => (&mut row.logprobs, Type::Object),
                 b"message" => (&mut row.message, Type::Object),
@@ -248,7 +266,7 @@ impl Table {
             self.set(document, column, value, expected);
         }
         row.extras = extras..self.extras_start();
-        row.delta = self.delta_row(document, delta)?;
+        row.delta = self.delta_row(document, sent)?;
         Ok(row)
     }
 
@@ -327,11 +345,12 @@ impl Table {
     /// Fills a column, and takes note of a value of a type that the schema doesn't have.
     #[inline]
     fn set(&mut self, document: Document<'_>, column: &mut NodeId, value: NodeId, expected: Type) {
-        let before = core::mem::replace(column, value);
+        let is_null = document.kind(value) == Some(Kind::Null);
+        let before = core::mem::replace(column, if is_null { 0 } else { value });
         if before != 0 {
             self.forget(before);
         }
-        if !expected.allows(document, value) {
+        if !is_null && !expected.allows(document, value) {
             self.note(value);
         }
     }

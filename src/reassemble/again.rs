@@ -37,6 +37,9 @@ impl Constants {
         if number != self.number {
             *self = Self { number, choices: 0 };
         }
+        if number == 0 {
+            return;
+        }
         for choice in chunk.choices() {
             self.choices |= bit(choice.index().unwrap_or(0));
         }

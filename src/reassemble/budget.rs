@@ -67,9 +67,16 @@ impl Budget {
     }
 
     /// Keeps the first text that isn't empty.
-    pub(super) fn first(&mut self, kept: &mut Option<String>, text: Option<&str>) {
-        let text = text.filter(|text| kept.is_none() && !text.is_empty());
-        if let Some(text) = text.filter(|text| self.room.take(text.len())) {
+    #[inline]
+    pub(super) fn first<'a>(
+        &mut self,
+        kept: &mut Option<String>,
+        text: impl FnOnce() -> Option<&'a str>,
+    ) {
+        if kept.is_none()
+            && let Some(text) = text().filter(|text| !text.is_empty())
+            && self.room.take(text.len())
+        {
             *kept = Some(text.into());
         }
     }

@@ -18,12 +18,15 @@ const LONGEST_ID: usize = 1024;
 /// Adds to the call that the delta goes on with, or begins another one.
 pub(super) fn push_call(target: &mut Target<'_>, delta: &ToolCallDelta<'_>) {
     let irregular = &mut target.state.irregular;
-    if delta.has_invalid_index() {
-        count(&mut irregular.invalid_tool_call_indexes, true);
-        return;
+    let index = delta.index();
+    if index.is_none() {
+        if delta.has_invalid_index() {
+            count(&mut irregular.invalid_tool_call_indexes, true);
+            return;
+        }
+        count(&mut irregular.tool_calls_without_index, true);
     }
-    count(&mut irregular.tool_calls_without_index, delta.index().is_none());
-    let Some(at) = call_at(target, delta) else { return };
+    let Some(at) = call_at(target, delta, index) else { return };
     go_on_with(target, at);
     let Target { choice, message, state, budget, changes } = target;
     let (Some(call), Some(known)) = (message.tool_calls.get_mut(at), state.calls.get_mut(at))
@@ -37,7 +40,7 @@ pub(super) fn push_call(target: &mut Target<'_>, delta: &ToolCallDelta<'_>) {
             count(&mut state.irregular.changed_tool_call_ids, call.id != id);
         }
     }
-    budget.first(&mut call.r#type, delta.r#type());
+    budget.first(&mut call.r#type, || delta.r#type());
     if delta.has_function() {
         let function = call.function.get_or_insert_default();
         push_name(function, delta.name().unwrap_or_default(), budget);
@@ -94,7 +97,7 @@ pub(super) fn push_whole_call<'t>(target: &mut Target<'_>, at: usize, whole: Val
     if let Some(id) = text(whole, "id").filter(|_| call.id.is_empty()) {
         push_id(&mut call.id, id, budget);
     }
-    budget.first(&mut call.r#type, text(whole, "type"));
+    budget.first(&mut call.r#type, || text(whole, "type"));
     let Some(whole) = whole.get("function") else { return };
     let function = call.function.get_or_insert_default();
     if function.name.is_empty() {
@@ -125,13 +128,16 @@ pub(super) fn push_whole_call<'t>(target: &mut Target<'_>, at: usize, whole: Val
 /// | absent | new | a new call |
 /// | absent | none, with a name | a new call |
 /// | absent | none | the call of the delta before |
-fn call_at(target: &mut Target<'_>, delta: &ToolCallDelta<'_>) -> Option<usize> {
+fn call_at(
+    target: &mut Target<'_>,
+    delta: &ToolCallDelta<'_>,
+    index: Option<u64>,
+) -> Option<usize> {
     let Target { message, state, .. } = target;
     let id = delta.id().unwrap_or_default();
     let custom_name = || delta.get("custom")?.get("name")?.as_str();
-    let has_name = delta.name().or_else(custom_name).is_some_and(|name| !name.is_empty());
+    let has_name = || delta.name().or_else(custom_name).is_some_and(|name| !name.is_empty());
     let calls = &message.tool_calls;
-    let index = delta.index();
     let known = match index {
         Some(_) => {
             let all = state.calls.iter().enumerate().rev();
@@ -140,9 +146,9 @@ fn call_at(target: &mut Target<'_>, delta: &ToolCallDelta<'_>) -> Option<usize> 
             let latest = same.next();
             let goes_on = |at: &usize| id.is_empty() || id_of(*at).is_empty() || id_of(*at) == id;
             let by_id = || same.find(|at| id_of(*at) == id);
-            latest.filter(goes_on).or_else(by_id).or(latest.filter(|_| !has_name))
+            latest.filter(goes_on).or_else(by_id).or(latest.filter(|_| !has_name()))
         }
-        None if id.is_empty() => (!calls.is_empty() && !has_name).then_some(state.last_call),
+        None if id.is_empty() => (!calls.is_empty() && !has_name()).then_some(state.last_call),
         None => calls.iter().rposition(|call| call.id == id),
     };
     if known.is_some() {

@@ -23,9 +23,14 @@ pub(super) fn push_delta(target: &mut Target<'_>, delta: &Delta<'_>) {
     for part in delta.content_parts().into_iter().flatten() {
         push_part(target, part);
     }
-    target.budget.first(&mut target.message.role, delta.role());
+    target.budget.first(&mut target.message.role, || delta.role());
     push_texts(target, delta);
-    push_reasoning(target, delta);
+    if delta.is_content() {
+        return;
+    }
+    if delta.has_reasoning() {
+        push_reasoning(target, delta);
+    }
     let Target { message, state, budget, .. } = target;
     if let Some(call) = delta.function_call() {
         let kept = message.function_call.get_or_insert_default();
@@ -168,7 +173,7 @@ pub(super) fn push_snapshot(target: &mut Target<'_>, delta: &Delta<'_>, whole: V
     }
     state.is_snapshot = true;
     if let Some(role) = whole.get("role") {
-        budget.first(&mut message.role, role.as_str());
+        budget.first(&mut message.role, || role.as_str());
     }
     let choice = *choice;
     let text = |name| whole.get(name).and_then(|text| text.as_str());

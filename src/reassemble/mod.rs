@@ -188,8 +188,8 @@ impl Reassembler {
         self.has_chunk = true;
         self.has_error |= chunk.error().is_some();
         let Self { completion, budget, .. } = self;
-        budget.first(&mut completion.id, chunk.id());
-        budget.first(&mut completion.model, chunk.model());
+        budget.first(&mut completion.id, || chunk.id());
+        budget.first(&mut completion.model, || chunk.model());
         budget.last(&mut completion.service_tier, chunk.service_tier());
         budget.last(&mut completion.system_fingerprint, chunk.system_fingerprint());
         if completion.created.unwrap_or(0) == 0 {

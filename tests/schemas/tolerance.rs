@@ -37,6 +37,21 @@ fn nothing_comes_in_five_ways() {
     }
 }
 
+/// Methods that give a value as it was sent give none for `null`; `get` tells that it was sent.
+#[test]
+fn null_is_no_value() {
+    let json = r#"{"x_groq":null,"choices":[{"message":null,"delta":{"reasoning_details":null}}]}"#;
+    with_chunk(json, |chunk| {
+        let choice = chunk.choices().next().unwrap();
+        let values = [chunk.x_groq(), choice.message(), choice.delta().reasoning_details()];
+        assert!(values.iter().all(Option::is_none));
+        let sent =
+            [chunk.get("x_groq"), choice.get("message"), choice.delta().get("reasoning_details")];
+        assert!(sent.iter().all(|value| value.is_some_and(|value| value.is_null())));
+        assert!(mismatches(&chunk).is_empty());
+    });
+}
+
 #[test]
 fn only_an_object_is_required() {
     for json in ["{}", r#"{"choices":null}"#, r#"{"choices":[]}"#, r#"{"usage":null}"#] {
