@@ -87,6 +87,20 @@ impl Json {
         }
     }
 
+    /// Adds a string to a string, if there is room; says whether both are strings.
+    fn join(&mut self, value: Value<'_>, room: &mut Room) -> bool {
+        let Self::Text(kept) = self else { return false };
+        if !kept.starts_with('"') || value.kind() != ValueKind::String {
+            return false;
+        }
+        let text = value.raw().get(1..).unwrap_or_default();
+        if room.take(text.len() - 1) {
+            kept.pop();
+            kept.push_str(text);
+        }
+        true
+    }
+
     /// Makes it an empty object or list, unless it is one; says whether it is.
     fn make(&mut self, empty: Self, room: &mut Room) -> bool {
         let is_one = core::mem::discriminant(self) == core::mem::discriminant(&empty);
@@ -217,18 +231,19 @@ impl JsonObject {
     /// Joins strings. Both stay escaped as they are, so that the halves of a surrogate pair
     /// meet again. Anything else replaces what was there.
     pub(crate) fn concat(&mut self, name: &str, value: Value<'_>, room: &mut Room) {
-        match self.get_mut(name) {
-            Some(Json::Text(kept))
-                if kept.starts_with('"') && value.kind() == ValueKind::String =>
-            {
-                let text = value.raw().get(1..).unwrap_or_default();
-                if room.take(text.len() - 1) {
-                    kept.pop();
-                    kept.push_str(text);
-                }
-            }
-            _ => self.last(name, value, room),
+        if !self.get_mut(name).is_some_and(|kept| kept.join(value, room)) {
+            self.last(name, value, room);
         }
+    }
+
+    /// [`concat`](Self::concat) with the `nth` member; only if both are strings.
+    pub(crate) fn concat_nth(&mut self, nth: usize, value: Value<'_>, room: &mut Room) -> bool {
+        self.members.get_mut(nth).is_some_and(|(_, kept)| kept.join(value, room))
+    }
+
+    /// Which member has this name. It stays the same one.
+    pub(crate) fn position(&self, name: &str) -> Option<usize> {
+        self.members.iter().position(|(key, _)| **key == *name)
     }
 
     /// Joins arrays. Anything else replaces what was there.
@@ -453,23 +468,32 @@ impl JsonList {
         key: Option<Key<'_>>,
         room: &mut Room,
     ) -> Option<&mut JsonObject> {
+        let at = self.place(key, room)?;
+        self.elements.get_mut(at).map(|element| &mut element.object)
+    }
+
+    /// Where [`element`](Self::element) finds it. It stays there.
+    pub(crate) fn place(&mut self, key: Option<Key<'_>>, room: &mut Room) -> Option<usize> {
         let known = key.and_then(|key| {
             let mut recent = self.elements.iter().enumerate().rev().take(WINDOW);
             recent.find(|(_, element)| element.key.as_ref().is_some_and(|known| key.is(known)))
         });
-        let known = known.map(|(at, _)| at);
-        let at = if let Some(at) = known {
-            at
-        } else {
-            let key = key.map(OwnedKey::new);
-            let element = Element { key, object: JsonObject::default() };
-            if !room.take(element.cost()) {
-                return None;
-            }
-            self.elements.push(element);
-            self.elements.len() - 1
-        };
-        self.elements.get_mut(at).map(|element| &mut element.object)
+        if let Some((at, _)) = known {
+            return Some(at);
+        }
+        let key = key.map(OwnedKey::new);
+        let element = Element { key, object: JsonObject::default() };
+        if !room.take(element.cost()) {
+            return None;
+        }
+        self.elements.push(element);
+        Some(self.elements.len() - 1)
+    }
+
+    /// The element at a place, unless it is too far back to be looked for.
+    pub(crate) fn recent(&mut self, at: usize) -> Option<&mut JsonObject> {
+        let is_recent = self.elements.len() <= at.saturating_add(WINDOW);
+        self.elements.get_mut(at).filter(|_| is_recent).map(|element| &mut element.object)
     }
 }
 

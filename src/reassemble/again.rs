@@ -13,7 +13,7 @@ use super::{ChatCompletion, CompletionChoice, Message, Reassembler};
 use crate::chunk::{
     ChatCompletionChunk, Choice, Column, Delta, Extra, LARGEST_EVENT, ToolCallDelta,
 };
-use crate::json::{Json, JsonObject, Key, NodeId, Value, ValueKind};
+use crate::json::{Json, JsonList, JsonObject, Key, NodeId, Room, Value, ValueKind};
 
 /// More leaves than a chunk can have that have changed.
 const MOST_CHANGED: usize = 16;
@@ -137,12 +137,14 @@ enum Calls {
     Everything,
 }
 
-/// A detail whose text has changed, by its leaves.
+/// A detail whose text has changed, by its leaves; and where it was found last: which of the details
+/// that are kept, and which member of it.
 #[derive(Clone, Copy, Debug)]
 struct Detail {
     text: NodeId,
     index: NodeId,
     r#type: Option<NodeId>,
+    found: Option<(usize, usize)>,
 }
 
 impl Again {
@@ -229,13 +231,13 @@ impl Again {
     }
 
     /// Adds what the choice has besides its content.
-    fn push_more(&self, target: &mut Target<'_>, chunk: &ChatCompletionChunk<'_>) {
+    fn push_more(&mut self, target: &mut Target<'_>, chunk: &ChatCompletionChunk<'_>) {
         let Some(choice) = chunk.choices().next() else { return };
         let delta = choice.delta();
         if self.texts {
             push_texts(target, &delta);
         }
-        match self.reasoning {
+        match &mut self.reasoning {
             Reasoning::Nothing => {}
             Reasoning::Changed { text, detail } => {
                 let text = text.and_then(|(nth, name)| Some((chunk.changed_text(nth)?, name)));
@@ -310,19 +312,32 @@ impl Detail {
         };
         let is_member = element.members().any(|(_, value)| value.id == leaf);
         let index = element.get("index").filter(|index| index.kind() == ValueKind::Number)?;
-        let detail =
-            Self { text: leaf, index: index.id, r#type: element.get("type").map(|name| name.id) };
+        let r#type = element.get("type").map(|name| name.id);
+        let detail = Self { text: leaf, index: index.id, r#type, found: None };
         (is_member && element.members().all(stays)).then_some(detail)
     }
 
-    fn push(&self, target: &mut Target<'_>, chunk: &ChatCompletionChunk<'_>) {
-        let key = Key::new(chunk.value_at(self.index), self.r#type.map(|id| chunk.value_at(id)));
+    /// Its index and type are constants, so it is the same detail each time.
+    fn push(&mut self, target: &mut Target<'_>, chunk: &ChatCompletionChunk<'_>) {
         let Target { message, budget, .. } = target;
-        let room = &mut budget.room;
-        if let Some(kept) = message.reasoning_details.element(key, room) {
-            let name = chunk.value_at(self.text - 1).as_str().unwrap_or_default();
-            kept.concat(name, chunk.value_at(self.text), room);
+        let (kept, room) = (&mut message.reasoning_details, &mut budget.room);
+        let text = chunk.value_at(self.text);
+        let is_known = self.found.is_some_and(|(at, nth)| {
+            kept.recent(at).is_some_and(|kept| kept.concat_nth(nth, text, room))
+        });
+        if !is_known {
+            self.find(kept, chunk, room);
         }
+    }
+
+    #[cold]
+    fn find(&mut self, kept: &mut JsonList, chunk: &ChatCompletionChunk<'_>, room: &mut Room) {
+        let key = Key::new(chunk.value_at(self.index), self.r#type.map(|id| chunk.value_at(id)));
+        let Some(at) = kept.place(key, room) else { return };
+        let Some(kept) = kept.recent(at) else { return };
+        let name = chunk.value_at(self.text - 1).as_str().unwrap_or_default();
+        kept.concat(name, chunk.value_at(self.text), room);
+        self.found = kept.position(name).map(|nth| (at, nth));
     }
 }
 
@@ -410,13 +425,12 @@ impl Reassembler {
 
     #[inline]
     fn push_changed(&mut self, chunk: &ChatCompletionChunk<'_>) -> bool {
-        let again = self.again;
+        let Self { completion, states, budget, changes, last, again, text_only, .. } = self;
         if let Some(index) = again.choice {
             let Some(index) = index.of(chunk) else { return false };
-            if self.last.choices & bit(index) == 0 {
+            if last.choices & bit(index) == 0 {
                 return false;
             }
-            let Self { completion, states, budget, changes, .. } = self;
             let is_it = |kept: &CompletionChoice| kept.index == index;
             let at = match completion.choices.get(again.at) {
                 Some(kept) if is_it(kept) => Some(again.at),
@@ -427,7 +441,7 @@ impl Reassembler {
             else {
                 return false;
             };
-            self.again.at = at;
+            again.at = at;
             let message = &mut kept.message;
             let mut target = Target { choice: at, message, state, budget, changes };
             let text = again.content.and_then(|nth| chunk.changed_text(nth));
@@ -438,17 +452,17 @@ impl Reassembler {
             if again.more {
                 again.push_more(&mut target, chunk);
             }
-            if let Some(text_only) = again.text_only(at) {
-                self.text_only = text_only;
+            if let Some(known) = again.text_only(at) {
+                *text_only = known;
             }
         }
         if again.usage.has_some
-            && let Some(kept) = &mut self.completion.usage
+            && let Some(kept) = &mut completion.usage
         {
             let places = again.usage.places.iter().enumerate();
             for (nth, at) in places.filter_map(|(nth, at)| Some((nth, (*at)?))) {
                 let number = chunk.changed_number(nth);
-                kept.replace_number(at.into(), number, &mut self.budget.usage_room);
+                kept.replace_number(at.into(), number, &mut budget.usage_room);
             }
         }
         true
