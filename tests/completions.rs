@@ -519,6 +519,33 @@ fn what_arguments_are() {
     }
 }
 
+/// A detail goes on with one of its index among the last 128, also where the stream has said the same
+/// so often that it is no longer looked for.
+#[test]
+fn details_of_reasoning_go_on_by_their_index() {
+    let chunk = |details: Value| json!({"choices": [{"index": 0, "delta": {"reasoning_details": details}}]});
+    let said = |text: &str| chunk(json!([{"type": "reasoning.text", "text": text, "index": 0}]));
+    let other = |index: usize| json!({"type": "reasoning.summary", "summary": "s", "index": index});
+    let texts = |others: Vec<Value>| {
+        let before = ["a", "b", "c", "d"].map(said).into_iter();
+        let behind = ["e", "f", "g"].map(said);
+        let chunks: Vec<_> = before.chain(others).chain(behind).collect();
+        let completion = completion(&chunks);
+        let details = &completion.choices[0].message.reasoning_details;
+        let texts = details.iter().filter_map(|detail| detail.get("text")?.as_text());
+        (texts.map(String::from).collect::<Vec<_>>(), details.len())
+    };
+    let whole = || vec![String::from("\"abcdefg\"")];
+    let begun_anew = || ["\"abcd\"", "\"efg\""].map(String::from).to_vec();
+    for (number, expected) in [(0, whole()), (127, whole()), (128, begun_anew())] {
+        let len = number + expected.len();
+        let each = (1..=number).map(|index| chunk(json!([other(index)]))).collect();
+        let at_once = vec![chunk((1..=number).map(other).collect())];
+        assert_eq!(texts(each), (expected.clone(), len), "{number}");
+        assert_eq!(texts(at_once), (expected, len), "{number} at once");
+    }
+}
+
 #[test]
 fn unknown_members_of_a_call_and_its_function_survive() {
     let completion = completion(&[
