@@ -58,6 +58,11 @@ pub struct Editor {
     latest: usize,
     /// What changes in the event at hand, as positions in its data.
     splices: Vec<Splice>,
+    /// Members of it that are replaced in it alone: no rule is for them.
+    replaced: Vec<NodeId>,
+    /// Where the stream goes on behind an event that was dropped and may have ended with half of a
+    /// CRLF.
+    half_end: Option<u64>,
     /// Its data, where they come in several lines.
     data: Vec<u8>,
 }
@@ -119,10 +124,11 @@ pub enum Edited {
     Unchanged,
     /// Written with something changed.
     Changed,
-    /// Nothing is written: the event had nothing but the usage that is hidden.
+    /// Nothing is written: the event had nothing but the usage that is hidden, or is the rest of its
+    /// line end.
     Dropped,
-    /// Copied, since it can't be read: it is malformed, or went over a limit. What was to be
-    /// changed may be in it.
+    /// Copied, since it has no members that can be read: it is malformed, went over a limit, or is
+    /// an error that is no chunk. What was to be changed may be in it.
     Unreadable,
 }
 
@@ -151,9 +157,15 @@ impl Editor {
         self.set(name, None);
     }
 
-    /// Hides the usage that the gateway has asked for and the client hasn't. An event without
-    /// choices that has a usage is dropped: it came for the asking, and a client that reads
-    /// `choices[0]` of every chunk would fail.
+    /// Hides the usage that the gateway has asked for and the client hasn't. An event that has
+    /// nothing else is dropped: it came for the asking, and a client that reads `choices[0]` of every
+    /// chunk would fail.
+    ///
+    /// Nothing else is: `choices` is absent, `null` or `[]`; there is no error, no line with an `id` or
+    /// `retry`, and of other members only what all chunks repeat (`id`, `object`, `created`, `model`,
+    /// `system_fingerprint`, `service_tier`, `provider`), padding (`obfuscation`, `p`) and what is
+    /// `null` or empty. An event that has more, such as `timings` or `prompt_filter_results`, loses its
+    /// usage only.
     ///
     /// It is the member `usage` of the chunk; what some servers say besides, unasked, stays. Goes
     /// before a rule for that name.
@@ -195,6 +207,7 @@ impl Editor {
     /// Begins to edit one event: what is changed in it besides what the rules say.
     pub fn edit<'e>(&'e mut self, event: &'e ChunkEvent<'e>) -> EventEdit<'e> {
         self.splices.clear();
+        self.replaced.clear();
         self.texts.truncate(self.rule_texts);
         EventEdit { editor: self, event, chunk: chunk_of(event) }
     }
@@ -205,7 +218,7 @@ impl Editor {
         let of = (chunk.constants(), chunk.changed().len());
         let is_known = |plan: Option<&Plan>| plan.is_some_and(|plan| plan.of == of);
         let mut at = self.latest;
-        if of.0 == 0 {
+        if of.0 == 0 || !self.replaced.is_empty() {
             at = 2;
             self.plan(chunk, at);
         } else if !is_known(self.plans.get(at)) {
@@ -232,7 +245,7 @@ impl Editor {
     /// Makes a plan for a chunk.
     #[inline(never)]
     fn plan(&mut self, chunk: &ChatCompletionChunk<'_>, at: usize) {
-        let Self { rules, usage, plans, .. } = self;
+        let Self { rules, usage, plans, replaced, .. } = self;
         let Some(Plan { of, is_dropped, changes }) = plans.get_mut(at) else { return };
         *of = (chunk.constants(), chunk.changed().len());
         *is_dropped = false;
@@ -247,9 +260,10 @@ impl Editor {
                 changes.push(Change::Remove(start, Edge::Start(value - 1)));
             }
             let action = match usage {
+                _ if replaced.contains(&value) => None,
                 Some((how, null)) if name == b"usage" => {
                     let kind = Value::new(document, value).kind();
-                    *is_dropped |= kind == ValueKind::Object && is_without_choices(chunk);
+                    *is_dropped |= kind == ValueKind::Object && has_only_usage(chunk);
                     Some((*how == HiddenUsage::Null).then(|| null.clone()))
                 }
                 _ => {
@@ -289,8 +303,45 @@ impl Editor {
     }
 }
 
-fn is_without_choices(chunk: &ChatCompletionChunk<'_>) -> bool {
-    chunk.choices().len() == 0 && chunk.error().is_none()
+/// Members that say nothing which another chunk doesn't say.
+const REPEATED: [&str; 9] = [
+    "id",
+    "object",
+    "created",
+    "model",
+    "system_fingerprint",
+    "service_tier",
+    "provider",
+    "obfuscation",
+    "p",
+];
+
+/// Whether there is nothing in a chunk but its usage.
+fn has_only_usage(chunk: &ChatCompletionChunk<'_>) -> bool {
+    let mut choices = 0;
+    chunk.error().is_none()
+        && chunk.as_value().members().all(|(name, value)| match name {
+            "choices" => {
+                choices += 1;
+                let is_list = matches!(value.kind(), ValueKind::Null | ValueKind::Array);
+                choices == 1 && is_list && value.is_nothing()
+            }
+            "usage" => true,
+            _ => REPEATED.contains(&name) || value.is_nothing(),
+        })
+}
+
+/// Whether an event sets what outlives it.
+#[cold]
+fn sets_state(event: &Event<'_>) -> bool {
+    let (mut rest, mut splitter) = (event.raw(), event.splitter());
+    while let Some(span) = splitter.next(rest) {
+        if matches!(Field::of(span.content(rest)), Field::Id(_) | Field::Retry(_)) {
+            return true;
+        }
+        rest = rest.get(span.len()..).unwrap_or_default();
+    }
+    false
 }
 
 /// An event that is being edited; see [`Editor::edit`].
@@ -319,15 +370,22 @@ impl EventEdit<'_> {
     /// Replaces the content of a choice; `position` is the choice's in
     /// [`choices`](ChatCompletionChunk::choices), which need not be its index. `false` where there
     /// is no content to be replaced.
+    ///
+    /// A rule for `choices` goes before it: what is in them is gone then.
     pub fn content(&mut self, position: usize, text: &str) -> bool {
         let choice = self.chunk.and_then(|chunk| chunk.choices().nth(position));
         self.replace_value(choice.and_then(|choice| choice.delta().get("content")), text)
     }
 
     /// Replaces the value of a member of the chunk by a string, in this event only. Goes before a
-    /// rule. Of members with the same name it is the last one's. `false` where there is none.
+    /// rule, be it one that removes. Of members with the same name it is the last one's; a rule is
+    /// for the others. `false` where there is none.
+    ///
+    /// Of two for the same name the later one counts.
     pub fn replace(&mut self, name: &str, text: &str) -> bool {
-        self.replace_value(self.chunk.and_then(|chunk| chunk.get(name)), text)
+        let value = self.chunk.and_then(|chunk| chunk.get(name));
+        self.editor.replaced.extend(value.map(|value| value.id));
+        self.replace_value(value, text)
     }
 
     fn replace_value(&mut self, value: Option<Value<'_>>, text: &str) -> bool {
@@ -335,7 +393,9 @@ impl EventEdit<'_> {
         let Editor { splices, texts, .. } = &mut *self.editor;
         let start = texts.len();
         write::string(text, texts);
-        splices.push(Splice { at: in_data(value), text: start..texts.len() });
+        let at = in_data(value);
+        splices.retain(|earlier| earlier.at != at);
+        splices.push(Splice { at, text: start..texts.len() });
         true
     }
 
@@ -343,14 +403,17 @@ impl EventEdit<'_> {
     pub fn write(self, out: &mut Vec<u8>) -> Edited {
         let Self { editor, event, chunk } = self;
         let event_bytes = event.event();
+        let half_end = editor.half_end.take();
         let Some(chunk) = chunk else {
+            if half_end == Some(event.offset()) && event.raw() == b"\n" {
+                return Edited::Dropped;
+            }
             out.extend_from_slice(event.raw());
-            let is_skipped = event_bytes.kind() == EventKind::Skipped;
-            let is_malformed = matches!(event.payload(), Payload::Malformed(_));
-            return if is_skipped || is_malformed { Edited::Unreadable } else { Edited::Unchanged };
+            return if is_unreadable(event) { Edited::Unreadable } else { Edited::Unchanged };
         };
         let is_edited = !editor.splices.is_empty();
-        if editor.apply(&chunk) {
+        if editor.apply(&chunk) && !sets_state(event_bytes) {
+            editor.half_end = event.raw().ends_with(b"\r").then(|| event_bytes.span().end);
             return Edited::Dropped;
         }
         let Editor { splices, texts, data, .. } = editor;
@@ -384,6 +447,17 @@ impl EventEdit<'_> {
     }
 }
 
+/// Whether an event that has no chunk may have one that can't be read.
+fn is_unreadable(event: &ChunkEvent<'_>) -> bool {
+    let kind = event.event().kind();
+    match event.payload() {
+        Payload::Malformed(_) => true,
+        // A line that is no field, or data that are no object.
+        Payload::Error(_) => kind == EventKind::Unknown || !event.event().data().is_empty(),
+        _ => kind == EventKind::Skipped,
+    }
+}
+
 /// Appends an event whose data come in several lines, with other data: they stand where the first of
 /// these lines stood, and all that isn't data stays.
 #[cold]
@@ -391,10 +465,15 @@ fn write_joined(event: &Event<'_>, data: &[u8], out: &mut Vec<u8>) {
     let mut rest = event.raw();
     let mut splitter = event.splitter();
     let mut is_written = false;
+    let start = out.len();
     while let Some(span) = splitter.next(rest) {
         let (line, behind) = rest.split_at_checked(span.len()).unwrap_or_default();
         rest = behind;
         if !matches!(Field::of(span.content(line)), Field::Data(_)) {
+            // A blank line whose LF stands behind another line's CR now would be gone.
+            if line == b"\n" && out.get(start..).is_some_and(|event| event.ends_with(b"\r")) {
+                out.push(b'\n');
+            }
             out.extend_from_slice(line);
             continue;
         }
@@ -412,10 +491,16 @@ fn write_joined(event: &Event<'_>, data: &[u8], out: &mut Vec<u8>) {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#[expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test fails by panicking"
+)]
 mod tests {
     use super::{Edited, Editor, HiddenUsage};
     use crate::decoder::ChunkDecoder;
+    use crate::sse::SseDecoder;
 
     /// What an editor makes of a stream of one event.
     fn write(editor: &mut Editor, event: &str) -> (Edited, String) {
@@ -489,6 +574,29 @@ mod tests {
             assert_eq!(write(&mut removed, only), (Edited::Dropped, String::new()));
             assert_eq!(write(&mut null, only), (Edited::Dropped, String::new()));
         }
+        // Of what has more nothing is lost.
+        for (more, rest) in [
+            ("\"choices\":[],\"prompt_filter_results\":[{}],", "\"id\":\"1\""),
+            ("\"timings\":{\"n\":1},", "\"choices\":null"),
+            ("\"new\":0,", "\"choices\":[]"),
+            ("\"choices\":[{\"delta\":{}}],\"choices\":[],", "\"id\":\"1\""),
+            ("\"choices\":[],\"choices\":[],", "\"id\":\"1\""),
+            ("\"choices\":[null],", "\"id\":\"1\""),
+            ("\"choices\":{\"0\":{}},", "\"id\":\"1\""),
+            ("\"choices\":\"\",", "\"id\":\"1\""),
+        ] {
+            for lines in ["", "event: x\n"] {
+                let event = |usage| format!("{lines}data: {{{more}{usage}{rest}}}\n\n");
+                let sent = event("\"usage\":{\"total_tokens\":1},");
+                assert_eq!(write(&mut removed, &sent), (Edited::Changed, event("")));
+                assert_eq!(write(&mut null, &sent), (Edited::Changed, event("\"usage\":null,")));
+            }
+        }
+        for line in ["id: 7", "id", "retry: 5"] {
+            let event = format!("data: {{\"usage\":{{}},\"choices\":[]}}\n{line}\n\n");
+            let expected = format!("data: {{\"choices\":[]}}\n{line}\n\n");
+            assert_eq!(write(&mut removed, &event), (Edited::Changed, expected));
+        }
         // Nobody asks for an error, nor for a filter's results.
         let error = "data: {\"error\":{\"code\":1},\"usage\":{}}\n\n";
         assert_eq!(write(&mut removed, error).1, "data: {\"error\":{\"code\":1}}\n\n");
@@ -509,6 +617,80 @@ mod tests {
         assert_eq!(write(&mut remover(&["usage"]), event).1, expected);
     }
 
+    /// However the lines end, an event that is written anew has its lines and its end.
+    #[test]
+    fn mixed_line_ends_stay_apart() {
+        let ends = ["\n", "\r", "\r\n"];
+        let mut editor = Editor::new();
+        editor.replace("model", "n");
+        let mut changed = 0;
+        for [first, between, second, blank] in (0..81usize).map(|mut nth| {
+            [(); 4].map(|()| {
+                let end = ends[nth % 3];
+                nth /= 3;
+                end
+            })
+        }) {
+            if (second, blank) == ("\r", "\n") {
+                // One line end, and no blank line.
+                continue;
+            }
+            for comment in ["", ": c", "id: 1"] {
+                let comment =
+                    if comment.is_empty() { String::new() } else { format!("{comment}{between}") };
+                let event = |model| {
+                    format!(
+                        "data: {{\"a\":1,{first}{comment}data: \"model\":\"{model}\"}}{second}{blank}"
+                    )
+                };
+                let stream = format!("{}data: {{\"b\":\"\"}}\n\n", event("m"));
+                let read = |stream: &str| {
+                    let (mut decoder, mut input) = (SseDecoder::new(), stream.as_bytes());
+                    let mut events = Vec::new();
+                    while let Some(event) = decoder.next(&mut input) {
+                        let comments = event.comments().map(<[u8]>::to_vec).collect::<Vec<_>>();
+                        events.push((event.kind(), event.data().to_vec(), comments));
+                    }
+                    events
+                };
+                let mut out = Vec::new();
+                let (mut decoder, mut input) = (ChunkDecoder::new(), stream.as_bytes());
+                while let Some(event) = decoder.next(&mut input) {
+                    changed += usize::from(editor.write(&event, &mut out) == Edited::Changed);
+                }
+                let out = String::from_utf8(out).unwrap();
+                let expected = format!("{}data: {{\"b\":\"\"}}\n\n", event("n"));
+                assert_eq!(read(&out), read(&expected), "{stream:?} became {out:?}");
+            }
+        }
+        assert_eq!(changed, 72 * 3);
+    }
+
+    /// A CRLF that is cut behind an event that is dropped goes with it, and no other line end.
+    #[test]
+    fn half_a_line_end_is_dropped_with_its_event() {
+        let mut editor = Editor::new();
+        editor.hide_usage(HiddenUsage::Removed);
+        for (stream, expected) in [
+            ("data: {\"usage\":{}}\r\n\r\n\ndata: 1\n\n", "\ndata: 1\n\n"),
+            ("data: {\"usage\":{}}\n\n\n", "\n"),
+            ("data: {\"usage\":{}}\r\r\rdata: 1\n\n", "\rdata: 1\n\n"),
+            ("data: {\"usage\":{}}\r\r: c\n\n", ": c\n\n"),
+            ("data: {\"b\":{}}\r\n\r\n\n", "data: {\"b\":{}}\r\n\r\n\n"),
+        ] {
+            for cut in 0..stream.len() {
+                let (mut decoder, mut out) = (ChunkDecoder::new(), Vec::new());
+                for piece in [&stream[..cut], &stream[cut..]] {
+                    let mut input = piece.as_bytes();
+                    while let Some(event) = decoder.next(&mut input) {
+                        let _ = editor.write(&event, &mut out);
+                    }
+                }
+                assert_eq!(String::from_utf8(out).unwrap(), expected, "{stream:?} at {cut}");
+            }
+        }
+    }
+
     #[test]
     fn what_has_no_chunk_is_copied() {
         let mut editor = Editor::new();
@@ -516,7 +698,11 @@ mod tests {
         for (event, expected) in [
             ("data: [DONE]\n\n", Edited::Unchanged),
             (": ping\n\n", Edited::Unchanged),
-            ("error: {\"model\":\"m\"}\n", Edited::Unchanged),
+            ("event: error\n\n", Edited::Unchanged),
+            ("event: error\ndata:\n\n", Edited::Unchanged),
+            ("error: {\"model\":\"m\"}\n", Edited::Unreadable),
+            ("event: error\ndata: {\"model\":\"m\"\n\n", Edited::Unreadable),
+            ("event: error\ndata: \"model\"\n\n", Edited::Unreadable),
             ("data: {\"model\":\"m\"\n\n", Edited::Unreadable),
             ("data: \"model\"\n\n", Edited::Unreadable),
         ] {
@@ -547,5 +733,41 @@ mod tests {
         assert!(edit.content(0, "b"));
         assert_eq!(edit.write(&mut out), Edited::Changed);
         assert_eq!(String::from_utf8(out).unwrap(), "data: {\"model\":\"rule\"}\n\n");
+    }
+
+    #[test]
+    fn an_edit_goes_before_a_rule_that_removes() {
+        let event = "data: {\"model\":\"1\",\"usage\":{},\"model\":\"2\",\"a\":1}\n\n";
+        let mut decoder = ChunkDecoder::new();
+        let event = decoder.next(&mut event.as_bytes()).unwrap();
+        let mut editor = remover(&["model", "a"]);
+        editor.hide_usage(HiddenUsage::Removed);
+        let mut written = |edits: &[(&str, &str)]| {
+            let mut out = Vec::new();
+            let mut edit = editor.edit(&event);
+            assert!(edits.iter().all(|(name, text)| edit.replace(name, text)));
+            (edit.write(&mut out), String::from_utf8(out).unwrap())
+        };
+        let changed = |json: &str| (Edited::Changed, format!("data: {json}\n\n"));
+        assert_eq!(written(&[("model", "x")]), changed("{\"model\":\"x\"}"));
+        assert_eq!(written(&[("usage", "x")]), changed("{\"usage\":\"x\"}"));
+        assert_eq!(written(&[("a", "x")]), changed("{\"a\":\"x\"}"));
+        let twice = [("a", "x"), ("a", "y"), ("model", "2"), ("model", "z")];
+        assert_eq!(written(&twice), changed("{\"model\":\"z\",\"a\":\"y\"}"));
+        assert_eq!(written(&[]), changed("{}"));
+    }
+
+    /// What an edit leaves as it is stays, whatever the rule says.
+    #[test]
+    fn an_edit_may_say_what_is_there() {
+        let event = "data: {\"model\":\"m\"}\n\n";
+        let mut decoder = ChunkDecoder::new();
+        let chunk = decoder.next(&mut event.as_bytes()).unwrap();
+        let (mut editor, mut out) = (Editor::new(), Vec::new());
+        editor.replace("model", "rule");
+        let mut edit = editor.edit(&chunk);
+        assert!(edit.replace("model", "m"));
+        assert_eq!(edit.write(&mut out), Edited::Unchanged);
+        assert_eq!(out, event.as_bytes());
     }
 }
