@@ -4,6 +4,7 @@ use core::fmt;
 use core::ops::Range;
 use std::collections::VecDeque;
 
+use super::harmless::{Rest, TEXTS, rest_of};
 use super::spans::{Spans, chunk_of};
 use super::write;
 use crate::chunk::{ChatCompletionChunk, Choice};
@@ -61,12 +62,36 @@ use crate::json::Value;
 /// assert_eq!(String::from_utf8(out), String::from_utf8(expected.to_vec()));
 /// ```
 ///
-/// Texts are content, refusal and reasoning where they are strings. An event with anything else that
-/// the model has said is [`Unwatched`](Pushed::Unwatched): it is for the caller to say what happens
-/// to it. Half of a character that is cut over two deltas is U+FFFD in both, as in every view.
+/// Texts are content, refusal and reasoning where they are strings. An event with anything besides
+/// that isn't known to be harmless is [`Unwatched`](Pushed::Unwatched): it is for the caller to say
+/// what happens to it. Half of a character that is cut over two deltas is U+FFFD in both, as in every
+/// view.
+///
+/// # What is harmless
+///
+/// It is a list of what is allowed: what a server adds tomorrow is unwatched until it is in it.
+/// Harmless is, by its name and its kind:
+///
+/// | where | what |
+/// |---|---|
+/// | anywhere | `null`, `true`, `false`, `""`, `[]`, `{}`, numbers but `token_id` |
+/// | the chunk | strings: `id`, `object`, `model`, `system_fingerprint`, `service_tier`, `obfuscation`, `p`, `provider`, `generationId` |
+/// | a choice | strings: `finish_reason`, `native_finish_reason`, `stop_reason`, `matched_stop` |
+/// | a delta | strings: `role`, `channel` |
+/// | deeper | objects of what is harmless, such as `usage`, `timings` and `content_filter_results`, with the strings `id`, `service_tier` and `severity`; the array `prompt_filter_results` of such objects |
+/// | the stream | comments, blank lines, events without data, `[DONE]` |
+///
+/// So these are unwatched: tool calls, audio, content in parts, `logprobs` and `token_ids`, which
+/// repeat the text token by token, `reasoning_details`, a whole `message`, citations, errors, which
+/// may quote what the model has said, lines that are no field, what can't be read, and what some
+/// readers read otherwise: `choices`, `delta`, `index` or a text that stands twice in its object.
+///
+/// # Bounds
 ///
 /// What is held is bounded, and nothing goes out unseen since the bound was met: an event that has no
-/// room isn't taken. Of each text the overlap is held besides, and there are at most 256.
+/// room isn't taken, and neither is a replacement. Of each text the overlap is held besides, and there
+/// are at most 256. Buffers grow by doubling and keep some of what has been released, so that the
+/// heap holds up to four times of all that, and 4 KiB for each text.
 #[derive(Clone)]
 pub struct Guard {
     most_bytes: usize,
@@ -78,6 +103,13 @@ pub struct Guard {
     /// Where the texts of the held events are, in their order.
     pieces: VecDeque<Piece>,
     texts: Vec<Text>,
+    /// How much of the texts is held.
+    text_bytes: usize,
+    /// Chunks with these constants, and so many leaves that have changed, are harmless but for their
+    /// texts.
+    harmless: [(u64, usize); 2],
+    /// The one that was looked for last.
+    latest: usize,
 }
 
 /// An event that is held.
@@ -131,6 +163,10 @@ impl Text {
             self.gone += self.hidden;
             self.hidden = 0;
         }
+        let least = 2 * (self.text.len() - self.hidden);
+        if self.text.capacity() > SPARE_BYTES + 2 * least {
+            self.text.shrink_to(least);
+        }
     }
 }
 
@@ -177,11 +213,10 @@ pub struct GuardedText<'g> {
 pub enum Pushed {
     /// It is held, and brings text: look at it.
     Text,
-    /// It is held, and brings nothing to look at: keep-alives, roles, usage, `[DONE]`.
+    /// It is held, and is known to bring nothing to look at: keep-alives, roles, usage, `[DONE]`.
     NoText,
-    /// It is held, and brings what isn't among the texts, perhaps besides some that is: a part of a
-    /// tool call, audio, content in parts, what repeats the text (`logprobs`, `reasoning_details`,
-    /// `text`, a whole `message`, a member twice), or something that can't be read. Look at
+    /// It is held, and brings what isn't among the texts and not
+    /// [known to be harmless](Guard#what-is-harmless), perhaps besides some text. Look at
     /// [`ChunkEvent::payload`].
     Unwatched,
     /// It isn't taken, since it and what is held would be too much. Release or discard some, and
@@ -191,8 +226,12 @@ pub enum Pushed {
     TooLarge,
 }
 
-/// What an event costs besides its bytes, so that many small ones count.
+/// What an event costs besides its bytes, and a text in it, so that many small ones count.
 const EVENT_COST: usize = 64;
+const PIECE_COST: usize = 64;
+
+/// What a text may hold in vain, so that its buffer isn't made anew for each event.
+const SPARE_BYTES: usize = 4 << 10;
 
 /// Most texts of a stream.
 const MOST_TEXTS: usize = 256;
@@ -204,8 +243,9 @@ impl Guard {
         Self::with_bounds(256 << 10, 256)
     }
 
-    /// A guard that holds up to so many bytes of events, each of which counts for 64 more than it
-    /// has, and keeps so many bytes of each text that has been released.
+    /// A guard that holds up to so many bytes: those of the events and of the texts in them, and 64
+    /// for each event and each text in it. Of each text that has been released it keeps `overlap`
+    /// bytes besides.
     #[must_use]
     pub const fn with_bounds(most_bytes: usize, overlap: usize) -> Self {
         Self {
@@ -216,36 +256,37 @@ impl Guard {
             events: VecDeque::new(),
             pieces: VecDeque::new(),
             texts: Vec::new(),
+            text_bytes: 0,
+            harmless: [(0, 0); 2],
+            latest: 0,
         }
     }
 
     /// Takes the next event of the stream, of whatever kind, and holds it.
     pub fn push(&mut self, event: &ChunkEvent<'_>) -> Pushed {
-        let cost = event.raw().len() + EVENT_COST;
-        if cost > self.most_bytes {
-            return Pushed::TooLarge;
-        }
-        if cost > self.most_bytes - self.held_bytes() {
-            return Pushed::Full;
-        }
-        self.raw.extend_from_slice(event.raw());
-        let before = self.pieces.len();
+        let room = self.most_bytes - self.held_bytes();
+        let Some(mut room) = room.checked_sub(event.raw().len() + EVENT_COST) else {
+            return self.no_room(event);
+        };
+        let (texts, pieces) = (self.texts.len(), self.pieces.len());
         let mut is_unwatched = match event.payload() {
-            Payload::Malformed(_) => true,
-            // It may be anything that can't be read.
-            Payload::Error(error) => error.chunk().is_none(),
-            _ => event.event().kind() == EventKind::Skipped,
+            Payload::Malformed(_) | Payload::Error(_) => true,
+            _ => matches!(event.event().kind(), EventKind::Skipped | EventKind::Unknown),
         };
         let mut has_text = false;
         if let (Some(chunk), Some(spans)) = (chunk_of(event), Spans::of(event)) {
             for choice in chunk.choices() {
-                let (texts, is_more) = self.add(&spans, &choice);
-                has_text |= texts;
+                let Some((is_text, is_more)) = self.add(&spans, &choice, &mut room) else {
+                    self.take_back(texts, pieces);
+                    return self.no_room(event);
+                };
+                has_text |= is_text;
                 is_unwatched |= is_more;
             }
-            is_unwatched |= says_more(&chunk);
+            is_unwatched |= self.says_more(&chunk);
         }
-        let pieces = self.pieces.len() - before;
+        self.raw.extend_from_slice(event.raw());
+        let pieces = self.pieces.len() - pieces;
         self.events.push_back(Held { len: event.raw().len(), pieces });
         match (is_unwatched, has_text) {
             (true, _) => Pushed::Unwatched,
@@ -262,14 +303,22 @@ impl Guard {
     /// Replaces a part of a text that is held: bytes of [`GuardedText::text`]. Where it is cut over
     /// several events, the first has all of the new text.
     ///
-    /// `false`, and nothing is changed, where a part of it has been released already, or where the
-    /// range ends within a character or behind the text.
+    /// `false`, and nothing is changed, where a part of it has been released already, where the range
+    /// ends within a character or behind the text, or where a longer text has no room: then release
+    /// some, or discard all.
     #[must_use = "what has been released can't be replaced"]
     pub fn replace(&mut self, id: TextId, range: Range<usize>, with: &str) -> bool {
+        let room = self.most_bytes - self.held_bytes();
         let Some(nth) = self.texts.iter().position(|text| text.id == id) else { return false };
         let Some(kept) = self.texts.get_mut(nth) else { return false };
         let shown = kept.shown();
         if range.start < shown.held_from || shown.text.get(range.clone()).is_none() {
+            return false;
+        }
+        let Some(text_bytes) = (self.text_bytes - range.len()).checked_add(with.len()) else {
+            return false;
+        };
+        if text_bytes > self.text_bytes && text_bytes - self.text_bytes > room {
             return false;
         }
         let range = range.start + kept.hidden..range.end + kept.hidden;
@@ -305,6 +354,7 @@ impl Guard {
             piece.end = if piece.end < end { new_end } else { moved(piece.end) };
         }
         kept.text.replace_range(range, with);
+        self.text_bytes = text_bytes;
         true
     }
 
@@ -340,15 +390,18 @@ impl Guard {
         self.raw_from = 0;
         self.events.clear();
         self.pieces.clear();
-        for Text { gone, released, text, .. } in &mut self.texts {
-            text.truncate(*released - *gone);
+        self.text_bytes = 0;
+        for text in &mut self.texts {
+            text.text.truncate(text.released - text.gone);
+            text.forget(self.overlap);
         }
     }
 
     /// What is held, as [`with_bounds`](Self::with_bounds) counts it.
     #[must_use]
     pub fn held_bytes(&self) -> usize {
-        self.raw.len() - self.raw_from + EVENT_COST * self.events.len()
+        let bytes = self.raw.len() - self.raw_from + self.text_bytes;
+        bytes + EVENT_COST * self.events.len() + PIECE_COST * self.pieces.len()
     }
 
     /// Whether nothing is held.
@@ -357,41 +410,86 @@ impl Guard {
         self.events.is_empty()
     }
 
-    /// Adds the texts of a choice; gives whether there are any that aren't empty, and whether the
-    /// choice says something besides.
-    fn add(&mut self, spans: &Spans<'_>, choice: &Choice<'_>) -> (bool, bool) {
+    /// Adds the texts of a choice; gives whether there are any that aren't empty, and whether there
+    /// are others that aren't watched. `None` where there is no room.
+    fn add(
+        &mut self,
+        spans: &Spans<'_>,
+        choice: &Choice<'_>,
+        room: &mut usize,
+    ) -> Option<(bool, bool)> {
         let has_index = !choice.has_invalid_index();
         let (mut has_text, mut is_more) = (false, false);
-        let mut is_seen = [false; 4];
-        for (name, value) in choice.delta().as_value().iter().flat_map(Value::members) {
-            let kind = match name {
-                "content" => TextKind::Content,
-                "refusal" => TextKind::Refusal,
-                "reasoning_content" => TextKind::ReasoningContent,
-                "reasoning" => TextKind::Reasoning,
-                _ => continue,
-            };
-            let Some(text) = value.as_str() else {
-                is_more |= !value.is_nothing();
-                continue;
-            };
+        let mut is_seen = [false; TEXTS.len()];
+        for (kind, value, text) in texts_of(choice) {
+            *room = room.checked_sub(PIECE_COST + text.len())?;
             let id = TextId { choice: choice.index().unwrap_or(0), kind };
             let seen = is_seen.get_mut(kind as usize);
             let is_repeated = seen.is_some_and(|seen| core::mem::replace(seen, true));
             let nth = if has_index && !is_repeated { self.text(id) } else { None };
             let Some(nth) = nth else {
-                is_more |= is_repeated || !text.is_empty();
+                is_more |= !text.is_empty();
                 continue;
             };
             let Some(kept) = self.texts.get_mut(nth) else { continue };
             let start = kept.gone + kept.text.len();
             kept.text.push_str(text);
+            self.text_bytes += text.len();
             let at = spans.of_value(value);
             let end = start + text.len();
             self.pieces.push_back(Piece { text: nth, start, end, at, is_changed: false });
             has_text |= !text.is_empty();
         }
-        (has_text, is_more)
+        Some((has_text, is_more))
+    }
+
+    /// Takes back what has been added of an event, down to so many texts and pieces.
+    #[cold]
+    fn take_back(&mut self, texts: usize, pieces: usize) {
+        while self.pieces.len() > pieces {
+            let Some(Piece { text, start, end, .. }) = self.pieces.pop_back() else { break };
+            let Some(kept) = self.texts.get_mut(text) else { continue };
+            kept.text.truncate(start - kept.gone);
+            self.text_bytes -= end - start;
+        }
+        self.texts.truncate(texts);
+    }
+
+    /// Why an event isn't taken.
+    #[cold]
+    fn no_room(&self, event: &ChunkEvent<'_>) -> Pushed {
+        let chunk = chunk_of(event);
+        let choices = chunk.iter().flat_map(ChatCompletionChunk::choices);
+        let texts: usize = choices
+            .map(|choice| {
+                texts_of(&choice).map(|(_, _, text)| PIECE_COST + text.len()).sum::<usize>()
+            })
+            .sum();
+        let is_larger = event.raw().len() + EVENT_COST + texts > self.most_bytes;
+        if is_larger { Pushed::TooLarge } else { Pushed::Full }
+    }
+
+    /// Whether a chunk says something that is no text here. Found out once for those that have the
+    /// same constants.
+    #[inline]
+    fn says_more(&mut self, chunk: &ChatCompletionChunk<'_>) -> bool {
+        let of = (chunk.constants(), chunk.changed().len());
+        if of.0 != 0 {
+            for at in [self.latest, 1 - self.latest] {
+                if self.harmless.get(at) == Some(&of) {
+                    self.latest = at;
+                    return false;
+                }
+            }
+        }
+        let rest = rest_of(chunk);
+        if of.0 != 0 && rest == Rest::AlwaysHarmless {
+            self.latest = 1 - self.latest;
+            if let Some(known) = self.harmless.get_mut(self.latest) {
+                *known = of;
+            }
+        }
+        rest == Rest::Unknown
     }
 
     /// The number of a text, begun if there is room for one more.
@@ -417,6 +515,7 @@ impl Guard {
                     continue;
                 };
                 *released = piece.end;
+                self.text_bytes -= piece.end - piece.start;
                 if !piece.is_changed {
                     continue;
                 }
@@ -437,21 +536,19 @@ impl Guard {
     }
 }
 
-/// Whether a chunk says something that is no text here.
-fn says_more(chunk: &ChatCompletionChunk<'_>) -> bool {
-    let carries = chunk.carries();
-    let is_some = |value: Option<Value<'_>>| value.is_some_and(|value| !value.is_nothing());
-    carries.tool_call
-        || carries.audio
-        || chunk.choices().any(|choice| {
-            let delta = choice.delta();
-            is_some(choice.get("text"))
-                || is_some(choice.get("message"))
-                || is_some(choice.get("logprobs"))
-                || ["tool_calls", "function_call", "reasoning_details"]
-                    .into_iter()
-                    .any(|name| is_some(delta.get(name)))
-        })
+/// The texts of a choice that are strings, repeated names included.
+fn texts_of<'a>(choice: &Choice<'a>) -> impl Iterator<Item = (TextKind, Value<'a>, &'a str)> {
+    let members = choice.delta().as_value();
+    members.into_iter().flat_map(|delta| delta.members()).filter_map(|(name, value)| {
+        let kind = match name {
+            "content" => TextKind::Content,
+            "refusal" => TextKind::Refusal,
+            "reasoning_content" => TextKind::ReasoningContent,
+            "reasoning" => TextKind::Reasoning,
+            _ => return None,
+        };
+        Some((kind, value, value.as_str()?))
+    })
 }
 
 impl Default for Guard {
@@ -485,7 +582,7 @@ impl fmt::Debug for GuardedText<'_> {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 mod tests {
-    use super::{EVENT_COST, Guard, Pushed, TextId, TextKind};
+    use super::{EVENT_COST, Guard, PIECE_COST, Pushed, TextId, TextKind};
     use crate::decoder::ChunkDecoder;
     use crate::gateway::assemble;
     use proptest::prelude::*;
@@ -519,15 +616,110 @@ mod tests {
             (delta(r#"{},"index":-1"#), Pushed::NoText),
             (delta(r#"{"content":"a"},"index":-1"#), Pushed::Unwatched),
             ("data: {\n\n".to_owned(), Pushed::Unwatched),
+            ("event: error\ndata: {\n\n".to_owned(), Pushed::Unwatched),
+            ("error: a\n".to_owned(), Pushed::Unwatched),
+            ("{\"content\":\"a\"}\n".to_owned(), Pushed::Unwatched),
+            ("event: ping\n\n".to_owned(), Pushed::NoText),
         ] {
             assert_eq!(push(&mut guard, &event), expected, "{event}");
+        }
+    }
+
+    /// `a` stands for text that the model has said: wherever it is, it is watched or told.
+    #[test]
+    fn only_what_is_known_is_harmless() {
+        for harmless in [
+            r#"{"id":"a","object":"a","created":1,"model":"a","system_fingerprint":"a","choices":[]}"#,
+            r#"{"service_tier":"a","obfuscation":"a","p":"a","provider":"a","choices":null}"#,
+            r#"{"usage":{"prompt_tokens":1,"service_tier":"a","details":{"x":1.5}},"timings":{"n":1}}"#,
+            r#"{"x_groq":{"id":"a","usage":{"queue_time":0.2}},"new":null,"newer":"","newest":[]}"#,
+            r#"{"prompt_filter_results":[{"prompt_index":0,"content_filter_results":{"hate":{"filtered":false,"severity":"a"}}}]}"#,
+            r#"{"choices":[{"index":0,"delta":{"role":"a","channel":"a"},"finish_reason":"a","native_finish_reason":"a"}]}"#,
+            r#"{"choices":[{"index":0,"delta":{},"stop_reason":"a","matched_stop":"a","seed":5,"logprobs":null}]}"#,
+            r#"{"choices":[{"logprobs":{"content":null},"content_filter_results":{"hate":{"filtered":false,"severity":"a"}}}]}"#,
+            r#"{"choices":[{"delta":null},null,{"delta":{"content":null,"tool_calls":[],"new":true}}]}"#,
+            r#"{"id":"a","id":"a","choices":[{"finish_reason":"a","finish_reason":"a"}]}"#,
+        ] {
+            let pushed = push(&mut Guard::new(), &format!("data: {harmless}\n\n"));
+            assert_eq!(pushed, Pushed::NoText, "{harmless}");
+        }
+        for unwatched in [
+            // Twice: some readers take the first, some the last.
+            r#"{"choices":[{"delta":{"content":"a"}}],"choices":[]}"#,
+            r#"{"choices":[{"delta":{"content":"a"},"delta":{}}]}"#,
+            r#"{"choices":[{"delta":{"content":"a"},"delta":null}]}"#,
+            r#"{"choices":[{"index":0,"delta":{"content":"a"},"index":1}]}"#,
+            r#"{"choices":[{"delta":{"content":"a","content":null}}]}"#,
+            r#"{"choices":[{"delta":{"content":null,"content":"a"}}]}"#,
+            r#"{"choices":[{"delta":{"content":"a","cont\u0065nt":""}}]}"#,
+            r#"{"choices":[{"logprobs":{"content":[{"token":"a"}]},"logprobs":null}]}"#,
+            r#"{"choices":[{"message":{"content":"a"},"message":null}]}"#,
+            r#"{"choices":[{"text":"a","text":""}]}"#,
+            // Of another type.
+            r#"{"choices":"a"}"#,
+            r#"{"choices":["a"]}"#,
+            r#"{"choices":{"delta":{"content":"a"}}}"#,
+            r#"{"choices":[[{"delta":{"content":"a"}}]]}"#,
+            r#"{"choices":[{"delta":"a"}]}"#,
+            r#"{"choices":[{"delta":[{"content":"a"}]}]}"#,
+            r#"{"choices":[{"delta":{"content":{"text":"a"}}}]}"#,
+            r#"{"choices":[{"delta":{"refusal":["a"]}}]}"#,
+            r#"{"choices":[{"index":"a","delta":{}}]}"#,
+            r#"{"created":"a"}"#,
+            r#"{"model":["a"]}"#,
+            // Calls, in whatever form.
+            r#"{"choices":[{"delta":{"tool_calls":[{"function":{"arguments":"a"}}]}}]}"#,
+            r#"{"choices":[{"delta":{"tool_calls":{"function":{"arguments":"a"}}}}]}"#,
+            r#"{"choices":[{"delta":{"tool_calls":[{"index":0}]}}]}"#,
+            r#"{"choices":[{"delta":{"function_call":{"arguments":"a"}}}]}"#,
+            r#"{"choices":[{"delta":{"function_call":{"arguments":{"x":"a"}}}}]}"#,
+            // Under other names, known and unknown.
+            r#"{"content":"a"}"#,
+            r#"{"citations":["a"]}"#,
+            r#"{"usage":{"note":"a"}}"#,
+            r#"{"x_groq":{"debug":{"output_tokens":["a"]}}}"#,
+            r#"{"error":{"failed_generation":"a"}}"#,
+            r#"{"object":"error","message":"a"}"#,
+            r#"{"choices":[{"content":"a"}]}"#,
+            r#"{"choices":[{"text":"a"}]}"#,
+            r#"{"choices":[{"token_ids":[97]}]}"#,
+            r#"{"choices":[{"logprobs":{"tokens":["a"]}}]}"#,
+            r#"{"choices":[{"delta":{"token_id":97}}]}"#,
+            r#"{"choices":[{"delta":{"thinking":"a"}}]}"#,
+            r#"{"choices":[{"delta":{"Content":"a"}}]}"#,
+            r#"{"choices":[{"delta":{"annotations":[{"title":"a"}]}}]}"#,
+            r#"{"choices":[{"delta":{"audio":{"transcript":"a"}}}]}"#,
+            r#"{"choices":[{"delta":{"new":{"x":{"x":{"x":{"x":{"x":{"x":{"x":{"x":{"x":1}}}}}}}}}}}]}"#,
+        ] {
+            let pushed = push(&mut Guard::new(), &format!("data: {unwatched}\n\n"));
+            assert_eq!(pushed, Pushed::Unwatched, "{unwatched}");
+        }
+    }
+
+    /// What is learned of a stream's chunks doesn't hide what one of them says.
+    #[test]
+    fn a_chunk_like_the_others_may_say_more() {
+        for name in ["text", "new", "content"] {
+            let (mut guard, mut decoder) = (Guard::new(), ChunkDecoder::new());
+            for (nth, text) in ["", "a", "", "b", "", "", "c", ""].into_iter().enumerate() {
+                let event = format!(
+                    "data: {{\"id\":\"{nth}\",\"choices\":[{{\"delta\":{{\"{name}\":\"{text}\"}}}}]}}\n\n"
+                );
+                let pushed = guard.push(&decoder.next(&mut event.as_bytes()).unwrap());
+                let expected = match (text, name) {
+                    ("", _) => Pushed::NoText,
+                    (_, "content") => Pushed::Text,
+                    _ => Pushed::Unwatched,
+                };
+                assert_eq!(pushed, expected, "{event}");
+            }
         }
     }
 
     #[test]
     fn nothing_is_taken_beyond_the_bound() {
         let event = delta(r#"{"content":"a"}"#);
-        let cost = event.len() + EVENT_COST;
+        let cost = event.len() + EVENT_COST + PIECE_COST + 1;
         let mut guard = Guard::with_bounds(2 * cost, 0);
         assert_eq!(push(&mut guard, &event), Pushed::Text);
         assert_eq!(push(&mut guard, &event), Pushed::Text);
@@ -541,6 +733,33 @@ mod tests {
         guard.discard();
         assert!(guard.is_empty() && guard.held_bytes() == 0);
         assert_eq!(push(&mut Guard::with_bounds(cost - 1, 0), &event), Pushed::TooLarge);
+    }
+
+    /// What isn't taken leaves nothing behind, and what is replaced counts as what it is.
+    #[test]
+    fn texts_count_too() {
+        let small = delta(r#"{"content":"a"}"#);
+        let large = delta(&format!(r#"{{"content":"b","reasoning":"{}"}}"#, "c".repeat(200)));
+        let small_cost = small.len() + EVENT_COST + PIECE_COST + 1;
+        let large_cost = large.len() + EVENT_COST + 2 * PIECE_COST + 201;
+        let mut guard = Guard::with_bounds(large_cost + small_cost - 1, 0);
+        assert_eq!(push(&mut guard, &small), Pushed::Text);
+        assert_eq!(push(&mut guard, &large), Pushed::Full);
+        assert_eq!(guard.held_bytes(), small_cost);
+        let texts: Vec<_> = guard.texts().map(|text| text.text.to_owned()).collect();
+        assert_eq!(texts, ["a"]);
+        let room = large_cost - 1;
+        assert!(!guard.replace(CONTENT, 0..1, &"x".repeat(room + 2)));
+        assert!(guard.replace(CONTENT, 0..1, &"x".repeat(room + 1)));
+        assert_eq!(guard.held_bytes(), small_cost + room);
+        assert!(!guard.replace(CONTENT, 0..0, "y") && guard.replace(CONTENT, 0..room, ""));
+        assert_eq!(push(&mut guard, &small), Pushed::Text);
+        let mut out = Vec::new();
+        guard.release_all(&mut out);
+        assert_eq!(out, [delta(r#"{"content":"x"}"#), small].concat().as_bytes());
+        assert_eq!(guard.held_bytes(), 0);
+        assert_eq!(push(&mut Guard::with_bounds(large_cost, 0), &large), Pushed::Text);
+        assert_eq!(push(&mut Guard::with_bounds(large_cost - 1, 0), &large), Pushed::TooLarge);
     }
 
     #[test]

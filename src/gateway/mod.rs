@@ -15,6 +15,7 @@ mod convert;
 mod edit;
 mod encode;
 mod guard;
+mod harmless;
 mod meter;
 mod observe;
 mod parts;

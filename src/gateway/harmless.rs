@@ -1,0 +1,151 @@
+//! `says_more`: which members of a chunk are known to carry no text to a client.
+
+use crate::chunk::ChatCompletionChunk;
+use crate::json::{Value, ValueKind};
+
+/// Members of a chunk whose strings are the server's own words. Those of
+/// [`CHOICES`] and [`DELTAS`] are of a choice and of a delta.
+const CHUNKS: &[&str] = &[
+    "id",
+    "object",
+    "model",
+    "system_fingerprint",
+    "service_tier",
+    "obfuscation",
+    "p",
+    "provider",
+    "generationId",
+];
+const CHOICES: &[&str] = &["finish_reason", "native_finish_reason", "stop_reason", "matched_stop"];
+const DELTAS: &[&str] = &["role", "channel"];
+
+/// Members deeper down: in a usage, in timings, in what a filter has found.
+const INSIDE: &[&str] = &["id", "service_tier", "severity"];
+
+/// Arrays whose elements are looked through.
+const ARRAYS: &[&str] = &["prompt_filter_results"];
+
+/// The texts of a delta, which a guard watches.
+pub(super) const TEXTS: [&str; 4] = ["content", "refusal", "reasoning_content", "reasoning"];
+
+/// How deep is looked; what is deeper isn't known.
+const DEEPEST: usize = 8;
+
+/// Whether a chunk says something besides its texts, as far as a client may read it as text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rest {
+    /// It may.
+    Unknown,
+    /// It doesn't; another chunk of the same constants may.
+    Harmless,
+    /// It doesn't, and neither does any chunk that differs in its leaves only.
+    AlwaysHarmless,
+}
+
+/// What a chunk says besides its texts. Texts of another type than a string are no texts.
+pub(super) fn rest_of(chunk: &ChatCompletionChunk<'_>) -> Rest {
+    let mut look = Look { chunk, is_more: false, has_empty: false };
+    look.chunk();
+    match look {
+        Look { is_more: true, .. } => Rest::Unknown,
+        Look { has_empty: true, .. } => Rest::Harmless,
+        Look { .. } => Rest::AlwaysHarmless,
+    }
+}
+
+struct Look<'l> {
+    chunk: &'l ChatCompletionChunk<'l>,
+    is_more: bool,
+    /// There is a leaf that is harmless only as long as it is empty.
+    has_empty: bool,
+}
+
+impl<'l> Look<'l> {
+    fn chunk(&mut self) {
+        let mut choices = None;
+        for (name, value) in self.chunk.as_value().members() {
+            if name == "choices" {
+                self.once(&mut choices, value);
+            } else {
+                self.member(CHUNKS, name, value, DEEPEST);
+            }
+        }
+        let Some(choices) = self.container(choices, ValueKind::Array) else { return };
+        for choice in choices.elements() {
+            self.choice(choice);
+        }
+    }
+
+    fn choice(&mut self, choice: Value<'l>) {
+        let Some(choice) = self.container(Some(choice), ValueKind::Object) else { return };
+        let (mut delta, mut index) = (None, None);
+        for (name, value) in choice.members() {
+            match name {
+                "delta" => self.once(&mut delta, value),
+                "index" => {
+                    self.once(&mut index, value);
+                    self.member(CHOICES, name, value, DEEPEST);
+                }
+                _ => self.member(CHOICES, name, value, DEEPEST),
+            }
+        }
+        let Some(delta) = self.container(delta, ValueKind::Object) else { return };
+        let mut texts = [None; TEXTS.len()];
+        for (name, value) in delta.members() {
+            match texts.iter_mut().zip(TEXTS).find(|(_, known)| *known == name) {
+                Some((text, _)) => {
+                    self.once(text, value);
+                    self.is_more |= value.kind() != ValueKind::String && !value.is_nothing();
+                }
+                None => self.member(DELTAS, name, value, DEEPEST),
+            }
+        }
+    }
+
+    /// Of members with the same name some readers take the first, some the last.
+    fn once(&mut self, seen: &mut Option<Value<'l>>, value: Value<'l>) {
+        self.is_more |= seen.replace(value).is_some();
+    }
+
+    /// A value that is looked into, if it is of the kind that it should be.
+    fn container(&mut self, value: Option<Value<'l>>, kind: ValueKind) -> Option<Value<'l>> {
+        let value = value?;
+        if value.kind() == kind {
+            return Some(value);
+        }
+        self.member(&[], "", value, 0);
+        None
+    }
+
+    /// A member that isn't watched; `known` are the names whose strings are the server's own.
+    fn member(&mut self, known: &[&str], name: &str, value: Value<'l>, deeper: usize) {
+        if self.is_more {
+            return;
+        }
+        let is_known = match value.kind() {
+            ValueKind::Null | ValueKind::Bool | ValueKind::NotFinite => true,
+            // A token's number is its text to whoever has the tokenizer.
+            ValueKind::Number => name != "token_id",
+            ValueKind::String if known.contains(&name) => true,
+            ValueKind::String => {
+                self.has_empty |= self.chunk.changed().any(|leaf| leaf == value.id);
+                value.is_nothing()
+            }
+            ValueKind::Array | ValueKind::Object if value.is_nothing() => true,
+            ValueKind::Array if deeper > 0 && ARRAYS.contains(&name) => {
+                for element in value.elements() {
+                    self.member(&[], "", element, deeper - 1);
+                }
+                true
+            }
+            ValueKind::Object if deeper > 0 => {
+                for (name, value) in value.members() {
+                    self.member(INSIDE, name, value, deeper - 1);
+                }
+                true
+            }
+            ValueKind::Array | ValueKind::Object => false,
+        };
+        self.is_more |= !is_known;
+    }
+}
