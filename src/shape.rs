@@ -67,6 +67,9 @@ pub(crate) struct Fit {
     pub(crate) len: usize,
 }
 
+/// Where the data of an event that fits are, its type, and its chunk.
+pub(crate) type Parts<'a> = (Range<usize>, &'a str, ChatCompletionChunk<'a>);
+
 /// What stands before and behind the data of an event, if that is no more than its type.
 fn surroundings<'a>(event: &Event<'a>) -> Option<(&'a str, &'a str)> {
     let (head, rest) = event.raw().split_at_checked(event.data_start?)?;
@@ -169,11 +172,7 @@ impl Shapes {
 
     /// What an event says that fits: where in its bytes the data stand, its type, and the chunk.
     #[inline]
-    pub(crate) fn read<'a>(
-        &'a self,
-        fit: Fit,
-        raw: &'a [u8],
-    ) -> (Range<usize>, &'a str, ChatCompletionChunk<'a>) {
+    pub(crate) fn read<'a>(&'a self, fit: Fit, raw: &'a [u8]) -> Parts<'a> {
         let [first, second] = &self.shapes;
         let Shape { reading, event_type } = if fit.shape == 0 { first } else { second };
         let Reading { tape, table } = reading;

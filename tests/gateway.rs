@@ -351,6 +351,25 @@ fn the_last_usage_counts() {
     }
 }
 
+/// Counts of any length, wherever the event ends behind them.
+#[test]
+fn counts_of_any_length_are_seen() {
+    let counts: Vec<u64> =
+        (0..19).map(|digits| 1_234_567_890_123_456_789 / 10u64.pow(digits)).collect();
+    for end in ["}}\n\n", "}}\r\n\r\n", "},\"choices\":[],\"created\":1}\n\n", "}\n}\r\r"] {
+        let mut tap = UsageTap::new();
+        for count in counts.iter().flat_map(|count| [*count, count / 7, 0, 10, 7]) {
+            let event = format!(
+                "data: {{\"usage\":{{\"prompt_tokens\":{count},\"total_tokens\":{count}{end}"
+            );
+            let event = event.replace("}\n}", "}\ndata:}");
+            tap.push(event.as_bytes());
+            let seen = tap.tokens().unwrap();
+            assert_eq!((seen.prompt, seen.total), (Some(count), Some(count)), "{event:?}");
+        }
+    }
+}
+
 /// A completion as a stream, in deltas of a size.
 fn replayed(completion: &ChatCompletion, delta_bytes: usize) -> Vec<u8> {
     let mut replay = Replay::new(completion);

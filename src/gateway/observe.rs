@@ -180,26 +180,34 @@ impl Observer {
     }
 
     /// Looks at an event; says whether it has news.
+    #[inline(never)]
+    pub(super) fn look_at(&mut self, event: &ChunkEvent<'_>) -> bool {
+        match event.payload() {
+            Payload::Chunk(chunk) if chunk.constants() != 0 => self.look_at_like(chunk),
+            _ => {
+                self.seen.news = News::default();
+                self.seen.look_at(event, self.most_choices);
+                self.seen.news != News::default()
+            }
+        }
+    }
+
+    /// Looks at a chunk that may be like an earlier one; says whether it has news.
     #[expect(clippy::inline_always, reason = "measured: a call costs a fifteenth of an event")]
     #[inline(always)]
-    pub(super) fn look_at(&mut self, event: &ChunkEvent<'_>) -> bool {
+    pub(super) fn look_at_like(&mut self, chunk: &ChatCompletionChunk<'_>) -> bool {
         let Self { most_choices, watches, latest, seen } = self;
         seen.news = News::default();
-        match event.payload() {
-            Payload::Chunk(chunk) if chunk.constants() != 0 => {
-                if !watches.get(*latest).is_some_and(|watch| watch.is_of(chunk)) {
-                    *latest = 1 - *latest;
-                    let watch = watches.get_mut(*latest).filter(|watch| !watch.is_of(chunk));
-                    if let Some(watch) = watch {
-                        *watch = Watch::new(chunk);
-                        seen.note_choices(chunk, *most_choices);
-                    }
-                }
-                if let Some(watch) = watches.get(*latest) {
-                    seen.look_by(watch, chunk, *most_choices);
-                }
+        if !watches.get(*latest).is_some_and(|watch| watch.is_of(chunk)) {
+            *latest = 1 - *latest;
+            let watch = watches.get_mut(*latest).filter(|watch| !watch.is_of(chunk));
+            if let Some(watch) = watch {
+                *watch = Watch::new(chunk);
+                seen.note_choices(chunk, *most_choices);
             }
-            _ => seen.look_at(event, *most_choices),
+        }
+        if let Some(watch) = watches.get(*latest) {
+            seen.look_by(watch, chunk, *most_choices);
         }
         seen.news != News::default()
     }
@@ -207,7 +215,8 @@ impl Observer {
 
 impl Seen {
     /// A chunk of which is known where its news are.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "it is a part of `look_at_like`")]
+    #[inline(always)]
     fn look_by(&mut self, watch: &Watch, chunk: &ChatCompletionChunk<'_>, most: usize) {
         if watch.is_all {
             self.note_choices(chunk, most);
@@ -238,7 +247,6 @@ impl Seen {
     }
 
     /// Any event.
-    #[inline(never)]
     fn look_at(&mut self, event: &ChunkEvent<'_>, most: usize) {
         match event.payload() {
             Payload::Chunk(chunk) => {

@@ -4,7 +4,7 @@ use core::fmt;
 
 use super::observe::{Observed, Observer, Tapped};
 use super::tokens::Tokens;
-use crate::decoder::ChunkDecoder;
+use crate::decoder::{ChunkDecoder, LookedAt};
 use crate::limits::Limits;
 use crate::sse::SseDecoder;
 
@@ -126,9 +126,12 @@ impl UsageTap {
     /// is none.
     #[inline]
     fn step<const STOPS: bool>(&mut self, input: &mut &[u8]) -> bool {
-        // By reference: an event that is moved is copied.
-        while let Some(event) = &self.decoder.next(input) {
-            if self.observer.look_at(event) && STOPS {
+        let Self { decoder, observer } = self;
+        while let Some(has_news) = decoder.look(input, |found| match found {
+            LookedAt::Like(chunk) => observer.look_at_like(chunk),
+            LookedAt::Any(event) => observer.look_at(event),
+        }) {
+            if has_news && STOPS {
                 return true;
             }
         }

@@ -3,8 +3,8 @@
 use core::ops::Range;
 
 use super::escape::{Scratch, unescape};
-use super::node::{ESCAPED, Gap, Kind, Learned, Node, NodeId, Tape};
-use super::scan::{plain, plain_len};
+use super::node::{ESCAPED, Gap, Kind, LARGE, Learned, Node, NodeId, Tape};
+use super::scan::{few_digits, plain, plain_len};
 use super::text;
 
 /// What may stand in a hole: values that read like the one that was there, for the reader and for
@@ -58,6 +58,19 @@ fn count_len(rest: &[u8]) -> Option<usize> {
     let len = rest.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(rest.len());
     let has_zero = len > 1 && rest.first() == Some(&b'0');
     (len > 0 && !has_zero).then_some(len)
+}
+
+/// Length and value of the count at the front of `rest`, if it has up to seven digits.
+#[inline]
+fn small_count(rest: &[u8]) -> Option<(usize, u32)> {
+    let (len, value) = if let Some(word) = rest.first_chunk() {
+        few_digits(*word)?
+    } else {
+        let digits = rest.iter().take_while(|byte| byte.is_ascii_digit());
+        digits.fold((0, 0), |(len, value), digit| (len + 1, value * 10 + u32::from(digit & 0xF)))
+    };
+    // Where the first digit may be a 0 it is looked at closer.
+    (len == 1 || len > 1 && rest.first() != Some(&b'0')).then_some((len, value))
 }
 
 /// `[ "-" ] int [ "." 1*digit ]`, with at least one of the two.
@@ -157,8 +170,12 @@ impl Gap {
     ) -> Option<usize> {
         let at = at as u32;
         if self.hole != Hole::Text {
-            let len = self.hole.number_len(rest)?;
-            self.set(Kind::Number, at..at + len as u32, 0);
+            let small = if self.hole == Hole::Count { small_count(rest) } else { None };
+            let (len, extra) = match small {
+                Some(small) => small,
+                None => (self.hole.number_len(rest)?, LARGE),
+            };
+            self.set(Kind::Number, at..at + len as u32, extra);
             return Some(len);
         }
         let (plain, is_ascii) = plain(rest);

@@ -25,6 +25,9 @@ pub(crate) struct Node {
 /// Marks a string that has escapes. A payload has less than 2 GiB, so no length has this bit.
 pub(crate) const ESCAPED: u32 = 1 << 31;
 
+/// Marks a count that has to be read.
+pub(crate) const LARGE: u32 = u32::MAX;
+
 /// Where an unescaped text stands among them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Unescaped {
@@ -92,7 +95,7 @@ pub(crate) struct Gap {
     pub(crate) end: u32,
     /// How much of the learned text stands between the gap before and this one.
     pub(crate) literal: u32,
-    /// The leaf as it is now.
+    /// The leaf as it is now. Of a count, `extra` is what it says, or [`LARGE`].
     pub(crate) now: Node,
     /// How far everything behind it has moved; backwards is a number that wraps around.
     pub(crate) shift: u32,
@@ -318,8 +321,11 @@ impl<'a> Document<'a> {
         if gap.hole != Hole::Count {
             return None;
         }
-        let digits = self.bytes_in(gap);
+        if gap.now.extra != LARGE {
+            return Some(u64::from(gap.now.extra));
+        }
         // There are fewer than could overflow.
+        let digits = self.bytes_in(gap);
         Some(digits.iter().fold(0, |number, digit| number * 10 + u64::from(digit & 0xF)))
     }
 

@@ -72,6 +72,24 @@ pub(super) fn digits_len(bytes: &[u8]) -> usize {
     len + rest.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(rest.len())
 }
 
+/// How many digits eight bytes begin with, and the number that they are; `None` where all are.
+#[inline]
+pub(super) const fn few_digits(word: [u8; 8]) -> Option<(usize, u32)> {
+    let word = u64::from_le_bytes(word);
+    let others = no_digits(word);
+    if others == 0 {
+        return None;
+    }
+    let bits = others.trailing_zeros() - 7;
+    // The last digit comes last, and there is one byte at least that isn't any.
+    let digits = (word & (ONES * 0xF)) << 8 << (56 - bits);
+    // Pairs of digits are put together, then pairs of pairs, all at once.
+    let pairs = (digits.wrapping_mul(10 << 8 | 1) >> 8) & 0x00FF_00FF_00FF_00FF;
+    let fours = (pairs.wrapping_mul(100 << 16 | 1) >> 16) & 0x0000_FFFF_0000_FFFF;
+    let number = fours.wrapping_mul(10_000 << 32 | 1) >> 32;
+    Some((bits as usize / 8, number as u32))
+}
+
 /// The high bits of bytes that aren't digits.
 #[inline]
 const fn no_digits(word: u64) -> u64 {
@@ -101,9 +119,9 @@ const fn below(word: u64, least: u64) -> u64 {
 }
 
 #[cfg(test)]
-#[expect(clippy::indexing_slicing, reason = "a test fails by panicking")]
+#[expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
-    use super::{digits_len, is_special, plain, plain_len};
+    use super::{digits_len, few_digits, is_special, plain, plain_len};
 
     #[test]
     fn the_first_special_byte_of_any_length_and_place() {
@@ -125,6 +143,20 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn few_digits_are_a_number() {
+        assert_eq!(few_digits(*b"12345678"), None);
+        for number in (0..2000).chain([99_999, 100_000, 1_234_567, 9_999_999]) {
+            for behind in [",       ", "}\n\n\n\n\n\n\n", "/9999999", ":9999999", "\u{ff}9999999"] {
+                let text = format!("{number}{behind}");
+                let word = *text.as_bytes().first_chunk().unwrap();
+                let digits = number.to_string().len();
+                assert_eq!(few_digits(word), Some((digits, number)), "{text}");
+            }
+        }
+        assert_eq!(few_digits(*b",1234567"), Some((0, 0)));
     }
 
     #[test]

@@ -42,7 +42,7 @@ impl SseDecoder {
         event_type: &'a str,
     ) -> Event<'a> {
         let offset = self.offset;
-        self.offset += raw.len() as u64;
+        self.pass_found(raw.len());
         let data_start = Some(data.start);
         Event {
             kind: EventKind::Message,
@@ -55,6 +55,13 @@ impl SseDecoder {
             marks: Marks::default(),
             error: None,
         }
+    }
+
+    /// Goes on behind such an event, which nobody wants.
+    #[cfg(feature = "std")]
+    #[inline]
+    pub(crate) const fn pass_found(&mut self, len: usize) {
+        self.offset += len as u64;
     }
 
     /// Whether a line has begun and is wanting its end.
