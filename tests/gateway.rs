@@ -411,6 +411,32 @@ fn streams_are_replayed() {
     assert!(replayed > 15, "{replayed}");
 }
 
+/// However long a completion is, a decoder with default limits reads what a replay writes.
+#[test]
+fn long_completions_are_replayed() {
+    // 1 240 000 names and values.
+    let alternative = r#"{"token":"t","logprob":-0.1,"bytes":[1,2,3]}"#;
+    let alternatives = vec![alternative; 20].join(",");
+    let token =
+        format!(r#"{{"token":"t","logprob":-0.1,"bytes":null,"top_logprobs":[{alternatives}]}}"#);
+    let tokens = vec![token; 500].join(",");
+    let chunk = format!(r#"{{"choices":[{{"delta":{{}},"logprobs":{{"content":[{tokens}]}}}}]}}"#);
+    let chunk = format!("data: {chunk}\n\n");
+    let finished = assemble(std::iter::repeat_n(chunk.as_bytes(), 11));
+    assert_eq!(finished.completion.choices.len(), 1);
+    let again = assemble([&replayed(&finished.completion, 32)[..]]);
+    assert_eq!((again.end.malformed, again.end.chunks > 4), (0, true));
+    assert!(again.completion == finished.completion);
+    // Text of which each byte is written as six.
+    let mut completion = ChatCompletion::default();
+    let mut choice = CompletionChoice::default();
+    choice.message.content = Some("\u{1}".repeat(11 << 20));
+    completion.choices = vec![choice];
+    let again = assemble([&replayed(&completion, usize::MAX)[..]]);
+    assert_eq!((again.end.malformed, again.end.chunks), (0, 4));
+    assert!(again.completion == completion);
+}
+
 /// Through JSON and back, as a cache has it: the same JSON.
 #[test]
 fn completions_from_json_are_replayed() {

@@ -3,10 +3,11 @@
 use core::fmt;
 
 use super::encode::DONE;
+use super::portion::{Cursor, MOST_COST, Portion};
 use super::write::{self, Object};
 use crate::decoder::ChunkDecoder;
 use crate::reassemble::{
-    ChatCompletion, CompletionChoice, Finished, FunctionCall, Message, Reassembler, ToolCall,
+    ChatCompletion, CompletionChoice, Finished, FunctionCall, Level, Message, Reassembler, ToolCall,
 };
 
 /// The completion of a whole stream that is at hand, in any pieces; while it still comes in, a
@@ -70,6 +71,10 @@ pub fn assemble<'b>(pieces: impl IntoIterator<Item = &'b [u8]>) -> Finished {
 /// members that have no field come with the choice's first delta, those of the completion with the
 /// first chunk, and the usage, if there is one, with a chunk of its own.
 ///
+/// Lists that were joined from many chunks, such as log probabilities, go on in further chunks where
+/// one has more than 4 MiB, or 262 144 names and values: a decoder with the default
+/// [`Limits`](crate::Limits) reads them all. A single value that was sent whole is written whole.
+///
 /// `[DONE]` is only written where all choices have a finish reason: what was cut short doesn't look
 /// complete when it is replayed.
 ///
@@ -79,14 +84,16 @@ pub fn assemble<'b>(pieces: impl IntoIterator<Item = &'b [u8]>) -> Finished {
 pub struct Replay<'c> {
     completion: &'c ChatCompletion,
     delta_bytes: usize,
+    most_cost: usize,
     step: Step,
 }
 
 /// What is to be written next. Numbers are positions.
 #[derive(Clone, Copy, Debug)]
 enum Step {
-    /// The first delta of a choice, or the only chunk where there is none.
-    Begin(usize),
+    /// The first delta of a choice, or the only chunk where there is none; and from a cursor on what
+    /// had no room in it.
+    Begin(usize, Cursor),
     /// More of a choice's texts, from a byte of one of them on.
     Text {
         choice: usize,
@@ -103,13 +110,18 @@ impl<'c> Replay<'c> {
     /// A replay from the beginning, in deltas of up to 32 bytes.
     #[must_use]
     pub const fn new(completion: &'c ChatCompletion) -> Self {
-        Self { completion, delta_bytes: 32, step: Step::Begin(0) }
+        Self {
+            completion,
+            delta_bytes: 32,
+            most_cost: MOST_COST,
+            step: Step::Begin(0, Cursor::START),
+        }
     }
 
     /// Sets how many bytes of text a delta has at most; a character is never cut, so that one may be
-    /// longer. `usize::MAX` writes each text at once.
+    /// longer. `usize::MAX` writes each text at once, but for those of more than 4 MiB.
     pub const fn set_delta_bytes(&mut self, bytes: usize) {
-        self.delta_bytes = bytes;
+        self.delta_bytes = if bytes < MOST_COST { bytes } else { MOST_COST };
     }
 
     /// Appends the next event; `false` where there is none.
@@ -133,18 +145,14 @@ impl<'c> Replay<'c> {
     fn advance(&self, out: &mut Vec<u8>) -> Step {
         let choices = &self.completion.choices;
         match self.step {
-            Step::Begin(at) => {
+            Step::Begin(at, cursor) => {
                 let choice = choices.get(at);
-                if choice.is_some() || at == 0 {
-                    self.chunk(out, at == 0, |out| {
-                        if let Some(choice) = choice {
-                            begin(choice, out);
-                        }
-                    });
-                }
-                match choice {
-                    Some(_) => Step::Text { choice: at, text: 0, from: 0 },
-                    None => Step::Usage,
+                let mut portion = Portion::new(cursor, self.most_cost);
+                self.begin(choice, at == 0, &mut portion, out);
+                match (portion.rest(), choice) {
+                    (Some(cursor), _) => Step::Begin(at, cursor),
+                    (None, Some(_)) => Step::Text { choice: at, text: 0, from: 0 },
+                    (None, None) => Step::Usage,
                 }
             }
             Step::Text { choice: at, text, from } => {
@@ -159,13 +167,13 @@ impl<'c> Replay<'c> {
                 }
                 let len = piece_len(rest, self.delta_bytes);
                 let piece = rest.get(..len).unwrap_or_default();
-                self.chunk(out, false, |out| delta(choice.index, part, (piece, begins), out));
+                self.chunk(out, |out| delta(choice.index, part, (piece, begins), out));
                 Step::Text { choice: at, text: text + usize::from(len == 0), from: from + len }
             }
             Step::Finish(at) => {
                 let Some(choice) = choices.get(at) else { return Step::Usage };
                 if let Some(reason) = &choice.finish_reason {
-                    self.chunk(out, false, |out| {
+                    self.chunk(out, |out| {
                         let mut object = Object::begin(out);
                         object.number("index", choice.index);
                         object.raw("delta", "{}");
@@ -173,7 +181,10 @@ impl<'c> Replay<'c> {
                         object.end();
                     });
                 }
-                if at + 1 < choices.len() { Step::Begin(at + 1) } else { Step::Usage }
+                match at + 1 {
+                    next if next < choices.len() => Step::Begin(next, Cursor::START),
+                    _ => Step::Usage,
+                }
             }
             Step::Usage => {
                 let x_groq = self.completion.extra.get("x_groq");
@@ -202,19 +213,36 @@ impl<'c> Replay<'c> {
         }
     }
 
-    /// Appends a chunk with one choice, or with none if that writes nothing.
-    fn chunk(&self, out: &mut Vec<u8>, is_first: bool, choice: impl FnOnce(&mut Vec<u8>)) {
+    /// Appends a chunk with the beginning of a choice, and with the completion's members if it is the
+    /// first one, as far as they have room.
+    fn begin(
+        &self,
+        choice: Option<&CompletionChoice>,
+        is_first: bool,
+        portion: &mut Portion,
+        out: &mut Vec<u8>,
+    ) {
+        let mut chunk = self.envelope(out);
+        let choices = chunk.name("choices");
+        choices.push(b'[');
+        if let Some(choice) = choice {
+            begin(choice, portion, choices);
+        }
+        choices.push(b']');
+        if is_first {
+            let members = self.completion.extra.iter().filter(|(name, _)| *name != "x_groq");
+            portion.members(Level::Top, members, &mut chunk);
+        }
+        end(chunk);
+    }
+
+    /// Appends a chunk with one choice.
+    fn chunk(&self, out: &mut Vec<u8>, choice: impl FnOnce(&mut Vec<u8>)) {
         let mut chunk = self.envelope(out);
         let choices = chunk.name("choices");
         choices.push(b'[');
         choice(choices);
         choices.push(b']');
-        if is_first {
-            for (name, value) in self.completion.extra.iter().filter(|(name, _)| *name != "x_groq")
-            {
-                write::json(value, chunk.name(name));
-            }
-        }
         end(chunk);
     }
 
@@ -278,41 +306,41 @@ fn piece_len(text: &str, most: usize) -> usize {
     }
 }
 
-/// Appends the first delta of a choice, with all that doesn't come piece by piece.
-fn begin(choice: &CompletionChoice, out: &mut Vec<u8>) {
+/// Appends the first delta of a choice, with all that doesn't come piece by piece, or another one with
+/// what had no room in it.
+fn begin(choice: &CompletionChoice, portion: &mut Portion, out: &mut Vec<u8>) {
     let CompletionChoice { index, message, logprobs, extra, .. } = choice;
     let mut object = Object::begin(out);
     object.number("index", *index);
     let mut delta = Object::begin(object.name("delta"));
-    delta.string_if("role", message.role.as_deref());
-    match message.content {
-        Some(_) => delta.string("content", ""),
-        None => delta.raw("content", "null"),
+    if portion.is_first {
+        delta.string_if("role", message.role.as_deref());
+        match message.content {
+            Some(_) => delta.string("content", ""),
+            None => delta.raw("content", "null"),
+        }
+        if message.reasoning.is_some() {
+            delta.string(message.reasoning_name.as_str(), "");
+        }
+        if message.refusal.is_some() {
+            delta.string("refusal", "");
+        }
+        if let Some(call) = &message.function_call {
+            write_function(call, "", delta.name("function_call"));
+        }
     }
-    if message.reasoning.is_some() {
-        delta.string(message.reasoning_name.as_str(), "");
-    }
-    if message.refusal.is_some() {
-        delta.string("refusal", "");
-    }
-    if !message.reasoning_details.is_empty() {
-        write::list(&message.reasoning_details, delta.name("reasoning_details"));
-    }
-    if let Some(call) = &message.function_call {
-        write_function(call, "", delta.name("function_call"));
-    }
+    portion.list("reasoning_details", &message.reasoning_details, &mut delta);
     if let Some(audio) = &message.audio {
-        write::object(audio, delta.name("audio"));
+        portion.inside("audio", audio, false, &mut delta);
     }
-    for (name, value) in message.extra.iter().filter(|(name, _)| *name != "reasoning") {
-        write::json(value, delta.name(name));
-    }
+    let members = message.extra.iter().filter(|(name, _)| *name != "reasoning");
+    portion.members(Level::Delta, members, &mut delta);
     delta.end();
     object.raw("finish_reason", "null");
     if let Some(logprobs) = logprobs {
-        write::object(logprobs, object.name("logprobs"));
+        portion.inside("logprobs", logprobs, true, &mut object);
     }
-    object.members_but("delta", extra);
+    portion.members(Level::Choice, extra.iter().filter(|(name, _)| *name != "delta"), &mut object);
     object.end();
 }
 
@@ -374,5 +402,46 @@ fn write_function(function: &FunctionCall, arguments: &str, out: &mut Vec<u8>) {
 impl fmt::Debug for Replay<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Replay").field("step", &self.step).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Replay, assemble};
+    use crate::decoder::ChunkDecoder;
+
+    /// Wherever a chunk has no more room, what is joined again is the same, in as many chunks as it
+    /// takes.
+    #[test]
+    fn lists_go_on_in_further_chunks() {
+        let lists = [
+            r#"{"choices":[{"delta":{"role":"assistant","content":"Hi"},"logprobs":{"content":[{"token":"a]","bytes":[97,93]},{"token":"\\\"","top_logprobs":[]}],"refusal":null}}]}"#,
+            r#"{"choices":[{"delta":{"annotations":[{"a":[1,2]},{"b":"}"}],"images":[],"new":[1,2,3]},"token_ids":[1,2,3]}]}"#,
+            r#"{"choices":[{"delta":{"audio":{"id":"x","data":"QUJD","new":[1,2]},"executed_tools":[{"index":1,"x":1},{"index":0}]},"logprobs":{"content":[7, 8 ,9]}}]}"#,
+            r#"{"choices":[{"delta":{"reasoning_details":[{"index":0,"text":"a"},{"text":"b"},{"index":1,"type":"t","data":"c"}]},"reasoning_logprobs":{"content":[1,2],"x":[]}}]}"#,
+            r#"{"choices":[{"index":3,"delta":{},"logprobs":{},"new":{"a":1}}],"warnings":[{"a":1},{"b":2}],"other":[1,2]}"#,
+            r#"{"choices":[],"prompt_filter_results":[{"prompt_index":0,"a":1},{"prompt_index":1}],"usage":{"a":1}}"#,
+        ];
+        let events = lists.map(|chunk| format!("data: {chunk}\n\n"));
+        let completion = assemble(events.iter().map(String::as_bytes)).completion;
+        let mut chunks = Vec::new();
+        for cost in [usize::MAX, 300, 100, 40, 1] {
+            let mut replay = Replay::new(&completion);
+            replay.most_cost = cost;
+            let mut out = Vec::new();
+            replay.write_all(&mut out);
+            let again = assemble([&out[..]]);
+            assert_eq!(again.completion, completion, "{cost}");
+            assert_eq!(again.end.malformed, 0, "{cost}");
+            chunks.push(again.end.chunks);
+            let mut decoder = ChunkDecoder::new();
+            let mut input = &out[..];
+            while let Some(event) = decoder.next(&mut input) {
+                // What costs more than there is room for is alone.
+                assert!(event.raw().len() < 240 + cost.min(1000), "{event:?}");
+            }
+        }
+        // One for each of 31 members and elements, the content, and the usage.
+        assert!(chunks.is_sorted() && chunks.last() == Some(&33), "{chunks:?}");
     }
 }

@@ -19,6 +19,7 @@ mod harmless;
 mod meter;
 mod observe;
 mod parts;
+mod portion;
 mod sniff;
 mod spans;
 mod tap;

@@ -58,15 +58,18 @@ pub(super) fn number(number: u64, out: &mut Vec<u8>) {
 /// lines, it goes on in another `data` line.
 pub(super) fn json(value: &Json, out: &mut Vec<u8>) {
     match value {
-        Json::Text(text) => {
-            let lines = text.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line));
-            for (nth, line) in lines.flat_map(|line| line.split('\r')).enumerate() {
-                out.extend_from_slice(if nth > 0 { b"\ndata: " } else { b"" });
-                out.extend_from_slice(line.as_bytes());
-            }
-        }
+        Json::Text(text) => json_text(text, out),
         Json::Object(members) => object(members, out),
         Json::List(elements) => list(elements, out),
+    }
+}
+
+/// Appends JSON text, as [`json`] has it.
+pub(super) fn json_text(text: &str, out: &mut Vec<u8>) {
+    let lines = text.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line));
+    for (nth, line) in lines.flat_map(|line| line.split('\r')).enumerate() {
+        out.extend_from_slice(if nth > 0 { b"\ndata: " } else { b"" });
+        out.extend_from_slice(line.as_bytes());
     }
 }
 

@@ -26,7 +26,7 @@ use again::{Again, Constants, TextOnly};
 use budget::{Budget, CutPair};
 use call::PART_COST;
 use delta::{Target, push_delta, push_snapshot};
-use rules::Level;
+pub(crate) use rules::{Level, is_joined, is_joined_inside};
 
 /// Gathers the chunks of a stream into the completion that the provider would have answered
 /// with, had it not streamed.

@@ -202,6 +202,16 @@ const fn table(level: Level) -> (&'static [(&'static str, Rule)], Rule) {
     }
 }
 
+/// Whether what comes in several chunks is one list again.
+pub(crate) fn is_joined(level: Level, name: &str) -> bool {
+    matches!(rule(level, name), Append | IndexMerge)
+}
+
+/// Whether that holds for the lists in an object.
+pub(crate) fn is_joined_inside(level: Level, name: &str) -> bool {
+    rule(level, name) == AppendInside
+}
+
 /// The rule for the member `name`.
 pub(crate) fn rule(level: Level, name: &str) -> Rule {
     let (rows, other) = table(level);
