@@ -449,6 +449,57 @@ fn completions_from_json_are_replayed() {
     }
 }
 
+/// Through JSON and back a completion writes the same JSON, whether or not it is equal: the table in
+/// the docs of `ChatCompletion`, row by row.
+#[test]
+fn there_and_back_the_json_is_the_same() {
+    let role = r#""role":"assistant","#;
+    let delta = |delta: &str, more: &str| {
+        let chunk = format!(r#"{{"id":"1","choices":[{{"index":0,"delta":{{{delta}}}}}]{more}}}"#);
+        format!("data: {chunk}\n\n")
+    };
+    let text = delta(&format!(r#"{role}"content":"a\u00e9","new":[1, 2.50]"#), "");
+    for (more, is_equal) in [
+        (String::new(), true),
+        (delta(r#""tool_calls":[{"id":"","type":"function","function":{"name":"f"}}]"#, ""), true),
+        (
+            delta(
+                r#""extra_content":{"a":{"b":1}},"audio":{"id":"x"}"#,
+                r#","usage":{"a":{"b":1}}"#,
+            ),
+            true,
+        ),
+        (delta(r#""annotations":[{"a": 1}]"#, r#","warnings":[{"b":2}],"citations":["c"]"#), true),
+        // A call without a type.
+        (delta(r#""tool_calls":[{"id":"","function":{"name":"f"}}]"#, ""), false),
+        // An object that came whole.
+        (delta("", r#","timings":{"n":1.50}"#), false),
+        // Lists by index.
+        (delta("", r#","prompt_filter_results":[{"prompt_index":0}]"#), false),
+        (delta(r#""reasoning_details":[{"index":0,"text":"a"}]"#, ""), false),
+    ] {
+        let kept = assemble([text.as_bytes(), more.as_bytes()]).completion;
+        let json = serde_json::to_string(&kept).unwrap();
+        let read: ChatCompletion = serde_json::from_str(&json).unwrap();
+        assert_eq!(serde_json::to_string(&read).unwrap(), json);
+        assert_eq!(serde_json::from_str::<ChatCompletion>(&json).unwrap(), read);
+        assert_eq!(read == kept, is_equal, "{json}");
+    }
+    let kept = assemble([text.replace(role, "").as_bytes()]).completion;
+    let json = serde_json::to_string(&kept).unwrap();
+    let read: ChatCompletion = serde_json::from_str(&json).unwrap();
+    assert_eq!(kept.choices[0].message.role, None);
+    assert_eq!(read.choices[0].message.role.as_deref(), Some("assistant"));
+    // From elsewhere.
+    let json = r#"{"error":{"code": 5},"x": [1.50],"object":"o","choices":[{"finish_reason":"stop","index":0,
+        "message":{"tool_calls":[],"content":"a"}}],"id":"","usage":null}"#;
+    let read: ChatCompletion = serde_json::from_str(json).unwrap();
+    let expected = r#"{"id":"","object":"chat.completion","created":null,"model":null,"choices":[{"index":0,"message":{"role":"assistant","content":"a","refusal":null},"logprobs":null,"finish_reason":"stop"}],"error":{"code":5},"x":[1.50]}"#;
+    assert_eq!(serde_json::to_string(&read).unwrap(), expected);
+    let again = assemble([&replayed(&read, 32)[..]]);
+    assert_eq!((again.outcome, again.completion.id), (Outcome::UpstreamError, None));
+}
+
 /// A guard that replaces nothing passes on what came, and holds no more than it may.
 #[test]
 fn a_guard_passes_on_what_came() {

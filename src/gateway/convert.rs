@@ -78,9 +78,11 @@ pub fn assemble<'b>(pieces: impl IntoIterator<Item = &'b [u8]>) -> Finished {
 /// `[DONE]` is only written where all choices have a finish reason: what was cut short doesn't look
 /// complete when it is replayed.
 ///
-/// Reassembled, the stream gives an equal completion. What a stream can't say is left out: of a
-/// completion that was made by hand or read from JSON, members that
-/// [`Reassembler`] doesn't keep, and a `reasoning` beside the `reasoning_content`.
+/// Reassembled, the stream of a completion that a [`Reassembler`] made gives an equal one. One that was
+/// read from JSON or made by hand gives one that writes the same JSON, but for what a stream can't
+/// say: members that a `Reassembler` doesn't keep, a `reasoning` beside the `reasoning_content`, and
+/// an `id`, `model` or name that is empty and not absent. A top-level `error` becomes an error in
+/// mid-stream: the outcome is [`UpstreamError`](crate::Outcome::UpstreamError).
 pub struct Replay<'c> {
     completion: &'c ChatCompletion,
     delta_bytes: usize,

@@ -9,6 +9,26 @@ use crate::limits::Limits;
 ///
 /// Everything is `None` or empty that the stream didn't say. With the feature `serde` it is written
 /// as OpenAI has it, and read back from JSON by `serde_json`.
+///
+/// # There and back
+///
+/// What is read back writes the same JSON again, byte for byte, and is equal to what is read from that.
+/// It need not be equal to the completion that was written, for `==` also compares what the JSON
+/// doesn't say:
+///
+/// | kept | read back |
+/// |---|---|
+/// | no [`role`](Message::role), no [`type`](ToolCall::type) of a call | `assistant`, `function`, as they are written |
+/// | [`Json::Text`](crate::json::Json::Text) of an object | [`Json::Object`](crate::json::Json::Object) |
+/// | [`Json::List`](crate::json::Json::List) | [`Json::Text`](crate::json::Json::Text) |
+/// | elements of [`reasoning_details`](Message::reasoning_details), by their index | the same without it: all are apart |
+///
+/// Of JSON from elsewhere, all members of objects are kept, those without a field in `extra`, in their
+/// order, as they were spelled. Not kept is the value of `object`, which is always written as
+/// `chat.completion`; the difference between `null`, an empty list and an absent member, where the
+/// member has a field here; the order of members that have a field, which come first; and white space.
+/// A top-level `error`, which no [`Reassembler`](crate::Reassembler) leaves in a completion, is in
+/// `extra` like any other member.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ChatCompletion {
