@@ -25,6 +25,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use deltawire::adapters::{BodyStep, ObservedBody};
+use deltawire::gateway::Sniffed;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
@@ -233,11 +234,16 @@ impl<C: Connect + Clone + Send + Sync + 'static> Gateway<C> {
             .map_err(|_| (StatusCode::BAD_GATEWAY, "the upstream can't be reached"))?;
         let (mut head, body) = answer.into_parts();
         drop_hop_by_hop(&mut head.headers);
-        let is_stream =
-            text_of(&head.headers, &header::CONTENT_TYPE).is_some_and(deltawire::is_event_stream);
-        let is_json = text_of(&head.headers, &header::CONTENT_TYPE)
-            .is_some_and(|kind| kind.starts_with("application/json"));
-        let body = if is_stream && !self.options.no_tap {
+        let mut body = Idle::new(body, self.options.idle);
+        let json = Sniffed::NotAnEventStream(deltawire::Body::Json);
+        let kind = match text_of(&head.headers, &header::CONTENT_TYPE) {
+            Some(name) if deltawire::is_event_stream(name) => Some(Sniffed::EventStream),
+            Some(name) if name.starts_with("application/json") => Some(json),
+            // Servers forget to say it, or say `text/plain`.
+            _ if is_chat => Some(body.sniff().await),
+            _ => None,
+        };
+        let body = if kind == Some(Sniffed::EventStream) && !self.options.no_tap {
             let request_id = text_of(&head.headers, &HeaderName::from_static("x-request-id"));
             let stream = Stream {
                 metrics: Arc::clone(&self.metrics),
@@ -247,7 +253,6 @@ impl<C: Connect + Clone + Send + Sync + 'static> Gateway<C> {
                 started,
             };
             let watcher = Watcher::new(stream, permit);
-            let body = Idle::new(body, self.options.idle);
             match plan.editor() {
                 None => Flushed::new(ObservedBody::new(body, watcher)).boxed_unsync(),
                 Some(editor) => {
@@ -255,7 +260,7 @@ impl<C: Connect + Clone + Send + Sync + 'static> Gateway<C> {
                     Flushed::new(Edited::new(body, watcher, editor)).boxed_unsync()
                 }
             }
-        } else if let Some(alias) = plan.alias.as_deref().filter(|_| is_json && !is_stream) {
+        } else if let Some(alias) = plan.alias.as_deref().filter(|_| kind == Some(json)) {
             let body = Limited::new(body, self.options.max_request).collect().await;
             let failed = (StatusCode::BAD_GATEWAY, "the upstream's answer is too large or was cut");
             let body = body.map_err(|_| failed)?.to_bytes();
@@ -264,8 +269,7 @@ impl<C: Connect + Clone + Send + Sync + 'static> Gateway<C> {
         } else {
             // The permit is given back when the body is dropped.
             let holding = move |_: BodyStep<'_>| _ = &permit;
-            let body = ObservedBody::new(Idle::new(body, self.options.idle), holding);
-            Flushed::new(body).boxed_unsync()
+            Flushed::new(ObservedBody::new(body, holding)).boxed_unsync()
         };
         Ok(Response::from_parts(head, body))
     }

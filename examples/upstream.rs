@@ -51,6 +51,7 @@ A request says what it wants in its query, or in headers of these names behind x
   stall=N              say nothing more behind N bytes
   error=N              an error event in place of all events from byte N on
   gzip=1               compressed, whatever the request accepts
+  type=TYPE            of this content type; type=none of none
   status=N             this status, and an error in JSON
   generate=N           no recording, but N events; the text of each is ID:NUMBER:NANOSECONDS and a
                        space: its number, and when it was sent, since 1970
@@ -217,11 +218,16 @@ async fn answer(request: Request<Incoming>, folder: &Path) -> Response<Replay> {
     if wishes.text("gzip").is_some() {
         response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
-    with_type(response, EVENT_STREAM)
+    match wishes.text("type") {
+        Some("none") => response,
+        kind => with_type(response, kind.unwrap_or(EVENT_STREAM)),
+    }
 }
 
-fn with_type(mut response: Response<Replay>, kind: &'static str) -> Response<Replay> {
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+fn with_type(mut response: Response<Replay>, kind: &str) -> Response<Replay> {
+    if let Ok(kind) = HeaderValue::from_str(kind) {
+        response.headers_mut().insert(CONTENT_TYPE, kind);
+    }
     response
 }
 

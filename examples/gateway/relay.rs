@@ -1,5 +1,6 @@
 //! The bodies of answers on their way to the client.
 
+use std::collections::VecDeque;
 use std::io::{self, Write as _};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -8,8 +9,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use deltawire::adapters::{BodyEnd, BodyObserver};
-use deltawire::gateway::{Editor, Meter, Observed, Observer};
+use deltawire::gateway::{Editor, Meter, Observed, Observer, Sniffed, Sniffer};
 use deltawire::{ChatCompletion, ChunkDecoder, ChunkEvent, Reassembler};
+use http_body_util::BodyExt as _;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use serde_json::json;
 use tokio::sync::OwnedSemaphorePermit;
@@ -201,11 +203,31 @@ pub(crate) struct Idle {
     inner: Incoming,
     most: Duration,
     sleep: Pin<Box<Sleep>>,
+    /// What has been looked at, and is still to be passed on.
+    ahead: VecDeque<Result<Frame<Bytes>, BoxError>>,
 }
 
 impl Idle {
     pub(crate) fn new(inner: Incoming, most: Duration) -> Self {
-        Self { inner, most, sleep: Box::pin(sleep(most)) }
+        Self { inner, most, sleep: Box::pin(sleep(most)), ahead: VecDeque::new() }
+    }
+
+    /// Waits for the first bytes, which mostly tell what the body is.
+    pub(crate) async fn sniff(&mut self) -> Sniffed {
+        let (mut sniffer, mut ahead) = (Sniffer::new(), VecDeque::new());
+        let found = loop {
+            let Some(frame) = self.frame().await else { break sniffer.finish() };
+            let found = match frame.as_ref().map(Frame::data_ref) {
+                Ok(Some(piece)) => sniffer.push(piece),
+                _ => Some(sniffer.finish()),
+            };
+            ahead.push_back(frame);
+            if let Some(found) = found {
+                break found;
+            }
+        };
+        self.ahead = ahead;
+        found
     }
 }
 
@@ -217,7 +239,10 @@ impl Body for Idle {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let Self { inner, most, sleep } = &mut *self;
+        let Self { inner, most, sleep, ahead } = &mut *self;
+        if let Some(frame) = ahead.pop_front() {
+            return Poll::Ready(Some(frame));
+        }
         if let Poll::Ready(frame) = Pin::new(inner).poll_frame(context) {
             let deadline = tokio::time::Instant::now() + *most;
             sleep.as_mut().reset(deadline);
@@ -228,11 +253,19 @@ impl Body for Idle {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.ahead.is_empty() && self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        let pieces = self.ahead.iter().flatten().filter_map(Frame::data_ref);
+        let ahead = pieces.map(|piece| piece.len() as u64).sum::<u64>();
+        let rest = self.inner.size_hint();
+        let mut hint = SizeHint::new();
+        hint.set_lower(rest.lower() + ahead);
+        if let Some(upper) = rest.upper() {
+            hint.set_upper(upper + ahead);
+        }
+        hint
     }
 }
 
