@@ -1,0 +1,471 @@
+//! What an editor and a guard make of generated streams that are nearly valid, in all cuts.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod support;
+
+use std::collections::BTreeMap;
+
+use deltawire::gateway::{Edited, Editor, Guard, HiddenUsage, Pushed, TextId, TextKind};
+use deltawire::{ChunkDecoder, ChunkEvent, EventKind, SseDecoder};
+use proptest::prelude::*;
+use proptest::sample::select;
+use serde_json::{Map, Value, json};
+use support::heap::{self, Heap};
+
+#[global_allocator]
+static HEAP: Heap = Heap;
+
+/// Stands in every string that a client may take for what the model has said.
+const MARK: &str = "§";
+
+/// The JSON text of an object with members in any order, repeated ones too; `~` is where a space or a
+/// line may be.
+fn object(members: BoxedStrategy<(&'static str, String)>, most: usize) -> BoxedStrategy<String> {
+    let members = proptest::collection::vec((members, select(vec!["", "", "~"])), 0..=most);
+    members
+        .prop_map(|members| {
+            let members = members.iter().map(|((name, value), space)| {
+                format!("{space}\"{name}\"{space}:{space}{value}{space}")
+            });
+            format!("{{{}}}", members.collect::<Vec<_>>().join(","))
+        })
+        .boxed()
+}
+
+/// A value out of a list.
+fn one_of(values: &[&str]) -> BoxedStrategy<String> {
+    let values: Vec<String> = values.iter().map(|value| (*value).to_owned()).collect();
+    select(values).boxed()
+}
+
+/// A member of this name.
+fn member(
+    name: &'static str,
+    value: impl Strategy<Value = String> + 'static,
+) -> BoxedStrategy<(&'static str, String)> {
+    value.prop_map(move |value| (name, value)).boxed()
+}
+
+fn any_value() -> BoxedStrategy<String> {
+    one_of(&[
+        "null",
+        "\"§\"",
+        "[\"§\"]",
+        "{\"a\":\"§\"}",
+        "true",
+        "7",
+        "-1.5",
+        "[]",
+        "{}",
+        "\"\"",
+        "{\"a\":[{\"b\":\"§\"}]}",
+        "{\"a\":{\"b\":3}}",
+    ])
+}
+
+fn text() -> BoxedStrategy<String> {
+    one_of(&["\"§a\"", "\"§\\n\\\"\"", "\"\\u00a7\"", "\"§é😀\"", "\"\"", "null", "\"§ §\""])
+}
+
+fn delta() -> BoxedStrategy<String> {
+    let texts = select(vec!["content", "refusal", "reasoning_content", "reasoning"]);
+    let texts = (texts, prop_oneof![9 => text(), 1 => any_value()]).boxed();
+    let others = select(vec!["tool_calls", "audio", "new", "function_call", "reasoning_details"]);
+    object(
+        prop_oneof![
+            8 => texts,
+            2 => member("role", one_of(&["\"assistant\"", "null", "\"\""])),
+            1 => (others, any_value()),
+        ]
+        .boxed(),
+        3,
+    )
+}
+
+fn choice() -> BoxedStrategy<String> {
+    let others = select(vec!["logprobs", "text", "message", "new", "token_ids"]);
+    object(
+        prop_oneof![
+            8 => member("delta", prop_oneof![19 => delta(), 1 => any_value()]),
+            4 => member("index", prop_oneof![9 => one_of(&["0", "1", "2"]), 1 => one_of(&["null", "-1", "\"§\""])]),
+            3 => member("finish_reason", one_of(&["null", "\"stop\""])),
+            1 => (others, any_value()),
+        ]
+        .boxed(),
+        3,
+    )
+}
+
+fn chunk() -> BoxedStrategy<String> {
+    let choices = proptest::collection::vec(choice(), 0..3);
+    let choices = choices.prop_map(|choices| format!("[{}]", choices.join(",~")));
+    let names = select(vec!["id", "object", "system_fingerprint"]);
+    let others = select(vec!["new", "timings", "error", "citations"]);
+    object(
+        prop_oneof![
+            9 => member("choices", prop_oneof![19 => choices, 1 => any_value()]),
+            3 => (names, one_of(&["\"h\"", "null", "\"\""])),
+            3 => member("model", one_of(&["\"h\"", "\"m\\u00e9\"", "null"])),
+            3 => member("usage", one_of(&["null", "{\"total_tokens\":3}", "{}"])),
+            1 => (others, any_value()),
+        ]
+        .boxed(),
+        4,
+    )
+}
+
+fn line_end() -> BoxedStrategy<&'static str> {
+    select(vec!["\n", "\n", "\n", "\r\n", "\r\n", "\r"]).boxed()
+}
+
+/// An event, or what stands between two.
+fn event() -> BoxedStrategy<String> {
+    let around = || {
+        let line =
+            select(vec!["", "", "", "", "event: e", "id: 1", "retry: 5", ": c", "new: x", ":"]);
+        (line, line_end()).prop_map(|(line, end)| {
+            if line.is_empty() { String::new() } else { format!("{line}{end}") }
+        })
+    };
+    let breaks = proptest::collection::vec((any::<bool>(), line_end()), 1..4);
+    let json =
+        (chunk(), breaks, select(vec!["data: ", "data:"])).prop_map(|(json, breaks, name)| {
+            let mut data = name.to_owned();
+            for (nth, part) in json.split('~').enumerate() {
+                let (is_line, end) = breaks[nth % breaks.len()];
+                match (nth, is_line) {
+                    (0, _) => {}
+                    (_, true) => data.extend([end, name]),
+                    (_, false) => data.push(' '),
+                }
+                data.push_str(part);
+            }
+            data
+        });
+    let data = prop_oneof![
+        12 => json,
+        1 => one_of(&["data: [DONE]", "data", "data: {\"§", "data: \"§\"", "data: 5"]),
+    ];
+    let ends = (line_end(), line_end()).prop_filter("no blank line", |ends| *ends != ("\r", "\n"));
+    let message = (around(), data, ends, around())
+        .prop_map(|(before, data, (end, blank), behind)| {
+            format!("{before}{data}{end}{behind}{blank}")
+        })
+        // A lone CR and the LF behind it would be one.
+        .prop_filter("no blank line", |event| {
+            let (mut decoder, mut input) = (SseDecoder::new(), event.as_bytes());
+            decoder.next(&mut input).is_some_and(|event| event.kind() != EventKind::Blank)
+                && input.is_empty()
+        });
+    prop_oneof![
+        12 => message,
+        1 => one_of(&[": ping\n\n", "\n", "error: {\"message\":\"§\"}\n", "{\"content\":\"§\"}\r\n", "event: e\n\n"]),
+    ]
+    .boxed()
+}
+
+/// Events, some of them again and again, and where the stream is cut.
+fn stream() -> impl Strategy<Value = (String, Vec<usize>)> {
+    let events = proptest::collection::vec((event(), 1..4usize), 1..8);
+    let stream = events
+        .prop_map(|events| events.iter().map(|(event, times)| event.repeat(*times)).collect());
+    (stream, proptest::collection::vec(1..200usize, 1..6))
+}
+
+fn decode((stream, cuts): &(String, Vec<usize>), mut each: impl FnMut(&ChunkEvent<'_>)) {
+    let mut decoder = ChunkDecoder::new();
+    let (mut rest, mut nth) = (stream.as_bytes(), 0);
+    while !rest.is_empty() {
+        let (mut piece, behind) = rest.split_at(cuts[nth % cuts.len()].min(rest.len()));
+        while let Some(event) = decoder.next(&mut piece) {
+            each(&event);
+        }
+        (rest, nth) = (behind, nth + 1);
+    }
+}
+
+/// What an event says: its kind, its data, and its lines but for those of data and blank ones.
+type Said = (EventKind, Vec<u8>, Vec<String>);
+
+fn said(stream: &[u8]) -> Vec<Said> {
+    let (mut decoder, mut input, mut said) = (SseDecoder::new(), stream, Vec::new());
+    while let Some(event) = decoder.next(&mut input) {
+        let raw = String::from_utf8(event.raw().to_vec()).unwrap();
+        let raw = raw.replace("\r\n", "\n").replace('\r', "\n");
+        let is_other =
+            |line: &&str| !line.is_empty() && *line != "data" && !line.starts_with("data:");
+        let lines = raw.split('\n').filter(is_other).map(str::to_owned).collect();
+        if event.kind() != EventKind::Blank {
+            said.push((event.kind(), event.data().to_vec(), lines));
+        }
+    }
+    said
+}
+
+type NamedValues = Vec<(String, Value)>;
+
+/// The members of an object, repeated ones too: each is read by `serde_json`.
+fn members(json: &[u8]) -> Option<NamedValues> {
+    struct Members(NamedValues);
+    impl<'de> serde::Deserialize<'de> for Members {
+        fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+            struct Visitor;
+            impl<'de> serde::de::Visitor<'de> for Visitor {
+                type Value = Members;
+                fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                    f.write_str("an object")
+                }
+                fn visit_map<M: serde::de::MapAccess<'de>>(
+                    self,
+                    mut map: M,
+                ) -> Result<Members, M::Error> {
+                    let mut members = Vec::new();
+                    while let Some(member) = map.next_entry()? {
+                        members.push(member);
+                    }
+                    Ok(Members(members))
+                }
+            }
+            from.deserialize_map(Visitor)
+        }
+    }
+    serde_json::from_slice::<Members>(json).ok().map(|members| members.0)
+}
+
+/// A stream as the rules have it: another model, no fingerprint, and the usage hidden.
+fn edited_by_hand(stream: &[u8], how: HiddenUsage) -> Vec<(Said, Option<NamedValues>)> {
+    let mut expected = Vec::new();
+    for (kind, data, lines) in said(stream) {
+        let Some(mut chunk) = members(&data) else {
+            expected.push(((kind, data, lines), None));
+            continue;
+        };
+        let is_nothing =
+            |value: &Value| [json!(null), json!(""), json!([]), json!({})].contains(value);
+        let count = |wanted: &str| chunk.iter().filter(|(name, _)| name == wanted).count();
+        let has_usage = chunk.iter().any(|(name, value)| name == "usage" && value.is_object());
+        let is_only_usage = chunk.iter().all(|(name, value)| match name.as_str() {
+            "choices" => *value == json!(null) || *value == json!([]),
+            "id" | "object" | "model" | "system_fingerprint" | "usage" => true,
+            // To a client an empty object is an error too.
+            "error" => [json!(null), json!("")].contains(value),
+            _ => is_nothing(value),
+        });
+        let sets = lines.iter().any(|line| line.starts_with("id") || line.starts_with("retry"));
+        let is_error = lines.iter().any(|line| line == "event: error");
+        if has_usage && is_only_usage && count("choices") < 2 && !sets && !is_error {
+            continue;
+        }
+        chunk.retain_mut(|(name, value)| {
+            match name.as_str() {
+                "model" => *value = json!("al\"ias\n"),
+                "usage" if how == HiddenUsage::Null => *value = json!(null),
+                "usage" | "system_fingerprint" => return false,
+                _ => {}
+            }
+            true
+        });
+        expected.push(((kind, Vec::new(), lines), Some(chunk)));
+    }
+    expected
+}
+
+/// The texts that are read by a client of an event, by choice and name. None where names are repeated:
+/// clients differ then.
+fn texts_by_hand(data: &[u8]) -> BTreeMap<(u64, &'static str), String> {
+    let mut texts = BTreeMap::<_, String>::new();
+    let chunk: Map<String, Value> = serde_json::from_slice(data).unwrap_or_default();
+    for choice in chunk.get("choices").and_then(Value::as_array).into_iter().flatten() {
+        let index = choice.get("index").and_then(Value::as_u64).unwrap_or(0);
+        for name in ["content", "refusal", "reasoning_content", "reasoning"] {
+            if let Some(text) = choice.pointer(&format!("/delta/{name}")).and_then(Value::as_str) {
+                texts.entry((index, name)).or_default().push_str(text);
+            }
+        }
+    }
+    texts.retain(|_, text| !text.is_empty());
+    texts
+}
+
+const fn name_of(id: TextId) -> (u64, &'static str) {
+    let name = match id.kind {
+        TextKind::Content => "content",
+        TextKind::Refusal => "refusal",
+        TextKind::ReasoningContent => "reasoning_content",
+        _ => "reasoning",
+    };
+    (id.choice, name)
+}
+
+fn marks(text: &str) -> usize {
+    text.replace("\\u00a7", MARK).matches(MARK).count()
+}
+
+proptest! {
+    #![proptest_config(support::cases::cases("proptest-regressions/gateway_streams.txt", 1500))]
+
+    #[test]
+    fn an_editor_without_rules_changes_nothing(stream in stream()) {
+        let (mut editor, mut out, mut raw) = (Editor::new(), Vec::new(), Vec::new());
+        let mut changed = 0;
+        decode(&stream, |event| {
+            raw.extend_from_slice(event.raw());
+            let edited = editor.write(event, &mut out);
+            changed += usize::from(edited == Edited::Changed || edited == Edited::Dropped);
+        });
+        prop_assert_eq!(changed, 0);
+        prop_assert!(out == raw && stream.0.as_bytes().starts_with(&out));
+    }
+
+    /// What comes out is what `serde_json` makes of each event, and all else is as it was.
+    #[test]
+    fn an_editor_does_what_its_rules_say(stream in stream(), is_null in any::<bool>()) {
+        let how = if is_null { HiddenUsage::Null } else { HiddenUsage::Removed };
+        let mut editor = Editor::new();
+        editor.replace("model", "al\"ias\n");
+        editor.remove("system_fingerprint");
+        editor.hide_usage(how);
+        let mut out = Vec::new();
+        decode(&stream, |event| {
+            let before = out.len();
+            let edited = editor.write(event, &mut out);
+            match edited {
+                Edited::Changed => assert_ne!(&out[before..], event.raw()),
+                Edited::Dropped => assert_eq!(out.len(), before),
+                _ => assert_eq!(&out[before..], event.raw()),
+            }
+        });
+        let expected = edited_by_hand(stream.0.as_bytes(), how);
+        let found = said(&out);
+        prop_assert_eq!(found.len(), expected.len(), "{:?}", String::from_utf8_lossy(&out));
+        for ((kind, data, lines), ((kind_by_hand, data_by_hand, lines_by_hand), chunk)) in found.iter().zip(&expected) {
+            prop_assert_eq!((kind, lines), (kind_by_hand, lines_by_hand));
+            if let Some(chunk) = chunk {
+                prop_assert_eq!(&members(data).unwrap_or_default(), chunk);
+            } else {
+                prop_assert_eq!(data, data_by_hand);
+            }
+        }
+    }
+
+    /// What a guard calls harmless has no text, its texts are those of the events, all of it comes out
+    /// as it came, and it holds no more than it says.
+    #[test]
+    fn a_guard_sees_all_texts(
+        stream in stream(),
+        most in 300usize..4000,
+        overlap in 0usize..40,
+        keeps in proptest::collection::vec(0usize..30, 1..4),
+    ) {
+        let mut guard = Guard::with_bounds(most, overlap);
+        // So large that what is allocated is the guard's.
+        let mut out = Vec::with_capacity(stream.0.len());
+        let (mut raw, mut held, mut nth) = (Vec::new(), 0, 0);
+        let mut held_texts = BTreeMap::<(u64, &'static str), usize>::new();
+        decode(&stream, |event| {
+            raw.extend_from_slice(event.raw());
+            let mut measured = |guard: &mut Guard, act: &mut dyn FnMut(&mut Guard)| {
+                let before = heap::live();
+                act(guard);
+                held += heap::live() - before;
+            };
+            let text = std::str::from_utf8(event.raw()).unwrap();
+            let mut pushed = Pushed::NoText;
+            measured(&mut guard, &mut |guard| pushed = guard.push(event));
+            if pushed == Pushed::Full {
+                measured(&mut guard, &mut |guard| guard.release_all(&mut out));
+                held_texts.clear();
+                measured(&mut guard, &mut |guard| pushed = guard.push(event));
+            }
+            assert_ne!(pushed, Pushed::Full);
+            if pushed == Pushed::TooLarge {
+                measured(&mut guard, &mut |guard| guard.release_all(&mut out));
+                held_texts.clear();
+                out.extend_from_slice(event.raw());
+                return;
+            }
+            // What came with this event is what is held and wasn't before.
+            let mut found = BTreeMap::new();
+            for text in guard.texts() {
+                let before = held_texts.get(&name_of(text.id)).copied().unwrap_or(0);
+                let new = &text.text[text.held_from + before..];
+                if !new.is_empty() {
+                    found.insert(name_of(text.id), new.to_owned());
+                }
+            }
+            match pushed {
+                Pushed::Text | Pushed::NoText => {
+                    assert_eq!(found, texts_by_hand(event.event().data()), "{text:?}");
+                    assert_eq!(marks(text), found.values().map(|text| marks(text)).sum::<usize>(), "{text:?}");
+                    assert_eq!(pushed == Pushed::Text, !found.is_empty());
+                }
+                _ => {}
+            }
+            assert!(guard.held_bytes() <= most);
+            let keep = keeps[nth % keeps.len()];
+            nth += 1;
+            measured(&mut guard, &mut |guard| guard.release(keep, &mut out));
+            held_texts = guard.texts().map(|text| (name_of(text.id), text.text.len() - text.held_from)).collect();
+            let bound = most_heap(&guard, most, overlap);
+            assert!(held <= bound, "{held} {bound}");
+        });
+        guard.release_all(&mut out);
+        prop_assert!(out == raw);
+        prop_assert!(guard.is_empty() && guard.held_bytes() == 0);
+    }
+}
+
+/// What the docs of `Guard` say of the heap, with a little for its lists.
+fn most_heap(guard: &Guard, most: usize, overlap: usize) -> isize {
+    let texts = guard.texts().count();
+    (4 * (most + texts * overlap) + texts * (4096 + 256) + 2048).cast_signed()
+}
+
+/// Texts that are replaced by longer ones, one choice after the other, and events of many small texts.
+#[test]
+fn a_guard_that_replaces_stays_within_its_bound() {
+    let (most, overlap) = (20_000, 64);
+    let small = vec![r#"{"delta":{"content":"","refusal":"a"}}"#; 300].join(",");
+    let small = format!("data: {{\"choices\":[{small}]}}\n\n");
+    let longer = "#".repeat(3000);
+    let mut out = Vec::with_capacity(1 << 20);
+    let (before, mut refused) = (heap::live(), 0);
+    let mut guard = Guard::with_bounds(most, overlap);
+    let mut held = 0;
+    for round in 0..300 {
+        let event = format!(
+            "data: {{\"choices\":[{{\"index\":{round},\"delta\":{{\"content\":\"abc\"}}}}]}}\n\n"
+        );
+        for event in [&event, &small, &event] {
+            let mut decoder = ChunkDecoder::new();
+            let mut input = event.as_bytes();
+            let event = decoder.next(&mut input).unwrap();
+            let around = heap::live();
+            while guard.push(&event) == Pushed::Full {
+                out.clear();
+                guard.release(0, &mut out);
+            }
+            for _ in 0..4 {
+                let Some(text) = guard.texts().find(|text| text.held_from < text.text.len()) else {
+                    break;
+                };
+                let range = text.held_from..text.text.len();
+                refused += usize::from(!guard.replace(text.id, range.start..range.start, &longer));
+            }
+            held += heap::live() - around;
+            assert!(held <= most_heap(&guard, most, overlap), "{held} in round {round}");
+            assert!(guard.held_bytes() <= most);
+        }
+    }
+    assert!(refused > 100, "{refused}");
+    out.clear();
+    guard.release_all(&mut out);
+    drop(guard);
+    assert_eq!(heap::live(), before);
+}
