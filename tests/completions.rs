@@ -546,6 +546,25 @@ fn details_of_reasoning_go_on_by_their_index() {
     }
 }
 
+/// Choices in turn, in chunks that are alike but for the index and a text: each has details of its own.
+#[test]
+fn details_of_reasoning_stay_with_their_choice() {
+    let chunk = |choice: u64, detail: Value| json!({"choices": [{"index": choice, "delta": {"reasoning_details": [detail]}}]});
+    let mut chunks = vec![chunk(1, json!({"type": "x", "index": 5, "text": "E"}))];
+    let turns = [0, 1, 0, 1, 1, 0, 0, 1].into_iter().zip('a'..);
+    chunks.extend(
+        turns.map(|(choice, text)| chunk(choice, json!({"index": 0, "type": "t", "text": text}))),
+    );
+    let completion = as_json(&completion(&chunks));
+    let expected = [
+        json!([{"index": 0, "type": "t", "text": "acfg"}]),
+        json!([{"index": 5, "type": "x", "text": "E"}, {"index": 0, "type": "t", "text": "bdeh"}]),
+    ];
+    for (choice, expected) in expected.iter().enumerate() {
+        assert_eq!(&completion["choices"][choice]["message"]["reasoning_details"], expected);
+    }
+}
+
 #[test]
 fn unknown_members_of_a_call_and_its_function_survive() {
     let completion = completion(&[

@@ -133,6 +133,70 @@ fn edits_are_those_of_serde_json() {
 }
 
 /// Where a text stands once in an event, replacing it is replacing these bytes.
+/// Whether a member is empty is asked of each chunk, also of those that are like another one.
+#[test]
+fn what_is_dropped_does_not_depend_on_the_chunks_before() {
+    let chunk = |note: &str| {
+        format!("data: {{\"note\":\"{note}\",\"choices\":[],\"usage\":{{\"total_tokens\":1}}}}\n\n")
+    };
+    for notes in [["x", "", "y", ""], ["", "x", "", "y"], ["x", "y", "", "z"]] {
+        let stream: String = notes.map(chunk).concat();
+        for shapes in [true, false] {
+            let (mut editor, mut out, mut told) = (Editor::new(), Vec::new(), Vec::new());
+            editor.hide_usage(HiddenUsage::Removed);
+            decode(stream.as_bytes(), stream.len(), shapes, |event| {
+                told.push(editor.write(event, &mut out));
+            });
+            let kept = notes.iter().filter(|note| !note.is_empty());
+            let kept = kept.map(|note| format!("data: {{\"note\":\"{note}\",\"choices\":[]}}\n\n"));
+            let expected = kept.collect::<Vec<_>>().concat();
+            assert_eq!(String::from_utf8(out).unwrap(), expected, "{notes:?}");
+            let expected =
+                notes.map(|note| if note.is_empty() { Edited::Dropped } else { Edited::Changed });
+            assert_eq!(told, expected, "{notes:?}");
+        }
+    }
+}
+
+#[test]
+fn an_event_in_which_something_is_replaced_is_not_dropped() {
+    for (sent, name, expected) in [
+        (r#"{"usage":{"a":1},"usage":{"b":1}}"#, "usage", r#"{"usage":"new"}"#),
+        (r#"{"id":"1","usage":{"a":1}}"#, "id", r#"{"id":"new"}"#),
+    ] {
+        let stream = format!("data: {sent}\n\n");
+        let (mut editor, mut out) = (Editor::new(), Vec::new());
+        editor.hide_usage(HiddenUsage::Removed);
+        decode(stream.as_bytes(), stream.len(), true, |event| {
+            let mut edit = editor.edit(event);
+            assert!(edit.replace(name, "new"), "{sent}");
+            assert_eq!(edit.write(&mut out), Edited::Changed, "{sent}");
+        });
+        assert_eq!(String::from_utf8(out).unwrap(), format!("data: {expected}\n\n"));
+    }
+}
+
+#[test]
+fn lines_that_are_no_field_are_unwatched_wherever_they_stand() {
+    for block in [
+        "data: {\"choices\":[]}\n{\"error\":{\"message\":\"secret\"}}\n\n",
+        "event: x\nsecret\ndata: {\"choices\":[]}\n\n",
+        "data: [DONE]\nsecret\n\n",
+        "id: 1\nsecret\n\n",
+        "secret\n\n",
+    ] {
+        let (mut guard, mut pushed) = (Guard::new(), Vec::new());
+        decode(block.as_bytes(), block.len(), true, |event| pushed.push(guard.push(event)));
+        assert!(pushed.contains(&Pushed::Unwatched), "{block:?}: {pushed:?}");
+    }
+    for filtered in ["[97,98]", "[[{}]]", "[true]"] {
+        let event = format!("data: {{\"choices\":[],\"prompt_filter_results\":{filtered}}}\n\n");
+        let (mut guard, mut pushed) = (Guard::new(), Vec::new());
+        decode(event.as_bytes(), event.len(), true, |event| pushed.push(guard.push(event)));
+        assert_eq!(pushed, [Pushed::Unwatched], "{filtered}");
+    }
+}
+
 #[test]
 fn a_replacement_changes_no_other_byte() {
     let mut replaced = 0;

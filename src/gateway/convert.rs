@@ -78,11 +78,20 @@ pub fn assemble<'b>(pieces: impl IntoIterator<Item = &'b [u8]>) -> Finished {
 /// `[DONE]` is only written where all choices have a finish reason: what was cut short doesn't look
 /// complete when it is replayed.
 ///
-/// Reassembled, the stream of a completion that a [`Reassembler`] made gives an equal one. One that was
-/// read from JSON or made by hand gives one that writes the same JSON, but for what a stream can't
-/// say: members that a `Reassembler` doesn't keep, a `reasoning` beside the `reasoning_content`, and
-/// an `id`, `model` or name that is empty and not absent. A top-level `error` becomes an error in
-/// mid-stream: the outcome is [`UpstreamError`](crate::Outcome::UpstreamError).
+/// Reassembled, the stream of a completion that a [`Reassembler`] made gives an equal one, but that
+/// `x_groq` stands last among the members that have no field. One that was read from JSON or made by
+/// hand gives one that writes the same JSON, but for what a stream can't say or says otherwise:
+///
+/// - members that a `Reassembler` doesn't keep, and a `reasoning` beside the `reasoning_content`;
+/// - strings that are empty and not absent, such as `id`, `model`, `role`, `service_tier`,
+///   `finish_reason` or the type and name of a call, and members of the completion that are `null`;
+/// - choices, and elements of lists that are merged by their index: those of the same index become
+///   one, elements that are no objects `{}`, and choices come in the order of their index;
+/// - a usage in `x_groq`, which is the usage where there is no other;
+/// - white space between the elements of a list.
+///
+/// A top-level `error` becomes an error in mid-stream: the outcome is
+/// [`UpstreamError`](crate::Outcome::UpstreamError).
 pub struct Replay<'c> {
     completion: &'c ChatCompletion,
     delta_bytes: usize,

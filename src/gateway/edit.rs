@@ -164,8 +164,9 @@ impl Editor {
     /// Nothing else is: `choices` is absent, `null` or `[]`; there is no error, no line with an `id` or
     /// `retry`, and of other members only what all chunks repeat (`id`, `object`, `created`, `model`,
     /// `system_fingerprint`, `service_tier`, `provider`), padding (`obfuscation`, `p`) and what is
-    /// `null` or empty. An event that has more, such as `timings` or `prompt_filter_results`, loses its
-    /// usage only.
+    /// `null` or empty. An event that has more, such as `timings` or `prompt_filter_results`, or in
+    /// which an [`EventEdit`] has replaced something, loses its usage only. Comments in the block of an
+    /// event that is dropped go with it.
     ///
     /// It is the member `usage` of the chunk; what some servers say besides, unasked, stays. Goes
     /// before a rule for that name.
@@ -247,7 +248,9 @@ impl Editor {
     fn plan(&mut self, chunk: &ChatCompletionChunk<'_>, at: usize) {
         let Self { rules, usage, plans, replaced, .. } = self;
         let Some(Plan { of, is_dropped, changes }) = plans.get_mut(at) else { return };
-        *of = (chunk.constants(), chunk.changed().len());
+        // Another chunk of the same constants may have something where this one has nothing.
+        let is_of_all = usage.is_none() || !has_empty_leaf(chunk);
+        *of = if is_of_all { (chunk.constants(), chunk.changed().len()) } else { (0, 0) };
         *is_dropped = false;
         changes.clear();
         let document = chunk.as_value().document;
@@ -331,6 +334,14 @@ fn has_only_usage(chunk: &ChatCompletionChunk<'_>) -> bool {
         })
 }
 
+/// Whether any of the leaves that change decides by being empty whether a chunk has only its usage.
+fn has_empty_leaf(chunk: &ChatCompletionChunk<'_>) -> bool {
+    let members = || chunk.as_value().members().filter(|(name, _)| !REPEATED.contains(name));
+    chunk.changed().any(|leaf| {
+        members().any(|(_, value)| value.id == leaf && value.kind() == ValueKind::String)
+    })
+}
+
 /// Whether an event sets what outlives it.
 #[cold]
 fn sets_state(event: &Event<'_>) -> bool {
@@ -379,7 +390,8 @@ impl EventEdit<'_> {
 
     /// Replaces the value of a member of the chunk by a string, in this event only. Goes before a
     /// rule, be it one that removes. Of members with the same name it is the last one's; a rule is
-    /// for the others. `false` where there is none.
+    /// for the others. `false` where there is none. An event in which something is replaced isn't
+    /// dropped.
     ///
     /// Of two for the same name the later one counts.
     pub fn replace(&mut self, name: &str, text: &str) -> bool {
@@ -412,7 +424,7 @@ impl EventEdit<'_> {
             return if is_unreadable(event) { Edited::Unreadable } else { Edited::Unchanged };
         };
         let is_edited = !editor.splices.is_empty();
-        if editor.apply(&chunk) && !sets_state(event_bytes) {
+        if editor.apply(&chunk) && !is_edited && !sets_state(event_bytes) {
             editor.half_end = event.raw().ends_with(b"\r").then(|| event_bytes.span().end);
             return Edited::Dropped;
         }

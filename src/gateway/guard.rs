@@ -83,7 +83,7 @@ use crate::json::Value;
 ///
 /// So these are unwatched: tool calls, audio, content in parts, `logprobs` and `token_ids`, which
 /// repeat the text token by token, `reasoning_details`, a whole `message`, citations, errors, which
-/// may quote what the model has said, lines that are no field, what can't be read, and what some
+/// may quote what the model has said, lines that are no field, in an event too, what can't be read, and what some
 /// readers read otherwise: `choices`, `delta`, `index` or a text that stands twice in its object.
 ///
 /// # Bounds
@@ -271,7 +271,11 @@ impl Guard {
         let (texts, pieces) = (self.texts.len(), self.pieces.len());
         let mut is_unwatched = match event.payload() {
             Payload::Malformed(_) | Payload::Error(_) => true,
-            _ => matches!(event.event().kind(), EventKind::Skipped | EventKind::Unknown),
+            _ => {
+                let is_no_field =
+                    matches!(event.event().kind(), EventKind::Skipped | EventKind::Unknown);
+                is_no_field || event.event().has_unknown_lines()
+            }
         };
         let mut has_text = false;
         if let (Some(chunk), Some(spans)) = (chunk_of(event), Spans::of(event)) {

@@ -134,6 +134,7 @@ impl<'l> Look<'l> {
             ValueKind::Array | ValueKind::Object if value.is_nothing() => true,
             ValueKind::Array if deeper > 0 && ARRAYS.contains(&name) => {
                 for element in value.elements() {
+                    self.is_more |= element.kind() != ValueKind::Object;
                     self.member(&[], "", element, deeper - 1);
                 }
                 true

@@ -137,14 +137,14 @@ enum Calls {
     Everything,
 }
 
-/// A detail whose text has changed, by its leaves; and where it was found last: which of the details
-/// that are kept, and which member of it.
+/// A detail whose text has changed, by its leaves; and where it was found last: of which choice, which of
+/// the details that are kept, and which member of it.
 #[derive(Clone, Copy, Debug)]
 struct Detail {
     text: NodeId,
     index: NodeId,
     r#type: Option<NodeId>,
-    found: Option<(usize, usize)>,
+    found: Option<(usize, usize, usize)>,
 }
 
 impl Again {
@@ -317,27 +317,34 @@ impl Detail {
         (is_member && element.members().all(stays)).then_some(detail)
     }
 
-    /// Its index and type are constants, so it is the same detail each time.
+    /// Its index and type are constants, so it is the same detail of a choice each time.
     fn push(&mut self, target: &mut Target<'_>, chunk: &ChatCompletionChunk<'_>) {
-        let Target { message, budget, .. } = target;
+        let Target { choice, message, budget, .. } = target;
         let (kept, room) = (&mut message.reasoning_details, &mut budget.room);
         let text = chunk.value_at(self.text);
-        let is_known = self.found.is_some_and(|(at, nth)| {
-            kept.recent(at).is_some_and(|kept| kept.concat_nth(nth, text, room))
+        let is_known = self.found.is_some_and(|(found, at, nth)| {
+            found == *choice && kept.recent(at).is_some_and(|kept| kept.concat_nth(nth, text, room))
         });
         if !is_known {
-            self.find(kept, chunk, room);
+            let found = self.find(kept, chunk, room);
+            self.found = found.map(|(at, nth)| (*choice, at, nth));
         }
     }
 
+    /// Adds the text; gives which detail and member it is of.
     #[cold]
-    fn find(&mut self, kept: &mut JsonList, chunk: &ChatCompletionChunk<'_>, room: &mut Room) {
+    fn find(
+        &self,
+        kept: &mut JsonList,
+        chunk: &ChatCompletionChunk<'_>,
+        room: &mut Room,
+    ) -> Option<(usize, usize)> {
         let key = Key::new(chunk.value_at(self.index), self.r#type.map(|id| chunk.value_at(id)));
-        let Some(at) = kept.place(key, room) else { return };
-        let Some(kept) = kept.recent(at) else { return };
+        let at = kept.place(key, room)?;
+        let kept = kept.recent(at)?;
         let name = chunk.value_at(self.text - 1).as_str().unwrap_or_default();
         kept.concat(name, chunk.value_at(self.text), room);
-        self.found = kept.position(name).map(|nth| (at, nth));
+        Some((at, kept.position(name)?))
     }
 }
 

@@ -12,7 +12,8 @@ use crate::limits::Limits;
 ///
 /// # There and back
 ///
-/// What is read back writes the same JSON again, byte for byte, and is equal to what is read from that.
+/// What is read back writes the same JSON again, byte for byte, and is equal to what is read from that;
+/// only of names that stand twice in one object, which some server has sent so, the last is left.
 /// It need not be equal to the completion that was written, for `==` also compares what the JSON
 /// doesn't say:
 ///
