@@ -103,9 +103,9 @@ impl Tape {
     #[inline]
     pub(crate) fn empty_gaps(&mut self) {
         let (text, places) = self.kept;
-        // A text that turned out to be none may have left its beginning. Both were this long once, and
-        // have only grown.
-        if self.text.len() > text || self.unescaped.len() > places {
+        // A text that turned out to be none may have left its beginning, and one that was unescaped
+        // has left something. Both were this long once, and have only grown.
+        if self.text.len() > text {
             self.text.truncate(text);
             self.unescaped.truncate(places);
         }

@@ -88,10 +88,10 @@ impl SseDecoder {
     #[inline]
     pub(super) fn ends_data(&mut self, piece: &[u8], span: &LineSpan) -> Option<Step> {
         let taken = span.len() + 1;
-        let is_data = !self.block.open && self.block.line_start == 0;
+        let is_first = self.block.line_start == 0;
         let ends = piece.get(span.content_end()..taken) == Some(b"\n\n");
         let fits = self.block.len + taken <= self.safe;
-        if !(is_data && ends && fits && self.carry.starts_with(b"data:")) {
+        if !(is_first && ends && fits && self.carry.starts_with(b"data:")) {
             return None;
         }
         self.keep(piece.get(..taken).unwrap_or_default());

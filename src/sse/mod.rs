@@ -207,7 +207,7 @@ impl SseDecoder {
     /// that bills by the usage in the last event may want to.
     pub fn salvage(&mut self) -> Option<Event<'_>> {
         self.begin();
-        if self.skipping.is_some() || self.carry.is_empty() {
+        if self.carry.is_empty() {
             return None;
         }
         let line = self.block.line_start.min(self.block.len)..self.block.len;
