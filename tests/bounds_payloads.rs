@@ -124,19 +124,62 @@ fn a_payload_of_many_values_costs_no_more_than_they_may() {
     }
 }
 
+/// Whether it is the text that is large, its values, or what the chunk has; in a line of data, or
+/// in one that is an error.
 #[test]
 fn large_payloads_are_forgotten() {
-    let large = event(&format!(r#"{{"choices":[],"a":[{}1]}}"#, "1,".repeat(1 << 19)));
-    let before = heap::live();
-    let mut decoder = ChunkDecoder::new();
-    let mut completion = Reassembler::new();
-    feed(&mut decoder, &mut completion, &large);
-    completion = Reassembler::new();
-    assert!(heap::live() > before + (8 << 20));
-    for _ in 0..100 {
-        feed(&mut decoder, &mut completion, &event(r#"{"choices":[]}"#));
+    let many = |element: &str, count: usize| vec![element; count].join(",");
+    let numbers = format!(r#"{{"choices":[],"a":[{}]}}"#, many("1", 1 << 19));
+    let small = event(r#"{"choices":[]}"#).repeat(100);
+    for (name, large, least) in [
+        ("numbers", event(&numbers), 8 << 20),
+        ("few numbers", event(&format!(r#"{{"a":[{}]}}"#, many("1", 3000))), 40 << 10),
+        ("text", event(&format!(r#"{{"a":"{}"}}"#, "\\n-".repeat(40_000))), 80_000),
+        ("choices", event(&format!(r#"{{"choices":[{}]}}"#, many("{}", 1000))), 100 << 10),
+        (
+            "calls",
+            event(&format!(
+                r#"{{"choices":[{{"delta":{{"tool_calls":[{}]}}}}]}}"#,
+                many("{}", 1000)
+            )),
+            40 << 10,
+        ),
+        ("error lines", format!("error: [{}]\n\n", many("1", 8000)), 100 << 10),
+        ("errors besides", format!("data: {{}}\nerror: {numbers}\n\n"), 8 << 20),
+        ("error types", format!("event: error\nerror: {numbers}\n\n"), 8 << 20),
+    ] {
+        for shapes in [true, false] {
+            let before = heap::live();
+            let mut decoder = ChunkDecoder::new();
+            decoder.set_shapes(shapes);
+            // What is small fits a shape from the start, so that nothing else is read.
+            for stream in [&small, &large] {
+                feed(&mut decoder, &mut Reassembler::new(), stream);
+            }
+            assert!(heap::live() > before + least, "{name}: {}", heap::live() - before);
+            feed(&mut decoder, &mut Reassembler::new(), &small);
+            assert!(heap::live() < before + (16 << 10), "{name}: {}", heap::live() - before);
+        }
     }
-    assert!(heap::live() < before + (16 << 10), "{}", heap::live() - before);
+}
+
+/// Large payloads, and now and then small ones between them, don't cost a buffer each.
+#[test]
+fn large_payloads_are_not_forgotten_while_they_come() {
+    let large = event(&format!(r#"{{"choices":[],"a":[{}1]}}"#, "1,".repeat(10_000)));
+    let stream = large + &event(r#"{"choices":[]}"#).repeat(30);
+    let mut decoder = ChunkDecoder::new();
+    decoder.set_shapes(false);
+    let mut pass = || {
+        let before = heap::allocations();
+        let mut input = stream.as_bytes();
+        while decoder.next(&mut input).is_some() {}
+        heap::allocations() - before
+    };
+    assert!(pass() > 0);
+    for _ in 0..20 {
+        assert_eq!(pass(), 0);
+    }
 }
 
 #[test]

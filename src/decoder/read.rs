@@ -17,7 +17,7 @@ pub(super) struct Readers {
     reading: Reading,
     /// For errors in lines of their own, beside a chunk.
     side: Tape,
-    /// `reading` or `side` hold much.
+    /// `reading` or `side` may hold much.
     is_large: bool,
     small_payloads: u32,
 }
@@ -54,11 +54,15 @@ impl Readers {
     #[cold]
     fn shrink(&mut self, payload: usize) {
         let held = self.reading.held() + self.side.held();
+        if held < KEPT_CAPACITY {
+            (self.is_large, self.small_payloads) = (false, 0);
+            return;
+        }
         let is_small = payload < held / 32;
         self.small_payloads = if is_small { self.small_payloads + 1 } else { 0 };
         if self.small_payloads >= SMALL_PAYLOADS {
             (self.reading, self.side) = (Reading::default(), Tape::default());
-            (self.is_large, self.small_payloads) = (false, 0);
+            self.small_payloads = 0;
         }
     }
 }
@@ -144,7 +148,7 @@ fn message<'a>(
             _ => Err(Error::new(ErrorKind::ExpectedObject, 0)),
         }
     });
-    *is_large |= reading.held() + side.held() >= KEPT_CAPACITY;
+    *is_large |= error_line.is_some() || reading.held() >= KEPT_CAPACITY;
     let mut reading = reading;
     if let Ok(json) = filled {
         let Reading { tape, table } = &*reading;
@@ -187,8 +191,8 @@ fn undispatched<'a>(
     leniencies: &mut Leniencies,
 ) -> Payload<'a> {
     let Readers { parser, side, is_large, .. } = readers;
-    *is_large |= side.held() >= KEPT_CAPACITY;
     if let Some(text) = error_line(event) {
+        *is_large = true;
         return Payload::Error(text_error(text, (parser, side), None, leniencies));
     }
     if event.event_type() == "error" {
@@ -207,7 +211,7 @@ fn unknown<'a>(
     (end, is_event_stream): (&mut End, &mut bool),
 ) -> Payload<'a> {
     let Readers { parser, side, is_large, .. } = readers;
-    *is_large |= side.held() >= KEPT_CAPACITY;
+    *is_large = true;
     if let Some(text) = error_line(event) {
         *is_event_stream = true;
         return Payload::Error(text_error(text, (parser, side), None, leniencies));
