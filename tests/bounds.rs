@@ -189,6 +189,15 @@ fn joined_data_counts_too() {
         let expected = if limit >= len { EventKind::Message } else { EventKind::TooLarge };
         assert_eq!(kinds(&outcome)[1], expected, "{limit}");
     }
+    // Where the stream ends before the blank line, that doesn't count.
+    for limit in [len - 2, len - 1] {
+        let mut decoder = SseDecoder::with_limits(limits_of(limit));
+        let mut input = &lines.as_bytes()[..lines.len() - 1];
+        let fits = decoder.next(&mut input).is_none();
+        assert_eq!(fits, limit == len - 1);
+        let salvaged = decoder.salvage().map(|event| event.data().to_vec());
+        assert_eq!(salvaged, fits.then(|| b"a\nb\nc".to_vec()));
+    }
 }
 
 /// Two lines that fit, but not their joined data: it isn't built before it is found too large.
@@ -243,6 +252,10 @@ fn a_comment_may_have_any_length() {
             assert_eq!(errors(&outcome), [], "{len}");
             let rest = if len > 20 { &[kind, EventKind::Skipped][..] } else { &[kind] };
             assert_eq!(kinds(&outcome)[1..=rest.len()], *rest, "{len}");
+            // A byte order mark before it is no part of it.
+            let first = format!("\u{FEFF}{line}\ndata: two\n\n");
+            let outcome = decode_all_cuts(limits, first.as_bytes());
+            assert_eq!(kinds(&outcome), [rest, &[EventKind::Message]].concat(), "{len}");
         }
     }
 }
@@ -303,16 +316,18 @@ fn a_type_counts_as_bytes_and_as_text() {
     let limits = limits(|limits| limits.event_bytes = LIMIT);
     // `event: ` and a line end, `data: x` and its end, and the blank line.
     let fixed = 8 + 8 + 1;
-    for over in [0, 1] {
-        // One byte that isn't UTF-8 counts four times, another one twice.
-        let text = [&vec![0xFF; 100][..], &vec![b'a'; 10 + over]].concat();
-        let bytes = [b"event: ", &text[..], b"\ndata: x\n\n"].concat();
-        let most = fixed + 4 * 100 + 2 * 10;
-        let small = limits_of(most);
-        let outcome = decode_all_cuts(small, &bytes);
-        let expected: &[_] = if over == 0 { &[] } else { &[(ErrorKind::EventTooLarge, 0)] };
-        assert_eq!(errors(&outcome), expected);
-        assert_eq!(outcome.raw, bytes);
+    // One byte that isn't UTF-8 counts four times, another one twice; joined data counts besides.
+    let text = [&vec![0xFF; 100][..], &[b'a'; 10]].concat();
+    for (data, more) in [("data: x", 0), ("data: x\ndata: y", "data: y\n".len() + "x\ny".len())] {
+        let bytes = [b"event: ", &text[..], b"\n", data.as_bytes(), b"\n\n"].concat();
+        let most = fixed + 4 * 100 + 2 * 10 + more;
+        for limit in [most - 1, most] {
+            let outcome = decode_all_cuts(limits_of(limit), &bytes);
+            let fits = limit == most;
+            let expected: &[_] = if fits { &[] } else { &[(ErrorKind::EventTooLarge, 0)] };
+            assert_eq!(errors(&outcome), expected, "{limit} {data:?}");
+            assert_eq!(outcome.raw, bytes);
+        }
     }
     let cases =
         [(LIMIT / 8, EventKind::Message), (LIMIT / 2, EventKind::TooLarge)].map(|(len, kind)| {
@@ -468,6 +483,33 @@ fn an_event_in_one_piece_is_borrowed_from_it() {
     assert_eq!(check(decoder.next(&mut input).unwrap()), (true, false));
     assert!(decoder.next(&mut input).is_none());
     assert_eq!(decoder.buffered_len(), b"data: cut".len());
+}
+
+/// What lies whole in its piece needs no memory, whatever its line ends, its type and what it is.
+#[test]
+fn an_event_in_one_piece_needs_no_memory() {
+    let name = "e".repeat(1000);
+    for end in ["\n", "\r\n", "\r"] {
+        for event in [
+            format!("data: x{end}{end}"),
+            format!(": ping{end}{end}"),
+            format!("noise {name}{end}"),
+            format!("event: {name}{end}data: x{end}: c{end}{end}"),
+            format!("retry: 5{end}{end}"),
+        ] {
+            // Nor what is over a limit, its rest included.
+            for limits in
+                [Limits::default(), limits_of(20), limits(|limits| limits.comment_bytes = 16)]
+            {
+                let before = heap::allocations();
+                let mut decoder = SseDecoder::with_limits(limits);
+                let mut input = event.as_bytes();
+                while decoder.next(&mut input).is_some() {}
+                let held = (heap::allocations() - before, decoder.buffered_len());
+                assert_eq!(held, (0, 0), "{event:?}");
+            }
+        }
+    }
 }
 
 /// An event exactly at the limit whose last LF comes late: the buffer doesn't grow for it.

@@ -124,6 +124,20 @@ fn a_payload_of_many_values_costs_no_more_than_they_may() {
     }
 }
 
+/// A string that has escapes is held unescaped besides its payload: that is never longer than the
+/// payload, however the text has grown to it.
+#[test]
+fn an_unescaped_text_is_no_longer_than_its_payload() {
+    let json = format!(r#"{{"a":"{}"}}"#, "\\n0123456789".repeat(6000));
+    let stream = event(&json);
+    let before = heap::live();
+    heap::reset_peak();
+    let mut decoder = ChunkDecoder::new();
+    decoder.next(&mut stream.as_bytes()).unwrap();
+    let peak = (heap::peak() - before) as usize;
+    assert!((json.len() * 9 / 10..json.len() + (8 << 10)).contains(&peak), "{peak}");
+}
+
 /// Whether it is the text that is large, its values, or what the chunk has; in a line of data, or
 /// in one that is an error.
 #[test]
@@ -217,6 +231,21 @@ fn shapes_hold_little() {
         let held = heap::live() - before - event.capacity().cast_signed();
         assert!(held <= 8 << 10, "{held} bytes after {number} events");
     }
+}
+
+/// Events of many values are not learned, however short they are.
+#[test]
+fn shapes_of_many_values_are_not_held() {
+    let many = |number: usize| {
+        event(&format!(r#"{{"choices":[],"n":{number},"a":[{}1]}}"#, "1,".repeat(1500)))
+    };
+    let before = heap::live();
+    let mut decoder = ChunkDecoder::new();
+    for number in 0..20 {
+        decoder.next(&mut many(number).as_bytes()).unwrap();
+    }
+    // A value costs 16 bytes, and a buffer that grows may have half of it free.
+    assert!(heap::live() - before <= 2 * 16 * 1510, "{}", heap::live() - before);
 }
 
 /// A text that fits a hole, but for its end, leaves nothing behind.
@@ -346,6 +375,57 @@ fn a_completion_holds_no_more_than_it_may() {
         // Strings grow by doubling.
         assert!(held <= 2 * LIMIT + (64 << 10), "{name}: {held} bytes held");
     }
+}
+
+/// Texts grow by doubling, but a finished completion holds what it needs.
+#[test]
+fn a_finished_completion_holds_what_it_needs() {
+    // Of each text 5 000 bytes and more in parts of 100, which a buffer of 8 KiB has grown to.
+    let part = "x".repeat(100);
+    for delta in [
+        r#""delta":{"content":"@"}"#,
+        r#""delta":{"refusal":"@"}"#,
+        r#""delta":{"reasoning":"@"}"#,
+        r#""delta":{"reasoning_details":[{"index":0,"text":"@"}]}"#,
+        r#""delta":{"audio":{"data":"@"}}"#,
+        r#""delta":{"function_call":{"arguments":"@"}}"#,
+        r#""delta":{"tool_calls":[{"index":0,"function":{"arguments":"@"}}]}"#,
+        r#""delta":{"tool_calls":[{"index":0,"function":{"thought_signature":"s"}}],"x":["@"]}"#,
+        r#""logprobs":{"content":[{"token":"@"}]}"#,
+        r#""token_ids":["@"]"#,
+    ] {
+        let stream = event(&format!(r#"{{"choices":[{{"index":0,{delta}}}]}}"#))
+            .replace('@', &part)
+            .repeat(52);
+        let mut decoder = ChunkDecoder::new();
+        let before = heap::live();
+        let mut completion = Reassembler::new();
+        feed(&mut decoder, &mut completion, &stream);
+        let finished = completion.finish(deltawire::End::default());
+        drop((completion, decoder));
+        let held = (heap::live() - before) as usize;
+        assert!(held < 7_500, "{delta}: {held}");
+        drop(finished);
+    }
+}
+
+/// What a reset leaves is enough for a stream like the one before.
+#[test]
+fn buffers_are_kept_over_a_reset() {
+    let delta = |delta: &str| event(&format!(r#"{{"choices":[{{"index":0,"delta":{delta}}}]}}"#));
+    let texts = ["content", "refusal", "reasoning"]
+        .map(|name| delta(&format!(r#"{{"{name}":"{}"}}"#, "x".repeat(500))).repeat(20));
+    let stream = texts.concat();
+    let (mut decoder, mut completion) = (ChunkDecoder::new(), Reassembler::new());
+    let mut pass = || {
+        let before = heap::allocations();
+        feed(&mut decoder, &mut completion, &stream);
+        decoder.reset();
+        completion.reset();
+        heap::allocations() - before
+    };
+    let passes: Vec<_> = std::iter::repeat_with(&mut pass).take(4).collect();
+    assert_eq!(pass(), 0, "{passes:?}");
 }
 
 /// Nothing is appended behind something that was left out.

@@ -183,6 +183,60 @@ fn what_differs_may_matter_elsewhere() {
     }
 }
 
+/// What is the same in each event is said each time: what is joined grows by it, and what stays does
+/// so beside whatever else differs. `#` is a number, `%` another one for each three, `?` a text that
+/// is empty each third time.
+#[test]
+fn what_stays_is_said_each_time() {
+    let many = (0..40).map(|name| format!(r#""k{name}":1,"#)).collect::<Vec<_>>().concat();
+    let choice = |choice: &str| format!(r#"{{"choices":[{{"index":0,{choice}}}]}}"#);
+    let delta = |delta: &str| choice(&format!(r#""delta":{{{delta}}}"#));
+    for event in [
+        choice(r#""delta":{"content":"c#"},"logprobs":{"content":[{"token":"a"}]}"#),
+        choice(r#""delta":{"content":"c#"},"message":{"content":"m"}"#),
+        choice(r#""delta":{"content":"c#"},"rank":%"#),
+        choice(r#""delta":{"content":"c#"},"token_ids":[1]"#),
+        r#"{"choices":[{"index":"x","delta":{"content":"c#"}}]}"#.to_owned(),
+        delta(r#""content":"c#","function_call":{"arguments":"a"}"#),
+        delta(r#""content":"c#","audio":{"data":"a","transcript":"t"}"#),
+        delta(r#""content":"c#","annotations":[{"a":1}]"#),
+        delta(r#""content":"c","refusal":"r#""#),
+        delta(r#""content":"c#","refusal":"r""#),
+        delta(r#""reasoning":"r#","reasoning_content":"c""#),
+        delta(r#""reasoning":"r","reasoning_content":"c#""#),
+        delta(
+            r#""reasoning":"r#","reasoning_content":"c","reasoning_details":[{"index":0,"type":"t","text":"d#"}]"#,
+        ),
+        delta(r#""reasoning_details":[{"index":0,"type":"t","text":"a","summary":"b#"}]"#),
+        delta(r#""reasoning_details":[{"index":0,"type":"t","text":"a#","summary":"b"}]"#),
+        delta(r#""reasoning_details":[{"index":0,"type":"t","text":"","x":{"a":"v#"}}]"#),
+        delta(r#""reasoning_details":[{"index":0,"type":"t","x":{"text":"v#"}}]"#),
+        delta(r#""reasoning_details":[{"index":"a","type":"t","text":"v#"}]"#),
+        delta(r#""reasoning_details":[{"index":0,"text":"v#"},{"index":1,"text":"w"}]"#),
+        delta(
+            r#""tool_calls":[{"index":0,"custom":{"name":"n","input":"i"},"function":{"arguments":"v#"}}]"#,
+        ),
+        delta(r#""tool_calls":[{"index":0,"x":"v#","function":{"arguments":"c"}}]"#),
+        delta(r#""tool_calls":[{"index":0,"function":{"x":"v#","arguments":"c"}}]"#),
+        delta(r#""tool_calls":[{"index":0,"function":{"name":"n#","arguments":"c"}}]"#),
+        delta(r#""tool_calls":[{"index":%,"function":{"arguments":"c#"}}]"#),
+        r#"{"id":"?","created":%,"choices":[{"delta":{"content":"c"}}]}"#.to_owned(),
+        r#"{"choices":[],"usage":{"cached_tokens":5,"prompt_tokens_details":{"cached_tokens":#}}}"#
+            .to_owned(),
+        r#"{"choices":[],"usage":{"total_tokens":#,"note":"?"}}"#.to_owned(),
+        format!(r#"{{"choices":[],"usage":{{"total_tokens":#,{many}"total_tokens":5}}}}"#),
+    ] {
+        let events: Vec<_> = (0..12)
+            .map(|number: usize| {
+                let text = if number.is_multiple_of(3) { "" } else { "text" };
+                let event = event.replace('#', &number.to_string()).replace('?', text);
+                format!("data: {}\n\n", event.replace('%', &(number / 3).to_string()))
+            })
+            .collect();
+        in_cuts(events.concat().as_bytes(), &[usize::MAX, 7]);
+    }
+}
+
 /// Every limit, at every value around the size of the events.
 #[test]
 fn limits_hold_with_shapes() {

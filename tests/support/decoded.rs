@@ -103,6 +103,7 @@ pub fn run(decoder: &mut SseDecoder, cut: &[&[u8]]) -> (Run, Vec<usize>) {
         fed += piece.len();
         while let Some(event) = decoder.next(&mut input) {
             count += usize::from(event.kind() == EventKind::Message);
+            assert!(!event.is_unterminated(), "only what is salvaged is");
             let seen = seen(&event);
             assert_eq!(event.span(), seen.offset..seen.offset + seen.raw.len() as u64);
             assert_eq!(seen.offset, given as u64, "events follow one another");
