@@ -39,7 +39,7 @@ fn streams() -> Vec<Vec<u8>> {
     let own = names.map(|name| std::fs::read(folder.join(name).with_extension("sse")).unwrap());
     let odd = b"\xEF\xBB\xBFid: 7\r\nretry: 9\r\ndata: {\"choices\":\r\ndata: []}\r\n\r\n\n: ping\n\n\
         event: delta\ndata: {\"a\":1}\n\nevent: delta\ndata: {\"a\":2}\n\nevent: delta\ndata: {\"a\":3}\n\n\
-        event: only\n\nerror: {\"message\":\"no\"}\ndata: {\"a\":\n\ndata: \xFF\n\nevent: \xFFx\ndata: 1\n\n\
+        event: only\n\nerror: {\"message\":\"no\"}\ndata: {\"a\":\n\ndata: ab\xFF\n\nevent: \xFFx\ndata: 1\n\n\
         data: {\"error\":{\"code\":502}}\r\rdata: {\"choices\":[]}\n: inside\n\nhtml?\ndata: [DONE]\n\ndata: cut";
     let huge = format!("data: \"{}\"\n\ndata: [DONE]\n\n", "x".repeat(600));
     own.into_iter().chain([odd.to_vec(), huge.into_bytes()]).collect()
@@ -377,6 +377,42 @@ fn errors_keep_their_place() {
             came.iter().map(|event| event.as_ref().map(String::as_str).map_err(|e| *e)).collect();
         assert_eq!(came, expected);
         assert_eq!((end.chunks, end.is_cut), (2, false));
+    }
+}
+
+/// A lending stream can be polled as well as awaited.
+#[test]
+fn polling_is_awaiting() {
+    let stream = Bytes::from_static(b"data: {}\n\n: ping\n\n");
+    let steps = [Step::Piece(stream), Step::Pending, Step::Fail("broken")];
+    let mut chunks = ChunkStream::new(Script::new(steps));
+    let mut context = Context::from_waker(Waker::noop());
+    for (kind, behind) in [(EventKind::Message, 10), (EventKind::Comment, 18)] {
+        let Poll::Ready(Some(Ok(event))) = chunks.poll_next(&mut context) else { panic!() };
+        assert_eq!(event.event().kind(), kind);
+        assert_eq!(chunks.decoder().sse().offset(), behind);
+    }
+    assert!(chunks.poll_next(&mut context).is_pending());
+    assert!(matches!(chunks.poll_next(&mut context), Poll::Ready(Some(Err("broken")))));
+    assert!(matches!(chunks.poll_next(&mut context), Poll::Ready(None)));
+}
+
+/// The bytes of all owned events, however they are taken, are the stream.
+#[test]
+fn owned_events_are_forwarded_whole() {
+    for stream in streams() {
+        for size in [1, 7, stream.len()] {
+            let mut events = EventStream::new(Script::new(in_pieces_of(&stream, size).1));
+            let (mut raw, mut into) = (Vec::new(), Vec::new());
+            while let Poll::Ready(Some(Ok(event))) = poll_stream(&mut events) {
+                raw.extend_from_slice(&event.clone().into_raw());
+                into.extend_from_slice(&Bytes::from(event));
+            }
+            let left = stream.len() - raw.len();
+            let buffered = events.decoder().sse().buffered();
+            assert_eq!((raw.as_slice(), buffered), stream.split_at(stream.len() - left));
+            assert_eq!(into, raw);
+        }
     }
 }
 

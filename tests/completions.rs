@@ -12,8 +12,8 @@ mod support;
 use std::time::{Duration, Instant};
 
 use deltawire::{
-    Arguments, Change, ChatCompletion, ChunkDecoder, End, Finished, Irregularities, Limit, Limits,
-    Outcome, OwnedChatCompletionChunk, Reassembler,
+    Arguments, Body, Change, ChatCompletion, ChunkDecoder, End, Finished, Irregularities, Limit,
+    Limits, Outcome, OwnedChatCompletionChunk, Reassembler,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -595,6 +595,12 @@ fn servers_that_send_the_whole_message() {
     let both = json!({"choices": [{"index": 0, "delta": {"content": "Hi"}, "message": {"content": "Hi"}}]});
     let finished = finished_chunks(&[both, whole("other", "")]);
     assert_eq!(as_json(&finished.completion)["choices"][0]["message"]["content"], "Hi");
+    // Also beside a delta that brings no text yet.
+    let with = |delta: Value| json!({"choices": [{"index": 0, "delta": delta, "message": {"content": "Hi"}}]});
+    let chunks =
+        [with(json!({"role": "assistant", "content": ""})), with(json!({"content": "Hi"}))];
+    let finished = finished_chunks(&chunks);
+    assert_eq!(as_json(&finished.completion)["choices"][0]["message"]["content"], "Hi");
 }
 
 /// Found by the fuzz target `reassemble`: a last message that is empty took the text away.
@@ -616,6 +622,9 @@ fn an_empty_message_takes_nothing_away() {
     let message = &as_json(&first.completion)["choices"][0]["message"];
     assert_eq!((&message["content"], &message["refusal"]), (&json!(""), &json!("")));
     assert_eq!(message["tool_calls"][0]["function"]["arguments"], "{}");
+    let null = finished_chunks(&[whole("", json!(null))]);
+    let message = &as_json(&null.completion)["choices"][0]["message"];
+    assert_eq!(message["tool_calls"][0]["function"]["arguments"], "");
 }
 
 /// A change of the limits, the chunk that goes over one, and which.
@@ -668,6 +677,46 @@ fn a_limit_has_a_name_and_ends_nothing() {
         assert_eq!(finished.completion.choices[0].message.content.as_deref(), Some(content));
         // The next stream is another one.
         assert_eq!(completion.limit_exceeded(), None);
+    }
+}
+
+#[test]
+fn what_is_as_large_as_it_may_be_is_kept() {
+    for over in [0, 1] {
+        let mut limits = Limits::default();
+        limits.logprob_entries = 3;
+        let id = "i".repeat(1024 + over);
+        let entries = vec![json!({"token": "x"}); 3 + over];
+        for (choice, limit) in [
+            (
+                json!({"index": 0, "delta": {"tool_calls": [{"index": 0, "id": id}]}}),
+                Limit::ToolCallId,
+            ),
+            (json!({"index": 0, "logprobs": {"content": entries}}), Limit::LogprobEntries),
+        ] {
+            let mut completion = Reassembler::with_limits(limits);
+            push(&mut completion, &choice);
+            assert_eq!(completion.limit_exceeded(), (over > 0).then_some(limit));
+        }
+    }
+}
+
+/// A text of which the last one counts stays as it was where there is no room for another.
+#[test]
+fn a_text_without_room_leaves_the_one_before() {
+    let mut limits = Limits::default();
+    limits.completion_bytes = 1000;
+    let long = "x".repeat(2000);
+    for tiers in [&["a", &long][..], &[&long], &[&long, "a"]] {
+        let mut completion = Reassembler::with_limits(limits);
+        for tier in tiers {
+            let json = json!({"service_tier": tier, "choices": []}).to_string();
+            let chunk = OwnedChatCompletionChunk::from_json(json.as_bytes()).unwrap();
+            completion.push(&chunk.as_chunk());
+        }
+        assert_eq!(completion.limit_exceeded(), Some(Limit::CompletionBytes));
+        let expected = Some(tiers[0]).filter(|tier| tier.len() == 1);
+        assert_eq!(completion.snapshot().service_tier.as_deref(), expected);
     }
 }
 
@@ -729,7 +778,46 @@ fn calls_of_one_index_are_told_apart_by_id_and_name() {
     };
     for ids in [[Some("a"), Some("b")], [None, None]] {
         let completion = completion(&[custom(ids[0], "f"), custom(ids[1], "g")]);
-        assert_eq!(completion.choices[0].message.tool_calls.len(), 2, "{ids:?}");
+        let calls = &completion.choices[0].message.tool_calls;
+        assert_eq!(calls.len(), 2, "{ids:?}");
+        assert!(calls.iter().all(|call| call.function.is_none()), "{ids:?}");
+    }
+}
+
+/// The rows of the table in `call_at` that have no index.
+#[test]
+fn calls_without_an_index_are_known_by_their_id() {
+    let call = |id: &str, name: &str, arguments: &str| {
+        json!({"choices": [{"index": 0, "delta": {"tool_calls": [{"id": id,
+            "function": {"name": name, "arguments": arguments}}]}}]})
+    };
+    let finished = finished_chunks(&[
+        call("a", "f", "{1}"),
+        call("b", "g", "{2}"),
+        call("a", "", "{3}"),
+        call("", "", "{4}"),
+        call("", "h", "{5}"),
+        call("c", "", "{6}"),
+        call("b", "g", "{7}"),
+    ]);
+    let calls = finished.completion.choices[0].message.tool_calls.iter();
+    let seen: Vec<_> =
+        calls.map(|call| (&call.id[..], &call.function.as_ref().unwrap().arguments[..])).collect();
+    assert_eq!(seen, [("a", "{1}{3}{4}"), ("b", "{2}{7}"), ("", "{5}"), ("c", "{6}")]);
+}
+
+/// A call that another one ends is told at its place, also where that has moved.
+#[test]
+fn a_call_is_done_where_it_is_now() {
+    let mut completion = Reassembler::new();
+    for (index, done) in [(5, None), (7, Some(0)), (2, Some(2)), (6, Some(0))] {
+        let call = json!({"index": index, "function": {"arguments": "{}"}});
+        push(&mut completion, &json!({"index": 0, "delta": {"tool_calls": [call]}}));
+        let told = completion.changes().iter().find_map(|change| match change {
+            Change::ToolCallDone { call, .. } => Some(*call),
+            _ => None,
+        });
+        assert_eq!(told, done, "{index}");
     }
 }
 
@@ -774,6 +862,22 @@ fn without_a_decoder_the_chunks_say_how_it_ended() {
     let mut end = End::default();
     end.done = 1;
     assert_eq!(completion.finish(end).outcome, Outcome::UpstreamError);
+}
+
+/// An outcome's name is its variant's, in the field's way of writing.
+#[test]
+fn each_outcome_has_a_name() {
+    for (outcome, name) in [
+        (Outcome::Complete, "complete"),
+        (Outcome::FinishedWithoutDone, "finished_without_done"),
+        (Outcome::DoneWithoutFinish, "done_without_finish"),
+        (Outcome::Truncated, "truncated"),
+        (Outcome::UpstreamError, "upstream_error"),
+        (Outcome::Empty, "empty"),
+        (Outcome::NotAnEventStream(Body::Html), "not_an_event_stream"),
+    ] {
+        assert_eq!(outcome.as_str(), name);
+    }
 }
 
 #[test]

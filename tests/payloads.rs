@@ -113,12 +113,16 @@ fn a_payload_that_cannot_be_read_says_where() {
         ("{\"a\":\"\\", ErrorKind::UnexpectedEnd, 7),
         ("{\"a\":\"\\u12", ErrorKind::UnexpectedEnd, 10),
         ("{\"a\":\"\\x\"}", ErrorKind::InvalidEscape, 6),
+        ("{\"a\":\"\\u1\"", ErrorKind::InvalidEscape, 6),
         ("{\"a\":\"\u{1}\"}", ErrorKind::ControlCharacter, 6),
         ("{\"a\" 1}", ErrorKind::ExpectedColon, 5),
         ("{\"a\":01}", ErrorKind::ExpectedCommaOrEnd, 6),
         ("{\"a\":1.}", ErrorKind::InvalidNumber, 7),
         ("{\"a\":[1 2]}", ErrorKind::ExpectedCommaOrEnd, 8),
+        ("{\"a\":trux}", ErrorKind::ExpectedValue, 8),
+        ("{\"a\":-Inf}", ErrorKind::ExpectedValue, 9),
         ("{}{}", ErrorKind::TrailingData, 2),
+        ("{},{}", ErrorKind::TrailingData, 2),
         ("[1]", ErrorKind::ExpectedObject, 0),
         ("12", ErrorKind::ExpectedObject, 0),
         ("", ErrorKind::UnexpectedEnd, 0),
@@ -264,6 +268,69 @@ fn every_vector() -> Vec<Vec<u8>> {
     streams
 }
 
+/// What comes behind `[DONE]` is counted, errors too; a chunk counts, also beside an error.
+#[test]
+fn errors_are_counted_with_their_chunks() {
+    let (error, both) = (r#"{"error":{"code":1}}"#, r#"{"error":{"code":2},"choices":[]}"#);
+    for (payloads, chunks, after_done) in [
+        (&[error][..], 0, 0),
+        (&[both], 1, 0),
+        (&[both, both], 2, 0),
+        (&["[DONE]", error], 0, 1),
+        (&["[DONE]", error, error], 0, 2),
+        (&["{}", "[DONE]", "{}", both], 3, 2),
+        (&["{}", "[DONE]", "{}", "{}"], 3, 2),
+    ] {
+        let events: Vec<_> = payloads.iter().map(|json| format!("data: {json}\n\n")).collect();
+        let stream = events.concat();
+        let mut decoder = ChunkDecoder::new();
+        let mut input = stream.as_bytes();
+        while decoder.next(&mut input).is_some() {}
+        let end = decoder.finish();
+        assert_eq!((end.chunks, end.after_done), (chunks, after_done), "{payloads:?}");
+        let code = payloads.iter().find(|json| json.contains("error")).map(|json| &json[17..18]);
+        assert_eq!(end.upstream_error.and_then(|error| error.code).as_deref(), code);
+    }
+}
+
+/// A text as an error: its code and type stand beside it.
+#[test]
+fn a_text_is_an_error_with_what_stands_beside_it() {
+    let stream = b"data: {\"error\":\"boom\",\"code\":502,\"type\":\"t\"}\n\n";
+    let mut decoder = ChunkDecoder::new();
+    let event = decoder.next(&mut &stream[..]).unwrap();
+    let Payload::Error(error) = event.payload() else { panic!("{event:?}") };
+    assert_eq!((error.message(), error.r#type()), (Some("boom"), Some("t")));
+    assert_eq!(error.code(), Some(ErrorCode::Number(502)));
+    assert_eq!(error.as_value().unwrap().raw(), "\"boom\"");
+}
+
+/// A `[DONE]` that breaks off counts, whatever came before it; a byte order mark is one only at the
+/// start.
+#[test]
+fn an_unfinished_done_counts() {
+    for (stream, done) in [
+        ("data: [DONE]", 1),
+        ("\u{FEFF}data: [DONE]", 1),
+        ("data: {}\n\ndata: [DONE]", 1),
+        ("data: {}\n\n\u{FEFF}data: [DONE]", 0),
+    ] {
+        let mut decoder = ChunkDecoder::new();
+        let mut input = stream.as_bytes();
+        while decoder.next(&mut input).is_some() {}
+        assert_eq!(decoder.finish().done, done, "{stream:?}");
+    }
+}
+
+#[test]
+fn a_stream_goes_on_behind_an_id() {
+    let mut decoder = ChunkDecoder::new();
+    decoder.set_last_event_id("7");
+    assert_eq!(decoder.sse().last_event_id(), "7");
+    let event = decoder.next(&mut &b"data: {}\n\n"[..]).unwrap();
+    assert_eq!(event.event().last_event_id(), "7");
+}
+
 /// A kind's name is its variant's, in the field's way of writing.
 #[test]
 fn each_kind_has_a_name_and_a_text_of_its_own() {
@@ -308,4 +375,15 @@ fn each_kind_has_a_name_and_a_text_of_its_own() {
     }
     let texts: std::collections::BTreeSet<_> = kinds.iter().map(ErrorKind::to_string).collect();
     assert_eq!(texts.len(), kinds.len());
+}
+
+#[test]
+fn an_error_is_shown_with_its_place() {
+    let stream = b"data: {}\n\ndata: [1]\n\n";
+    let mut decoder = ChunkDecoder::new();
+    let mut input = &stream[..];
+    decoder.next(&mut input).unwrap();
+    let event = decoder.next(&mut input).unwrap();
+    let Payload::Malformed(error) = event.payload() else { panic!("{event:?}") };
+    assert_eq!(error.to_string(), format!("{} at byte 16", ErrorKind::ExpectedObject));
 }

@@ -367,6 +367,27 @@ fn nesting_is_capped_while_reading() {
     }
 }
 
+/// More of them than `ErrorKind::TooManyValues` says are too many: the first of these is the place.
+#[test]
+fn choices_and_calls_are_capped() {
+    for (before, behind) in
+        [(r#"{"choices":["#, "]}"), (r#"{"choices":[{"delta":{"tool_calls":["#, "]}}]}")]
+    {
+        for count in [4096, 4097] {
+            let rows = vec!["{}"; count].join(",");
+            with_event(&format!("{before}{rows}{behind}"), |event| match event.payload() {
+                Payload::Chunk(_) => assert_eq!(count, 4096),
+                Payload::Malformed(error) => {
+                    let at = "data: ".len() + before.len() + 4096 * "{},".len();
+                    let expected = (4097, ErrorKind::TooManyValues, at as u64);
+                    assert_eq!((count, error.kind(), error.offset()), expected);
+                }
+                payload => panic!("{payload:?}"),
+            });
+        }
+    }
+}
+
 #[test]
 fn a_chunk_that_is_owned_is_the_same() {
     let json =
@@ -387,7 +408,7 @@ fn a_chunk_that_is_owned_is_the_same() {
 
 #[test]
 fn what_a_chunk_carries() {
-    let cases: [(&str, &[&str]); 19] = [
+    let cases: [(&str, &[&str]); 21] = [
         (r#"{"choices":[{"delta":{"role":"assistant"}}]}"#, &["role"]),
         (r#"{"choices":[{"delta":{"role":"","content":""}}]}"#, &[]),
         (r#"{"choices":[{"delta":{"content":" "}}]}"#, &["content"]),
@@ -414,6 +435,8 @@ fn what_a_chunk_carries() {
         ),
         (r#"{"choices":[{"delta":{"function_call":{"name":"f"}}}]}"#, &["tool_call"]),
         (r#"{"choices":[{"delta":{"audio":{"id":"a"}}}]}"#, &["audio"]),
+        (r#"{"choices":[{"delta":{"reasoning_details":[],"content":[],"audio":{}}}]}"#, &[]),
+        (r#"{"choices":[{"delta":{"tool_calls":[{"function":{"arguments":{}}}]}}]}"#, &[]),
         (r#"{"choices":[{"delta":{},"finish_reason":"stop"}]}"#, &["finish"]),
         (r#"{"choices":[{"delta":{},"finish_reason":""}],"usage":{}}"#, &["usage"]),
         (
@@ -438,12 +461,35 @@ fn what_a_chunk_carries() {
             ];
             let set: Vec<_> = flags.iter().filter(|(set, _)| *set).map(|(_, name)| *name).collect();
             assert_eq!(set, expected, "{json}");
+            assert_eq!(carries.is_role_only(), set == ["role"], "{json}");
         });
     }
     for (json, done, error) in [("[DONE]", true, false), (r#"{"error":{"code":5}}"#, false, true)] {
         with_event(json, |event| {
             let carries = event.payload().carries();
             assert_eq!((carries.done, carries.error), (done, error));
+            // The chunk says the same, for whoever has only that.
+            if let Payload::Error(failure) = event.payload() {
+                assert!(failure.chunk().unwrap().carries().error);
+            }
+        });
+    }
+}
+
+/// Where both names are sent and one is empty, as in Ray Serve's first chunks, the other one counts.
+#[test]
+fn reasoning_is_read_under_either_name() {
+    for (delta, text) in [
+        (r#"{"reasoning_content":"","reasoning":"a"}"#, Some("a")),
+        (r#"{"reasoning_content":"a","reasoning":""}"#, Some("a")),
+        (r#"{"reasoning_content":"a","reasoning":"a"}"#, Some("a")),
+        (r#"{"reasoning_content":"a"}"#, Some("a")),
+        (r#"{"reasoning_content":null,"reasoning":"a"}"#, Some("a")),
+        (r#"{"reasoning_content":""}"#, Some("")),
+        (r#"{"reasoning_content":null}"#, None),
+    ] {
+        with_chunk(&format!(r#"{{"choices":[{{"delta":{delta}}}]}}"#), |chunk| {
+            assert_eq!(chunk.choices().next().unwrap().delta().reasoning_text(), text, "{delta}");
         });
     }
 }
@@ -460,4 +506,13 @@ fn the_first_mismatches_in_order() {
             assert_eq!(mismatches(&chunk), expected);
         });
     }
+    // However they are found.
+    let prompt = vec!["\"x\""; 200].join(",");
+    let choices = vec!["5"; 400].join(",");
+    let json = format!(r#"{{"prompt_token_ids":[{prompt}],"choices":[{choices}]}}"#);
+    with_chunk(&json, |chunk| {
+        let prompt = (0..200).map(|at| format!("prompt_token_ids[{at}]"));
+        let expected: Vec<_> = prompt.chain((0..56).map(|at| format!("choices[{at}]"))).collect();
+        assert_eq!(mismatches(&chunk), expected);
+    });
 }
