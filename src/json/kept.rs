@@ -508,3 +508,136 @@ impl fmt::Debug for JsonObject {
         f.debug_map().entries(self.iter()).finish()
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+mod tests {
+    use super::{ENTRY_COST, Json, JsonObject, Room};
+    use crate::json::{Parser, Tape, Value};
+    use crate::limits::Limits;
+
+    const ROOM: usize = 10_000;
+
+    type Merge = fn(&mut JsonObject, &str, Value<'_>, &mut Room);
+
+    /// Merges `json` into the member `member`.
+    fn push(object: &mut JsonObject, room: &mut Room, merge: Merge, json: &str) {
+        let mut tape = Tape::default();
+        let (document, _) = Parser::new(&Limits::new()).parse(json.as_bytes(), &mut tape).unwrap();
+        merge(object, "member", Value::new(document, 0), room);
+    }
+
+    fn pushed(values: &[(Merge, &str)]) -> (JsonObject, Room) {
+        let (mut object, mut room) = (JsonObject::default(), Room::new(ROOM, 100));
+        for (merge, json) in values {
+            push(&mut object, &mut room, *merge, json);
+        }
+        (object, room)
+    }
+
+    /// How much has been taken of the room.
+    fn taken(room: &Room) -> usize {
+        ROOM - (0..=ROOM).rev().find(|bytes| room.is_free(*bytes)).unwrap()
+    }
+
+    fn text(object: &JsonObject) -> &str {
+        object.get("member").unwrap().as_text().unwrap()
+    }
+
+    const LIST: &str = r#"[{"index":12,"text":"abc"},{"index":7},{}]"#;
+
+    /// Values of every kind take each other's place: what one had taken is room again.
+    #[test]
+    fn what_is_replaced_is_room_again() {
+        let one: (Merge, _) = (JsonObject::last, r#""a text of some length""#);
+        let (_, room) = pushed(&[one]);
+        let before = taken(&room);
+        let others: [(Merge, _); 3] = [
+            (JsonObject::last, "12"),
+            (JsonObject::deep_last, r#"{"name":"abc","inner":{"a":[1],"b":2}}"#),
+            (JsonObject::index_merge, LIST),
+        ];
+        for other in others {
+            let (_, room) = pushed(&[one, other]);
+            assert_ne!(taken(&room), before, "{}", other.1);
+            let (object, room) = pushed(&[one, other, one]);
+            assert_eq!((text(&object), taken(&room)), (one.1, before), "{}", other.1);
+        }
+    }
+
+    /// What comes in parts takes the room of what is made of them, or a comma more.
+    #[test]
+    fn parts_take_the_room_of_the_whole() {
+        let (object, room) = pushed(&[
+            (JsonObject::concat, r#""ab""#),
+            (JsonObject::concat, r#""\n""#),
+            (JsonObject::concat, r#""""#),
+            (JsonObject::concat, r#""cd""#),
+        ]);
+        let (whole, in_one) = pushed(&[(JsonObject::concat, r#""ab\ncd""#)]);
+        assert!(object == whole);
+        assert_eq!(taken(&room), taken(&in_one));
+        let (object, room) = pushed(&[(JsonObject::last, "[NaN,-Infinity,1,NaN]")]);
+        assert_eq!(text(&object), "[null,null,1,null]");
+        assert_eq!(taken(&room), "member".len() + ENTRY_COST + text(&object).len());
+        let part: (Merge, _) = (JsonObject::append, "[1,2,3]");
+        let (object, room) = pushed(&[part; 100]);
+        let len = "member".len() + ENTRY_COST + text(&object).len();
+        assert_eq!(text(&object).len(), 1 + 300 * "1,".len());
+        assert_eq!(taken(&room), len + 1);
+    }
+
+    /// An element of a list is known by its index, which is kept besides its members.
+    #[test]
+    fn the_keys_of_elements_take_room() {
+        let index = "1".repeat(1000);
+        let (object, room) =
+            pushed(&[(JsonObject::index_merge, &format!(r#"[{{"index":{index}}}]"#))]);
+        let Json::List(list) = object.get("member").unwrap() else { panic!("{object:?}") };
+        assert_eq!(list.iter().next().unwrap().get("index").unwrap().as_text(), Some(&*index));
+        assert!((2000..2500).contains(&taken(&room)), "{}", taken(&room));
+    }
+
+    #[test]
+    fn what_is_nothing_replaces_nothing() {
+        let one: (Merge, _) = (JsonObject::last, "12");
+        let nothings: [(Merge, _); 9] = [
+            (JsonObject::last, "null"),
+            (JsonObject::last, "{}"),
+            (JsonObject::concat, r#""""#),
+            (JsonObject::append, "[]"),
+            (JsonObject::deep_last, "{}"),
+            (JsonObject::deep_last_filtered, "{}"),
+            (JsonObject::append_inside, "{}"),
+            (JsonObject::custom_call, "{}"),
+            (JsonObject::index_merge, "[]"),
+        ];
+        for (merge, nothing) in nothings {
+            assert_eq!(text(&pushed(&[one, (merge, nothing)]).0), "12", "{nothing}");
+        }
+    }
+
+    #[test]
+    fn what_is_merged_can_be_counted() {
+        let (object, _) = pushed(&[]);
+        assert!(object.is_empty());
+        assert_eq!((object.len(), object.iter().count()), (0, 0));
+        let (object, _) = pushed(&[(JsonObject::index_merge, LIST)]);
+        assert!(!object.is_empty());
+        assert_eq!((object.len(), object.iter().next().unwrap().0), (1, "member"));
+        let Json::List(list) = object.get("member").unwrap() else { panic!("{object:?}") };
+        assert!(!list.is_empty());
+        assert_eq!((list.len(), list.iter().count()), (3, 3));
+        let (object, _) = pushed(&[(JsonObject::index_merge, "[]")]);
+        let Json::List(list) = object.get("member").unwrap() else { panic!("{object:?}") };
+        assert!(list.is_empty());
+        assert_eq!((list.len(), list.iter().count()), (0, 0));
+    }
+
+    #[cfg(feature = "serde")]
+    #[test]
+    fn only_an_object_is_read_as_one() {
+        let error = serde_json::from_str::<JsonObject>("5").unwrap_err();
+        assert!(error.to_string().contains("expected an object"), "{error}");
+    }
+}

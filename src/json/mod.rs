@@ -272,6 +272,7 @@ mod tests {
             ("[-9223372036854775809]", big, ErrorKind::BigInteger, 1),
             ("[1e400]", huge, ErrorKind::HugeNumber, 1),
             ("[-0.1E+999]", huge, ErrorKind::HugeNumber, 1),
+            (&format!("[{}.5]", "9".repeat(400)), huge, ErrorKind::HugeNumber, 1),
         ] {
             let (mut parser, mut tape) = (Parser::new(&Limits::new()), Tape::default());
             assert_eq!(

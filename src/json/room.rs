@@ -90,3 +90,20 @@ pub(crate) fn rewrite(kept: &mut String, len: usize, write: impl FnOnce(&mut Str
     }
     write(kept);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Limit, Room};
+
+    #[test]
+    fn room_is_taken_to_the_last_byte() {
+        let mut room = Room::new(10, 1);
+        assert!(room.take(4) && room.take(6));
+        assert!(room.replace(6, 6) && room.replace(6, 2) && room.take(4));
+        assert_eq!(room.exceeded(), None);
+        assert!(!room.take(1));
+        // Nothing fits any more, however small it is.
+        assert!(!room.take(0));
+        assert_eq!(room.exceeded(), Some(Limit::CompletionBytes));
+    }
+}

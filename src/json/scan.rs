@@ -145,6 +145,24 @@ mod tests {
         }
     }
 
+    /// However many there are, and wherever.
+    #[test]
+    fn what_is_not_ascii_is_never_taken_for_it() {
+        for len in (1..24).chain([64, 72, 127, 128, 136, 200, 264]) {
+            for at in 0..len {
+                for count in 1..3 {
+                    for end in [None, Some(b'"')] {
+                        let mut bytes = vec![b'x'; len];
+                        bytes[at..len.min(at + count)].fill(0x80);
+                        bytes.extend(end);
+                        bytes.resize(len + 16, b'x');
+                        assert!(!plain(&bytes).1, "{bytes:?}");
+                    }
+                }
+            }
+        }
+    }
+
     #[test]
     fn few_digits_are_a_number() {
         assert_eq!(few_digits(*b"12345678"), None);

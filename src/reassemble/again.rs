@@ -490,3 +490,107 @@ impl Reassembler {
         id.is_some() && created.is_some_and(|created| created != 0)
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::panic, reason = "a test fails by panicking")]
+mod tests {
+    use super::{Calls, Reasoning, Reassembler, TextOnly};
+    use crate::chunk::ChatCompletionChunk;
+    use crate::decoder::{ChunkDecoder, ChunkEvent, Payload};
+
+    /// How much of a chunk was added.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    enum Added {
+        Whole,
+        Changed,
+        Text,
+    }
+
+    /// As [`Reassembler::push`].
+    fn push(completion: &mut Reassembler, chunk: &ChatCompletionChunk<'_>) -> Added {
+        completion.changes.clear();
+        if completion.push_text_only(chunk) {
+            return Added::Text;
+        }
+        let constants = chunk.constants();
+        if constants != 0 && constants == completion.last.number && completion.push_again(chunk) {
+            return Added::Changed;
+        }
+        completion.text_only = TextOnly::default();
+        completion.push_all(chunk);
+        completion.last.add(chunk);
+        Added::Whole
+    }
+
+    /// What was added of the last of some events that are alike: `#` is a number, `%` 0 and 1 by
+    /// turns.
+    fn last_of(event: &str) -> (Added, Reassembler) {
+        let (mut decoder, mut completion) = (ChunkDecoder::new(), Reassembler::new());
+        let mut added = Added::Whole;
+        for number in 10..20 {
+            let json = event.replace('#', &number.to_string());
+            let stream = format!("data: {}\n\n", json.replace('%', &(number % 2).to_string()));
+            let event = decoder.next(&mut stream.as_bytes());
+            let Some(Payload::Chunk(chunk)) = event.as_ref().map(ChunkEvent::payload) else {
+                panic!("{stream}");
+            };
+            added = push(&mut completion, chunk);
+        }
+        (added, completion)
+    }
+
+    fn delta(delta: &str) -> String {
+        format!(r#"{{"id":"c","created":5,"choices":[{{"index":0,"delta":{{{delta}}}}}]}}"#)
+    }
+
+    /// Of the streams that servers send, no more is added than what has changed.
+    #[test]
+    fn only_what_has_changed_is_added() {
+        for (event, expected) in [
+            (delta(r#""content":"c#""#), Added::Text),
+            (delta(r#""role":"assistant","content":"c#","refusal":null"#), Added::Text),
+            (delta(r#""content":"","reasoning_content":"r#""#), Added::Text),
+            (delta(r#""reasoning":"r#""#), Added::Text),
+            (delta(r#""content":"c#","tool_calls":[],"annotations":[],"x":1"#), Added::Text),
+            (
+                r#"{"id":"c","provider":"p","choices":[{"delta":{"content":"c#"},"logprobs":{"content":[]},"token_ids":[],"native_finish_reason":null}]}"#
+                    .to_owned(),
+                Added::Text,
+            ),
+            (r#"{"choices":[{"delta":{"content":"c#"},"logprobs":null}]}"#.to_owned(), Added::Text),
+            (delta(r#""content":"c#","reasoning":"r#""#), Added::Changed),
+            (delta(r#""content":"c#","refusal":"r#""#), Added::Changed),
+            (
+                r#"{"id":"c","choices":[{"index":%,"delta":{"content":"c#"}}]}"#.to_owned(),
+                Added::Changed,
+            ),
+            (
+                r#"{"choices":[{"delta":{"content":"c#"}}],"usage":{"prompt_tokens":5,"completion_tokens":#,"prompt_tokens_details":{"cached_tokens":0}}}"#
+                    .to_owned(),
+                Added::Changed,
+            ),
+        ] {
+            assert_eq!(last_of(&event).0, expected, "{event}");
+        }
+    }
+
+    /// A detail's text and a call's arguments, without the rest of the detail or the call.
+    #[test]
+    fn details_and_calls_are_gone_on_with() {
+        let (added, completion) = last_of(&delta(
+            r#""reasoning":"r#","reasoning_details":[{"type":"t","text":"r#","index":0,"signature":null}]"#,
+        ));
+        assert_eq!(added, Added::Changed);
+        let Reasoning::Changed { text: Some(_), detail: Some(_) } = completion.again.reasoning
+        else {
+            panic!("{:?}", completion.again);
+        };
+        let (added, completion) = last_of(&delta(
+            r#""tool_calls":[{"index":0,"function":{"arguments":"a#","x":1},"y":null}]"#,
+        ));
+        assert_eq!(added, Added::Changed);
+        let Calls::Arguments { .. } = completion.again.calls else {
+            panic!("{:?}", completion.again);
+        };
+    }
+}

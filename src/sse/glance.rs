@@ -162,3 +162,77 @@ impl SseDecoder {
         }
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+mod tests {
+    use crate::event::EventKind;
+    use crate::limits::Limits;
+    use crate::sse::SseDecoder;
+
+    /// A decoder between two events, whose lines, events and comments may have `most` bytes.
+    fn decoder(most: usize) -> SseDecoder {
+        let limits = Limits {
+            line_bytes: most,
+            event_bytes: most,
+            comment_bytes: most,
+            ..Limits::default()
+        };
+        let mut decoder = SseDecoder::with_limits(limits);
+        assert!(decoder.next(&mut &b"data: 0\n\n"[..]).is_some());
+        decoder.begin();
+        assert!(decoder.is_between_events);
+        decoder
+    }
+
+    /// The events that most streams are made of need no more than a look.
+    #[test]
+    fn ordinary_events_are_seen_at_once() {
+        for (event, behind, kind) in [
+            ("data: x\n\n", "", EventKind::Message),
+            ("data: 01234\n\n", "data: y\n\n", EventKind::Message),
+            ("data:x\r\n\r\n", "data", EventKind::Message),
+            ("data: 0123456789012\r\n\r\n", "", EventKind::Message),
+            ("data:\n\n", "\n", EventKind::Message),
+            (": ping\n\n", "data", EventKind::Comment),
+            (": ping\n", "data", EventKind::Comment),
+            (":012345678901234567890123456\n\n", "", EventKind::Comment),
+            ("\n", "data", EventKind::Blank),
+        ] {
+            let piece = [event, behind].concat();
+            let mut decoder = decoder(30);
+            let glance = decoder.glance(piece.as_bytes()).0.unwrap();
+            let seen = (glance.kind, glance.raw, glance.rest);
+            assert_eq!(seen, (kind, event.as_bytes(), behind.as_bytes()), "{piece:?}");
+        }
+    }
+
+    /// So does the end of one that was cut.
+    #[test]
+    fn the_end_of_ordinary_data_is_seen_at_once() {
+        let event = "data: 01234567\n\n";
+        for at in 6..event.len() - 2 {
+            let mut decoder = decoder(30);
+            assert!(decoder.next(&mut &event.as_bytes()[..at]).is_none());
+            assert!(decoder.is_inside_a_line());
+            let piece = &event.as_bytes()[at..];
+            let span = decoder.splitter.next(piece).unwrap();
+            assert!(!decoder.takes_all(piece, &span));
+            let step = decoder.ends_data(piece, &span).unwrap();
+            assert_eq!((step.kind, step.taken), (EventKind::Message, piece.len()), "{at}");
+        }
+    }
+
+    /// Behind each event, before anything of the next one is there.
+    #[cfg(feature = "std")]
+    #[test]
+    fn between_events_is_known() {
+        let mut decoder = decoder(30);
+        for event in ["data: x\n\n", ": ping\n\n", "id: 1\ndata: x\r\n\r\n"] {
+            assert!(decoder.next(&mut event.as_bytes()).is_some());
+            assert_eq!(decoder.between_events(), Some(30), "{event:?}");
+        }
+        assert!(decoder.next(&mut &b"da"[..]).is_none());
+        assert_eq!(decoder.between_events(), None);
+    }
+}
