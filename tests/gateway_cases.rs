@@ -1,0 +1,462 @@
+//! What the parts of a gateway do, case by case, where the laws in `gateway` don't tell.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+#[allow(unreachable_pub, reason = "other suites share it")]
+#[path = "support/heap.rs"]
+mod heap;
+
+use std::time::Duration;
+
+use deltawire::gateway::{
+    Guard, Meter, Observer, Pushed, Replay, Sniffed, Sniffer, TextKind, Tokens, UsageTap, assemble,
+    write_comment,
+};
+use deltawire::{
+    Body, ChatCompletion, ChunkDecoder, ChunkEvent, EventKind, Limits, Payload, SseDecoder,
+};
+
+#[global_allocator]
+static HEAP: heap::Heap = heap::Heap;
+
+fn event(json: &str) -> String {
+    format!("data: {json}\n\n")
+}
+
+fn delta(delta: &str) -> String {
+    event(&format!(r#"{{"choices":[{{"index":0,"delta":{delta}}}]}}"#))
+}
+
+/// Looks at each event of a stream.
+fn each(stream: &str, mut look: impl FnMut(&ChunkEvent<'_>)) {
+    let mut decoder = ChunkDecoder::new();
+    let mut input = stream.as_bytes();
+    while let Some(event) = decoder.next(&mut input) {
+        look(&event);
+    }
+}
+
+fn observed(limits: &Limits, stream: &str) -> Observer {
+    let mut observer = Observer::with_limits(limits);
+    each(stream, |event| {
+        observer.observe(event);
+    });
+    observer
+}
+
+/// Pushes all of a stream, which has room.
+fn guarded(stream: &str) -> (Guard, Vec<Pushed>) {
+    let (mut guard, mut pushed) = (Guard::new(), Vec::new());
+    each(stream, |event| pushed.push(guard.push(event)));
+    (guard, pushed)
+}
+
+fn released(mut guard: Guard) -> String {
+    let mut out = Vec::new();
+    guard.release_all(&mut out);
+    String::from_utf8(out).unwrap()
+}
+
+mod guard {
+    use super::*;
+
+    #[test]
+    fn each_kind_of_text_is_a_text() {
+        let names = ["content", "refusal", "reasoning_content", "reasoning"];
+        let stream = names.map(|name| delta(&format!(r#"{{"{name}":"{name}"}}"#))).concat();
+        let (guard, pushed) = guarded(&stream);
+        assert_eq!(pushed, [Pushed::Text; 4]);
+        let kinds =
+            [TextKind::Content, TextKind::Refusal, TextKind::ReasoningContent, TextKind::Reasoning];
+        let texts: Vec<_> = guard.texts().map(|text| (text.id.kind, text.text)).collect();
+        assert_eq!(texts, kinds.into_iter().zip(names).collect::<Vec<_>>());
+    }
+
+    /// Each of what `Pushed::Unwatched` names, beside a text and alone.
+    #[test]
+    fn what_is_no_text_is_unwatched() {
+        for more in [
+            r#""delta":{@"tool_calls":[{"index":0,"id":"a"}]}"#,
+            r#""delta":{@"function_call":{"name":"f"}}"#,
+            r#""delta":{@"audio":{"data":"a"}}"#,
+            r#""delta":{@"reasoning_details":[{"text":"a"}]}"#,
+            r#""delta":{@"x":1},"logprobs":{"content":[{"token":"a"}]}"#,
+            r#""delta":{@"x":1},"text":"a""#,
+            r#""delta":{@"x":1},"message":{"content":"a"}"#,
+        ] {
+            for beside in ["", r#""content":"a","#] {
+                let choice = more.replace('@', beside);
+                let stream = event(&format!(r#"{{"choices":[{{"index":0,{choice}}}]}}"#));
+                assert_eq!(guarded(&stream).1, [Pushed::Unwatched], "{stream}");
+            }
+        }
+        let nothing = r#"{"choices":[{"index":0,"delta":{"content":"a","tool_calls":[],"audio":null},"logprobs":null,"text":""}]}"#;
+        assert_eq!(guarded(&event(nothing)).1, [Pushed::Text]);
+    }
+
+    #[test]
+    fn an_event_may_have_exactly_so_many_bytes() {
+        let stream = delta(r#"{"content":"a"}"#);
+        for (most, expected) in
+            [(stream.len() + 63, Pushed::TooLarge), (stream.len() + 64, Pushed::Text)]
+        {
+            let mut guard = Guard::with_bounds(most, 0);
+            each(&stream, |event| assert_eq!(guard.push(event), expected));
+        }
+    }
+
+    #[test]
+    fn there_are_at_most_so_many_texts() {
+        let text = |choice| {
+            event(&format!(r#"{{"choices":[{{"index":{choice},"delta":{{"content":"a"}}}}]}}"#))
+        };
+        let (guard, pushed) = guarded(&(0..300).map(text).collect::<String>());
+        assert_eq!(guard.texts().count(), 256);
+        assert_eq!(pushed[..256], [Pushed::Text; 256]);
+        assert_eq!(pushed[256..], [Pushed::Unwatched; 44]);
+    }
+
+    /// A text that is replaced goes into the event in which it begins, and the others stay as they
+    /// were sent, spelling included.
+    #[test]
+    fn only_what_is_replaced_is_written_anew() {
+        let stream =
+            [r#"{"content":"\u0061b"}"#, r#"{"content":"\u0063d"}"#, r#"{"content":"\u0065f"}"#]
+                .map(delta)
+                .concat();
+        for (range, with, expected) in [
+            (0..2, "X", [r#""X""#, r#""\u0063d""#, r#""\u0065f""#]),
+            (2..4, "X", [r#""\u0061b""#, r#""X""#, r#""\u0065f""#]),
+            (1..3, "X", [r#""aX""#, r#""d""#, r#""\u0065f""#]),
+            (4..6, "", [r#""\u0061b""#, r#""\u0063d""#, r#""""#]),
+        ] {
+            let (mut guard, _) = guarded(&stream);
+            let id = guard.texts().next().unwrap().id;
+            assert!(guard.replace(id, range.clone(), with));
+            let expected = expected.map(|text| delta(&format!(r#"{{"content":{text}}}"#)));
+            assert_eq!(released(guard), expected.concat(), "{range:?}");
+        }
+    }
+
+    /// An empty text holds nothing up.
+    #[test]
+    fn events_without_text_are_released_at_once() {
+        let stream = delta(r#"{"role":"assistant","content":""}"#) + ": ping\n\n";
+        let (mut guard, _) = guarded(&stream);
+        let mut out = Vec::new();
+        guard.release(100, &mut out);
+        assert_eq!(String::from_utf8(out).unwrap(), stream);
+        assert!(guard.is_empty());
+    }
+
+    /// However long the stream is.
+    #[test]
+    fn what_is_released_is_forgotten() {
+        let part = delta(&format!(r#"{{"content":"{}"}}"#, "x".repeat(100)));
+        let stream = part.repeat(2000);
+        let (mut guard, mut out) = (Guard::new(), Vec::with_capacity(2 * stream.len()));
+        let mut most = 0;
+        let before = heap::live();
+        each(&stream, |event| {
+            assert_eq!(guard.push(event), Pushed::Text);
+            guard.release(50, &mut out);
+            most = most.max(heap::live() - before);
+        });
+        assert!(most < 32 << 10, "{most}");
+        guard.release_all(&mut out);
+        assert_eq!(out, stream.as_bytes());
+    }
+}
+
+mod observer {
+    use super::*;
+
+    fn finish_of(index: usize) -> String {
+        event(&format!(
+            r#"{{"choices":[{{"index":{index},"delta":{{}},"finish_reason":"stop"}}]}}"#
+        ))
+    }
+
+    fn text_of(index: usize) -> String {
+        event(&format!(r#"{{"choices":[{{"index":{index},"delta":{{"content":"a"}}}}]}}"#))
+    }
+
+    fn choices(limits: &Limits, stream: &str) -> Vec<(u64, Option<String>)> {
+        let mut observer = observed(limits, stream);
+        let choices = observer.finish(ChunkDecoder::new().finish()).choices;
+        choices.into_iter().map(|choice| (choice.index, choice.finish_reason)).collect()
+    }
+
+    /// By turns and one after the other, few and many.
+    #[test]
+    fn every_choice_is_seen() {
+        for count in [1, 3, 63, 64, 65, 100] {
+            let turns = (0..count).map(text_of).collect::<String>().repeat(3);
+            let ends: String = (0..count).map(finish_of).collect();
+            let expected: Vec<_> =
+                (0..count as u64).map(|index| (index, Some("stop".to_owned()))).collect();
+            assert_eq!(choices(&Limits::default(), &(turns.clone() + &ends)), expected);
+            let begun: Vec<_> = (0..count as u64).map(|index| (index, None)).collect();
+            assert_eq!(choices(&Limits::default(), &turns), begun);
+        }
+    }
+
+    #[test]
+    fn no_more_choices_are_kept_than_may_be() {
+        let mut limits = Limits::default();
+        limits.choices = 2;
+        let stream: String = (0..4).map(text_of).chain((0..4).map(finish_of)).collect();
+        let stop = Some("stop".to_owned());
+        assert_eq!(choices(&limits, &stream), [(0, stop.clone()), (1, stop)]);
+    }
+
+    fn tokens(stream: &str) -> Option<(Option<u64>, Option<u64>, Option<u64>)> {
+        let observer = observed(&Limits::default(), stream);
+        let parts = |tokens: Tokens| (tokens.prompt, tokens.completion, tokens.total);
+        let mut meter = Meter::new();
+        each(stream, |event| {
+            meter.observe(event.payload(), Duration::ZERO);
+        });
+        let metered = meter.finish_with(deltawire::Outcome::Complete, Duration::ZERO).prompt_tokens;
+        let found = observer.tokens().map(parts);
+        assert_eq!(metered, found.and_then(|found| found.0));
+        found
+    }
+
+    /// The usage itself outranks the others, the last one of its rank counts, and so does the last
+    /// of members with the same name.
+    #[test]
+    fn the_usage_that_counts_is_kept() {
+        let own =
+            |count: u32| event(&format!(r#"{{"choices":[],"usage":{{"prompt_tokens":{count}}}}}"#));
+        let groq = |count: u32| {
+            event(&format!(r#"{{"choices":[],"x_groq":{{"usage":{{"prompt_tokens":{count}}}}}}}"#))
+        };
+        let prompt = |count| Some((Some(count), None, None));
+        assert_eq!(tokens(&groq(5)), prompt(5));
+        assert_eq!(tokens(&(groq(5) + &groq(6))), prompt(6));
+        assert_eq!(tokens(&(groq(5) + &own(6))), prompt(6));
+        assert_eq!(tokens(&(own(5) + &own(6))), prompt(6));
+        assert_eq!(tokens(&(own(5) + &groq(6))), prompt(5));
+        assert_eq!(tokens(&(own(5) + &groq(6) + &own(7))), prompt(7));
+        let twice: String = (1..9)
+            .map(|count| {
+                let usage = format!(
+                    r#"{{"prompt_tokens":{count},"completion_tokens":{count},"total_tokens":{},"prompt_tokens":3}}"#,
+                    2 * count
+                );
+                event(&format!(r#"{{"choices":[],"usage":{usage}}}"#))
+            })
+            .collect();
+        assert_eq!(tokens(&twice), Some((Some(3), Some(8), Some(16))));
+    }
+
+    #[test]
+    fn a_reset_forgets_all_but_the_limits() {
+        let stream = text_of(0).repeat(5)
+            + r#"data: {"error":{"code":1},"usage":{"total_tokens":1}}"#
+            + "\n\n";
+        let mut observer = observed(&Limits::default(), &stream);
+        assert!(observer.deltas() == 5 && observer.tokens().is_some());
+        observer.reset();
+        assert!(observer.deltas() == 0 && observer.tokens().is_none());
+        let mut decoder = ChunkDecoder::new();
+        let mut input = stream.as_bytes();
+        while let Some(event) = decoder.next(&mut input) {
+            observer.observe(&event);
+            if observer.deltas() == 3 {
+                // In mid-stream: the choice is seen again by what comes next.
+                observer.reset();
+            }
+        }
+        let seen = observer.finish(decoder.finish());
+        assert_eq!((seen.deltas, seen.choices.len()), (2, 1));
+        let none = observer.finish(ChunkDecoder::new().finish());
+        assert_eq!((none.deltas, none.choices.len(), none.tokens), (0, 0, None));
+        assert_eq!(none.outcome, deltawire::Outcome::Empty);
+    }
+}
+
+mod tap {
+    use super::*;
+
+    const TEXT: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}}]}\n\n";
+    const USAGE: &str = "data: {\"choices\":[],\"usage\":{\"total_tokens\":7}}\n\n";
+
+    #[test]
+    fn deltas_are_counted_by_the_piece_and_in_all() {
+        let mut tap = UsageTap::new();
+        assert_eq!((tap.push(TEXT.repeat(3).as_bytes()), tap.deltas()), (3, 3));
+        assert_eq!((tap.push(b": ping\n\n"), tap.deltas()), (0, 3));
+        assert_eq!((tap.push(TEXT.repeat(2).as_bytes()), tap.deltas()), (2, 5));
+        assert_eq!(tap.sse().offset(), (5 * TEXT.len() + 8) as u64);
+        tap.reset();
+        assert_eq!((tap.deltas(), tap.sse().offset()), (0, 0));
+    }
+
+    /// What breaks off behind its last line counts where it is asked for.
+    #[test]
+    fn a_last_usage_can_be_salvaged() {
+        let mut tap = UsageTap::new();
+        tap.push(USAGE.trim_end().as_bytes());
+        assert_eq!(tap.tokens(), None);
+        let total = |tokens: Option<Tokens>| tokens.and_then(|tokens| tokens.total);
+        assert_eq!(tap.salvage().and_then(|tapped| total(tapped.tokens)), Some(7));
+        assert!(tap.salvage().is_none());
+        assert_eq!(total(tap.finish().tokens), Some(7));
+    }
+}
+
+mod meter {
+    use super::*;
+
+    #[test]
+    fn a_total_is_recorded_by_its_growth() {
+        let (mut by_total, mut by_growth) = (Meter::new(), Meter::new());
+        for (total, growth, at) in [(0, 0, 5), (2, 2, 10), (2, 0, 15), (5, 3, 30), (4, 0, 40)] {
+            let now = Duration::from_millis(at);
+            let gaps = |meter: &Meter| (meter.gaps(), meter.last_token());
+            let ticks = [by_total.record_total(total, now), by_growth.record(growth, now)];
+            let told = ticks.map(|tick| tick.gaps().collect::<Vec<_>>());
+            assert_eq!(told[0], told[1]);
+            assert_eq!(gaps(&by_total), gaps(&by_growth));
+        }
+        assert_eq!(by_total.time_to_first_token(), Some(Duration::from_millis(10)));
+    }
+
+    /// An error may bring a last piece of text.
+    #[test]
+    fn the_chunk_of_an_error_is_observed() {
+        let stream = r#"data: {"error":{"code":1},"choices":[{"delta":{"content":"a"}}],"usage":{"prompt_tokens":4}}"#;
+        let mut meter = Meter::new();
+        each(&format!("{stream}\n\n"), |event| {
+            assert!(matches!(event.payload(), Payload::Error(_)));
+            meter.observe(event.payload(), Duration::from_millis(3));
+        });
+        assert_eq!(meter.last_token(), Some(Duration::from_millis(3)));
+        let measured = meter.finish_with(deltawire::Outcome::UpstreamError, Duration::ZERO);
+        assert_eq!(measured.prompt_tokens, Some(4));
+    }
+}
+
+mod replay {
+    use super::*;
+
+    fn replayed(completion: &ChatCompletion, delta_bytes: usize) -> String {
+        let (mut replay, mut out) = (Replay::new(completion), Vec::new());
+        replay.set_delta_bytes(delta_bytes);
+        replay.write_all(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    fn completion(stream: &str) -> ChatCompletion {
+        assemble([stream.as_bytes()]).completion
+    }
+
+    /// Each text in as many deltas as it needs.
+    #[test]
+    fn deltas_are_as_long_as_they_may_be() {
+        let completion = completion(&delta(r#"{"content":"0123456789é123456789"}"#));
+        for (most, expected) in [
+            (4, &["0123", "4567", "89é", "1234", "5678", "9"][..]),
+            (11, &["0123456789", "é123456789"]),
+            (usize::MAX, &["0123456789é123456789"]),
+        ] {
+            let mut texts = Vec::new();
+            each(&replayed(&completion, most), |event| {
+                let Payload::Chunk(chunk) = event.payload() else { return };
+                let text = chunk.choices().find_map(|choice| choice.delta().content());
+                texts.extend(text.filter(|text| !text.is_empty()).map(str::to_owned));
+            });
+            assert_eq!(texts, expected);
+        }
+    }
+
+    /// `[DONE]` only behind what is finished.
+    #[test]
+    fn an_unfinished_completion_has_no_done() {
+        let end = event(r#"{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#);
+        let other = event(r#"{"choices":[{"index":1,"delta":{"content":"b"}}]}"#);
+        let text = delta(r#"{"content":"a"}"#);
+        for (stream, done) in [
+            (String::new(), false),
+            (text.clone(), false),
+            (text.clone() + &end + &other, false),
+            (text + &end, true),
+        ] {
+            let replayed = replayed(&completion(&stream), 8);
+            assert_eq!(replayed.ends_with("data: [DONE]\n\n"), done, "{replayed}");
+        }
+    }
+
+    /// Calls are numbered from 0, each is named once, and lists have their commas.
+    #[test]
+    fn calls_and_lists_are_written_as_they_are() {
+        let stream = delta(
+            r#"{"tool_calls":[{"index":0,"id":"a","function":{"name":"first","arguments":"{\"a\":1}"}},
+            {"index":1,"id":"b","function":{"name":"second","arguments":"{\"b\":2}"}}],
+            "reasoning_details":[{"index":0,"text":"x"},{"index":1,"text":"y"}]}"#,
+        )
+        .replace('\n', "");
+        let replayed = replayed(&completion(&(stream + "\n\n")), 3);
+        for name in ["first", "second"] {
+            assert_eq!(replayed.matches(name).count(), 1, "{replayed}");
+        }
+        let mut indexes = Vec::new();
+        each(&replayed, |event| {
+            let Payload::Chunk(chunk) = event.payload() else { panic!("{replayed}") };
+            for choice in chunk.choices() {
+                let calls = choice.delta().tool_calls();
+                indexes.extend(calls.map(|call| call.index().unwrap()));
+                if let Some(details) = choice.delta().reasoning_details() {
+                    let texts: Vec<_> =
+                        details.elements().map(|it| it.get("text").unwrap().raw()).collect();
+                    assert_eq!(texts, [r#""x""#, r#""y""#]);
+                }
+            }
+        });
+        indexes.dedup();
+        assert_eq!(indexes, [0, 1]);
+    }
+}
+
+/// A keep-alive of any text is comments and nothing else.
+#[test]
+fn comments_are_passed_over() {
+    for (text, lines) in [
+        ("keep-alive", &["keep-alive"][..]),
+        ("", &[""]),
+        ("a\nb\r\nc\rdata: d", &["a", "b", "c", "data: d"]),
+    ] {
+        let mut out = Vec::new();
+        write_comment(text, &mut out);
+        let (mut decoder, mut input, mut found) = (SseDecoder::new(), &out[..], Vec::new());
+        while let Some(event) = decoder.next(&mut input) {
+            assert!(matches!(event.kind(), EventKind::Comment | EventKind::Blank));
+            found.extend(event.comments().map(|text| String::from_utf8(text.to_vec()).unwrap()));
+        }
+        assert_eq!(found, lines);
+        assert!(out.ends_with(b"\n\n"));
+    }
+}
+
+/// A body is told by no more bytes than it takes.
+#[test]
+fn a_body_is_told_at_once() {
+    for (first, body) in [
+        (&b"{"[..], Body::Json),
+        (b"[", Body::Json),
+        (b"<", Body::Html),
+        (b"\x1F\x8B", Body::Compressed),
+        (b"\x28\xB5\x2F\xFD", Body::Compressed),
+    ] {
+        let (last, before) = first.split_last().unwrap();
+        let mut sniffer = Sniffer::new();
+        assert_eq!(sniffer.push(before), None);
+        assert_eq!(sniffer.push(&[*last]), Some(Sniffed::NotAnEventStream(body)), "{first:?}");
+    }
+}
