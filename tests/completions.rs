@@ -596,9 +596,9 @@ fn servers_that_send_the_whole_message() {
     let finished = finished_chunks(&[both, whole("other", "")]);
     assert_eq!(as_json(&finished.completion)["choices"][0]["message"]["content"], "Hi");
     // Also beside a delta that brings no text yet.
-    let with = |delta: Value| json!({"choices": [{"index": 0, "delta": delta, "message": {"content": "Hi"}}]});
-    let chunks =
-        [with(json!({"role": "assistant", "content": ""})), with(json!({"content": "Hi"}))];
+    let role = json!({"choices": [{"index": 0, "delta": {"role": "assistant"},
+        "message": {"content": "Hi"}}]});
+    let chunks = [role, json!({"choices": [{"index": 0, "delta": {"content": "Hi"}}]})];
     let finished = finished_chunks(&chunks);
     assert_eq!(as_json(&finished.completion)["choices"][0]["message"]["content"], "Hi");
 }

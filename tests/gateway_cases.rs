@@ -253,6 +253,11 @@ mod observer {
             })
             .collect();
         assert_eq!(tokens(&twice), Some((Some(3), Some(8), Some(16))));
+        let usage = |count: u32| format!(r#"{{"prompt_tokens":{count},"prompt_tokens":3}}"#);
+        let twice: String = (10..19)
+            .map(|count| event(&format!(r#"{{"choices":[],"usage":{}}}"#, usage(count))))
+            .collect();
+        assert_eq!(tokens(&twice), prompt(3));
     }
 
     #[test]

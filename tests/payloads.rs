@@ -160,6 +160,11 @@ fn text_that_is_no_utf8_is_found_at_every_place() {
 fn a_malformed_event_does_not_touch_the_next() {
     let stream = b"data: {}\n\ndata: {\n\ndata: {}\n\n";
     assert_eq!(kinds(stream), [("chunk", 0), ("malformed", 10), ("chunk", 19)]);
+    let mut decoder = ChunkDecoder::new();
+    let mut input = &stream.repeat(2)[..];
+    while decoder.next(&mut input).is_some() {}
+    let end = decoder.finish();
+    assert_eq!((end.events, end.chunks, end.malformed), (6, 4, 2));
 }
 
 #[test]
@@ -280,6 +285,7 @@ fn errors_are_counted_with_their_chunks() {
         (&["[DONE]", error, error], 0, 2),
         (&["{}", "[DONE]", "{}", both], 3, 2),
         (&["{}", "[DONE]", "{}", "{}"], 3, 2),
+        (&["{}", "[DONE]", r#"{"a":1}"#, r#"{"b":[]}"#], 3, 2),
     ] {
         let events: Vec<_> = payloads.iter().map(|json| format!("data: {json}\n\n")).collect();
         let stream = events.concat();

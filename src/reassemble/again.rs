@@ -494,7 +494,7 @@ impl Reassembler {
 #[cfg(test)]
 #[expect(clippy::panic, reason = "a test fails by panicking")]
 mod tests {
-    use super::{Calls, Reasoning, Reassembler, TextOnly};
+    use super::{Calls, Index, Reasoning, Reassembler, TextOnly};
     use crate::chunk::ChatCompletionChunk;
     use crate::decoder::{ChunkDecoder, ChunkEvent, Payload};
 
@@ -561,6 +561,10 @@ mod tests {
             (delta(r#""content":"c#","reasoning":"r#""#), Added::Changed),
             (delta(r#""content":"c#","refusal":"r#""#), Added::Changed),
             (
+                r##"{"id":"c#","created":#,"choices":[{"delta":{"content":"c#"}}]}"##.to_owned(),
+                Added::Text,
+            ),
+            (
                 r#"{"id":"c","choices":[{"index":%,"delta":{"content":"c#"}}]}"#.to_owned(),
                 Added::Changed,
             ),
@@ -589,7 +593,13 @@ mod tests {
             r#""tool_calls":[{"index":0,"function":{"arguments":"a#","x":1},"y":null}]"#,
         ));
         assert_eq!(added, Added::Changed);
-        let Calls::Arguments { .. } = completion.again.calls else {
+        let Calls::Arguments { index: Index::Constant(0), .. } = completion.again.calls else {
+            panic!("{:?}", completion.again);
+        };
+        let (added, completion) =
+            last_of(&delta(r#""tool_calls":[{"index":%,"function":{"arguments":"a#"}}]"#));
+        assert_eq!(added, Added::Changed);
+        let Calls::Arguments { index: Index::Changed(_), .. } = completion.again.calls else {
             panic!("{:?}", completion.again);
         };
     }
