@@ -153,22 +153,24 @@ mod guard {
         assert!(guard.is_empty());
     }
 
-    /// However long the stream is.
+    /// However long the stream is, and whether its parts are shorter than the overlap or longer.
     #[test]
     fn what_is_released_is_forgotten() {
-        let part = delta(&format!(r#"{{"content":"{}"}}"#, "x".repeat(100)));
-        let stream = part.repeat(2000);
-        let (mut guard, mut out) = (Guard::new(), Vec::with_capacity(2 * stream.len()));
-        let mut most = 0;
-        let before = heap::live();
-        each(&stream, |event| {
-            assert_eq!(guard.push(event), Pushed::Text);
-            guard.release(50, &mut out);
-            most = most.max(heap::live() - before);
-        });
-        assert!(most < 32 << 10, "{most}");
-        guard.release_all(&mut out);
-        assert_eq!(out, stream.as_bytes());
+        for (size, count, keep) in [(100, 2000, 50), (1000, 300, 50), (1000, 300, 0)] {
+            let part = delta(&format!(r#"{{"content":"{}"}}"#, "x".repeat(size)));
+            let stream = part.repeat(count);
+            let (mut guard, mut out) = (Guard::new(), Vec::with_capacity(2 * stream.len()));
+            let mut most = 0;
+            let before = heap::live();
+            each(&stream, |event| {
+                assert_eq!(guard.push(event), Pushed::Text);
+                guard.release(keep, &mut out);
+                most = most.max(heap::live() - before);
+            });
+            assert!(most < 32 << 10, "{most}");
+            guard.release_all(&mut out);
+            assert_eq!(out, stream.as_bytes());
+        }
     }
 }
 
