@@ -561,7 +561,7 @@ mod tests {
             (delta(r#""content":"c#","reasoning":"r#""#), Added::Changed),
             (delta(r#""content":"c#","refusal":"r#""#), Added::Changed),
             (
-                r##"{"id":"c#","created":#,"choices":[{"delta":{"content":"c#"}}]}"##.to_owned(),
+                r#"{"id":"c#","created":#,"choices":[{"delta":{"content":"c#"}}]}"#.to_owned(),
                 Added::Text,
             ),
             (
