@@ -98,12 +98,12 @@ mod guard {
         assert_eq!(guarded(&event(nothing)).1, [Pushed::Text]);
     }
 
+    /// An event costs its bytes and 64, and each text in it 64 and its own.
     #[test]
     fn an_event_may_have_exactly_so_many_bytes() {
         let stream = delta(r#"{"content":"a"}"#);
-        for (most, expected) in
-            [(stream.len() + 63, Pushed::TooLarge), (stream.len() + 64, Pushed::Text)]
-        {
+        let cost = stream.len() + 64 + 64 + 1;
+        for (most, expected) in [(cost - 1, Pushed::TooLarge), (cost, Pushed::Text)] {
             let mut guard = Guard::with_bounds(most, 0);
             each(&stream, |event| assert_eq!(guard.push(event), expected));
         }
