@@ -9,8 +9,6 @@
 
 mod support;
 
-use std::time::{Duration, Instant};
-
 use deltawire::{
     Arguments, Body, Change, ChatCompletion, ChunkDecoder, End, Finished, Irregularities, Limit,
     Limits, Outcome, OwnedChatCompletionChunk, Reassembler,
@@ -18,7 +16,7 @@ use deltawire::{
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use support::{recordings, shared, vectors};
+use support::{clock, recordings, shared, vectors};
 
 /// What comes of a stream.
 fn finished(stream: &str) -> Finished {
@@ -993,21 +991,14 @@ fn pushes_cost_the_same_however_long_the_text() {
     for delta in deltas {
         let json = json!({"choices": [delta]}).to_string();
         let chunk = OwnedChatCompletionChunk::from_json(json.as_bytes()).unwrap();
-        let time = |count: usize| {
-            (0..3)
-                .map(|_| {
-                    let mut completion = Reassembler::new();
-                    let start = Instant::now();
-                    for _ in 0..count {
-                        completion.push(&chunk.as_chunk());
-                    }
-                    start.elapsed()
-                })
-                .min()
-                .unwrap()
+        let push = |count: usize| {
+            let mut completion = Reassembler::new();
+            for _ in 0..count {
+                completion.push(&chunk.as_chunk());
+            }
         };
-        let (few, many) = (time(1_000), time(100_000));
-        assert!(many < few.max(Duration::from_micros(100)) * 100 * 8, "{json}: {few:?} {many:?}");
+        let ratio = clock::ratio(|| push(100), || push(100_000), 8.0 * 1000.0);
+        assert!(ratio < 8.0 * 1000.0, "{json}: {ratio}");
     }
 }
 
