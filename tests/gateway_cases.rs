@@ -142,6 +142,36 @@ mod guard {
         }
     }
 
+    /// A string that nobody knows and that alone changes is harmless only as long as it is empty.
+    #[test]
+    fn what_is_empty_may_be_a_text_later() {
+        let texts = ["a", "", "", "", "secret", ""];
+        let stream = texts.map(|text| delta(&format!(r#"{{"new":"{text}"}}"#))).concat();
+        let expected =
+            texts.map(|text| if text.is_empty() { Pushed::NoText } else { Pushed::Unwatched });
+        assert_eq!(guarded(&stream).1, expected);
+    }
+
+    /// Eight levels below a member of the chunk are looked through, lists of filters included.
+    #[test]
+    fn what_is_too_deep_is_unwatched() {
+        let objects = |depth| format!("{}1{}", r#"{"a":"#.repeat(depth), "}".repeat(depth));
+        let lists = |depth| {
+            format!("{}1{}", r#"[{"prompt_filter_results":"#.repeat(depth), "}]".repeat(depth))
+        };
+        for (member, value, expected) in [
+            ("new", objects(8), Pushed::NoText),
+            ("new", objects(9), Pushed::Unwatched),
+            ("prompt_filter_results", lists(4), Pushed::NoText),
+            ("prompt_filter_results", lists(5), Pushed::Unwatched),
+            ("prompt_filter_results", format!("[{}]", objects(7)), Pushed::NoText),
+            ("prompt_filter_results", format!("[{}]", objects(8)), Pushed::Unwatched),
+        ] {
+            let stream = event(&format!(r#"{{"choices":[],"{member}":{value}}}"#));
+            assert_eq!(guarded(&stream).1, [expected], "{stream}");
+        }
+    }
+
     /// An empty text holds nothing up.
     #[test]
     fn events_without_text_are_released_at_once() {
@@ -380,6 +410,53 @@ mod replay {
                 texts.extend(text.filter(|text| !text.is_empty()).map(str::to_owned));
             });
             assert_eq!(texts, expected);
+        }
+    }
+
+    /// A call may have no arguments, and members of its own.
+    #[test]
+    fn calls_keep_their_members() {
+        let calls = r#"[{"index":0,"id":"a","new":1,"function":{"name":"f","arguments":""}}]"#;
+        let completion = completion(&delta(&format!(r#"{{"tool_calls":{calls}}}"#)));
+        let replayed = replayed(&completion, 32);
+        assert!(replayed.contains(r#""new":1"#), "{replayed}");
+        assert!(assemble([replayed.as_bytes()]).completion == completion);
+    }
+
+    /// Elements that are long, have long names, or have many values: as many as 4 MiB have room for, or
+    /// 262 144 names and values.
+    #[test]
+    fn lists_go_on_where_a_chunk_is_full() {
+        let escaped = format!(r#""@@{}""#, r#"\"],["#.repeat(1 << 13));
+        let name = "n".repeat(10 << 10);
+        let numbers = vec!["1"; 3000].join(",");
+        let members: Vec<_> = (0..200).map(|nth| format!(r#""{nth}":1"#)).collect();
+        let members = members.join(",");
+        for (element, count, mark, most) in [
+            (r#"{"a":[1,2],"b":3}"#.to_owned(), 50_000, r#""b":3"#, (4 << 20) / (17 + 7 * 16)),
+            (escaped.clone(), 150, "@@", (4 << 20) / escaped.len()),
+            (format!(r#"{{"index":#,"{name}":1}}"#), 500, r#""index""#, (4 << 20) / name.len()),
+            (format!(r#"{{"index":#,"a":[{numbers}]}}"#), 100, r#""index""#, 262_144 / 3000),
+            (format!(r#"{{"index":#,{members}}}"#), 800, r#""index""#, 262_144 / 400),
+        ] {
+            let elements: Vec<_> =
+                (0..count).map(|nth| element.replace('#', &nth.to_string())).collect();
+            let elements = elements.join(",");
+            let stream = if mark == r#""index""# {
+                event(&format!(r#"{{"choices":[],"prompt_filter_results":[{elements}]}}"#))
+            } else {
+                event(&format!(
+                    r#"{{"choices":[{{"index":0,"delta":{{}},"token_ids":[{elements}]}}]}}"#
+                ))
+            };
+            let completion = completion(&stream);
+            let replayed = replayed(&completion, 32);
+            let counts: Vec<_> =
+                replayed.split("\n\n").map(|event| event.matches(mark).count()).collect();
+            let counts: Vec<_> = counts.into_iter().filter(|count| *count > 0).collect();
+            assert_eq!(counts.iter().sum::<usize>(), count);
+            assert!(counts.len() == 2 && counts[0] <= most, "{counts:?} of {most}");
+            assert!(assemble([replayed.as_bytes()]).completion == completion);
         }
     }
 
