@@ -237,6 +237,40 @@ fn what_stays_is_said_each_time() {
     }
 }
 
+/// The type of an event that fits is what its line says, be that nothing.
+#[test]
+fn types_of_events_that_fit() {
+    let lines = ["", "event:\n", "event: \r\n", "event:delta\n", "event: message\n", "event:  m\n"];
+    for line in lines {
+        for other in lines {
+            let event =
+                |line: &str, number| format!("{line}data: {{\"n\":{number},\"choices\":[]}}\n\n");
+            let events: Vec<_> = (0..4).map(|number| event(line, number)).collect();
+            let others: Vec<_> = (0..4).map(|number| event(other, number)).collect();
+            in_cuts([events, others].concat().concat().as_bytes(), &[usize::MAX, 9]);
+        }
+    }
+}
+
+/// Halves of a surrogate pair meet however the events before them were pushed.
+#[test]
+fn halves_meet_behind_events_that_fit() {
+    for member in ["content", "reasoning"] {
+        for texts in [
+            ["a", "b", "c", r"d\ud83d", r"\ude00e", "f", "g", "h"],
+            ["a", "b", "c", r"\ud83d", "", r"\ude00", "g", "h"],
+            ["a", "b", "c", r"\ud83d", "", "", "\u{FFFD}", r"\ude00"],
+            ["a", "b", "c\u{FFFD}", r"\ude00", r"\ud83d", r"\ude00", "g", "h"],
+        ] {
+            let event = |text: &&str| {
+                format!("data: {{\"choices\":[{{\"delta\":{{\"{member}\":\"{text}\"}}}}]}}\n\n")
+            };
+            let stream: String = texts.iter().map(event).collect();
+            in_cuts(stream.as_bytes(), &[usize::MAX, 9]);
+        }
+    }
+}
+
 /// Every limit, at every value around the size of the events.
 #[test]
 fn limits_hold_with_shapes() {

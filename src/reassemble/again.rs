@@ -9,7 +9,7 @@ use super::change::Change;
 use super::completion::ReasoningName;
 use super::delta::{Target, push_content, push_reasoning, push_reasoning_text, push_texts};
 use super::rules::{Level, Rule, rule};
-use super::{ChatCompletion, CompletionChoice, Message, Reassembler};
+use super::{ChatCompletion, ChoiceState, CompletionChoice, Message, Reassembler};
 use crate::chunk::{
     ChatCompletionChunk, Choice, Column, Delta, Extra, LARGEST_EVENT, ToolCallDelta,
 };
@@ -82,7 +82,8 @@ struct ChangedUsage {
     has_some: bool,
 }
 
-/// Chunks in which nothing differs but one text, as most do: where it is, and where it goes.
+/// Chunks in which nothing differs but one text, as most do: where it is, and where it goes. The text so
+/// far doesn't end in half a surrogate pair, and what is added doesn't either: it would be a leniency.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct TextOnly {
     /// As [`Again::of`].
@@ -216,18 +217,25 @@ impl Again {
             || !all_stay(Level::Delta, delta.extra());
     }
 
-    /// What there is to do if only one text of the choice at `at` has changed.
-    fn text_only(&self, at: usize) -> Option<TextOnly> {
+    /// What there is to do if only one text of the choice has changed.
+    fn text_only(&self, target: &Target<'_>) -> Option<TextOnly> {
         let has_one_choice =
             matches!(self.choice, Some(Index::Constant(_))) && !self.usage.has_some;
-        let (nth, is_reasoning) = match (self.content, self.reasoning, self.calls) {
-            (Some(nth), Reasoning::Nothing, Calls::Nothing) => (nth, false),
+        let ChoiceState { content, reasoning, .. } = &*target.state;
+        let (nth, is_reasoning, cut) = match (self.content, self.reasoning, self.calls) {
+            (Some(nth), Reasoning::Nothing, Calls::Nothing) => (nth, false, content),
             (None, Reasoning::Changed { text: Some((nth, _)), detail: None }, Calls::Nothing) => {
-                (nth, true)
+                (nth, true, reasoning)
             }
             _ => return None,
         };
-        (has_one_choice && !self.texts).then_some(TextOnly { of: self.of, nth, at, is_reasoning })
+        let (of, at) = (self.of, target.choice);
+        (has_one_choice && !self.texts && !cut.may_join("")).then_some(TextOnly {
+            of,
+            nth,
+            at,
+            is_reasoning,
+        })
     }
 
     /// Adds what the choice has besides its content.
@@ -405,20 +413,15 @@ impl Reassembler {
     #[inline]
     pub(super) fn push_text_only(&mut self, chunk: &ChatCompletionChunk<'_>) -> bool {
         let TextOnly { of: known, nth, at, is_reasoning } = self.text_only;
-        if known != of(chunk) || !self.has_room(chunk) {
+        let Self { completion, budget, changes, .. } = self;
+        // Of the room for usage none is taken: what there is was said before.
+        if known != of(chunk) || !budget.room.is_free(COST * LARGEST_EVENT) {
             return false;
         }
-        let Self { completion, states, budget, changes, .. } = self;
-        let (Some(kept), Some(state)) = (completion.choices.get_mut(at), states.get_mut(at)) else {
-            return false;
-        };
+        let Some(kept) = completion.choices.get_mut(at) else { return false };
         let Message { content, reasoning, .. } = &mut kept.message;
-        let (kept, cut) =
-            if is_reasoning { (reasoning, &state.reasoning) } else { (content, &state.content) };
+        let kept = if is_reasoning { reasoning } else { content };
         let (Some(kept), Some(text)) = (kept, chunk.changed_text(nth)) else { return false };
-        if cut.may_join(text) {
-            return false;
-        }
         if let Some(start) = budget.push_str(kept, text) {
             let choice = at;
             changes.push(if is_reasoning {
@@ -459,9 +462,7 @@ impl Reassembler {
             if again.more {
                 again.push_more(&mut target, chunk);
             }
-            if let Some(known) = again.text_only(at) {
-                *text_only = known;
-            }
+            *text_only = again.text_only(&target).unwrap_or_default();
         }
         if again.usage.has_some
             && let Some(kept) = &mut completion.usage
