@@ -42,21 +42,23 @@ const MOST_NEW_HOLES: u32 = 6;
 const HOLE_COST: u32 = 500;
 
 /// The shapes of a stream.
+#[repr(C)] // What an event needs that fits stands together, from here into the tape of the first shape.
 pub(crate) struct Shapes {
-    shapes: [Shape; SHAPES],
+    is_on: bool,
+    effort: Effort,
     /// The one that was learned last, or that an event fitted last.
     latest: usize,
-    effort: Effort,
+    shapes: [Shape; SHAPES],
     numbers: Numbers,
-    is_on: bool,
 }
 
 /// One shape: an event as the general path has read it.
 #[derive(Default)]
+#[repr(C)]
 struct Shape {
+    /// Where the event type stands in the learned text, if there is one.
+    event_type: Range<u32>,
     reading: Reading,
-    /// The event type, if it isn't `message`.
-    event_type: String,
 }
 
 /// An event that fits.
@@ -174,12 +176,16 @@ impl Shapes {
     #[inline]
     pub(crate) fn read<'a>(&'a self, fit: Fit, raw: &'a [u8]) -> Parts<'a> {
         let [first, second] = &self.shapes;
-        let Shape { reading, event_type } = if fit.shape == 0 { first } else { second };
+        let Shape { event_type, reading } = if fit.shape == 0 { first } else { second };
         let Reading { tape, table } = reading;
-        let Learned { text, json } = tape.learned();
+        let Learned { text, json, .. } = tape.learned();
         let data = json.start..raw.len().saturating_sub(text.len() - json.end);
         let json = raw.get(data.clone()).unwrap_or_default();
-        let event_type = if event_type.is_empty() { "message" } else { event_type };
+        let event_type = if event_type.is_empty() {
+            "message"
+        } else {
+            text.get(event_type.start as usize..event_type.end as usize).unwrap_or_default()
+        };
         (data, event_type, ChatCompletionChunk::new(Document::new(tape, Text::Like(json)), table))
     }
 
@@ -215,12 +221,8 @@ impl Shapes {
             core::mem::swap(&mut shape.reading, reading);
         }
         let learned = &mut shape.reading;
-        learned.tape.learn(head, json, tail);
-        learned.table.constants = self.numbers.next();
-        shape.event_type.clear();
-        if event.event_type() != "message" {
-            shape.event_type.push_str(event.event_type());
-        }
+        learned.tape.learn((head, json, tail), self.numbers.next());
+        shape.event_type = event_type_in(head, event.event_type());
         learned
     }
 
@@ -273,7 +275,7 @@ impl Shape {
     #[expect(clippy::inline_always, reason = "measured: a call costs a twentieth of an event")]
     #[inline(always)]
     fn compare(&mut self, input: &[u8], from: Place) -> Result<usize, Difference> {
-        let (Learned { text, json }, gaps, mut scratch) = self.reading.tape.gaps_to_fill();
+        let (Learned { text, json, .. }, gaps, mut scratch) = self.reading.tape.gaps_to_fill();
         let mut learned = text.as_bytes().get(from.learned..).unwrap_or_default();
         let mut rest = input.get(from.input..).unwrap_or_default();
         let place = |gap: usize, learned: &[u8], rest: &[u8]| Place {
@@ -379,6 +381,17 @@ fn is_type_line(head: &str) -> bool {
     let line = head.strip_suffix('\n').map(|line| line.strip_suffix('\r').unwrap_or(line));
     head.is_empty()
         || line.is_some_and(|line| line.starts_with("event:") && !line.contains(['\r', '\n']))
+}
+
+/// Where the event type stands in what is before the data; nowhere if that doesn't say it.
+#[expect(clippy::cast_possible_truncation, reason = "an event that is learned has up to 4 KiB")]
+fn event_type_in(head: &str, event_type: &str) -> Range<u32> {
+    let value = head.strip_prefix("event:").unwrap_or_default();
+    let value = value.strip_prefix(' ').unwrap_or(value);
+    let start = head.len() - value.len();
+    // Where the line is empty, or there is none, the type is `message`.
+    let len = if value.starts_with(event_type) { event_type.len() } else { 0 };
+    start as u32..(start + len) as u32
 }
 
 /// Whether to try, so that a stream in which nothing repeats costs little more than without shapes:

@@ -36,7 +36,7 @@ impl<'a> ChatCompletionChunk<'a> {
     /// [`changed`](Self::changed) in the later one, and in nothing else.
     #[inline]
     pub(crate) const fn constants(&self) -> u64 {
-        self.table.constants
+        self.document.learned_number()
     }
 
     /// The leaves in which the chunk may differ from others of the same constants.

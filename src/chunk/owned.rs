@@ -18,9 +18,7 @@ pub struct OwnedChatCompletionChunk {
 
 impl OwnedChatCompletionChunk {
     pub(super) fn new(chunk: &ChatCompletionChunk<'_>) -> Self {
-        // Of an owned document no leaf has changed: it has nothing in common with another.
-        let table = Table { constants: 0, ..chunk.table.clone() };
-        Self { document: OwnedDocument::new(chunk.document), table }
+        Self { document: OwnedDocument::new(chunk.document), table: chunk.table.clone() }
     }
 
     /// Reads a chunk that doesn't come from a stream: a JSON object. Within the default

@@ -22,9 +22,6 @@ pub(crate) struct Table {
     pub(crate) extras: Vec<NodeId>,
     /// Values of another type than the schema's.
     pub(crate) mismatches: Vec<NodeId>,
-    /// Chunks that have the same number, which isn't 0, differ in the leaves that have moved in
-    /// the later one's document and in nothing else.
-    pub(crate) constants: u64,
 }
 
 /// What a payload is read into; reused from one to the next.
@@ -185,7 +182,6 @@ impl Table {
         self.calls.clear();
         self.extras.clear();
         self.mismatches.clear();
-        self.constants = 0;
         self.top = self.top_row(document);
         for choice in document.elements(self.top.choices) {
             if document.kind(choice) != Some(Kind::Object) {

@@ -10,16 +10,17 @@ use crate::limits::Limits;
 use crate::shape::Shapes;
 
 /// What reads payloads, with all its buffers.
+#[repr(C)] // Beside the shapes stands what is looked at with them.
 pub(super) struct Readers {
-    parser: Parser,
+    /// `reading` or `side` may hold much.
+    is_large: bool,
+    small_payloads: u32,
     pub(super) shapes: Shapes,
+    parser: Parser,
     /// What the payload at hand is read into, unless it fits a shape.
     reading: Reading,
     /// For errors in lines of their own, beside a chunk.
     side: Tape,
-    /// `reading` or `side` may hold much.
-    is_large: bool,
-    small_payloads: u32,
 }
 
 /// Buffers above this size are given back when the payloads no longer need them.

@@ -89,8 +89,10 @@ fn decimal_len(rest: &[u8]) -> Option<usize> {
 #[expect(clippy::cast_possible_truncation, reason = "the texts are within the limits of an event")]
 impl Tape {
     /// Learns the text that is on the tape, and what stood around it: others like it are to come.
-    pub(crate) fn learn(&mut self, head: &str, json: &str, tail: &str) {
-        let Learned { text, json: range } = &mut self.learned;
+    /// `number` is one that no other learned text has.
+    pub(crate) fn learn(&mut self, (head, json, tail): (&str, &str, &str), number: u64) {
+        let Learned { text, json: range, number: known } = &mut self.learned;
+        *known = number;
         text.clear();
         text.reserve(head.len() + json.len() + tail.len());
         for part in [head, json, tail] {

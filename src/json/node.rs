@@ -52,19 +52,20 @@ pub(crate) enum Kind {
 
 /// What has been read from a text. Reused from text to text.
 #[derive(Clone, Debug, Default)]
+#[repr(C)] // What a text needs that is like the learned one stands together.
 pub(crate) struct Tape {
-    pub(super) nodes: Vec<Node>,
-    /// The strings that have escapes, unescaped, one behind the other.
-    pub(super) text: String,
-    pub(super) unescaped: Vec<Unescaped>,
+    /// The text that was read, where others like it are to come.
+    pub(super) learned: Learned,
     /// The leaves that may have another value in the text at hand than in the one that was read,
     /// in order.
     pub(super) gaps: Vec<Gap>,
-    /// The text that was read, where others like it are to come.
-    pub(super) learned: Learned,
+    pub(super) nodes: Vec<Node>,
     /// Lengths of `text` and `unescaped` after the text was read; what is behind belongs to moved
     /// leaves.
     pub(super) kept: (usize, usize),
+    /// The strings that have escapes, unescaped, one behind the other.
+    pub(super) text: String,
+    pub(super) unescaped: Vec<Unescaped>,
     /// There is a [`Kind::NotFinite`] among the nodes.
     pub(super) has_not_finite: bool,
 }
@@ -75,6 +76,8 @@ pub(crate) struct Learned {
     pub(crate) text: String,
     /// Where the JSON text is in it.
     pub(crate) json: Range<usize>,
+    /// Another number for each text that was learned; 0 if none was.
+    pub(crate) number: u64,
 }
 
 impl Learned {
@@ -111,6 +114,7 @@ impl Tape {
         self.text.clear();
         self.unescaped.clear();
         self.gaps.clear();
+        self.learned.number = 0;
         self.kept = (0, 0);
     }
 
@@ -230,6 +234,12 @@ impl<'a> Document<'a> {
     #[inline]
     pub(crate) fn gaps(&self) -> &'a [Gap] {
         &self.tape.gaps
+    }
+
+    /// The number of the learned text that this one is like, or is; 0 where none was learned.
+    #[inline]
+    pub(crate) const fn learned_number(&self) -> u64 {
+        self.tape.learned.number
     }
 
     /// Length of the text.
@@ -492,6 +502,7 @@ pub(crate) struct OwnedDocument {
 }
 
 impl OwnedDocument {
+    /// It has nothing in common with another: no leaf of it has changed.
     pub(crate) fn new(document: Document<'_>) -> Self {
         let Tape { text, unescaped, has_not_finite, .. } = document.tape;
         let nodes = (0..document.len()).filter_map(|id| document.node(id)).collect();
