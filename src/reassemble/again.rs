@@ -9,7 +9,7 @@ use super::change::Change;
 use super::completion::ReasoningName;
 use super::delta::{Target, push_content, push_reasoning, push_reasoning_text, push_texts};
 use super::rules::{Level, Rule, rule};
-use super::{ChatCompletion, ChoiceState, CompletionChoice, Message, Reassembler};
+use super::{ChatCompletion, CompletionChoice, Message, Reassembler};
 use crate::chunk::{
     ChatCompletionChunk, Choice, Column, Delta, Extra, LARGEST_EVENT, ToolCallDelta,
 };
@@ -217,25 +217,24 @@ impl Again {
             || !all_stay(Level::Delta, delta.extra());
     }
 
-    /// What there is to do if only one text of the choice has changed.
+    /// What there is to do if only one text of the choice has changed: nothing, where half a
+    /// surrogate pair is pending.
+    #[inline]
     fn text_only(&self, target: &Target<'_>) -> Option<TextOnly> {
-        let has_one_choice =
-            matches!(self.choice, Some(Index::Constant(_))) && !self.usage.has_some;
-        let ChoiceState { content, reasoning, .. } = &*target.state;
+        if self.usage.has_some || self.texts || !matches!(self.choice, Some(Index::Constant(_))) {
+            return None;
+        }
         let (nth, is_reasoning, cut) = match (self.content, self.reasoning, self.calls) {
-            (Some(nth), Reasoning::Nothing, Calls::Nothing) => (nth, false, content),
+            (Some(nth), Reasoning::Nothing, Calls::Nothing) => (nth, false, target.state.content),
             (None, Reasoning::Changed { text: Some((nth, _)), detail: None }, Calls::Nothing) => {
-                (nth, true, reasoning)
+                (nth, true, target.state.reasoning)
             }
             _ => return None,
         };
-        let (of, at) = (self.of, target.choice);
-        (has_one_choice && !self.texts && !cut.may_join("")).then_some(TextOnly {
-            of,
-            nth,
-            at,
-            is_reasoning,
-        })
+        if cut.may_join("") {
+            return Some(TextOnly::default());
+        }
+        Some(TextOnly { of: self.of, nth, at: target.choice, is_reasoning })
     }
 
     /// Adds what the choice has besides its content.
@@ -462,7 +461,9 @@ impl Reassembler {
             if again.more {
                 again.push_more(&mut target, chunk);
             }
-            *text_only = again.text_only(&target).unwrap_or_default();
+            if let Some(known) = again.text_only(&target) {
+                *text_only = known;
+            }
         }
         if again.usage.has_some
             && let Some(kept) = &mut completion.usage
