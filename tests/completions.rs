@@ -860,6 +860,19 @@ fn without_a_decoder_the_chunks_say_how_it_ended() {
     let mut end = End::default();
     end.done = 1;
     assert_eq!(completion.finish(end).outcome, Outcome::UpstreamError);
+    // An error as a decoder tells it, alone and with a chunk beside it.
+    for (json, content) in [
+        (r#"{"error":{"code":500}}"#, None),
+        (r#"{"error":{"code":500},"choices":[{"delta":{"content":"a"}}]}"#, Some("a")),
+    ] {
+        let stream = format!("data: {json}\n\n");
+        let mut decoder = ChunkDecoder::new();
+        completion.push_payload(decoder.next(&mut stream.as_bytes()).unwrap().payload());
+        let finished = completion.finish(End::default());
+        assert_eq!(finished.outcome, Outcome::UpstreamError, "{json}");
+        let first = finished.completion.choices.first();
+        assert_eq!(first.and_then(|choice| choice.message.content.as_deref()), content, "{json}");
+    }
 }
 
 /// An outcome's name is its variant's, in the field's way of writing.
