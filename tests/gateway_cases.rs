@@ -6,6 +6,9 @@
     reason = "a test fails by panicking"
 )]
 
+#[allow(dead_code, unreachable_pub, reason = "other suites share it")]
+#[path = "support/clock.rs"]
+mod clock;
 #[allow(unreachable_pub, reason = "other suites share it")]
 #[path = "support/heap.rs"]
 mod heap;
@@ -107,6 +110,12 @@ mod guard {
             let mut guard = Guard::with_bounds(most, 0);
             each(&stream, |event| assert_eq!(guard.push(event), expected));
         }
+        // Where something is held it has no room, and has it later.
+        let mut guard = Guard::with_bounds(cost, 0);
+        each(": ping\n\n", |event| assert_eq!(guard.push(event), Pushed::NoText));
+        each(&stream, |event| assert_eq!(guard.push(event), Pushed::Full));
+        guard.release_all(&mut Vec::new());
+        each(&stream, |event| assert_eq!(guard.push(event), Pushed::Text));
     }
 
     #[test]
@@ -201,6 +210,77 @@ mod guard {
             guard.release_all(&mut out);
             assert_eq!(out, stream.as_bytes());
         }
+    }
+
+    /// One that comes and one that goes cost the same, however many are between them.
+    #[test]
+    fn what_is_held_costs_nothing_more() {
+        let part = delta(&format!(r#"{{"content":"{}"}}"#, "x".repeat(1000)));
+        let holding = |count: usize| {
+            let mut guard = Guard::with_bounds(usize::MAX, 0);
+            each(&part.repeat(count), |event| assert_eq!(guard.push(event), Pushed::Text));
+            guard
+        };
+        let parts = part.repeat(20);
+        let pass = |guard: &mut Guard, count: usize| {
+            let mut out = Vec::new();
+            each(&parts, |event| {
+                assert_eq!(guard.push(event), Pushed::Text);
+                out.clear();
+                guard.release(1000 * count, &mut out);
+                assert_eq!(out.len(), part.len());
+            });
+        };
+        let (mut few, mut many) = (holding(20), holding(20_000));
+        let ratio = clock::ratio(|| pass(&mut few, 20), || pass(&mut many, 20_000), 8.0);
+        assert!(ratio < 8.0, "{ratio}");
+    }
+
+    /// What is held has the same buffers all the time, and so has what isn't held for long.
+    #[test]
+    fn a_guard_that_holds_as_much_as_before_allocates_nothing() {
+        let stream = delta(&format!(r#"{{"content":"{}"}}"#, "x".repeat(100))).repeat(500);
+        for (overlap, keep) in [(256, 10_000), (256, 0), (0, 0)] {
+            let mut guard = Guard::with_bounds(1 << 20, overlap);
+            let mut out = Vec::with_capacity(stream.len());
+            let mut pass = || {
+                let mut allocations = 0;
+                out.clear();
+                each(&stream, |event| {
+                    let before = heap::allocations();
+                    assert_eq!(guard.push(event), Pushed::Text);
+                    guard.release(keep, &mut out);
+                    allocations += heap::allocations() - before;
+                });
+                allocations
+            };
+            assert!(pass() > 0);
+            assert_eq!([pass(), pass()], [0, 0], "{overlap} {keep}");
+        }
+    }
+
+    /// Of a text that is thrown away no more of the buffer stays than the docs of `Guard` say.
+    #[test]
+    fn what_is_thrown_away_is_given_back() {
+        let (overlap, most, count) = (16 << 10, 310_000, 64);
+        let text = |index: usize, len: usize| {
+            let text = "x".repeat(len);
+            event(&format!(r#"{{"choices":[{{"index":{index},"delta":{{"content":"{text}"}}}}]}}"#))
+        };
+        let before = heap::live();
+        let mut guard = Guard::with_bounds(most, overlap);
+        for index in 0..count {
+            // Nearly half of it is behind the overlap.
+            each(&text(index, 2 * overlap - 1000), |event| {
+                assert_eq!(guard.push(event), Pushed::Text);
+            });
+            guard.release_all(&mut Vec::new());
+            each(&text(index, 150_000), |event| assert_eq!(guard.push(event), Pushed::Text));
+            guard.discard();
+        }
+        let most_heap = 4 * (most + count * overlap) + count * (4 << 10);
+        let live = heap::live() - before;
+        assert!(live.unsigned_abs() <= most_heap, "{live} of {most_heap}");
     }
 }
 
