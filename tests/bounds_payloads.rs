@@ -149,6 +149,7 @@ fn large_payloads_are_forgotten() {
     for (name, large, least) in [
         ("numbers", event(&numbers), 8 << 20),
         ("few numbers", event(&format!(r#"{{"a":[{}]}}"#, many("1", 3000))), 40 << 10),
+        ("escapes", event(&format!(r#"{{"a":[{}]}}"#, many(r#""\n""#, 1400))), 30 << 10),
         ("text", event(&format!(r#"{{"a":"{}"}}"#, "\\n-".repeat(40_000))), 80_000),
         ("choices", event(&format!(r#"{{"choices":[{}]}}"#, many("{}", 1000))), 100 << 10),
         (
@@ -180,12 +181,17 @@ fn large_payloads_are_forgotten() {
 }
 
 /// Large payloads, and now and then small ones between them, don't cost a buffer each; nor do others,
-/// however many small ones come between.
+/// however many small ones come between, whatever it is that they have many of.
 #[test]
 fn large_payloads_are_not_forgotten_while_they_come() {
-    for (count, small) in [(10_000, 30), (200, 300)] {
-        let large = event(&format!(r#"{{"choices":[],"a":[{}1]}}"#, "1,".repeat(count)));
-        let stream = large + &event(r#"{"choices":[]}"#).repeat(small);
+    let many = |element: &str, count: usize| vec![element; count].join(",");
+    for (name, large, small) in [
+        ("large", format!(r#"{{"choices":[],"a":[{}]}}"#, many("1", 10_000)), 30),
+        ("values", format!(r#"{{"choices":[],"a":[{}]}}"#, many("1", 200)), 300),
+        ("escapes", format!(r#"{{"choices":[],"a":[{}]}}"#, many(r#""\n""#, 200)), 300),
+        ("unknown", format!(r#"{{"choices":[{}]}}"#, many(r#"{"index":"a","b":1}"#, 100)), 300),
+    ] {
+        let stream = event(&large) + &event(r#"{"choices":[]}"#).repeat(small);
         let mut decoder = ChunkDecoder::new();
         decoder.set_shapes(false);
         let mut pass = || {
@@ -196,7 +202,7 @@ fn large_payloads_are_not_forgotten_while_they_come() {
         };
         assert!(pass() > 0);
         for _ in 0..20 {
-            assert_eq!(pass(), 0, "{count}");
+            assert_eq!(pass(), 0, "{name}");
         }
     }
 }
