@@ -54,12 +54,12 @@ pub(crate) enum Kind {
 #[derive(Clone, Debug, Default)]
 #[repr(C)] // What a text needs that is like the learned one stands together.
 pub(crate) struct Tape {
+    pub(super) nodes: Vec<Node>,
     /// The text that was read, where others like it are to come.
     pub(super) learned: Learned,
     /// The leaves that may have another value in the text at hand than in the one that was read,
     /// in order.
     pub(super) gaps: Vec<Gap>,
-    pub(super) nodes: Vec<Node>,
     /// Lengths of `text` and `unescaped` after the text was read; what is behind belongs to moved
     /// leaves.
     pub(super) kept: (usize, usize),
