@@ -413,8 +413,8 @@ impl Reassembler {
     pub(super) fn push_text_only(&mut self, chunk: &ChatCompletionChunk<'_>) -> bool {
         let TextOnly { of: known, nth, at, is_reasoning } = self.text_only;
         let Self { completion, budget, changes, .. } = self;
-        // Of the room for usage none is taken: what there is was said before.
-        if known != of(chunk) || !budget.room.is_free(COST * LARGEST_EVENT) {
+        // Nothing but the text takes room. Once something was left out, anything may find some now.
+        if known != of(chunk) || budget.room.exceeded().is_some() {
             return false;
         }
         let Some(kept) = completion.choices.get_mut(at) else { return false };
