@@ -196,6 +196,13 @@ fn what_stays_is_said_each_time() {
         choice(r#""delta":{"content":"c#"},"message":{"content":"m"}"#),
         choice(r#""delta":{"content":"c#"},"rank":%"#),
         choice(r#""delta":{"content":"c#"},"token_ids":[1]"#),
+        // A name that comes again merges with what the one before it has left.
+        choice(
+            r#""delta":{"content":"c#"},"content_filter_results":{"h":{"s":1},"h":5,"h":{"filtered":true}}"#,
+        ),
+        choice(
+            r#""delta":{"content":"c#"},"content_filter_results":{"n":{"h":{"s":1},"h":5,"h":{"filtered":true}}}"#,
+        ),
         r#"{"choices":[{"index":"x","delta":{"content":"c#"}}]}"#.to_owned(),
         delta(r#""content":"c#","function_call":{"arguments":"a"}"#),
         delta(r#""content":"c#","audio":{"data":"a","transcript":"t"}"#),
@@ -234,6 +241,32 @@ fn what_stays_is_said_each_time() {
             })
             .collect();
         in_cuts(events.concat().as_bytes(), &[usize::MAX, 7]);
+    }
+}
+
+/// A name that comes twice in an object takes room for its longer value, be it for a while, each time.
+#[test]
+fn names_that_come_twice_take_room() {
+    let long = "y".repeat(300);
+    let mut limits = Limits::new();
+    limits.completion_bytes = 32 * 4096 + 4000;
+    for event in [
+        r#"{"x":"LONG","x":1,"choices":[{"delta":{"content":"TEXT"}}]}"#,
+        r#"{"sglext":{"x":"LONG","x":1},"choices":[{"delta":{"content":"TEXT"}}]}"#,
+        r#"{"x_groq":{"x":"LONG","x":1},"choices":[{"delta":{"content":"TEXT"}}]}"#,
+        r#"{"choices":[{"x":"LONG","x":1,"delta":{"content":"TEXT"}}]}"#,
+        r#"{"choices":[{"delta":{"x":"LONG","x":1,"content":"TEXT"}}]}"#,
+        r#"{"choices":[{"logprobs":{"content":"LONG","content":1},"delta":{"content":"TEXT"}}]}"#,
+    ] {
+        let event = |text: String| {
+            format!("data: {}\n\n", event.replace("LONG", &long).replace("TEXT", &text))
+        };
+        let few = (0..4).map(|number| event(format!("c{number}")));
+        let many = (0..84).map(|_| event("t".repeat(1600)));
+        let last = (0..30).map(|_| event("u".repeat(20)));
+        let events: Vec<_> = few.chain(many).chain(last).collect();
+        let pieces: Vec<_> = events.iter().map(String::as_bytes).collect();
+        compare(&pieces, &limits);
     }
 }
 

@@ -181,8 +181,8 @@ impl Again {
             }
         }
         again.is_all |= !all_stay(Level::Top, chunk.extra());
-        again.is_all |= again.usage.has_some
-            && !chunk.usage().is_some_and(|usage| all_differ(usage.as_value()));
+        again.is_all |= chunk.usage().is_some_and(|usage| !all_differ(usage.as_value()));
+        again.is_all |= chunk.x_groq().is_some_and(|x_groq| !all_differ(x_groq));
         for choice in chunk.choices() {
             again.add(&choice);
             again.reasoning = Reasoning::of(&choice.delta(), text, &details);
@@ -207,7 +207,7 @@ impl Again {
         let has = |text: Option<&str>| text.is_some_and(|text| !text.is_empty());
         self.texts |= self.content.is_none() && has(delta.content()) || has(delta.refusal());
         self.is_all |= choice.finish_reason().is_some()
-            || choice.logprobs().is_some_and(|logprobs| adds_elements(logprobs.as_value()))
+            || choice.logprobs().is_some_and(|logprobs| !adds_nothing(logprobs.as_value()))
             || choice.has_invalid_index()
             || choice.message().is_some_and(|message| !message.is_null())
             || delta.content_parts().is_some()
@@ -371,29 +371,36 @@ fn goes_on(call: &ToolCallDelta<'_>) -> bool {
         && all_stay(Level::Function, call.function_extra())
 }
 
-/// Whether members stay as they are when they come once more.
-fn all_stay(level: Level, mut extra: Extra<'_>) -> bool {
-    extra.all(|(name, value)| {
+/// Whether members stay as they are when they come once more, and take no room for a while either.
+fn all_stay(level: Level, extra: Extra<'_>) -> bool {
+    let stays = |(name, value): (&str, Value<'_>)| {
+        let rule = rule(level, name);
         value.is_nothing()
-            || matches!(
-                rule(level, name),
-                Rule::First | Rule::Last | Rule::DeepLast | Rule::DeepLastFiltered | Rule::Drop
-            )
-    })
+            || matches!(rule, Rule::Drop)
+            || matches!(rule, Rule::First | Rule::Last | Rule::DeepLast | Rule::DeepLastFiltered)
+                && all_differ(value)
+    };
+    names_differ(|| extra.clone().map(|(name, _)| name)) && extra.clone().all(stays)
 }
 
-/// Whether a list has something in it. Some servers say with each chunk that it has no logprobs.
-fn adds_elements(logprobs: Value<'_>) -> bool {
-    logprobs.members().any(|(_, list)| list.elements().next().is_some())
+/// Whether the lists are empty. Some servers say with each chunk that it has no logprobs.
+fn adds_nothing(logprobs: Value<'_>) -> bool {
+    all_differ(logprobs) && logprobs.members().all(|(_, list)| list.elements().next().is_none())
 }
 
-/// Whether an object has no name twice. Else what a member has now isn't all that it brings.
-fn all_differ(object: Value<'_>) -> bool {
+/// Whether no object in a value has a name twice. Else what a member has in the end isn't all that it
+/// brings.
+fn all_differ(value: Value<'_>) -> bool {
+    let Value { document, id, .. } = value;
+    (id..document.behind(id))
+        .all(|id| names_differ(|| document.members(id).map(|member| member.name)))
+}
+
+/// Whether these are few, and none of them comes twice.
+fn names_differ<N: PartialEq, I: Iterator<Item = N>>(names: impl Fn() -> I) -> bool {
     const MOST: usize = 32;
-    let names: Vec<_> = object.members().map(|(name, _)| name).take(MOST + 1).collect();
-    let mut earlier =
-        names.iter().enumerate().filter_map(|(at, name)| Some((names.get(..at)?, name)));
-    names.len() <= MOST && earlier.all(|(earlier, name)| !earlier.contains(name))
+    let is_first = |(at, name): (usize, N)| names().take(at).all(|earlier| earlier != name);
+    names().nth(MOST).is_none() && names().enumerate().all(is_first)
 }
 
 impl Reassembler {
