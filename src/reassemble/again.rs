@@ -373,12 +373,11 @@ fn goes_on(call: &ToolCallDelta<'_>) -> bool {
 
 /// Whether members stay as they are when they come once more, and take no room for a while either.
 fn all_stay(level: Level, extra: Extra<'_>) -> bool {
-    let stays = |(name, value): (&str, Value<'_>)| {
-        let rule = rule(level, name);
-        value.is_nothing()
-            || matches!(rule, Rule::Drop)
-            || matches!(rule, Rule::First | Rule::Last | Rule::DeepLast | Rule::DeepLastFiltered)
-                && all_differ(value)
+    let stays = |(name, value): (&str, Value<'_>)| match rule(level, name) {
+        _ if value.is_nothing() => true,
+        Rule::Drop => true,
+        Rule::First | Rule::Last | Rule::DeepLast | Rule::DeepLastFiltered => all_differ(value),
+        _ => false,
     };
     names_differ(|| extra.clone().map(|(name, _)| name)) && extra.clone().all(stays)
 }
