@@ -67,6 +67,13 @@ pub(crate) struct StreamState {
     pub(crate) comments: u64,
 }
 
+/// Where the value of a `data` line begins, in the joined data and in the event's bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DataLine {
+    pub(crate) in_data: usize,
+    pub(crate) in_raw: usize,
+}
+
 /// What an event has besides its fields.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Marks {
@@ -224,20 +231,29 @@ impl<'a> Event<'a> {
     /// Where byte `position` of data that was joined from several lines stands in `raw`.
     #[cold]
     fn joined_offset(&self, position: usize) -> usize {
-        let (mut joined, mut at) = (0, 0);
-        let mut splitter = self.splitter();
-        while let Some(span) = splitter.next(self.raw.get(at..).unwrap_or_default()) {
-            let line = span.content(self.raw.get(at..).unwrap_or_default());
-            if let Field::Data(value) = Field::of(line) {
-                let len = line.len() - value;
-                if position <= joined + len {
-                    return at + span.content_start() + value + (position - joined);
+        // The LF that joins a line to the next one is of the line before it.
+        let line = self.data_lines().take_while(|line| line.in_data <= position).last();
+        line.map_or(0, |line| line.in_raw + (position - line.in_data))
+    }
+
+    /// The `data` lines of the event, in order.
+    pub(crate) fn data_lines(&self) -> impl Iterator<Item = DataLine> + use<'a> {
+        let (mut in_data, mut at) = (0, 0);
+        let (raw, mut splitter) = (self.raw, self.splitter());
+        core::iter::from_fn(move || {
+            loop {
+                let rest = raw.get(at..).unwrap_or_default();
+                let span = splitter.next(rest)?;
+                let line_start = at + span.content_start();
+                at += span.len();
+                let line = span.content(rest);
+                if let Field::Data(value) = Field::of(line) {
+                    let found = DataLine { in_data, in_raw: line_start + value };
+                    in_data += line.len() - value + 1;
+                    return Some(found);
                 }
-                joined += len + 1;
             }
-            at += span.len();
-        }
-        at
+        })
     }
 
     fn lines(&self, any: bool) -> impl Iterator<Item = &'a [u8]> + use<'a> {

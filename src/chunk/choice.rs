@@ -22,6 +22,10 @@ impl<'a> Iterator for Choices<'a> {
         Some(Choice { chunk: self.chunk, row: self.rows.next()? })
     }
 
+    fn nth(&mut self, n: usize) -> Option<Choice<'a>> {
+        Some(Choice { chunk: self.chunk, row: self.rows.nth(n)? })
+    }
+
     fn size_hint(&self) -> (usize, Option<usize>) {
         self.rows.size_hint()
     }

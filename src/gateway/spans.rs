@@ -1,10 +1,11 @@
 //! `Spans`: where the values of a chunk stand in the raw bytes of its event.
 
+use core::cell::OnceCell;
 use core::ops::Range;
 
 use crate::chunk::ChatCompletionChunk;
 use crate::decoder::{ChunkEvent, Payload};
-use crate::event::Event;
+use crate::event::{DataLine, Event};
 use crate::json::Value;
 
 /// Where the values of a chunk stand in [`ChunkEvent::raw`]: ranges of bytes, quotes and brackets
@@ -29,18 +30,21 @@ use crate::json::Value;
 /// Of an event with several `data` lines, what spans two of them has the line break and the name of
 /// the field in its range. Strings and numbers never do. [`Editor`](super::Editor) knows.
 ///
-/// Making one costs nothing; a range costs a look for its value.
-#[derive(Clone, Copy, Debug)]
+/// Making one costs nothing; a range costs a look for its value. Of an event with several `data` lines
+/// the first range allocates 16 bytes for each of them.
+#[derive(Clone, Debug)]
 pub struct Spans<'a> {
     event: Event<'a>,
     chunk: ChatCompletionChunk<'a>,
+    /// Where each `data` line's value begins, in the data and in the event; made when it is needed.
+    lines: OnceCell<Vec<DataLine>>,
 }
 
 impl<'a> Spans<'a> {
     /// Of the chunk of an event, be it beside an error; `None` if it has none.
     #[must_use]
     pub fn of(event: &ChunkEvent<'a>) -> Option<Self> {
-        Some(Self { event: *event.event(), chunk: chunk_of(event)? })
+        Some(Self { event: *event.event(), chunk: chunk_of(event)?, lines: OnceCell::new() })
     }
 
     /// The value of the chunk's member `name`. Of members with the same name it is the last one's.
@@ -67,12 +71,18 @@ impl<'a> Spans<'a> {
     #[must_use]
     pub fn of_value(&self, value: Value<'a>) -> Range<usize> {
         let Range { start, end } = in_data(value);
-        let in_raw = |position| match self.event.data_start {
-            Some(data) => data + position,
-            None => usize::try_from(self.event.data_offset(position) - self.event.offset())
-                .unwrap_or(usize::MAX),
-        };
-        in_raw(start)..in_raw(end.saturating_sub(1)) + 1
+        self.in_raw(start)..self.in_raw(end.saturating_sub(1)) + 1
+    }
+
+    /// Where a byte of the data stands in the event.
+    fn in_raw(&self, position: usize) -> usize {
+        if let Some(data) = self.event.data_start {
+            return data + position;
+        }
+        let lines = self.lines.get_or_init(|| self.event.data_lines().collect());
+        let behind = lines.partition_point(|line| line.in_data <= position);
+        let line = behind.checked_sub(1).and_then(|at| lines.get(at));
+        line.map_or(0, |line| line.in_raw + (position - line.in_data))
     }
 }
 
