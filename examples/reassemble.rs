@@ -1,16 +1,22 @@
 //! Reads a stream of chat completion chunks and prints the completion.
-#![allow(clippy::print_stderr, reason = "a program for a terminal")]
+
+#[path = "reassemble/report.rs"]
+mod report;
+#[path = "reassemble/screen.rs"]
+mod screen;
 
 use std::fs::File;
-use std::io::{self, BufWriter, IsTerminal as _, Read, Write};
+use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use deltawire::gateway::{Observed, Observer};
 use deltawire::{
     ChatCompletionChunk, ChunkDecoder, ChunkEvent, EventKind, Finished, Outcome, Payload,
     Reassembler, SseDecoder, UpstreamError,
 };
-use indicatif::{ProgressBar, ProgressStyle};
+use report::{BodyHead, report};
+use screen::{Screen, say};
 use serde_json::{Value, json};
 
 const HELP: &str = "\
@@ -27,7 +33,8 @@ Usage: reassemble [OPTIONS] [FILE…]
 Instead of the completion, one line of JSON for each:
   --events              Server-Sent Event, and a last line with what is left at the end
   --chunks              payload: chunk, done, error, malformed, comment
-  --report              stream: completion, outcome, counts, malformed events
+  --report              stream: completion, outcome, whether it is whole and why not, error,
+                        tokens, counts, malformed events
 
   --piece N             feed pieces of N bytes
   --pieces FILE         feed pieces of the lengths that FILE lists, one a line
@@ -45,13 +52,13 @@ Exit status, that of the first stream that isn't complete:
   6  the upstream reported an error
   7  empty
   8  the body is no event stream
+  9  a finish reason names a failure
+  10 an event couldn't be read: a part of the answer may be missing
+  11 the events are those of another API
 ";
 
 /// How much is read at a time.
 const READ_SIZE: usize = 64 << 10;
-
-/// Files from this size on show a progress bar instead of their text.
-const LONG_FILE: u64 = 8 << 20;
 
 fn main() -> ExitCode {
     let options = match Options::parse() {
@@ -82,16 +89,6 @@ fn main() -> ExitCode {
         }
     }
     ExitCode::from(status)
-}
-
-/// Writes a line to standard error. Where it can't be written to, nobody reads it.
-fn say(line: &str) {
-    let _unread = writeln!(io::stderr(), "{}", harmless(line));
-}
-
-/// What a server sent must not steer the terminal.
-fn harmless(text: &str) -> String {
-    text.replace(|c: char| c.is_control() && c != '\n' && c != '\t', "\u{FFFD}")
 }
 
 struct Options {
@@ -179,7 +176,7 @@ fn name(file: &Path) -> String {
 
 /// Reads one stream and prints what the mode wants; gives its exit status.
 fn run(options: &Options, file: &Path, out: &mut impl Write) -> io::Result<u8> {
-    let mut screen = Screen::new(options.mode, file);
+    let mut screen = Screen::new(name(file), options.mode == Mode::Completion);
     match options.mode {
         Mode::Events => {
             let mut events = Events::new(options, out);
@@ -190,12 +187,12 @@ fn run(options: &Options, file: &Path, out: &mut impl Write) -> io::Result<u8> {
         mode => {
             let mut chunks = Chunks::new(options, mode, out);
             feed(options, file, &mut screen, |piece, screen| chunks.push(piece, screen))?;
-            let outcome = chunks.finish(options.salvage, &mut screen)?;
-            screen.end();
+            let (finished, seen, head) = chunks.finish(options.salvage, &mut screen)?;
+            screen.end(&seen);
             if mode == Mode::Completion {
-                complain(file, &outcome);
+                complain(file, &finished, &head);
             }
-            Ok(status(outcome.outcome))
+            Ok(status(finished.outcome))
         }
     }
 }
@@ -314,7 +311,14 @@ fn event_line(event: &deltawire::Event<'_>) -> Value {
 struct Chunks<'o, W> {
     mode: Mode,
     decoder: ChunkDecoder,
+    sinks: Sinks<'o, W>,
+    head: BodyHead,
+}
+
+/// What the events of a stream go to.
+struct Sinks<'o, W> {
     completion: Reassembler,
+    observer: Observer,
     malformed: Vec<Value>,
     out: &'o mut W,
 }
@@ -323,67 +327,68 @@ impl<'o, W: Write> Chunks<'o, W> {
     fn new(options: &Options, mode: Mode, out: &'o mut W) -> Self {
         let mut decoder = ChunkDecoder::new();
         decoder.set_last_event_id(&options.last_event_id);
-        Self { mode, decoder, completion: Reassembler::new(), malformed: Vec::new(), out }
+        let (completion, observer) = (Reassembler::new(), Observer::new());
+        let sinks = Sinks { completion, observer, malformed: Vec::new(), out };
+        Self { mode, decoder, sinks, head: BodyHead::default() }
     }
 
     fn push(&mut self, mut piece: &[u8], screen: &mut Screen) -> io::Result<()> {
-        let Self { mode, decoder, completion, malformed, out } = self;
-        while let Some(event) = decoder.next(&mut piece) {
-            take(*mode, &event, completion, malformed, out, screen)?;
+        self.head.push(piece);
+        while let Some(event) = self.decoder.next(&mut piece) {
+            self.sinks.take(self.mode, &event, screen)?;
         }
-        if self.mode == Mode::Chunks { self.out.flush() } else { Ok(()) }
+        screen.tick(self.sinks.observer.deltas());
+        if self.mode == Mode::Chunks { self.sinks.out.flush() } else { Ok(()) }
     }
 
-    fn finish(self, salvage: bool, screen: &mut Screen) -> io::Result<Finished> {
-        let Self { mode, mut decoder, mut completion, mut malformed, out } = self;
+    fn finish(
+        self,
+        salvage: bool,
+        screen: &mut Screen,
+    ) -> io::Result<(Finished, Observed, BodyHead)> {
+        let Self { mode, mut decoder, mut sinks, head } = self;
         if salvage && let Some(event) = decoder.salvage() {
-            take(mode, &event, &mut completion, &mut malformed, out, screen)?;
+            sinks.take(mode, &event, screen)?;
         }
-        let finished = completion.finish(decoder.finish());
+        let Sinks { mut completion, mut observer, malformed, out } = sinks;
+        let end = decoder.finish();
+        let seen = observer.finish(end.clone());
+        let finished = completion.finish(end);
         match mode {
             Mode::Completion => writeln!(out, "{}", one_line(&finished.completion)?)?,
-            Mode::Report => writeln!(
-                out,
-                r#"{{"completion":{},"outcome":"{}","events":{},"chunks":{},"malformed":{},"bytes":{}}}"#,
-                one_line(&finished.completion)?,
-                finished.outcome.as_str(),
-                finished.end.events,
-                finished.end.chunks,
-                Value::from(malformed),
-                finished.end.bytes,
-            )?,
+            Mode::Report => {
+                let completion = one_line(&finished.completion)?;
+                let rest = report(&finished, &seen, malformed, &head).to_string();
+                // The completion as it is written, with its numbers as they were sent.
+                writeln!(out, r#"{{"completion":{completion},{}"#, rest.trim_start_matches('{'))?;
+            }
             Mode::Chunks | Mode::Events => {}
         }
-        Ok(finished)
+        Ok((finished, seen, head))
     }
 }
 
-/// Does with one event what the mode wants.
-fn take(
-    mode: Mode,
-    event: &ChunkEvent<'_>,
-    completion: &mut Reassembler,
-    malformed: &mut Vec<Value>,
-    out: &mut impl Write,
-    screen: &mut Screen,
-) -> io::Result<()> {
-    let payload = event.payload();
-    if mode == Mode::Chunks
-        && let Some(line) = chunk_line(event)?
-    {
-        writeln!(out, "{line}")?;
+impl<W: Write> Sinks<'_, W> {
+    /// Does with one event what the mode wants.
+    fn take(&mut self, mode: Mode, event: &ChunkEvent<'_>, screen: &mut Screen) -> io::Result<()> {
+        if mode == Mode::Chunks
+            && let Some(line) = chunk_line(event)?
+        {
+            writeln!(self.out, "{line}")?;
+        }
+        if let Payload::Malformed(error) = event.payload() {
+            screen.show_malformed(error);
+            self.malformed.push(json!({
+                "offset": event.offset(),
+                "kind": error.kind().as_str(),
+                "error_offset": error.offset(),
+            }));
+        }
+        screen.show(event);
+        self.observer.observe(event);
+        self.completion.push_payload(event.payload());
+        Ok(())
     }
-    if let Payload::Malformed(error) = payload {
-        screen.show_malformed(error);
-        malformed.push(json!({
-            "offset": event.offset(),
-            "kind": error.kind().as_str(),
-            "error_offset": error.offset(),
-        }));
-    }
-    screen.show(event);
-    completion.push_payload(payload);
-    Ok(())
 }
 
 /// A line of `--chunks`.
@@ -435,12 +440,15 @@ fn status(outcome: Outcome) -> u8 {
         Outcome::UpstreamError => 6,
         Outcome::Empty => 7,
         Outcome::NotAnEventStream(_) => 8,
+        Outcome::FailedFinish => 9,
+        Outcome::MalformedEvent => 10,
+        Outcome::AnotherApi(_) => 11,
         _ => 1,
     }
 }
 
 /// Says on standard error what is wrong with a stream: file, offset, what was expected.
-fn complain(file: &Path, finished: &Finished) {
+fn complain(file: &Path, finished: &Finished, head: &BodyHead) {
     let end = &finished.end;
     let complain = |offset: u64, what: &str| {
         say(&format!("reassemble: {}: byte {offset}: {what}", name(file)));
@@ -453,6 +461,13 @@ fn complain(file: &Path, finished: &Finished) {
         Outcome::FinishedWithoutDone => complain(end.bytes, "expected [DONE]"),
         Outcome::DoneWithoutFinish => complain(end.bytes, "expected a finish_reason"),
         Outcome::Truncated => complain(end.bytes, "expected a finish_reason and [DONE]"),
+        Outcome::FailedFinish => {
+            let reason = finished.failed_finish.as_deref().unwrap_or_default();
+            complain(end.bytes, &format!("expected a whole answer, got finish_reason {reason:?}"));
+        }
+        Outcome::MalformedEvent => {
+            complain(end.bytes, "expected events that can be read; a part may be missing");
+        }
         Outcome::UpstreamError => {
             let error = end.upstream_error.as_ref();
             let message = error.and_then(|error| error.message.as_deref()).unwrap_or("no message");
@@ -460,135 +475,17 @@ fn complain(file: &Path, finished: &Finished) {
             complain(offset, &format!("expected a chunk, got an error: {message}"));
         }
         Outcome::Empty => complain(0, "expected an event, got nothing"),
+        Outcome::AnotherApi(api) => {
+            complain(0, &format!("expected chunks, got events of another API: {}", api.as_str()));
+        }
         Outcome::NotAnEventStream(body) => {
-            complain(0, &format!("expected an event stream, got something else: {body:?}"));
+            let message = head.error_message().map(|message| format!(": {message}"));
+            let message = message.unwrap_or_default();
+            complain(
+                0,
+                &format!("expected an event stream, got something else: {body:?}{message}"),
+            );
         }
         other => complain(end.bytes, other.as_str()),
-    }
-}
-
-/// What a person sees on a terminal: the text as it streams, or how far a long file is read.
-struct Screen {
-    file: String,
-    shows_errors: bool,
-    shows_text: bool,
-    shows_progress: bool,
-    bar: Option<ProgressBar>,
-    style: Style,
-    /// The choice whose text was shown last.
-    choice: u64,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Style {
-    Start,
-    Text,
-    Reasoning,
-    ToolCall,
-    Choice,
-}
-
-impl Screen {
-    fn new(mode: Mode, file: &Path) -> Self {
-        let terminal = io::stderr().is_terminal();
-        let shows_errors = mode == Mode::Completion;
-        Self {
-            file: name(file),
-            shows_errors,
-            shows_text: terminal && shows_errors,
-            shows_progress: terminal,
-            bar: None,
-            style: Style::Start,
-            choice: 0,
-        }
-    }
-
-    /// A file of so many bytes comes.
-    fn expect(&mut self, bytes: u64) {
-        if self.shows_progress && bytes >= LONG_FILE {
-            self.shows_text = false;
-            let template = "{bar:40} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left";
-            let style = ProgressStyle::with_template(template);
-            let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
-            self.bar = Some(ProgressBar::new(bytes).with_style(style));
-        }
-    }
-
-    fn advance(&self, bytes: usize) {
-        if let Some(bar) = &self.bar {
-            bar.inc(bytes as u64);
-        }
-    }
-
-    fn show(&mut self, event: &ChunkEvent<'_>) {
-        if !self.shows_text {
-            return;
-        }
-        match event.payload() {
-            Payload::Chunk(chunk) => self.show_chunk(chunk),
-            Payload::Error(error) => {
-                if let Some(chunk) = error.chunk() {
-                    self.show_chunk(&chunk);
-                }
-            }
-            _ => {}
-        }
-    }
-
-    /// Says which event can't be read.
-    fn show_malformed(&mut self, error: &deltawire::Error) {
-        if self.shows_errors {
-            self.write(Style::Start, "");
-            say(&format!("reassemble: {}: {error}", self.file));
-        }
-    }
-
-    fn show_chunk(&mut self, chunk: &ChatCompletionChunk<'_>) {
-        for choice in chunk.choices() {
-            let delta = choice.delta();
-            let index = choice.index().unwrap_or(0);
-            if index != self.choice {
-                self.choice = index;
-                self.write(Style::Start, "");
-                self.write(Style::Choice, &format!("[choice {index}]"));
-            }
-            self.write(Style::Reasoning, delta.reasoning_text().unwrap_or_default());
-            self.write(Style::Text, delta.content().unwrap_or_default());
-            self.write(Style::Text, delta.refusal().unwrap_or_default());
-            for call in delta.tool_calls() {
-                if let Some(name) = call.name().filter(|name| !name.is_empty()) {
-                    self.write(Style::Start, "");
-                    self.write(Style::ToolCall, &format!("[tool call] {name} "));
-                }
-                self.write(Style::ToolCall, call.arguments().unwrap_or_default());
-            }
-        }
-    }
-
-    /// Writes text in a style, on a line of its own where the style changes.
-    fn write(&mut self, style: Style, text: &str) {
-        if text.is_empty() && style != Style::Start {
-            return;
-        }
-        let mut screen = io::stderr().lock();
-        let (on, off) = match style {
-            Style::Reasoning | Style::Choice => ("\x1b[2m", "\x1b[0m"),
-            Style::ToolCall => ("\x1b[36m", "\x1b[0m"),
-            Style::Text | Style::Start => ("", ""),
-        };
-        let line = if self.style != style && self.style != Style::Start { "\n" } else { "" };
-        let text = harmless(text);
-        // A screen that can't be written to is no reason to stop.
-        let _unseen = write!(screen, "{line}{on}{text}{off}").and_then(|()| screen.flush());
-        self.style = style;
-    }
-
-    fn end(&mut self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
-        if self.shows_text {
-            self.write(Style::Start, "");
-        }
     }
 }

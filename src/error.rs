@@ -54,6 +54,16 @@ pub enum ErrorKind {
     InvalidUtf8,
     /// The payload is JSON, but no object.
     ExpectedObject,
+    /// An array was expected, in a completion that is read from JSON.
+    ExpectedArray,
+    /// A string was expected there.
+    ExpectedString,
+    /// A whole number from 0 to `u64::MAX` was expected there.
+    ExpectedInteger,
+    /// A completion was expected, and the object has no `choices`.
+    ExpectedChoices,
+    /// A choice of a completion has no `index`.
+    ExpectedIndex,
     /// A JSON value was expected.
     ExpectedValue,
     /// A member's name, a string, was expected.
@@ -99,6 +109,11 @@ impl ErrorKind {
             Self::IdTooLong => "id_too_long",
             Self::InvalidUtf8 => "invalid_utf8",
             Self::ExpectedObject => "expected_object",
+            Self::ExpectedArray => "expected_array",
+            Self::ExpectedString => "expected_string",
+            Self::ExpectedInteger => "expected_integer",
+            Self::ExpectedChoices => "expected_choices",
+            Self::ExpectedIndex => "expected_index",
             Self::ExpectedValue => "expected_value",
             Self::ExpectedName => "expected_name",
             Self::ExpectedColon => "expected_colon",
@@ -127,6 +142,11 @@ impl fmt::Display for ErrorKind {
             Self::IdTooLong => "event id longer than the limit",
             Self::InvalidUtf8 => "invalid UTF-8",
             Self::ExpectedObject => "expected a JSON object",
+            Self::ExpectedArray => "expected an array",
+            Self::ExpectedString => "expected a string",
+            Self::ExpectedInteger => "expected a whole number from 0 on",
+            Self::ExpectedChoices => "expected a member `choices`",
+            Self::ExpectedIndex => "expected a member `index`",
             Self::ExpectedValue => "expected a JSON value",
             Self::ExpectedName => "expected a member name",
             Self::ExpectedColon => "expected a colon",

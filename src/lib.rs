@@ -40,11 +40,11 @@ pub use chunk::{
     UpstreamError, Usage,
 };
 #[cfg(feature = "std")]
-pub use decoder::{Body, ChunkDecoder, ChunkEvent, End, Payload, UpstreamFailure};
+pub use decoder::{Api, Body, ChunkDecoder, ChunkEvent, End, Payload, UpstreamFailure};
 #[cfg(feature = "std")]
 pub use json::{Leniencies, Limit};
 #[cfg(feature = "std")]
 pub use reassemble::{
-    Arguments, Change, ChatCompletion, CompletionChoice, Finished, FunctionCall, Irregularities,
-    Message, Outcome, Pending, ReasoningName, Reassembler, ToolCall,
+    Arguments, Change, ChatCompletion, CompletionChoice, Defect, Finished, FunctionCall,
+    Irregularities, Message, NotWhole, Outcome, Pending, ReasoningName, Reassembler, ToolCall,
 };

@@ -24,7 +24,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use crate::chunk::{ChatCompletionChunk, LARGEST_EVENT, Reading};
 use crate::event::Event;
-use crate::json::{Document, Hole, Kind, Learned, NodeId, Tape, Text};
+use crate::json::{self, Document, Hole, Kind, Learned, NodeId, Tape, Text};
 
 /// Two know 93 to 96 of 100 events of recorded streams; more add a tenth of one.
 const SHAPES: usize = 2;
@@ -184,7 +184,9 @@ impl Shapes {
         let event_type = if event_type.is_empty() {
             "message"
         } else {
-            text.get(event_type.start as usize..event_type.end as usize).unwrap_or_default()
+            // The same bytes as in the learned event.
+            let range = event_type.start as usize..event_type.end as usize;
+            raw.get(range).and_then(json::text).unwrap_or_default()
         };
         (data, event_type, ChatCompletionChunk::new(Document::new(tape, Text::Like(json)), table))
     }
@@ -216,7 +218,7 @@ impl Shapes {
         self.latest = at;
         self.effort.spend_bytes(event.raw().len());
         if reading.held() > MOST_HELD {
-            shape.reading = core::mem::take(reading).clone();
+            shape.reading.copy_from(reading);
         } else {
             core::mem::swap(&mut shape.reading, reading);
         }
@@ -312,9 +314,7 @@ impl Shape {
         let same = if difference.is_in_hole { 0 } else { shared_len(literal, rest) };
         let may_be_hole = !difference.is_in_hole && same < rest.len();
         let gap = if may_be_hole { gap_at(learned + same, tape) } else { None };
-        // What these are decides whether the chunk is an error.
-        let decides = |id| [table.top.object, table.top.error].contains(&id);
-        let Some((id, hole, range)) = gap.filter(|(id, ..)| !decides(*id)) else {
+        let Some((id, hole, range)) = gap.filter(|(id, ..)| !table.decides(*id)) else {
             let line_end = memchr::memchr(b'\n', rest.get(same..).unwrap_or_default());
             // A text that doesn't fit has been looked at more closely than a literal.
             let in_hole = 4 * line_end.unwrap_or(rest.len());

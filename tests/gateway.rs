@@ -443,21 +443,29 @@ fn replayed(completion: &ChatCompletion, delta_bytes: usize) -> Vec<u8> {
     out
 }
 
-/// Replayed, a completion is the same again, and every chunk of it is in order.
+/// Replayed, a completion is the same again, and every chunk of it is in order. One that isn't whole
+/// doesn't end as if it were.
 fn assert_replays(name: &str, completion: &ChatCompletion) {
+    let is_finished = |choice: &CompletionChoice| choice.finish_reason.is_some();
+    let choices = &completion.choices;
+    let all_finished = !choices.is_empty() && choices.iter().all(is_finished);
+    // Made by hand it may not know of itself that it isn't.
+    let mut expected = completion.clone();
+    expected.not_whole |= !all_finished;
     for delta_bytes in [1, 7, 32, usize::MAX] {
         let stream = replayed(completion, delta_bytes);
         let again = assemble([&stream[..]]);
-        assert_eq!(&again.completion, completion, "{name}");
-        let is_finished = |choice: &CompletionChoice| choice.finish_reason.is_some();
-        let choices = &completion.choices;
-        let is_complete = !choices.is_empty() && choices.iter().all(is_finished);
-        assert_eq!(again.outcome == Outcome::Complete, is_complete, "{name}: {:?}", again.outcome);
+        assert_eq!(again.completion, expected, "{name}");
+        assert_eq!(again.whole().is_err(), expected.not_whole, "{name}");
+        let is_complete = again.outcome == Outcome::Complete;
+        assert_eq!(is_complete, !expected.not_whole, "{name}: {:?}", again.outcome);
         assert_eq!(again.end.malformed, 0, "{name}");
         decode(&stream, usize::MAX, true, |event| {
             if let Payload::Chunk(chunk) = event.payload() {
                 assert_eq!(chunk.object(), Some("chat.completion.chunk"), "{name}");
                 assert!(chunk.get("choices").is_some() && chunk.get("model").is_some(), "{name}");
+            } else if completion.not_whole {
+                assert!(matches!(event.payload(), Payload::Error(_)), "{name}: {event:?}");
             } else {
                 assert!(matches!(event.payload(), Payload::Done), "{name}: {event:?}");
             }
@@ -496,6 +504,7 @@ fn long_completions_are_replayed() {
     let mut choice = CompletionChoice::default();
     choice.message.content = Some("\u{1}".repeat(11 << 20));
     completion.choices = vec![choice];
+    completion.not_whole = true;
     let again = assemble([&replayed(&completion, usize::MAX)[..]]);
     assert_eq!((again.end.malformed, again.end.chunks), (0, 4));
     assert!(again.completion == completion);

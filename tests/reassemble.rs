@@ -67,6 +67,9 @@ fn exit_status(outcome: &str) -> i32 {
         "upstream_error" => 6,
         "empty" => 7,
         "not_an_event_stream" => 8,
+        "failed_finish" => 9,
+        "malformed_event" => 10,
+        "another_api" => 11,
         other => panic!("unknown outcome {other}"),
     }
 }

@@ -1,8 +1,8 @@
 //! What must hold of the completion and the outcome of any stream.
 
 use deltawire::{
-    ChatCompletion, ChunkDecoder, Finished, Limits, Outcome, OwnedChatCompletionChunk, Payload,
-    Reassembler,
+    ChatCompletion, ChunkDecoder, Finished, Limit, Limits, Outcome, OwnedChatCompletionChunk,
+    Payload, Reassembler,
 };
 use serde_json::Value;
 
@@ -58,6 +58,8 @@ struct Naive {
     chunks: Vec<Value>,
     is_done: bool,
     has_error: bool,
+    /// What the standard drops, since no blank line closes it, may say an error.
+    may_end_in_error: bool,
     /// Something is no UTF-8, so nothing is known of it.
     is_dubious: bool,
 }
@@ -72,15 +74,19 @@ impl Naive {
             chunks: Vec::new(),
             is_done: more.iter().any(|event| is_end(&event.data)),
             has_error: false,
+            may_end_in_error: more.len() > events.len(),
             is_dubious: std::str::from_utf8(stream).is_err(),
         };
         for event in events.iter().filter(|event| !is_end(&event.data)) {
             let Ok(Value::Object(chunk)) = serde_json::from_str(&event.data) else { continue };
-            let error = chunk.get("error").unwrap_or(&Value::Null);
-            let is_none = matches!(error, Value::Null | Value::Bool(false))
-                || error.as_f64() == Some(0.0)
-                || error.as_str() == Some("");
-            naive.has_error |= !is_none || chunk.get("object") == Some(&"error".into());
+            let is_error = |error: Option<&Value>| match error.unwrap_or(&Value::Null) {
+                Value::Null | Value::Bool(false) => false,
+                error => error.as_f64() != Some(0.0) && error.as_str() != Some(""),
+            };
+            let choices = chunk.get("choices").and_then(Value::as_array).into_iter().flatten();
+            naive.has_error |= is_error(chunk.get("error"))
+                || choices.map(|choice| choice.get("error")).any(is_error)
+                || chunk.get("object") == Some(&"error".into());
             naive.chunks.push(Value::Object(chunk));
         }
         naive
@@ -90,23 +96,33 @@ impl Naive {
 /// Failure is never laundered into success.
 fn check_outcome(full: &Finished, naive: &Naive, is_tame: bool) {
     let choices = &full.completion.choices;
-    let all_finished =
-        !choices.is_empty() && choices.iter().all(|choice| choice.finish_reason.is_some());
-    assert_eq!(
-        full.pending.is_empty(),
-        choices.iter().all(|choice| choice.finish_reason.is_some())
-    );
+    let has_reason = choices.iter().all(|choice| choice.finish_reason.is_some());
+    // A choice that is left out has none.
+    let is_lacking = full.irregularities.invalid_choice_indexes > 0
+        || full.limit_exceeded == Some(Limit::Choices);
+    let all_finished = !choices.is_empty() && has_reason && !is_lacking;
+    assert_eq!(full.pending.is_empty(), has_reason);
+    assert_eq!(full.completion.not_whole, full.whole().is_err());
     match full.outcome {
-        Outcome::Complete => assert!(naive.is_done && all_finished),
-        Outcome::FinishedWithoutDone => assert!(!naive.is_done && all_finished),
+        Outcome::Complete => assert!(naive.is_done && all_finished && full.end.malformed == 0),
+        Outcome::FinishedWithoutDone => {
+            assert!(!naive.is_done && all_finished && full.end.malformed == 0);
+        }
+        Outcome::MalformedEvent => assert!(all_finished && full.end.malformed > 0),
+        Outcome::FailedFinish => assert!(full.failed_finish.is_some()),
         Outcome::DoneWithoutFinish => assert!(naive.is_done && !all_finished),
         Outcome::Truncated => assert!(!naive.is_done && !all_finished),
-        Outcome::UpstreamError => assert!(naive.has_error || !is_tame),
+        Outcome::UpstreamError => {
+            assert!(naive.has_error || naive.may_end_in_error || !is_tame);
+        }
         Outcome::Empty => assert!(choices.is_empty() && naive.chunks.is_empty() && !naive.is_done),
+        Outcome::AnotherApi(_) => assert!(choices.is_empty()),
         // Not a field and not a comment: nothing has been dispatched.
         Outcome::NotAnEventStream(_) => assert!(choices.is_empty() && naive.chunks.is_empty()),
         other => panic!("{other:?}"),
     }
+    let is_clean = matches!(full.outcome, Outcome::Complete | Outcome::FinishedWithoutDone);
+    assert!(is_clean || full.whole().is_err());
     if naive.has_error && !naive.is_dubious {
         assert_eq!(full.outcome, Outcome::UpstreamError);
     }

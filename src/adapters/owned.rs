@@ -91,9 +91,8 @@ impl OwnedEvent {
             }
             None => Bytes::copy_from_slice(event.data()),
         };
-        let head = raw.get(..event.data_start.unwrap_or(raw.len())).unwrap_or_default();
         let event_type = event.event_type();
-        let event_type = (event_type != "message").then(|| name_in(&raw, head, event_type));
+        let event_type = (event_type != "message").then(|| type_in(&raw, event));
         Self {
             kind: event.kind(),
             offset: event.offset(),
@@ -229,12 +228,15 @@ impl fmt::Debug for OwnedEvent {
     }
 }
 
-/// An event type as a slice of the event where it is one: of an event that is like an earlier one it
-/// was remembered.
-fn name_in(raw: &Bytes, head: &[u8], name: &str) -> Bytes {
-    let name = name.as_bytes();
-    let found = head.windows(name.len().max(1)).find(|part| *part == name);
-    slice(raw, found.unwrap_or(name))
+/// The event type as a slice of the event's bytes, which are `raw`; a copy where it isn't UTF-8 there.
+fn type_in(raw: &Bytes, event: &Event<'_>) -> Bytes {
+    let event_type = event.event_type().as_bytes();
+    let start = event_type.as_ptr().addr().checked_sub(event.raw().as_ptr().addr());
+    let slice = start.and_then(|start| raw.get(start..start.checked_add(event_type.len())?));
+    match slice.filter(|slice| *slice == event_type) {
+        Some(slice) => raw.slice_ref(slice),
+        None => Bytes::copy_from_slice(event_type),
+    }
 }
 
 /// `part` as a slice of `whole` where it is one, else a copy.

@@ -29,6 +29,7 @@ macro_rules! view_of_object {
 mod carries;
 mod choice;
 mod constants;
+mod content_part;
 mod logprobs;
 mod mismatch;
 mod owned;
@@ -39,6 +40,7 @@ mod usage;
 
 pub use carries::Carries;
 pub use choice::{AudioDelta, Choice, Choices, Delta, FunctionDelta, StopReason};
+pub(crate) use content_part::ContentPart;
 pub use logprobs::{Logprobs, TokenLogprob, TokenLogprobs};
 pub use mismatch::Mismatch;
 pub use owned::OwnedChatCompletionChunk;
@@ -144,6 +146,11 @@ impl<'a> ChatCompletionChunk<'a> {
         Choices { chunk: *self, rows: self.table.choices.iter() }
     }
 
+    /// Returns true if there is a list of choices, be it empty.
+    pub(crate) const fn has_choices(&self) -> bool {
+        self.table.top.choices != 0
+    }
+
     /// `usage`, or the usage that a server puts in `x_groq` or in a choice instead.
     #[must_use]
     pub fn usage(&self) -> Option<Usage<'a>> {
@@ -166,13 +173,14 @@ impl<'a> ChatCompletionChunk<'a> {
         self.value(self.table.top.x_groq)
     }
 
-    /// The error that this chunk carries, if it carries one: an `error` member, or an object
-    /// that says of itself that it is an error.
+    /// The error that this chunk carries, if it carries one: an `error` member, be it of a choice,
+    /// or an object that says of itself that it is an error.
     #[must_use]
     pub fn error(&self) -> Option<UpstreamError<'a>> {
-        let top = &self.table.top;
+        let error_at = |id| self.value(id).filter(UpstreamError::is_one);
         let says_so = || (self.object()? == "error").then(|| self.as_value());
-        let error = self.value(top.error).filter(UpstreamError::is_one).or_else(says_so)?;
+        let in_choice = || self.table.choices.iter().find_map(|row| error_at(row.error));
+        let error = error_at(self.table.top.error).or_else(says_so).or_else(in_choice)?;
         Some(UpstreamError::new(Some(error), b"", Some(*self)))
     }
 

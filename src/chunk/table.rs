@@ -36,6 +36,17 @@ impl Reading {
     pub(crate) fn held(&self) -> usize {
         self.tape.held() + self.table.held()
     }
+
+    /// Takes over what another one has read, into its own buffers.
+    pub(crate) fn copy_from(&mut self, other: &Self) {
+        self.tape.copy_from(&other.tape);
+        let Table { top, choices, calls, extras, mismatches } = &other.table;
+        self.table.top.clone_from(top);
+        self.table.choices.clone_from(choices);
+        self.table.calls.clone_from(calls);
+        self.table.extras.clone_from(extras);
+        self.table.mismatches.clone_from(mismatches);
+    }
 }
 
 #[derive(Clone, Debug, Default)]
@@ -63,6 +74,7 @@ pub(crate) struct ChoiceRow {
     pub(crate) message: NodeId,
     pub(crate) usage: NodeId,
     pub(crate) text: NodeId,
+    pub(crate) error: NodeId,
     pub(crate) delta: DeltaRow,
     pub(crate) extras: Range<u32>,
 }
@@ -199,6 +211,12 @@ impl Table {
         Ok(())
     }
 
+    /// Returns true if a node decides whether the chunk is an error.
+    pub(crate) fn decides(&self, id: NodeId) -> bool {
+        let top = &self.top;
+        [top.object, top.error].contains(&id) || self.choices.iter().any(|row| row.error == id)
+    }
+
     /// How many choices and tool calls there are.
     pub(crate) fn rows(&self) -> usize {
         self.choices.len() + self.calls.len()
@@ -254,6 +272,7 @@ impl Table {
                 b"message" => (&mut row.message, Type::Object),
                 b"usage" => (&mut row.usage, Type::Object),
                 b"text" => (&mut row.text, Type::String),
+                b"error" => (&mut row.error, Type::Any),
                 _ => {
                     self.extras.push(value - 1);
                     continue;

@@ -4,20 +4,19 @@ mod end;
 mod payload;
 mod read;
 
-pub use end::{Body, End, UpstreamFailure};
+pub use end::{Api, Body, End, UpstreamFailure};
 pub use payload::{ChunkEvent, Payload};
 
 use core::fmt;
 
 use crate::chunk::ChatCompletionChunk;
-use crate::event::EventKind;
 use crate::json::Leniencies;
 use crate::limits::Limits;
 use crate::shape::{Fit, Parts};
 #[cfg(any(feature = "stream", feature = "tokio-codec"))]
 use crate::sse;
 use crate::sse::SseDecoder;
-use read::{Readers, is_done, read, says_event_stream};
+use read::{Readers, read, read_rest};
 
 /// Decodes a stream of chat completion chunks from pieces cut anywhere.
 ///
@@ -223,35 +222,25 @@ impl ChunkDecoder {
     pub fn salvage(&mut self) -> Option<ChunkEvent<'_>> {
         let Self { sse, readers, end, is_event_stream } = self;
         let event = sse.salvage()?;
+        end.is_cut = true;
         Some(read(event, readers, (end, is_event_stream), false))
     }
 
-    /// Tells at the end of the input how the stream was.
+    /// Tells at the end of the input how the stream was. Copies nothing of an event that is unfinished.
     ///
-    /// What an unfinished last event says is dropped, as the standard has it, with one
-    /// exception: an unfinished `[DONE]` counts, for it can't be anything else.
+    /// What an unfinished last event says is dropped, as the standard has it, with two
+    /// exceptions: an unfinished `[DONE]` counts, for it can't be anything else, and so does an error,
+    /// so that it isn't taken for a clean end.
     pub fn finish(&mut self) -> End {
         let framing = self.sse.finish();
-        let mut end = self.end.clone();
+        let Self { sse, readers, end, is_event_stream } = self;
+        let mut end = end.clone();
+        let mut is_event_stream = *is_event_stream;
         end.bytes = framing.bytes;
         end.discarded_bytes = framing.discarded_bytes;
-        let mut is_event_stream = self.is_event_stream;
-        let left = self.sse.buffered();
-        let is_start = self.sse.offset() == left.len() as u64;
-        // A decoder of its own looks at what is left as if it were complete: in the stream's
-        // decoder it must not take effect. Only the start of a stream may have a byte order mark.
-        let mut decoder = SseDecoder::with_limits(*self.sse.limits());
-        for mut input in [if is_start { &b""[..] } else { b"\n" }, left, b"\n\n"] {
-            while let Some(event) = decoder.next(&mut input) {
-                match event.kind() {
-                    EventKind::Message if is_done(event.data()) => end.done += 1,
-                    EventKind::Unknown if end.body.is_none() => end.body = Some(Body::of(left)),
-                    _ => {}
-                }
-                is_event_stream |= says_event_stream(&event, end.body);
-                end.is_cut |= event.kind() != EventKind::Blank;
-            }
-        }
+        let is_cut =
+            sse.look_at_rest(|event| read_rest(event, readers, (&mut end, &mut is_event_stream)));
+        end.is_cut |= is_cut.unwrap_or(false);
         if is_event_stream {
             end.body = None;
         }

@@ -1,6 +1,6 @@
 //! Payloads of events: what each kind of event says, and the buffers to read it into.
 
-use super::end::{Body, End, UpstreamFailure};
+use super::end::{Api, Body, End, UpstreamFailure};
 use super::payload::{ChunkEvent, Payload};
 use crate::chunk::{ChatCompletionChunk, Reading, UpstreamError};
 use crate::error::{Error, ErrorKind};
@@ -105,9 +105,12 @@ pub(super) fn read<'a>(
         end.leniencies.add(leniencies);
     }
     match payload {
-        Payload::Chunk(_) => {
+        Payload::Chunk(chunk) => {
             end.chunks += 1;
             end.after_done += u64::from(end.done > 0);
+            if end.api.is_none() && !chunk.has_choices() {
+                end.api = Api::of(&chunk);
+            }
         }
         Payload::Done => end.done += 1,
         Payload::Error(error) => note_error(end, &error, event.offset()),
@@ -115,6 +118,51 @@ pub(super) fn read<'a>(
         Payload::Comment | Payload::Ignored => {}
     }
     ChunkEvent { event, payload, leniencies }
+}
+
+/// Takes note in `end` of what counts of an event that no blank line has closed: `[DONE]`, an error,
+/// and that there is no event stream. Returns true if the stream is cut there.
+#[cold]
+pub(super) fn read_rest(
+    event: &Event<'_>,
+    readers: &mut Readers,
+    (end, is_event_stream): (&mut End, &mut bool),
+) -> bool {
+    let mut leniencies = Leniencies::default();
+    *is_event_stream |= says_event_stream(event, end.body);
+    let payload = match event.kind() {
+        EventKind::Message if may_be_error(event) || is_done(event.data()) => {
+            message(event, readers, &mut leniencies, false)
+        }
+        EventKind::Undispatched => undispatched(event, readers, &mut leniencies),
+        EventKind::Unknown => unknown(event, readers, &mut leniencies, (end, is_event_stream)),
+        _ => Payload::Ignored,
+    };
+    match payload {
+        Payload::Done => end.done += 1,
+        Payload::Error(error) => note_error(end, &error, event.offset()),
+        Payload::Malformed(_) if begins_error(event.data()) => {
+            note_error(end, &UpstreamError::new(None, b"", None), event.offset());
+        }
+        _ => {}
+    }
+    event.kind() != EventKind::Blank
+}
+
+/// Returns true if an event that no blank line has closed may be an error; no other is worth reading.
+fn may_be_error(event: &Event<'_>) -> bool {
+    let has = |name: &[u8]| memchr::memmem::find(event.data(), name).is_some();
+    event.event_type() == "error" || event.has_unknown_lines() || has(b"error") || has(b"\\u00")
+}
+
+/// Returns true if a JSON text that ends too early begins with an error.
+fn begins_error(json: &[u8]) -> bool {
+    let tokens = [&b"{"[..], b"\"error\"", b":"];
+    let value = tokens
+        .into_iter()
+        .try_fold(json, |text, token| text.trim_ascii_start().strip_prefix(token))
+        .map_or(&b""[..], <[u8]>::trim_ascii_start);
+    !value.is_empty() && !b"null".starts_with(value) && !value.starts_with(b"null")
 }
 
 /// What the data of a dispatched event says.
@@ -127,11 +175,11 @@ fn message<'a>(
 ) -> Payload<'a> {
     let data = event.data();
     let is_error = event.event_type() == "error";
+    let error_line = event.has_unknown_lines().then(|| error_line(event)).flatten();
+    let is_error = is_error || error_line.is_some();
     if is_done(data) && !is_error {
         return Payload::Done;
     }
-    let error_line = event.has_unknown_lines().then(|| error_line(event)).flatten();
-    let is_error = is_error || error_line.is_some();
     readers.settle(data.len());
     let Readers { parser, shapes, reading, side, is_large, .. } = readers;
     if is_untried && let Some(fit) = shapes.fit_whole(event.raw()) {

@@ -65,7 +65,9 @@ pub fn assemble<'b>(pieces: impl IntoIterator<Item = &'b [u8]>) -> Finished {
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 ///
-/// Every chunk has the id, the model and what else OpenAI repeats. Each choice begins with its role,
+/// Every chunk has the id, the model and what else OpenAI repeats; one of these that has more than 256
+/// bytes is in the first chunk only, so that what is written stays within a small factor of the
+/// completion. Each choice begins with its role,
 /// goes on with its reasoning, content, refusal and tool calls in deltas of
 /// [`delta_bytes`](Self::set_delta_bytes), and ends with its finish reason. Log probabilities and
 /// members that have no field come with the choice's first delta, those of the completion with the
@@ -73,10 +75,12 @@ pub fn assemble<'b>(pieces: impl IntoIterator<Item = &'b [u8]>) -> Finished {
 ///
 /// Lists that were joined from many chunks, such as log probabilities, go on in further chunks where
 /// one has more than 4 MiB, or 262 144 names and values: a decoder with the default
-/// [`Limits`](crate::Limits) reads them all. A single value that was sent whole is written whole.
+/// [`Limits`](crate::Limits) reads them all. A single value that was sent whole is written whole, and
+/// alone in its chunk if it is larger than that.
 ///
 /// `[DONE]` is only written where all choices have a finish reason: what was cut short doesn't look
-/// complete when it is replayed.
+/// complete when it is replayed. A completion that [isn't whole](ChatCompletion::not_whole) though all
+/// of them have one ends with an error in its place, whose code is `not_whole`.
 ///
 /// Reassembled, the stream of a completion that a [`Reassembler`] made gives an equal one, but that
 /// `x_groq` stands last among the members that have no field. One that was read from JSON or made by
@@ -102,9 +106,9 @@ pub struct Replay<'c> {
 /// What is to be written next. Numbers are positions.
 #[derive(Clone, Copy, Debug)]
 enum Step {
-    /// The first delta of a choice, or the only chunk where there is none; and from a cursor on what
-    /// had no room in it.
-    Begin(usize, Cursor),
+    /// The first delta of a choice, or the only chunk where there is none; with a cursor what had no
+    /// room in it.
+    Begin(usize, Option<Cursor>),
     /// More of a choice's texts, from a byte of one of them on.
     Text {
         choice: usize,
@@ -121,12 +125,7 @@ impl<'c> Replay<'c> {
     /// A replay from the beginning, in deltas of up to 32 bytes.
     #[must_use]
     pub const fn new(completion: &'c ChatCompletion) -> Self {
-        Self {
-            completion,
-            delta_bytes: 32,
-            most_cost: MOST_COST,
-            step: Step::Begin(0, Cursor::START),
-        }
+        Self { completion, delta_bytes: 32, most_cost: MOST_COST, step: Step::Begin(0, None) }
     }
 
     /// Sets how many bytes of text a delta has at most; a character is never cut, so that one may be
@@ -157,11 +156,17 @@ impl<'c> Replay<'c> {
         let choices = &self.completion.choices;
         match self.step {
             Step::Begin(at, cursor) => {
-                let choice = choices.get(at);
+                let (choice, before) = (choices.get(at), out.len());
                 let mut portion = Portion::new(cursor, self.most_cost);
                 self.begin(choice, at == 0, &mut portion, out);
+                if portion.is_oversized {
+                    // It may need all that a decoder reads: nothing stands beside it.
+                    out.truncate(before);
+                    portion = Portion::alone(cursor, self.most_cost);
+                    self.begin(choice, at == 0, &mut portion, out);
+                }
                 match (portion.rest(), choice) {
-                    (Some(cursor), _) => Step::Begin(at, cursor),
+                    (Some(cursor), _) => Step::Begin(at, Some(cursor)),
                     (None, Some(_)) => Step::Text { choice: at, text: 0, from: 0 },
                     (None, None) => Step::Usage,
                 }
@@ -193,7 +198,7 @@ impl<'c> Replay<'c> {
                     });
                 }
                 match at + 1 {
-                    next if next < choices.len() => Step::Begin(next, Cursor::START),
+                    next if next < choices.len() => Step::Begin(next, None),
                     _ => Step::Usage,
                 }
             }
@@ -216,7 +221,7 @@ impl<'c> Replay<'c> {
             Step::Done => {
                 let is_finished = |choice: &CompletionChoice| choice.finish_reason.is_some();
                 if !choices.is_empty() && choices.iter().all(is_finished) {
-                    out.extend_from_slice(DONE);
+                    out.extend_from_slice(if self.completion.not_whole { NOT_WHOLE } else { DONE });
                 }
                 Step::End
             }
@@ -233,7 +238,8 @@ impl<'c> Replay<'c> {
         portion: &mut Portion,
         out: &mut Vec<u8>,
     ) {
-        let mut chunk = self.envelope(out);
+        let mut chunk =
+            if portion.is_alone { Object::begin(data(out)) } else { self.envelope(out) };
         let choices = chunk.name("choices");
         choices.push(b'[');
         if let Some(choice) = choice {
@@ -259,20 +265,34 @@ impl<'c> Replay<'c> {
 
     /// Begins an event with what all chunks have.
     fn envelope<'o>(&self, out: &'o mut Vec<u8>) -> Object<'o> {
-        out.extend_from_slice(b"data: ");
         let ChatCompletion { id, created, model, service_tier, system_fingerprint, .. } =
             self.completion;
-        let mut chunk = Object::begin(out);
-        chunk.string("id", id.as_deref().unwrap_or_default());
+        let is_first = matches!(self.step, Step::Begin(0, None));
+        let repeated = |text: &&str| is_first || text.len() <= MOST_REPEATED;
+        let mut chunk = Object::begin(data(out));
+        chunk.string_if("id", Some(id.as_deref().unwrap_or_default()).filter(repeated));
         chunk.string("object", "chat.completion.chunk");
         if let Some(created) = created {
             chunk.number("created", *created);
         }
-        chunk.string("model", model.as_deref().unwrap_or_default());
-        chunk.string_if("service_tier", service_tier.as_deref());
-        chunk.string_if("system_fingerprint", system_fingerprint.as_deref());
+        chunk.string_if("model", Some(model.as_deref().unwrap_or_default()).filter(repeated));
+        chunk.string_if("service_tier", service_tier.as_deref().filter(repeated));
+        chunk.string_if("system_fingerprint", system_fingerprint.as_deref().filter(repeated));
         chunk
     }
+}
+
+/// Longest text that is repeated in every chunk, in bytes. Ids and names of models have up to 100.
+const MOST_REPEATED: usize = 256;
+
+/// What a stream ends with whose completion isn't whole.
+const NOT_WHOLE: &[u8] = b"data: {\"error\":{\"message\":\"The completion is not whole.\",\
+    \"type\":\"incomplete_completion\",\"param\":null,\"code\":\"not_whole\"}}\n\n";
+
+/// Begins an event.
+fn data(out: &mut Vec<u8>) -> &mut Vec<u8> {
+    out.extend_from_slice(b"data: ");
+    out
 }
 
 fn end(chunk: Object<'_>) {
@@ -321,38 +341,53 @@ fn piece_len(text: &str, most: usize) -> usize {
 /// what had no room in it.
 fn begin(choice: &CompletionChoice, portion: &mut Portion, out: &mut Vec<u8>) {
     let CompletionChoice { index, message, logprobs, extra, .. } = choice;
+    let start = out.len();
+    let (before, is_alone) = (portion.progress(), portion.is_alone);
     let mut object = Object::begin(out);
-    object.number("index", *index);
-    let mut delta = Object::begin(object.name("delta"));
-    if portion.is_first {
-        delta.string_if("role", message.role.as_deref());
-        match message.content {
-            Some(_) => delta.string("content", ""),
-            None => delta.raw("content", "null"),
-        }
-        if message.reasoning.is_some() {
-            delta.string(message.reasoning_name.as_str(), "");
-        }
-        if message.refusal.is_some() {
-            delta.string("refusal", "");
-        }
-        if let Some(call) = &message.function_call {
-            write_function(call, "", delta.name("function_call"));
-        }
+    // An absent index is 0.
+    if !is_alone || *index != 0 {
+        object.number("index", *index);
     }
-    portion.list("reasoning_details", &message.reasoning_details, &mut delta);
-    if let Some(audio) = &message.audio {
-        portion.inside("audio", audio, false, &mut delta);
+    object.nested("delta", is_alone, |delta| {
+        if portion.is_first {
+            begin_texts(message, delta);
+        }
+        portion.list("reasoning_details", &message.reasoning_details, delta);
+        if let Some(audio) = &message.audio {
+            portion.inside("audio", audio, false, delta);
+        }
+        let members = message.extra.iter().filter(|(name, _)| *name != "reasoning");
+        portion.members(Level::Delta, members, delta);
+    });
+    if !is_alone {
+        object.raw("finish_reason", "null");
     }
-    let members = message.extra.iter().filter(|(name, _)| *name != "reasoning");
-    portion.members(Level::Delta, members, &mut delta);
-    delta.end();
-    object.raw("finish_reason", "null");
     if let Some(logprobs) = logprobs {
         portion.inside("logprobs", logprobs, true, &mut object);
     }
     portion.members(Level::Choice, extra.iter().filter(|(name, _)| *name != "delta"), &mut object);
     object.end();
+    if is_alone && portion.progress() == before {
+        out.truncate(start);
+    }
+}
+
+/// Writes what the first delta of a choice has of its texts.
+fn begin_texts(message: &Message, delta: &mut Object<'_>) {
+    delta.string_if("role", message.role.as_deref());
+    match message.content {
+        Some(_) => delta.string("content", ""),
+        None => delta.raw("content", "null"),
+    }
+    if message.reasoning.is_some() {
+        delta.string(message.reasoning_name.as_str(), "");
+    }
+    if message.refusal.is_some() {
+        delta.string("refusal", "");
+    }
+    if let Some(call) = &message.function_call {
+        write_function(call, "", delta.name("function_call"));
+    }
 }
 
 /// Appends a delta with a piece of a text; `begins` says that a call has not been named yet.
@@ -452,7 +487,8 @@ mod tests {
                 assert!(event.raw().len() < 240 + cost.min(1000), "{event:?}");
             }
         }
-        // One for each of 31 members and elements, the content, and the usage.
-        assert!(chunks.is_sorted() && chunks.last() == Some(&33), "{chunks:?}");
+        // One for each of 31 members and elements, the beginning of each of the two choices, the
+        // content, and the usage.
+        assert!(chunks.is_sorted() && chunks.last() == Some(&35), "{chunks:?}");
     }
 }

@@ -65,7 +65,13 @@ pub struct Editor {
     half_end: Option<u64>,
     /// Its data, where they come in several lines.
     data: Vec<u8>,
+    /// How many events in a row have needed little of large buffers.
+    small_events: u32,
 }
+
+/// Buffers above this size are given back when so many events in a row no longer need them.
+const KEPT_CAPACITY: usize = 64 << 10;
+const SMALL_EVENTS: u32 = 64;
 
 /// What to do with a member of every chunk.
 #[derive(Clone, Debug)]
@@ -127,8 +133,9 @@ pub enum Edited {
     /// Nothing is written: the event had nothing but the usage that is hidden, or is the rest of its
     /// line end.
     Dropped,
-    /// Copied, since it has no members that can be read: it is malformed, went over a limit, or is
-    /// an error that is no chunk. What was to be changed may be in it.
+    /// What was to be changed may be in it, unchanged. Copied, since it has no members that can be read:
+    /// it is malformed, went over a limit, or is an error that is no chunk. Or written with its chunk
+    /// as the rules have it, and beside that a line that is no field and that clients read, `error: …` or a JSON object.
     Unreadable,
 }
 
@@ -210,7 +217,34 @@ impl Editor {
         self.splices.clear();
         self.replaced.clear();
         self.texts.truncate(self.rule_texts);
+        let held = self.held();
+        if held > KEPT_CAPACITY {
+            self.shrink(event.raw().len() < held / 32);
+        }
         EventEdit { editor: self, event, chunk: chunk_of(event) }
+    }
+
+    /// Bytes that the buffers hold which an event makes grow.
+    fn held(&self) -> usize {
+        let [.., Plan { changes, .. }] = &self.plans;
+        changes.capacity() * size_of::<Change>()
+            + self.splices.capacity() * size_of::<Splice>()
+            + self.replaced.capacity() * size_of::<NodeId>()
+            + self.texts.capacity()
+            + self.data.capacity()
+    }
+
+    /// Gives large buffers back when the events have been small for a while.
+    #[cold]
+    fn shrink(&mut self, is_small: bool) {
+        self.small_events = if is_small { self.small_events + 1 } else { 0 };
+        if self.small_events >= SMALL_EVENTS {
+            let [.., plan] = &mut self.plans;
+            *plan = Plan::default();
+            (self.splices, self.replaced, self.data) = (Vec::new(), Vec::new(), Vec::new());
+            self.texts.shrink_to(self.rule_texts);
+            self.small_events = 0;
+        }
     }
 
     /// What the rules say of a chunk, as splices; `true` if it is to be dropped.
@@ -424,7 +458,9 @@ impl EventEdit<'_> {
             return if is_unreadable(event) { Edited::Unreadable } else { Edited::Unchanged };
         };
         let is_edited = !editor.splices.is_empty();
-        if editor.apply(&chunk) && !is_edited && !sets_state(event_bytes) {
+        let changes_nothing = editor.rules.is_empty() && editor.usage.is_none() && !is_edited;
+        let has_line = !changes_nothing && has_error_line(event_bytes);
+        if editor.apply(&chunk) && !is_edited && !has_line && !sets_state(event_bytes) {
             editor.half_end = event.raw().ends_with(b"\r").then(|| event_bytes.span().end);
             return Edited::Dropped;
         }
@@ -438,7 +474,7 @@ impl EventEdit<'_> {
         };
         if !splices.iter().any(is_new) {
             out.extend_from_slice(event.raw());
-            return Edited::Unchanged;
+            return if has_line { Edited::Unreadable } else { Edited::Unchanged };
         }
         let old = event_bytes.data();
         let around = event_bytes.data_start.and_then(|start| {
@@ -455,8 +491,14 @@ impl EventEdit<'_> {
             Editor::splice(splices, texts, old, data);
             write_joined(event_bytes, data, out);
         }
-        Edited::Changed
+        if has_line { Edited::Unreadable } else { Edited::Changed }
     }
+}
+
+/// Returns true if an event has a line that is no field and that clients read all the same.
+fn has_error_line(event: &Event<'_>) -> bool {
+    let is_one = |line: &[u8]| line.starts_with(b"error:") || line.starts_with(b"{");
+    event.has_unknown_lines() && event.unknown_lines().any(is_one)
 }
 
 /// Whether an event that has no chunk may have one that can't be read.

@@ -174,7 +174,9 @@ impl Meter {
         let is_own = chunk.has_own_usage();
         if let Some(usage) = chunk.usage().filter(|_| is_own || !self.own_usage) {
             self.own_usage |= is_own;
-            self.tokens.get_or_insert_default().update(&usage);
+            let mut tokens = self.tokens.unwrap_or_default();
+            tokens.update(&usage);
+            self.tokens = (!tokens.is_empty()).then_some(tokens);
         }
         self.record(u64::from(chunk.carries().is_output()), now)
     }

@@ -4,11 +4,12 @@ use core::fmt;
 
 use super::tokens::Tokens;
 use super::watch::Watch;
-use crate::chunk::ChatCompletionChunk;
+use crate::chunk::{ChatCompletionChunk, Choice, ContentPart};
 use crate::decoder::{ChunkEvent, End, Payload, UpstreamFailure};
 use crate::error::Error;
+use crate::json::{Limit, beginning};
 use crate::limits::Limits;
-use crate::reassemble::{Outcome, judge};
+use crate::reassemble::{Findings, LONGEST_REASON, NotWhole, Outcome};
 
 /// Watches the events of a decoder: what [`UsageTap`](super::UsageTap) sees, for whoever has a
 /// [`ChunkDecoder`](crate::ChunkDecoder) anyway, as an [`Editor`](super::Editor) takes one.
@@ -60,11 +61,13 @@ struct Seen {
     choices: Vec<SeenChoice>,
     /// The indexes below 64 of the choices, as bits.
     known: u64,
-    error: Option<UpstreamFailure>,
+    /// The error of the event at hand; of one that was before it until another that fits no shape.
+    error: Option<Box<UpstreamFailure>>,
     malformed: Option<Error>,
     deltas: u64,
-    has_chunk: bool,
-    has_error: bool,
+    findings: Findings,
+    /// There were more choices than are kept.
+    limit_exceeded: Option<Limit>,
     news: News,
 }
 
@@ -113,8 +116,29 @@ pub struct Observed {
     pub choices: Vec<SeenChoice>,
     /// How many events brought output; see [`Observer::deltas`].
     pub deltas: u64,
+    /// [`Limit::Choices`], if there were more choices than are kept. No other limit concerns what is
+    /// watched.
+    pub limit_exceeded: Option<Limit>,
+    /// The first finish reason that names a failure, if one does; see [`Outcome::FailedFinish`].
+    pub failed_finish: Option<String>,
     /// What the decoder saw.
     pub end: End,
+    not_whole: Option<NotWhole>,
+}
+
+impl Observed {
+    /// Checks that the stream was whole: it ended well, and nothing of it was lost. To be asked before
+    /// its bytes are cached, or billed by what was seen of them.
+    ///
+    /// It is what [`Finished::whole`](crate::Finished::whole) says of the same stream, as long as no
+    /// limit but [`Limits::choices`] has left something out of the completion.
+    ///
+    /// # Errors
+    ///
+    /// All that is missing, by name.
+    pub fn whole(&self) -> Result<(), NotWhole> {
+        self.not_whole.map_or(Ok(()), Err)
+    }
 }
 
 impl Observer {
@@ -158,12 +182,12 @@ impl Observer {
     /// has said. The observer is then as after a [`reset`](Self::reset).
     pub fn finish(&mut self, end: End) -> Observed {
         let seen = core::mem::take(&mut self.seen);
-        let is_finished = |choice: &SeenChoice| choice.finish_reason.is_some();
-        let finished = !seen.choices.is_empty() && seen.choices.iter().all(is_finished);
-        let outcome = judge(finished, &end, seen.has_chunk, seen.has_error);
+        let reasons = seen.choices.iter().map(|choice| choice.finish_reason.is_some());
+        let (outcome, not_whole) = seen.findings.judge(reasons, &end, seen.limit_exceeded);
         self.reset();
-        let Seen { tokens, choices, deltas, .. } = seen;
-        Observed { outcome, tokens, choices, deltas, end }
+        let Seen { tokens, choices, deltas, limit_exceeded, findings, .. } = seen;
+        let failed_finish = findings.failed_finish;
+        Observed { outcome, tokens, choices, deltas, limit_exceeded, failed_finish, end, not_whole }
     }
 
     /// Makes the observer ready for another stream; keeps the limits and the buffers, nothing else.
@@ -248,14 +272,15 @@ impl Seen {
 
     /// Any event.
     fn look_at(&mut self, event: &ChunkEvent<'_>, most: usize) {
+        self.error = None;
         match event.payload() {
             Payload::Chunk(chunk) => {
                 self.note_choices(chunk, most);
                 self.look(chunk, most);
             }
             Payload::Error(error) => {
-                self.error = Some(UpstreamFailure::of(error, event.offset()));
-                self.has_error = true;
+                self.error = Some(Box::new(UpstreamFailure::of(error, event.offset())));
+                self.findings.has_error = true;
                 self.news.error = true;
                 if let Some(chunk) = error.chunk() {
                     self.note_choices(&chunk, most);
@@ -289,15 +314,37 @@ impl Seen {
         let is_own = chunk.has_own_usage();
         let Some(usage) = chunk.usage().filter(|_| is_own || !self.own_usage) else { return };
         self.own_usage |= is_own;
-        self.tokens.get_or_insert_default().update(&usage);
+        let mut tokens = self.tokens.unwrap_or_default();
+        tokens.update(&usage);
+        self.tokens = (!tokens.is_empty()).then_some(tokens);
     }
 
-    /// Takes note of the choices that a chunk has.
+    /// Takes note of the choices that a chunk has, and of what of them can't be kept.
     #[inline(never)]
     fn note_choices(&mut self, chunk: &ChatCompletionChunk<'_>, most: usize) {
-        self.has_chunk = true;
-        for choice in chunk.choices().filter(|choice| !choice.has_invalid_index()) {
-            self.choice(choice.index().unwrap_or(0), most);
+        self.findings.has_chunk = true;
+        for choice in chunk.choices() {
+            if choice.has_invalid_index() {
+                self.findings.add_invalid_index(true);
+            } else if self.choice(choice.index().unwrap_or(0), most).is_some() {
+                self.note_delta(&choice);
+            }
+        }
+    }
+
+    /// Takes note of what can't be kept of a delta.
+    fn note_delta(&mut self, choice: &Choice<'_>) {
+        let delta = choice.delta();
+        if delta.is_content() && delta.content().is_some() {
+            return;
+        }
+        for part in delta.content_parts().into_iter().flatten() {
+            self.findings.has_unknown_part |= matches!(ContentPart::of(part), ContentPart::Unknown);
+        }
+        for call in delta.tool_calls() {
+            if call.index().is_none() && call.has_invalid_index() {
+                self.findings.add_invalid_index(false);
+            }
         }
     }
 
@@ -310,7 +357,11 @@ impl Seen {
                 self.choices.push(SeenChoice { index, finish_reason: None });
                 self.choices.len() - 1
             }
-            None => return None,
+            None => {
+                self.findings.lacks_choice = true;
+                self.limit_exceeded = Some(Limit::Choices);
+                return None;
+            }
         };
         self.choices.get_mut(at)
     }
@@ -318,16 +369,15 @@ impl Seen {
     /// Keeps the finish reasons of a chunk.
     #[cold]
     fn finish(&mut self, chunk: &ChatCompletionChunk<'_>, most: usize) {
-        const LONGEST: usize = 64;
         for choice in chunk.choices().filter(|choice| !choice.has_invalid_index()) {
             let Some(reason) = choice.finish_reason() else { continue };
-            let end = (0..=LONGEST).rev().find(|end| reason.is_char_boundary(*end));
-            let reason = end.and_then(|end| reason.get(..end)).unwrap_or(reason);
             self.news.finish = true;
             let Some(seen) = self.choice(choice.index().unwrap_or(0), most) else { continue };
-            if seen.finish_reason.as_deref() != Some(reason) {
-                seen.finish_reason = Some(reason.into());
+            let kept = beginning(reason, LONGEST_REASON);
+            if seen.finish_reason.as_deref() != Some(kept) {
+                seen.finish_reason = Some(kept.into());
             }
+            self.findings.add_reason(reason);
         }
     }
 
@@ -336,7 +386,7 @@ impl Seen {
         Tapped {
             tokens: self.tokens.filter(|_| usage),
             finished: finish.then_some(&*self.choices),
-            error: self.error.as_ref().filter(|_| error),
+            error: self.error.as_deref().filter(|_| error),
             malformed: self.malformed.filter(|_| malformed),
         }
     }

@@ -29,17 +29,37 @@ pub(super) struct Portion {
     room: usize,
     is_empty: bool,
     is_full: bool,
-}
-
-impl Cursor {
-    pub(super) const START: Self = Self { member: 0, at: 0 };
+    /// Something was written that costs more than a chunk may.
+    pub(super) is_oversized: bool,
+    /// The chunk is for one such thing alone.
+    pub(super) is_alone: bool,
 }
 
 impl Portion {
-    /// What goes from a cursor on into a chunk that costs up to `room`.
-    pub(super) fn new(cursor: Cursor, room: usize) -> Self {
-        let is_first = cursor == Cursor::START;
-        Self { cursor, is_first, nth: 0, room, is_empty: true, is_full: false }
+    /// What goes from a cursor on into a chunk that costs up to `room`; without one it is the first.
+    pub(super) fn new(cursor: Option<Cursor>, room: usize) -> Self {
+        let is_first = cursor.is_none();
+        Self {
+            cursor: cursor.unwrap_or(Cursor { member: 0, at: 0 }),
+            is_first,
+            nth: 0,
+            room,
+            // Nothing that is larger than a chunk may be is in the first one.
+            is_empty: !is_first,
+            is_full: false,
+            is_oversized: false,
+            is_alone: false,
+        }
+    }
+
+    /// [`new`](Self::new), for a chunk that has one thing only, which costs more.
+    pub(super) fn alone(cursor: Option<Cursor>, room: usize) -> Self {
+        Self { is_alone: true, ..Self::new(cursor, room) }
+    }
+
+    /// How far it has come: the same as before if nothing was written since.
+    pub(super) const fn progress(&self) -> Cursor {
+        self.cursor
     }
 
     /// Where the next chunk begins; `None` if nothing is left.
@@ -177,6 +197,7 @@ impl Portion {
     }
 
     const fn pay(&mut self, cost: usize) {
+        self.is_oversized |= cost > self.room;
         self.room = self.room.saturating_sub(cost);
         self.is_empty = false;
     }

@@ -20,6 +20,12 @@ pub struct Tokens {
 }
 
 impl Tokens {
+    /// Returns true if no count is there.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// Takes over what a later usage says: totals so far, of which the last one of each counts.
     pub fn update(&mut self, usage: &Usage<'_>) {
         let later = Self::from(*usage);

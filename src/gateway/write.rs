@@ -129,6 +129,24 @@ impl<'o> Object<'o> {
         number(value, self.name(name));
     }
 
+    /// Appends an object; if it `may_lack`, only one that has a member.
+    pub(super) fn nested(
+        &mut self,
+        name: &str,
+        may_lack: bool,
+        write: impl FnOnce(&mut Object<'_>),
+    ) {
+        let (start, was_empty) = (self.out.len(), self.is_empty);
+        let mut inner = Object::begin(self.name(name));
+        write(&mut inner);
+        let is_empty = inner.is_empty;
+        inner.end();
+        if is_empty && may_lack {
+            self.out.truncate(start);
+            self.is_empty = was_empty;
+        }
+    }
+
     pub(super) fn raw(&mut self, name: &str, json: &str) {
         self.name(name).extend_from_slice(json.as_bytes());
     }

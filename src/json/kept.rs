@@ -177,17 +177,8 @@ impl JsonObject {
     }
 
     /// An object of members whose names differ.
-    #[cfg(feature = "serde")]
     pub(super) const fn from_members(members: Vec<(Box<str>, Json)>) -> Self {
         Self { members }
-    }
-
-    /// Takes a member out.
-    #[cfg(feature = "serde")]
-    pub(super) fn remove(&mut self, name: &str) -> Option<Json> {
-        let at = self.members.iter().position(|(known, _)| **known == *name)?;
-        // It was found there.
-        Some(self.members.remove(at).1)
     }
 
     fn cost(&self) -> usize {
@@ -251,14 +242,19 @@ impl JsonObject {
         if value.kind() != ValueKind::Array {
             return self.last(name, value, room);
         }
-        let kept = match self.get_mut(name) {
-            Some(Json::Text(kept)) if kept.starts_with('[') => kept,
-            Some(_) => return self.last(name, value, room),
-            None => match self.add(name, Json::Text("[]".into()), 2, room) {
-                Some(Json::Text(kept)) => kept,
-                _ => return,
-            },
+        let kept = match self.members.iter().position(|(known, _)| **known == *name) {
+            Some(at) => self.members.get_mut(at).map(|(_, kept)| kept),
+            None => self.add(name, Json::Text("[]".into()), 2, room),
         };
+        let Some(kept) = kept else { return };
+        if !matches!(kept, Json::Text(kept) if kept.starts_with('[')) {
+            let keeps = value.is_nothing() && !kept.is_nothing();
+            if keeps || !room.replace(kept.cost(), 2) {
+                return;
+            }
+            *kept = Json::Text("[]".into());
+        }
+        let Json::Text(kept) = kept else { return };
         for element in value.elements() {
             if !room.take(element.json_len() + 1) {
                 return;
@@ -449,7 +445,6 @@ impl JsonList {
     }
 
     /// A list of objects without keys.
-    #[cfg(feature = "serde")]
     pub(super) fn from_objects(objects: Vec<JsonObject>) -> Self {
         let elements = objects.into_iter().map(|object| Element { key: None, object });
         Self { elements: elements.collect() }
@@ -638,6 +633,6 @@ mod tests {
     #[test]
     fn only_an_object_is_read_as_one() {
         let error = serde_json::from_str::<JsonObject>("5").unwrap_err();
-        assert!(error.to_string().contains("expected an object"), "{error}");
+        assert!(error.to_string().contains("expected a JSON object"), "{error}");
     }
 }

@@ -1,13 +1,13 @@
 //! What is kept as JSON text to JSON and back, as `serde_json` has it.
 
-use core::fmt;
-use std::collections::HashMap;
-
-use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer};
 use serde::ser::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::kept::{Json, JsonList, JsonObject};
+use super::{Parser, Tape, Value};
+use crate::error::Error;
+use crate::limits::Limits;
 
 /// Serialises a JSON text as it is.
 pub(super) fn serialize_text<S: Serializer>(json: &str, to: S) -> Result<S::Ok, S::Error> {
@@ -37,70 +37,35 @@ impl Serialize for JsonObject {
     }
 }
 
-/// From a JSON text, which other formats than `serde_json`'s have none of. An object's members can
-/// be looked for then; anything else is its text.
+/// Reads types by the crate's own parser, from a JSON text within the default limits: formats other
+/// than `serde_json`'s have none. Errors say at which byte of that text.
+macro_rules! deserialize_by_parser {
+    ($($type:ty),+) => {$(
+        impl<'de> serde::Deserialize<'de> for $type {
+            fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                $crate::json::read_raw(from, <$type>::from_value)
+            }
+        }
+    )+};
+}
+pub(crate) use deserialize_by_parser;
+
+/// Reads the JSON text that a deserializer has next.
+pub(crate) fn read_raw<'de, D: Deserializer<'de>, T>(
+    from: D,
+    read: impl FnOnce(Value<'_>) -> Result<T, Error>,
+) -> Result<T, D::Error> {
+    let raw = Box::<RawValue>::deserialize(from)?;
+    let mut tape = Tape::default();
+    let parsed = Parser::new(&Limits::new()).parse(raw.get().as_bytes(), &mut tape);
+    let value = parsed.map(|(document, _)| Value::new(document, 0));
+    value.and_then(read).map_err(serde::de::Error::custom)
+}
+
 impl<'de> Deserialize<'de> for Json {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let raw = Box::<RawValue>::deserialize(deserializer)?;
-        if raw.get().starts_with('{') {
-            let object = serde_json::from_str(raw.get());
-            return object.map(Self::Object).map_err(serde::de::Error::custom);
-        }
-        Ok(Self::Text(String::from(Box::<str>::from(raw))))
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        read_raw(from, |value| Ok(Self::from_value(value)))
     }
 }
 
-impl<'de> Deserialize<'de> for JsonObject {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(Members)
-    }
-}
-
-struct Members;
-
-impl<'de> Visitor<'de> for Members {
-    type Value = JsonObject;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<JsonObject, M::Error> {
-        let mut members = Vec::<(Box<str>, Json)>::new();
-        let mut known = HashMap::<Box<str>, usize>::new();
-        while let Some((name, value)) = map.next_entry::<Box<str>, Json>()? {
-            // Of members with the same name the last one counts.
-            let at = *known.entry(name.clone()).or_insert(members.len());
-            match members.get_mut(at) {
-                Some((_, kept)) => *kept = value,
-                None => members.push((name, value)),
-            }
-        }
-        Ok(JsonObject::from_members(members))
-    }
-}
-
-impl<'de> Deserialize<'de> for JsonList {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Vec::<JsonObject>::deserialize(deserializer).map(Self::from_objects)
-    }
-}
-
-impl JsonObject {
-    /// Takes a member out and reads it as a `T`; `null` and absent are both `None`.
-    pub(crate) fn take<T, E>(&mut self, name: &str) -> Result<Option<T>, E>
-    where
-        T: DeserializeOwned,
-        E: serde::de::Error,
-    {
-        match self.remove(name) {
-            None => Ok(None),
-            Some(Json::Text(text)) => serde_json::from_str(&text).map_err(E::custom),
-            // Written again, since only the caller knows what it is to be.
-            Some(other) => {
-                let text = serde_json::to_string(&other).map_err(E::custom)?;
-                serde_json::from_str(&text).map_err(E::custom)
-            }
-        }
-    }
-}
+deserialize_by_parser!(JsonObject, JsonList);

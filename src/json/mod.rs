@@ -9,6 +9,7 @@ mod kept;
 #[cfg(feature = "serde")]
 mod kept_serde;
 mod node;
+mod object_reader;
 mod reader;
 mod room;
 mod scan;
@@ -17,7 +18,10 @@ mod value;
 pub(crate) use hole::Hole;
 pub(crate) use kept::Key;
 pub use kept::{Json, JsonList, JsonObject};
+#[cfg(feature = "serde")]
+pub(crate) use kept_serde::{deserialize_by_parser, read_raw};
 pub(crate) use node::{Document, Kind, Learned, Member, NodeId, OwnedDocument, Tape, Text};
+pub(crate) use object_reader::ObjectReader;
 pub use reader::Leniencies;
 pub use room::Limit;
 pub(crate) use room::{Room, rewrite};
@@ -32,6 +36,10 @@ pub(crate) struct Parser {
     bounds: Bounds,
 }
 
+/// Deepest nesting that can be allowed: what is kept of a payload is merged, compared, written and
+/// dropped level by level, which takes stack for each.
+const MOST_DEPTH: usize = 1024;
+
 /// How much a text may have.
 #[derive(Clone, Copy, Debug)]
 struct Bounds {
@@ -44,9 +52,8 @@ struct Bounds {
 impl Parser {
     /// Allocates nothing.
     pub(crate) const fn new(limits: &Limits) -> Self {
-        Self {
-            bounds: Bounds { depth: limits.json_depth, values: limits.json_values, strict: false },
-        }
+        let depth = if limits.json_depth < MOST_DEPTH { limits.json_depth } else { MOST_DEPTH };
+        Self { bounds: Bounds { depth, values: limits.json_values, strict: false } }
     }
 
     pub(crate) const fn set_strict(&mut self, strict: bool) {
@@ -93,6 +100,12 @@ pub(crate) fn text(bytes: &[u8]) -> Option<&str> {
         return simdutf8::basic::from_utf8(bytes).ok();
     }
     core::str::from_utf8(bytes).ok()
+}
+
+/// The beginning of a text: at most so many bytes, cut before a character.
+pub(crate) fn beginning(text: &str, most: usize) -> &str {
+    let end = (0..=most.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+    end.and_then(|end| text.get(..end)).unwrap_or_default()
 }
 
 /// `bytes` as text. Later looks at parts of it check nothing but where characters begin.

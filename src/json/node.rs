@@ -118,6 +118,16 @@ impl Tape {
         self.kept = (0, 0);
     }
 
+    /// Takes over what another one has read, into its own buffers; what is learned stays to be said.
+    pub(crate) fn copy_from(&mut self, other: &Self) {
+        self.clear();
+        self.nodes.extend_from_slice(&other.nodes);
+        self.text.push_str(&other.text);
+        self.unescaped.extend_from_slice(&other.unescaped);
+        self.kept = other.kept;
+        self.has_not_finite = other.has_not_finite;
+    }
+
     #[cold]
     fn unescaped(&self, node: Node) -> Option<&str> {
         let place = self.unescaped.get((node.extra & !ESCAPED) as usize)?;

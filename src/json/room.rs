@@ -19,6 +19,22 @@ pub enum Limit {
     ToolCallId,
 }
 
+impl Limit {
+    /// Its name, in lower case with underscores: that of the field of [`Limits`](crate::Limits), where
+    /// it has one.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Choices => "choices",
+            Self::ToolCalls => "tool_calls",
+            Self::Members => "members",
+            Self::CompletionBytes => "completion_bytes",
+            Self::LogprobEntries => "logprob_entries",
+            Self::ToolCallId => "tool_call_id",
+        }
+    }
+}
+
 /// How much more may be kept, and for which limit something was left out.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Room {

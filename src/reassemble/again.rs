@@ -125,6 +125,23 @@ enum Reasoning {
     Everything,
 }
 
+/// The leaves in reasoning details that have changed.
+#[derive(Clone, Copy)]
+enum ChangedDetails {
+    Nothing,
+    One(NodeId),
+    Several,
+}
+
+impl ChangedDetails {
+    const fn and(self, leaf: NodeId) -> Self {
+        match self {
+            Self::Nothing => Self::One(leaf),
+            Self::One(_) | Self::Several => Self::Several,
+        }
+    }
+}
+
 /// What to do for tool calls.
 #[derive(Clone, Copy, Debug, Default)]
 enum Calls {
@@ -159,7 +176,7 @@ impl Again {
             choice: chunk.choices().next().map(index),
             ..Self::default()
         };
-        let (mut text, mut details) = (None, Vec::new());
+        let (mut text, mut details) = (None, ChangedDetails::Nothing);
         let call = chunk.choices().next().and_then(|choice| choice.delta().tool_calls().next());
         let mut call_index = call.and_then(|call| call.index()).map(Index::Constant);
         let (mut arguments, mut other_calls) = (None, false);
@@ -172,7 +189,7 @@ impl Again {
                 Column::Refusal => again.texts = true,
                 Column::Reasoning => text = text.or(Some((nth, ReasoningName::Reasoning))),
                 Column::ReasoningContent => text = Some((nth, ReasoningName::ReasoningContent)),
-                Column::ReasoningDetail => details.push(leaf),
+                Column::ReasoningDetail => details = details.and(leaf),
                 Column::CallIndex => call_index = Some(Index::Changed(nth)),
                 Column::Arguments => arguments = Some(nth),
                 Column::ToolCalls => other_calls = true,
@@ -185,7 +202,7 @@ impl Again {
         again.is_all |= chunk.x_groq().is_some_and(|x_groq| !all_differ(x_groq));
         for choice in chunk.choices() {
             again.add(&choice);
-            again.reasoning = Reasoning::of(&choice.delta(), text, &details);
+            again.reasoning = Reasoning::of(&choice.delta(), text, details);
         }
         if again.texts {
             again.content = None;
@@ -274,17 +291,23 @@ impl Again {
 impl Reasoning {
     /// What to do for the reasoning of a delta, of which `text` and the leaves `details` have
     /// changed.
-    fn of(delta: &Delta<'_>, text: Option<(usize, ReasoningName)>, details: &[NodeId]) -> Self {
+    fn of(
+        delta: &Delta<'_>,
+        text: Option<(usize, ReasoningName)>,
+        details: ChangedDetails,
+    ) -> Self {
         let has_one_text = delta.reasoning().is_none() || delta.reasoning_content().is_none();
         let has_text = delta.reasoning().or(delta.reasoning_content()).is_some();
         let mut elements = delta.reasoning_details().into_iter().flat_map(|list| list.elements());
         match (elements.next(), elements.next(), details) {
-            (None, None, []) if !has_text => Self::Nothing,
-            (None, None, []) if has_one_text && text.is_some() => {
+            (None, None, ChangedDetails::Nothing) if !has_text => Self::Nothing,
+            (None, None, ChangedDetails::Nothing) if has_one_text && text.is_some() => {
                 Self::Changed { text, detail: None }
             }
-            (Some(element), None, [leaf]) if has_one_text && has_text == text.is_some() => {
-                match Detail::of(element, *leaf) {
+            (Some(element), None, ChangedDetails::One(leaf))
+                if has_one_text && has_text == text.is_some() =>
+            {
+                match Detail::of(element, leaf) {
                     Some(detail) => Self::Changed { text, detail: Some(detail) },
                     None => Self::Everything,
                 }
@@ -527,6 +550,7 @@ mod tests {
         completion.text_only = TextOnly::default();
         completion.push_all(chunk);
         completion.last.add(chunk);
+        completion.end_push();
         Added::Whole
     }
 

@@ -1,7 +1,8 @@
 //! `Budget`: how much more may be kept, and how texts are kept within it.
 
+use super::outcome::LONGEST_REASON;
 use super::rules::{Level, Rule, rule};
-use crate::json::{JsonObject, Room, Value, rewrite};
+use crate::json::{JsonObject, Room, Value, beginning, rewrite};
 use crate::limits::Limits;
 
 /// How much more may be kept.
@@ -99,16 +100,19 @@ impl Budget {
         }
     }
 
-    /// Keeps the last finish reason. The room that a limit has closed is open for it, unless it is
-    /// no reason but a long text.
+    /// Keeps the last finish reason, which isn't empty. A choice that has finished is always known
+    /// to have: a reason of up to 64 bytes takes no room, and so much of a longer one is kept where it
+    /// has none.
     #[inline]
-    pub(super) fn last_reason(&mut self, kept: &mut Option<String>, reason: Option<&str>) {
-        const LONGEST: usize = 64;
-        match reason.filter(|reason| !reason.is_empty() && reason.len() <= LONGEST) {
-            Some(reason) if kept.as_deref() != Some(reason) => *kept = Some(reason.into()),
-            Some(_) => {}
-            None => self.last(kept, reason),
+    pub(super) fn last_reason(&mut self, kept: &mut Option<String>, reason: &str) {
+        if kept.as_deref() == Some(reason) {
+            return;
         }
+        let cost = |text: &str| if text.len() > LONGEST_REASON { text.len() } else { 0 };
+        let before = kept.as_deref().map_or(0, cost);
+        let fits = self.room.replace(before, cost(reason));
+        let kept_len = if fits { reason.len() } else { LONGEST_REASON };
+        *kept = Some(beginning(reason, kept_len).into());
     }
 
     /// Replaces a text, if there is room for the new one.

@@ -1,11 +1,11 @@
 //! Tool calls: which call a delta goes on with, what it adds, and when the call is done.
 
-use super::CallState;
 use super::budget::Budget;
-use super::change::{Change, tell};
+use super::change::Change;
 use super::completion::{FunctionCall, ToolCall};
 use super::delta::Target;
 use super::rules::Level;
+use super::{CallState, ChoiceState};
 use crate::chunk::ToolCallDelta;
 use crate::json::{Limit, Value, ValueKind};
 
@@ -54,7 +54,7 @@ pub(super) fn push_call(target: &mut Target<'_>, delta: &ToolCallDelta<'_>) {
         } else {
             None
         };
-        tell(changes, start.map(|start| Change::Arguments { choice: *choice, call: at, start }));
+        changes.replace(start.map(|start| Change::Arguments { choice: *choice, call: at, start }));
         for (name, value) in delta.function_extra() {
             budget.keep(&mut function.extra, Level::Function, name, value);
         }
@@ -87,9 +87,9 @@ pub(super) fn push_arguments(target: &mut Target<'_>, index: Option<u64>, text: 
 
 /// Takes over a call of a whole message, the `at`th.
 pub(super) fn push_whole_call<'t>(target: &mut Target<'_>, at: usize, whole: Value<'t>) {
-    if target.message.tool_calls.len() <= at && insert(target, at, Some(at as u64)).is_none() {
-        return;
-    }
+    let is_known = at < target.message.tool_calls.len();
+    let at = if is_known { Some(at) } else { append(target, Some(at as u64)) };
+    let Some(at) = at else { return };
     go_on_with(target, at);
     let Target { choice, message, budget, changes, .. } = target;
     let Some(call) = message.tool_calls.get_mut(at) else { return };
@@ -111,7 +111,7 @@ pub(super) fn push_whole_call<'t>(target: &mut Target<'_>, at: usize, whole: Val
     let arguments = arguments.map(|arguments| arguments.as_str().unwrap_or(arguments.raw()));
     if let Some(arguments) = arguments.filter(|arguments| **arguments != function.arguments) {
         let start = budget.set_text(&mut function.arguments, arguments).then_some(0);
-        tell(changes, start.map(|start| Change::Arguments { choice: *choice, call: at, start }));
+        changes.replace(start.map(|start| Change::Arguments { choice: *choice, call: at, start }));
     }
 }
 
@@ -139,9 +139,8 @@ fn call_at(
     let has_name = || delta.name().or_else(custom_name).is_some_and(|name| !name.is_empty());
     let calls = &message.tool_calls;
     let known = match index {
-        Some(_) => {
-            let all = state.calls.iter().enumerate().rev();
-            let mut same = all.filter(|(_, kept)| kept.index == index).map(|(at, _)| at);
+        Some(index) => {
+            let mut same = state.calls_of(index);
             let id_of = |at: usize| calls.get(at).map_or("", |call| call.id.as_str());
             let latest = same.next();
             let goes_on = |at: &usize| id.is_empty() || id_of(*at).is_empty() || id_of(*at) == id;
@@ -154,15 +153,25 @@ fn call_at(
     if known.is_some() {
         return known;
     }
-    let at = match index {
-        Some(_) => state.calls.iter().rposition(|kept| kept.index <= index).map_or(0, |at| at + 1),
-        None => calls.len(),
-    };
-    insert(target, at, index)
+    append(target, index)
 }
 
-/// Begins a call at a position.
-fn insert(target: &mut Target<'_>, at: usize, index: Option<u64>) -> Option<usize> {
+impl ChoiceState {
+    /// The positions of the calls that have this index, from the last one back.
+    fn calls_of(&self, index: u64) -> impl Iterator<Item = usize> + use<'_> {
+        let sorted = self.calls.len() - self.late_calls;
+        let (sorted, late) = self.calls.split_at_checked(sorted).unwrap_or_default();
+        let end = sorted.partition_point(|call| call.key() <= (false, index));
+        let is_it = move |call: &CallState| call.index == Some(index);
+        let late = late.iter().enumerate().rev().filter(move |(_, call)| is_it(call));
+        let late = late.map(|(at, _)| sorted.len() + at);
+        let before = sorted.iter().take(end).enumerate().rev();
+        late.chain(before.take_while(move |(_, call)| is_it(call)).map(|(at, _)| at))
+    }
+}
+
+/// Begins a call behind the others; the end of the push puts it in order.
+fn append(target: &mut Target<'_>, index: Option<u64>) -> Option<usize> {
     let Target { choice, message, state, budget, changes } = target;
     if message.tool_calls.len() >= budget.limits.tool_calls {
         budget.room.leave_out(Limit::ToolCalls);
@@ -171,15 +180,16 @@ fn insert(target: &mut Target<'_>, at: usize, index: Option<u64>) -> Option<usiz
     if !budget.room.take(PART_COST) {
         return None;
     }
-    let choice = *choice;
-    // Both lists are of one length, and `at` is a place in them or their end.
-    message.tool_calls.insert(at, ToolCall::default());
-    state.calls.insert(at, CallState { index, is_done: true, ..CallState::default() });
-    if at <= state.last_call && state.calls.len() > 1 {
-        state.last_call += 1;
+    let call = CallState { index, is_done: true, ..CallState::default() };
+    if state.late_calls > 0 || state.calls.last().is_some_and(|last| last.key() > call.key()) {
+        state.late_calls += 1;
+        changes.is_unordered = true;
     }
-    changes.iter_mut().for_each(|change| change.shift_calls(choice, at));
-    changes.push(Change::ToolCallStarted { choice, call: at });
+    // Both lists are of one length.
+    let at = state.calls.len();
+    message.tool_calls.push(ToolCall::default());
+    state.calls.push(call);
+    changes.push(Change::ToolCallStarted { choice: *choice, call: at });
     Some(at)
 }
 

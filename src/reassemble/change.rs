@@ -1,5 +1,8 @@
 //! `Change`: what the last chunk has added, for whoever looks at a stream while it runs.
 
+use super::ChoiceState;
+use super::order::Moved;
+
 /// One thing that a [`push`](super::Reassembler::push) has changed; see
 /// [`changes`](super::Reassembler::changes).
 ///
@@ -69,14 +72,115 @@ pub enum Change {
     },
 }
 
-/// Tells that a text is new from a place on. Where that is its beginning it may have been replaced:
-/// what was told of it before is void.
-pub(super) fn tell(changes: &mut Vec<Change>, change: Option<Change>) {
-    let Some(change) = change else { return };
-    if change == change.at_its_start() {
-        changes.retain(|earlier| earlier.at_its_start() != change);
+/// What a push has changed so far. During the push, positions are those in which choices and calls have
+/// come; its end makes them what they are after it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Changes {
+    list: Vec<Change>,
+    /// A text has been replaced: earlier changes of it are void.
+    pub(super) has_void: bool,
+    /// A choice or call stands behind one of a higher index.
+    pub(super) is_unordered: bool,
+    /// How many pushes in a row have needed little of a large buffer.
+    small_pushes: u32,
+}
+
+/// A buffer for so many changes is kept; a larger one is given back when so many pushes in a row have
+/// had fewer.
+const KEPT_CHANGES: usize = 1024;
+const SMALL_PUSHES: u32 = 64;
+
+impl Changes {
+    /// Begins another push.
+    #[inline]
+    pub(super) fn clear(&mut self) {
+        if self.list.capacity() > KEPT_CHANGES {
+            self.shrink();
+        }
+        self.list.clear();
     }
-    changes.push(change);
+
+    /// Forgets all, and gives a large buffer back.
+    pub(super) fn reset(&mut self) {
+        let mut list = core::mem::take(&mut self.list);
+        list.clear();
+        list.shrink_to(KEPT_CHANGES);
+        *self = Self { list, ..Self::default() };
+    }
+
+    #[cold]
+    fn shrink(&mut self) {
+        let is_small = self.list.len() <= KEPT_CHANGES;
+        self.small_pushes = if is_small { self.small_pushes + 1 } else { 0 };
+        if self.small_pushes >= SMALL_PUSHES {
+            self.list.truncate(KEPT_CHANGES);
+            self.list.shrink_to(KEPT_CHANGES);
+            self.small_pushes = 0;
+        }
+    }
+
+    pub(super) fn as_slice(&self) -> &[Change] {
+        &self.list
+    }
+
+    #[inline]
+    pub(super) fn push(&mut self, change: Change) {
+        self.list.push(change);
+    }
+
+    #[inline]
+    pub(super) fn extend(&mut self, change: Option<Change>) {
+        self.list.extend(change);
+    }
+
+    /// Adds that a text is new from a position on. Where that is its beginning it may have been
+    /// replaced: earlier changes of it are void.
+    pub(super) fn replace(&mut self, change: Option<Change>) {
+        let Some(change) = change else { return };
+        self.has_void |= !self.list.is_empty() && change == change.at_its_start();
+        self.list.push(change);
+    }
+
+    /// Removes the changes of each text that come before its last new beginning.
+    #[cold]
+    pub(super) fn remove_void(&mut self, states: &mut [ChoiceState]) {
+        self.list.reverse();
+        self.list.retain(|change| {
+            let Some(is_void) = change.void_mark(states) else { return true };
+            let keeps = !*is_void;
+            *is_void |= *change == change.at_its_start();
+            keeps
+        });
+        self.list.reverse();
+        for change in &self.list {
+            if let Some(is_void) = change.void_mark(states) {
+                *is_void = false;
+            }
+        }
+    }
+
+    /// Takes over that the calls of choices have moved: `moved` has an entry for each choice.
+    #[cold]
+    pub(super) fn move_calls(&mut self, moved: &[Option<Moved>]) {
+        for change in &mut self.list {
+            if let Change::ToolCallStarted { choice, call }
+            | Change::Arguments { choice, call, .. }
+            | Change::ToolCallDone { choice, call } = change
+                && let Some(Some(moved)) = moved.get(*choice)
+            {
+                *call = moved.place(*call);
+            }
+        }
+    }
+
+    /// Takes over that the choices have moved.
+    #[cold]
+    pub(super) fn move_choices(&mut self, moved: &Moved) {
+        for change in &mut self.list {
+            let choice = change.choice_mut();
+            *choice = moved.place(*choice);
+        }
+    }
 }
 
 impl Change {
@@ -92,8 +196,7 @@ impl Change {
         self
     }
 
-    /// A choice has been put at `at`: those behind it stand one further.
-    pub(super) const fn shift_choices(&mut self, at: usize) {
+    const fn choice_mut(&mut self) -> &mut usize {
         let (Self::ChoiceStarted { choice }
         | Self::Content { choice, .. }
         | Self::Refusal { choice, .. }
@@ -102,20 +205,19 @@ impl Change {
         | Self::Arguments { choice, .. }
         | Self::ToolCallDone { choice, .. }
         | Self::Finished { choice }) = self;
-        if *choice >= at {
-            *choice += 1;
-        }
+        choice
     }
 
-    /// A call of a choice has been put at `at`: those behind it stand one further.
-    pub(super) const fn shift_calls(&mut self, of: usize, at: usize) {
-        if let Self::ToolCallStarted { choice, call }
-        | Self::Arguments { choice, call, .. }
-        | Self::ToolCallDone { choice, call } = self
-            && *choice == of
-            && *call >= at
-        {
-            *call += 1;
+    /// Where it is noted that earlier changes of the same text are void; `None` if it is of no text.
+    fn void_mark<'s>(&self, states: &'s mut [ChoiceState]) -> Option<&'s mut bool> {
+        match *self {
+            Self::Content { choice, .. } => Some(&mut states.get_mut(choice)?.is_void.content),
+            Self::Refusal { choice, .. } => Some(&mut states.get_mut(choice)?.is_void.refusal),
+            Self::Reasoning { choice, .. } => Some(&mut states.get_mut(choice)?.is_void.reasoning),
+            Self::Arguments { choice, call, .. } => {
+                Some(&mut states.get_mut(choice)?.calls.get_mut(call)?.is_void)
+            }
+            _ => None,
         }
     }
 }

@@ -8,12 +8,13 @@ use crate::limits::Limits;
 /// its own name.
 ///
 /// Everything is `None` or empty that the stream didn't say. With the feature `serde` it is written
-/// as OpenAI has it, and read back from JSON by `serde_json`.
+/// as OpenAI has it. [`from_json`](Self::from_json) reads it back; `serde_json` does it in the same way.
 ///
 /// # There and back
 ///
-/// What is read back writes the same JSON again, byte for byte, and is equal to what is read from that;
-/// only of names that stand twice in one object, which some server has sent so, the last is left.
+/// What is read back by [`from_json`](Self::from_json) writes the same JSON again, and is equal to what
+/// is read from that; only of names that stand twice in one object, which some server has sent so, the
+/// last is left, and names are written with other escapes than they may have come with.
 /// It need not be equal to the completion that was written, for `==` also compares what the JSON
 /// doesn't say:
 ///
@@ -47,6 +48,10 @@ pub struct ChatCompletion {
     pub service_tier: Option<String>,
     /// The last `system_fingerprint`.
     pub system_fingerprint: Option<String>,
+    /// A part of the answer is missing, or may be: [`Finished::whole`](super::Finished::whole) said
+    /// why. Written as `"not_whole": true`, so that a cache can't lose it, and ends a
+    /// [`Replay`](crate::gateway::Replay) with an error.
+    pub not_whole: bool,
     /// Members of the chunks that have no field here.
     pub extra: JsonObject,
 }
@@ -155,7 +160,8 @@ pub enum Arguments {
     /// A JSON object, and another one behind it: the arguments of several calls, glued together by
     /// the server.
     Several,
-    /// Something else.
+    /// Something else; also what goes over the default [`json_depth`](Limits::json_depth) or
+    /// [`json_values`](Limits::json_values), which isn't read to its end.
     Invalid,
 }
 
@@ -163,16 +169,15 @@ impl FunctionCall {
     /// Whether the arguments are JSON, so that half an object never passes for a whole one: a call
     /// that is cut short by `max_tokens` may have a finish reason all the same.
     ///
-    /// Reads all of them, and allocates.
+    /// Reads all of them within the default [`Limits`], and allocates up to 64 bytes for a name or
+    /// value, and the length of the arguments besides.
     #[must_use]
     pub fn arguments_state(&self) -> Arguments {
         let json = self.arguments.trim_ascii();
         if json.is_empty() {
             return Arguments::Empty;
         }
-        let mut limits = Limits::new();
-        (limits.json_depth, limits.json_values) = (usize::MAX, usize::MAX);
-        match Parser::new(&limits).parse(json.as_bytes(), &mut Tape::default()) {
+        match Parser::new(&Limits::new()).parse(json.as_bytes(), &mut Tape::default()) {
             Ok((document, leniencies)) => {
                 let is_object = document.kind(0) == Some(Kind::Object);
                 let is_json = leniencies.not_finite == 0;
@@ -274,6 +279,7 @@ mod ser {
             some(&mut map, "usage", self.usage.as_ref())?;
             some(&mut map, "service_tier", self.service_tier.as_ref())?;
             some(&mut map, "system_fingerprint", self.system_fingerprint.as_ref())?;
+            some(&mut map, "not_whole", self.not_whole.then_some(true))?;
             members(&mut map, &self.extra)?;
             map.end()
         }

@@ -3,10 +3,10 @@
 use super::ChoiceState;
 use super::budget::Budget;
 use super::call::{push_call, push_name, push_whole_call};
-use super::change::{Change, tell};
+use super::change::{Change, Changes};
 use super::completion::{Message, ReasoningName};
 use super::rules::Level;
-use crate::chunk::Delta;
+use crate::chunk::{ContentPart, Delta};
 use crate::json::{Key, Value, ValueKind};
 
 /// What a delta is added to: the message, what is known of it besides, and where changes go.
@@ -16,7 +16,7 @@ pub(super) struct Target<'t> {
     pub(super) message: &'t mut Message,
     pub(super) state: &'t mut ChoiceState,
     pub(super) budget: &'t mut Budget,
-    pub(super) changes: &'t mut Vec<Change>,
+    pub(super) changes: &'t mut Changes,
 }
 
 pub(super) fn push_delta(target: &mut Target<'_>, delta: &Delta<'_>) {
@@ -56,40 +56,45 @@ pub(super) fn push_delta(target: &mut Target<'_>, delta: &Delta<'_>) {
     }
 }
 
-/// A part of a content that is a list, as Mistral's: text, thinking, a reference, or a refusal.
+/// A part of a content that is a list.
 fn push_part(target: &mut Target<'_>, part: Value<'_>) {
     let Target { choice, message, state, budget, changes } = target;
     let choice = *choice;
-    if let Some(value) = part.get("text").or(Some(part))
-        && let Some(text) = value.as_str()
-    {
-        let kept = budget.text(&mut message.content);
-        let start = budget.join(kept, &mut state.content, text, || Some(value));
-        changes.extend(start.map(|start| Change::Content { choice, start }));
-    } else if let Some(thinking) = part.get("thinking") {
-        let parts = thinking.elements().filter_map(|part| part.get("text"));
-        for value in core::iter::once(thinking).chain(parts) {
-            let Some(text) = value.as_str() else { continue };
-            let kept = budget.text(&mut message.reasoning);
-            let start = budget.join(kept, &mut state.reasoning, text, || Some(value));
-            changes.extend(start.map(|start| Change::Reasoning { choice, start }));
+    match ContentPart::of(part) {
+        ContentPart::Text(value) => {
+            let kept = budget.text(&mut message.content);
+            let text = value.as_str().unwrap_or_default();
+            let start = budget.join(kept, &mut state.content, text, || Some(value));
+            changes.extend(start.map(|start| Change::Content { choice, start }));
         }
-        for name in ["signature", "closed"] {
-            if let Some(value) = part.get(name) {
-                message.extra.last(name, value, &mut budget.room);
+        ContentPart::Thinking(thinking) => {
+            let parts = thinking.elements().filter_map(|part| part.get("text"));
+            for value in core::iter::once(thinking).chain(parts) {
+                let Some(text) = value.as_str() else { continue };
+                let kept = budget.text(&mut message.reasoning);
+                let start = budget.join(kept, &mut state.reasoning, text, || Some(value));
+                changes.extend(start.map(|start| Change::Reasoning { choice, start }));
+            }
+            for name in ["signature", "closed"] {
+                if let Some(value) = part.get(name) {
+                    message.extra.last(name, value, &mut budget.room);
+                }
             }
         }
-    } else if let Some(ids) = part.get("reference_ids") {
-        message.extra.append("reference_ids", ids, &mut budget.room);
-    } else if let Some(value) = part.get("refusal")
-        && let Some(text) = value.as_str()
-    {
-        let kept = budget.text(&mut message.refusal);
-        let start = budget.join(kept, &mut state.refusal, text, || Some(value));
-        changes.extend(start.map(|start| Change::Refusal { choice, start }));
-    } else if !part.is_nothing() {
-        let count = &mut state.irregular.unknown_content_parts;
-        *count = count.saturating_add(1);
+        ContentPart::Reference(ids) => {
+            message.extra.append("reference_ids", ids, &mut budget.room);
+        }
+        ContentPart::Refusal(value) => {
+            let kept = budget.text(&mut message.refusal);
+            let text = value.as_str().unwrap_or_default();
+            let start = budget.join(kept, &mut state.refusal, text, || Some(value));
+            changes.extend(start.map(|start| Change::Refusal { choice, start }));
+        }
+        ContentPart::Nothing => {}
+        ContentPart::Unknown => {
+            let count = &mut state.irregular.unknown_content_parts;
+            *count = count.saturating_add(1);
+        }
     }
 }
 
@@ -178,14 +183,14 @@ pub(super) fn push_snapshot(target: &mut Target<'_>, delta: &Delta<'_>, whole: V
     let choice = *choice;
     let text = |name| whole.get(name).and_then(|text| text.as_str());
     let start = set_whole(&mut message.content, text("content"), budget);
-    tell(changes, start.map(|start| Change::Content { choice, start }));
+    changes.replace(start.map(|start| Change::Content { choice, start }));
     let start = set_whole(&mut message.refusal, text("refusal"), budget);
-    tell(changes, start.map(|start| Change::Refusal { choice, start }));
+    changes.replace(start.map(|start| Change::Refusal { choice, start }));
     for name in [ReasoningName::ReasoningContent, ReasoningName::Reasoning] {
         let Some(text) = text(name.as_str()) else { continue };
         message.reasoning_name = name;
         let start = set_whole(&mut message.reasoning, Some(text), budget);
-        tell(changes, start.map(|start| Change::Reasoning { choice, start }));
+        changes.replace(start.map(|start| Change::Reasoning { choice, start }));
         break;
     }
     let calls = whole.get("tool_calls").into_iter().flat_map(|calls| calls.elements());

@@ -1,88 +1,151 @@
-//! Reads completions back from JSON, as `serde_json` has it.
-
-use serde::de::{Deserialize, Deserializer, Error};
+//! Reads whole completions from JSON, by the crate's own parser and within its limits.
 
 use super::completion::{
     ChatCompletion, CompletionChoice, FunctionCall, Message, ReasoningName, ToolCall,
 };
-use crate::json::JsonObject;
+use crate::error::{Error, ErrorKind};
+use crate::json::{JsonList, ObjectReader, Parser, Tape, Value};
+use crate::limits::Limits;
 
-impl<'de> Deserialize<'de> for ChatCompletion {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut object = JsonObject::deserialize(deserializer)?;
-        object.take::<serde::de::IgnoredAny, D::Error>("object")?;
-        Ok(Self {
-            id: object.take("id")?,
-            created: object.take("created")?,
-            model: object.take("model")?,
-            choices: object.take("choices")?.unwrap_or_default(),
-            usage: object.take("usage")?,
-            service_tier: object.take("service_tier")?,
-            system_fingerprint: object.take("system_fingerprint")?,
-            extra: object,
-        })
+impl ChatCompletion {
+    /// Reads a completion from a JSON text, within the default [`Limits`]: from a cache, or the answer
+    /// of an upstream that doesn't stream.
+    ///
+    /// ```
+    /// use deltawire::{ChatCompletion, ErrorKind};
+    ///
+    /// let json = br#"{"choices":[{"index":0,"message":{"content":"Hi"},"finish_reason":"stop"}]}"#;
+    /// let completion = ChatCompletion::from_json(json)?;
+    /// assert_eq!(completion.choices[0].message.content.as_deref(), Some("Hi"));
+    ///
+    /// let error = ChatCompletion::from_json(br#"{"error":{"code":429}}"#).unwrap_err();
+    /// assert_eq!((error.kind(), error.offset()), (ErrorKind::ExpectedChoices, 21));
+    /// # Ok::<(), deltawire::Error>(())
+    /// ```
+    ///
+    /// What isn't quite JSON is read as a decoder reads it: see [`Leniencies`](crate::Leniencies).
+    /// Time and memory are linear in the text.
+    ///
+    /// # Errors
+    ///
+    /// What was expected, and at which byte of the text: JSON within the limits, an object, its
+    /// `choices`, of each choice its `index`, and for members that have a field values of its type, or
+    /// `null`. Of a member that is absent the offset is where its object ends.
+    pub fn from_json(json: &[u8]) -> Result<Self, Error> {
+        Self::from_json_with_limits(json, &Limits::new())
     }
-}
 
-impl<'de> Deserialize<'de> for CompletionChoice {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut object = JsonObject::deserialize(deserializer)?;
-        let index = object.take("index")?;
-        Ok(Self {
-            index: index.ok_or_else(|| D::Error::missing_field("index"))?,
-            message: object.take("message")?.unwrap_or_default(),
-            finish_reason: object.take("finish_reason")?,
-            logprobs: object.take("logprobs")?,
-            extra: object,
-        })
+    /// Reads a completion from a JSON text, within [`json_depth`](Limits::json_depth) and
+    /// [`json_values`](Limits::json_values); see [`from_json`](Self::from_json).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`from_json`](Self::from_json).
+    pub fn from_json_with_limits(json: &[u8], limits: &Limits) -> Result<Self, Error> {
+        let mut tape = Tape::default();
+        let (document, _) = Parser::new(limits).parse(json, &mut tape)?;
+        Self::from_value(Value::new(document, 0))
     }
-}
 
-impl<'de> Deserialize<'de> for Message {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut object = JsonObject::deserialize(deserializer)?;
-        let by_content = object.take(ReasoningName::ReasoningContent.as_str())?;
-        // Where both are there, only one has a field; the other is kept as any other member.
-        let (reasoning, reasoning_name) = match by_content {
-            Some(text) => (Some(text), ReasoningName::ReasoningContent),
-            None => (object.take(ReasoningName::Reasoning.as_str())?, ReasoningName::Reasoning),
+    pub(crate) fn from_value(value: Value<'_>) -> Result<Self, Error> {
+        let mut object = ObjectReader::new(value)?;
+        object.take("object");
+        let Some(choices) = object.take("choices") else {
+            return Err(object.lacks(ErrorKind::ExpectedChoices));
         };
-        let reasoning_name =
-            if reasoning.is_some() { reasoning_name } else { ReasoningName::default() };
+        let choices =
+            choices.array()?.map(CompletionChoice::from_value).collect::<Result<_, _>>()?;
         Ok(Self {
-            role: object.take("role")?,
-            content: object.take("content")?,
-            refusal: object.take("refusal")?,
+            id: object.string("id")?,
+            created: object.integer("created")?,
+            model: object.string("model")?,
+            choices,
+            usage: object.object("usage")?,
+            service_tier: object.string("service_tier")?,
+            system_fingerprint: object.string("system_fingerprint")?,
+            not_whole: object.take("not_whole").is_some_and(|value| value.as_bool() != Some(false)),
+            extra: object.rest(),
+        })
+    }
+}
+
+impl CompletionChoice {
+    pub(crate) fn from_value(value: Value<'_>) -> Result<Self, Error> {
+        let mut object = ObjectReader::new(value)?;
+        let Some(index) = object.integer("index")? else {
+            return Err(object.lacks(ErrorKind::ExpectedIndex));
+        };
+        let message = object.take("message").map(Message::from_value).transpose()?;
+        Ok(Self {
+            index,
+            message: message.unwrap_or_default(),
+            finish_reason: object.string("finish_reason")?,
+            logprobs: object.object("logprobs")?,
+            extra: object.rest(),
+        })
+    }
+}
+
+impl Message {
+    pub(crate) fn from_value(value: Value<'_>) -> Result<Self, Error> {
+        let mut object = ObjectReader::new(value)?;
+        // Where both are there, only one has a field; the other is kept as any other member.
+        let mut reasoning_name = ReasoningName::ReasoningContent;
+        let mut reasoning = object.string(reasoning_name.as_str())?;
+        if reasoning.is_none() {
+            reasoning = object.string(ReasoningName::Reasoning.as_str())?;
+            if reasoning.is_some() {
+                reasoning_name = ReasoningName::Reasoning;
+            }
+        }
+        let details = object.take("reasoning_details").map(JsonList::from_value).transpose()?;
+        let calls = object.take("tool_calls").map(Value::array).transpose()?;
+        let calls = calls.into_iter().flatten().map(ToolCall::from_value);
+        let function_call = object.take("function_call");
+        Ok(Self {
+            role: object.string("role")?,
+            content: object.string("content")?,
+            refusal: object.string("refusal")?,
             reasoning,
             reasoning_name,
-            reasoning_details: object.take("reasoning_details")?.unwrap_or_default(),
-            tool_calls: object.take("tool_calls")?.unwrap_or_default(),
-            function_call: object.take("function_call")?,
-            audio: object.take("audio")?,
-            extra: object,
+            reasoning_details: details.unwrap_or_default(),
+            tool_calls: calls.collect::<Result<_, _>>()?,
+            function_call: function_call.map(FunctionCall::from_value).transpose()?,
+            audio: object.object("audio")?,
+            extra: object.rest(),
         })
     }
 }
 
-impl<'de> Deserialize<'de> for ToolCall {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut object = JsonObject::deserialize(deserializer)?;
+impl ToolCall {
+    pub(crate) fn from_value(value: Value<'_>) -> Result<Self, Error> {
+        let mut object = ObjectReader::new(value)?;
+        let function = object.take("function");
         Ok(Self {
-            id: object.take("id")?.unwrap_or_default(),
-            r#type: object.take("type")?,
-            function: object.take("function")?,
-            extra: object,
+            id: object.string("id")?.unwrap_or_default(),
+            r#type: object.string("type")?,
+            function: function.map(FunctionCall::from_value).transpose()?,
+            extra: object.rest(),
         })
     }
 }
 
-impl<'de> Deserialize<'de> for FunctionCall {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut object = JsonObject::deserialize(deserializer)?;
+impl FunctionCall {
+    pub(crate) fn from_value(value: Value<'_>) -> Result<Self, Error> {
+        let mut object = ObjectReader::new(value)?;
         Ok(Self {
-            name: object.take("name")?.unwrap_or_default(),
-            arguments: object.take("arguments")?.unwrap_or_default(),
-            extra: object,
+            name: object.string("name")?.unwrap_or_default(),
+            arguments: object.string("arguments")?.unwrap_or_default(),
+            extra: object.rest(),
         })
     }
 }
+
+#[cfg(feature = "serde")]
+crate::json::deserialize_by_parser!(
+    ChatCompletion,
+    CompletionChoice,
+    Message,
+    ToolCall,
+    FunctionCall
+);

@@ -5,18 +5,19 @@ mod budget;
 mod call;
 mod change;
 mod completion;
-#[cfg(feature = "serde")]
-mod de;
 mod delta;
+mod from_json;
+mod order;
 mod outcome;
 mod rules;
 
 pub use change::Change;
+use change::Changes;
 pub use completion::{
     Arguments, ChatCompletion, CompletionChoice, FunctionCall, Message, ReasoningName, ToolCall,
 };
-pub(crate) use outcome::judge;
-pub use outcome::{Finished, Irregularities, Outcome, Pending};
+pub use outcome::{Defect, Finished, Irregularities, NotWhole, Outcome, Pending};
+pub(crate) use outcome::{Findings, LONGEST_REASON};
 
 use crate::chunk::{ChatCompletionChunk, Choice, Logprobs};
 use crate::decoder::{End, Payload};
@@ -26,6 +27,7 @@ use again::{Again, Constants, TextOnly};
 use budget::{Budget, CutPair};
 use call::PART_COST;
 use delta::{Target, push_delta, push_snapshot};
+use order::sort_both;
 pub(crate) use rules::{Level, is_joined, is_joined_inside};
 
 /// Gathers the chunks of a stream into the completion that the provider would have answered
@@ -60,23 +62,27 @@ pub struct Reassembler {
     completion: ChatCompletion,
     /// What is known of each choice besides, in the order of `completion.choices`.
     states: Vec<ChoiceState>,
+    /// How many choices at the end aren't in order yet.
+    late_choices: usize,
     usage_from: UsageFrom,
     budget: Budget,
-    changes: Vec<Change>,
+    changes: Changes,
     /// What the last chunk has in common with others.
     last: Constants,
     again: Again,
     text_only: TextOnly,
     invalid_choice_indexes: u32,
-    /// Any chunk came, and one of them with an error.
-    has_chunk: bool,
-    has_error: bool,
+    findings: Findings,
 }
 
 #[derive(Clone, Debug, Default)]
 struct ChoiceState {
+    /// The choice's index.
+    index: u64,
     /// What is known of the tool calls, in the order of the message's `tool_calls`.
     calls: Vec<CallState>,
+    /// How many of them at the end aren't in order yet.
+    late_calls: usize,
     /// The call that the last delta went on with.
     last_call: usize,
     content: CutPair,
@@ -85,12 +91,21 @@ struct ChoiceState {
     function_call: CutPair,
     /// The message comes whole, again and again.
     is_snapshot: bool,
+    /// Which texts have changes that are void; false between two pushes.
+    is_void: VoidTexts,
     irregular: Irregularities,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct VoidTexts {
+    content: bool,
+    refusal: bool,
+    reasoning: bool,
 }
 
 impl ChoiceState {
     /// Tells of the calls that aren't done that they are.
-    fn end_calls(&mut self, choice: usize, changes: &mut Vec<Change>) {
+    fn end_calls(&mut self, choice: usize, changes: &mut Changes) {
         for (call, known) in self.calls.iter_mut().enumerate().filter(|(_, known)| !known.is_done) {
             known.is_done = true;
             changes.push(Change::ToolCallDone { choice, call });
@@ -104,6 +119,18 @@ struct CallState {
     arguments: CutPair,
     /// It has been told that the call is done.
     is_done: bool,
+    /// As [`ChoiceState::is_void`].
+    is_void: bool,
+}
+
+impl CallState {
+    /// Calls stand by their index, those that have none at the end.
+    const fn key(&self) -> (bool, u64) {
+        match self.index {
+            Some(index) => (false, index),
+            None => (true, 0),
+        }
+    }
 }
 
 /// Which member the usage came from: `usage` itself outranks its substitutes.
@@ -133,15 +160,15 @@ impl Reassembler {
         Self {
             completion: ChatCompletion::default(),
             states: Vec::new(),
+            late_choices: 0,
             usage_from: UsageFrom::default(),
             budget: Budget::new(limits),
-            changes: Vec::new(),
+            changes: Changes::default(),
             last: Constants::default(),
             again: Again::default(),
             text_only: TextOnly::default(),
             invalid_choice_indexes: 0,
-            has_chunk: false,
-            has_error: false,
+            findings: Findings::default(),
         }
     }
 
@@ -155,7 +182,7 @@ impl Reassembler {
                 if let Some(chunk) = error.chunk() {
                     self.push(&chunk);
                 }
-                self.has_error = true;
+                self.findings.has_error = true;
             }
             Payload::Done => {
                 for (choice, state) in self.states.iter_mut().enumerate() {
@@ -182,11 +209,51 @@ impl Reassembler {
             self.push_all(chunk);
             self.last.add(chunk);
         }
+        self.end_push();
+    }
+
+    /// Makes of what was noted in the order in which it came what it is after the push.
+    #[inline]
+    fn end_push(&mut self) {
+        if self.changes.has_void {
+            self.changes.has_void = false;
+            self.changes.remove_void(&mut self.states);
+        }
+        if self.changes.is_unordered {
+            self.put_in_order();
+        }
+    }
+
+    #[cold]
+    fn put_in_order(&mut self) {
+        let Self { completion, states, late_choices, changes, again, .. } = self;
+        changes.is_unordered = false;
+        let moved: Vec<_> = completion
+            .choices
+            .iter_mut()
+            .zip(&mut *states)
+            .map(|(choice, state)| {
+                let late = core::mem::take(&mut state.late_calls);
+                let calls = &mut choice.message.tool_calls;
+                let moved =
+                    (late > 0).then(|| sort_both(calls, &mut state.calls, late, CallState::key))?;
+                state.last_call = moved.place(state.last_call);
+                Some(moved)
+            })
+            .collect();
+        changes.move_calls(&moved);
+        let late = core::mem::take(late_choices);
+        if late > 0 {
+            let moved = sort_both(&mut completion.choices, states, late, |state| state.index);
+            changes.move_choices(&moved);
+            // It knows choices by their places.
+            *again = Again::default();
+        }
     }
 
     fn push_all(&mut self, chunk: &ChatCompletionChunk<'_>) {
-        self.has_chunk = true;
-        self.has_error |= chunk.error().is_some();
+        self.findings.has_chunk = true;
+        self.findings.has_error |= chunk.error().is_some();
         let Self { completion, budget, .. } = self;
         budget.first(&mut completion.id, || chunk.id());
         budget.first(&mut completion.model, || chunk.model());
@@ -232,7 +299,7 @@ impl Reassembler {
     /// ```
     #[must_use]
     pub fn changes(&self) -> &[Change] {
-        &self.changes
+        self.changes.as_slice()
     }
 
     /// The limit for which something was left out, if one was: the first that was exceeded. What
@@ -267,16 +334,28 @@ impl Reassembler {
     ///
     /// The reassembler is then as after a [`reset`](Self::reset).
     pub fn finish(&mut self, end: End) -> Finished {
-        let choices = &self.completion.choices;
-        let finished =
-            !choices.is_empty() && choices.iter().all(|choice| choice.finish_reason.is_some());
-        let outcome = judge(finished, &end, self.has_chunk, self.has_error);
         let (limit_exceeded, irregularities) = (self.limit_exceeded(), self.irregularities());
+        let mut findings = core::mem::take(&mut self.findings);
+        findings.has_invalid_index |= irregularities.invalid_tool_call_indexes > 0;
+        findings.has_unknown_part = irregularities.unknown_content_parts > 0;
+        let reasons = self.completion.choices.iter().map(|choice| choice.finish_reason.is_some());
+        let (outcome, not_whole) = findings.judge(reasons, &end, limit_exceeded);
         let pending = self.pending();
         let mut completion = core::mem::take(&mut self.completion);
         completion.shrink_to_fit();
+        completion.not_whole = not_whole.is_some();
         self.reset();
-        Finished { completion, outcome, pending, limit_exceeded, irregularities, end }
+        let failed_finish = findings.failed_finish;
+        Finished {
+            completion,
+            outcome,
+            pending,
+            limit_exceeded,
+            irregularities,
+            failed_finish,
+            end,
+            not_whole,
+        }
     }
 
     /// Makes the reassembler ready for another stream; keeps the limits and buffers, nothing else.
@@ -293,11 +372,12 @@ impl Reassembler {
         *completion = ChatCompletion { choices, ..ChatCompletion::default() };
         states.clear();
         *usage_from = UsageFrom::default();
-        changes.clear();
+        changes.reset();
+        self.late_choices = 0;
         self.last = Constants::default();
         (self.again, self.text_only) = (Again::default(), TextOnly::default());
         self.invalid_choice_indexes = 0;
-        (self.has_chunk, self.has_error) = (false, false);
+        self.findings = Findings::default();
     }
 
     /// The choices that haven't finished, and the calls that they were at.
@@ -332,17 +412,24 @@ impl Reassembler {
             Some(index) => index,
             None if choice.has_invalid_index() => {
                 self.invalid_choice_indexes = self.invalid_choice_indexes.saturating_add(1);
+                self.findings.add_invalid_index(true);
                 return;
             }
             None => 0,
         };
-        let Some(at) = self.choice_at(index) else { return };
-        let Self { completion, states, budget, changes, .. } = self;
+        let Some(at) = self.choice_at(index) else {
+            self.findings.lacks_choice = true;
+            return;
+        };
+        let Self { completion, states, budget, changes, findings, .. } = self;
         let (Some(kept), Some(state)) = (completion.choices.get_mut(at), states.get_mut(at)) else {
             return;
         };
         let was_finished = kept.finish_reason.is_some();
-        budget.last_reason(&mut kept.finish_reason, choice.finish_reason());
+        if let Some(reason) = choice.finish_reason() {
+            findings.add_reason(reason);
+            budget.last_reason(&mut kept.finish_reason, reason);
+        }
         if let Some(logprobs) = choice.logprobs() {
             push_logprobs(kept, &logprobs, budget);
         }
@@ -367,22 +454,29 @@ impl Reassembler {
     /// The position of the choice with this index. An index is a key: an unknown one makes one
     /// more choice, whatever its number.
     fn choice_at(&mut self, index: u64) -> Option<usize> {
-        let choices = &mut self.completion.choices;
-        let at = choices.partition_point(|choice| choice.index < index);
-        if choices.get(at).is_none_or(|choice| choice.index != index) {
-            if choices.len() >= self.budget.limits.choices {
-                self.budget.room.leave_out(Limit::Choices);
-                return None;
-            }
-            if !self.budget.room.take(PART_COST) {
-                return None;
-            }
-            // Both lists are of one length.
-            choices.insert(at, CompletionChoice { index, ..CompletionChoice::default() });
-            self.states.insert(at, ChoiceState::default());
-            self.changes.iter_mut().for_each(|change| change.shift_choices(at));
-            self.changes.push(Change::ChoiceStarted { choice: at });
+        let Self { completion, states, late_choices, budget, changes, .. } = self;
+        let sorted = states.len() - *late_choices;
+        let (sorted, late) = states.split_at_checked(sorted).unwrap_or_default();
+        let known = sorted.binary_search_by_key(&index, |state| state.index).ok();
+        let in_late = || late.iter().position(|state| state.index == index);
+        if let Some(at) = known.or_else(|| Some(sorted.len() + in_late()?)) {
+            return Some(at);
         }
+        if states.len() >= budget.limits.choices {
+            budget.room.leave_out(Limit::Choices);
+            return None;
+        }
+        // A choice that has no room is there all the same, so that it is known whether it finishes.
+        budget.room.take(PART_COST);
+        if *late_choices > 0 || states.last().is_some_and(|last| last.index > index) {
+            *late_choices += 1;
+            changes.is_unordered = true;
+        }
+        // Both lists are of one length.
+        let at = states.len();
+        completion.choices.push(CompletionChoice { index, ..CompletionChoice::default() });
+        states.push(ChoiceState { index, ..ChoiceState::default() });
+        changes.push(Change::ChoiceStarted { choice: at });
         Some(at)
     }
 }

@@ -1,8 +1,11 @@
-//! `Outcome`: how a stream ended. Failure is never laundered into success.
+//! `Outcome`: how a stream ended, and whether its completion is whole. Failure is never laundered
+//! into success.
+
+use core::fmt;
 
 use super::completion::ChatCompletion;
-use crate::decoder::{Body, End};
-use crate::json::Limit;
+use crate::decoder::{Api, Body, End};
+use crate::json::{Limit, beginning};
 
 /// A completion, and how the stream that it comes from ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,8 +21,36 @@ pub struct Finished {
     pub limit_exceeded: Option<Limit>,
     /// What of the chunks was out of order.
     pub irregularities: Irregularities,
+    /// The first finish reason that names a failure, if one does; see [`Outcome::FailedFinish`].
+    pub failed_finish: Option<String>,
     /// What the decoder saw.
     pub end: End,
+    pub(super) not_whole: Option<NotWhole>,
+}
+
+impl Finished {
+    /// Checks that the completion is whole: the stream ended well, and nothing of it was lost or left
+    /// out. To be asked before a completion is cached, or billed by its text.
+    ///
+    /// ```
+    /// use deltawire::{Defect, Outcome, gateway::assemble};
+    ///
+    /// let stream = b"data: {\"choices\":[{\"delta\":{\"content\":\"Hi\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
+    /// assert!(assemble([&stream[..]]).whole().is_ok());
+    ///
+    /// let torn = [b"data: {\"choices\":[{\"delta\":{\"cont\n\n", &stream[..]].concat();
+    /// let finished = assemble([&torn[..]]);
+    /// let not_whole = finished.whole().unwrap_err();
+    /// assert_eq!(finished.outcome, Outcome::MalformedEvent);
+    /// assert_eq!(not_whole.defects().collect::<Vec<_>>(), [Defect::MalformedEvent]);
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// All that is missing, by name.
+    pub fn whole(&self) -> Result<(), NotWhole> {
+        self.not_whole.map_or(Ok(()), Err)
+    }
 }
 
 /// A choice that hasn't finished.
@@ -56,6 +87,20 @@ pub struct Irregularities {
 }
 
 impl Irregularities {
+    /// Each count with its name.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, u32)> {
+        [
+            ("invalid_choice_indexes", self.invalid_choice_indexes),
+            ("invalid_tool_call_indexes", self.invalid_tool_call_indexes),
+            ("sparse_choice_indexes", self.sparse_choice_indexes),
+            ("sparse_tool_call_indexes", self.sparse_tool_call_indexes),
+            ("tool_calls_without_index", self.tool_calls_without_index),
+            ("changed_tool_call_ids", self.changed_tool_call_ids),
+            ("unknown_content_parts", self.unknown_content_parts),
+        ]
+        .into_iter()
+    }
+
     pub(super) const fn add(&mut self, other: &Self) {
         macro_rules! add {
             ($($field:ident),*) => {
@@ -75,6 +120,10 @@ impl Irregularities {
 }
 
 /// How a stream ended.
+///
+/// A choice that was left out, since its index is none or for [`Limits::choices`](crate::Limits::choices),
+/// counts as one that has no finish reason. Of several outcomes that hold, the one that is lower in
+/// this list counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Outcome {
@@ -82,16 +131,25 @@ pub enum Outcome {
     Complete,
     /// All choices finished, but no `[DONE]` came. Some servers never send it.
     FinishedWithoutDone,
-    /// `[DONE]` came, but a choice has no finish reason, or there is no choice.
-    DoneWithoutFinish,
+    /// All choices finished, but an event couldn't be read, or was over a limit: a part of the
+    /// answer may be missing. [`End::malformed`](crate::End::malformed) counts such events.
+    MalformedEvent,
     /// The stream stopped in the middle: neither `[DONE]` nor a finish reason for all choices.
     Truncated,
-    /// The server reported an error; what came before it was gathered.
-    UpstreamError,
+    /// `[DONE]` came, but a choice has no finish reason, or there is no choice.
+    DoneWithoutFinish,
     /// There was no event.
     Empty,
+    /// A finish reason names a failure: `abort`, `aborted`, `canceled`, `cancelled`, `error`,
+    /// `failed`, `insufficient_system_resource`, or any that ends in `_error`.
+    FailedFinish,
+    /// The events are those of another API, and none has a choice. Whether they are complete isn't
+    /// looked at.
+    AnotherApi(Api),
     /// The body is no event stream.
     NotAnEventStream(Body),
+    /// The server reported an error; what came before it was gathered.
+    UpstreamError,
 }
 
 impl Outcome {
@@ -101,29 +159,234 @@ impl Outcome {
         match self {
             Self::Complete => "complete",
             Self::FinishedWithoutDone => "finished_without_done",
-            Self::DoneWithoutFinish => "done_without_finish",
+            Self::MalformedEvent => "malformed_event",
             Self::Truncated => "truncated",
-            Self::UpstreamError => "upstream_error",
+            Self::DoneWithoutFinish => "done_without_finish",
             Self::Empty => "empty",
+            Self::FailedFinish => "failed_finish",
+            Self::AnotherApi(_) => "another_api",
             Self::NotAnEventStream(_) => "not_an_event_stream",
+            Self::UpstreamError => "upstream_error",
         }
     }
 }
 
-/// By what the decoder saw, and by whether chunks and errors came: perhaps there was no decoder.
-/// `finished` says that there are choices, and that all of them have a finish reason.
-pub(crate) fn judge(finished: bool, end: &End, has_chunk: bool, has_error: bool) -> Outcome {
-    if end.upstream_error.is_some() || has_error {
-        return Outcome::UpstreamError;
+/// Something for which a completion isn't whole; see [`NotWhole`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Defect {
+    /// There is no completion: the outcome is [`Empty`](Outcome::Empty),
+    /// [`AnotherApi`](Outcome::AnotherApi) or [`NotAnEventStream`](Outcome::NotAnEventStream).
+    NoCompletion,
+    /// A choice has no finish reason, or there is no choice.
+    Unfinished,
+    /// The server reported an error.
+    UpstreamError,
+    /// A finish reason names a failure.
+    FailedFinish,
+    /// An event couldn't be read, or was over a limit.
+    MalformedEvent,
+    /// The stream ended in the middle of an event, and without `[DONE]`.
+    CutEvent,
+    /// Something was left out for a limit of completions.
+    LimitExceeded,
+    /// A choice, or a part of a tool call, was left out since its index is none.
+    InvalidIndex,
+    /// A part of a content was left out since its kind isn't known.
+    UnknownContentPart,
+}
+
+impl Defect {
+    const ALL: [Self; 9] = [
+        Self::NoCompletion,
+        Self::Unfinished,
+        Self::UpstreamError,
+        Self::FailedFinish,
+        Self::MalformedEvent,
+        Self::CutEvent,
+        Self::LimitExceeded,
+        Self::InvalidIndex,
+        Self::UnknownContentPart,
+    ];
+
+    /// Its name, in lower case with underscores.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NoCompletion => "no_completion",
+            Self::Unfinished => "unfinished",
+            Self::UpstreamError => "upstream_error",
+            Self::FailedFinish => "failed_finish",
+            Self::MalformedEvent => "malformed_event",
+            Self::CutEvent => "cut_event",
+            Self::LimitExceeded => "limit_exceeded",
+            Self::InvalidIndex => "invalid_index",
+            Self::UnknownContentPart => "unknown_content_part",
+        }
     }
-    if let Some(body) = end.body {
-        return Outcome::NotAnEventStream(body);
+
+    const fn bit(self) -> u16 {
+        1 << self as u16
     }
-    match (finished, end.done > 0) {
-        (true, true) => Outcome::Complete,
-        (true, false) => Outcome::FinishedWithoutDone,
-        (false, true) => Outcome::DoneWithoutFinish,
-        (false, false) if end.is_empty() && !has_chunk => Outcome::Empty,
-        (false, false) => Outcome::Truncated,
+}
+
+impl fmt::Display for Defect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
+}
+
+/// Why a completion isn't whole: one or more [`Defect`]s. See [`Finished::whole`].
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct NotWhole {
+    /// At least one bit is set.
+    defects: u16,
+}
+
+impl NotWhole {
+    fn new(defects: impl IntoIterator<Item = Defect>) -> Option<Self> {
+        let defects = defects.into_iter().fold(0, |bits, defect| bits | defect.bit());
+        (defects != 0).then_some(Self { defects })
+    }
+
+    /// The defects, each once.
+    pub fn defects(self) -> impl Iterator<Item = Defect> {
+        Defect::ALL.into_iter().filter(move |defect| self.contains(*defect))
+    }
+
+    /// Returns true if `defect` is one of the defects.
+    #[must_use]
+    pub const fn contains(self, defect: Defect) -> bool {
+        self.defects & defect.bit() != 0
+    }
+}
+
+impl fmt::Debug for NotWhole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.defects()).finish()
+    }
+}
+
+impl fmt::Display for NotWhole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the completion is not whole")?;
+        for (nth, defect) in self.defects().enumerate() {
+            write!(f, "{} {defect}", if nth == 0 { ":" } else { "," })?;
+        }
+        Ok(())
+    }
+}
+
+impl core::error::Error for NotWhole {}
+
+/// Most bytes that are kept of a finish reason where text has no room any more.
+pub(crate) const LONGEST_REASON: usize = 64;
+
+/// What the chunks of a stream have shown besides what is kept of them: what a reassembler and an
+/// observer both take note of, so that they find the same outcome.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Findings {
+    pub(crate) has_chunk: bool,
+    pub(crate) has_error: bool,
+    /// A choice was left out.
+    pub(crate) lacks_choice: bool,
+    pub(crate) has_invalid_index: bool,
+    pub(crate) has_unknown_part: bool,
+    pub(crate) failed_finish: Option<String>,
+}
+
+impl Findings {
+    /// Takes note of a finish reason.
+    pub(crate) fn add_reason(&mut self, reason: &str) {
+        if self.failed_finish.is_none() && names_failure(reason) {
+            self.failed_finish = Some(beginning(reason, LONGEST_REASON).into());
+        }
+    }
+
+    /// Takes note of a choice, or a part of a tool call, whose index is none.
+    pub(crate) const fn add_invalid_index(&mut self, is_choice: bool) {
+        self.has_invalid_index = true;
+        self.lacks_choice |= is_choice;
+    }
+
+    /// How the stream ended, and what is missing. `reasons` has the finish reason of each choice that
+    /// is kept; `end` is what the decoder saw, if there was one; `limit` is the limit for which
+    /// something was left out.
+    pub(crate) fn judge(
+        &self,
+        mut reasons: impl Iterator<Item = bool>,
+        end: &End,
+        limit: Option<Limit>,
+    ) -> (Outcome, Option<NotWhole>) {
+        let (mut has_choice, mut all_finished) = (self.lacks_choice, !self.lacks_choice);
+        for has_reason in &mut reasons {
+            has_choice = true;
+            all_finished &= has_reason;
+        }
+        let finished = has_choice && all_finished;
+        let outcome = self.outcome(has_choice, finished, end);
+        let no_completion = matches!(
+            outcome,
+            Outcome::Empty | Outcome::AnotherApi(_) | Outcome::NotAnEventStream(_)
+        );
+        let is_cut = end.is_cut && end.discarded_bytes > 0 && end.done == 0;
+        let defects = [
+            (Defect::NoCompletion, no_completion),
+            (Defect::Unfinished, !finished && !no_completion),
+            (Defect::UpstreamError, self.has_error || end.upstream_error.is_some()),
+            (Defect::FailedFinish, self.failed_finish.is_some()),
+            (Defect::MalformedEvent, end.malformed > 0),
+            (Defect::CutEvent, is_cut && !no_completion),
+            (Defect::LimitExceeded, limit.is_some()),
+            (Defect::InvalidIndex, self.has_invalid_index),
+            (Defect::UnknownContentPart, self.has_unknown_part),
+        ];
+        let holds = defects.into_iter().filter(|(_, holds)| *holds);
+        (outcome, NotWhole::new(holds.map(|(defect, _)| defect)))
+    }
+
+    fn outcome(&self, has_choice: bool, finished: bool, end: &End) -> Outcome {
+        if end.upstream_error.is_some() || self.has_error {
+            return Outcome::UpstreamError;
+        }
+        if let Some(body) = end.body {
+            return Outcome::NotAnEventStream(body);
+        }
+        if let Some(api) = end.api
+            && !has_choice
+        {
+            return Outcome::AnotherApi(api);
+        }
+        if self.failed_finish.is_some() {
+            return Outcome::FailedFinish;
+        }
+        match (finished, end.done > 0) {
+            (true, _) if end.malformed > 0 => Outcome::MalformedEvent,
+            (true, true) => Outcome::Complete,
+            (true, false) => Outcome::FinishedWithoutDone,
+            (false, true) => Outcome::DoneWithoutFinish,
+            (false, false) if end.is_empty() && !self.has_chunk => Outcome::Empty,
+            (false, false) => Outcome::Truncated,
+        }
+    }
+}
+
+/// Returns true if a finish reason says that the answer failed. Unknown reasons don't.
+fn names_failure(reason: &str) -> bool {
+    const FAILURES: [&str; 7] = [
+        "abort",
+        "aborted",
+        "canceled",
+        "cancelled",
+        "error",
+        "failed",
+        "insufficient_system_resource",
+    ];
+    let ends_in = |suffix: &str| {
+        let start = reason.len().checked_sub(suffix.len());
+        start
+            .and_then(|start| reason.get(start..))
+            .is_some_and(|end| end.eq_ignore_ascii_case(suffix))
+    };
+    FAILURES.iter().any(|failure| reason.eq_ignore_ascii_case(failure)) || ends_in("_error")
 }

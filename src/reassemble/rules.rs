@@ -91,6 +91,8 @@ const TOP: &[(&str, Rule)] = &[
     ("cost", Last),
     ("generationId", Last),
     ("stream_options", Drop),
+    // What a completion knows of itself.
+    ("not_whole", Drop),
 ];
 
 /// Section 1.2: `choices[]`.

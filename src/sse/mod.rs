@@ -4,6 +4,7 @@ mod glance;
 mod oversize;
 #[cfg(any(feature = "stream", feature = "tokio-codec"))]
 mod place;
+mod rest;
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -18,6 +19,7 @@ use glance::Glance;
 use oversize::{Excess, Skipping};
 #[cfg(any(feature = "stream", feature = "tokio-codec"))]
 pub(crate) use place::Place;
+pub use rest::SseEnd;
 
 /// Buffers above this size are given back when the events no longer need them.
 const KEPT_CAPACITY: usize = 64 << 10;
@@ -80,17 +82,6 @@ pub struct SseDecoder {
     /// The event type, where it wasn't UTF-8.
     lossy_type: String,
     small_events: u32,
-}
-
-/// What [`SseDecoder::finish`] found at the end of the input.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct SseEnd {
-    /// Length of the stream in bytes.
-    pub bytes: u64,
-    /// Bytes of a last block that no blank line closed, or of a last line without an end: by
-    /// the standard they are dropped.
-    pub discarded_bytes: u64,
 }
 
 /// An event that was found, and what it takes of the input.
@@ -197,46 +188,6 @@ impl SseDecoder {
         let (taken, rest) = piece.split_at_checked(step.taken).unwrap_or((piece, &[]));
         *input = rest;
         Some(Found::Step(step, taken))
-    }
-
-    /// The last block, where the stream ended before the blank line that would close it, as if
-    /// that line had come.
-    ///
-    /// The standard and the SDKs drop such an event, and so does [`finish`](Self::finish).
-    /// Call this before it, at the end of the input, to have the event all the same: a gateway
-    /// that bills by the usage in the last event may want to.
-    pub fn salvage(&mut self) -> Option<Event<'_>> {
-        self.begin();
-        if self.carry.is_empty() {
-            return None;
-        }
-        let line = self.block.line_start.min(self.block.len)..self.block.len;
-        if self.outgrows(&[], line.clone()) {
-            let mut step = self.step_of(EventKind::TooLarge, 0, true);
-            step.error = Some(Error::new(ErrorKind::EventTooLarge, self.offset));
-            return Some(self.give(step, &[]));
-        }
-        if line.is_empty() && !self.block.open {
-            // Nothing but a byte order mark.
-            return None;
-        }
-        let after = if line.is_empty() { After::More } else { self.read_line(&[], line) };
-        let kind = match after {
-            After::Alone(kind) => kind,
-            After::More | After::Close => self.block.kind(),
-        };
-        self.block.marks.unterminated = true;
-        let step = self.step_of(kind, 0, true);
-        Some(self.give(step, &[]))
-    }
-
-    /// Says what is left at the end of the input. What the standard keeps over a reconnection,
-    /// [`last_event_id`](Self::last_event_id) and [`reconnection_time`](Self::reconnection_time),
-    /// stays readable.
-    pub fn finish(&mut self) -> SseEnd {
-        self.begin();
-        let discarded = self.carry.len() as u64;
-        SseEnd { bytes: self.offset + discarded, discarded_bytes: discarded }
     }
 
     /// Makes the decoder ready for another stream; keeps the limits and the buffers, nothing
@@ -461,15 +412,21 @@ impl SseDecoder {
     /// Turns the lengths of `step` into an event; `taken` are its bytes of the input.
     #[inline]
     fn give<'a>(&'a mut self, mut step: Step, taken: &'a [u8]) -> Event<'a> {
-        let mut closed = matches!(step.kind, EventKind::Message | EventKind::Undispatched);
-        if closed && (self.block.id.is_some() || self.block.event_type.is_some()) {
+        let is_block = matches!(step.kind, EventKind::Message | EventKind::Undispatched);
+        if is_block && (self.block.id.is_some() || self.block.event_type.is_some()) {
             step.error = self.close(if step.carried { None } else { Some(taken) });
             if step.error.is_some() {
                 step.kind = EventKind::TooLarge;
-                closed = false;
             }
         }
-        let this = &*self;
+        self.view(&step, taken)
+    }
+
+    /// The event of `step`, whose id and type have taken effect.
+    #[inline]
+    fn view<'a>(&'a self, step: &Step, taken: &'a [u8]) -> Event<'a> {
+        let this = self;
+        let closed = matches!(step.kind, EventKind::Message | EventKind::Undispatched);
         let raw = if step.carried { this.carry.as_slice() } else { taken };
         let (data, data_start) = match &this.block.data {
             Data::One(range) if closed => {

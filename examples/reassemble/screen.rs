@@ -1,0 +1,190 @@
+//! What a person sees on a terminal.
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::time::{Duration, Instant};
+
+use deltawire::gateway::{Measured, Meter, Observed};
+use deltawire::{ChatCompletionChunk, ChunkEvent, Payload};
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// Files from this size on show a progress bar instead of their text.
+const LONG_FILE: u64 = 8 << 20;
+
+/// What a person sees on a terminal: the text as it streams, or how far a long file is read.
+pub(crate) struct Screen {
+    file: String,
+    shows_errors: bool,
+    shows_text: bool,
+    shows_progress: bool,
+    bar: Option<ProgressBar>,
+    style: Style,
+    /// The choice whose text was shown last.
+    choice: Option<u64>,
+    start: Instant,
+    meter: Meter,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Style {
+    Start,
+    Text,
+    Reasoning,
+    ToolCall,
+    Choice,
+}
+
+impl Screen {
+    /// `shows_errors` says that the completion is printed, and nothing else.
+    pub(crate) fn new(file: String, shows_errors: bool) -> Self {
+        let terminal = io::stderr().is_terminal();
+        Self {
+            file,
+            shows_errors,
+            shows_text: terminal && shows_errors,
+            shows_progress: terminal,
+            bar: None,
+            style: Style::Start,
+            choice: None,
+            start: Instant::now(),
+            meter: Meter::new(),
+        }
+    }
+
+    /// Notes that so many events with output have come so far.
+    pub(crate) fn tick(&mut self, deltas: u64) {
+        self.meter.record_total(deltas, self.start.elapsed());
+    }
+
+    /// A file of so many bytes comes.
+    pub(crate) fn expect(&mut self, bytes: u64) {
+        if self.shows_progress && bytes >= LONG_FILE {
+            self.shows_text = false;
+            let template = "{bar:40} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left";
+            let style = ProgressStyle::with_template(template);
+            let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+            self.bar = Some(ProgressBar::new(bytes).with_style(style));
+        }
+    }
+
+    pub(crate) fn advance(&self, bytes: usize) {
+        if let Some(bar) = &self.bar {
+            bar.inc(bytes as u64);
+        }
+    }
+
+    pub(crate) fn show(&mut self, event: &ChunkEvent<'_>) {
+        if !self.shows_text {
+            return;
+        }
+        match event.payload() {
+            Payload::Chunk(chunk) => self.show_chunk(chunk),
+            Payload::Error(error) => {
+                if let Some(chunk) = error.chunk() {
+                    self.show_chunk(&chunk);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Says which event can't be read.
+    pub(crate) fn show_malformed(&mut self, error: &deltawire::Error) {
+        if self.shows_errors {
+            self.write(Style::Start, "");
+            say(&format!("reassemble: {}: {error}", self.file));
+        }
+    }
+
+    fn show_chunk(&mut self, chunk: &ChatCompletionChunk<'_>) {
+        for choice in chunk.choices() {
+            let delta = choice.delta();
+            let index = choice.index().unwrap_or(0);
+            if self.choice.map_or(index != 0, |before| before != index) {
+                self.write(Style::Start, "");
+                self.write(Style::Choice, &format!("[choice {index}]"));
+            }
+            self.choice = Some(index);
+            self.write(Style::Reasoning, delta.reasoning_text().unwrap_or_default());
+            self.write(Style::Text, delta.content().unwrap_or_default());
+            self.write(Style::Text, delta.refusal().unwrap_or_default());
+            for call in delta.tool_calls() {
+                if let Some(name) = call.name().filter(|name| !name.is_empty()) {
+                    self.write(Style::Start, "");
+                    self.write(Style::ToolCall, &format!("[tool call] {name} "));
+                }
+                self.write(Style::ToolCall, call.arguments().unwrap_or_default());
+            }
+        }
+    }
+
+    /// Writes text in a style, on a line of its own where the style changes.
+    fn write(&mut self, style: Style, text: &str) {
+        if text.is_empty() && style != Style::Start {
+            return;
+        }
+        let mut screen = io::stderr().lock();
+        let (on, off) = match style {
+            Style::Reasoning | Style::Choice => ("\x1b[2m", "\x1b[0m"),
+            Style::ToolCall => ("\x1b[36m", "\x1b[0m"),
+            Style::Text | Style::Start => ("", ""),
+        };
+        let line = if self.style != style && self.style != Style::Start { "\n" } else { "" };
+        let text = harmless(text);
+        // A screen that can't be written to is no reason to stop.
+        let _unseen = write!(screen, "{line}{on}{text}{off}").and_then(|()| screen.flush());
+        self.style = style;
+    }
+
+    /// Ends the text, and says in one line how the stream was.
+    pub(crate) fn end(&mut self, seen: &Observed) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+        if self.shows_text {
+            self.write(Style::Start, "");
+        }
+        if self.shows_errors && self.shows_progress {
+            say(&summary(seen, &self.meter.finish(seen, self.start.elapsed())));
+        }
+    }
+}
+
+/// Outcome, tokens, time to first token, duration.
+fn summary(seen: &Observed, measured: &Measured) -> String {
+    let outcome = seen.outcome.as_str();
+    let reason = seen.failed_finish.as_deref().map(|reason| format!(" ({reason})"));
+    let count =
+        |count: Option<u64>| count.map_or_else(|| "?".to_owned(), |count| count.to_string());
+    let tokens = match seen.tokens {
+        Some(tokens) => {
+            let (prompt, completion) = (count(tokens.prompt), count(tokens.completion));
+            format!("{prompt} prompt + {completion} completion tokens")
+        }
+        None => format!("{} deltas", seen.deltas),
+    };
+    let first = measured.time_to_first_token;
+    let first = first.map(|first| format!(", first token after {}", time(first)));
+    let total = time(measured.total_time);
+    let (reason, first) = (reason.unwrap_or_default(), first.unwrap_or_default());
+    format!("{outcome}{reason}, {tokens}{first}, {total} in all")
+}
+
+fn time(time: Duration) -> String {
+    match time.as_millis() {
+        0 => format!("{} µs", time.as_micros()),
+        1..10_000 => format!("{} ms", time.as_millis()),
+        _ => format!("{:.1} s", time.as_secs_f64()),
+    }
+}
+
+/// Writes a line to standard error. Where it can't be written to, nobody reads it.
+pub(crate) fn say(line: &str) {
+    let _unread = writeln!(io::stderr(), "{}", harmless(line));
+}
+
+/// What a server sent must not steer the terminal: control characters, and what changes the direction
+/// of the text behind it.
+fn harmless(text: &str) -> String {
+    let is_bidi = |c: char| matches!(c, '\u{61C}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
+    text.replace(|c: char| c.is_control() && c != '\n' && c != '\t' || is_bidi(c), "\u{FFFD}")
+}
