@@ -131,9 +131,7 @@ pub(super) fn read_rest(
     let mut leniencies = Leniencies::default();
     *is_event_stream |= says_event_stream(event, end.body);
     let payload = match event.kind() {
-        EventKind::Message if may_be_error(event) || is_done(event.data()) => {
-            message(event, readers, &mut leniencies, false)
-        }
+        EventKind::Message if may_count(event) => message(event, readers, &mut leniencies, false),
         EventKind::Undispatched => undispatched(event, readers, &mut leniencies),
         EventKind::Unknown => unknown(event, readers, &mut leniencies, (end, is_event_stream)),
         _ => Payload::Ignored,
@@ -141,7 +139,7 @@ pub(super) fn read_rest(
     match payload {
         Payload::Done => end.done += 1,
         Payload::Error(error) => note_error(end, &error, event.offset()),
-        Payload::Malformed(_) if begins_error(event.data()) => {
+        Payload::Malformed(_) | Payload::Ignored if begins_error(event.data()) => {
             note_error(end, &UpstreamError::new(None, b"", None), event.offset());
         }
         _ => {}
@@ -149,10 +147,16 @@ pub(super) fn read_rest(
     event.kind() != EventKind::Blank
 }
 
-/// Returns true if an event that no blank line has closed may be an error; no other is worth reading.
-fn may_be_error(event: &Event<'_>) -> bool {
-    let has = |name: &[u8]| memchr::memmem::find(event.data(), name).is_some();
-    event.event_type() == "error" || event.has_unknown_lines() || has(b"error") || has(b"\\u00")
+/// Returns true if an event that no blank line has closed may be `[DONE]` or an error: no other is worth
+/// reading.
+fn may_count(event: &Event<'_>) -> bool {
+    let data = event.data();
+    let has = |name: &[u8]| memchr::memmem::find(data, name).is_some();
+    let is_object = data.trim_ascii_end().ends_with(b"}");
+    is_done(data)
+        || event.event_type() == "error"
+        || event.has_unknown_lines()
+        || is_object && (has(b"error") || has(b"\\u00"))
 }
 
 /// Returns true if a JSON text that ends too early begins with an error.
@@ -162,7 +166,8 @@ fn begins_error(json: &[u8]) -> bool {
         .into_iter()
         .try_fold(json, |text, token| text.trim_ascii_start().strip_prefix(token))
         .map_or(&b""[..], <[u8]>::trim_ascii_start);
-    !value.is_empty() && !b"null".starts_with(value) && !value.starts_with(b"null")
+    let may_be = |none: &[u8]| none.starts_with(value) || value.starts_with(none);
+    !value.is_empty() && ![&b"null"[..], b"false", b"\"\"", b"0"].into_iter().any(may_be)
 }
 
 /// What the data of a dispatched event says.

@@ -315,16 +315,19 @@ impl Reader<'_> {
         let len = plain_len(self.bytes.get(start + 1..).unwrap_or_default());
         let end = start + 1 + len;
         if self.byte(end) != Some(b'"') {
-            return self.escaped_string(start);
+            return self.escaped_string(start, end);
         }
         self.leaf(Kind::String, start, end + 1, len as u32);
         Ok(end + 1)
     }
 
-    /// A string that has escapes, or no end.
+    /// A string that has escapes, the first at `at`, or no end.
     #[cold]
     #[inline(never)]
-    fn escaped_string(&mut self, start: usize) -> Result<usize, Error> {
+    fn escaped_string(&mut self, start: usize, at: usize) -> Result<usize, Error> {
+        if self.byte(at) != Some(b'\\') {
+            return self.fail(ErrorKind::ControlCharacter, at);
+        }
         let number = self.scratch.unescaped.len() as u32;
         let (end, lone_surrogates) =
             unescape(self.json, start + 1, self.bounds.strict, &mut self.scratch)?;

@@ -66,8 +66,9 @@ unsafe impl GlobalAlloc for Heap {
     }
 
     unsafe fn realloc(&self, at: *mut u8, layout: Layout, len: usize) -> *mut u8 {
-        shrink(layout.size());
+        // Both are there while one is copied to the other.
         grow(len);
+        shrink(layout.size());
         // SAFETY: as the caller promises.
         unsafe { System.realloc(at, layout, len) }
     }
