@@ -21,6 +21,24 @@
 /// | [`completion_bytes`](Self::completion_bytes) | 64 MiB | text and raw JSON kept in one completion | nothing |
 /// | [`logprob_entries`](Self::logprob_entries) | 1 048 576 | tokens with log probabilities in one completion | nothing |
 ///
+/// # Memory
+///
+/// Buffers grow by doubling, and while one grows the allocator may hold the old one besides: the factors
+/// have both in them. Heap in use at the peak is at most:
+///
+/// | type | bytes |
+/// |---|---|
+/// | [`SseDecoder`](crate::SseDecoder) | 2 × `event_bytes` + 3 × `id_bytes` + 64 KiB |
+/// | `ChunkDecoder` | that, and `event_bytes` + 96 × `json_values` |
+/// | `UsageTap`; `ChunkStream`, `EventStream`, `EventCodec` besides the piece at hand | that of a `ChunkDecoder`, and 16 KiB |
+/// | `Reassembler` | 3 × `completion_bytes` + 256 KiB + 1 KiB × `choices`, and 96 × `json_values` for the changes of the chunk at hand; after a reset 1 MiB + 128 KiB |
+/// | `Observer`, `Meter`, `Sniffer` | 16 KiB |
+/// | `Editor` | 16 × the event at hand + 64 KiB |
+/// | `Guard` | 6 × its own bound, and 4 KiB for each of its texts |
+/// | `Replay` | nothing of its own |
+///
+/// What one large event needed is given back after 64 small ones.
+///
 /// ```
 /// use deltawire::{Limits, SseDecoder};
 ///

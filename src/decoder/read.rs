@@ -1,5 +1,7 @@
 //! Payloads of events: what each kind of event says, and the buffers to read it into.
 
+use memchr::memchr_iter;
+
 use super::end::{Api, Body, End, UpstreamFailure};
 use super::payload::{ChunkEvent, Payload};
 use crate::chunk::{ChatCompletionChunk, Reading, UpstreamError};
@@ -151,12 +153,15 @@ pub(super) fn read_rest(
 /// reading.
 fn may_count(event: &Event<'_>) -> bool {
     let data = event.data();
-    let has = |name: &[u8]| memchr::memmem::find(data, name).is_some();
+    let has = |first: u8, rest: &[u8]| {
+        memchr_iter(first, data)
+            .any(|at| data.get(at + 1..).is_some_and(|text| text.starts_with(rest)))
+    };
     let is_object = data.trim_ascii_end().ends_with(b"}");
     is_done(data)
         || event.event_type() == "error"
         || event.has_unknown_lines()
-        || is_object && (has(b"error") || has(b"\\u00"))
+        || is_object && (has(b'e', b"rror") || has(b'\\', b"u00"))
 }
 
 /// Returns true if a JSON text that ends too early begins with an error.

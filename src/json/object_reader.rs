@@ -1,8 +1,6 @@
 //! `ObjectReader`: the members of an object that is read into fields, and the errors where one is of
 //! another type.
 
-use std::collections::HashMap;
-
 use super::kept::{Json, JsonList, JsonObject};
 use super::value::{Value, ValueElements, ValueKind};
 use crate::error::{Error, ErrorKind};
@@ -23,21 +21,22 @@ fn expect(holds: bool, value: Value<'_>, kind: ErrorKind) -> Result<(), Error> {
 /// is taken by its name, and those that are left are kept as they are.
 pub(crate) struct ObjectReader<'a> {
     value: Value<'a>,
-    members: Vec<(&'a str, Value<'a>)>,
+    /// `None` was taken.
+    members: Vec<(&'a str, Option<Value<'a>>)>,
 }
 
 impl<'a> ObjectReader<'a> {
     /// Fails where the value is no object.
     pub(crate) fn new(value: Value<'a>) -> Result<Self, Error> {
         expect(value.kind() == ValueKind::Object, value, ErrorKind::ExpectedObject)?;
-        Ok(Self { value, members: distinct(value) })
+        let members = distinct(value).map(|(name, value)| (name, Some(value))).collect();
+        Ok(Self { value, members })
     }
 
     /// Takes a member; `None` where it is absent or `null`.
     pub(crate) fn take(&mut self, name: &str) -> Option<Value<'a>> {
-        let at = self.members.iter().position(|(known, _)| *known == name)?;
-        let (_, value) = self.members.remove(at);
-        Some(value).filter(|value| !value.is_null())
+        let (_, value) = self.members.iter_mut().find(|(known, _)| *known == name)?;
+        value.take().filter(|value| !value.is_null())
     }
 
     pub(crate) fn string(&mut self, name: &str) -> Result<Option<String>, Error> {
@@ -64,38 +63,30 @@ impl<'a> ObjectReader<'a> {
 
     /// The members that weren't taken.
     pub(crate) fn rest(self) -> JsonObject {
-        kept(self.members)
+        kept(self.members.into_iter().filter_map(|(name, value)| Some((name, value?))))
     }
 }
 
 /// The members of an object, each name once: where it first stands, with its last value.
-fn distinct(object: Value<'_>) -> Vec<(&str, Value<'_>)> {
-    const FEW: usize = 32;
-    let mut members = Vec::<(&str, Value<'_>)>::new();
-    let mut known = HashMap::<&str, usize>::new();
-    for (name, value) in object.members() {
-        let at = if members.len() < FEW {
-            members.iter().position(|(known, _)| *known == name)
-        } else {
-            if known.is_empty() {
-                known.extend(members.iter().enumerate().map(|(at, (name, _))| (*name, at)));
-            }
-            known.get(name).copied()
-        };
-        if let Some((_, earlier)) = at.and_then(|at| members.get_mut(at)) {
-            *earlier = value;
-            continue;
+fn distinct(object: Value<'_>) -> impl Iterator<Item = (&str, Value<'_>)> {
+    let mut members: Vec<_> = object.members().enumerate().collect();
+    members.sort_by(|(one, (name, _)), (other, (other_name, _))| {
+        name.cmp(other_name).then(one.cmp(other))
+    });
+    // What comes later is removed, and its value taken over.
+    members.dedup_by(|(_, (later, value)), (_, (name, kept))| {
+        let is_same = later == name;
+        if is_same {
+            *kept = *value;
         }
-        if members.len() >= FEW {
-            known.insert(name, members.len());
-        }
-        members.push((name, value));
-    }
-    members
+        is_same
+    });
+    members.sort_by_key(|(at, _)| *at);
+    members.into_iter().map(|(_, member)| member)
 }
 
-fn kept(members: Vec<(&str, Value<'_>)>) -> JsonObject {
-    let members = members.into_iter().map(|(name, value)| (name.into(), Json::from_value(value)));
+fn kept<'a>(members: impl Iterator<Item = (&'a str, Value<'a>)>) -> JsonObject {
+    let members = members.map(|(name, value)| (name.into(), Json::from_value(value)));
     JsonObject::from_members(members.collect())
 }
 

@@ -10,6 +10,7 @@ pub struct Heap;
 thread_local! {
     static LIVE: Cell<isize> = const { Cell::new(0) };
     static PEAK: Cell<isize> = const { Cell::new(0) };
+    static MOVING_PEAK: Cell<isize> = const { Cell::new(0) };
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
     static REQUESTED: Cell<usize> = const { Cell::new(0) };
 }
@@ -25,8 +26,14 @@ pub fn peak() -> isize {
     PEAK.get()
 }
 
+/// [`peak`], where a buffer that grows is moved: then the old one and the new one are there together.
+pub fn moving_peak() -> isize {
+    MOVING_PEAK.get().max(PEAK.get())
+}
+
 pub fn reset_peak() {
     PEAK.set(LIVE.get());
+    MOVING_PEAK.set(LIVE.get());
 }
 
 /// How often this thread has allocated or grown something.
@@ -67,8 +74,9 @@ unsafe impl GlobalAlloc for Heap {
 
     unsafe fn realloc(&self, at: *mut u8, layout: Layout, len: usize) -> *mut u8 {
         // Both are there while one is copied to the other.
-        grow(len);
+        MOVING_PEAK.set(MOVING_PEAK.get().max(LIVE.get().wrapping_add_unsigned(len)));
         shrink(layout.size());
+        grow(len);
         // SAFETY: as the caller promises.
         unsafe { System.realloc(at, layout, len) }
     }

@@ -1,0 +1,371 @@
+//! What a peer's bytes may cost: stack, time, memory, output.
+
+use deltawire::gateway::{Edited, Editor, Guard, HiddenUsage, Pushed, Replay, UsageTap, assemble};
+use deltawire::{
+    Arguments, ChatCompletion, ChunkDecoder, ErrorKind, FunctionCall, Limits, Outcome, Reassembler,
+};
+use serde_json::{Value, json};
+
+use crate::support::heap;
+use crate::{KIB, MIB, delta, event, memory, nested, on_a_small_stack, push_all};
+
+/// A completion is read at a bounded depth: no stack overflows, however deep the text is.
+#[test]
+fn a_completion_that_is_too_deep_is_an_error() {
+    on_a_small_stack(256 * KIB, || {
+        let deep = |depth: usize| format!(r#"{{"choices":[],"x":{}}}"#, nested(depth, "1"));
+        let completion = ChatCompletion::from_json(deep(127).as_bytes()).unwrap();
+        assert_eq!(serde_json::to_string(&completion).unwrap().matches(r#"{"a":"#).count(), 127);
+        for depth in [128, 4_684, 300_000] {
+            let error = ChatCompletion::from_json(deep(depth).as_bytes()).unwrap_err();
+            let at = r#"{"choices":[],"x":"#.len() + 127 * r#"{"a":"#.len();
+            assert_eq!((error.kind(), error.offset()), (ErrorKind::TooDeep, at as u64));
+            let error = serde_json::from_str::<ChatCompletion>(&deep(depth)).unwrap_err();
+            assert!(error.to_string().contains("nesting deeper than the limit"), "{error}");
+        }
+    });
+}
+
+/// What isn't a completion isn't read as one: the error says what was expected, and where.
+#[test]
+fn what_is_no_completion_is_an_error() {
+    for (json, kind, offset) in [
+        ("{}", ErrorKind::ExpectedChoices, 1),
+        (r#"{"error":{"message":"m","code":429}}"#, ErrorKind::ExpectedChoices, 35),
+        (r#"{"detail":"Not Found"} "#, ErrorKind::ExpectedChoices, 21),
+        (r#"{"choices":null}"#, ErrorKind::ExpectedChoices, 15),
+        ("[]", ErrorKind::ExpectedObject, 0),
+        ("null", ErrorKind::ExpectedObject, 0),
+        ("", ErrorKind::UnexpectedEnd, 0),
+        (r#"{"choices":{}}"#, ErrorKind::ExpectedArray, 11),
+        (r#"{"choices":[5]}"#, ErrorKind::ExpectedObject, 12),
+        (r#"{"choices":[{"message":{}}]}"#, ErrorKind::ExpectedIndex, 25),
+        (r#"{"choices":[{"index":-1}]}"#, ErrorKind::ExpectedInteger, 21),
+        (r#"{"choices":[{"index":0,"message":[]}]}"#, ErrorKind::ExpectedObject, 33),
+        (r#"{"choices":[{"index":0,"message":{"content":[]}}]}"#, ErrorKind::ExpectedString, 44),
+        (r#"{"id":7,"choices":[]}"#, ErrorKind::ExpectedString, 6),
+        (r#"{"created":1.5,"choices":[]}"#, ErrorKind::ExpectedInteger, 11),
+        (r#"{"choices":[],"usage":3}"#, ErrorKind::ExpectedObject, 22),
+        (r#"{"choices":[]} x"#, ErrorKind::TrailingData, 15),
+    ] {
+        let error = ChatCompletion::from_json(json.as_bytes()).unwrap_err();
+        assert_eq!((error.kind(), error.offset()), (kind, offset), "{json}");
+        assert!(serde_json::from_str::<ChatCompletion>(json).is_err(), "{json}");
+    }
+    let error = ChatCompletion::from_json(b"{}").unwrap_err();
+    assert_eq!(error.to_string(), "expected a member `choices` at byte 1");
+    let mut limits = Limits::new();
+    limits.json_values = 3;
+    let json = br#"{"choices":[],"x":[1,2]}"#;
+    let error = ChatCompletion::from_json_with_limits(json, &limits).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TooManyValues);
+}
+
+/// A limit on depth that is raised has a bound of its own, up to which nothing overflows the stack.
+#[test]
+fn a_raised_limit_on_depth_is_bounded() {
+    let stack = if cfg!(debug_assertions) { 2 * MIB } else { 512 * KIB };
+    on_a_small_stack(stack, || {
+        let mut limits = Limits::new();
+        limits.json_depth = 1_000_000;
+        let (mut decoder, mut completion) =
+            (ChunkDecoder::with_limits(limits), Reassembler::with_limits(limits));
+        // The payload itself is one level.
+        let deep = |depth: usize, leaf: u8| {
+            event(&format!(r#"{{"usage":{{}},"x_groq":{}}}"#, nested(depth, &leaf.to_string())))
+        };
+        for leaf in 1..4 {
+            push_all(&mut completion, &mut decoder, &deep(1023, leaf));
+        }
+        push_all(&mut completion, &mut decoder, &deep(1024, 9));
+        push_all(&mut completion, &mut decoder, &deep(100_000, 9));
+        let finished = completion.finish(decoder.finish());
+        assert_eq!(finished.end.malformed, 2);
+        let copy = finished.completion.clone();
+        assert!(copy == finished.completion);
+        let json = serde_json::to_string(&copy).unwrap();
+        assert!(json.contains(&nested(1023, "3")));
+        let read = ChatCompletion::from_json_with_limits(json.as_bytes(), &limits).unwrap();
+        assert!(format!("{read:?}").len() > 1023);
+        assert_eq!(serde_json::to_string(&read).unwrap(), json);
+    });
+}
+
+/// What each chunk repeats is bounded: a replay is a few times as long as its completion.
+#[test]
+fn a_replay_repeats_no_long_texts() {
+    for len in [100, 2_000, 16 * KIB, 64 * KIB] {
+        let text = "x".repeat(len);
+        let choices: Vec<_> = (0..=len / 1000)
+            .map(|index| json!({"index": index, "message": {"content": "Hi"}, "finish_reason": "stop"}))
+            .collect();
+        for completion in [
+            json!({"id": text, "choices": [{"index": 0, "message": {"content": text}, "finish_reason": "stop"}]}),
+            json!({"id": text, "model": text, "service_tier": text, "system_fingerprint": text, "choices": choices}),
+        ] {
+            let json = completion.to_string();
+            let completion = ChatCompletion::from_json(json.as_bytes()).unwrap();
+            let mut out = Vec::new();
+            Replay::new(&completion).write_all(&mut out);
+            let factor = out.len() / json.len();
+            assert!(factor <= 40, "{len}: {} bytes of {}", out.len(), json.len());
+            assert_eq!(assemble([&out[..]]).completion, completion);
+        }
+    }
+}
+
+/// What was sent whole, and is all that a decoder reads of one payload, can be read again.
+#[test]
+fn the_largest_value_is_replayed() {
+    let values = "0,".repeat(1_048_570) + "0";
+    for (json, is_choice) in [
+        (format!(r#"{{"choices":[],"x":[{values}]}}"#), false),
+        (format!(r#"{{"choices":[],"x":{{"y":[{}]}}}}"#, &values[4..]), false),
+        (format!(r#"{{"choices":[{{"delta":{{"x":[{}]}}}}]}}"#, &values[6..]), true),
+        (format!(r#"{{"choices":[{{"x":[{}],"delta":{{}}}}]}}"#, &values[8..]), true),
+    ] {
+        let completion = assemble([&event(&json)[..]]).completion;
+        assert_eq!(completion.choices.len(), usize::from(is_choice));
+        assert!(completion.extra.len() + completion.choices.len() > 0);
+        let mut out = Vec::new();
+        Replay::new(&completion).write_all(&mut out);
+        let again = assemble([&out[..]]);
+        assert_eq!(again.end.malformed, 0);
+        assert!(again.completion == completion);
+    }
+}
+
+/// Lists that replace something else are kept as all others are, so that a replay gives them again.
+#[test]
+fn a_list_behind_something_else_is_replayed() {
+    for chunks in [
+        [r#""annotations":5"#, r#""annotations":[ 1 , 2 ]"#],
+        [r#""annotations":"a""#, r#""annotations":[ {"b": 1} ]"#],
+        [r#""annotations":{"a":1}"#, r#""annotations":[ [ ] ]"#],
+    ] {
+        let stream = chunks.map(delta).concat();
+        let completion = assemble([&stream[..]]).completion;
+        assert_eq!(completion.choices[0].message.extra.len(), 1);
+        let mut out = Vec::new();
+        Replay::new(&completion).write_all(&mut out);
+        assert_eq!(assemble([&out[..]]).completion, completion, "{chunks:?}");
+    }
+    let logprobs = |logprobs: &str| {
+        event(&format!(r#"{{"choices":[{{"index":0,"logprobs":{{"content":{logprobs}}}}}]}}"#))
+    };
+    let completion = assemble([&[logprobs("null"), logprobs("[ 1 ]")].concat()[..]]).completion;
+    let mut out = Vec::new();
+    Replay::new(&completion).write_all(&mut out);
+    assert_eq!(assemble([&out[..]]).completion, completion);
+}
+
+/// What one large event made grow is given back, at once by a reset.
+#[test]
+fn a_reassembler_gives_large_buffers_back() {
+    let parts = r#"{"text":"ab"},"#.repeat(200_000) + r#"{"text":"c"}"#;
+    let large = delta(&format!(r#""content":[{parts}]"#));
+    let small = delta(r#""content":"x""#);
+    let mut decoder = ChunkDecoder::new();
+    for resets in [false, true] {
+        let (mut completion, _, _) = memory(Reassembler::new);
+        let ((), _, held) = memory(|| {
+            push_all(&mut completion, &mut decoder, &large);
+            assert_eq!(completion.changes().len(), 1 + 200_001);
+            decoder = ChunkDecoder::new();
+            if resets {
+                completion.reset();
+            } else {
+                (0..100).for_each(|_| push_all(&mut completion, &mut decoder, &small));
+            }
+            decoder = ChunkDecoder::new();
+        });
+        // The text itself, by doubling.
+        let most = if resets { 64 * KIB } else { 2 * 512 * KIB };
+        assert!(held <= most, "{held} bytes held, reset: {resets}");
+    }
+}
+
+#[test]
+fn an_editor_gives_large_buffers_back() {
+    let names = r#""model":1,"#.repeat(100_000);
+    let large = event(&format!(r#"{{{names}"choices":[]}}"#));
+    let joined = large[..large.len() - 2].strip_prefix(b"data: ").unwrap();
+    let joined = [b"data: ", joined, b"\ndata: \n\n"].concat();
+    let small = event(r#"{"model":"m","choices":[]}"#);
+    let mut editor = Editor::new();
+    editor.replace("model", "alias");
+    editor.hide_usage(HiddenUsage::Null);
+    let ((), peak, held) = memory(|| {
+        let (mut decoder, mut out) = (ChunkDecoder::new(), Vec::new());
+        for stream in [&large, &joined] {
+            let mut input = &stream[..];
+            let event = decoder.next(&mut input).unwrap();
+            assert_eq!(editor.write(&event, &mut out), Edited::Changed);
+        }
+        for _ in 0..100 {
+            let mut input = &small[..];
+            assert_eq!(editor.write(&decoder.next(&mut input).unwrap(), &mut out), Edited::Changed);
+        }
+    });
+    assert!(peak > 4 * MIB && held <= 64 * KIB, "{held} bytes held, {peak} at the peak");
+}
+
+/// An error's texts are kept once, as far as they have room.
+#[test]
+fn a_large_error_is_cut() {
+    let message = "é".repeat(4 * MIB);
+    let code = "c".repeat(MIB);
+    let stream = event(
+        &json!({"error": {"message": message, "code": code, "type": code, "param": code}})
+            .to_string(),
+    );
+    let small = event(r#"{"choices":[{"index":0,"delta":{"content":"x"}}]}"#);
+    let mut tap = UsageTap::new();
+    let ((), _, held) = memory(|| {
+        tap.push(&stream);
+        (0..200).for_each(|_| {
+            tap.push(&small);
+        });
+    });
+    assert!(held <= 16 * KIB, "{held} bytes held");
+    let (seen, peak, _) = memory(|| tap.finish());
+    assert!(peak <= 8 * KIB, "{peak} bytes more at the end");
+    let error = seen.end.upstream_error.as_ref().unwrap();
+    assert_eq!(error.message.as_deref(), Some(&*"é".repeat(2048)));
+    for text in [&error.code, &error.r#type, &error.param] {
+        assert_eq!(text.as_deref(), Some(&*"c".repeat(256)));
+    }
+    assert_eq!(seen.outcome, Outcome::UpstreamError);
+}
+
+/// The end of a stream copies nothing of an event that is unfinished.
+#[test]
+fn finishing_copies_nothing() {
+    let text = "x".repeat(16 * MIB);
+    for (head, tail) in [
+        (r#"{"choices":[{"delta":{"content":""#, ""),
+        (r#"{"choices":[{"delta":{"content":""#, r#""}}]}"#),
+        (r#"{"error":{"message":""#, ""),
+        (r#"{"error":{"message":""#, r#""}}"#),
+    ] {
+        let mut decoder = ChunkDecoder::new();
+        let mut input = format!("data: {head}{text}{tail}").into_bytes();
+        let before = input.len();
+        assert!(decoder.next(&mut &input[..]).is_none());
+        input = Vec::new();
+        let (end, peak, _) = memory(|| decoder.finish());
+        drop(input);
+        assert!(peak <= 64 * KIB, "{head}…{tail}: {peak} bytes more");
+        assert_eq!((end.discarded_bytes, end.is_cut), (before as u64, true));
+        assert_eq!(end.upstream_error.is_some(), head.contains("error"));
+    }
+}
+
+/// Arguments are looked at within limits, whatever the model has written.
+#[test]
+fn arguments_are_read_within_limits() {
+    let mut call = FunctionCall::default();
+    for (arguments, expected) in [
+        ("[".repeat(64 * MIB), Arguments::Invalid),
+        (nested(128, "1"), Arguments::Complete),
+        (nested(129, "1"), Arguments::Invalid),
+        (format!(r#"{{"a":[{}0]}}"#, "0,".repeat(2 * MIB)), Arguments::Invalid),
+        (format!(r#"{{"a":[{}0]}}"#, "0,".repeat(KIB)), Arguments::Complete),
+    ] {
+        let len = arguments.len();
+        call.arguments = arguments;
+        let (state, peak, _) = memory(|| call.arguments_state());
+        assert_eq!(state, expected, "{len} bytes");
+        assert!(peak <= 64 * MIB, "{len} bytes: {peak}");
+    }
+}
+
+/// Large events by turns with small ones that aren't like each other: nothing is allocated once the
+/// buffers have grown.
+#[test]
+fn large_events_by_turns_with_small_ones_allocate_nothing() {
+    let top: Vec<_> =
+        (0..20).map(|at| json!({"token": format!("t{at}"), "logprob": -0.5})).collect();
+    let token = json!({"token": "a", "logprob": -0.5, "bytes": [97], "top_logprobs": top});
+    let logprobs = json!({"choices": [{"index": 0, "delta": {"content": "a"}, "logprobs": {"content": [token, token]}}]});
+    let values = json!({"choices": [{"index": 0, "delta": {"content": "a"}}], "x": vec![1; 400]});
+    for large in [logprobs, values] {
+        let large = event(&large.to_string());
+        let mut decoder = ChunkDecoder::new();
+        let mut turn = |number: usize| {
+            let small = [
+                event(&format!(r#"{{"id":"c","k{}":[],"choices":[]}}"#, number % 7)),
+                delta(r#""content":"x""#),
+                delta(r#""content":"x","reasoning_details":[{"index":0,"type":"t","text":"a"}]"#),
+            ];
+            let before = heap::allocations();
+            let mut events = 0;
+            for stream in [&large, &small[number % 3], &large, &small[(number + 1) % 3]] {
+                let mut input = &stream[..];
+                while decoder.next(&mut input).is_some() {
+                    events += 1;
+                }
+            }
+            assert_eq!(events, 4);
+            heap::allocations() - before
+        };
+        let warm: usize = (0..500).map(&mut turn).sum();
+        let steady: usize = (500..1500).map(&mut turn).sum();
+        assert!(warm > 0 && steady == 0, "{steady} allocations for 1 000 large events");
+    }
+}
+
+/// Calls of any indexes, in one event or in many, end where their indexes say.
+#[test]
+fn calls_stand_by_their_index() {
+    let index = |number: u32| number.wrapping_mul(0x9E37_79B9) >> 22;
+    let call = |number: u32| json!({"index": index(number), "id": format!("c{}", index(number)), "function": {"name": "f", "arguments": format!("{number};")}});
+    let all: Vec<_> = (0..900).map(call).collect();
+    let event_of = |calls: &[Value]| {
+        event(&json!({"choices": [{"index": 0, "delta": {"tool_calls": calls}}]}).to_string())
+    };
+    let one = event_of(&all);
+    let many: Vec<_> = all.chunks(7).flat_map(event_of).collect();
+    let single: Vec<_> = all.chunks(1).flat_map(event_of).collect();
+    let completion = assemble([&one[..]]).completion;
+    assert!(completion.choices[0].message.tool_calls.len() > 400);
+    for stream in [many, single] {
+        assert!(assemble([&stream[..]]).completion == completion);
+    }
+    let mut expected: Vec<_> = (0..900).map(index).collect();
+    expected.sort_unstable();
+    expected.dedup();
+    let ids = completion.choices[0].message.tool_calls.iter().map(|call| call.id.clone());
+    assert!(ids.eq(expected.iter().map(|index| format!("c{index}"))));
+    for (place, call) in completion.choices[0].message.tool_calls.iter().enumerate() {
+        let parts = (0..900).filter(|number| index(*number) == expected[place]);
+        let arguments: String = parts.flat_map(|number| [number.to_string(), ";".into()]).collect();
+        assert_eq!(call.function.as_ref().unwrap().arguments, arguments);
+    }
+}
+
+/// Guards that hold a large event of many lines don't reread it for each text.
+#[test]
+fn a_guard_takes_texts_of_many_lines() {
+    let choices: Vec<_> = (0..200)
+        .map(|index| json!({"index": index, "delta": {"content": format!("text {index}")}}))
+        .collect();
+    let pretty = serde_json::to_string_pretty(&json!({"choices": choices})).unwrap();
+    let stream: String =
+        pretty.lines().flat_map(|line| ["data: ", line, "\r\n"]).collect::<String>() + "\r\n";
+    let (mut decoder, mut guard) = (ChunkDecoder::new(), Guard::new());
+    let mut input = stream.as_bytes();
+    let event = decoder.next(&mut input).unwrap();
+    assert_eq!(guard.push(&event), Pushed::Text);
+    let ids: Vec<_> = guard.texts().map(|text| (text.id, text.text.len())).collect();
+    assert_eq!(ids.len(), 200);
+    for (id, len) in ids {
+        assert!(guard.replace(id, 0..len, &format!("new {}", id.choice)));
+    }
+    let mut out = Vec::new();
+    guard.release_all(&mut out);
+    let out = String::from_utf8(out).unwrap();
+    let expected: Vec<_> = (0..200).map(|index| format!("\"content\": \"new {index}\"")).collect();
+    assert!(expected.iter().all(|text| out.contains(text)) && !out.contains("\"text "), "{out}");
+    assert_eq!(out.lines().count(), stream.lines().count());
+}

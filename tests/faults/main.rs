@@ -1,0 +1,70 @@
+//! Faults that were found by attacking the crate from outside, each as its kind: what a peer's bytes may
+//! cost, and failures that passed for success. `tests/README.md` lists which test holds which.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::panic,
+    clippy::cast_sign_loss,
+    clippy::cast_possible_wrap,
+    reason = "a test fails by panicking"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod costs;
+mod memory;
+mod outcomes;
+
+use deltawire::{ChunkDecoder, Limits, Reassembler};
+use support::heap::{self, Heap};
+
+#[global_allocator]
+static HEAP: Heap = Heap;
+
+const KIB: usize = 1 << 10;
+const MIB: usize = 1 << 20;
+
+/// How much more memory is in use at most while `work` runs, and how much after it.
+fn memory<T>(work: impl FnOnce() -> T) -> (T, usize, usize) {
+    let before = heap::live();
+    heap::reset_peak();
+    let made = work();
+    let (peak, held) = (heap::peak() - before, heap::live() - before);
+    (made, peak.max(0) as usize, held.max(0) as usize)
+}
+
+fn event(json: &str) -> Vec<u8> {
+    format!("data: {json}\n\n").into_bytes()
+}
+
+/// An event with a delta for choice 0.
+fn delta(members: &str) -> Vec<u8> {
+    event(&format!(r#"{{"choices":[{{"index":0,"delta":{{{members}}}}}]}}"#))
+}
+
+fn nested(depth: usize, inner: &str) -> String {
+    [&r#"{"a":"#.repeat(depth), inner, &"}".repeat(depth)].concat()
+}
+
+fn push_all(completion: &mut Reassembler, decoder: &mut ChunkDecoder, stream: &[u8]) {
+    let mut input = stream;
+    while let Some(event) = decoder.next(&mut input) {
+        completion.push_payload(event.payload());
+    }
+}
+
+/// Runs on a thread with a small stack: what overflows it aborts the test.
+fn on_a_small_stack(bytes: usize, work: impl FnOnce() + Send + 'static) {
+    std::thread::Builder::new().stack_size(bytes).spawn(work).unwrap().join().unwrap();
+}
+
+fn limits(change: impl FnOnce(&mut Limits)) -> Limits {
+    let mut limits = Limits::new();
+    change(&mut limits);
+    limits
+}
+
+const FINISHED: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"},\"finish_reason\":\"stop\"}]}\n\n";
+const DONE: &str = "data: [DONE]\n\n";

@@ -1,0 +1,123 @@
+//! Memory, as the table in the docs of `Limits` has it.
+
+use deltawire::gateway::{Editor, Guard, HiddenUsage, UsageTap};
+use deltawire::{ChunkDecoder, Reassembler, SseDecoder};
+
+use crate::support::heap;
+use crate::{FINISHED, KIB, MIB, delta, event, limits, push_all};
+
+/// Streams that make each buffer grow, within an event of about so many bytes.
+fn greedy(bytes: usize) -> Vec<Vec<u8>> {
+    let fill = |unit: &str| unit.repeat(bytes / unit.len());
+    vec![
+        delta(&format!(r#""content":"{}""#, fill("x"))),
+        delta(&format!(r#""content":"{}""#, fill("\\n"))),
+        delta(&format!(r#""content":"{}\n""#, fill("x"))),
+        event(&format!(r#"{{"x":[{}0],"choices":[]}}"#, fill("0,"))),
+        event(&format!(r#"{{{}"model":1,"choices":[]}}"#, fill(r#""model":1,"#))),
+        event(&format!(r#"{{{}"y":1}}"#, fill(r#""x":1,"#))),
+        event(&format!(
+            r#"{{"choices":[{}{{}}]}}"#,
+            r#"{"delta":{"content":"a"}},"#.repeat(4000.min(bytes / 27))
+        )),
+        delta(&format!(
+            r#""tool_calls":[{}{{"index":0}}]"#,
+            r#"{"index":0,"function":{"arguments":"a"}},"#.repeat(4000.min(bytes / 42))
+        )),
+        delta(&format!(r#""content":[{}{{"text":"a"}}]"#, fill(r#"{"text":"a"},"#))),
+        event(&format!(r#"{{"usage":{{{}"a":1}}}}"#, fill(r#""b":1,"#))),
+        [b"data: {\n", fill("data:\n").as_bytes(), b"data: \"choices\":[]}\n\n"].concat(),
+        [b"data: {\"model\":\n", fill("data: \n").as_bytes(), b"data: 1}\n\n"].concat(),
+        format!("event: {}\ndata: {{}}\n\n", fill("\u{FF}")).into_bytes(),
+        [b"event: ", &vec![0xFF; bytes / 4][..], b"\ndata: {}\n\n"].concat(),
+        format!("id: {}\ndata: {{}}\n\n", fill("x")).into_bytes(),
+        format!("{}\n", fill(": comment")).into_bytes(),
+        event(&format!(r#"{{"error":{{"message":"{}"}}}}"#, fill("m"))),
+        format!("error: {}\n\n", fill("m")).into_bytes(),
+    ]
+}
+
+/// The most that is in use while `work` runs, buffers that grow counted twice while they move.
+fn peak(work: impl FnOnce()) -> usize {
+    let before = heap::live();
+    heap::reset_peak();
+    work();
+    (heap::moving_peak() - before).max(0) as usize
+}
+
+/// As the table in the docs of `Limits` has it, row by row.
+#[test]
+fn memory_is_bounded_at_its_peak() {
+    const EVENT: usize = 256 * KIB;
+    const VALUES: usize = 4096;
+    const COMPLETION: usize = 128 * KIB;
+    let bounds = limits(|limits| {
+        limits.event_bytes = EVENT;
+        limits.line_bytes = EVENT;
+        limits.json_values = VALUES;
+        limits.completion_bytes = COMPLETION;
+    });
+    let framing = 2 * EVENT + 3 * bounds.id_bytes + 64 * KIB;
+    let decoding = framing + EVENT + 96 * VALUES;
+    let watching = decoding + 16 * KIB;
+    let gathering = 3 * COMPLETION + 256 * KIB + KIB * bounds.choices + 96 * VALUES;
+    // Deltas that let texts grow to the limit, in many pushes.
+    let text = "x".repeat(100);
+    let small: Vec<_> = ["content", "reasoning", "refusal"]
+        .into_iter()
+        .cycle()
+        .take(3 * 1000)
+        .flat_map(|name| delta(&format!(r#""{name}":"{text}""#)))
+        .collect();
+    let sized = [EVENT / 3, EVENT - 400, 2 * EVENT].into_iter().flat_map(greedy);
+    let mut largest = [0; 4];
+    for stream in sized.chain([small]) {
+        let stream = [&stream[..], &stream, FINISHED.as_bytes()].concat();
+        let read = |next: &mut dyn FnMut(&[u8])| stream.chunks(1000).for_each(next);
+        let mut sse = SseDecoder::with_limits(bounds);
+        let framed = peak(|| read(&mut |mut piece| while sse.next(&mut piece).is_some() {}));
+        let mut decoder = ChunkDecoder::with_limits(bounds);
+        let read_at_peak =
+            peak(|| read(&mut |mut piece| while decoder.next(&mut piece).is_some() {}));
+        let mut tap = UsageTap::with_limits(bounds);
+        let tapped = peak(|| {
+            read(&mut |piece| {
+                tap.push(piece);
+            });
+        });
+        decoder.reset();
+        let before = heap::live();
+        let mut completion = Reassembler::with_limits(bounds);
+        let gathered = peak(|| push_all(&mut completion, &mut decoder, &stream));
+        let found = [framed, read_at_peak, tapped, gathered];
+        let most = [framing, decoding, watching, gathering];
+        let name = String::from_utf8_lossy(&stream[..60]);
+        assert!(
+            found.iter().zip(most).all(|(found, most)| *found <= most),
+            "{found:?} {most:?} {name}"
+        );
+        largest = std::array::from_fn(|at| largest[at].max(found[at]));
+        completion.reset();
+        let held = heap::live() - before;
+        assert!(held <= (MIB + 128 * KIB) as isize, "{held} bytes held after a reset");
+
+        let mut editor = Editor::new();
+        editor.replace("model", "alias");
+        editor.remove("x");
+        editor.hide_usage(HiddenUsage::Removed);
+        let mut guard = Guard::with_bounds(EVENT, 256);
+        let mut out = Vec::with_capacity(16 * MIB);
+        let mut decoder = ChunkDecoder::new();
+        let mut input = &stream[..];
+        let mut guarded = 0;
+        while let Some(event) = decoder.next(&mut input) {
+            let edited = peak(|| _ = editor.write(&event, &mut out));
+            assert!(edited <= 16 * event.raw().len() + 64 * KIB, "{edited} bytes, {name}");
+            guarded += peak(|| _ = guard.push(&event));
+            assert!(guarded <= 6 * EVENT + 256 * 4 * KIB, "{guarded} bytes, {name}");
+        }
+    }
+    // The bounds aren't far from what is needed.
+    let [framed, decoded, _, gathered] = largest;
+    assert!(framed > EVENT && decoded > 3 * EVENT / 2 && gathered > 2 * COMPLETION, "{largest:?}");
+}

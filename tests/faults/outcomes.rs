@@ -1,0 +1,458 @@
+//! Failures that passed for success, and completions that weren't whole.
+
+use std::fmt::Write as _;
+
+use deltawire::gateway::{Edited, Editor, Observed, Observer, Replay, UsageTap, assemble};
+use deltawire::{
+    Api, Change, ChatCompletion, ChunkDecoder, Defect, Finished, Limit, Limits, NotWhole, Outcome,
+    Payload, Reassembler,
+};
+use proptest::prelude::*;
+
+use crate::support::{self, recordings, shared};
+use crate::{DONE, FINISHED, delta, limits, nested, push_all};
+
+/// What reassembler, observer and tap make of a stream.
+fn judged(stream: &[u8], limits: &Limits) -> (Finished, Observed, Observed) {
+    let mut decoder = ChunkDecoder::with_limits(*limits);
+    let mut completion = Reassembler::with_limits(*limits);
+    let (mut observer, mut tap) = (Observer::with_limits(limits), UsageTap::with_limits(*limits));
+    tap.push(stream);
+    let mut input = stream;
+    while let Some(event) = decoder.next(&mut input) {
+        completion.push_payload(event.payload());
+        observer.observe(&event);
+    }
+    let end = decoder.finish();
+    (completion.finish(end.clone()), observer.finish(end), tap.finish())
+}
+
+/// The outcome on which all three agree, and what is missing.
+fn agreed(stream: &[u8], limits: &Limits) -> (Outcome, Vec<Defect>) {
+    let (finished, observed, tapped) = judged(stream, limits);
+    let name = String::from_utf8_lossy(stream);
+    assert_eq!(observed, tapped, "{name}");
+    assert_eq!(finished.outcome, observed.outcome, "{name}");
+    assert_eq!(finished.failed_finish, observed.failed_finish, "{name}");
+    assert_eq!(finished.completion.not_whole, finished.whole().is_err(), "{name}");
+    let defects = |whole: Result<(), NotWhole>| {
+        whole.map_or_else(|not_whole| not_whole.defects().collect(), |()| Vec::new())
+    };
+    let (kept, seen): (Vec<_>, Vec<_>) = (defects(finished.whole()), defects(observed.whole()));
+    // Limits on what is kept are no concern of what is watched.
+    let is_kept_only =
+        finished.limit_exceeded != Some(Limit::Choices) && observed.limit_exceeded.is_none();
+    let of_both = |defect: &&Defect| **defect != LimitExceeded || !is_kept_only;
+    assert!(
+        kept.iter().filter(of_both).eq(seen.iter().filter(of_both)),
+        "{kept:?} {seen:?} {name}"
+    );
+    (finished.outcome, kept)
+}
+
+use Defect::{
+    CutEvent, FailedFinish, InvalidIndex, LimitExceeded, MalformedEvent, Unfinished,
+    UnknownContentPart, UpstreamError,
+};
+
+/// Holds what is found of each stream that begins with a finished choice against what it must be.
+fn assert_judged(rows: &[(&str, Outcome, &[Defect])], limits: &Limits) {
+    for (rest, outcome, defects) in rows {
+        let stream = format!("{FINISHED}{rest}");
+        assert_eq!(agreed(stream.as_bytes(), limits), (*outcome, defects.to_vec()), "{rest}");
+    }
+}
+
+/// A chunk with a choice of these members.
+fn choice(members: &str) -> String {
+    format!("data: {{\"choices\":[{{{members}}}]}}\n\n")
+}
+
+#[test]
+fn an_error_beside_the_end_is_one() {
+    for rest in [
+        "data: [DONE]\nerror: {\"message\":\"boom\"}\n\n",
+        "id: 7\ndata: [DONE]\nerror: {\"message\":\"boom\"}\n\n",
+        "error: {\"message\":\"boom\"}\ndata: [DONE]\n\n",
+        "event: error\ndata: [DONE]\n\n",
+    ] {
+        assert_judged(&[(rest, Outcome::UpstreamError, &[UpstreamError])], &Limits::new());
+    }
+}
+
+/// An error that no blank line closes, whole or not, before or behind `[DONE]`.
+#[test]
+fn an_error_at_the_end_is_one_without_its_blank_line() {
+    for rest in [
+        "event: error\ndata: [DONE]",
+        "event: error\ndata: [DONE]\n",
+        "event: error\ndata: {\"mess",
+        "event: error",
+        "data: {\"error\":{\"message\":\"boom\"}}",
+        "data: { \"error\" : {\"mess",
+        "data: {\"error\":{\"message\":\"x}",
+        "data: {\"id\":\"c\",\"error\":{\"message\":\"boom\"}}",
+        "data: {\"object\":\"error\",\"message\":\"boom\"}",
+        "error: {\"message\":",
+    ] {
+        let found = [UpstreamError, CutEvent];
+        assert_judged(&[(rest, Outcome::UpstreamError, &found)], &Limits::new());
+        let behind = format!("{DONE}{rest}");
+        assert_judged(&[(&behind, Outcome::UpstreamError, &[UpstreamError])], &Limits::new());
+    }
+    for rest in [
+        "data: {\"error\":nul",
+        "data: {\"error\":null,\"choices\":[",
+        "data: {\"error\":\"\",",
+        "error: null",
+    ] {
+        let behind = format!("{DONE}{rest}");
+        assert_judged(&[(&behind, Outcome::Complete, &[])], &Limits::new());
+    }
+}
+
+#[test]
+fn a_choice_that_is_left_out_has_not_finished() {
+    for index in ["-1", "\"1\"", "1.0"] {
+        for finish in ["", r#","finish_reason":"stop""#] {
+            let rest = choice(&format!(r#""index":{index},"delta":{{"content":"b"}}{finish}"#));
+            let defects = &[Unfinished, InvalidIndex];
+            assert_judged(&[(&rest, Outcome::Truncated, defects)], &Limits::new());
+            let rest = rest + DONE;
+            assert_judged(&[(&rest, Outcome::DoneWithoutFinish, defects)], &Limits::new());
+        }
+    }
+    let open = choice(r#""index":1,"delta":{"content":"b"}"#) + DONE;
+    let ended = choice(r#""index":1,"delta":{"content":"b"},"finish_reason":"stop""#) + DONE;
+    let over = (Outcome::DoneWithoutFinish, &[Unfinished, LimitExceeded]);
+    let one = limits(|limits| limits.choices = 1);
+    assert_judged(&[(&open, over.0, over.1), (&ended, over.0, over.1)], &one);
+    // One without room for its text is there, so that it is known whether it finishes.
+    let full = limits(|limits| limits.completion_bytes = 1);
+    let rows = [(&*open, over.0, &over.1[..]), (&ended, Outcome::Complete, &[LimitExceeded])];
+    assert_judged(&rows, &full);
+}
+
+#[test]
+fn what_is_left_out_of_a_message_is_told() {
+    let part = |members: &str| delta_text(members) + DONE;
+    let call = part(r#""tool_calls":[{"index":-1,"function":{"arguments":"{}"}}]"#);
+    let video = part(r#""content":[{"type":"video","video":{"url":"u"}}]"#);
+    let rows = [
+        (&*call, Outcome::Complete, &[InvalidIndex][..]),
+        (&video, Outcome::Complete, &[UnknownContentPart]),
+    ];
+    assert_judged(&rows, &Limits::new());
+    let long = part(&format!(r#""content":"{}""#, "x".repeat(300)));
+    let full = limits(|limits| limits.completion_bytes = 700);
+    assert_judged(&[(&long, Outcome::Complete, &[LimitExceeded])], &full);
+}
+
+#[test]
+fn an_event_that_is_lost_is_told() {
+    let lost = (Outcome::MalformedEvent, &[MalformedEvent][..]);
+    let cut = format!("data: {{\"choices\":[{{\"del\n\n{DONE}");
+    let deep = format!("data: {}\n\n{DONE}", nested(200, "1"));
+    let torn = "data: {\"choices\":[{\"del\n\n";
+    let rows = [&*cut, &deep, torn, "data: x\n\n"].map(|rest| (rest, lost.0, lost.1));
+    assert_judged(&rows, &Limits::new());
+    let small = limits(|limits| limits.event_bytes = 200);
+    let long = "x".repeat(300);
+    let text = delta_text(&format!(r#""content":"{long}""#)) + DONE;
+    let error = format!("data: {{\"error\":{{\"message\":\"{long}\"}}}}\n\n{DONE}");
+    assert_judged(&[(&text, lost.0, lost.1), (&error, lost.0, lost.1)], &small);
+    let half = b"data: {\"choices\":[{\"delta\":{\"content\":\"\xE5\xA5\"}}]}\n\n";
+    let stream = [FINISHED.as_bytes(), half, DONE.as_bytes()].concat();
+    assert_eq!(agreed(&stream, &Limits::new()), (lost.0, lost.1.to_vec()));
+    // The end in the middle of an event, without `[DONE]`.
+    let usage = "data: {\"usage\":{\"prompt_tok";
+    let rows = [
+        (usage, Outcome::FinishedWithoutDone, &[CutEvent][..]),
+        (DONE, Outcome::Complete, &[]),
+        ("data: [DONE]", Outcome::Complete, &[]),
+        ("", Outcome::FinishedWithoutDone, &[]),
+    ];
+    assert_judged(&rows, &Limits::new());
+}
+
+/// A later finish reason takes nothing back, and neither does one behind an error.
+#[test]
+fn failures_of_a_choice_stay() {
+    let failed = choice(r#""index":0,"finish_reason":"error""#);
+    let error = choice(r#""index":0,"error":{"message":"m","code":504}"#);
+    for behind in ["", FINISHED] {
+        let rest = format!("{failed}{behind}{DONE}");
+        assert_judged(&[(&rest, Outcome::FailedFinish, &[FailedFinish])], &Limits::new());
+        let rest = format!("{error}{behind}{DONE}");
+        assert_judged(&[(&rest, Outcome::UpstreamError, &[UpstreamError])], &Limits::new());
+    }
+    let none = choice(r#""index":0,"error":null"#) + DONE;
+    assert_judged(&[(&none, Outcome::Complete, &[])], &Limits::new());
+}
+
+fn delta_text(members: &str) -> String {
+    String::from_utf8(delta(members)).unwrap()
+}
+
+#[test]
+fn finish_reasons_that_name_a_failure() {
+    for (reason, fails) in [
+        ("abort", true),
+        ("aborted", true),
+        ("cancelled", true),
+        ("canceled", true),
+        ("error", true),
+        ("failed", true),
+        ("network_error", true),
+        ("engine_error", true),
+        ("insufficient_system_resource", true),
+        ("Error", true),
+        ("stop", false),
+        ("length", false),
+        ("content_filter", false),
+        ("eos", false),
+        ("model_length", false),
+        ("terror", false),
+        ("error_free", false),
+    ] {
+        let stream =
+            format!("data: {{\"choices\":[{{\"finish_reason\":\"{reason}\"}}]}}\n\n{DONE}");
+        let (finished, observed, _) = judged(stream.as_bytes(), &Limits::new());
+        let expected = if fails { Outcome::FailedFinish } else { Outcome::Complete };
+        assert_eq!(agreed(stream.as_bytes(), &Limits::new()).0, expected, "{reason}");
+        assert_eq!(finished.failed_finish.as_deref(), fails.then_some(reason));
+        assert_eq!(observed.failed_finish.as_deref(), fails.then_some(reason));
+        assert_eq!(finished.completion.choices[0].finish_reason.as_deref(), Some(reason));
+    }
+}
+
+/// An error of a choice is one wherever the stream goes on, and shapes change nothing of it.
+#[test]
+fn an_error_of_a_choice_is_told() {
+    let chunk = |error: &str| {
+        format!("data: {{\"choices\":[{{\"delta\":{{\"content\":\"a\"}},\"error\":{error}}}]}}\n\n")
+    };
+    let stream = [chunk("\"\"").repeat(5), chunk("\"boom\""), chunk("\"\"")].concat();
+    let mut decoder = ChunkDecoder::new();
+    let mut input = stream.as_bytes();
+    let mut errors = Vec::new();
+    while let Some(event) = decoder.next(&mut input) {
+        errors.push(matches!(event.payload(), Payload::Error(_)));
+    }
+    assert_eq!(errors, [false, false, false, false, false, true, false]);
+    let (finished, ..) = judged(
+        br#"data: {"choices":[{"index":0,"delta":{"content":"Half"},"error":{"code":504,"message":"timed out"},"finish_reason":"error"}]}
+
+"#,
+        &Limits::new(),
+    );
+    let error = finished.end.upstream_error.unwrap();
+    assert_eq!((error.code.as_deref(), error.message.as_deref()), (Some("504"), Some("timed out")));
+    assert_eq!(finished.completion.choices[0].message.content.as_deref(), Some("Half"));
+    assert!(finished.completion.choices[0].extra.is_empty());
+}
+
+/// A completion that isn't whole knows it itself, through JSON and through a replay.
+#[test]
+fn a_completion_that_is_not_whole_knows_it() {
+    let long = delta(&format!(r#""content":"{}""#, "x".repeat(300)));
+    let stream = [&long[..], FINISHED.as_bytes(), DONE.as_bytes()].concat();
+    let limits = limits(|limits| limits.completion_bytes = 600);
+    let (finished, ..) = judged(&stream, &limits);
+    assert_eq!(finished.outcome, Outcome::Complete);
+    assert_eq!(
+        finished.whole().unwrap_err().to_string(),
+        "the completion is not whole: limit_exceeded"
+    );
+    let json = serde_json::to_string(&finished.completion).unwrap();
+    let read = ChatCompletion::from_json(json.as_bytes()).unwrap();
+    assert!(read.not_whole && serde_json::to_string(&read).unwrap() == json);
+    for completion in [&finished.completion, &read] {
+        let mut out = Vec::new();
+        Replay::new(completion).write_all(&mut out);
+        assert!(!out.ends_with(DONE.as_bytes()));
+        let again = assemble([&out[..]]);
+        assert_eq!(again.outcome, Outcome::UpstreamError);
+        let error = again.end.upstream_error.as_ref().unwrap();
+        assert_eq!(error.code.as_deref(), Some("not_whole"));
+        assert!(again.completion.not_whole && again.completion == *completion);
+    }
+    let (whole, ..) = judged(format!("{FINISHED}{DONE}").as_bytes(), &Limits::new());
+    let json = serde_json::to_string(&whole.completion).unwrap();
+    assert!(whole.whole().is_ok() && !json.contains("not_whole"));
+}
+
+/// A stream that was salvaged was cut all the same.
+#[test]
+fn a_salvaged_stream_was_cut() {
+    for (stream, is_cut) in [(FINISHED.trim_end(), true), (FINISHED, false)] {
+        let mut decoder = ChunkDecoder::new();
+        let mut completion = Reassembler::new();
+        push_all(&mut completion, &mut decoder, stream.as_bytes());
+        if let Some(event) = decoder.salvage() {
+            completion.push_payload(event.payload());
+        }
+        let finished = completion.finish(decoder.finish());
+        assert_eq!((finished.end.is_cut, finished.end.discarded_bytes), (is_cut, 0));
+        assert_eq!((finished.outcome, finished.whole()), (Outcome::FinishedWithoutDone, Ok(())));
+    }
+}
+
+/// What an `error:` line of an event says isn't edited, and that is told.
+#[test]
+fn an_error_line_beside_an_edit_is_told() {
+    let mut editor = Editor::new();
+    for has_rule in [false, true] {
+        if has_rule {
+            editor.replace("model", "alias");
+        }
+        let stream = b"data: {\"model\":\"llama\",\"choices\":[]}\nerror: {\"message\":\"llama failed\"}\n\n";
+        let (mut decoder, mut out) = (ChunkDecoder::new(), Vec::new());
+        let mut input = &stream[..];
+        let edited = editor.write(&decoder.next(&mut input).unwrap(), &mut out);
+        assert_eq!(edited == Edited::Unreadable, has_rule);
+        assert_eq!(String::from_utf8(out).unwrap().contains("\"alias\""), has_rule);
+    }
+}
+
+/// Recorded streams of other APIs are told as such, and no usage is made of nothing.
+#[test]
+fn streams_of_other_apis_are_told() {
+    let Some(corpus) = shared("corpus") else { return };
+    let mut found = 0;
+    for (begin, api) in [
+        ("anthropic__", Api::AnthropicMessages),
+        ("openai-responses__", Api::OpenAiResponses),
+        ("gemini__", Api::Gemini),
+        ("cohere__", Api::Cohere),
+        ("openai-assistants__", Api::OpenAiAssistants),
+    ] {
+        for entry in std::fs::read_dir(&corpus).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+            if !name.starts_with(begin) || path.extension().is_none_or(|kind| kind != "sse") {
+                continue;
+            }
+            let stream = std::fs::read(&path).unwrap();
+            let (outcome, defects) = agreed(&stream, &Limits::new());
+            assert_eq!(outcome, Outcome::AnotherApi(api), "{name}");
+            assert_eq!(defects, [Defect::NoCompletion], "{name}");
+            let (_, observed, _) = judged(&stream, &Limits::new());
+            assert!(observed.tokens.is_none_or(|tokens| !tokens.is_empty()), "{name}");
+            found += 1;
+        }
+    }
+    assert_eq!(found, 24);
+}
+
+/// Recorded chats are none of those.
+#[test]
+fn recorded_chats_are_whole_unless_they_say_otherwise() {
+    let mut whole = 0;
+    for recording in recordings("openai-chat") {
+        let (outcome, defects) = agreed(&recording.bytes, &Limits::new());
+        assert!(!matches!(outcome, Outcome::AnotherApi(_)), "{}", recording.file);
+        let is_clean = matches!(outcome, Outcome::Complete | Outcome::FinishedWithoutDone);
+        assert_eq!(is_clean, defects.is_empty(), "{}: {defects:?}", recording.file);
+        whole += usize::from(is_clean);
+    }
+    assert!(whole > 90 || shared("corpus").is_none(), "{whole}");
+}
+
+/// Members of a choice, mostly as they should be.
+fn choices() -> impl Strategy<Value = String> {
+    let index = prop_oneof![
+        4 => (0u8..4).prop_map(|index| format!(r#""index":{index},"#)),
+        1 => Just(String::new()),
+        1 => proptest::sample::select(vec!["-1", "\"1\"", "1.0", "null", "true", "18446744073709551616"])
+            .prop_map(|index| format!(r#""index":{index},"#)),
+    ];
+    let delta = proptest::sample::select(vec![
+        r#""content":"abc""#,
+        r#""content":"""#,
+        r#""reasoning":"abc""#,
+        r#""content":[{"type":"text","text":"a"},{"type":"video"}]"#,
+        r#""content":[{"type":"thinking","thinking":[{"text":"t"}]},5]"#,
+        r#""tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"{}"}}]"#,
+        r#""tool_calls":[{"index":1.5,"function":{"arguments":"{}"}},{"index":1}]"#,
+        r#""tool_calls":[{"id":"b","index":"0"}]"#,
+        r#""role":"assistant""#,
+        "",
+    ]);
+    let finish = proptest::sample::select(vec![
+        "",
+        "",
+        "",
+        r#","finish_reason":null"#,
+        r#","finish_reason":"""#,
+        r#","finish_reason":"stop""#,
+        r#","finish_reason":"length""#,
+        r#","finish_reason":"abort""#,
+        r#","error":null"#,
+        r#","error":{"code":5}"#,
+        r#","finish_reason":"a very long reason, longer than any server has ever sent, of which nobody knows what it means""#,
+    ]);
+    (index, delta, finish)
+        .prop_map(|(index, delta, finish)| format!(r#"{{{index}"delta":{{{delta}}}{finish}}}"#))
+}
+
+fn events() -> impl Strategy<Value = String> {
+    prop_oneof![
+        6 => proptest::collection::vec(choices(), 0..3)
+            .prop_map(|choices| format!("data: {{\"choices\":[{}]}}\n\n", choices.join(","))),
+        1 => proptest::sample::select(vec![
+            "data: [DONE]\n\n", "data: [DONE]\nerror: {\"message\":\"m\"}\n\n", "data: {\"choices\":[{\"d\n\n",
+            ": ping\n\n", "event: error\ndata: {}\n\n", "data: {\"usage\":{\"prompt_tokens\":3}}\n\n",
+            "data: {\"type\":\"message_start\"}\n\n", "data: {\"candidates\":[]}\n\n", "error: {\"code\":5}\n",
+            "data: {\"error\":{\"message\":\"m\"}}\n\n", "data: {\"x\":{\"y\":1}}\n\n",
+        ]).prop_map(str::to_owned),
+    ]
+}
+
+proptest! {
+    #![proptest_config(support::cases::cases("proptest-regressions/faults.txt", 2000))]
+
+    /// However a stream goes wrong, all three say the same of it; and what isn't clean is not whole.
+    #[test]
+    fn all_say_the_same_of_every_stream(
+        events in proptest::collection::vec((events(), 1usize..4), 1..8),
+        cut in prop_oneof![3 => Just(0usize), 1 => 1usize..30],
+        choices in 0usize..4,
+        completion_bytes in prop_oneof![Just(0usize), Just(700), Just(1 << 20)],
+        event_bytes in prop_oneof![3 => Just(1usize << 20), 1 => Just(120)],
+        (tool_calls, json_values) in (0usize..3, prop_oneof![3 => Just(1usize << 20), 1 => Just(16)]),
+    ) {
+        let mut stream = events.iter().fold(String::new(), |mut stream, (event, times)| {
+            (0..*times).for_each(|_| stream.write_str(event).unwrap());
+            stream
+        });
+        stream.truncate(stream.len().saturating_sub(cut));
+        let limits = limits(|limits| {
+            limits.choices = choices;
+            limits.completion_bytes = completion_bytes;
+            limits.event_bytes = event_bytes;
+            limits.tool_calls = tool_calls;
+            limits.json_values = json_values;
+        });
+        let (outcome, defects) = agreed(stream.as_bytes(), &limits);
+        let is_clean = matches!(outcome, Outcome::Complete | Outcome::FinishedWithoutDone);
+        prop_assert!(is_clean || !defects.is_empty());
+        if is_clean {
+            prop_assert!(!defects.contains(&Unfinished) && !defects.contains(&MalformedEvent));
+        }
+        // What is told of the last push stands at the places where the snapshot has it.
+        let mut completion = Reassembler::with_limits(limits);
+        let mut decoder = ChunkDecoder::with_limits(limits);
+        let mut input = stream.as_bytes();
+        while let Some(event) = decoder.next(&mut input) {
+            completion.push_payload(event.payload());
+            let snapshot = completion.snapshot();
+            prop_assert!(snapshot.choices.is_sorted_by_key(|choice| choice.index));
+            for change in completion.changes() {
+                if let Change::Content { choice, start } = *change {
+                    prop_assert!(snapshot.choices[choice].message.content.as_deref().unwrap().is_char_boundary(start));
+                }
+            }
+        }
+    }
+}
