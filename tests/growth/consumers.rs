@@ -1,0 +1,657 @@
+//! Who reads: every public call that the bytes of a peer reach, each over a whole input.
+
+use std::hint::black_box;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use deltawire::adapters::{ChunkStream, EventCodec, EventStream, ObservedBody, OwnedEvent};
+use deltawire::gateway::{
+    Editor, Guard, HiddenUsage, Meter, Observer, Pushed, Replay, Sniffer, Spans, SseEvent,
+    UsageTap, assemble, write_comment,
+};
+use deltawire::json::{Value, ValueKind};
+use deltawire::{
+    Body, Change, ChatCompletion, ChatCompletionChunk, ChunkDecoder, ChunkEvent, Finished,
+    FunctionCall, LineSplitter, OwnedChatCompletionChunk, Payload, Reassembler, SseDecoder,
+};
+use futures_core::Stream;
+use tokio_util::codec::Decoder as _;
+
+/// What is done with an input.
+pub(crate) struct Consumer {
+    pub(crate) name: &'static str,
+    pub(crate) read: fn(&[u8]),
+}
+
+const fn consumer(name: &'static str, read: fn(&[u8])) -> Consumer {
+    Consumer { name, read }
+}
+
+/// Pieces as small as a network gives them.
+const PIECE: usize = 64;
+
+/// Room for all that a guard is given here.
+const ROOM: usize = 1 << 30;
+
+/// Of streams.
+pub(crate) const STREAMS: &[Consumer] = &[
+    consumer("LineSplitter", lines),
+    consumer("SseDecoder", |stream| frame(stream, usize::MAX)),
+    consumer("SseDecoder, pieces", |stream| frame(stream, PIECE)),
+    consumer("Event, all calls", tell_events),
+    consumer("ChunkDecoder", |stream| decode(ChunkDecoder::new(), stream, usize::MAX)),
+    consumer("ChunkDecoder, pieces", |stream| decode(ChunkDecoder::new(), stream, PIECE)),
+    consumer("ChunkDecoder, no shapes", |stream| decode(without_shapes(), stream, usize::MAX)),
+    consumer("ChunkDecoder, no shapes, pieces", |stream| decode(without_shapes(), stream, PIECE)),
+    consumer("ChunkDecoder, strict", |stream| {
+        let mut decoder = ChunkDecoder::new();
+        decoder.set_strict(true);
+        decode(decoder, stream, usize::MAX);
+    }),
+    consumer("ChunkEvent, shown", |stream| {
+        each_event(stream, |event| drop(black_box(format!("{event:?} {:?}", event.payload()))));
+    }),
+    consumer("ChunkDecoder::reset, each event", reset_each),
+    consumer("ChunkDecoder::salvage", |stream| salvage(&stream[..stream.len() - 2])),
+    consumer("ChunkDecoder::salvage, of two thirds", |stream| {
+        salvage(&stream[..stream.len() / 3 * 2]);
+    }),
+    consumer("SseDecoder::salvage", |stream| salvage_framing(&stream[..stream.len() - 2])),
+    consumer("UsageTap::salvage", |stream| salvage_tap(&stream[..stream.len() - 2])),
+    consumer("Reassembler", |stream| drop(finished(stream))),
+    consumer("Reassembler, pieces", |stream| drop(assemble(stream.chunks(PIECE)))),
+    consumer("Reassembler::changes, each event", watch),
+    consumer("Reassembler::irregularities, each event", |stream| {
+        reassemble(stream, |completion| {
+            black_box(completion.irregularities());
+        });
+    }),
+    consumer("Reassembler::reset, each event", |stream| reassemble(stream, Reassembler::reset)),
+    consumer("ChatCompletion, compared", |stream| {
+        let finished = finished(stream);
+        assert!(finished.clone() == finished, "equal");
+    }),
+    consumer("ChatCompletion, written", |stream| {
+        black_box(json_of(&finished(stream).completion));
+    }),
+    consumer("ChatCompletion, written and read", |stream| {
+        reread(json_of(&finished(stream).completion).as_bytes());
+    }),
+    consumer("ChatCompletion, each payload read", |stream| {
+        each_payload(stream, |data| drop(serde_json::from_slice::<ChatCompletion>(data)));
+    }),
+    consumer("FunctionCall::arguments_state", |stream| {
+        for choice in &finished(stream).completion.choices {
+            let calls = choice.message.tool_calls.iter().filter_map(|call| call.function.as_ref());
+            for call in calls.chain(&choice.message.function_call) {
+                black_box(call.arguments_state());
+            }
+        }
+    }),
+    consumer("Replay, 8 bytes", |stream| replay(&finished(stream).completion, 8)),
+    consumer("Replay, 32 bytes", |stream| replay(&finished(stream).completion, 32)),
+    consumer("Replay, all at once", |stream| replay(&finished(stream).completion, usize::MAX)),
+    consumer("ChatCompletionChunk, all calls", |stream| each_chunk(stream, look)),
+    consumer("ChatCompletionChunk, written", |stream| {
+        each_chunk(stream, |chunk| drop(black_box(serde_json::to_string(&chunk))));
+    }),
+    consumer("ChatCompletionChunk::carries", |stream| {
+        each_chunk(stream, |chunk| {
+            black_box(chunk.carries());
+        });
+    }),
+    consumer("ChatCompletionChunk::mismatches", |stream| {
+        each_chunk(stream, |chunk| {
+            for mismatch in chunk.mismatches() {
+                black_box((mismatch.path(), mismatch.value().kind()));
+            }
+        });
+    }),
+    consumer("ChatCompletionChunk::into_owned", |stream| {
+        each_chunk(stream, |chunk| drop(black_box(chunk.into_owned())));
+    }),
+    consumer("OwnedChatCompletionChunk::from_json", |stream| {
+        each_payload(stream, |data| drop(black_box(OwnedChatCompletionChunk::from_json(data))));
+    }),
+    consumer("OwnedChatCompletionChunk, read", |stream| {
+        each_payload(stream, |data| {
+            drop(black_box(serde_json::from_slice::<OwnedChatCompletionChunk>(data)));
+        });
+    }),
+    consumer("Value, all of them", |stream| {
+        each_chunk(stream, |chunk| {
+            black_box(values(chunk.as_value()));
+        });
+    }),
+    consumer("UsageTap", |stream| tap(stream, usize::MAX)),
+    consumer("UsageTap, pieces", |stream| tap(stream, PIECE)),
+    consumer("UsageTap::next, and Meter", tap_events),
+    consumer("Observer", observe),
+    consumer("Meter::observe", |stream| {
+        let mut meter = Meter::new();
+        each_event(stream, |event| {
+            black_box(meter.observe(event.payload(), Duration::ZERO).gaps().count());
+        });
+    }),
+    consumer("Guard, released at once", |stream| {
+        guard(Guard::with_bounds(ROOM, 256), stream, Guard::release_all);
+    }),
+    consumer("Guard, 16 bytes kept", |stream| {
+        guard(Guard::with_bounds(ROOM, 256), stream, |guard, out| guard.release(16, out));
+    }),
+    consumer("Guard, all kept", |stream| guard(Guard::with_bounds(ROOM, 256), stream, |_, _| {})),
+    consumer("Guard, all kept within its bounds", |stream| guard(Guard::new(), stream, |_, _| {})),
+    consumer("Guard, discarded", |stream| {
+        guard(Guard::with_bounds(ROOM, 0), stream, |guard, _| guard.discard());
+    }),
+    consumer("Guard, replaced and released", |stream| {
+        guard(Guard::with_bounds(ROOM, 256), stream, |guard, out| {
+            replace(guard);
+            guard.release(16, out);
+        });
+    }),
+    consumer("Guard, replaced and kept", |stream| {
+        guard(Guard::with_bounds(ROOM, 256), stream, |guard, _| replace(guard));
+    }),
+    consumer("Guard, replaced and kept within its bounds", |stream| {
+        guard(Guard::new(), stream, |guard, _| replace(guard));
+    }),
+    consumer("Editor", |stream| edit(HiddenUsage::Removed, stream)),
+    consumer("Editor, usage null", |stream| edit(HiddenUsage::Null, stream)),
+    consumer("Editor::edit, each content", |stream| {
+        let (mut editor, mut out) = (Editor::new(), Vec::new());
+        each_event(stream, |event| {
+            let mut edit = editor.edit(event);
+            for position in 0..chunk_of(event).map_or(0, |chunk| chunk.choices().count()) {
+                black_box(edit.content(position, "new"));
+            }
+            let _ = black_box(edit.write(&mut out));
+        });
+    }),
+    consumer("Editor::edit, each member", |stream| {
+        let (mut editor, mut out) = (Editor::new(), Vec::new());
+        each_event(stream, |event| {
+            let mut edit = editor.edit(event);
+            let members = chunk_of(event).into_iter().flat_map(|chunk| chunk.as_value().members());
+            for (name, _) in members {
+                black_box(edit.replace(name, "new"));
+            }
+            let _ = black_box(edit.write(&mut out));
+        });
+    }),
+    consumer("Spans, each member", |stream| {
+        each_spans(stream, |spans, chunk| {
+            for (name, _) in chunk.as_value().members() {
+                black_box(spans.value(name));
+            }
+            black_box(spans.usage());
+        });
+    }),
+    consumer("Spans, each content", |stream| {
+        each_spans(stream, |spans, chunk| {
+            for position in 0..chunk.choices().count() {
+                black_box(spans.content(position));
+            }
+        });
+    }),
+    consumer("Spans, each content from the last one", |stream| {
+        each_spans(stream, |spans, chunk| {
+            for position in (0..chunk.choices().count()).rev() {
+                black_box(spans.content(position));
+            }
+        });
+    }),
+    consumer("Spans, each value", |stream| {
+        each_spans(stream, |spans, chunk| {
+            chunk.as_value().members().for_each(|(_, value)| {
+                black_box(spans.of_value(value));
+            });
+            chunk.choices().for_each(|choice| {
+                black_box(spans.of_value(choice.as_value()));
+            });
+        });
+    }),
+    consumer("Sniffer", |stream| sniff(stream, usize::MAX)),
+    consumer("Sniffer, pieces", |stream| sniff(stream, 1)),
+    consumer("SseEvent, written", write_events),
+    consumer("ChunkStream", |stream| chunk_stream(stream, usize::MAX)),
+    consumer("ChunkStream, pieces", |stream| chunk_stream(stream, PIECE)),
+    consumer("EventStream", |stream| event_stream(stream, usize::MAX)),
+    consumer("EventStream, pieces", |stream| event_stream(stream, PIECE)),
+    consumer("EventCodec", |stream| codec(stream, usize::MAX)),
+    consumer("EventCodec, pieces", |stream| codec(stream, PIECE)),
+    consumer("ObservedBody, pieces", observe_body),
+];
+
+/// Of whole texts.
+pub(crate) const WHOLE: &[Consumer] = &[
+    consumer("ChatCompletion, read and written", reread),
+    consumer("ChatCompletion, read and replayed", |text| {
+        if let Ok(completion) = serde_json::from_slice::<ChatCompletion>(text) {
+            replay(&completion, 32);
+        }
+    }),
+    consumer("OwnedChatCompletionChunk, read and reassembled", |text| {
+        if let Ok(chunk) = OwnedChatCompletionChunk::from_json(text) {
+            let mut completion = Reassembler::new();
+            completion.push(&chunk.as_chunk());
+            look(chunk.as_chunk());
+            black_box(completion.snapshot());
+        }
+    }),
+    consumer("FunctionCall::arguments_state of a text", |text| {
+        let mut call = FunctionCall::default();
+        call.arguments = String::from_utf8_lossy(text).into_owned();
+        black_box(call.arguments_state());
+    }),
+    consumer("Body::of, is_event_stream, Sniffer", |text| {
+        black_box((Body::of(text), deltawire::is_event_stream(str::from_utf8(text).unwrap())));
+        sniff(text, usize::MAX);
+        sniff(text, 1);
+    }),
+    consumer("write_comment, SseEvent", |text| {
+        let (text, mut out) = (str::from_utf8(text).unwrap(), Vec::new());
+        write_comment(text, &mut out);
+        black_box(SseEvent::new(text).event_type(text).id(text).write(&mut out)).ok();
+    }),
+];
+
+fn pieces(stream: &[u8], len: usize) -> std::slice::Chunks<'_, u8> {
+    stream.chunks(len.min(stream.len()).max(1))
+}
+
+fn lines(stream: &[u8]) {
+    let (mut splitter, mut rest) = (LineSplitter::new(), stream);
+    while let Some(line) = splitter.next(rest) {
+        black_box(line.content(rest));
+        rest = &rest[line.len()..];
+    }
+}
+
+fn frame(stream: &[u8], len: usize) {
+    let mut decoder = SseDecoder::new();
+    for mut piece in pieces(stream, len) {
+        while let Some(event) = decoder.next(&mut piece) {
+            black_box(event.data());
+        }
+        black_box((decoder.buffered(), decoder.last_event_id()));
+    }
+    black_box(decoder.finish());
+}
+
+fn tell_events(stream: &[u8]) {
+    let (mut decoder, mut input) = (SseDecoder::new(), stream);
+    while let Some(event) = decoder.next(&mut input) {
+        let data = event.data();
+        black_box((event.data_str().ok(), event.event_type(), event.last_event_id()));
+        black_box(event.data_lossy());
+        black_box((event.comments().count(), event.unknown_lines().count()));
+        black_box((event.data_offset(0), event.data_offset(data.len())));
+    }
+    black_box(decoder.finish());
+}
+
+fn without_shapes() -> ChunkDecoder {
+    let mut decoder = ChunkDecoder::new();
+    decoder.set_shapes(false);
+    decoder
+}
+
+fn decode(mut decoder: ChunkDecoder, stream: &[u8], len: usize) {
+    for mut piece in pieces(stream, len) {
+        while let Some(event) = decoder.next(&mut piece) {
+            black_box(event.payload());
+        }
+    }
+    black_box(decoder.finish());
+}
+
+fn each_event(stream: &[u8], mut each: impl FnMut(&ChunkEvent<'_>)) {
+    let (mut decoder, mut input) = (ChunkDecoder::new(), stream);
+    while let Some(event) = decoder.next(&mut input) {
+        each(&event);
+    }
+    if let Some(event) = decoder.salvage() {
+        each(&event);
+    }
+    black_box(decoder.finish());
+}
+
+fn chunk_of<'a>(event: &ChunkEvent<'a>) -> Option<ChatCompletionChunk<'a>> {
+    match event.payload() {
+        Payload::Chunk(chunk) => Some(*chunk),
+        Payload::Error(error) => error.chunk(),
+        _ => None,
+    }
+}
+
+fn each_chunk(stream: &[u8], mut each: impl FnMut(ChatCompletionChunk<'_>)) {
+    each_event(stream, |event| chunk_of(event).into_iter().for_each(&mut each));
+}
+
+fn each_payload(stream: &[u8], mut each: impl FnMut(&[u8])) {
+    let (mut decoder, mut input) = (SseDecoder::new(), stream);
+    while let Some(event) = decoder.next(&mut input) {
+        each(event.data());
+    }
+}
+
+fn reset_each(stream: &[u8]) {
+    let (mut decoder, mut input) = (ChunkDecoder::new(), stream);
+    while decoder.next(&mut input).is_some() {
+        decoder.reset();
+    }
+}
+
+/// The stream breaks off.
+fn salvage(stream: &[u8]) {
+    let (mut decoder, mut completion, mut input) =
+        (ChunkDecoder::new(), Reassembler::new(), stream);
+    while let Some(event) = decoder.next(&mut input) {
+        completion.push_payload(event.payload());
+    }
+    if let Some(event) = decoder.salvage() {
+        completion.push_payload(event.payload());
+    }
+    black_box(completion.finish(decoder.finish()));
+}
+
+fn salvage_framing(stream: &[u8]) {
+    let (mut decoder, mut input) = (SseDecoder::new(), stream);
+    while decoder.next(&mut input).is_some() {}
+    black_box(decoder.salvage());
+    black_box(decoder.finish());
+}
+
+fn salvage_tap(stream: &[u8]) {
+    let mut tap = UsageTap::new();
+    tap.push(stream);
+    black_box(tap.salvage());
+    black_box(tap.finish());
+}
+
+fn finished(stream: &[u8]) -> Finished {
+    black_box(assemble([stream]))
+}
+
+fn reassemble(stream: &[u8], mut each: impl FnMut(&mut Reassembler)) {
+    let mut completion = Reassembler::new();
+    each_event(stream, |event| {
+        completion.push_payload(event.payload());
+        each(&mut completion);
+    });
+}
+
+/// What each change tells of.
+fn watch(stream: &[u8]) {
+    reassemble(stream, |completion| {
+        for change in completion.changes() {
+            let choices = &completion.snapshot().choices;
+            let text = match *change {
+                Change::Content { choice, start } => {
+                    choices[choice].message.content.as_deref().map(|text| &text[start..])
+                }
+                Change::Refusal { choice, start } => {
+                    choices[choice].message.refusal.as_deref().map(|text| &text[start..])
+                }
+                Change::Reasoning { choice, start } => {
+                    choices[choice].message.reasoning.as_deref().map(|text| &text[start..])
+                }
+                Change::Arguments { choice, call, start } => {
+                    let call = &choices[choice].message.tool_calls[call];
+                    call.function.as_ref().map(|function| &function.arguments[start..])
+                }
+                _ => None,
+            };
+            black_box(text);
+        }
+        black_box(completion.limit_exceeded());
+    });
+}
+
+fn json_of(completion: &ChatCompletion) -> String {
+    serde_json::to_string(completion).unwrap()
+}
+
+fn reread(json: &[u8]) {
+    if let Ok(completion) = serde_json::from_slice::<ChatCompletion>(json) {
+        black_box(json_of(&completion));
+    }
+}
+
+/// Most bytes that a replay may write for one of the completion's JSON.
+const MOST_REPLAYED: usize = 64;
+
+fn replay(completion: &ChatCompletion, delta_bytes: usize) {
+    let mut out = Vec::new();
+    let mut replay = Replay::new(completion);
+    replay.set_delta_bytes(delta_bytes);
+    replay.write_all(&mut out);
+    let json = json_of(completion).len();
+    assert!(out.len() <= MOST_REPLAYED * json, "{} bytes replayed of {json}", out.len());
+}
+
+/// Reads all that a view has.
+fn look(chunk: ChatCompletionChunk<'_>) {
+    black_box((chunk.id(), chunk.object(), chunk.created(), chunk.model(), chunk.service_tier()));
+    black_box((chunk.system_fingerprint(), chunk.obfuscation(), chunk.x_groq(), chunk.get("k")));
+    black_box(chunk.prompt_token_ids().map(Iterator::sum::<u64>));
+    black_box(chunk.extra().count());
+    if let Some(usage) = chunk.usage() {
+        black_box((usage.prompt_tokens(), usage.completion_tokens(), usage.total_tokens()));
+        black_box((usage.cached_tokens(), usage.reasoning_tokens(), usage.get("k")));
+        black_box(usage.prompt_tokens_details().and_then(|details| details.cached_tokens()));
+        black_box(usage.completion_tokens_details().and_then(|details| details.text_tokens()));
+    }
+    if let Some(error) = chunk.error() {
+        black_box((error.message(), error.code(), error.r#type(), error.param(), error.get("k")));
+    }
+    for choice in chunk.choices() {
+        black_box((choice.index(), choice.finish_reason(), choice.stop_reason(), choice.text()));
+        black_box((choice.message(), choice.get("k"), choice.extra().count()));
+        black_box(choice.token_ids().map(Iterator::sum::<u64>));
+        if let Some(logprobs) = choice.logprobs() {
+            for token in logprobs.content().chain(logprobs.refusal()) {
+                black_box((token.token(), token.logprob(), token.top_logprobs().count()));
+                black_box(token.bytes().map(Iterator::count));
+            }
+        }
+        let delta = choice.delta();
+        black_box((delta.role(), delta.content(), delta.refusal(), delta.reasoning_text()));
+        black_box((delta.reasoning(), delta.reasoning_content(), delta.reasoning_details()));
+        black_box((delta.content_parts().map(Iterator::count), delta.get("k")));
+        black_box(delta.function_call().map(|call| (call.name(), call.arguments())));
+        black_box(delta.audio().map(|audio| (audio.id(), audio.data(), audio.transcript())));
+        black_box(delta.extra().count());
+        for call in delta.tool_calls() {
+            black_box((call.index(), call.id(), call.r#type(), call.name(), call.arguments()));
+            black_box((call.arguments_object(), call.get("k"), call.extra().count()));
+            black_box(call.function_extra().count());
+        }
+    }
+}
+
+/// Walks through a value; gives the length of its texts.
+fn values(value: Value<'_>) -> usize {
+    black_box((value.as_str(), value.as_f64(), value.as_u64(), value.position()));
+    match value.kind() {
+        ValueKind::Object => value.members().map(|(name, value)| name.len() + values(value)).sum(),
+        ValueKind::Array => value.elements().map(values).sum(),
+        _ => value.raw().len(),
+    }
+}
+
+fn tap(stream: &[u8], len: usize) {
+    let mut tap = UsageTap::new();
+    for piece in pieces(stream, len) {
+        black_box(tap.push(piece));
+    }
+    black_box(tap.finish());
+}
+
+fn tap_events(stream: &[u8]) {
+    let (mut tap, mut meter, mut input) = (UsageTap::new(), Meter::new(), stream);
+    while let Some(tapped) = tap.next(&mut input) {
+        black_box(tapped);
+        black_box(meter.record_total(tap.deltas(), Duration::ZERO));
+    }
+    black_box(meter.finish(&tap.finish(), Duration::ZERO));
+}
+
+fn observe(stream: &[u8]) {
+    let (mut decoder, mut observer, mut input) = (ChunkDecoder::new(), Observer::new(), stream);
+    while let Some(event) = decoder.next(&mut input) {
+        black_box(observer.observe(&event));
+    }
+    black_box(observer.finish(decoder.finish()));
+}
+
+/// Pushes all events, and makes room where there is none.
+fn guard(mut guard: Guard, stream: &[u8], mut each: impl FnMut(&mut Guard, &mut Vec<u8>)) {
+    let mut out = Vec::new();
+    each_event(stream, |event| {
+        let mut pushed = guard.push(event);
+        if matches!(pushed, Pushed::Full | Pushed::TooLarge) {
+            guard.release_all(&mut out);
+            pushed = guard.push(event);
+        }
+        if pushed == Pushed::TooLarge {
+            out.extend_from_slice(event.raw());
+        }
+        black_box((guard.texts().map(|text| text.text.len()).sum::<usize>(), guard.held_bytes()));
+        each(&mut guard, &mut out);
+    });
+    guard.release_all(&mut out);
+    black_box(out);
+}
+
+/// Replaces the first character that is held of the first text that holds any.
+fn replace(guard: &mut Guard) {
+    let held = guard.texts().find_map(|text| {
+        let first = text.text[text.held_from..].chars().next()?;
+        Some((text.id, text.held_from..text.held_from + first.len_utf8()))
+    });
+    if let Some((id, range)) = held {
+        black_box(guard.replace(id, range, "*"));
+    }
+}
+
+fn edit(usage: HiddenUsage, stream: &[u8]) {
+    let (mut editor, mut out) = (Editor::new(), Vec::new());
+    editor.replace("model", "alias");
+    editor.remove("x");
+    editor.hide_usage(usage);
+    each_event(stream, |event| {
+        let _ = black_box(editor.write(event, &mut out));
+    });
+    black_box(out);
+}
+
+fn each_spans(stream: &[u8], each: impl Fn(Spans<'_>, ChatCompletionChunk<'_>)) {
+    each_event(stream, |event| {
+        if let (Some(spans), Some(chunk)) = (Spans::of(event), chunk_of(event)) {
+            each(spans, chunk);
+        }
+    });
+}
+
+fn sniff(stream: &[u8], len: usize) {
+    let mut sniffer = Sniffer::new();
+    for piece in pieces(stream, len) {
+        black_box(sniffer.push(piece));
+    }
+    black_box((sniffer.finish(), sniffer.into_held()));
+}
+
+fn write_events(stream: &[u8]) {
+    let (mut decoder, mut input, mut out) = (SseDecoder::new(), stream, Vec::new());
+    while let Some(event) = decoder.next(&mut input) {
+        if let Ok(data) = event.data_str() {
+            black_box(SseEvent::new(data).event_type(event.event_type()).write(&mut out)).ok();
+        }
+        for comment in event.comments() {
+            write_comment(&String::from_utf8_lossy(comment), &mut out);
+        }
+    }
+    black_box(out);
+}
+
+/// Pieces that are there when they are asked for.
+struct Ready(std::vec::IntoIter<Bytes>);
+
+impl Ready {
+    fn new(stream: &[u8], len: usize) -> Self {
+        let pieces: Vec<_> = pieces(stream, len).map(Bytes::copy_from_slice).collect();
+        Self(pieces.into_iter())
+    }
+}
+
+impl Stream for Ready {
+    type Item = Result<Bytes, ()>;
+
+    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Poll::Ready(self.0.next().map(Ok))
+    }
+}
+
+impl http_body::Body for Ready {
+    type Data = Bytes;
+    type Error = ();
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, ()>>> {
+        Poll::Ready(self.0.next().map(|piece| Ok(http_body::Frame::data(piece))))
+    }
+}
+
+fn chunk_stream(stream: &[u8], len: usize) {
+    let mut context = Context::from_waker(Waker::noop());
+    let mut chunks = ChunkStream::new(Ready::new(stream, len));
+    while let Poll::Ready(Some(event)) = chunks.poll_next(&mut context) {
+        black_box(event.unwrap().payload());
+    }
+    black_box(chunks.salvage());
+    black_box(chunks.finish());
+}
+
+fn look_at(event: &OwnedEvent) {
+    black_box((event.data_str().ok(), event.event_type(), event.data_range(), event.payload()));
+    black_box(event.chunk());
+}
+
+fn event_stream(stream: &[u8], len: usize) {
+    let mut context = Context::from_waker(Waker::noop());
+    let mut events = pin!(EventStream::new(Ready::new(stream, len)));
+    while let Poll::Ready(Some(event)) = events.as_mut().poll_next(&mut context) {
+        look_at(&event.unwrap());
+    }
+    events.as_mut().salvage().iter().for_each(look_at);
+    black_box(events.finish());
+}
+
+fn codec(stream: &[u8], len: usize) {
+    let (mut codec, mut buffer) = (EventCodec::new(), BytesMut::new());
+    for piece in pieces(stream, len) {
+        buffer.extend_from_slice(piece);
+        while let Some(event) = codec.decode(&mut buffer).unwrap() {
+            look_at(&event);
+        }
+    }
+    codec.salvage().iter().for_each(look_at);
+    black_box(codec.finish());
+}
+
+fn observe_body(stream: &[u8]) {
+    let mut context = Context::from_waker(Waker::noop());
+    let body = ObservedBody::tap(Ready::new(stream, PIECE), |seen, end| {
+        black_box((seen, end));
+    });
+    let mut body = pin!(body);
+    while let Poll::Ready(Some(frame)) = http_body::Body::poll_frame(body.as_mut(), &mut context) {
+        black_box(frame.is_ok());
+    }
+}

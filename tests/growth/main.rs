@@ -1,0 +1,347 @@
+//! Work grows with the bytes that a peer sends and no faster: every public call that they reach, over
+//! every kind of input that might make it do more.
+//!
+//! Each consumer reads each kind of input at four sizes, each twice the one before. What it asks of
+//! the allocator, and how often, may grow 24 times for eight times the bytes, since buffers double, and
+//! so may time, for caches and neighbours are what they are; quadratic work is 64 times as much. Who is
+//! fast reads 64 times the bytes too, and may take as much for eight times as many
+//! at each step. And a byte may cost no more than so many bytes of an ordinary stream that is decoded
+//! and reassembled, so that what is quadratic in a limit is found too. What is linear and costs more
+//! is in a table, with the reason.
+//!
+//! Time is taken by the clock first. What seems to take too long is measured once more, by what the
+//! kernel says that the thread was busy.
+//!
+//! With `DELTAWIRE_GROWTH=file` all figures are written to a file, the costliest first.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::panic,
+    clippy::cast_precision_loss,
+    reason = "a test fails by panicking, and its figures are rough"
+)]
+
+#[path = "../support/clock.rs"]
+#[allow(unreachable_pub, reason = "other suites share it")]
+mod clock;
+#[path = "../support/heap.rs"]
+#[allow(unreachable_pub, reason = "other suites share it")]
+mod heap;
+
+mod consumers;
+mod kinds;
+
+use std::fmt;
+use std::panic::catch_unwind;
+use std::sync::Mutex;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use consumers::Consumer;
+use heap::Heap;
+use kinds::Kind;
+
+#[global_allocator]
+static HEAP: Heap = Heap;
+
+/// Bytes of the smallest input. Without optimisation all takes some twenty times as long.
+const LEAST: usize = if cfg!(debug_assertions) { 2 << 10 } else { 8 << 10 };
+
+/// Stack of a thread, for completions whose objects lie deep in each other.
+const STACK: usize = 256 << 20;
+
+/// How much more of the allocator eight times the bytes may ask.
+const MOST_HEAP: f64 = 24.0;
+
+/// How many times as long eight times the bytes may take; what takes less than the other is as it
+/// should be at the first look.
+const MOST_TIME: f64 = 24.0;
+const ENOUGH: f64 = 16.0;
+
+/// Who reads the largest input in no more than so many seconds reads one that is eight times as large,
+/// and so does who takes so many times as long for it that it may be chance or not.
+const FAST: f64 = 0.002;
+const MAY_BE_MORE: f64 = 12.0;
+
+/// What a byte may cost, in bytes of an ordinary stream.
+const MOST_COST: f64 = 80.0;
+
+/// Linear, but costlier: consumer, kind, what a byte may cost instead, why. An empty name is any.
+const COSTLIER: &[(&str, &str, f64, &str)] = &[
+    ("", "blank lines", 500.0, "each byte is an event"),
+    ("", "blank lines of all kinds", 400.0, "each byte is an event"),
+    ("", "empty comments", 250.0, "each two bytes are an event"),
+    ("", "unknown lines", 200.0, "there are two events in six bytes"),
+    ("", "line ends of one CR", 200.0, "an event has ten bytes"),
+    ("", "unknown lines in one event", 100.0, "each two bytes are a line"),
+    ("ChunkEvent, shown", "", 2000.0, "a text of 200 bytes is written for each event"),
+    (
+        "SseEvent, written",
+        "comments behind the data of one event",
+        100.0,
+        "each two bytes become an event",
+    ),
+    ("EventCodec, pieces", "", 100.0, "what is cut is copied, and each chunk read again"),
+    ("EventStream, pieces", "", 100.0, "what is cut is copied, and each chunk read again"),
+    ("Replay, 8 bytes", "", 100.0, "34 bytes are written for each"),
+    ("ChatCompletion, written and read", "", 160.0, "serde_json looks at the text first"),
+    ("ChatCompletion, each payload read", "", 160.0, "serde_json looks at the text first"),
+    ("", "reasoning details in one event", 200.0, MEMBERS),
+    ("", "reasoning details that descend", 200.0, MEMBERS),
+    ("", "an object that becomes a list and an object", 200.0, MEMBERS),
+    ("", "an object that is merged", 200.0, MEMBERS),
+    ("", "200 unknown members in each event", 200.0, MEMBERS),
+    ("", "an unknown member in each event", 200.0, MEMBERS),
+    ("", "unknown members in one event", 200.0, MEMBERS),
+    ("", "unknown members of one choice", 200.0, MEMBERS),
+    ("", "unknown members of one delta", 200.0, MEMBERS),
+    ("", "usage with many members", 200.0, MEMBERS),
+    ("", "a completion with many members", 200.0, MEMBERS),
+    ("", "choices that descend", 120.0, "a new text or choice comes in few bytes"),
+    ("", "choices that descend in one event", 120.0, "a new text or choice comes in few bytes"),
+    ("", "calls that descend", 120.0, "a call moves all that come behind it"),
+    ("", "calls that descend in one event", 120.0, "a call comes in few bytes"),
+    ("", "a completion with choices that descend", 120.0, "a choice comes in few bytes"),
+    ("Editor::edit, each content", "", 120.0, "each text is replaced"),
+];
+
+const MEMBERS: &str = "up to 256 members, or 128 elements, are looked through for each";
+
+/// Not held: consumer, kind, why.
+const SKIPPED: &[(&str, &str, &str)] = &[
+    ("Spans, each member", "", "each name is looked for among all members, as its caller asks"),
+    (
+        "Editor::edit, each member",
+        "",
+        "each name is looked for among all members, as its caller asks",
+    ),
+    (
+        "Reassembler::irregularities, each event",
+        "calls of 128 choices",
+        "each call looks at all calls",
+    ),
+    ("Guard, replaced and kept", "", "each replacement moves all that is held behind it"),
+    (
+        "Guard, replaced and kept within its bounds",
+        "",
+        "each replacement moves what is held behind it, up to the bound",
+    ),
+];
+
+fn is_row(consumer: &Consumer, kind: &Kind, of: &str, with: &str) -> bool {
+    (of.is_empty() || of == consumer.name) && (with.is_empty() || with == kind.name)
+}
+
+/// What was found of a pair.
+struct Figures {
+    consumer: &'static str,
+    kind: &'static str,
+    bytes: [usize; 4],
+    /// Asked of the allocator at each size.
+    requested: [usize; 4],
+    allocations: [usize; 4],
+    /// How many times as long eight times the bytes take.
+    time: f64,
+    /// What a byte costs at the largest size, in bytes of an ordinary stream.
+    cost: f64,
+    faults: Vec<String>,
+}
+
+impl fmt::Display for Figures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { consumer, kind, bytes, requested, allocations, time, cost, faults } = self;
+        write!(f, "{consumer} | {kind} | {time:.1} | {cost:.1} | ")?;
+        write!(f, "{:.1} | ", growth(requested, bytes, 1))?;
+        write!(f, "{:.1} | ", requested[3] as f64 / bytes[3] as f64)?;
+        write!(f, "{allocations:?} | {bytes:?} | {}", faults.join("; "))
+    }
+}
+
+/// How many times as much there is of something for eight times the bytes. What there is less of than
+/// one for so many bytes is counted as if there were one.
+fn growth(counts: &[usize; 4], bytes: &[usize; 4], per: usize) -> f64 {
+    let times = bytes[3] as f64 / bytes[0] as f64;
+    counts[3] as f64 / counts[0].max(bytes[0] / per) as f64 * 8.0 / times
+}
+
+/// The least time of some runs, in seconds.
+fn least(runs: u32, mut work: impl FnMut()) -> f64 {
+    let run = |_| {
+        let start = Instant::now();
+        work();
+        start.elapsed()
+    };
+    (0..runs).map(run).min().unwrap_or(Duration::MAX).as_secs_f64()
+}
+
+/// The ordinary stream, and the seconds that a byte of it takes.
+struct Ordinary {
+    stream: Vec<u8>,
+    seconds: f64,
+}
+
+impl Ordinary {
+    fn new() -> Self {
+        let stream = kinds::ordinary(8 * LEAST);
+        let mut ordinary = Self { stream, seconds: f64::INFINITY };
+        for _ in 0..5 {
+            ordinary.seconds = ordinary.seconds.min(ordinary.now());
+        }
+        ordinary
+    }
+
+    /// What a byte takes at the moment, when the machine may be slower than it was.
+    fn now(&self) -> f64 {
+        let read = || drop(deltawire::gateway::assemble([&self.stream[..]]));
+        clock::seconds(read) / self.stream.len() as f64
+    }
+}
+
+/// How many times as long `large` takes for eight times the bytes, if it takes too long at first look.
+fn time(read: fn(&[u8]), small: &[u8], large: &[u8], first: f64) -> f64 {
+    let times = large.len() as f64 / small.len() as f64 / 8.0;
+    let time = first / least(5, || read(small)) / times;
+    if time < ENOUGH {
+        return time;
+    }
+    let again = least(3, || read(large)) / least(10, || read(small)) / times;
+    if again < ENOUGH {
+        return again;
+    }
+    clock::ratio(|| read(small), || read(large), ENOUGH * times) / times
+}
+
+/// Why a consumer panics, if it does.
+fn panic_of(read: fn(&[u8]), input: &[u8]) -> Option<String> {
+    let panic = catch_unwind(|| read(input)).err()?;
+    let text = panic.downcast_ref::<String>().map_or("no text", |text| text.as_str());
+    Some(format!("panics at {} bytes: {text}", input.len()))
+}
+
+fn measure(consumer: &Consumer, kind: &Kind, inputs: &Inputs, ordinary: &Ordinary) -> Figures {
+    let read = consumer.read;
+    let mut faults = Vec::new();
+    let (mut requested, mut allocations, mut seconds) = ([0; 4], [0; 4], [0.0; 4]);
+    for (at, input) in inputs.doubled.iter().enumerate() {
+        let before = (heap::requested(), heap::allocations());
+        seconds[at] = least(1, || faults.extend(panic_of(read, input)));
+        requested[at] = heap::requested() - before.0;
+        allocations[at] = heap::allocations() - before.1;
+    }
+    let bytes = inputs.doubled.each_ref().map(Vec::len);
+    let rows = COSTLIER.iter().filter(|(of, with, ..)| is_row(consumer, kind, of, with));
+    let most = rows.map(|(.., most, _)| *most).fold(MOST_COST, f64::max);
+    let (mut longer, mut cost) = (0.0, 0.0);
+    if faults.is_empty() {
+        let [small, .., large] = &inputs.doubled;
+        longer = time(read, small, large, seconds[3]);
+        let is_open = seconds[3] < FAST || (MAY_BE_MORE..MOST_TIME).contains(&longer);
+        if let Some(far) = inputs.far.as_ref().filter(|_| is_open) {
+            let first = least(1, || faults.extend(panic_of(read, far)));
+            longer = longer.max(time(read, small, far, first));
+        }
+        cost = seconds[3] / bytes[3] as f64 / ordinary.seconds;
+        for _ in 0..3 {
+            if cost > most {
+                let busy = clock::seconds(|| read(large)) / bytes[3] as f64;
+                cost = cost.min(busy / ordinary.now());
+            }
+        }
+    }
+    for (what, found, most) in [
+        ("times as long for 8 times the bytes", longer, MOST_TIME),
+        ("times the cost of an ordinary byte", cost, most),
+        ("times the bytes of the allocator", growth(&requested, &bytes, 1), MOST_HEAP),
+        ("times the allocations", growth(&allocations, &bytes, 64), MOST_HEAP),
+    ] {
+        if found > most {
+            faults.push(format!("{found:.1} {what}"));
+        }
+    }
+    let (consumer, kind) = (consumer.name, kind.name);
+    Figures { consumer, kind, bytes, requested, allocations, time: longer, cost, faults }
+}
+
+/// A kind of input.
+struct Inputs {
+    /// Of sizes each of which is twice the one before.
+    doubled: [Vec<u8>; 4],
+    /// Eight times the largest of these, where it may be that large.
+    far: Option<Vec<u8>>,
+}
+
+impl Inputs {
+    fn of(kind: &Kind) -> Self {
+        let least = LEAST.min(kind.most / 8);
+        let doubled = [1, 2, 4, 8].map(|times| (kind.make)(times * least));
+        let far = (64 * least <= kind.most).then(|| (kind.make)(64 * least));
+        Self { doubled, far }
+    }
+}
+
+#[test]
+fn work_grows_with_the_bytes() {
+    let ordinary = Ordinary::new();
+    let streams = kinds::streams().map(|kind| (kind, consumers::STREAMS));
+    let whole = kinds::WHOLE.iter().map(|kind| (kind, consumers::WHOLE));
+    let rows = Mutex::new(streams.chain(whole).collect::<Vec<_>>().into_iter());
+    let found = Mutex::new(Vec::new());
+    let suspects = Mutex::new(Vec::new());
+    let work = || {
+        loop {
+            let Some((kind, consumers)) = rows.lock().unwrap().next() else { break };
+            let inputs = Inputs::of(kind);
+            for consumer in consumers {
+                let is_skipped =
+                    SKIPPED.iter().any(|(of, with, _)| is_row(consumer, kind, of, with));
+                if !is_skipped {
+                    let figures = measure(consumer, kind, &inputs, &ordinary);
+                    if figures.faults.is_empty() {
+                        found.lock().unwrap().push(figures);
+                    } else {
+                        suspects.lock().unwrap().push((consumer, kind));
+                    }
+                }
+            }
+        }
+    };
+    thread::scope(|scope| {
+        let threads = thread::available_parallelism().map_or(1, usize::from);
+        let spawn = || thread::Builder::new().stack_size(STACK).spawn_scoped(scope, work);
+        (0..threads).for_each(|_| drop(spawn().unwrap()));
+    });
+    let mut found = found.into_inner().unwrap();
+    // The machine is less busy now, so that what was chance isn't seen again.
+    let again = || {
+        for (consumer, kind) in suspects.into_inner().unwrap() {
+            let inputs = Inputs::of(kind);
+            let mut figures = measure(consumer, kind, &inputs, &ordinary);
+            for _ in 0..2 {
+                if !figures.faults.is_empty() {
+                    figures = measure(consumer, kind, &inputs, &ordinary);
+                }
+            }
+            found.push(figures);
+        }
+    };
+    thread::scope(|scope| {
+        let spawned = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, again);
+        spawned.unwrap().join().unwrap();
+    });
+    found.sort_by(|one, other| other.cost.total_cmp(&one.cost));
+    if let Some(path) = std::env::var_os("DELTAWIRE_GROWTH") {
+        let table: Vec<_> = found.iter().map(ToString::to_string).collect();
+        std::fs::write(path, table.join("\n") + "\n").unwrap();
+    }
+    let faults: Vec<_> = found.iter().filter(|figures| !figures.faults.is_empty()).collect();
+    let lines: Vec<_> = faults.iter().map(ToString::to_string).collect();
+    assert!(
+        faults.is_empty(),
+        "{} of {} (consumer | kind | time for 8 times the bytes | cost by the byte | \
+         growth of what is asked of the allocator | that by the byte | allocations | bytes | faults)\n{}",
+        faults.len(),
+        found.len(),
+        lines.join("\n")
+    );
+}
