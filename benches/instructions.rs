@@ -8,6 +8,7 @@
     clippy::panic,
     clippy::unwrap_used,
     clippy::cast_possible_truncation,
+    clippy::string_slice,
     reason = "a benchmark fails by panicking"
 )]
 

@@ -195,6 +195,10 @@ fn every_outcome_has_its_exit_status() {
         ("{\"error\":{\"message\":\"m\"}}".to_owned(), "not_an_event_stream"),
         ("<!DOCTYPE html>\n<html></html>\n".to_owned(), "not_an_event_stream"),
         ("\u{1F}\u{8B}\u{8}".to_owned(), "not_an_event_stream"),
+        (format!("{}data: [DONE]\n\n", chunk("\"abort\"")), "failed_finish"),
+        (format!("{finished}data: {{\n\ndata: [DONE]\n\n"), "malformed_event"),
+        ("data: {\"type\":\"message_start\"}\n\n".to_owned(), "another_api"),
+        (format!("{finished}event: error\ndata: [DONE]"), "upstream_error"),
     ] {
         let report = reassemble(&["--report"], input.as_bytes());
         assert_eq!(lines(&report)[0]["outcome"], outcome, "{input}");
@@ -229,6 +233,88 @@ fn wrong_usage_and_missing_files_say_so() {
     let help = reassemble(&["--help"], b"");
     assert_eq!(help.status.code(), Some(0));
     assert!(stdout(&help).contains("Usage: reassemble"));
+}
+
+/// What a report says besides the completion, of streams that have it all.
+#[test]
+fn a_report_names_what_is_wrong() {
+    let report = |input: &str| lines(&reassemble(&["--report"], input.as_bytes())).remove(0);
+    let stream = concat!(
+        "data: {\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"id\":\"a\",\"function\":{\"name\":\"f\"}}]}},",
+        "{\"index\":-1}],\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":7,\"total_tokens\":12,",
+        "\"prompt_tokens_details\":{\"cached_tokens\":3},\"completion_tokens_details\":{\"reasoning_tokens\":2}}}\n\n",
+        "data: {\"error\":{\"message\":\"boom\",\"code\":\"x\",\"type\":\"t\"}}\n\n",
+    );
+    let found = report(stream);
+    let offset = stream.find("data: {\"error").unwrap();
+    assert_eq!(found["whole"], false);
+    let because = ["unfinished", "upstream_error", "invalid_index"];
+    assert_eq!(found["not_whole_because"], json!(because));
+    assert_eq!(
+        found["tokens"],
+        json!({"prompt": 5, "completion": 7, "total": 12, "cached": 3, "reasoning": 2})
+    );
+    assert_eq!(found["irregularities"]["invalid_choice_indexes"], 1);
+    assert_eq!(found["irregularities"]["tool_calls_without_index"], 1);
+    assert_eq!(found["pending"], json!([{"choice": 0, "tool_call": 0}]));
+    assert_eq!(
+        found["error"],
+        json!({"message": "boom", "code": "x", "type": "t", "param": null, "offset": offset})
+    );
+    let found = report("data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"abort\"}]}\n\n");
+    assert_eq!((&found["failed_finish"], &found["tokens"]), (&json!("abort"), &Value::Null));
+    let calls: Vec<_> = (0..1100).map(|index| json!({"index": index})).collect();
+    let chunk =
+        json!({"choices": [{"delta": {"tool_calls": calls}, "finish_reason": "tool_calls"}]});
+    let found = report(&format!("data: {chunk}\n\ndata: [DONE]\n\n"));
+    assert_eq!(
+        (&found["outcome"], &found["limit_exceeded"]),
+        (&json!("complete"), &json!("tool_calls"))
+    );
+    assert_eq!(found["not_whole_because"], json!(["limit_exceeded"]));
+    let found = report("data: {\"candidates\":[]}\n\n");
+    assert_eq!((&found["outcome"], &found["api"]), (&json!("another_api"), &json!("gemini")));
+}
+
+/// An error body in JSON is shown by its message, and no text steers the terminal.
+#[test]
+fn an_error_body_is_shown() {
+    for (body, message) in [
+        (r#"{"error":{"message":"slow down","code":429}}"#, "slow down"),
+        (r#"{"error":"slow down"}"#, "slow down"),
+        (r#"{"detail":"Not Found"}"#, "Not Found"),
+        (r#"{"message":"slow down"}"#, "slow down"),
+        (r#"[{"error":{"code":400,"message":"bad key"}}]"#, "bad key"),
+        ("{\n  \"error\": {\n    \"message\": \"in lines\"\n  }\n}\n", "in lines"),
+        (
+            "{\"error\":{\"message\":\"a\u{202E}b\u{2066}c\\u001b[31md\u{200F}\"}}",
+            "a\u{FFFD}b\u{FFFD}c\u{FFFD}[31md\u{FFFD}",
+        ),
+    ] {
+        let output = reassemble(&[], body.as_bytes());
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains(message), "{body}: {said}");
+        let report = lines(&reassemble(&["--report"], body.as_bytes())).remove(0);
+        assert_eq!(report["outcome"], "not_an_event_stream", "{body}");
+        assert!(report["error"]["message"].is_string(), "{body}");
+    }
+}
+
+/// On a terminal: which choice a text belongs to, and one line at the end.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_terminal_shows_choices_and_a_summary() {
+    let test = std::env::current_exe().unwrap();
+    let program = test.parent().unwrap().with_file_name("examples").join("reassemble");
+    let stream = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/streams/n2.sse");
+    let command = format!("{} {} >/dev/null", program.display(), stream.display());
+    let output = Command::new("script").args(["-qec", &command, "/dev/null"]).output();
+    let output = output.unwrap_or_else(|error| panic!("script, of util-linux: {error}"));
+    let shown = stdout(&output);
+    assert!(shown.contains("[choice 1]") && shown.contains("[choice 0]"), "{shown}");
+    let last = shown.trim_end().lines().last().unwrap();
+    assert!(last.starts_with("complete, 8 deltas, first token after "), "{last}");
+    assert!(last.ends_with(" in all"), "{last}");
 }
 
 /// A recording's events as the standard has them, and the same output for all pieces.

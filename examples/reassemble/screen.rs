@@ -99,14 +99,23 @@ impl Screen {
         for choice in chunk.choices() {
             let delta = choice.delta();
             let index = choice.index().unwrap_or(0);
+            let texts = [
+                (Style::Reasoning, delta.reasoning_text()),
+                (Style::Text, delta.content()),
+                (Style::Text, delta.refusal()),
+            ];
+            let has_text = texts.iter().any(|(_, text)| text.is_some_and(|text| !text.is_empty()));
+            if !has_text && delta.tool_calls().len() == 0 {
+                continue;
+            }
             if self.choice.map_or(index != 0, |before| before != index) {
                 self.write(Style::Start, "");
                 self.write(Style::Choice, &format!("[choice {index}]"));
             }
             self.choice = Some(index);
-            self.write(Style::Reasoning, delta.reasoning_text().unwrap_or_default());
-            self.write(Style::Text, delta.content().unwrap_or_default());
-            self.write(Style::Text, delta.refusal().unwrap_or_default());
+            for (style, text) in texts {
+                self.write(style, text.unwrap_or_default());
+            }
             for call in delta.tool_calls() {
                 if let Some(name) = call.name().filter(|name| !name.is_empty()) {
                     self.write(Style::Start, "");
