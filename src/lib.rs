@@ -40,7 +40,9 @@ pub use chunk::{
     UpstreamError, Usage,
 };
 #[cfg(feature = "std")]
-pub use decoder::{Api, Body, ChunkDecoder, ChunkEvent, End, Payload, UpstreamFailure};
+pub use decoder::{
+    Api, Body, ChunkDecoder, ChunkEvent, End, OtherObject, Payload, UpstreamFailure,
+};
 #[cfg(feature = "std")]
 pub use json::{Leniencies, Limit};
 #[cfg(feature = "std")]

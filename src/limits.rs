@@ -83,11 +83,11 @@ pub struct Limits {
     /// counts.
     pub id_bytes: usize,
 
-    /// Deepest nesting of arrays and objects in a payload. Default 128; values above 1 024 count as
-    /// 1 024.
+    /// Deepest nesting of arrays and objects in a payload. Default 128; values above 512 count as
+    /// 512.
     ///
     /// Chunks nest 8 deep, and the widespread readers stop at 127 or 1 024. What a completion keeps is
-    /// merged and dropped level by level: 1 024 of them need up to 512 KiB of stack.
+    /// merged and dropped level by level: 512 of them need up to 256 KiB of stack.
     pub json_depth: usize,
 
     /// Most names and values in one payload. Default 1 048 576.

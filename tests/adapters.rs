@@ -376,7 +376,7 @@ fn errors_keep_their_place() {
         let came: Vec<_> =
             came.iter().map(|event| event.as_ref().map(String::as_str).map_err(|e| *e)).collect();
         assert_eq!(came, expected);
-        assert_eq!((end.chunks, end.is_cut), (2, false));
+        assert_eq!((end.others, end.is_cut), (2, false));
     }
 }
 
@@ -499,7 +499,7 @@ fn a_framed_reader_gives_all_events() {
 /// A chunk that is read again is read within the limits that it was read with.
 #[test]
 fn a_deep_chunk_is_read_again() {
-    let deep = format!("data: {{\"a\":{}{}}}\n\n", "[".repeat(300), "]".repeat(300));
+    let deep = format!("data: {{\"usage\":{}{}}}\n\n", "[".repeat(300), "]".repeat(300));
     let mut limits = Limits::new();
     limits.json_depth = 400;
     let mut codec = EventCodec::with_decoder(ChunkDecoder::with_limits(limits));

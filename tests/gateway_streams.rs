@@ -246,20 +246,20 @@ fn edited_by_hand(stream: &[u8], how: HiddenUsage) -> Vec<(Said, Option<NamedVal
             expected.push(((kind, data, lines), None));
             continue;
         };
-        let is_nothing =
-            |value: &Value| [json!(null), json!(""), json!([]), json!({})].contains(value);
-        let count = |wanted: &str| chunk.iter().filter(|(name, _)| name == wanted).count();
         let has_usage = chunk.iter().any(|(name, value)| name == "usage" && value.is_object());
-        let is_only_usage = chunk.iter().all(|(name, value)| match name.as_str() {
+        let has_no_choices = chunk.iter().all(|(name, value)| match name.as_str() {
             "choices" => *value == json!(null) || *value == json!([]),
-            "id" | "object" | "model" | "system_fingerprint" | "usage" => true,
             // To a client an empty object is an error too.
             "error" => [json!(null), json!("")].contains(value),
-            _ => is_nothing(value),
+            _ => true,
         });
-        let sets = lines.iter().any(|line| line.starts_with("id") || line.starts_with("retry"));
+        let is_state = |line: &&String| line.starts_with("id") || line.starts_with("retry");
+        let state: Vec<_> = lines.iter().filter(is_state).cloned().collect();
         let is_error = lines.iter().any(|line| line == "event: error");
-        if has_usage && is_only_usage && count("choices") < 2 && !sets && !is_error {
+        if has_usage && has_no_choices && !is_error {
+            if !state.is_empty() {
+                expected.push(((EventKind::Undispatched, Vec::new(), state), None));
+            }
             continue;
         }
         chunk.retain_mut(|(name, value)| {

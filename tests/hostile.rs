@@ -175,7 +175,7 @@ fn payloads() -> Vec<Hostile> {
     vec![
         Hostile {
             name: "a million tiny events",
-            make: |bytes| b"data: {}\n\n".repeat(bytes / 10),
+            make: |bytes| b"data: {\"choices\":[]}\n\n".repeat(bytes / 22),
             piece: 16 * KIB,
             bytes: 10_000_000 / 8,
             ..STREAM
@@ -250,7 +250,7 @@ fn chunks() -> Vec<Hostile> {
             name: "a new skeleton in every event",
             make: |bytes| {
                 events(bytes, |number| {
-                    format!("{{\"k{number}\":[],\"n{}\":{{\"a\":0}}}}", number * 7)
+                    format!("{{\"choices\":[],\"k{number}\":[],\"n{}\":{{\"a\":0}}}}", number * 7)
                 })
             },
             limit: Some(Limit::Members),

@@ -21,6 +21,7 @@ fn kinds(stream: &[u8]) -> Vec<(&'static str, u64)> {
     while let Some(event) = decoder.next(&mut input) {
         let kind = match event.payload() {
             Payload::Chunk(_) => "chunk",
+            Payload::Other(_) => "other",
             Payload::Done => "done",
             Payload::Error(_) => "error",
             Payload::Malformed(_) => "malformed",
@@ -79,7 +80,7 @@ fn errors_come_in_many_shapes() {
         assert_eq!(error.message(), Some("m"), "{stream}");
         assert_eq!(error.code(), Some(ErrorCode::Number(502)), "{stream}");
         assert_eq!((error.r#type(), error.param()), (Some("t"), Some("p")), "{stream}");
-        assert_eq!(error.chunk().is_some(), stream.contains("data: {"), "{stream}");
+        assert_eq!(error.chunk().is_some(), stream.contains("choices"), "{stream}");
         let end = decoder.finish();
         let kept = end.upstream_error.unwrap();
         assert_eq!((kept.message.as_deref(), kept.code.as_deref()), (Some("m"), Some("502")));
@@ -159,12 +160,12 @@ fn text_that_is_no_utf8_is_found_at_every_place() {
 #[test]
 fn a_malformed_event_does_not_touch_the_next() {
     let stream = b"data: {}\n\ndata: {\n\ndata: {}\n\n";
-    assert_eq!(kinds(stream), [("chunk", 0), ("malformed", 10), ("chunk", 19)]);
+    assert_eq!(kinds(stream), [("other", 0), ("malformed", 10), ("other", 19)]);
     let mut decoder = ChunkDecoder::new();
     let mut input = &stream.repeat(2)[..];
     while decoder.next(&mut input).is_some() {}
     let end = decoder.finish();
-    assert_eq!((end.events, end.chunks, end.malformed), (6, 4, 2));
+    assert_eq!((end.events, end.others, end.malformed), (6, 4, 2));
 }
 
 #[test]
@@ -238,8 +239,8 @@ fn errors_in_every_vector_keep_it_to_themselves() {
                     completion.push_payload(event.payload());
                     shown.push(format!("{:?}", event.event()));
                     shown.push(match event.payload() {
-                        // A chunk shows what was sent: it is no error.
-                        Payload::Chunk(_) => String::new(),
+                        // An object shows what was sent: it is no error.
+                        Payload::Chunk(_) | Payload::Other(_) => String::new(),
                         Payload::Malformed(error) => format!("{error} {error:?} {event:?}"),
                         payload => format!("{payload:?} {event:?}"),
                     });
@@ -277,15 +278,16 @@ fn every_vector() -> Vec<Vec<u8>> {
 #[test]
 fn errors_are_counted_with_their_chunks() {
     let (error, both) = (r#"{"error":{"code":1}}"#, r#"{"error":{"code":2},"choices":[]}"#);
+    let none = r#"{"choices":[]}"#;
     for (payloads, chunks, after_done) in [
         (&[error][..], 0, 0),
         (&[both], 1, 0),
         (&[both, both], 2, 0),
         (&["[DONE]", error], 0, 1),
         (&["[DONE]", error, error], 0, 2),
-        (&["{}", "[DONE]", "{}", both], 3, 2),
-        (&["{}", "[DONE]", "{}", "{}"], 3, 2),
-        (&["{}", "[DONE]", r#"{"a":1}"#, r#"{"b":[]}"#], 3, 2),
+        (&[none, "[DONE]", none, both], 3, 2),
+        (&[none, "[DONE]", none, none], 3, 2),
+        (&["{}", "[DONE]", r#"{"a":1}"#, r#"{"b":[]}"#], 0, 2),
     ] {
         let events: Vec<_> = payloads.iter().map(|json| format!("data: {json}\n\n")).collect();
         let stream = events.concat();

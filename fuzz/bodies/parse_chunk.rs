@@ -83,6 +83,9 @@ fn read(stream: &[u8], limits: &Limits, strict: bool) -> Seen {
         Payload::Chunk(chunk) => {
             Seen::Chunk(serde_json::to_string(chunk).unwrap(), event.leniencies())
         }
+        Payload::Other(object) => {
+            Seen::Chunk(serde_json::to_string(&object.as_value()).unwrap(), event.leniencies())
+        }
         Payload::Malformed(error) => Seen::Malformed(error.kind(), error.offset()),
         Payload::Error(_) => Seen::Error,
         Payload::Done => Seen::Done,

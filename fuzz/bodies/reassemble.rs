@@ -56,6 +56,8 @@ fn finish(pieces: &[&[u8]], of_stream: &Limits, of_completion: &Limits) -> Finis
 /// What a stream says, by the standard's text and `serde_json`.
 struct Naive {
     chunks: Vec<Value>,
+    /// Objects that are no chunks.
+    has_others: bool,
     is_done: bool,
     has_error: bool,
     /// What the standard drops, since no blank line closes it, may say an error.
@@ -72,6 +74,7 @@ impl Naive {
         let is_end = |data: &str| data.trim_matches([' ', '\t', '\n', '\u{C}']) == "[DONE]";
         let mut naive = Self {
             chunks: Vec::new(),
+            has_others: false,
             is_done: more.iter().any(|event| is_end(&event.data)),
             has_error: false,
             may_end_in_error: more.len() > events.len(),
@@ -87,7 +90,16 @@ impl Naive {
             naive.has_error |= is_error(chunk.get("error"))
                 || choices.map(|choice| choice.get("error")).any(is_error)
                 || chunk.get("object") == Some(&"error".into());
-            naive.chunks.push(Value::Object(chunk));
+            let object = chunk.get("object").and_then(Value::as_str).unwrap_or_default();
+            let is_chunk = chunk.contains_key("choices")
+                || chunk.get("usage").is_some_and(|usage| !usage.is_null())
+                || object.starts_with("chat.completion")
+                || object == "text_completion";
+            if is_chunk {
+                naive.chunks.push(Value::Object(chunk));
+            } else {
+                naive.has_others = true;
+            }
         }
         naive
     }

@@ -48,6 +48,8 @@ pub enum OwnedPayload {
     Done,
     /// An error that the server reports. If it came with a chunk, [`OwnedEvent::chunk`] has it.
     Error(Box<UpstreamFailure>),
+    /// A JSON object that is no chunk; [`OwnedEvent::data`] has it.
+    Other,
     /// An event that can't be read; the next one is read normally.
     Malformed(Error),
     /// A comment, which servers send as a keep-alive.
@@ -78,6 +80,7 @@ impl OwnedEvent {
             Payload::Error(error) => {
                 OwnedPayload::Error(Box::new(UpstreamFailure::of(error, event.offset())))
             }
+            Payload::Other(_) => OwnedPayload::Other,
             Payload::Malformed(error) => OwnedPayload::Malformed(*error),
             Payload::Comment => OwnedPayload::Comment,
             Payload::Ignored => OwnedPayload::Ignored,
@@ -204,7 +207,9 @@ impl OwnedEvent {
             OwnedPayload::Chunk | OwnedPayload::Error(_) => {
                 let mut limits = Limits::new();
                 (limits.json_depth, limits.json_values) = self.json_limits;
-                OwnedChatCompletionChunk::read(&self.data, &limits).ok()
+                OwnedChatCompletionChunk::read(&self.data, &limits)
+                    .ok()
+                    .filter(|chunk| chunk.as_chunk().is_chunk())
             }
             _ => None,
         }

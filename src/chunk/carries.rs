@@ -1,5 +1,7 @@
 //! `Carries`: what kinds of things a chunk brings, without reading any of them.
 
+use super::content_part::ContentPart;
+use super::schema::{Level, Origin, origin};
 use super::table::{ChoiceRow, Table};
 use crate::json::{Document, Kind, NodeId, Value};
 
@@ -22,7 +24,9 @@ use crate::json::{Document, Kind, NodeId, Value};
 /// assert!(second.content && second.is_output());
 /// ```
 ///
-/// Empty strings, empty lists, `null` and values of another type than the schema's bring nothing.
+/// Empty strings, empty lists, empty objects and `null` bring nothing. What counts as output is what a
+/// [`Reassembler`](crate::Reassembler) keeps as the model's: a text that comes as a number too, and
+/// members of a delta that no schema of OpenAI's has, such as `thinking_blocks` and `images`.
 /// It costs a look at each choice's table; only the parts of a content are looked through.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -45,6 +49,8 @@ pub struct Carries {
     pub tool_call: bool,
     /// Audio.
     pub audio: bool,
+    /// Images.
+    pub image: bool,
     /// A finish reason.
     pub finish: bool,
 }
@@ -53,7 +59,7 @@ impl Carries {
     /// Whether the model has produced something: the first such chunk has the first token.
     #[must_use]
     pub const fn is_output(&self) -> bool {
-        self.content || self.refusal || self.reasoning || self.tool_call || self.audio
+        self.content || self.refusal || self.reasoning || self.tool_call || self.audio || self.image
     }
 
     /// Whether there is a role and nothing else, as in the first chunk of many servers.
@@ -67,6 +73,7 @@ impl Carries {
         let mut carries = Self::default();
         for choice in &table.choices {
             carries.add(document, choice);
+            carries.add_extras(document, table, choice);
             let calls = choice.delta.calls.start as usize..choice.delta.calls.end as usize;
             let calls = table.calls.get(calls).unwrap_or_default();
             carries.tool_call |= calls.iter().any(|call| {
@@ -84,22 +91,31 @@ impl Carries {
 
     fn add(&mut self, document: Document<'_>, choice: &ChoiceRow) {
         let text = |id| brings(document, id, Kind::String);
+        // What comes in place of a string is a text too.
+        let odd = |id| {
+            text(id)
+                || [Kind::Number, Kind::Object, Kind::Array]
+                    .into_iter()
+                    .any(|kind| brings(document, id, kind))
+        };
         let ChoiceRow { delta, .. } = choice;
         self.role |= text(delta.role);
         self.content |= text(delta.content) || text(choice.text);
-        self.refusal |= text(delta.refusal);
-        self.reasoning |= text(delta.reasoning_content)
-            || text(delta.reasoning)
+        self.refusal |= odd(delta.refusal);
+        self.reasoning |= odd(delta.reasoning_content)
+            || odd(delta.reasoning)
             || brings(document, delta.reasoning_details, Kind::Array);
         self.audio |= brings(document, delta.audio, Kind::Object);
         self.finish |= text(choice.finish_reason);
-        if brings(document, delta.content, Kind::Array) {
-            for part in document.elements(delta.content).map(|part| Value::new(document, part)) {
-                let some = |name, kind| {
-                    part.get(name).is_some_and(|value| brings(document, value.id, kind))
-                };
-                self.content |= some("text", Kind::String);
-                self.reasoning |= some("thinking", Kind::String) || some("thinking", Kind::Array);
+        self.content |= brings(document, delta.content, Kind::Number);
+        let parts = document.elements(delta.content);
+        let single = brings(document, delta.content, Kind::Object).then_some(delta.content);
+        for part in parts.chain(single).map(|part| Value::new(document, part)) {
+            match ContentPart::of(part) {
+                ContentPart::Text(text) => self.content |= !text.is_nothing(),
+                ContentPart::Refusal(text) => self.refusal |= !text.is_nothing(),
+                ContentPart::Reasoning(value) => self.reasoning |= !value.is_nothing(),
+                ContentPart::Reference(_) | ContentPart::Nothing | ContentPart::Unknown => {}
             }
         }
         if brings(document, delta.function_call, Kind::Object) {
@@ -107,6 +123,42 @@ impl Carries {
             self.tool_call |= ["name", "arguments"].into_iter().any(|name| {
                 call.get(name).is_some_and(|value| brings(document, value.id, Kind::String))
             });
+        }
+    }
+}
+
+impl Carries {
+    /// Members of a delta that have no column, by where the schema has them from; and a whole message
+    /// that stands in place of the delta.
+    fn add_extras(&mut self, document: Document<'_>, table: &Table, choice: &ChoiceRow) {
+        let extras = choice.delta.extras.start as usize..choice.delta.extras.end as usize;
+        for name in table.extras.get(extras).unwrap_or_default() {
+            let value = Value::new(document, name + 1);
+            if !value.is_nothing() {
+                self.set(origin(Level::Delta, document.string(*name).unwrap_or_default()));
+            }
+        }
+        let delta = Value::new(document, choice.delta.node);
+        let has_delta =
+            choice.delta.node != 0 && delta.members().any(|(_, value)| !value.is_nothing());
+        if choice.message != 0 && !has_delta {
+            for (name, value) in Value::new(document, choice.message).members() {
+                if !value.is_nothing() {
+                    self.set(origin(Level::Delta, name));
+                }
+            }
+        }
+    }
+
+    const fn set(&mut self, origin: Origin) {
+        match origin {
+            Origin::Content => self.content = true,
+            Origin::Refusal => self.refusal = true,
+            Origin::Reasoning => self.reasoning = true,
+            Origin::ToolCall => self.tool_call = true,
+            Origin::Audio => self.audio = true,
+            Origin::Image => self.image = true,
+            Origin::Server | Origin::Padding | Origin::Duplicate | Origin::Unknown => {}
         }
     }
 }
@@ -127,7 +179,8 @@ fn brings(document: Document<'_>, id: NodeId, kind: Kind) -> bool {
             node.kind == kind
                 && match kind {
                     Kind::Array | Kind::Object => node.extra > id + 1,
-                    _ => node.extra > 0,
+                    Kind::String => node.extra > 0,
+                    _ => true,
                 }
         })
 }

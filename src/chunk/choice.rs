@@ -4,7 +4,7 @@ use core::fmt;
 
 use super::table::{ChoiceRow, DeltaRow};
 use super::{ChatCompletionChunk, Extra, Logprobs, ToolCalls, numbers};
-use crate::json::{Kind, Value};
+use crate::json::{Kind, NodeId, Value, ValueKind};
 
 /// The choices of a chunk; see [`ChatCompletionChunk::choices`].
 #[derive(Clone)]
@@ -101,6 +101,13 @@ impl<'a> Choice<'a> {
         self.chunk.value(self.row.message)
     }
 
+    /// Returns true if there is a whole message, and nothing in the delta.
+    pub(crate) fn has_only_message(&self) -> bool {
+        let is_object = |message: Value<'_>| message.kind() == ValueKind::Object;
+        let has_delta = |delta: Value<'_>| delta.members().any(|(_, value)| !value.is_nothing());
+        self.message().is_some_and(is_object) && !self.delta().as_value().is_some_and(has_delta)
+    }
+
     /// The member `name`, whatever it is.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<Value<'a>> {
@@ -163,6 +170,32 @@ impl<'a> Delta<'a> {
     pub fn content_parts(&self) -> Option<impl Iterator<Item = Value<'a>> + use<'a>> {
         let content = self.chunk.value(self.row.content)?;
         (self.chunk.document.kind(content.id) == Some(Kind::Array)).then(|| content.elements())
+    }
+
+    /// `content`, where it is neither a string nor a list.
+    #[inline]
+    pub(crate) fn odd_content(&self) -> Option<Value<'a>> {
+        self.odd(self.row.content).filter(|value| value.kind() != ValueKind::Array)
+    }
+
+    /// `refusal`, where it is no string.
+    #[inline]
+    pub(crate) fn odd_refusal(&self) -> Option<Value<'a>> {
+        self.odd(self.row.refusal)
+    }
+
+    /// `reasoning_content` and `reasoning`, where they are no strings.
+    pub(crate) fn odd_reasoning(&self) -> [Option<Value<'a>>; 2] {
+        [self.odd(self.row.reasoning_content), self.odd(self.row.reasoning)]
+    }
+
+    /// A member that is there and should be a string, but isn't.
+    #[inline]
+    fn odd(&self, id: NodeId) -> Option<Value<'a>> {
+        if id == 0 || self.chunk.document.kind(id) == Some(Kind::String) {
+            return None;
+        }
+        Some(Value::new(self.chunk.document, id))
     }
 
     /// Whether there is nothing but a role and a content.

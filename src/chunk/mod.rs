@@ -33,22 +33,27 @@ mod content_part;
 mod logprobs;
 mod mismatch;
 mod owned;
+mod schema;
 mod table;
+mod tokens;
 mod tool_call;
 mod upstream_error;
 mod usage;
 
 pub use carries::Carries;
 pub use choice::{AudioDelta, Choice, Choices, Delta, FunctionDelta, StopReason};
-pub(crate) use content_part::ContentPart;
+pub(crate) use content_part::{ContentPart, NEEDED, texts_of};
 pub use logprobs::{Logprobs, TokenLogprob, TokenLogprobs};
 pub use mismatch::Mismatch;
 pub use owned::OwnedChatCompletionChunk;
+pub(crate) use tokens::ChoiceTokens;
+pub use tokens::Tokens;
 pub use tool_call::{ToolCallDelta, ToolCalls};
 pub use upstream_error::{ErrorCode, UpstreamError};
 pub use usage::{CompletionTokensDetails, PromptTokensDetails, Usage};
 
 pub(crate) use constants::{Column, LARGEST_EVENT};
+pub(crate) use schema::{Level, Merge, is_identity, merge, origin};
 pub(crate) use table::Reading;
 
 use core::fmt;
@@ -151,6 +156,16 @@ impl<'a> ChatCompletionChunk<'a> {
         self.table.top.choices != 0
     }
 
+    /// Returns true if the object is a chunk: it has `choices` or a `usage`, or its `object` says so.
+    pub(crate) fn is_chunk(&self) -> bool {
+        let top = &self.table.top;
+        let says_so = || {
+            let object = self.object().unwrap_or_default();
+            object.starts_with("chat.completion") || object == "text_completion"
+        };
+        top.choices != 0 || top.usage != 0 || says_so() || self.get("choices").is_some()
+    }
+
     /// `usage`, or the usage that a server puts in `x_groq` or in a choice instead.
     #[must_use]
     pub fn usage(&self) -> Option<Usage<'a>> {
@@ -165,6 +180,18 @@ impl<'a> ChatCompletionChunk<'a> {
             .or_else(|| in_choice().and_then(|row| self.value(row.usage)))
             .or_else(|| self.value(top).filter(|_| self.is_object(top)))
             .map(Usage::new)
+    }
+
+    /// The usage of each choice that has one, by its index, where there is no other.
+    pub(crate) fn usage_of_choices(&self) -> impl Iterator<Item = (u64, Usage<'a>)> {
+        let groq_usage = self.x_groq().and_then(|x_groq| x_groq.get("usage"));
+        let is_other =
+            self.has_own_usage() || groq_usage.is_some_and(|usage| self.is_object(usage.id));
+        let choices = self.choices().filter(move |choice| !is_other && !choice.has_invalid_index());
+        let this = *self;
+        choices.filter(move |choice| this.is_object(choice.row.usage)).filter_map(move |choice| {
+            Some((choice.index().unwrap_or(0), Usage::new(this.value(choice.row.usage)?)))
+        })
     }
 
     /// `x_groq`, where Groq puts its own fields.

@@ -100,10 +100,15 @@ impl<'a> UpstreamError<'a> {
         self.error
     }
 
-    /// The chunk that the error came with. Its choices may hold a last piece of text and a
-    /// finish reason.
+    /// The chunk that the error came with, if it came with one. Its choices may hold a last piece of
+    /// text and a finish reason.
     #[must_use]
-    pub const fn chunk(&self) -> Option<ChatCompletionChunk<'a>> {
+    pub fn chunk(&self) -> Option<ChatCompletionChunk<'a>> {
+        self.chunk.filter(ChatCompletionChunk::is_chunk)
+    }
+
+    /// The object that the error is in, be it a chunk or not.
+    pub(crate) const fn object(&self) -> Option<ChatCompletionChunk<'a>> {
         self.chunk
     }
 }

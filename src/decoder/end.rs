@@ -21,11 +21,13 @@ pub struct End {
     pub events: u64,
     /// Events that are chunks.
     pub chunks: u64,
+    /// Events with a JSON object that is no chunk; see [`Payload::Other`](crate::Payload::Other).
+    pub others: u64,
     /// Events that can't be read.
     pub malformed: u64,
     /// How often `[DONE]` came, one that lacks its blank line at the end included.
     pub done: u64,
-    /// Chunks and errors behind the first `[DONE]`.
+    /// Chunks, other objects and errors behind the first `[DONE]`.
     pub after_done: u64,
     /// What was let pass in all payloads though it isn't quite JSON.
     pub leniencies: Leniencies,

@@ -5,7 +5,7 @@ mod payload;
 mod read;
 
 pub use end::{Api, Body, End, UpstreamFailure};
-pub use payload::{ChunkEvent, Payload};
+pub use payload::{ChunkEvent, OtherObject, Payload};
 
 use core::fmt;
 
@@ -376,7 +376,8 @@ mod tests {
             ("retry: 5\n", ""),
             ("event: delta\nid: 1\n", ""),
         ] {
-            let event = |number| format!("{before}data: {{\"n\":{number}}}\n{behind}\n");
+            let event =
+                |number| format!("{before}data: {{\"n\":{number},\"choices\":[]}}\n{behind}\n");
             let events = [1, 2, 3].map(event);
             assert_eq!(fits(&mut ChunkDecoder::new(), &events), [false; 3], "{events:?}");
         }
@@ -400,7 +401,7 @@ mod tests {
             let leaves: Vec<_> = (0..16)
                 .map(|at| format!("\"n{at}\":{}", u8::from(changed.contains(&at))))
                 .collect();
-            format!("data: {{{},{end}}}\n\n", leaves.join(","))
+            format!("data: {{{},{end},\"choices\":[]}}\n\n", leaves.join(","))
         };
         let plain = || event(0..0, "\"a\":[]");
         let mut events = vec![plain(); 10];
@@ -418,7 +419,9 @@ mod tests {
     #[test]
     fn learning_rests_and_recovers() {
         let mut decoder = ChunkDecoder::new();
-        let odd = |number: usize| format!("data: {{\"k{number}\":[],\"n{}\":0}}\n\n", number * 7);
+        let odd = |number: usize| {
+            format!("data: {{\"k{number}\":[],\"n{}\":0,\"usage\":{{}}}}\n\n", number * 7)
+        };
         let events: Vec<_> = (0..3000).map(odd).collect();
         assert!(!fits(&mut decoder, &events).contains(&true));
         let events: Vec<_> = (0..600).map(|number| content(&number.to_string())).collect();

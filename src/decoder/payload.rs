@@ -5,7 +5,7 @@ use core::fmt;
 use crate::chunk::{Carries, ChatCompletionChunk, UpstreamError};
 use crate::error::Error;
 use crate::event::Event;
-use crate::json::Leniencies;
+use crate::json::{Leniencies, Value};
 
 /// What one event of a stream says.
 #[derive(Clone, Copy, Debug)]
@@ -18,6 +18,10 @@ pub enum Payload<'a> {
     /// An error that the server reports. The chunk that it came with, if any, is
     /// [`UpstreamError::chunk`].
     Error(UpstreamError<'a>),
+    /// A JSON object that is no chunk, such as a ping or the progress of a tool: it has neither `choices`
+    /// nor `usage`, and no `object` that names a chunk. What it is, its event type may say; see
+    /// [`Event::event_type`].
+    Other(OtherObject<'a>),
     /// An event that can't be read; the next one is read normally.
     Malformed(Error),
     /// A comment, which servers send as a keep-alive.
@@ -39,9 +43,34 @@ impl Payload<'_> {
                 carries.error = true;
             }
             Self::Done => carries.done = true,
-            Self::Malformed(_) | Self::Comment | Self::Ignored => {}
+            Self::Other(_) | Self::Malformed(_) | Self::Comment | Self::Ignored => {}
         }
         carries
+    }
+}
+
+/// A JSON object that is no chunk; see [`Payload::Other`].
+#[derive(Clone, Copy)]
+pub struct OtherObject<'a>(pub(crate) ChatCompletionChunk<'a>);
+
+impl<'a> OtherObject<'a> {
+    /// The member `name`, whatever it is.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<Value<'a>> {
+        self.0.get(name)
+    }
+
+    /// The object as the JSON value that it is.
+    #[must_use]
+    pub fn as_value(&self) -> Value<'a> {
+        self.0.as_value()
+    }
+}
+
+/// The JSON text that was sent.
+impl fmt::Debug for OtherObject<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
     }
 }
 

@@ -3,7 +3,7 @@
 use memchr::memchr_iter;
 
 use super::end::{Api, Body, End, UpstreamFailure};
-use super::payload::{ChunkEvent, Payload};
+use super::payload::{ChunkEvent, OtherObject, Payload};
 use crate::chunk::{ChatCompletionChunk, Reading, UpstreamError};
 use crate::error::{Error, ErrorKind};
 use crate::event::{Event, EventKind};
@@ -110,9 +110,15 @@ pub(super) fn read<'a>(
         Payload::Chunk(chunk) => {
             end.chunks += 1;
             end.after_done += u64::from(end.done > 0);
+            // A usage makes a chunk of it, be it another API's.
             if end.api.is_none() && !chunk.has_choices() {
                 end.api = Api::of(&chunk);
             }
+        }
+        Payload::Other(object) => {
+            end.others += 1;
+            end.after_done += u64::from(end.done > 0);
+            end.api = end.api.or_else(|| Api::of(&object.0));
         }
         Payload::Done => end.done += 1,
         Payload::Error(error) => note_error(end, &error, event.offset()),
@@ -212,7 +218,7 @@ fn message<'a>(
     if let Ok(json) = filled {
         let Reading { tape, table } = &*reading;
         let chunk = ChatCompletionChunk::new(Document::new(tape, Text::Read(json)), table);
-        if !is_error && chunk.error().is_none() && leniencies.is_empty() {
+        if !is_error && chunk.is_chunk() && chunk.error().is_none() && leniencies.is_empty() {
             reading = shapes.learn(event, json, reading);
         }
     }
@@ -228,6 +234,7 @@ fn message<'a>(
             None if is_error => {
                 Payload::Error(UpstreamError::new(Some(chunk.as_value()), b"", Some(chunk)))
             }
+            None if !chunk.is_chunk() => Payload::Other(OtherObject(chunk)),
             None => Payload::Chunk(chunk),
         },
         Err(_) if is_error => {

@@ -5,9 +5,10 @@ use core::fmt;
 use super::encode::DONE;
 use super::portion::{Cursor, MOST_COST, Portion};
 use super::write::{self, Object};
+use crate::chunk::Level;
 use crate::decoder::ChunkDecoder;
 use crate::reassemble::{
-    ChatCompletion, CompletionChoice, Finished, FunctionCall, Level, Message, Reassembler, ToolCall,
+    ChatCompletion, CompletionChoice, Finished, FunctionCall, Message, Reassembler, ToolCall,
 };
 
 /// The completion of a whole stream that is at hand, in any pieces; while it still comes in, a
@@ -487,8 +488,8 @@ mod tests {
                 assert!(event.raw().len() < 240 + cost.min(1000), "{event:?}");
             }
         }
-        // One for each of 31 members and elements, the beginning of each of the two choices, the
+        // One for each of 33 members and elements, the beginning of each of the two choices, the
         // content, and the usage.
-        assert!(chunks.is_sorted() && chunks.last() == Some(&35), "{chunks:?}");
+        assert!(chunks.is_sorted() && chunks.last() == Some(&37), "{chunks:?}");
     }
 }

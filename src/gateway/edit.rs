@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use super::spans::{chunk_of, in_data};
+use super::spans::{in_data, object_of};
 use super::write;
 use crate::chunk::ChatCompletionChunk;
 use crate::decoder::{ChunkEvent, Payload};
@@ -164,16 +164,15 @@ impl Editor {
         self.set(name, None);
     }
 
-    /// Hides the usage that the gateway has asked for and the client hasn't. An event that has
-    /// nothing else is dropped: it came for the asking, and a client that reads `choices[0]` of every
+    /// Hides the usage that the gateway has asked for and the client hasn't. An event that has a usage
+    /// and no choices is dropped: it came for the asking, and a client that reads `choices[0]` of every
     /// chunk would fail.
     ///
-    /// Nothing else is: `choices` is absent, `null` or `[]`; there is no error, no line with an `id` or
-    /// `retry`, and of other members only what all chunks repeat (`id`, `object`, `created`, `model`,
-    /// `system_fingerprint`, `service_tier`, `provider`), padding (`obfuscation`, `p`) and what is
-    /// `null` or empty. An event that has more, such as `timings` or `prompt_filter_results`, or in
-    /// which an [`EventEdit`] has replaced something, loses its usage only. Comments in the block of an
-    /// event that is dropped go with it.
+    /// No choices are: `choices` is absent, `null` or `[]`. What such an event has besides, such as
+    /// `timings`, is dropped with it: it is the last one, and no other chunk can carry it. One with an
+    /// error, or in which an [`EventEdit`] has replaced something, loses its usage only. Lines with an
+    /// `id` or `retry` are written without the chunk, so that they take effect. Comments in the block
+    /// of an event that is dropped go with it.
     ///
     /// It is the member `usage` of the chunk; what some servers say besides, unasked, stays. Goes
     /// before a rule for that name.
@@ -221,7 +220,7 @@ impl Editor {
         if held > KEPT_CAPACITY {
             self.shrink(event.raw().len() < held / 32);
         }
-        EventEdit { editor: self, event, chunk: chunk_of(event) }
+        EventEdit { editor: self, event, chunk: object_of(event) }
     }
 
     /// Bytes that the buffers hold which an event makes grow.
@@ -282,9 +281,7 @@ impl Editor {
     fn plan(&mut self, chunk: &ChatCompletionChunk<'_>, at: usize) {
         let Self { rules, usage, plans, replaced, .. } = self;
         let Some(Plan { of, is_dropped, changes }) = plans.get_mut(at) else { return };
-        // Another chunk of the same constants may have something where this one has nothing.
-        let is_of_all = usage.is_none() || !has_empty_leaf(chunk);
-        *of = if is_of_all { (chunk.constants(), chunk.changed().len()) } else { (0, 0) };
+        *of = (chunk.constants(), chunk.changed().len());
         *is_dropped = false;
         changes.clear();
         let document = chunk.as_value().document;
@@ -300,7 +297,7 @@ impl Editor {
                 _ if replaced.contains(&value) => None,
                 Some((how, null)) if name == b"usage" => {
                     let kind = Value::new(document, value).kind();
-                    *is_dropped |= kind == ValueKind::Object && has_only_usage(chunk);
+                    *is_dropped |= kind == ValueKind::Object && has_no_choices(chunk);
                     Some((*how == HiddenUsage::Null).then(|| null.clone()))
                 }
                 _ => {
@@ -340,40 +337,13 @@ impl Editor {
     }
 }
 
-/// Members that say nothing which another chunk doesn't say.
-const REPEATED: [&str; 9] = [
-    "id",
-    "object",
-    "created",
-    "model",
-    "system_fingerprint",
-    "service_tier",
-    "provider",
-    "obfuscation",
-    "p",
-];
-
-/// Whether there is nothing in a chunk but its usage.
-fn has_only_usage(chunk: &ChatCompletionChunk<'_>) -> bool {
-    let mut choices = 0;
-    chunk.error().is_none()
-        && chunk.as_value().members().all(|(name, value)| match name {
-            "choices" => {
-                choices += 1;
-                let is_list = matches!(value.kind(), ValueKind::Null | ValueKind::Array);
-                choices == 1 && is_list && value.is_nothing()
-            }
-            "usage" => true,
-            _ => REPEATED.contains(&name) || value.is_nothing(),
-        })
-}
-
-/// Whether any of the leaves that change decides by being empty whether a chunk has only its usage.
-fn has_empty_leaf(chunk: &ChatCompletionChunk<'_>) -> bool {
-    let members = || chunk.as_value().members().filter(|(name, _)| !REPEATED.contains(name));
-    chunk.changed().any(|leaf| {
-        members().any(|(_, value)| value.id == leaf && value.kind() == ValueKind::String)
-    })
+/// Returns true if a chunk has no choices and no error.
+fn has_no_choices(chunk: &ChatCompletionChunk<'_>) -> bool {
+    let mut choices = chunk.as_value().members().filter(|(name, _)| *name == "choices");
+    let is_none = |value: Value<'_>| {
+        matches!(value.kind(), ValueKind::Null | ValueKind::Array) && value.is_nothing()
+    };
+    chunk.error().is_none() && choices.all(|(_, value)| is_none(value))
 }
 
 /// Whether an event sets what outlives it.
@@ -460,7 +430,12 @@ impl EventEdit<'_> {
         let is_edited = !editor.splices.is_empty();
         let changes_nothing = editor.rules.is_empty() && editor.usage.is_none() && !is_edited;
         let has_line = !changes_nothing && has_error_line(event_bytes);
-        if editor.apply(&chunk) && !is_edited && !has_line && !sets_state(event_bytes) {
+        let is_dropped = editor.apply(&chunk) && !is_edited && !has_line;
+        if is_dropped && sets_state(event_bytes) {
+            write_state(event_bytes, out);
+            return Edited::Changed;
+        }
+        if is_dropped {
             editor.half_end = event.raw().ends_with(b"\r").then(|| event_bytes.span().end);
             return Edited::Dropped;
         }
@@ -510,6 +485,22 @@ fn is_unreadable(event: &ChunkEvent<'_>) -> bool {
         Payload::Error(_) => kind == EventKind::Unknown || !event.event().data().is_empty(),
         _ => kind == EventKind::Skipped,
     }
+}
+
+/// Appends the lines of an event that set what outlives it, and its end.
+#[cold]
+fn write_state(event: &Event<'_>, out: &mut Vec<u8>) {
+    let (mut rest, mut splitter) = (event.raw(), event.splitter());
+    while let Some(span) = splitter.next(rest) {
+        let (line, behind) = rest.split_at_checked(span.len()).unwrap_or_default();
+        rest = behind;
+        let content = span.content(line);
+        if matches!(Field::of(content), Field::Id(_) | Field::Retry(_)) {
+            out.extend_from_slice(content);
+            out.push(b'\n');
+        }
+    }
+    out.push(b'\n');
 }
 
 /// Appends an event whose data come in several lines, with other data: they stand where the first of
@@ -628,13 +619,21 @@ mod tests {
             assert_eq!(write(&mut removed, only), (Edited::Dropped, String::new()));
             assert_eq!(write(&mut null, only), (Edited::Dropped, String::new()));
         }
-        // Of what has more nothing is lost.
+        // What it has besides goes with it: no chunk without choices is left.
+        for more in [
+            "\"prompt_filter_results\":[{}]",
+            "\"timings\":{\"n\":1}",
+            "\"new\":0",
+            "\"choices\":[]",
+        ] {
+            let event =
+                format!("data: {{\"choices\":[],{more},\"usage\":{{\"total_tokens\":1}}}}\n\n");
+            assert_eq!(write(&mut removed, &event), (Edited::Dropped, String::new()));
+            assert_eq!(write(&mut null, &event), (Edited::Dropped, String::new()));
+        }
+        // Where there are choices nothing is lost.
         for (more, rest) in [
-            ("\"choices\":[],\"prompt_filter_results\":[{}],", "\"id\":\"1\""),
-            ("\"timings\":{\"n\":1},", "\"choices\":null"),
-            ("\"new\":0,", "\"choices\":[]"),
             ("\"choices\":[{\"delta\":{}}],\"choices\":[],", "\"id\":\"1\""),
-            ("\"choices\":[],\"choices\":[],", "\"id\":\"1\""),
             ("\"choices\":[null],", "\"id\":\"1\""),
             ("\"choices\":{\"0\":{}},", "\"id\":\"1\""),
             ("\"choices\":\"\",", "\"id\":\"1\""),
@@ -648,7 +647,8 @@ mod tests {
         }
         for line in ["id: 7", "id", "retry: 5"] {
             let event = format!("data: {{\"usage\":{{}},\"choices\":[]}}\n{line}\n\n");
-            let expected = format!("data: {{\"choices\":[]}}\n{line}\n\n");
+            // What outlives the event stays.
+            let expected = format!("{line}\n\n");
             assert_eq!(write(&mut removed, &event), (Edited::Changed, expected));
         }
         // Nobody asks for an error, nor for a filter's results.
@@ -808,7 +808,7 @@ mod tests {
         assert_eq!(written(&[("a", "x")]), changed("{\"a\":\"x\"}"));
         let twice = [("a", "x"), ("a", "y"), ("model", "2"), ("model", "z")];
         assert_eq!(written(&twice), changed("{\"model\":\"z\",\"a\":\"y\"}"));
-        assert_eq!(written(&[]), changed("{}"));
+        assert_eq!(written(&[]), (Edited::Dropped, String::new()));
     }
 
     /// What an edit leaves as it is stays, whatever the rule says.

@@ -5,7 +5,7 @@ use core::ops::Range;
 use std::collections::VecDeque;
 
 use super::harmless::{Rest, TEXTS, rest_of};
-use super::spans::{Spans, chunk_of};
+use super::spans::{Spans, object_of};
 use super::write;
 use crate::chunk::{ChatCompletionChunk, Choice};
 use crate::decoder::{ChunkEvent, Payload};
@@ -278,7 +278,7 @@ impl Guard {
             }
         };
         let mut has_text = false;
-        if let (Some(chunk), Some(spans)) = (chunk_of(event), Spans::of(event)) {
+        if let (Some(chunk), Some(spans)) = (object_of(event), Spans::of(event)) {
             for choice in chunk.choices() {
                 let Some((is_text, is_more)) = self.add(&spans, &choice, &mut room) else {
                     self.take_back(texts, pieces);
@@ -462,7 +462,7 @@ impl Guard {
     /// Why an event isn't taken.
     #[cold]
     fn no_room(&self, event: &ChunkEvent<'_>) -> Pushed {
-        let chunk = chunk_of(event);
+        let chunk = object_of(event);
         let choices = chunk.iter().flat_map(ChatCompletionChunk::choices);
         let texts: usize = choices
             .map(|choice| {

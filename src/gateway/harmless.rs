@@ -1,23 +1,7 @@
 //! `says_more`: which members of a chunk are known to carry no text to a client.
 
-use crate::chunk::ChatCompletionChunk;
+use crate::chunk::{ChatCompletionChunk, Level, origin};
 use crate::json::{Value, ValueKind};
-
-/// Members of a chunk whose strings are the server's own words. Those of
-/// [`CHOICES`] and [`DELTAS`] are of a choice and of a delta.
-const CHUNKS: &[&str] = &[
-    "id",
-    "object",
-    "model",
-    "system_fingerprint",
-    "service_tier",
-    "obfuscation",
-    "p",
-    "provider",
-    "generationId",
-];
-const CHOICES: &[&str] = &["finish_reason", "native_finish_reason", "stop_reason", "matched_stop"];
-const DELTAS: &[&str] = &["role", "channel"];
 
 /// Members deeper down: in a usage, in timings, in what a filter has found.
 const INSIDE: &[&str] = &["id", "service_tier", "severity"];
@@ -67,7 +51,7 @@ impl<'l> Look<'l> {
             if name == "choices" {
                 self.once(&mut choices, value);
             } else {
-                self.member(CHUNKS, name, value, DEEPEST);
+                self.known(Level::Top, name, value);
             }
         }
         let Some(choices) = self.container(choices, ValueKind::Array) else { return };
@@ -84,9 +68,9 @@ impl<'l> Look<'l> {
                 "delta" => self.once(&mut delta, value),
                 "index" => {
                     self.once(&mut index, value);
-                    self.member(CHOICES, name, value, DEEPEST);
+                    self.known(Level::Choice, name, value);
                 }
-                _ => self.member(CHOICES, name, value, DEEPEST),
+                _ => self.known(Level::Choice, name, value),
             }
         }
         let Some(delta) = self.container(delta, ValueKind::Object) else { return };
@@ -97,7 +81,7 @@ impl<'l> Look<'l> {
                     self.once(text, value);
                     self.is_more |= value.kind() != ValueKind::String && !value.is_nothing();
                 }
-                None => self.member(DELTAS, name, value, DEEPEST),
+                None => self.known(Level::Delta, name, value),
             }
         }
     }
@@ -113,20 +97,25 @@ impl<'l> Look<'l> {
         if value.kind() == kind {
             return Some(value);
         }
-        self.member(&[], "", value, 0);
+        self.member("", false, value, 0);
         None
     }
 
-    /// A member that isn't watched; `known` are the names whose strings are the server's own.
-    fn member(&mut self, known: &[&str], name: &str, value: Value<'l>, deeper: usize) {
+    /// A member that isn't watched, by where the schema has it from.
+    fn known(&mut self, level: Level, name: &str, value: Value<'l>) {
+        self.member(name, origin(level, name).is_server(), value, DEEPEST);
+    }
+
+    /// A member that isn't watched; `is_known` says that its strings are the server's own.
+    fn member(&mut self, name: &str, is_known: bool, value: Value<'l>, deeper: usize) {
         if self.is_more {
             return;
         }
-        let is_known = match value.kind() {
+        let is_harmless = match value.kind() {
             ValueKind::Null | ValueKind::Bool | ValueKind::NotFinite => true,
             // A token's number is its text to whoever has the tokenizer.
             ValueKind::Number => name != "token_id",
-            ValueKind::String if known.contains(&name) => true,
+            ValueKind::String if is_known => true,
             ValueKind::String => {
                 self.has_empty |= self.chunk.changed().any(|leaf| leaf == value.id);
                 value.is_nothing()
@@ -135,18 +124,18 @@ impl<'l> Look<'l> {
             ValueKind::Array if deeper > 0 && ARRAYS.contains(&name) => {
                 for element in value.elements() {
                     self.is_more |= element.kind() != ValueKind::Object;
-                    self.member(&[], "", element, deeper - 1);
+                    self.member("", false, element, deeper - 1);
                 }
                 true
             }
             ValueKind::Object if deeper > 0 => {
                 for (name, value) in value.members() {
-                    self.member(INSIDE, name, value, deeper - 1);
+                    self.member(name, INSIDE.contains(&name), value, deeper - 1);
                 }
                 true
             }
             ValueKind::Array | ValueKind::Object => false,
         };
-        self.is_more |= !is_known;
+        self.is_more |= !is_harmless;
     }
 }

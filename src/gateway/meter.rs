@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use super::observe::Observed;
-use super::tokens::Tokens;
+use crate::chunk::{ChoiceTokens, Tokens};
 use crate::decoder::Payload;
 use crate::reassemble::Outcome;
 
@@ -49,6 +49,7 @@ pub struct Meter {
     tokens: Option<Tokens>,
     /// They are those of the member `usage` itself, which outranks its substitutes.
     own_usage: bool,
+    choice_tokens: ChoiceTokens,
 }
 
 /// The gaps between the tokens of a stream, summed up.
@@ -121,6 +122,9 @@ pub struct Measured {
     pub outcome: Outcome,
 }
 
+/// Most choices whose usage is told apart.
+const MOST_CHOICES: usize = 128;
+
 impl Meter {
     /// A meter before the first token.
     #[must_use]
@@ -176,6 +180,9 @@ impl Meter {
             self.own_usage |= is_own;
             let mut tokens = self.tokens.unwrap_or_default();
             tokens.update(&usage);
+            for (index, usage) in chunk.usage_of_choices() {
+                tokens = self.choice_tokens.update(index, &usage, MOST_CHOICES);
+            }
             self.tokens = (!tokens.is_empty()).then_some(tokens);
         }
         self.record(u64::from(chunk.carries().is_output()), now)

@@ -23,10 +23,10 @@ mod portion;
 mod sniff;
 mod spans;
 mod tap;
-mod tokens;
 mod watch;
 mod write;
 
+pub use crate::chunk::Tokens;
 pub use convert::{Replay, assemble};
 pub use edit::{Edited, Editor, EventEdit, HiddenUsage};
 pub use encode::{DONE, EncodeError, SseEvent, write_comment};
@@ -37,4 +37,3 @@ pub use parts::{ChoiceParts, ChunkParts, ToolCallParts, UsageParts};
 pub use sniff::{Sniffed, Sniffer};
 pub use spans::Spans;
 pub use tap::UsageTap;
-pub use tokens::Tokens;

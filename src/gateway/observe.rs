@@ -2,9 +2,8 @@
 
 use core::fmt;
 
-use super::tokens::Tokens;
 use super::watch::Watch;
-use crate::chunk::{ChatCompletionChunk, Choice, ContentPart};
+use crate::chunk::{ChatCompletionChunk, Choice, ChoiceTokens, ContentPart, Tokens};
 use crate::decoder::{ChunkEvent, End, Payload, UpstreamFailure};
 use crate::error::Error;
 use crate::json::{Limit, beginning};
@@ -56,6 +55,7 @@ struct Seen {
     tokens: Option<Tokens>,
     /// The tokens are those of the member `usage` itself, which outranks its substitutes.
     own_usage: bool,
+    choice_tokens: ChoiceTokens,
     /// The constants of the chunk with the last usage: one that is like it differs in leaves only.
     usage_like: (u64, usize),
     choices: Vec<SeenChoice>,
@@ -260,7 +260,7 @@ impl Seen {
                     counts.update(tokens, chunk);
                 }
                 _ => {
-                    self.add_usage(chunk);
+                    self.add_usage(chunk, most);
                     self.usage_like = watch.of;
                 }
             }
@@ -291,7 +291,7 @@ impl Seen {
                 self.malformed = Some(*error);
                 self.news.malformed = true;
             }
-            Payload::Done | Payload::Comment | Payload::Ignored => {}
+            Payload::Done | Payload::Other(_) | Payload::Comment | Payload::Ignored => {}
         }
     }
 
@@ -301,7 +301,7 @@ impl Seen {
         self.deltas += u64::from(carries.is_output());
         if carries.usage {
             self.news.usage = true;
-            self.add_usage(chunk);
+            self.add_usage(chunk, most);
         }
         if carries.finish {
             self.finish(chunk, most);
@@ -309,13 +309,16 @@ impl Seen {
     }
 
     #[inline(never)]
-    fn add_usage(&mut self, chunk: &ChatCompletionChunk<'_>) {
+    fn add_usage(&mut self, chunk: &ChatCompletionChunk<'_>, most: usize) {
         self.usage_like = (0, 0);
         let is_own = chunk.has_own_usage();
         let Some(usage) = chunk.usage().filter(|_| is_own || !self.own_usage) else { return };
         self.own_usage |= is_own;
         let mut tokens = self.tokens.unwrap_or_default();
         tokens.update(&usage);
+        for (index, usage) in chunk.usage_of_choices() {
+            tokens = self.choice_tokens.update(index, &usage, most);
+        }
         self.tokens = (!tokens.is_empty()).then_some(tokens);
     }
 

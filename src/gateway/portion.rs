@@ -1,8 +1,8 @@
 //! `Portion`: how much of a completion goes into one chunk, so that every decoder reads it.
 
 use super::write::{self, Object};
+use crate::chunk::{Level, Merge, merge};
 use crate::json::{Json, JsonList, JsonObject, plain_len};
-use crate::reassemble::{Level, is_joined, is_joined_inside};
 
 /// What one chunk may cost: a byte costs 1, and a name or value 16 besides. That is a sixteenth of the
 /// default [`event_bytes`](crate::Limits::event_bytes), and a quarter of the default
@@ -76,10 +76,10 @@ impl Portion {
     ) {
         for (name, value) in members {
             match value {
-                Json::Object(members) if is_joined_inside(level, name) => {
+                Json::Object(members) if merge(level, name) == Merge::ExtendMembers => {
                     self.inside(name, members, true, object);
                 }
-                _ => self.member(name, value, is_joined(level, name), object),
+                _ => self.member(name, value, merge(level, name).joins_lists(), object),
             }
         }
     }

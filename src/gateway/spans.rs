@@ -41,10 +41,10 @@ pub struct Spans<'a> {
 }
 
 impl<'a> Spans<'a> {
-    /// Of the chunk of an event, be it beside an error; `None` if it has none.
+    /// Of the object of an event, be it a chunk, an error or something else; `None` if it has none.
     #[must_use]
     pub fn of(event: &ChunkEvent<'a>) -> Option<Self> {
-        Some(Self { event: *event.event(), chunk: chunk_of(event)?, lines: OnceCell::new() })
+        Some(Self { event: *event.event(), chunk: object_of(event)?, lines: OnceCell::new() })
     }
 
     /// The value of the chunk's member `name`. Of members with the same name it is the last one's.
@@ -86,12 +86,13 @@ impl<'a> Spans<'a> {
     }
 }
 
-/// The chunk of an event, be it beside an error.
+/// The object of an event, be it a chunk, an error or something else.
 #[inline]
-pub(super) fn chunk_of<'a>(event: &ChunkEvent<'a>) -> Option<ChatCompletionChunk<'a>> {
+pub(super) fn object_of<'a>(event: &ChunkEvent<'a>) -> Option<ChatCompletionChunk<'a>> {
     match event.payload() {
         Payload::Chunk(chunk) => Some(*chunk),
-        Payload::Error(error) => error.chunk(),
+        Payload::Error(error) => error.object(),
+        Payload::Other(object) => Some(object.0),
         _ => None,
     }
 }

@@ -3,7 +3,7 @@
 use core::fmt;
 
 use super::observe::{Observed, Observer, Tapped};
-use super::tokens::Tokens;
+use crate::chunk::Tokens;
 use crate::decoder::{ChunkDecoder, LookedAt};
 use crate::limits::Limits;
 use crate::sse::SseDecoder;

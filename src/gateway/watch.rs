@@ -1,7 +1,6 @@
 //! `Watch`: which leaves of chunks that have much in common have to be looked at.
 
-use super::tokens::Tokens;
-use crate::chunk::{ChatCompletionChunk, Choice, Column};
+use crate::chunk::{ChatCompletionChunk, Choice, Column, Level, Tokens, origin};
 use crate::json::{Value, ValueKind};
 
 /// What chunks with the same constants bring, but for the leaves in which they differ.
@@ -76,8 +75,10 @@ impl Counts {
             if usage.get(name).is_none_or(|value| value.id != id) {
                 return None;
             }
-            let nth = chunk.changed().position(|leaf| leaf == id);
-            *count = nth.and_then(|nth| u8::try_from(nth).ok());
+            let nth = chunk.changed().position(|leaf| leaf == id)?;
+            // Another kind of number, or a text, is read as a whole each time.
+            chunk.changed_count(nth)?;
+            *count = u8::try_from(nth).ok();
         }
         chunk.has_own_usage().then_some(counts)
     }
@@ -138,10 +139,22 @@ impl Watch {
         let is = |value: Option<Value<'_>>, kind| {
             value.is_some_and(|value| value.kind() == kind && !value.is_nothing())
         };
-        self.is_all |= is(delta.get("content"), ValueKind::Array);
+        let is_odd = |value: Option<Value<'_>>| {
+            value.is_some_and(|value| value.kind() != ValueKind::String && !value.is_nothing())
+        };
+        self.is_all |= is_odd(delta.get("content")) || is_odd(choice.message());
+        self.is_all |= ["refusal", "reasoning_content", "reasoning"]
+            .into_iter()
+            .any(|name| is_odd(delta.get(name)));
         self.is_all |= is(delta.get("function_call"), ValueKind::Object);
         self.output.always |= is(delta.get("reasoning_details"), ValueKind::Array);
         self.output.always |= is(delta.get("audio"), ValueKind::Object);
+        for (name, value) in delta.extra() {
+            if origin(Level::Delta, name).is_output() {
+                self.output.add(chunk, Some(value));
+                self.output.always |= is_odd(Some(value));
+            }
+        }
         for call in delta.tool_calls() {
             self.output.add(chunk, call.get("id"));
             self.is_all |= call.get("custom").is_some_and(|custom| !custom.is_nothing());

@@ -2,6 +2,7 @@
 
 use core::fmt;
 
+use super::list::{JsonList, Matching};
 use super::room::{Room, rewrite};
 use super::value::{Value, ValueKind};
 
@@ -22,14 +23,33 @@ pub enum Json {
 /// The members of a JSON object, each name once, in the order in which they first came.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct JsonObject {
-    members: Vec<(Box<str>, Json)>,
+    pub(super) members: Vec<Member>,
 }
 
-/// What one more entry of an object or list costs besides its text, for the bound on memory.
-const ENTRY_COST: usize = 96;
+/// A member that is kept.
+#[derive(Clone)]
+pub(super) struct Member {
+    pub(super) name: Box<str>,
+    pub(super) value: Json,
+    /// How often the value has come as a piece of a text and was always the same, beyond the first
+    /// time; [`VARIES`] once it wasn't.
+    pub(super) repeats: u32,
+}
 
-/// How far back an element of a list is looked for.
-const WINDOW: usize = 128;
+/// The pieces of a text aren't all the same.
+pub(super) const VARIES: u32 = u32::MAX;
+
+/// How a value came to be isn't a part of it.
+impl PartialEq for Member {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name && self.value == other.value
+    }
+}
+
+impl Eq for Member {}
+
+/// What one more entry of an object or list costs besides its text, for the bound on memory.
+pub(super) const ENTRY_COST: usize = 96;
 
 impl Json {
     /// The JSON text, if the value came whole.
@@ -62,21 +82,21 @@ impl Json {
         Self::Text(text)
     }
 
-    fn is_nothing(&self) -> bool {
+    pub(super) fn is_nothing(&self) -> bool {
         matches!(self, Self::Text(text) if matches!(text.as_str(), "null" | "\"\"" | "[]" | "{}"))
     }
 
     /// The room that it takes.
-    fn cost(&self) -> usize {
+    pub(super) fn cost(&self) -> usize {
         match self {
             Self::Text(text) => text.len(),
             Self::Object(object) => object.cost(),
-            Self::List(list) => list.elements.iter().map(Element::cost).sum(),
+            Self::List(list) => list.cost(),
         }
     }
 
     /// Replaces the value, if there is room for the new one; what the old one had is room again.
-    fn set(&mut self, value: Value<'_>, room: &mut Room) {
+    pub(super) fn set(&mut self, value: Value<'_>, room: &mut Room) {
         let len = value.json_len();
         if !room.replace(self.cost(), len) {
             return;
@@ -88,7 +108,7 @@ impl Json {
     }
 
     /// Adds a string to a string, if there is room; says whether both are strings.
-    fn join(&mut self, value: Value<'_>, room: &mut Room) -> bool {
+    pub(super) fn join(&mut self, value: Value<'_>, room: &mut Room) -> bool {
         let Self::Text(kept) = self else { return false };
         if !kept.starts_with('"') || value.kind() != ValueKind::String {
             return false;
@@ -102,7 +122,7 @@ impl Json {
     }
 
     /// Makes it an empty object or list, unless it is one; says whether it is.
-    fn make(&mut self, empty: Self, room: &mut Room) -> bool {
+    pub(super) fn make(&mut self, empty: Self, room: &mut Room) -> bool {
         let is_one = core::mem::discriminant(self) == core::mem::discriminant(&empty);
         if is_one || !room.replace(self.cost(), 0) {
             return is_one;
@@ -135,12 +155,12 @@ impl JsonObject {
     /// The value of the member `name`.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Json> {
-        self.members.iter().find(|(key, _)| **key == *name).map(|(_, value)| value)
+        self.members.iter().find(|member| *member.name == *name).map(|member| &member.value)
     }
 
     /// The members in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Json)> {
-        self.members.iter().map(|(name, value)| (&**name, value))
+        self.members.iter().map(|member| (&*member.name, &member.value))
     }
 
     /// How many members there are.
@@ -155,12 +175,22 @@ impl JsonObject {
         self.members.is_empty()
     }
 
+    pub(super) fn member_mut(&mut self, name: &str) -> Option<&mut Member> {
+        self.members.iter_mut().find(|member| *member.name == *name)
+    }
+
     fn get_mut(&mut self, name: &str) -> Option<&mut Json> {
-        self.members.iter_mut().find(|(key, _)| **key == *name).map(|(_, value)| value)
+        self.member_mut(name).map(|member| &mut member.value)
     }
 
     /// Adds a member of a name that isn't there.
-    fn add(&mut self, name: &str, value: Json, len: usize, room: &mut Room) -> Option<&mut Json> {
+    pub(super) fn add(
+        &mut self,
+        name: &str,
+        value: Json,
+        len: usize,
+        room: &mut Room,
+    ) -> Option<&mut Json> {
         if !room.has_member(self.members.len()) || !room.take(name.len() + len + ENTRY_COST) {
             return None;
         }
@@ -168,8 +198,8 @@ impl JsonObject {
             // Most have few members.
             self.members.reserve_exact(1);
         }
-        self.members.push((name.into(), value));
-        self.members.last_mut().map(|(_, value)| value)
+        self.members.push(Member { name: name.into(), value, repeats: 0 });
+        self.members.last_mut().map(|member| &mut member.value)
     }
 
     fn add_text(&mut self, name: &str, value: Value<'_>, room: &mut Room) {
@@ -177,18 +207,22 @@ impl JsonObject {
     }
 
     /// An object of members whose names differ.
-    pub(super) const fn from_members(members: Vec<(Box<str>, Json)>) -> Self {
-        Self { members }
+    pub(super) fn from_members(members: impl Iterator<Item = (Box<str>, Json)>) -> Self {
+        let members = members.map(|(name, value)| Member { name, value, repeats: 0 });
+        Self { members: members.collect() }
     }
 
-    fn cost(&self) -> usize {
-        self.members.iter().map(|(name, value)| name.len() + ENTRY_COST + value.cost()).sum()
+    pub(super) fn cost(&self) -> usize {
+        self.members
+            .iter()
+            .map(|Member { name, value, .. }| name.len() + ENTRY_COST + value.cost())
+            .sum()
     }
 
     /// Gives back what the texts hold more than they need.
     pub(crate) fn shrink_to_fit(&mut self) {
         self.members.shrink_to_fit();
-        self.members.iter_mut().for_each(|(_, value)| value.shrink_to_fit());
+        self.members.iter_mut().for_each(|member| member.value.shrink_to_fit());
     }
 
     /// Keeps the first value that has something.
@@ -212,10 +246,24 @@ impl JsonObject {
 
     /// Replaces the `nth` member, if it is a text, by a number.
     pub(crate) fn replace_number(&mut self, nth: usize, number: &str, room: &mut Room) {
-        if let Some((_, Json::Text(kept))) = self.members.get_mut(nth)
+        if let Some(Member { value: Json::Text(kept), .. }) = self.members.get_mut(nth)
             && room.replace(kept.len(), number.len())
         {
             rewrite(kept, number.len(), |kept| kept.push_str(number));
+        }
+    }
+
+    /// Replaces a number in objects that are merged, if it is there.
+    pub(crate) fn set_count(&mut self, path: &[&str], count: u64, room: &mut Room) {
+        let Some((name, rest)) = path.split_first() else { return };
+        match (rest, self.position(name)) {
+            ([], Some(at)) => self.replace_number(at, &count.to_string(), room),
+            ([_, ..], Some(at)) => {
+                if let Some(Member { value: Json::Object(object), .. }) = self.members.get_mut(at) {
+                    object.set_count(rest, count, room);
+                }
+            }
+            (_, None) => {}
         }
     }
 
@@ -229,12 +277,12 @@ impl JsonObject {
 
     /// [`concat`](Self::concat) with the `nth` member; only if both are strings.
     pub(crate) fn concat_nth(&mut self, nth: usize, value: Value<'_>, room: &mut Room) -> bool {
-        self.members.get_mut(nth).is_some_and(|(_, kept)| kept.join(value, room))
+        self.members.get_mut(nth).is_some_and(|member| member.value.join(value, room))
     }
 
     /// Which member has this name. It stays the same one.
     pub(crate) fn position(&self, name: &str) -> Option<usize> {
-        self.members.iter().position(|(key, _)| **key == *name)
+        self.members.iter().position(|member| *member.name == *name)
     }
 
     /// Joins arrays. Anything else replaces what was there.
@@ -242,8 +290,8 @@ impl JsonObject {
         if value.kind() != ValueKind::Array {
             return self.last(name, value, room);
         }
-        let kept = match self.members.iter().position(|(known, _)| **known == *name) {
-            Some(at) => self.members.get_mut(at).map(|(_, kept)| kept),
+        let kept = match self.position(name) {
+            Some(at) => self.members.get_mut(at).map(|member| &mut member.value),
             None => self.add(name, Json::Text("[]".into()), 2, room),
         };
         let Some(kept) = kept else { return };
@@ -255,17 +303,7 @@ impl JsonObject {
             *kept = Json::Text("[]".into());
         }
         let Json::Text(kept) = kept else { return };
-        for element in value.elements() {
-            if !room.take(element.json_len() + 1) {
-                return;
-            }
-            kept.pop();
-            if kept != "[" {
-                kept.push(',');
-            }
-            element.write_json(kept);
-            kept.push(']');
-        }
+        extend_text(kept, value, room);
     }
 
     /// Merges objects member by member; the last value of a leaf that is not null counts.
@@ -279,9 +317,14 @@ impl JsonObject {
 
     /// The object `name`, made one if it isn't; `None` where there is no room, or where `value` has
     /// nothing to merge into something else.
-    fn object(&mut self, name: &str, value: Value<'_>, room: &mut Room) -> Option<&mut Self> {
-        let kept = match self.members.iter().position(|(known, _)| **known == *name) {
-            Some(at) => self.members.get_mut(at).map(|(_, kept)| kept),
+    pub(super) fn object(
+        &mut self,
+        name: &str,
+        value: Value<'_>,
+        room: &mut Room,
+    ) -> Option<&mut Self> {
+        let kept = match self.position(name) {
+            Some(at) => self.members.get_mut(at).map(|member| &mut member.value),
             None => self.add(name, Json::Object(Self::default()), 0, room),
         }?;
         let keeps = value.is_nothing() && !kept.is_nothing();
@@ -359,7 +402,7 @@ impl JsonObject {
         }
         if let Json::List(list) = kept {
             for element in value.elements() {
-                if let Some(kept) = list.element(Key::of(element, false), room) {
+                if let Some(kept) = list.element(element, Matching::Index, room) {
                     kept.merge(element, room);
                 }
             }
@@ -367,140 +410,24 @@ impl JsonObject {
     }
 }
 
-/// A list whose elements are merged by their index.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct JsonList {
-    elements: Vec<Element>,
-}
-
-#[derive(Clone, PartialEq, Eq)]
-struct Element {
-    key: Option<OwnedKey>,
-    object: JsonObject,
-}
-
-#[derive(Clone, PartialEq, Eq)]
-struct OwnedKey {
-    index: Box<str>,
-    r#type: Option<Box<str>>,
-}
-
-impl Element {
-    fn cost(&self) -> usize {
-        ENTRY_COST + self.key.as_ref().map_or(0, OwnedKey::cost) + self.object.cost()
-    }
-}
-
-/// What says which element of a list goes on: its index, and where that is not enough its type.
-#[derive(Clone, Copy)]
-pub(crate) struct Key<'a> {
-    index: &'a str,
-    r#type: Option<&'a str>,
-}
-
-impl<'a> Key<'a> {
-    /// The key of an element, unless it has no index.
-    pub(crate) fn of(element: Value<'a>, with_type: bool) -> Option<Self> {
-        let r#type = element.get("type").filter(|_| with_type);
-        Self::new(element.get("index").or_else(|| element.get("prompt_index"))?, r#type)
-    }
-
-    /// The key of an element that has this index and this type.
-    pub(crate) fn new(index: Value<'a>, r#type: Option<Value<'a>>) -> Option<Self> {
-        let r#type = r#type.and_then(|name| name.as_str());
-        (index.kind() == ValueKind::Number).then(|| Self { index: index.raw(), r#type })
-    }
-
-    fn is(&self, known: &OwnedKey) -> bool {
-        *self.index == *known.index && self.r#type == known.r#type.as_deref()
-    }
-}
-
-impl OwnedKey {
-    fn new(key: Key<'_>) -> Self {
-        Self { index: key.index.into(), r#type: key.r#type.map(Into::into) }
-    }
-
-    fn cost(&self) -> usize {
-        self.index.len() + self.r#type.as_ref().map_or(0, |name| name.len())
-    }
-}
-
-impl JsonList {
-    /// The elements in the order in which they first came.
-    pub fn iter(&self) -> impl Iterator<Item = &JsonObject> {
-        self.elements.iter().map(|element| &element.object)
-    }
-
-    /// How many elements there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.elements.len()
-    }
-
-    /// Whether there is no element.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.elements.is_empty()
-    }
-
-    /// A list of objects without keys.
-    pub(super) fn from_objects(objects: Vec<JsonObject>) -> Self {
-        let elements = objects.into_iter().map(|object| Element { key: None, object });
-        Self { elements: elements.collect() }
-    }
-
-    /// Gives back what the texts hold more than they need.
-    pub(crate) fn shrink_to_fit(&mut self) {
-        self.elements.shrink_to_fit();
-        self.elements.iter_mut().for_each(|element| element.object.shrink_to_fit());
-    }
-
-    /// The element of this key, or a new one. One without a key is always new; one that came before
-    /// the last 128 isn't looked for.
-    pub(crate) fn element(
-        &mut self,
-        key: Option<Key<'_>>,
-        room: &mut Room,
-    ) -> Option<&mut JsonObject> {
-        let at = self.place(key, room)?;
-        self.elements.get_mut(at).map(|element| &mut element.object)
-    }
-
-    /// Where [`element`](Self::element) finds it. It stays there.
-    pub(crate) fn place(&mut self, key: Option<Key<'_>>, room: &mut Room) -> Option<usize> {
-        let known = key.and_then(|key| {
-            let mut recent = self.elements.iter().enumerate().rev().take(WINDOW);
-            recent.find(|(_, element)| element.key.as_ref().is_some_and(|known| key.is(known)))
-        });
-        if let Some((at, _)) = known {
-            return Some(at);
-        }
-        let key = key.map(OwnedKey::new);
-        let element = Element { key, object: JsonObject::default() };
-        if !room.take(element.cost()) {
-            return None;
-        }
-        self.elements.push(element);
-        Some(self.elements.len() - 1)
-    }
-
-    /// The element at a place, unless it is too far back to be looked for.
-    pub(crate) fn recent(&mut self, at: usize) -> Option<&mut JsonObject> {
-        let is_recent = self.elements.len() <= at.saturating_add(WINDOW);
-        self.elements.get_mut(at).filter(|_| is_recent).map(|element| &mut element.object)
-    }
-}
-
-impl fmt::Debug for JsonList {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.iter()).finish()
-    }
-}
-
 impl fmt::Debug for JsonObject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map().entries(self.iter()).finish()
+    }
+}
+
+/// Appends the elements of an array to the JSON text of one, as many as have room.
+pub(super) fn extend_text(kept: &mut String, array: Value<'_>, room: &mut Room) {
+    for element in array.elements() {
+        if !room.take(element.json_len() + 1) {
+            return;
+        }
+        kept.pop();
+        if kept != "[" {
+            kept.push(',');
+        }
+        element.write_json(kept);
+        kept.push(']');
     }
 }
 

@@ -3,11 +3,13 @@
 //! A text is checked to be UTF-8 once, as a whole, and read in one pass. Strings stay where they
 //! are; only those with escapes get a place of their own.
 
+mod accumulate;
 mod escape;
 mod hole;
 mod kept;
 #[cfg(feature = "serde")]
 mod kept_serde;
+mod list;
 mod node;
 mod object_reader;
 mod reader;
@@ -15,11 +17,13 @@ mod room;
 mod scan;
 mod value;
 
+pub(crate) use accumulate::Unknown;
 pub(crate) use hole::Hole;
-pub(crate) use kept::Key;
-pub use kept::{Json, JsonList, JsonObject};
+pub use kept::{Json, JsonObject};
 #[cfg(feature = "serde")]
 pub(crate) use kept_serde::{deserialize_by_parser, read_raw};
+pub use list::JsonList;
+pub(crate) use list::{Key, Matching};
 pub(crate) use node::{Document, Kind, Learned, Member, NodeId, OwnedDocument, Tape, Text};
 pub(crate) use object_reader::ObjectReader;
 pub use reader::Leniencies;
@@ -38,7 +42,7 @@ pub(crate) struct Parser {
 
 /// Deepest nesting that can be allowed: what is kept of a payload is merged, compared, written and
 /// dropped level by level, which takes stack for each.
-const MOST_DEPTH: usize = 1024;
+const MOST_DEPTH: usize = 512;
 
 /// How much a text may have.
 #[derive(Clone, Copy, Debug)]

@@ -1,7 +1,8 @@
 //! `ObjectReader`: the members of an object that is read into fields, and the errors where one is of
 //! another type.
 
-use super::kept::{Json, JsonList, JsonObject};
+use super::kept::{Json, JsonObject};
+use super::list::JsonList;
 use super::value::{Value, ValueElements, ValueKind};
 use crate::error::{Error, ErrorKind};
 
@@ -87,7 +88,7 @@ fn distinct(object: Value<'_>) -> impl Iterator<Item = (&str, Value<'_>)> {
 
 fn kept<'a>(members: impl Iterator<Item = (&'a str, Value<'a>)>) -> JsonObject {
     let members = members.map(|(name, value)| (name.into(), Json::from_value(value)));
-    JsonObject::from_members(members.collect())
+    JsonObject::from_members(members)
 }
 
 impl Json {

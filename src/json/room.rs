@@ -44,11 +44,13 @@ pub(crate) struct Room {
     exceeded: Option<Limit>,
     /// Something didn't fit: nothing does from then on.
     closed: bool,
+    /// How many values were replaced by others though nobody knows whether they were to be.
+    replaced: u32,
 }
 
 impl Room {
     pub(crate) const fn new(bytes: usize, members: usize) -> Self {
-        Self { bytes, members, exceeded: None, closed: false }
+        Self { bytes, members, exceeded: None, closed: false, replaced: 0 }
     }
 
     /// Takes room for `bytes` more. Once something didn't fit, nothing does: what is kept is what
@@ -83,6 +85,15 @@ impl Room {
     /// Takes note that something was left out.
     pub(crate) fn leave_out(&mut self, limit: Limit) {
         self.exceeded = self.exceeded.or(Some(limit));
+    }
+
+    /// Counts a value that was replaced by another one.
+    pub(crate) const fn count_replaced(&mut self) {
+        self.replaced = self.replaced.saturating_add(1);
+    }
+
+    pub(crate) const fn replaced(&self) -> u32 {
+        self.replaced
     }
 
     /// Whether nothing was left out so far, and there is room for `bytes` more.

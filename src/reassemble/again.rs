@@ -8,12 +8,12 @@ use super::call::{push_arguments, push_call};
 use super::change::Change;
 use super::completion::ReasoningName;
 use super::delta::{Target, push_content, push_reasoning, push_reasoning_text, push_texts};
-use super::rules::{Level, Rule, rule};
 use super::{ChatCompletion, CompletionChoice, Message, Reassembler};
 use crate::chunk::{
-    ChatCompletionChunk, Choice, Column, Delta, Extra, LARGEST_EVENT, ToolCallDelta,
+    ChatCompletionChunk, Choice, Column, Delta, Extra, LARGEST_EVENT, Level, Merge, ToolCallDelta,
+    is_identity, merge,
 };
-use crate::json::{Json, JsonList, JsonObject, Key, NodeId, Room, Value, ValueKind};
+use crate::json::{Json, JsonList, JsonObject, Key, Matching, NodeId, Room, Value, ValueKind};
 
 /// More leaves than a chunk can have that have changed.
 const MOST_CHANGED: usize = 16;
@@ -162,6 +162,7 @@ struct Detail {
     text: NodeId,
     index: NodeId,
     r#type: Option<NodeId>,
+    id: Option<NodeId>,
     found: Option<(usize, usize, usize)>,
 }
 
@@ -223,7 +224,10 @@ impl Again {
         let delta = choice.delta();
         let has = |text: Option<&str>| text.is_some_and(|text| !text.is_empty());
         self.texts |= self.content.is_none() && has(delta.content()) || has(delta.refusal());
-        self.is_all |= choice.finish_reason().is_some()
+        self.is_all |= delta.odd_content().is_some()
+            || delta.odd_refusal().is_some()
+            || delta.odd_reasoning().iter().any(Option::is_some)
+            || choice.finish_reason().is_some()
             || choice.logprobs().is_some_and(|logprobs| !adds_nothing(logprobs.as_value()))
             || choice.has_invalid_index()
             || choice.message().is_some_and(|message| !message.is_null())
@@ -336,14 +340,14 @@ impl Detail {
     /// Of an element in which a leaf has changed; if that is a text which is joined, and the others
     /// stay as they are.
     fn of(element: Value<'_>, leaf: NodeId) -> Option<Self> {
-        let is_joined = |name: &str| rule(Level::ReasoningDetail, name) == Rule::Concat;
-        let stays = |(name, value): (&str, Value<'_>)| {
-            if value.id == leaf { is_joined(name) } else { value.is_nothing() || !is_joined(name) }
+        let stays = |(name, value): (&str, Value<'_>)| match merge(Level::ReasoningDetail, name) {
+            Merge::Concat => value.id == leaf || value.is_nothing(),
+            _ => value.id != leaf && stays(Level::ReasoningDetail, name, value),
         };
         let is_member = element.members().any(|(_, value)| value.id == leaf);
         let index = element.get("index").filter(|index| index.kind() == ValueKind::Number)?;
-        let r#type = element.get("type").map(|name| name.id);
-        let detail = Self { text: leaf, index: index.id, r#type, found: None };
+        let [r#type, id] = ["type", "id"].map(|name| element.get(name).map(|value| value.id));
+        let detail = Self { text: leaf, index: index.id, r#type, id, found: None };
         (is_member && element.members().all(stays)).then_some(detail)
     }
 
@@ -353,7 +357,8 @@ impl Detail {
         let (kept, room) = (&mut message.reasoning_details, &mut budget.room);
         let text = chunk.value_at(self.text);
         let is_known = self.found.is_some_and(|(found, at, nth)| {
-            found == *choice && kept.recent(at).is_some_and(|kept| kept.concat_nth(nth, text, room))
+            found == *choice
+                && kept.last_at(at).is_some_and(|kept| kept.concat_nth(nth, text, room))
         });
         if !is_known {
             let found = self.find(kept, chunk, room);
@@ -369,9 +374,10 @@ impl Detail {
         chunk: &ChatCompletionChunk<'_>,
         room: &mut Room,
     ) -> Option<(usize, usize)> {
-        let key = Key::new(chunk.value_at(self.index), self.r#type.map(|id| chunk.value_at(id)));
-        let at = kept.place(key, room)?;
-        let kept = kept.recent(at)?;
+        let value = |id: Option<NodeId>| id.map(|id| chunk.value_at(id));
+        let key = Key::new(chunk.value_at(self.index), value(self.r#type), value(self.id));
+        let at = kept.place(key, Matching::Detail, room)?;
+        let kept = kept.at(at)?;
         let name = chunk.value_at(self.text - 1).as_str().unwrap_or_default();
         kept.concat(name, chunk.value_at(self.text), room);
         Some((at, kept.position(name)?))
@@ -396,13 +402,25 @@ fn goes_on(call: &ToolCallDelta<'_>) -> bool {
 
 /// Whether members stay as they are when they come once more, and take no room for a while either.
 fn all_stay(level: Level, extra: Extra<'_>) -> bool {
-    let stays = |(name, value): (&str, Value<'_>)| match rule(level, name) {
-        _ if value.is_nothing() => true,
-        Rule::Drop => true,
-        Rule::First | Rule::Last | Rule::DeepLast | Rule::DeepLastFiltered => all_differ(value),
-        _ => false,
-    };
-    names_differ(|| extra.clone().map(|(name, _)| name)) && extra.clone().all(stays)
+    names_differ(|| extra.clone().map(|(name, _)| name))
+        && extra.clone().all(|(name, value)| stays(level, name, value))
+}
+
+/// Whether a member stays as it is when it comes once more.
+fn stays(level: Level, name: &str, value: Value<'_>) -> bool {
+    value.is_nothing()
+        || match merge(level, name) {
+            Merge::Ignore => true,
+            Merge::KeepFirst | Merge::Replace | Merge::MergeObject | Merge::MergeFilterResults => {
+                all_differ(value)
+            }
+            Merge::Accumulate => match value.kind() {
+                ValueKind::String => is_identity(name),
+                ValueKind::Array | ValueKind::Object => false,
+                _ => true,
+            },
+            _ => false,
+        }
 }
 
 /// Whether the lists are empty. Some servers say with each chunk that it has no logprobs.

@@ -1,8 +1,8 @@
 //! `Budget`: how much more may be kept, and how texts are kept within it.
 
 use super::outcome::LONGEST_REASON;
-use super::rules::{Level, Rule, rule};
-use crate::json::{JsonObject, Room, Value, beginning, rewrite};
+use crate::chunk::{Level, Merge, is_identity, merge};
+use crate::json::{JsonList, JsonObject, Matching, Room, Unknown, Value, beginning, rewrite};
 use crate::limits::Limits;
 
 /// How much more may be kept.
@@ -184,6 +184,20 @@ impl Budget {
         Some(start)
     }
 
+    /// Replaces all reasoning details by those of a message that comes whole.
+    pub(super) fn replace_details(&mut self, kept: &mut JsonList, whole: Value<'_>) {
+        if !self.room.replace(kept.cost(), 0) {
+            return;
+        }
+        *kept = JsonList::default();
+        for detail in whole.elements() {
+            let Some(kept) = kept.element(detail, Matching::Detail, &mut self.room) else { break };
+            for (name, value) in detail.members() {
+                self.keep(kept, Level::ReasoningDetail, name, value);
+            }
+        }
+    }
+
     /// Merges `name: value` into `object` by the rule for it.
     pub(super) fn keep(
         &mut self,
@@ -193,17 +207,20 @@ impl Budget {
         value: Value<'_>,
     ) {
         let room = if level == Level::Usage { &mut self.usage_room } else { &mut self.room };
-        match rule(level, name) {
-            Rule::First => object.first(name, value, room),
-            Rule::Last => object.last(name, value, room),
-            Rule::Concat => object.concat(name, value, room),
-            Rule::Append => object.append(name, value, room),
-            Rule::AppendInside => object.append_inside(name, value, room),
-            Rule::DeepLast => object.deep_last(name, value, room),
-            Rule::DeepLastFiltered => object.deep_last_filtered(name, value, room),
-            Rule::IndexMerge => object.index_merge(name, value, room),
-            Rule::CustomCall => object.custom_call(name, value, room),
-            Rule::Parts | Rule::Drop => {}
+        let unknown = |matching| Unknown { is_identity, matching };
+        match merge(level, name) {
+            Merge::KeepFirst => object.first(name, value, room),
+            Merge::Replace => object.last(name, value, room),
+            Merge::Concat => object.concat(name, value, room),
+            Merge::Extend => object.append(name, value, room),
+            Merge::ExtendMembers => object.append_inside(name, value, room),
+            Merge::MergeObject => object.deep_last(name, value, room),
+            Merge::MergeFilterResults => object.deep_last_filtered(name, value, room),
+            Merge::MergeByIndex => object.index_merge(name, value, room),
+            Merge::Accumulate => object.accumulate(name, value, unknown(Matching::IndexOrId), room),
+            Merge::Fragments => object.accumulate(name, value, unknown(Matching::Fragment), room),
+            Merge::CustomCall => object.custom_call(name, value, room),
+            Merge::Nested | Merge::Ignore => {}
         }
     }
 }

@@ -2,10 +2,10 @@
 
 use super::budget::Budget;
 use super::change::Change;
-use super::completion::{FunctionCall, ToolCall};
+use super::completion::{Arguments, FunctionCall, ToolCall};
 use super::delta::Target;
-use super::rules::Level;
 use super::{CallState, ChoiceState};
+use crate::chunk::Level;
 use crate::chunk::ToolCallDelta;
 use crate::json::{Limit, Value, ValueKind};
 
@@ -44,9 +44,13 @@ pub(super) fn push_call(target: &mut Target<'_>, delta: &ToolCallDelta<'_>) {
     if delta.has_function() {
         let function = call.function.get_or_insert_default();
         push_name(function, delta.name().unwrap_or_default(), budget);
+        let value = || delta.get("function")?.get("arguments");
+        let number = || value().filter(|value| value.kind() == ValueKind::Number);
         let start = if let Some(text) = delta.arguments() {
-            let value = || delta.get("function")?.get("arguments");
             budget.join(&mut function.arguments, &mut known.arguments, text, value)
+        } else if let Some(number) = number() {
+            count(&mut state.irregular.texts_of_another_type, true);
+            budget.push_str(&mut function.arguments, number.raw())
         } else if let Some(arguments) = delta.arguments_object()
             && (function.arguments.is_empty() || !arguments.is_nothing())
         {
@@ -98,8 +102,18 @@ pub(super) fn push_whole_call<'t>(target: &mut Target<'_>, at: usize, whole: Val
         push_id(&mut call.id, id, budget);
     }
     budget.first(&mut call.r#type, || text(whole, "type"));
+    for (name, value) in whole.members() {
+        if !matches!(name, "index" | "id" | "type" | "function") {
+            call.extra.last(name, value, &mut budget.room);
+        }
+    }
     let Some(whole) = whole.get("function") else { return };
     let function = call.function.get_or_insert_default();
+    for (name, value) in whole.members() {
+        if !matches!(name, "name" | "arguments") {
+            function.extra.last(name, value, &mut budget.room);
+        }
+    }
     if function.name.is_empty() {
         budget.push_str(&mut function.name, text(whole, "name").unwrap_or_default());
     }
@@ -150,10 +164,32 @@ fn call_at(
         None if id.is_empty() => (!calls.is_empty() && !has_name()).then_some(state.last_call),
         None => calls.iter().rposition(|call| call.id == id),
     };
-    if known.is_some() {
-        return known;
+    match known {
+        Some(at) if begins_another(target, at, delta) => {
+            let began = append(target, index);
+            count(&mut target.state.irregular.tool_calls_by_name, began.is_some());
+            began
+        }
+        Some(at) => Some(at),
+        None => append(target, index),
     }
-    append(target, index)
+}
+
+/// Returns true if a delta that would go on with a call has another name, and the call has all of its
+/// arguments. They are looked at once for each time that they have doubled, so that the cost stays that
+/// of the arguments.
+fn begins_another(target: &mut Target<'_>, at: usize, delta: &ToolCallDelta<'_>) -> bool {
+    let Target { message, state, .. } = target;
+    let function = message.tool_calls.get(at).and_then(|call| call.function.as_ref());
+    let (Some(function), Some(known)) = (function, state.calls.get_mut(at)) else { return false };
+    let name = delta.name().unwrap_or_default();
+    let is_other = !name.is_empty() && !function.name.is_empty() && name != function.name;
+    let (len, looked_at) = (function.arguments.len(), known.looked_at);
+    if !is_other || len == 0 || len < looked_at.saturating_mul(2) {
+        return false;
+    }
+    known.looked_at = len;
+    function.arguments_state() == Arguments::Complete
 }
 
 impl ChoiceState {

@@ -5,9 +5,8 @@ use super::budget::Budget;
 use super::call::{push_call, push_name, push_whole_call};
 use super::change::{Change, Changes};
 use super::completion::{Message, ReasoningName};
-use super::rules::Level;
-use crate::chunk::{ContentPart, Delta};
-use crate::json::{Key, Value, ValueKind};
+use crate::chunk::{Choice, ContentPart, Delta, Level, NEEDED, texts_of};
+use crate::json::{Matching, Value, ValueKind};
 
 /// What a delta is added to: the message, what is known of it besides, and where changes go.
 pub(super) struct Target<'t> {
@@ -58,43 +57,85 @@ pub(super) fn push_delta(target: &mut Target<'_>, delta: &Delta<'_>) {
 
 /// A part of a content that is a list.
 fn push_part(target: &mut Target<'_>, part: Value<'_>) {
-    let Target { choice, message, state, budget, changes } = target;
-    let choice = *choice;
     match ContentPart::of(part) {
-        ContentPart::Text(value) => {
-            let kept = budget.text(&mut message.content);
-            let text = value.as_str().unwrap_or_default();
-            let start = budget.join(kept, &mut state.content, text, || Some(value));
-            changes.extend(start.map(|start| Change::Content { choice, start }));
+        ContentPart::Text(text) => {
+            push_text(target, TextOf::Content, text);
+            push_needed(target, part);
         }
-        ContentPart::Thinking(thinking) => {
-            let parts = thinking.elements().filter_map(|part| part.get("text"));
-            for value in core::iter::once(thinking).chain(parts) {
-                let Some(text) = value.as_str() else { continue };
-                let kept = budget.text(&mut message.reasoning);
-                let start = budget.join(kept, &mut state.reasoning, text, || Some(value));
-                changes.extend(start.map(|start| Change::Reasoning { choice, start }));
-            }
-            for name in ["signature", "closed"] {
-                if let Some(value) = part.get(name) {
-                    message.extra.last(name, value, &mut budget.room);
-                }
-            }
+        ContentPart::Reasoning(reasoning) => {
+            texts_of(reasoning).for_each(|text| push_text(target, TextOf::Reasoning, text));
+            push_needed(target, part);
+            reasoning.elements().for_each(|part| push_needed(target, part));
         }
         ContentPart::Reference(ids) => {
-            message.extra.append("reference_ids", ids, &mut budget.room);
+            target.message.extra.append("reference_ids", ids, &mut target.budget.room);
         }
-        ContentPart::Refusal(value) => {
-            let kept = budget.text(&mut message.refusal);
-            let text = value.as_str().unwrap_or_default();
-            let start = budget.join(kept, &mut state.refusal, text, || Some(value));
-            changes.extend(start.map(|start| Change::Refusal { choice, start }));
-        }
+        ContentPart::Refusal(text) => push_text(target, TextOf::Refusal, text),
         ContentPart::Nothing => {}
-        ContentPart::Unknown => {
-            let count = &mut state.irregular.unknown_content_parts;
-            *count = count.saturating_add(1);
+        ContentPart::Unknown => count(&mut target.state.irregular.unknown_content_parts),
+    }
+}
+
+/// The members of a part that a next request needs.
+fn push_needed(target: &mut Target<'_>, part: Value<'_>) {
+    for name in NEEDED {
+        if let Some(value) = part.get(name) {
+            target.message.extra.last(name, value, &mut target.budget.room);
         }
+    }
+}
+
+fn count(sum: &mut u32) {
+    *sum = sum.saturating_add(1);
+}
+
+/// A text of a message.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum TextOf {
+    Content,
+    Refusal,
+    Reasoning,
+}
+
+/// Adds a string to a text.
+fn push_text(target: &mut Target<'_>, of: TextOf, value: Value<'_>) {
+    let Target { choice, message, state, budget, changes } = target;
+    let choice = *choice;
+    let (kept, cut) = match of {
+        TextOf::Content => (&mut message.content, &mut state.content),
+        TextOf::Refusal => (&mut message.refusal, &mut state.refusal),
+        TextOf::Reasoning => (&mut message.reasoning, &mut state.reasoning),
+    };
+    // A number is written as it was sent.
+    let text = value.as_str().unwrap_or_else(|| value.raw());
+    let start = {
+        let kept = budget.text(kept);
+        budget.join(kept, cut, text, || Some(value))
+    };
+    changes.extend(start.map(|start| match of {
+        TextOf::Content => Change::Content { choice, start },
+        TextOf::Refusal => Change::Refusal { choice, start },
+        TextOf::Reasoning => Change::Reasoning { choice, start },
+    }));
+}
+
+/// Adds what came in place of a string to a text: a number, an object or list that has some, or
+/// something that nobody knows.
+#[cold]
+fn push_odd_text(target: &mut Target<'_>, of: TextOf, value: Value<'_>) {
+    match value.kind() {
+        ValueKind::Number => {
+            count(&mut target.state.irregular.texts_of_another_type);
+            push_text(target, of, value);
+        }
+        ValueKind::Object if of == TextOf::Content => push_part(target, value),
+        ValueKind::Object | ValueKind::Array if texts_of(value).next().is_some() => {
+            texts_of(value).for_each(|text| push_text(target, of, text));
+            push_needed(target, value);
+            value.elements().for_each(|part| push_needed(target, part));
+        }
+        _ if value.is_nothing() => {}
+        _ => count(&mut target.state.irregular.unknown_content_parts),
     }
 }
 
@@ -103,13 +144,16 @@ fn push_part(target: &mut Target<'_>, part: Value<'_>) {
 pub(super) fn push_texts(target: &mut Target<'_>, delta: &Delta<'_>) {
     if let Some(text) = delta.content() {
         push_content(target, text, || delta.get("content"));
+    } else if let Some(value) = delta.odd_content() {
+        push_odd_text(target, TextOf::Content, value);
     }
-    let Target { choice, message, state, budget, changes } = target;
-    let choice = *choice;
     if let Some(text) = delta.refusal() {
+        let Target { choice, message, state, budget, changes } = target;
         let kept = budget.text(&mut message.refusal);
         let start = budget.join(kept, &mut state.refusal, text, || delta.get("refusal"));
-        changes.extend(start.map(|start| Change::Refusal { choice, start }));
+        changes.extend(start.map(|start| Change::Refusal { choice: *choice, start }));
+    } else if let Some(value) = delta.odd_refusal() {
+        push_odd_text(target, TextOf::Refusal, value);
     }
 }
 
@@ -133,6 +177,15 @@ pub(super) fn push_reasoning(target: &mut Target<'_>, delta: &Delta<'_>) {
         (delta.reasoning_content(), ReasoningName::ReasoningContent),
         (delta.reasoning(), ReasoningName::Reasoning),
     ];
+    match delta.odd_reasoning() {
+        // The same under both names.
+        [Some(one), Some(other)] if one.raw() == other.raw() => {
+            push_odd_text(target, TextOf::Reasoning, one);
+        }
+        odd => odd.into_iter().flatten().for_each(|value| {
+            push_odd_text(target, TextOf::Reasoning, value);
+        }),
+    }
     let mirrored = delta.reasoning_content() == delta.reasoning();
     let mut first = None;
     for (text, name) in named.into_iter().take(if mirrored { 1 } else { 2 }) {
@@ -142,8 +195,9 @@ pub(super) fn push_reasoning(target: &mut Target<'_>, delta: &Delta<'_>) {
     }
     let Target { choice, message, budget, changes, .. } = target;
     for detail in delta.reasoning_details().into_iter().flat_map(|details| details.elements()) {
-        let key = Key::of(detail, true);
-        let Some(kept) = message.reasoning_details.element(key, &mut budget.room) else { break };
+        let details = &mut message.reasoning_details;
+        let kept = details.element(detail, Matching::Detail, &mut budget.room);
+        let Some(kept) = kept else { break };
         for (name, value) in detail.members() {
             budget.keep(kept, Level::ReasoningDetail, name, value);
         }
@@ -167,42 +221,132 @@ pub(super) fn push_reasoning_text(
 
 /// Some servers send the whole message so far instead of a delta, or besides it. It counts where
 /// no text came by deltas, and its latest version does.
-pub(super) fn push_snapshot(target: &mut Target<'_>, delta: &Delta<'_>, whole: Value<'_>) {
-    let Target { choice, message, state, budget, changes } = target;
-    let has_delta =
-        delta.as_value().is_some_and(|delta| delta.members().any(|(_, value)| !value.is_nothing()));
+pub(super) fn push_snapshot(target: &mut Target<'_>, choice: &Choice<'_>, whole: Value<'_>) {
+    let Target { message, state, .. } = target;
     let is_empty =
         message.content.as_deref().unwrap_or_default().is_empty() && message.tool_calls.is_empty();
-    if has_delta || whole.kind() != ValueKind::Object || !(is_empty || state.is_snapshot) {
+    if !choice.has_only_message() || !(is_empty || state.is_snapshot) {
         return;
     }
     state.is_snapshot = true;
-    if let Some(role) = whole.get("role") {
-        budget.first(&mut message.role, || role.as_str());
+    let has_content = whole.get("reasoning_content").is_some_and(|text| !text.is_nothing());
+    for (name, value) in whole.members() {
+        push_whole_member(target, name, value, has_content);
     }
+}
+
+/// Takes over a member of a whole message; `has_content` says that its reasoning has the first of its
+/// two names.
+fn push_whole_member(target: &mut Target<'_>, name: &str, value: Value<'_>, has_content: bool) {
+    let Target { choice, message, budget, changes, .. } = target;
     let choice = *choice;
-    let text = |name| whole.get(name).and_then(|text| text.as_str());
-    let start = set_whole(&mut message.content, text("content"), budget);
-    changes.replace(start.map(|start| Change::Content { choice, start }));
-    let start = set_whole(&mut message.refusal, text("refusal"), budget);
-    changes.replace(start.map(|start| Change::Refusal { choice, start }));
-    for name in [ReasoningName::ReasoningContent, ReasoningName::Reasoning] {
-        let Some(text) = text(name.as_str()) else { continue };
-        message.reasoning_name = name;
-        let start = set_whole(&mut message.reasoning, Some(text), budget);
-        changes.replace(start.map(|start| Change::Reasoning { choice, start }));
-        break;
+    match (name, value.as_str()) {
+        ("role", text) => budget.first(&mut message.role, || text),
+        ("content", Some(text)) => {
+            let start = set_whole(&mut message.content, text, budget);
+            changes.replace(start.map(|start| Change::Content { choice, start }));
+        }
+        ("refusal", Some(text)) => {
+            let start = set_whole(&mut message.refusal, text, budget);
+            changes.replace(start.map(|start| Change::Refusal { choice, start }));
+        }
+        ("reasoning", Some(_)) if has_content => {}
+        ("reasoning_content" | "reasoning", Some(text)) => {
+            message.reasoning_name = match name {
+                "reasoning" => ReasoningName::Reasoning,
+                _ => ReasoningName::ReasoningContent,
+            };
+            let start = set_whole(&mut message.reasoning, text, budget);
+            changes.replace(start.map(|start| Change::Reasoning { choice, start }));
+        }
+        ("tool_calls", _) => {
+            for (at, call) in value.elements().enumerate() {
+                push_whole_call(target, at, call);
+            }
+        }
+        ("reasoning_details", _) => {
+            let kept = &mut message.reasoning_details;
+            if kept.len() != value.elements().count() {
+                budget.replace_details(kept, value);
+            }
+        }
+        ("audio", _) if value.kind() == ValueKind::Object => {
+            let kept = message.audio.get_or_insert_default();
+            for (name, value) in value.members() {
+                kept.last(name, value, &mut budget.room);
+            }
+        }
+        ("function_call", _) if value.kind() == ValueKind::Object => {
+            let kept = message.function_call.get_or_insert_default();
+            let text = |name: &str| value.get(name).and_then(|text| text.as_str());
+            if kept.name.is_empty() {
+                budget.push_str(&mut kept.name, text("name").unwrap_or_default());
+            }
+            if let Some(arguments) = text("arguments").filter(|text| *text != kept.arguments) {
+                budget.set_text(&mut kept.arguments, arguments);
+            }
+        }
+        ("content" | "refusal" | "reasoning" | "reasoning_content", None) if value.is_nothing() => {
+        }
+        ("content" | "refusal" | "reasoning" | "reasoning_content", None) => {
+            push_whole_odd(target, name, value);
+        }
+        ("audio" | "function_call", _) if !value.is_nothing() => {
+            count(&mut target.state.irregular.unknown_content_parts);
+        }
+        ("audio" | "function_call", _) => {}
+        _ => message.extra.last(name, value, &mut budget.room),
     }
-    let calls = whole.get("tool_calls").into_iter().flat_map(|calls| calls.elements());
-    for (at, call) in calls.enumerate() {
-        push_whole_call(target, at, call);
+}
+
+/// A text that comes whole and isn't a string: a number, or parts whose texts together are the
+/// content and the reasoning.
+#[cold]
+fn push_whole_odd(target: &mut Target<'_>, name: &str, value: Value<'_>) {
+    let (mut content, mut reasoning) = (String::new(), String::new());
+    if name != "content" {
+        texts_of(value).for_each(|text| reasoning.push_str(text.as_str().unwrap_or_default()));
+    }
+    let alone = (value.kind() == ValueKind::Object).then_some(value);
+    let parts = alone.into_iter().chain(value.elements()).filter(|_| name == "content");
+    if value.kind() == ValueKind::Number {
+        count(&mut target.state.irregular.texts_of_another_type);
+        let text = if name == "content" { &mut content } else { &mut reasoning };
+        text.push_str(value.raw());
+    }
+    for part in parts {
+        match ContentPart::of(part) {
+            ContentPart::Text(text) => content.push_str(text.as_str().unwrap_or_default()),
+            ContentPart::Reasoning(value) => {
+                texts_of(value)
+                    .for_each(|text| reasoning.push_str(text.as_str().unwrap_or_default()));
+            }
+            ContentPart::Nothing => {}
+            _ => count(&mut target.state.irregular.unknown_content_parts),
+        }
+        push_needed(target, part);
+    }
+    if content.is_empty() && reasoning.is_empty() && matches!(name, "refusal" | "reasoning") {
+        count(&mut target.state.irregular.unknown_content_parts);
+    }
+    let Target { choice, message, budget, changes, .. } = target;
+    let choice = *choice;
+    if !content.is_empty() {
+        let start = set_whole(&mut message.content, &content, budget);
+        changes.replace(start.map(|start| Change::Content { choice, start }));
+    }
+    if name == "refusal" && !reasoning.is_empty() {
+        let start = set_whole(&mut message.refusal, &reasoning, budget);
+        changes.replace(start.map(|start| Change::Refusal { choice, start }));
+    } else if !reasoning.is_empty() {
+        let start = set_whole(&mut message.reasoning, &reasoning, budget);
+        changes.replace(start.map(|start| Change::Reasoning { choice, start }));
     }
 }
 
 /// Takes over a text that comes whole: mostly it goes on with what is kept, and an empty one takes
 /// nothing away. Gives where it is new.
-fn set_whole(kept: &mut Option<String>, whole: Option<&str>, budget: &mut Budget) -> Option<usize> {
-    let whole = whole?;
+fn set_whole(kept: &mut Option<String>, whole: &str, budget: &mut Budget) -> Option<usize> {
     let kept = budget.text(kept);
     match whole.strip_prefix(kept.as_str()) {
         Some(more) => budget.push_str(kept, more),

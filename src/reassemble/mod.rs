@@ -9,7 +9,6 @@ mod delta;
 mod from_json;
 mod order;
 mod outcome;
-mod rules;
 
 pub use change::Change;
 use change::Changes;
@@ -19,7 +18,7 @@ pub use completion::{
 pub use outcome::{Defect, Finished, Irregularities, NotWhole, Outcome, Pending};
 pub(crate) use outcome::{Findings, LONGEST_REASON};
 
-use crate::chunk::{ChatCompletionChunk, Choice, Logprobs};
+use crate::chunk::{ChatCompletionChunk, Choice, ChoiceTokens, Level, Logprobs, Usage};
 use crate::decoder::{End, Payload};
 use crate::json::Limit;
 use crate::limits::Limits;
@@ -28,7 +27,6 @@ use budget::{Budget, CutPair};
 use call::PART_COST;
 use delta::{Target, push_delta, push_snapshot};
 use order::sort_both;
-pub(crate) use rules::{Level, is_joined, is_joined_inside};
 
 /// Gathers the chunks of a stream into the completion that the provider would have answered
 /// with, had it not streamed.
@@ -65,6 +63,7 @@ pub struct Reassembler {
     /// How many choices at the end aren't in order yet.
     late_choices: usize,
     usage_from: UsageFrom,
+    choice_tokens: ChoiceTokens,
     budget: Budget,
     changes: Changes,
     /// What the last chunk has in common with others.
@@ -117,6 +116,8 @@ impl ChoiceState {
 struct CallState {
     index: Option<u64>,
     arguments: CutPair,
+    /// Length of the arguments when they were last looked at.
+    looked_at: usize,
     /// It has been told that the call is done.
     is_done: bool,
     /// As [`ChoiceState::is_void`].
@@ -162,6 +163,7 @@ impl Reassembler {
             states: Vec::new(),
             late_choices: 0,
             usage_from: UsageFrom::default(),
+            choice_tokens: ChoiceTokens::default(),
             budget: Budget::new(limits),
             changes: Changes::default(),
             last: Constants::default(),
@@ -314,6 +316,7 @@ impl Reassembler {
     pub fn irregularities(&self) -> Irregularities {
         let mut sum = Irregularities {
             invalid_choice_indexes: self.invalid_choice_indexes,
+            replaced_values: self.budget.room.replaced(),
             ..Irregularities::default()
         };
         for (choice, state) in self.completion.choices.iter().zip(&self.states) {
@@ -372,6 +375,7 @@ impl Reassembler {
         *completion = ChatCompletion { choices, ..ChatCompletion::default() };
         states.clear();
         *usage_from = UsageFrom::default();
+        self.choice_tokens = ChoiceTokens::default();
         changes.reset();
         self.late_choices = 0;
         self.last = Constants::default();
@@ -402,8 +406,32 @@ impl Reassembler {
         let is_empty = usage.as_value().is_nothing();
         self.usage_from = if is_empty { self.usage_from } else { from };
         let kept = self.completion.usage.get_or_insert_default();
-        for (name, value) in usage.as_value().members() {
-            self.budget.keep(kept, Level::Usage, name, value);
+        let most = self.budget.limits.choices;
+        let budget = &mut self.budget;
+        let mut keep = |usage: &Usage<'_>| {
+            for (name, value) in usage.as_value().members() {
+                budget.keep(kept, Level::Usage, name, value);
+            }
+        };
+        let mut all = None;
+        for (index, usage) in chunk.usage_of_choices() {
+            keep(&usage);
+            all = Some(self.choice_tokens.update(index, &usage, most));
+        }
+        match all {
+            None => keep(&usage),
+            Some(all) if self.choice_tokens.has_several() => {
+                for (path, count) in [
+                    (&["completion_tokens"][..], all.completion),
+                    (&["total_tokens"], all.total),
+                    (&["completion_tokens_details", "reasoning_tokens"], all.reasoning),
+                ] {
+                    if let Some(count) = count {
+                        kept.set_count(path, count, &mut self.budget.usage_room);
+                    }
+                }
+            }
+            Some(_) => {}
         }
     }
 
@@ -440,7 +468,7 @@ impl Reassembler {
         let mut target = Target { choice: at, message, state, budget, changes };
         push_delta(&mut target, &choice.delta());
         if let Some(message) = choice.message() {
-            push_snapshot(&mut target, &choice.delta(), message);
+            push_snapshot(&mut target, choice, message);
         }
         let is_first = !was_finished && kept.finish_reason.is_some();
         if choice.finish_reason().is_some() {

@@ -81,7 +81,13 @@ pub struct Irregularities {
     pub tool_calls_without_index: u32,
     /// Parts of tool calls with another id than their call's, which keeps its own.
     pub changed_tool_call_ids: u32,
-    /// Parts of a content that are neither text nor thinking nor reference nor refusal. They are
+    /// Tool calls that began since another name came behind arguments that were whole.
+    pub tool_calls_by_name: u32,
+    /// Texts that came as numbers. They are kept as they were sent.
+    pub texts_of_another_type: u32,
+    /// Values in members of a delta that nobody knows which took the place of others.
+    pub replaced_values: u32,
+    /// Parts of a content, and other values in place of a text, of a kind that nobody knows. They are
     /// left out.
     pub unknown_content_parts: u32,
 }
@@ -96,6 +102,9 @@ impl Irregularities {
             ("sparse_tool_call_indexes", self.sparse_tool_call_indexes),
             ("tool_calls_without_index", self.tool_calls_without_index),
             ("changed_tool_call_ids", self.changed_tool_call_ids),
+            ("tool_calls_by_name", self.tool_calls_by_name),
+            ("texts_of_another_type", self.texts_of_another_type),
+            ("replaced_values", self.replaced_values),
             ("unknown_content_parts", self.unknown_content_parts),
         ]
         .into_iter()
@@ -114,6 +123,9 @@ impl Irregularities {
             sparse_tool_call_indexes,
             tool_calls_without_index,
             changed_tool_call_ids,
+            tool_calls_by_name,
+            texts_of_another_type,
+            replaced_values,
             unknown_content_parts
         );
     }

@@ -7,12 +7,12 @@ use deltawire::{
 use serde_json::{Value, json};
 
 use crate::support::heap;
-use crate::{KIB, MIB, delta, event, memory, nested, on_a_small_stack, push_all};
+use crate::{KIB, MIB, SMALL_STACK, delta, event, memory, nested, on_a_small_stack, push_all};
 
 /// A completion is read at a bounded depth: no stack overflows, however deep the text is.
 #[test]
 fn a_completion_that_is_too_deep_is_an_error() {
-    on_a_small_stack(256 * KIB, || {
+    on_a_small_stack(SMALL_STACK, || {
         let deep = |depth: usize| format!(r#"{{"choices":[],"x":{}}}"#, nested(depth, "1"));
         let completion = ChatCompletion::from_json(deep(127).as_bytes()).unwrap();
         assert_eq!(serde_json::to_string(&completion).unwrap().matches(r#"{"a":"#).count(), 127);
@@ -64,8 +64,7 @@ fn what_is_no_completion_is_an_error() {
 /// A limit on depth that is raised has a bound of its own, up to which nothing overflows the stack.
 #[test]
 fn a_raised_limit_on_depth_is_bounded() {
-    let stack = if cfg!(debug_assertions) { 2 * MIB } else { 512 * KIB };
-    on_a_small_stack(stack, || {
+    on_a_small_stack(SMALL_STACK, || {
         let mut limits = Limits::new();
         limits.json_depth = 1_000_000;
         let (mut decoder, mut completion) =
@@ -75,18 +74,18 @@ fn a_raised_limit_on_depth_is_bounded() {
             event(&format!(r#"{{"usage":{{}},"x_groq":{}}}"#, nested(depth, &leaf.to_string())))
         };
         for leaf in 1..4 {
-            push_all(&mut completion, &mut decoder, &deep(1023, leaf));
+            push_all(&mut completion, &mut decoder, &deep(511, leaf));
         }
-        push_all(&mut completion, &mut decoder, &deep(1024, 9));
+        push_all(&mut completion, &mut decoder, &deep(512, 9));
         push_all(&mut completion, &mut decoder, &deep(100_000, 9));
         let finished = completion.finish(decoder.finish());
         assert_eq!(finished.end.malformed, 2);
         let copy = finished.completion.clone();
         assert!(copy == finished.completion);
         let json = serde_json::to_string(&copy).unwrap();
-        assert!(json.contains(&nested(1023, "3")));
+        assert!(json.contains(&nested(511, "3")));
         let read = ChatCompletion::from_json_with_limits(json.as_bytes(), &limits).unwrap();
-        assert!(format!("{read:?}").len() > 1023);
+        assert!(format!("{read:?}").len() > 511);
         assert_eq!(serde_json::to_string(&read).unwrap(), json);
     });
 }

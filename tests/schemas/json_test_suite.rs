@@ -19,7 +19,7 @@ fn read(text: &[u8], strict: bool) -> Result<Leniencies, ErrorKind> {
     decoder.set_strict(strict);
     let event = decoder.next(&mut &stream[..]).unwrap();
     match event.payload() {
-        Payload::Chunk(_) | Payload::Error(_) => Ok(event.leniencies()),
+        Payload::Chunk(_) | Payload::Other(_) | Payload::Error(_) => Ok(event.leniencies()),
         // JSON, but no chunk.
         Payload::Malformed(error) if error.kind() == ErrorKind::ExpectedObject => {
             Ok(event.leniencies())

@@ -22,7 +22,7 @@ mod tolerance;
 mod wire;
 
 use deltawire::json::{Value, ValueKind};
-use deltawire::{ChatCompletionChunk, ChunkDecoder, ChunkEvent, Payload};
+use deltawire::{ChatCompletionChunk, ChunkDecoder, ChunkEvent, OwnedChatCompletionChunk};
 
 /// Reads `json` as the payload of the only event of a stream.
 fn with_event<T>(json: &str, look: impl FnOnce(&ChunkEvent<'_>) -> T) -> T {
@@ -34,10 +34,7 @@ fn with_event<T>(json: &str, look: impl FnOnce(&ChunkEvent<'_>) -> T) -> T {
 }
 
 fn with_chunk<T>(json: &str, look: impl FnOnce(ChatCompletionChunk<'_>) -> T) -> T {
-    with_event(json, |event| match event.payload() {
-        Payload::Chunk(chunk) => look(*chunk),
-        payload => panic!("{payload:?}"),
-    })
+    look(OwnedChatCompletionChunk::from_json(json.as_bytes()).unwrap().as_chunk())
 }
 
 /// The paths of a chunk's mismatches.

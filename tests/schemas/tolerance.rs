@@ -54,8 +54,17 @@ fn null_is_no_value() {
 
 #[test]
 fn only_an_object_is_required() {
-    for json in ["{}", r#"{"choices":null}"#, r#"{"choices":[]}"#, r#"{"usage":null}"#] {
-        with_chunk(json, |chunk| assert_eq!(chunk.choices().len(), 0, "{json}"));
+    for json in [r#"{"choices":null}"#, r#"{"choices":[]}"#, r#"{"usage":{}}"#] {
+        with_event(json, |event| {
+            let Payload::Chunk(chunk) = event.payload() else { panic!("{json}") };
+            assert_eq!(chunk.choices().len(), 0, "{json}");
+        });
+    }
+    for json in ["{}", r#"{"usage":null}"#, r#"{"type":"ping"}"#] {
+        with_event(json, |event| {
+            let Payload::Other(other) = event.payload() else { panic!("{json}") };
+            assert_eq!(other.as_value().raw(), json);
+        });
     }
     for json in ["[]", "null", "5", "\"{}\"", "true"] {
         with_event(json, |event| {
@@ -82,7 +91,7 @@ fn a_wrong_type_costs_its_own_field() {
         ("choices", r#"{"choices":@,"model":"m"}"#, "{}"),
         ("choices[0]", r#"{"choices":[@],"model":"m"}"#, "5"),
         ("usage", r#"{"usage":@,"model":"m"}"#, "[1]"),
-        ("usage.prompt_tokens", r#"{"usage":{"prompt_tokens":@},"model":"m"}"#, "\"1\""),
+        ("usage.prompt_tokens", r#"{"usage":{"prompt_tokens":@},"model":"m"}"#, "\"a\""),
         (
             "usage.prompt_tokens_details.cached_tokens",
             r#"{"usage":{"prompt_tokens_details":{"cached_tokens":@}},"model":"m"}"#,
@@ -320,7 +329,7 @@ fn leniencies_are_counted_for_the_stream_and_refused_when_strict() {
     let end = decoder.finish();
     let Leniencies { lone_surrogates, not_finite, big_integers, huge_numbers, .. } = end.leniencies;
     assert_eq!([lone_surrogates, not_finite, big_integers, huge_numbers], [1; 4]);
-    assert_eq!((end.chunks, end.malformed), (4, 0));
+    assert_eq!((end.others, end.malformed), (4, 0));
     decoder.reset();
     decoder.set_strict(true);
     let mut input = stream.as_bytes();
@@ -340,7 +349,7 @@ fn leniencies_are_counted_for_the_stream_and_refused_when_strict() {
     }
     assert_eq!(errors, [ErrorKind::NotFinite, ErrorKind::HugeNumber, ErrorKind::BigInteger]);
     let end = decoder.finish();
-    assert_eq!((end.chunks, end.leniencies), (1, Leniencies::default()));
+    assert_eq!((end.others, end.leniencies), (1, Leniencies::default()));
     // An error in a line of its own is read in the same way.
     for stream in ["error: {\"code\":NaN}\n\n", "data: {}\nerror: {\"code\":NaN}\n\n"] {
         let mut decoder = deltawire::ChunkDecoder::new();
@@ -357,7 +366,7 @@ fn nesting_is_capped_while_reading() {
         // The chunk itself is one level.
         let json = format!("{{\"a\":{}{}}}", "[".repeat(depth - 1), "]".repeat(depth - 1));
         with_event(&json, |event| match event.payload() {
-            Payload::Chunk(_) => assert!(taken, "{depth}"),
+            Payload::Other(_) => assert!(taken, "{depth}"),
             Payload::Malformed(error) => {
                 assert!(!taken, "{depth}");
                 assert_eq!((error.kind(), error.offset()), (ErrorKind::TooDeep, 6 + 5 + 127));
@@ -431,7 +440,7 @@ fn what_a_chunk_carries() {
         (
             r#"{"choices":[{"delta":{"content":{"a":1},"role":["x"],"reasoning":["x"],"audio":"abc",
             "function_call":{}},"finish_reason":{"x":1}}]}"#,
-            &[],
+            &["reasoning"],
         ),
         (r#"{"choices":[{"delta":{"function_call":{"name":"f"}}}]}"#, &["tool_call"]),
         (r#"{"choices":[{"delta":{"audio":{"id":"a"}}}]}"#, &["audio"]),
@@ -464,7 +473,7 @@ fn what_a_chunk_carries() {
             assert_eq!(carries.is_role_only(), set == ["role"], "{json}");
         });
     }
-    for (json, done, error) in [("[DONE]", true, false), (r#"{"error":{"code":5}}"#, false, true)] {
+    for (json, done, error) in [("[DONE]", true, false), (r#"{"error":{"code":5},"usage":{}}"#, false, true)] {
         with_event(json, |event| {
             let carries = event.payload().carries();
             assert_eq!((carries.done, carries.error), (done, error));

@@ -1,0 +1,220 @@
+//! What is kept of members that nobody knows: merged by the kind of their values.
+
+use super::kept::{Json, JsonObject, Member, VARIES, extend_text};
+use super::list::{JsonList, Matching};
+use super::room::Room;
+use super::value::{Value, ValueKind};
+
+/// How members of unknown names are merged.
+#[derive(Clone, Copy)]
+pub(crate) struct Unknown {
+    /// Returns true if a text of a name says what something is: the last one counts.
+    pub(crate) is_identity: fn(&str) -> bool,
+    /// Which elements of lists go on.
+    pub(crate) matching: Matching,
+}
+
+impl JsonObject {
+    /// Merges a value by its kind: texts are joined, unless all are equal; arrays are joined, objects
+    /// merged member by member, and other values replaced. What is replaced by something else is
+    /// counted.
+    pub(crate) fn accumulate(
+        &mut self,
+        name: &str,
+        value: Value<'_>,
+        rules: Unknown,
+        room: &mut Room,
+    ) {
+        let kind = value.kind();
+        let Some(kept) = self.member_mut(name) else {
+            return self.begin(name, value, rules, room);
+        };
+        if value.is_nothing() {
+            return;
+        }
+        if kept.value.is_nothing() {
+            // What comes now is the first that has something.
+            if matches!(kind, ValueKind::Array | ValueKind::Object)
+                && !room.replace(kept.value.cost(), 0)
+            {
+                return;
+            }
+            return match kind {
+                ValueKind::Array => kept.value.begin_list(value, rules, room),
+                ValueKind::Object => kept.value.begin_object(value, rules, room),
+                _ => kept.value.set(value, room),
+            };
+        }
+        match (&mut kept.value, kind) {
+            (Json::Text(text), ValueKind::String) if text.starts_with('"') => {
+                if (rules.is_identity)(name) {
+                    kept.replace(value, room);
+                } else {
+                    kept.join_piece(value, room);
+                }
+            }
+            (Json::Object(object), ValueKind::Object) => object.accumulate_all(value, rules, room),
+            (Json::List(_), ValueKind::Array) => kept.value.extend_list(value, rules, room),
+            (Json::Text(text), ValueKind::Array) if text.starts_with('[') => {
+                extend_text(text, value, room);
+            }
+            (_, ValueKind::Array) => {
+                room.count_replaced();
+                if room.replace(kept.value.cost(), 0) {
+                    kept.value.begin_list(value, rules, room);
+                }
+            }
+            (_, ValueKind::Object) => {
+                room.count_replaced();
+                if room.replace(kept.value.cost(), 0) {
+                    kept.value.begin_object(value, rules, room);
+                }
+            }
+            _ => kept.replace(value, room),
+        }
+    }
+
+    /// [`accumulate`](Self::accumulate) with all members of an object.
+    pub(crate) fn accumulate_all(&mut self, object: Value<'_>, rules: Unknown, room: &mut Room) {
+        for (name, value) in object.members() {
+            self.accumulate(name, value, rules, room);
+        }
+    }
+
+    /// Adds a member of a name that isn't there.
+    fn begin(&mut self, name: &str, value: Value<'_>, rules: Unknown, room: &mut Room) {
+        match value.kind() {
+            ValueKind::Array => {
+                if let Some(kept) = self.add(name, Json::Text(String::new()), 0, room) {
+                    kept.begin_list(value, rules, room);
+                }
+            }
+            ValueKind::Object => {
+                if let Some(kept) = self.add(name, Json::Text(String::new()), 0, room) {
+                    kept.begin_object(value, rules, room);
+                }
+            }
+            _ => {
+                self.add(name, Json::text(value), value.json_len(), room);
+            }
+        }
+    }
+}
+
+impl Member {
+    /// Replaces a value that has something by another one.
+    fn replace(&mut self, value: Value<'_>, room: &mut Room) {
+        if self.value.as_text() != Some(value.raw()) {
+            room.count_replaced();
+            self.value.set(value, room);
+        }
+    }
+
+    /// Adds a piece to a text. As long as all pieces are equal they are kept once: the first other
+    /// one makes it what all of them are.
+    fn join_piece(&mut self, value: Value<'_>, room: &mut Room) {
+        let Json::Text(kept) = &mut self.value else { return };
+        if self.repeats != VARIES && kept == value.raw() {
+            self.repeats = (self.repeats + 1).min(VARIES - 1);
+            return;
+        }
+        if self.repeats != VARIES {
+            let len = kept.len().saturating_sub(2);
+            let times = self.repeats as usize;
+            if !room.take(len.saturating_mul(times)) {
+                return;
+            }
+            let piece = kept.get(1..=len).unwrap_or_default().repeat(times);
+            kept.pop();
+            kept.push_str(&piece);
+            kept.push('"');
+            self.repeats = VARIES;
+        }
+        self.value.join(value, room);
+    }
+}
+
+impl Json {
+    /// Makes it an object of the members of `value`. The room of what it was has been given back.
+    fn begin_object(&mut self, value: Value<'_>, rules: Unknown, room: &mut Room) {
+        let mut object = JsonObject::default();
+        object.accumulate_all(value, rules, room);
+        *self = Self::Object(object);
+    }
+
+    /// Makes it a list of the elements of `value`; likewise.
+    fn begin_list(&mut self, value: Value<'_>, rules: Unknown, room: &mut Room) {
+        if value.elements().next().is_some() && has_only_objects(value) {
+            *self = Self::List(JsonList::default());
+            self.extend_list(value, rules, room);
+        } else {
+            let mut text = String::from("[]");
+            if room.take(text.len()) {
+                extend_text(&mut text, value, room);
+            }
+            *self = Self::Text(text);
+        }
+    }
+
+    /// Adds the elements of an array. A list keeps objects; with anything else it becomes its text.
+    fn extend_list(&mut self, value: Value<'_>, rules: Unknown, room: &mut Room) {
+        if !has_only_objects(value) {
+            let mut text = String::new();
+            self.write(&mut text);
+            if room.replace(self.cost(), text.len()) {
+                extend_text(&mut text, value, room);
+                *self = Self::Text(text);
+            }
+            return;
+        }
+        let Self::List(list) = self else { return };
+        for element in value.elements() {
+            let Some(kept) = list.element(element, rules.matching, room) else { return };
+            kept.accumulate_all(element, rules, room);
+        }
+    }
+
+    /// Appends its JSON text.
+    fn write(&self, out: &mut String) {
+        match self {
+            Self::Text(text) => out.push_str(text),
+            Self::Object(object) => object.write(out),
+            Self::List(list) => {
+                out.push('[');
+                for (nth, element) in list.iter().enumerate() {
+                    out.push_str(if nth > 0 { "," } else { "" });
+                    element.write(out);
+                }
+                out.push(']');
+            }
+        }
+    }
+}
+
+impl JsonObject {
+    fn write(&self, out: &mut String) {
+        out.push('{');
+        for (nth, (name, value)) in self.iter().enumerate() {
+            out.push_str(if nth > 0 { ",\"" } else { "\"" });
+            for character in name.chars() {
+                match character {
+                    '"' | '\\' => out.extend(['\\', character]),
+                    '\0'..='\x1F' => {
+                        let digit = |value: u32| char::from_digit(value, 16).unwrap_or('0');
+                        let code = u32::from(character);
+                        out.push_str("\\u00");
+                        out.extend([digit(code >> 4), digit(code & 0xF)]);
+                    }
+                    _ => out.push(character),
+                }
+            }
+            out.push_str("\":");
+            value.write(out);
+        }
+        out.push('}');
+    }
+}
+
+fn has_only_objects(array: Value<'_>) -> bool {
+    array.elements().all(|element| element.kind() == ValueKind::Object)
+}
