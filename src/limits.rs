@@ -30,9 +30,10 @@
 /// |---|---|
 /// | [`SseDecoder`](crate::SseDecoder) | 2 × `event_bytes` + 3 × `id_bytes` + 64 KiB |
 /// | `ChunkDecoder` | that, and `event_bytes` + 96 × `json_values` |
-/// | `UsageTap`; `ChunkStream`, `EventStream`, `EventCodec` besides the piece at hand | that of a `ChunkDecoder`, and 16 KiB |
+/// | `UsageTap`; `ChunkStream`, `EventStream`, `EventCodec` besides the piece at hand | that of a `ChunkDecoder`, and of an `Observer` |
 /// | `Reassembler` | 3 × `completion_bytes` + 256 KiB + 1 KiB × `choices`, and 96 × `json_values` for the changes of the chunk at hand; after a reset 1 MiB + 128 KiB |
-/// | `Observer`, `Meter`, `Sniffer` | 16 KiB |
+/// | `Observer` | 16 KiB + 256 × `choices`; after a reset 16 KiB |
+/// | `Meter`, `Sniffer` | 16 KiB |
 /// | `Editor` | 16 × the event at hand + 64 KiB |
 /// | `Guard` | 6 × its own bound, and 4 KiB for each of its texts |
 /// | `Replay` | nothing of its own |

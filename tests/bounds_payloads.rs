@@ -350,7 +350,12 @@ fn a_completion_holds_no_more_than_it_may() {
                 event(&format!(r#"{{"usage":{{"d{number}":{{"big":"{big}"{names}}}}}}}"#))
             }),
         ),
-        ("new members", Box::new(|number| event(&format!(r#"{{"usage":null,"choices":[],"member{number}":"{big}"}}"#)))),
+        (
+            "new members",
+            Box::new(|number| {
+                event(&format!(r#"{{"usage":null,"choices":[],"member{number}":"{big}"}}"#))
+            }),
+        ),
         (
             "details",
             Box::new(|_| {

@@ -1,5 +1,6 @@
 //! `Observer`: what the events of a stream bring besides text, looked at where it may be.
 
+use alloc::collections::BTreeMap;
 use core::fmt;
 
 use super::watch::Watch;
@@ -49,6 +50,12 @@ pub struct Observer {
     seen: Seen,
 }
 
+/// Up to so many choices are looked through for an index.
+const FEW_CHOICES: usize = 16;
+
+/// Most choices of which the room is kept over a reset.
+const KEPT_CHOICES: usize = 128;
+
 /// What has been seen so far.
 #[derive(Debug, Default)]
 struct Seen {
@@ -59,6 +66,8 @@ struct Seen {
     /// The constants of the chunk with the last usage: one that is like it differs in leaves only.
     usage_like: (u64, usize),
     choices: Vec<SeenChoice>,
+    /// Where the choices of an index stand, once they are many.
+    places: BTreeMap<u64, usize>,
     /// The indexes below 64 of the choices, as bits.
     known: u64,
     /// The error of the event at hand; of one that was before it until another that fits no shape.
@@ -195,6 +204,7 @@ impl Observer {
         self.watches = [Watch::default(); 2];
         let mut choices = core::mem::take(&mut self.seen.choices);
         choices.clear();
+        choices.shrink_to(KEPT_CHOICES);
         self.seen = Seen { choices, ..Seen::default() };
     }
 
@@ -353,11 +363,23 @@ impl Seen {
 
     /// The choice of an index, begun if it is a new one; there are no more than `most`.
     fn choice(&mut self, index: u64, most: usize) -> Option<&mut SeenChoice> {
-        let at = match self.choices.iter().position(|choice| choice.index == index) {
+        let is_few = self.choices.len() <= FEW_CHOICES;
+        let place = if is_few {
+            self.choices.iter().position(|choice| choice.index == index)
+        } else {
+            self.places.get(&index).copied()
+        };
+        let at = match place {
             Some(at) => at,
             None if self.choices.len() < most => {
                 self.known |= if index < 64 { 1 << index } else { 0 };
                 self.choices.push(SeenChoice { index, finish_reason: None });
+                if !is_few {
+                    self.places.insert(index, self.choices.len() - 1);
+                } else if self.choices.len() > FEW_CHOICES {
+                    let places = self.choices.iter().enumerate();
+                    self.places = places.map(|(at, choice)| (choice.index, at)).collect();
+                }
                 self.choices.len() - 1
             }
             None => {

@@ -25,6 +25,9 @@ impl JsonObject {
         rules: Unknown,
         room: &mut Room,
     ) {
+        if room.is_closed() {
+            return;
+        }
         let kind = value.kind();
         let Some(kept) = self.member_mut(name) else {
             return self.begin(name, value, rules, room);

@@ -97,6 +97,9 @@ impl Json {
 
     /// Replaces the value, if there is room for the new one; what the old one had is room again.
     pub(super) fn set(&mut self, value: Value<'_>, room: &mut Room) {
+        if room.is_closed() {
+            return;
+        }
         let len = value.json_len();
         if !room.replace(self.cost(), len) {
             return;
@@ -124,7 +127,7 @@ impl Json {
     /// Makes it an empty object or list, unless it is one; says whether it is.
     pub(super) fn make(&mut self, empty: Self, room: &mut Room) -> bool {
         let is_one = core::mem::discriminant(self) == core::mem::discriminant(&empty);
-        if is_one || !room.replace(self.cost(), 0) {
+        if is_one || room.is_closed() || !room.replace(self.cost(), 0) {
             return is_one;
         }
         *self = empty;
@@ -297,7 +300,7 @@ impl JsonObject {
         let Some(kept) = kept else { return };
         if !matches!(kept, Json::Text(kept) if kept.starts_with('[')) {
             let keeps = value.is_nothing() && !kept.is_nothing();
-            if keeps || !room.replace(kept.cost(), 2) {
+            if keeps || room.is_closed() || !room.replace(kept.cost(), 2) {
                 return;
             }
             *kept = Json::Text("[]".into());

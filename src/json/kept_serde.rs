@@ -38,8 +38,8 @@ impl Serialize for JsonObject {
     }
 }
 
-/// Reads types by the crate's own parser, from a JSON text within the default limits: formats other
-/// than `serde_json`'s have none. Errors say at which byte of that text.
+/// Reads types by the crate's own parser, from a JSON text within the default limit on depth: formats
+/// other than `serde_json`'s have none. Errors say at which byte of that text.
 macro_rules! deserialize_by_parser {
     ($($type:ty),+) => {$(
         impl<'de> serde::Deserialize<'de> for $type {
@@ -58,7 +58,9 @@ pub(crate) fn read_raw<'de, D: Deserializer<'de>, T>(
 ) -> Result<T, D::Error> {
     let raw = Box::<RawValue>::deserialize(from)?;
     let mut tape = Tape::default();
-    let parsed = Parser::new(&Limits::new()).parse(raw.get().as_bytes(), &mut tape);
+    // The text is there already, and how many values it has follows from its length.
+    let limits = Limits { json_values: usize::MAX, ..Limits::new() };
+    let parsed = Parser::new(&limits).parse(raw.get().as_bytes(), &mut tape);
     let value = parsed.map(|(document, _)| Value::new(document, 0));
     value.and_then(read).map_err(serde::de::Error::custom)
 }

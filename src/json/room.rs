@@ -82,6 +82,12 @@ impl Room {
         fits
     }
 
+    /// Returns true if something didn't fit: nothing does any more, so that its cost need not be known.
+    #[inline]
+    pub(crate) const fn is_closed(&self) -> bool {
+        self.closed
+    }
+
     /// Takes note that something was left out.
     pub(crate) fn leave_out(&mut self, limit: Limit) {
         self.exceeded = self.exceeded.or(Some(limit));

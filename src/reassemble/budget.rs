@@ -186,7 +186,7 @@ impl Budget {
 
     /// Replaces all reasoning details by those of a message that comes whole.
     pub(super) fn replace_details(&mut self, kept: &mut JsonList, whole: Value<'_>) {
-        if !self.room.replace(kept.cost(), 0) {
+        if self.room.is_closed() || !self.room.replace(kept.cost(), 0) {
             return;
         }
         *kept = JsonList::default();

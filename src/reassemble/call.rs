@@ -28,18 +28,14 @@ pub(super) fn push_call(target: &mut Target<'_>, delta: &ToolCallDelta<'_>) {
     }
     let Some(at) = call_at(target, delta, index) else { return };
     go_on_with(target, at);
+    if let Some(id) = delta.id().filter(|id| !id.is_empty()) {
+        push_id(target, at, id);
+    }
     let Target { choice, message, state, budget, changes } = target;
     let (Some(call), Some(known)) = (message.tool_calls.get_mut(at), state.calls.get_mut(at))
     else {
         return;
     };
-    if let Some(id) = delta.id().filter(|id| !id.is_empty()) {
-        if call.id.is_empty() {
-            push_id(&mut call.id, id, budget);
-        } else {
-            count(&mut state.irregular.changed_tool_call_ids, call.id != id);
-        }
-    }
     budget.first(&mut call.r#type, || delta.r#type());
     if delta.has_function() {
         let function = call.function.get_or_insert_default();
@@ -95,12 +91,12 @@ pub(super) fn push_whole_call<'t>(target: &mut Target<'_>, at: usize, whole: Val
     let at = if is_known { Some(at) } else { append(target, Some(at as u64)) };
     let Some(at) = at else { return };
     go_on_with(target, at);
+    let text = |object: Value<'t>, name: &str| object.get(name).and_then(|text| text.as_str());
+    if let Some(id) = text(whole, "id").filter(|id| !id.is_empty()) {
+        push_id(target, at, id);
+    }
     let Target { choice, message, budget, changes, .. } = target;
     let Some(call) = message.tool_calls.get_mut(at) else { return };
-    let text = |object: Value<'t>, name: &str| object.get(name).and_then(|text| text.as_str());
-    if let Some(id) = text(whole, "id").filter(|_| call.id.is_empty()) {
-        push_id(&mut call.id, id, budget);
-    }
     budget.first(&mut call.r#type, || text(whole, "type"));
     for (name, value) in whole.members() {
         if !matches!(name, "index" | "id" | "type" | "function") {
@@ -154,15 +150,20 @@ fn call_at(
     let calls = &message.tool_calls;
     let known = match index {
         Some(index) => {
-            let mut same = state.calls_of(index);
             let id_of = |at: usize| calls.get(at).map_or("", |call| call.id.as_str());
-            let latest = same.next();
+            let latest = state.calls_of(index).next();
             let goes_on = |at: &usize| id.is_empty() || id_of(*at).is_empty() || id_of(*at) == id;
-            let by_id = || same.find(|at| id_of(*at) == id);
-            latest.filter(goes_on).or_else(by_id).or(latest.filter(|_| !has_name()))
+            match latest {
+                Some(at) if goes_on(&at) => Some(at),
+                Some(at) => {
+                    let by_id = state.call_of_id(calls, id, Some(index));
+                    by_id.or_else(|| (!has_name()).then_some(at))
+                }
+                None => None,
+            }
         }
         None if id.is_empty() => (!calls.is_empty() && !has_name()).then_some(state.last_call),
-        None => calls.iter().rposition(|call| call.id == id),
+        None => state.call_of_id(calls, id, None),
     };
     match known {
         Some(at) if begins_another(target, at, delta) => {
@@ -192,7 +193,62 @@ fn begins_another(target: &mut Target<'_>, at: usize, delta: &ToolCallDelta<'_>)
     function.arguments_state() == Arguments::Complete
 }
 
+/// Up to so many calls are looked through for an id.
+const FEW_CALLS: usize = 16;
+
 impl ChoiceState {
+    /// The latest call that has this id, and this index where there is one.
+    fn call_of_id(&mut self, calls: &[ToolCall], id: &str, index: Option<u64>) -> Option<usize> {
+        let id_of = |at: usize| calls.get(at).map_or("", |call| call.id.as_str());
+        if calls.len() <= FEW_CALLS {
+            let has_index = |call: &CallState| index.is_none() || call.index == index;
+            return (0..calls.len())
+                .rev()
+                .find(|at| id_of(*at) == id && self.calls.get(*at).is_some_and(has_index));
+        }
+        let known = &self.calls;
+        let key_of = |at: u32| known.get(at as usize).map(|call| (call.key(), at));
+        let by_id = self.calls_by_id.get_or_insert_with(|| {
+            let with_ids = calls.iter().zip(0u32..).filter(|(call, _)| !call.id.is_empty());
+            let mut by_id: Vec<_> = with_ids.map(|(_, at)| at).collect();
+            by_id.sort_by(|one, other| {
+                let ids = id_of(*one as usize).cmp(id_of(*other as usize));
+                ids.then_with(|| key_of(*one).cmp(&key_of(*other)))
+            });
+            by_id
+        });
+        let end = by_id.partition_point(|at| {
+            let ids = id_of(*at as usize).cmp(id);
+            let is_before = || {
+                index.is_none()
+                    || known
+                        .get(*at as usize)
+                        .is_some_and(|call| call.key() <= (false, index.unwrap_or(0)))
+            };
+            ids.is_lt() || ids.is_eq() && is_before()
+        });
+        let at = *by_id.get(end.checked_sub(1)?)? as usize;
+        let has_index = index.is_none() || known.get(at)?.index == index;
+        (id_of(at) == id && has_index).then_some(at)
+    }
+
+    /// Takes note of the id of the call at a position, which had none.
+    fn note_id(&mut self, calls: &[ToolCall], at: usize) {
+        let id_of = |at: usize| calls.get(at).map_or("", |call| call.id.as_str());
+        let known = &self.calls;
+        let (Some(by_id), Ok(new), false) =
+            (&mut self.calls_by_id, u32::try_from(at), id_of(at).is_empty())
+        else {
+            return;
+        };
+        let key_of = |at: u32| known.get(at as usize).map(|call| (call.key(), at));
+        let place = by_id.partition_point(|before| {
+            let ids = id_of(*before as usize).cmp(id_of(at));
+            ids.then_with(|| key_of(*before).cmp(&key_of(new))).is_lt()
+        });
+        by_id.insert(place, new);
+    }
+
     /// The positions of the calls that have this index, from the last one back.
     fn calls_of(&self, index: u64) -> impl Iterator<Item = usize> + use<'_> {
         let sorted = self.calls.len() - self.late_calls;
@@ -249,11 +305,17 @@ const fn count(sum: &mut u32, more: bool) {
     *sum = sum.saturating_add(more as u32);
 }
 
-fn push_id(kept: &mut String, id: &str, budget: &mut Budget) {
-    if id.len() > LONGEST_ID {
+/// Keeps the id of the call at a position, if it has none.
+fn push_id(target: &mut Target<'_>, at: usize, id: &str) {
+    let Target { message, state, budget, .. } = target;
+    let Some(call) = message.tool_calls.get_mut(at) else { return };
+    if !call.id.is_empty() {
+        count(&mut state.irregular.changed_tool_call_ids, call.id != id);
+    } else if id.len() > LONGEST_ID {
         budget.room.leave_out(Limit::ToolCallId);
     } else {
-        budget.push_str(kept, id);
+        budget.push_str(&mut call.id, id);
+        state.note_id(&message.tool_calls, at);
     }
 }
 

@@ -8,8 +8,9 @@ use crate::json::{JsonList, ObjectReader, Parser, Tape, Value};
 use crate::limits::Limits;
 
 impl ChatCompletion {
-    /// Reads a completion from a JSON text, within the default [`Limits`]: from a cache, or the answer
-    /// of an upstream that doesn't stream.
+    /// Reads a completion from a JSON text: from a cache, or the answer of an upstream that doesn't
+    /// stream. Nesting is limited as in a payload, the number of values by the text alone: a completion
+    /// is made of many payloads.
     ///
     /// ```
     /// use deltawire::{ChatCompletion, ErrorKind};
@@ -24,7 +25,8 @@ impl ChatCompletion {
     /// ```
     ///
     /// What isn't quite JSON is read as a decoder reads it: see [`Leniencies`](crate::Leniencies).
-    /// Time and memory are linear in the text.
+    /// Time and memory are linear in the text; bound its length, or the values by
+    /// [`from_json_with_limits`](Self::from_json_with_limits).
     ///
     /// # Errors
     ///
@@ -32,7 +34,7 @@ impl ChatCompletion {
     /// `choices`, of each choice its `index`, and for members that have a field values of its type, or
     /// `null`. Of a member that is absent the offset is where its object ends.
     pub fn from_json(json: &[u8]) -> Result<Self, Error> {
-        Self::from_json_with_limits(json, &Limits::new())
+        Self::from_json_with_limits(json, &Limits { json_values: usize::MAX, ..Limits::new() })
     }
 
     /// Reads a completion from a JSON text, within [`json_depth`](Limits::json_depth) and

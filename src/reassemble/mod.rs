@@ -82,6 +82,8 @@ struct ChoiceState {
     calls: Vec<CallState>,
     /// How many of them at the end aren't in order yet.
     late_calls: usize,
+    /// The positions of those that have an id, by it; while the calls are few, they are looked through.
+    calls_by_id: Option<Vec<u32>>,
     /// The call that the last delta went on with.
     last_call: usize,
     content: CutPair,
@@ -111,6 +113,9 @@ impl ChoiceState {
         }
     }
 }
+
+/// Most choices of which the room is kept over a reset.
+const KEPT_CHOICES: usize = 128;
 
 #[derive(Clone, Debug, Default)]
 struct CallState {
@@ -240,6 +245,9 @@ impl Reassembler {
                 let moved =
                     (late > 0).then(|| sort_both(calls, &mut state.calls, late, CallState::key))?;
                 state.last_call = moved.place(state.last_call);
+                for at in state.calls_by_id.iter_mut().flatten() {
+                    *at = u32::try_from(moved.place(*at as usize)).unwrap_or(*at);
+                }
                 Some(moved)
             })
             .collect();
@@ -372,8 +380,10 @@ impl Reassembler {
                 budget.recycle(text);
             }
         }
+        choices.shrink_to(KEPT_CHOICES);
         *completion = ChatCompletion { choices, ..ChatCompletion::default() };
         states.clear();
+        states.shrink_to(KEPT_CHOICES);
         *usage_from = UsageFrom::default();
         self.choice_tokens = ChoiceTokens::default();
         changes.reset();

@@ -368,3 +368,111 @@ fn a_guard_takes_texts_of_many_lines() {
     assert!(expected.iter().all(|text| out.contains(text)) && !out.contains("\"text "), "{out}");
     assert_eq!(out.lines().count(), stream.lines().count());
 }
+
+/// Once nothing fits any more, what has no room costs no look at what is kept.
+#[test]
+fn what_has_no_room_costs_nothing() {
+    let replaced = |members: usize| {
+        let many: Vec<_> = (0..members / 200)
+            .map(|outer| {
+                let inner: Vec<_> = (0..200).map(|inner| format!("\"{inner}\":1")).collect();
+                format!("\"k{outer}\":{{{}}}", inner.join(","))
+            })
+            .collect();
+        let limits = crate::limits(|limits| limits.completion_bytes = 8 * MIB);
+        let (mut decoder, mut completion) =
+            (ChunkDecoder::with_limits(limits), Reassembler::with_limits(limits));
+        push_all(
+            &mut completion,
+            &mut decoder,
+            &event(&format!(r#"{{"choices":[],"sglext":{{{}}}}}"#, many.join(","))),
+        );
+        push_all(
+            &mut completion,
+            &mut decoder,
+            &delta(&format!("\"content\":\"{}\"", "x".repeat(8 * MIB))),
+        );
+        let stream = event(r#"{"choices":[],"sglext":[1]}"#).repeat(2000);
+        let start = std::time::Instant::now();
+        push_all(&mut completion, &mut decoder, &stream);
+        let finished = completion.finish(decoder.finish());
+        assert_eq!(finished.limit_exceeded, Some(deltawire::Limit::CompletionBytes));
+        start.elapsed().as_secs_f64()
+    };
+    let (few, many) = (replaced(400), replaced(40_000));
+    assert!(many < 10.0 * few, "{few} {many}");
+}
+
+/// A call is found by its id in a time that doesn't depend on how many there are.
+#[test]
+fn calls_are_found_by_their_id() {
+    let call = |index: usize| {
+        format!(r#"{{"index":{index},"id":"c{index:04}","function":{{"name":"f"}}}}"#)
+    };
+    let again = [
+        r#"{"id":"c0000","function":{"arguments":"x"}}"#,
+        r#"{"index":0,"id":"c0000","function":{"arguments":"x"}}"#,
+    ];
+    for (is_one_index, again) in [(false, again[0]), (true, again[1]), (true, again[0])] {
+        let find = |calls: usize| {
+            let (mut decoder, mut completion) = (ChunkDecoder::new(), Reassembler::new());
+            for nth in 0..calls {
+                let call = call(nth);
+                let call =
+                    if is_one_index { call.replacen(&nth.to_string(), "0", 1) } else { call };
+                push_all(
+                    &mut completion,
+                    &mut decoder,
+                    &delta(&format!("\"tool_calls\":[{call}]")),
+                );
+            }
+            let list = vec![again; 500].join(",");
+            let stream = delta(&format!("\"tool_calls\":[{list}]")).repeat(20);
+            let start = std::time::Instant::now();
+            push_all(&mut completion, &mut decoder, &stream);
+            let elapsed = start.elapsed().as_secs_f64();
+            let finished = completion.finish(decoder.finish());
+            let kept = &finished.completion.choices[0].message.tool_calls;
+            assert_eq!(kept.len(), calls);
+            let arguments = &kept[0].function.as_ref().unwrap().arguments;
+            assert_eq!((kept[0].id.as_str(), arguments.len()), ("c0000", 10_000));
+            elapsed
+        };
+        let (few, many) = (find(20), find(1000));
+        assert!(many < 8.0 * few, "{again}: {few} {many}");
+    }
+}
+
+/// A completion is made of many payloads: it is read back whatever the limit of one is.
+#[test]
+fn a_completion_of_many_values_is_read_back() {
+    let token = json!({"token": "a", "logprob": -0.5, "bytes": [97], "top_logprobs": vec![json!({"token": "a", "logprob": -0.5, "bytes": [97]}); 20]});
+    let chunk = json!({"choices": [{"index": 0, "delta": {"content": "a"}, "logprobs": {"content": [token]}, "finish_reason": "stop"}]});
+    let stream = event(&chunk.to_string()).repeat(8_000);
+    let finished = assemble([&stream[..]]);
+    assert!(finished.whole().is_ok());
+    let json = serde_json::to_string(&finished.completion).unwrap();
+    let by_crate = ChatCompletion::from_json(json.as_bytes()).unwrap();
+    let by_serde = serde_json::from_str::<ChatCompletion>(&json).unwrap();
+    assert!(by_crate == by_serde);
+    assert!(serde_json::to_string(&by_crate).unwrap() == json);
+}
+
+/// What the choices of one stream needed isn't kept for the next.
+#[test]
+fn many_choices_are_given_back() {
+    let choices: String = (0..5000).map(|index| format!("{{\"index\":{index}}},")).collect();
+    let stream = event(&format!("{{\"choices\":[{}]}}", choices.trim_end_matches(','))).repeat(2);
+    let limits = crate::limits(|limits| limits.choices = 5000);
+    let (_, _, held) = memory(|| {
+        let (mut decoder, mut completion) =
+            (ChunkDecoder::with_limits(limits), Reassembler::with_limits(limits));
+        for piece in stream.chunks(50_000) {
+            push_all(&mut completion, &mut decoder, piece);
+        }
+        drop(decoder);
+        completion.reset();
+        completion
+    });
+    assert!(held <= MIB + 128 * KIB, "{held}");
+}

@@ -55,10 +55,10 @@ fn push_all(completion: &mut Reassembler, decoder: &mut ChunkDecoder, stream: &[
     }
 }
 
-/// Runs on a thread with a small stack: what overflows it aborts the test.
 /// Without optimisation a level takes several times the stack.
 const SMALL_STACK: usize = if cfg!(debug_assertions) { 2 << 20 } else { 256 << 10 };
 
+/// Runs on a thread with a small stack: what overflows it aborts the test.
 fn on_a_small_stack(bytes: usize, work: impl FnOnce() + Send + 'static) {
     std::thread::Builder::new().stack_size(bytes).spawn(work).unwrap().join().unwrap();
 }

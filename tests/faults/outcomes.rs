@@ -456,3 +456,22 @@ proptest! {
         }
     }
 }
+
+/// A stream gives the same whether its chunks are alike or not: numbers in place of a text too.
+#[test]
+fn a_number_beside_a_text_is_read_like_any() {
+    for (first, second) in [
+        (r#""reasoning":1,"reasoning_content":"a""#, r#""reasoning":4,"reasoning_content":"a""#),
+        (r#""reasoning":"","reasoning_content":5"#, r#""reasoning":"a","reasoning_content":0"#),
+        (r#""content":1,"refusal":"a""#, r#""content":2,"refusal":"b""#),
+    ] {
+        let stream = [delta(first), delta(second)].concat();
+        let read = |shapes| {
+            let (mut decoder, mut completion) = (ChunkDecoder::new(), Reassembler::new());
+            decoder.set_shapes(shapes);
+            push_all(&mut completion, &mut decoder, &stream);
+            completion.finish(decoder.finish()).completion
+        };
+        assert_eq!(read(true), read(false), "{first}");
+    }
+}

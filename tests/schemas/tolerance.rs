@@ -473,7 +473,9 @@ fn what_a_chunk_carries() {
             assert_eq!(carries.is_role_only(), set == ["role"], "{json}");
         });
     }
-    for (json, done, error) in [("[DONE]", true, false), (r#"{"error":{"code":5},"usage":{}}"#, false, true)] {
+    for (json, done, error) in
+        [("[DONE]", true, false), (r#"{"error":{"code":5},"usage":{}}"#, false, true)]
+    {
         with_event(json, |event| {
             let carries = event.payload().carries();
             assert_eq!((carries.done, carries.error), (done, error));
