@@ -2,54 +2,79 @@
 //!
 //! It is made to be copied from. What each file is for:
 //!
-//! - here: the server, and the way of a request to the upstream and back;
+//! - here: the process, and the server;
+//! - `gateway/options.rs`: the command line;
+//! - `gateway/forward.rs`: the way of a request to the upstream;
+//! - `gateway/path.rs`: one spelling for each path, before it is compared or forwarded;
+//! - `gateway/headers.rs`: which headers concern one connection only, and what they say of a body;
 //! - `gateway/request.rs`: what is changed in a request, and what follows from that for the answer;
-//! - `gateway/relay.rs`: the bodies of answers: watched, edited, or left alone;
-//! - `gateway/metrics.rs`: what Prometheus reads;
-//! - `gateway/options.rs`: the command line.
+//! - `gateway/json.rs`: JSON texts that are edited by positions, without a tree;
+//! - `gateway/answer.rs`: the way of an answer back: watched, edited, refused, or left alone;
+//! - `gateway/edited.rs`: streams in which something is changed;
+//! - `gateway/watch.rs`: streams that are counted and logged;
+//! - `gateway/idle.rs`: how long the upstream may be silent;
+//! - `gateway/client.rs`, `gateway/patience.rs`: how long a client may be;
+//! - `gateway/whole.rs`: bodies that are read whole, in bounded memory;
+//! - `gateway/refusal.rs`: errors of the gateway's own;
+//! - `gateway/metrics.rs`: what Prometheus reads.
 
+#[path = "gateway/answer.rs"]
+mod answer;
+#[path = "gateway/client.rs"]
+mod client;
+#[path = "gateway/edited.rs"]
+mod edited;
+#[path = "gateway/forward.rs"]
+mod forward;
+#[path = "gateway/headers.rs"]
+mod headers;
+#[path = "gateway/idle.rs"]
+mod idle;
+#[path = "gateway/json.rs"]
+mod json;
 #[path = "gateway/metrics.rs"]
 mod metrics;
 #[path = "gateway/options.rs"]
 mod options;
-#[path = "gateway/relay.rs"]
-mod relay;
+#[path = "gateway/path.rs"]
+mod path;
+#[path = "gateway/patience.rs"]
+mod patience;
+#[path = "gateway/refusal.rs"]
+mod refusal;
 #[path = "gateway/request.rs"]
 mod request;
+#[path = "gateway/watch.rs"]
+mod watch;
+#[path = "gateway/whole.rs"]
+mod whole;
 
 use std::convert::Infallible;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
-use deltawire::adapters::{BodyStep, ObservedBody};
-use deltawire::gateway::Sniffed;
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::body::Incoming;
-use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::header::{self, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Method, Request, Response, StatusCode, Uri};
-use hyper_util::client::legacy::Client;
+use hyper::{Response, StatusCode};
 use hyper_util::client::legacy::connect::{Connect, HttpConnector};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::TcpListener;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
+use client::Connection;
+use forward::Gateway;
 use metrics::Metrics;
 use options::Options;
-use relay::{Edited, Flushed, Idle, Stream, Watcher};
+use refusal::Refusal;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 type Body = UnsyncBoxBody<Bytes, BoxError>;
-
-/// How long a client may take to send the head of a request.
-const HEAD_TIME: Duration = Duration::from_secs(30);
 
 fn main() -> ExitCode {
     let options = match Options::parse() {
@@ -96,51 +121,39 @@ async fn run(options: Options) -> io::Result<()> {
     }
 }
 
-/// What all requests share.
-struct Gateway<C> {
-    options: Options,
-    client: Client<C, Body>,
-    metrics: Arc<Metrics>,
-    streams: Arc<Semaphore>,
-}
-
 /// Serves until it is told to stop, and then until the open streams have ended, or their time is over.
 async fn serve<C>(options: Options, connector: C) -> io::Result<()>
 where
     C: Connect + Clone + Send + Sync + 'static,
 {
     let listener = TcpListener::bind(options.listen).await?;
+    let metrics = Arc::<Metrics>::default();
+    let (mut figures, mut figures_at) = (None, None);
+    if let Some(address) = options.metrics {
+        let listener = TcpListener::bind(address).await?;
+        figures_at = Some(listener.local_addr()?);
+        figures = Some(tokio::spawn(show(listener, Arc::clone(&metrics), options.client_idle)));
+    }
     say(&format!("gateway: listening on http://{}", listener.local_addr()?));
-    let gateway = Arc::new(Gateway {
-        client: Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .build(connector),
-        metrics: Arc::default(),
-        streams: Arc::new(Semaphore::new(options.max_streams)),
-        options,
-    });
+    if let Some(address) = figures_at {
+        say(&format!("gateway: figures at http://{address}/metrics"));
+    }
+    let gateway = Arc::new(Gateway::new(options, metrics, connector));
     let open = GracefulShutdown::new();
     let mut stop = std::pin::pin!(stop());
     loop {
-        let connection = tokio::select! {
-            connection = listener.accept() => connection,
+        let tcp = tokio::select! {
+            tcp = accept(&listener) => tcp,
             () = &mut stop => break,
         };
-        // Out of file descriptors, or gone already: the next one may be better off.
-        let Ok((connection, _)) = connection else {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-            continue;
-        };
-        let _late = connection.set_nodelay(true);
-        let gateway = Arc::clone(&gateway);
+        let of_service = Arc::clone(&gateway);
         let service = service_fn(move |request| {
-            let gateway = Arc::clone(&gateway);
+            let gateway = Arc::clone(&of_service);
             async move { Ok::<_, Infallible>(gateway.answer(request).await) }
         });
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_TIME)
-            .serve_connection(TokioIo::new(connection), service);
+        let connection = TokioIo::new(Connection::new(tcp, gateway.options.client_idle));
+        let connection =
+            http(gateway.options.request_timeout).serve_connection(connection, service);
         let connection = open.watch(connection);
         tokio::spawn(async move {
             // A client that leaves is an error to hyper; what it means is in the log of its stream.
@@ -153,7 +166,54 @@ where
     if timeout(grace, open.shutdown()).await.is_err() {
         say(&format!("gateway: {} streams cut off", gateway.metrics.active()));
     }
+    if let Some(figures) = figures {
+        figures.abort();
+    }
     Ok(())
+}
+
+/// Shows the figures: on an address of their own, which clients needn't reach.
+async fn show(listener: TcpListener, metrics: Arc<Metrics>, patience: Duration) {
+    loop {
+        let tcp = accept(&listener).await;
+        let metrics = Arc::clone(&metrics);
+        let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+            let response = if request.uri().path() == "/metrics" {
+                let mut response = Response::new(refusal::whole(metrics.to_string()));
+                let kind = HeaderValue::from_static("text/plain; version=0.0.4");
+                response.headers_mut().insert(header::CONTENT_TYPE, kind);
+                response
+            } else {
+                let nothing = Refusal::new(StatusCode::NOT_FOUND, "there is only /metrics");
+                nothing.into_response()
+            };
+            async move { Ok::<_, Infallible>(response) }
+        });
+        let connection = TokioIo::new(Connection::new(tcp, patience));
+        let connection = http(patience).serve_connection(connection, service);
+        tokio::spawn(async move {
+            let _left = connection.await;
+        });
+    }
+}
+
+/// Waits for the next connection.
+async fn accept(listener: &TcpListener) -> TcpStream {
+    loop {
+        if let Ok((tcp, _)) = listener.accept().await {
+            let _late = tcp.set_nodelay(true);
+            return tcp;
+        }
+        // Out of file descriptors, or gone already: the next one may be better off.
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// A server whose clients may take so long for the head of a request.
+fn http(head_time: Duration) -> http1::Builder {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(head_time);
+    http
 }
 
 /// Waits for a signal to stop.
@@ -174,152 +234,4 @@ async fn stop() {
         _ = tokio::signal::ctrl_c() => {}
         () = terminate => {}
     }
-}
-
-impl<C: Connect + Clone + Send + Sync + 'static> Gateway<C> {
-    async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
-        let path = request.uri().path();
-        if path == "/metrics" && request.method() == Method::GET {
-            let mut response = Response::new(whole(self.metrics.to_string()));
-            let kind = HeaderValue::from_static("text/plain; version=0.0.4");
-            response.headers_mut().insert(header::CONTENT_TYPE, kind);
-            return response;
-        }
-        if !path.starts_with("/v1/") {
-            return refuse(StatusCode::NOT_FOUND, "there is nothing here but /v1/ and /metrics");
-        }
-        let Ok(permit) = Arc::clone(&self.streams).try_acquire_owned() else {
-            self.metrics.refused();
-            return refuse(StatusCode::SERVICE_UNAVAILABLE, "too many requests at a time");
-        };
-        match self.forward(request, permit).await {
-            Ok(response) => response,
-            Err((status, reason)) => {
-                self.metrics.refused();
-                refuse(status, reason)
-            }
-        }
-    }
-
-    /// Asks the upstream, and passes its answer on.
-    async fn forward(
-        &self,
-        request: Request<Incoming>,
-        permit: OwnedSemaphorePermit,
-    ) -> Result<Response<Body>, (StatusCode, &'static str)> {
-        let started = Instant::now();
-        let is_chat =
-            request.method() == Method::POST && request.uri().path() == "/v1/chat/completions";
-        let (mut head, body) = request.into_parts();
-        head.uri = self.upstream_uri(&head.uri)?;
-        drop_hop_by_hop(&mut head.headers);
-        head.headers.remove(header::HOST);
-        let (body, plan) = if is_chat {
-            let body = Limited::new(body, self.options.max_request).collect().await;
-            let too_large = (StatusCode::PAYLOAD_TOO_LARGE, "the request is too large or was cut");
-            let body = body.map_err(|_| too_large)?.to_bytes();
-            let (body, plan) = request::prepare(body, &self.options);
-            // What is compressed can't be watched. The length is set anew.
-            let identity = HeaderValue::from_static("identity");
-            head.headers.insert(header::ACCEPT_ENCODING, identity);
-            head.headers.remove(header::CONTENT_LENGTH);
-            (whole(body), plan)
-        } else {
-            (body.map_err(Into::into).boxed_unsync(), request::Plan::default())
-        };
-        let answer = self.client.request(Request::from_parts(head, body));
-        let answer = timeout(self.options.idle, answer).await;
-        let answer = answer
-            .map_err(|_| (StatusCode::GATEWAY_TIMEOUT, "the upstream doesn't answer"))?
-            .map_err(|_| (StatusCode::BAD_GATEWAY, "the upstream can't be reached"))?;
-        let (mut head, body) = answer.into_parts();
-        drop_hop_by_hop(&mut head.headers);
-        let mut body = Idle::new(body, self.options.idle);
-        let json = Sniffed::NotAnEventStream(deltawire::Body::Json);
-        let kind = match text_of(&head.headers, &header::CONTENT_TYPE) {
-            Some(name) if deltawire::is_event_stream(name) => Some(Sniffed::EventStream),
-            Some(name) if name.starts_with("application/json") => Some(json),
-            // Servers forget to say it, or say `text/plain`.
-            _ if is_chat => Some(body.sniff().await),
-            _ => None,
-        };
-        let body = if kind == Some(Sniffed::EventStream) && !self.options.no_tap {
-            let request_id = text_of(&head.headers, &HeaderName::from_static("x-request-id"));
-            let stream = Stream {
-                metrics: Arc::clone(&self.metrics),
-                model: plan.model.clone(),
-                request_id: request_id.map(str::to_owned),
-                with_message: self.options.log_messages,
-                started,
-            };
-            let watcher = Watcher::new(stream, permit);
-            match plan.editor() {
-                None => Flushed::new(ObservedBody::new(body, watcher)).boxed_unsync(),
-                Some(editor) => {
-                    head.headers.remove(header::CONTENT_LENGTH);
-                    Flushed::new(Edited::new(body, watcher, editor)).boxed_unsync()
-                }
-            }
-        } else if let Some(alias) = plan.alias.as_deref().filter(|_| kind == Some(json)) {
-            let body = Limited::new(body, self.options.max_request).collect().await;
-            let failed = (StatusCode::BAD_GATEWAY, "the upstream's answer is too large or was cut");
-            let body = body.map_err(|_| failed)?.to_bytes();
-            head.headers.remove(header::CONTENT_LENGTH);
-            whole(request::rename(body, alias))
-        } else {
-            // The permit is given back when the body is dropped.
-            let holding = move |_: BodyStep<'_>| _ = &permit;
-            Flushed::new(ObservedBody::new(body, holding)).boxed_unsync()
-        };
-        Ok(Response::from_parts(head, body))
-    }
-
-    /// The path of a request behind the upstream's address.
-    fn upstream_uri(&self, uri: &Uri) -> Result<Uri, (StatusCode, &'static str)> {
-        let base = &self.options.upstream;
-        let path = uri.path_and_query().map_or("/", |path| path.as_str());
-        let path = format!("{}{path}", base.path().trim_end_matches('/'));
-        let mut parts = base.clone().into_parts();
-        let bad = |_| (StatusCode::BAD_REQUEST, "the path isn't one");
-        parts.path_and_query = Some(path.parse().map_err(bad)?);
-        Uri::from_parts(parts).map_err(|_| (StatusCode::BAD_REQUEST, "the path isn't one"))
-    }
-}
-
-fn text_of<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
-    headers.get(name)?.to_str().ok()
-}
-
-/// Removes what is between two neighbours and not for those behind them (RFC 9110, 7.6.1).
-fn drop_hop_by_hop(headers: &mut HeaderMap) {
-    let named = headers.get_all(header::CONNECTION).iter().filter_map(|names| names.to_str().ok());
-    let named: Vec<_> = named.flat_map(|names| names.split(',').map(str::trim)).collect();
-    let named: Vec<HeaderName> = named.iter().filter_map(|name| name.parse().ok()).collect();
-    let keep_alive = HeaderName::from_static("keep-alive");
-    for name in named.iter().chain([
-        &header::CONNECTION,
-        &keep_alive,
-        &header::PROXY_AUTHENTICATE,
-        &header::PROXY_AUTHORIZATION,
-        &header::TE,
-        &header::TRAILER,
-        &header::TRANSFER_ENCODING,
-        &header::UPGRADE,
-    ]) {
-        headers.remove(name);
-    }
-}
-
-fn whole(body: impl Into<Bytes>) -> Body {
-    Full::new(body.into()).map_err(|never| match never {}).boxed_unsync()
-}
-
-/// An error of the gateway's own, in the form that clients know.
-fn refuse(status: StatusCode, reason: &str) -> Response<Body> {
-    let error = serde_json::json!({"error": {"message": reason, "type": "gateway_error", "code": null, "param": null}});
-    let mut response = Response::new(whole(error.to_string()));
-    *response.status_mut() = status;
-    let json = HeaderValue::from_static("application/json");
-    response.headers_mut().insert(header::CONTENT_TYPE, json);
-    response
 }

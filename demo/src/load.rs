@@ -101,6 +101,8 @@ fn say(line: &str) {
 struct Server {
     process: Child,
     address: SocketAddr,
+    /// Where its figures are, if it has any.
+    figures: Option<SocketAddr>,
 }
 
 impl Server {
@@ -113,10 +115,18 @@ impl Server {
             .stderr(Stdio::piped())
             .spawn()?;
         let stderr = process.stderr.take().ok_or("no standard error")?;
-        let mut line = String::new();
-        BufReader::new(stderr).read_line(&mut line)?;
-        let address = line.trim().rsplit_once("http://").ok_or("no address")?.1.parse()?;
-        Ok(Self { process, address })
+        let mut lines = BufReader::new(stderr).lines();
+        let mut address = || {
+            let line = lines.next().ok_or("no address")??;
+            let (_, address) = line.trim().rsplit_once("http://").ok_or("no address")?;
+            Ok::<SocketAddr, Failure>(address.trim_end_matches("/metrics").parse()?)
+        };
+        let (address, figures) = if arguments.contains(&"--metrics") {
+            (address()?, Some(address()?))
+        } else {
+            (address()?, None)
+        };
+        Ok(Self { process, address, figures })
     }
 
     /// A line of `/proc/PID/status`, in KiB.
@@ -137,7 +147,7 @@ impl Server {
 
     /// A figure of the gateway.
     async fn figure(&self, name: &str) -> Result<u64, Failure> {
-        let body = get(self.address, "/metrics").await?;
+        let body = get(self.figures.ok_or("no figures")?, "/metrics").await?;
         let line = body.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         Ok(line.unwrap_or("0").parse()?)
     }
@@ -393,7 +403,7 @@ fn random(seed: &mut u64, end: usize) -> usize {
 async fn run(options: &Options) -> Result<(), Failure> {
     let upstream = Server::start("upstream", &[])?;
     let url = format!("http://{}", upstream.address);
-    let gateway = Server::start("gateway", &["--upstream", &url])?;
+    let gateway = Server::start("gateway", &["--upstream", &url, "--metrics", "127.0.0.1:0"])?;
     chaos(options, &gateway).await?;
     if !options.checks {
         drop(gateway);

@@ -7,7 +7,7 @@ use hyper::Uri;
 
 pub(crate) const HELP: &str = "\
 A gateway for streaming chat completions: forwards /v1/… to an upstream, watches the streams,
-and shows figures at /metrics.
+and shows figures for Prometheus on an address of their own.
 
     gateway --upstream https://api.openai.com --alias fast=gpt-4o-mini
     gateway --upstream http://127.0.0.1:8000 --listen 127.0.0.1:0
@@ -17,6 +17,7 @@ Usage: gateway --upstream URL [OPTIONS]
   --upstream URL       where requests go, http or https, with the path that is put before /v1/
   --listen ADDRESS     where clients come to [127.0.0.1:8080]; with port 0 a free one, which is
                        printed
+  --metrics ADDRESS    where /metrics is [nowhere]; with port 0 a free one, which is printed
   --alias NAME=MODEL   clients say NAME, the upstream MODEL, and its answers say NAME again; may be
                        given several times
   --log-messages       the log has the messages too, which may be personal
@@ -25,7 +26,16 @@ Usage: gateway --upstream URL [OPTIONS]
 Limits:
   --max-streams N      requests at a time [10000]; the next one gets status 503
   --max-request BYTES  the body of a request to /v1/chat/completions [8388608]
+  --max-memory BYTES   all bodies together that are held to be edited [268435456]; the next one gets
+                       status 503
+  --max-time SECONDS   how long an answer may take [3600]
   --idle SECONDS       how long the upstream may say nothing [120]
+  --request-timeout SECONDS
+                       how long the head of a request may take, and how long a client may be silent
+                       in its body, or slower than 4 KiB per second [30]; it gets status 408
+  --client-idle SECONDS
+                       how long a client may read nothing, or less than 4 KiB per second of what is
+                       there [30]; its connection is closed
   --grace SECONDS      how long open streams may go on after SIGTERM or Ctrl-C [30]
   --threads N          as many as there are cores
 
@@ -35,18 +45,28 @@ The usage of a stream is always asked for (stream_options.include_usage). A clie
 for it doesn't see it. Where neither an alias nor a usage has to be changed, streams pass byte for
 byte. Upstreams that answer in HTTP/2 only aren't reached.
 
+What can't be edited doesn't pass: a request to /v1/chat/completions that can't be read gets status
+400, an answer that may show the other name of a model, or a usage that nobody asked for, is replaced
+by status 502, and a stream ends with an error event. Paths are normalised before they are compared
+and forwarded; those with .. or escaped slashes get status 400.
+
 For each stream a line of JSON on standard output says how it was.
 ";
 
 pub(crate) struct Options {
     pub(crate) listen: SocketAddr,
+    pub(crate) metrics: Option<SocketAddr>,
     pub(crate) upstream: Uri,
     pub(crate) aliases: Vec<(String, String)>,
     pub(crate) log_messages: bool,
     pub(crate) no_tap: bool,
     pub(crate) max_streams: usize,
     pub(crate) max_request: usize,
+    pub(crate) max_memory: usize,
+    pub(crate) max_time: Duration,
     pub(crate) idle: Duration,
+    pub(crate) request_timeout: Duration,
+    pub(crate) client_idle: Duration,
     pub(crate) grace: Duration,
     pub(crate) threads: Option<usize>,
 }
@@ -59,13 +79,18 @@ impl Options {
         let mut upstream = None;
         let mut options = Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            metrics: None,
             upstream: Uri::default(),
             aliases: Vec::new(),
             log_messages: false,
             no_tap: false,
             max_streams: 10_000,
             max_request: 8 << 20,
+            max_memory: 256 << 20,
+            max_time: Duration::from_secs(3600),
             idle: Duration::from_secs(120),
+            request_timeout: Duration::from_secs(30),
+            client_idle: Duration::from_secs(30),
             grace: Duration::from_secs(30),
             threads: None,
         };
@@ -74,6 +99,7 @@ impl Options {
             match argument {
                 Long("upstream") => upstream = Some(parser.value()?.parse::<Uri>()?),
                 Long("listen") => options.listen = parser.value()?.parse()?,
+                Long("metrics") => options.metrics = Some(parser.value()?.parse()?),
                 Long("alias") => {
                     let alias = parser.value()?.string()?;
                     let (name, model) =
@@ -84,8 +110,12 @@ impl Options {
                 Long("no-tap") => options.no_tap = true,
                 Long("max-streams") => options.max_streams = parser.value()?.parse()?,
                 Long("max-request") => options.max_request = parser.value()?.parse()?,
-                Long("idle") => options.idle = Duration::from_secs(parser.value()?.parse()?),
-                Long("grace") => options.grace = Duration::from_secs(parser.value()?.parse()?),
+                Long("max-memory") => options.max_memory = parser.value()?.parse()?,
+                Long("max-time") => options.max_time = seconds(&mut parser)?,
+                Long("idle") => options.idle = seconds(&mut parser)?,
+                Long("request-timeout") => options.request_timeout = seconds(&mut parser)?,
+                Long("client-idle") => options.client_idle = seconds(&mut parser)?,
+                Long("grace") => options.grace = seconds(&mut parser)?,
                 Long("threads") => match parser.value()?.parse()? {
                     0 => return Err("--threads: expected a number above 0".into()),
                     threads => options.threads = Some(threads),
@@ -100,4 +130,11 @@ impl Options {
         }
         Ok(Some(options))
     }
+}
+
+/// Reads a time. So few digits can be added to any point in time.
+fn seconds(parser: &mut lexopt::Parser) -> Result<Duration, lexopt::Error> {
+    use lexopt::ValueExt as _;
+
+    Ok(Duration::from_secs(parser.value()?.parse::<u32>()?.into()))
 }

@@ -1,26 +1,41 @@
-//! What the gateway changes in a request, and what follows from that for the answer.
+//! What the gateway changes in a request for a chat completion, and what follows for the answer.
 
-use bytes::Bytes;
+use std::fmt;
+
+use deltawire::Error;
 use deltawire::gateway::{Editor, HiddenUsage};
-use serde_json::{Map, Value, json};
+use deltawire::json::{Value, ValueKind};
+use serde_json::json;
 
+use super::json::{self, Edits, Object};
 use super::options::Options;
 
+/// How much of a model's name is logged.
+const MODEL_CHARS: usize = 256;
+
 /// What has to be done with the answer.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Plan {
+    /// The request is for a chat completion.
+    pub(crate) is_chat: bool,
     /// The model, as the client calls it.
     pub(crate) model: Option<String>,
     /// The same, if it is an alias: the answer has to say it.
     pub(crate) alias: Option<String>,
     /// The client hasn't asked for the usage.
-    hide_usage: bool,
+    pub(crate) hide_usage: bool,
 }
 
 impl Plan {
-    /// What is changed in the events of the answer, if anything is.
+    /// Returns true if something of an answer must not reach the client. Only an answer that succeeds
+    /// has a usage.
+    pub(crate) const fn hides(&self, is_success: bool) -> bool {
+        self.alias.is_some() || (self.hide_usage && is_success)
+    }
+
+    /// Returns what is changed in the events of the answer, if anything is.
     pub(crate) fn editor(&self) -> Option<Editor> {
-        if self.alias.is_none() && !self.hide_usage {
+        if !self.hides(true) {
             return None;
         }
         let mut editor = Editor::new();
@@ -34,46 +49,100 @@ impl Plan {
     }
 }
 
-/// Puts the upstream's name for the model into the body of a request, and asks for the usage of a
-/// stream. A body that needs no change, or can't be read, stays as it is: the upstream will say so.
-pub(crate) fn prepare(body: Bytes, options: &Options) -> (Bytes, Plan) {
-    let mut plan = Plan::default();
-    let Ok(mut request) = serde_json::from_slice::<Map<String, Value>>(&body) else {
-        return (body, plan);
-    };
-    let mut is_changed = false;
-    plan.model = request.get("model").and_then(Value::as_str).map(str::to_owned);
-    let names = plan.model.as_deref();
-    if let Some((name, model)) = options.aliases.iter().find(|(name, _)| names == Some(name)) {
-        request.insert("model".into(), json!(model));
-        plan.alias = Some(name.clone());
-        is_changed = true;
-    }
-    let is_stream = request.get("stream").and_then(Value::as_bool).unwrap_or(false);
-    if is_stream && !options.no_tap {
-        let stream_options = request.entry("stream_options").or_insert(Value::Null);
-        if stream_options.is_null() {
-            *stream_options = json!({});
-        }
-        // What is no object is the client's mistake, and the upstream's to complain about.
-        if let Value::Object(stream_options) = stream_options
-            && stream_options.get("include_usage") != Some(&Value::Bool(true))
-        {
-            stream_options.insert("include_usage".into(), Value::Bool(true));
-            plan.hide_usage = true;
-            is_changed = true;
-        }
-    }
-    let changed = is_changed.then(|| serde_json::to_vec(&request).ok()).flatten();
-    (changed.map_or(body, Bytes::from), plan)
+/// Why a request is refused: an upstream might read it differently than the gateway does.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Unsafe {
+    Unreadable(Error),
+    Repeated(&'static str),
+    StreamOptions,
 }
 
-/// Puts the alias into an answer that is no stream.
-pub(crate) fn rename(body: Bytes, alias: &str) -> Bytes {
-    let Ok(mut answer) = serde_json::from_slice::<Map<String, Value>>(&body) else { return body };
-    match answer.get_mut("model") {
-        Some(model) => *model = json!(alias),
-        None => return body,
+impl From<Error> for Unsafe {
+    fn from(error: Error) -> Self {
+        Self::Unreadable(error)
     }
-    serde_json::to_vec(&answer).map_or(body, Bytes::from)
+}
+
+impl fmt::Display for Unsafe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable(error) => write!(f, "the request can't be read: {error}"),
+            Self::Repeated(name) => write!(f, "the request has {name} more than once"),
+            Self::StreamOptions => f.write_str("stream_options has to be an object"),
+        }
+    }
+}
+
+/// Puts the upstream's name for the model into a request, and asks for the usage of a stream.
+///
+/// Returns the changed body, `None` where nothing changes, and what to do with the answer. Either all
+/// edits are made, or the request is refused.
+pub(crate) fn prepare(body: &[u8], options: &Options) -> Result<(Option<Vec<u8>>, Plan), Unsafe> {
+    let mut plan = Plan { is_chat: true, ..Plan::default() };
+    if options.no_tap && options.aliases.is_empty() {
+        return Ok((None, plan));
+    }
+    let object = Object::read(body)?;
+    let mut edits = Edits::default();
+    let model = only(object.value(), "model")?;
+    let name = model.and_then(|model| model.as_str());
+    plan.model = name.map(|name| name.chars().take(MODEL_CHARS).collect());
+    let alias = options.aliases.iter().find(|(alias, _)| name == Some(alias));
+    if let Some((value, (alias, model))) = model.zip(alias) {
+        edits.replace(value, json!(model).to_string());
+        plan.alias = Some(alias.clone());
+    }
+    let is_stream = only(object.value(), "stream")?.and_then(|stream| stream.as_bool());
+    if is_stream == Some(true) && !options.no_tap {
+        plan.hide_usage = ask_for_usage(object.value(), &mut edits)?;
+    }
+    drop(object);
+    Ok((edits.apply(body), plan))
+}
+
+/// Adds an edit that asks for the usage. Returns false if the client has asked for it.
+fn ask_for_usage(request: Value<'_>, edits: &mut Edits) -> Result<bool, Unsafe> {
+    let Some(asked) = only(request, "stream_options")? else {
+        edits.add(request, "\"stream_options\":{\"include_usage\":true}");
+        return Ok(true);
+    };
+    match asked.kind() {
+        ValueKind::Object => {}
+        ValueKind::Null => {
+            edits.replace(asked, "{\"include_usage\":true}".into());
+            return Ok(true);
+        }
+        _ => return Err(Unsafe::StreamOptions),
+    }
+    match only(asked, "include_usage")? {
+        Some(include) if include.as_bool() == Some(true) => return Ok(false),
+        Some(include) => edits.replace(include, "true".into()),
+        None => edits.add(asked, "\"include_usage\":true"),
+    }
+    Ok(true)
+}
+
+/// Returns the member of that name, unless it is there more than once.
+fn only<'a>(object: Value<'a>, name: &'static str) -> Result<Option<Value<'a>>, Unsafe> {
+    json::only(object, name).map_err(|json::Repeated| Unsafe::Repeated(name))
+}
+
+/// Puts the alias into an answer that is no stream, and takes away the usage that has to be hidden.
+///
+/// Returns `None` where nothing changes.
+pub(crate) fn edit_answer(answer: &[u8], plan: &Plan) -> Result<Option<Vec<u8>>, Error> {
+    let object = Object::read(answer)?;
+    let mut edits = Edits::default();
+    if let Some(alias) = &plan.alias {
+        for model in json::members(object.value(), "model") {
+            edits.replace(model, json!(alias).to_string());
+        }
+    }
+    if plan.hide_usage {
+        for usage in json::members(object.value(), "usage") {
+            edits.replace(usage, "null".into());
+        }
+    }
+    drop(object);
+    Ok(edits.apply(answer))
 }

@@ -1,0 +1,145 @@
+//! A stream in which something is changed, and nothing gets through that can't be.
+
+use std::ops::ControlFlow;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use deltawire::adapters::BodyEnd;
+use deltawire::gateway::{Edited as Edit, Editor, SseEvent};
+use deltawire::{ChunkEvent, ErrorCode, Payload, UpstreamError};
+use hyper::body::{Body, Frame};
+use serde_json::{Value, json};
+
+use super::refusal;
+use super::watch::{Ending, Watcher};
+
+/// A stream in which something is changed. Events go out as soon as they are whole.
+///
+/// An event that can't be read may have what is to be hidden. It doesn't go out: an error event does,
+/// and ends the stream.
+pub(crate) struct Edited<B: Body> {
+    inner: B,
+    watcher: Watcher,
+    editor: Editor,
+    /// What goes out next.
+    out: Vec<u8>,
+    /// What comes behind the last bytes: trailers, or a failure.
+    last: Option<Result<Frame<Bytes>, B::Error>>,
+    is_over: bool,
+}
+
+impl<B: Body> Edited<B> {
+    pub(crate) fn new(inner: B, watcher: Watcher, editor: Editor) -> Self {
+        Self { inner, watcher, editor, out: Vec::new(), last: None, is_over: false }
+    }
+
+    /// Edits the events of a piece.
+    fn read(&mut self, piece: &[u8]) {
+        let Self { watcher, editor, out, .. } = self;
+        let flow = watcher.read(piece, |event| write(editor, event, out));
+        if let ControlFlow::Break(error) = flow {
+            self.is_over = true;
+            let is_done = self.watcher.finish(Ending::Unreadable);
+            self.say(&error, is_done);
+        }
+    }
+
+    /// Ends the stream with its body. An event that no blank line has closed is passed on if it can be
+    /// edited.
+    fn end(&mut self, end: BodyEnd) {
+        self.is_over = true;
+        let Self { watcher, editor, out, .. } = self;
+        let flow = match end {
+            BodyEnd::Dropped => ControlFlow::Continue(()),
+            _ => watcher.salvage(|event| write(editor, event, out)),
+        };
+        let is_done = watcher.finish(Ending::Body(end));
+        // A connection that breaks says enough.
+        if let (ControlFlow::Break(error), BodyEnd::Complete) = (flow, end) {
+            self.say(&error, is_done);
+        }
+    }
+
+    /// Writes an error event, unless the client has its whole stream.
+    fn say(&mut self, error: &Value, is_done: bool) {
+        if !is_done {
+            // A JSON text is one line, which can be written.
+            let _written = SseEvent::new(&error.to_string()).write(&mut self.out);
+        }
+    }
+}
+
+/// Writes an event as the client may see it. Breaks off, with an error for the client, at an event that
+/// can't be read.
+///
+/// It breaks off at a line that is no field, too: an error or a page that is called a stream begins with
+/// one, and the editor edits none of them.
+fn write(editor: &mut Editor, event: &ChunkEvent<'_>, out: &mut Vec<u8>) -> ControlFlow<Value> {
+    let start = out.len();
+    let edit = editor.write(event, out);
+    if edit != Edit::Unreadable && !event.event().has_unknown_lines() {
+        return ControlFlow::Continue(());
+    }
+    out.truncate(start);
+    ControlFlow::Break(match event.payload() {
+        Payload::Error(error) if error.as_value().is_some() => upstream_error(error),
+        _ => unreadable(),
+    })
+}
+
+fn unreadable() -> Value {
+    refusal::error("the upstream sent an event that can't be read", "gateway_error")
+}
+
+/// The error that the upstream reports, and nothing of what stands beside it.
+fn upstream_error(error: &UpstreamError<'_>) -> Value {
+    let message = error.message().unwrap_or("the upstream reports an error");
+    let code = error.code().map(|code| match code {
+        ErrorCode::String(code) => json!(code),
+        ErrorCode::Number(code) => json!(code),
+    });
+    let kind = error.r#type().unwrap_or("upstream_error");
+    json!({"error": {"message": message, "type": kind, "code": code, "param": null}})
+}
+
+impl<B: Body<Data = Bytes, Error: Unpin> + Unpin> Body for Edited<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let this = &mut *self;
+        while !this.is_over && this.out.is_empty() {
+            match ready!(Pin::new(&mut this.inner).poll_frame(context)) {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(piece) => this.read(&piece),
+                    // Trailers end the body: nobody asks for more behind them.
+                    Err(trailers) => {
+                        this.last = Some(Ok(trailers));
+                        this.end(BodyEnd::Complete);
+                    }
+                },
+                Some(Err(error)) => {
+                    this.last = Some(Err(error));
+                    this.end(BodyEnd::Failed);
+                }
+                None => this.end(BodyEnd::Complete),
+            }
+        }
+        if this.out.is_empty() {
+            return Poll::Ready(this.last.take());
+        }
+        Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut this.out).into()))))
+    }
+}
+
+impl<B: Body> Drop for Edited<B> {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.end(BodyEnd::Dropped);
+        }
+    }
+}

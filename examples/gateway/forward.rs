@@ -1,0 +1,137 @@
+//! The way of a request to the upstream.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use hyper::header::{self, HeaderMap, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode, Uri, Version};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::Connect;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+
+use super::Body;
+use super::client::{Patient, TooSlow};
+use super::headers::drop_hop_by_hop;
+use super::metrics::Metrics;
+use super::options::Options;
+use super::path::Path;
+use super::refusal::{Refusal, whole};
+use super::request::{self, Plan};
+use super::whole::{Memory, Unread, Whole};
+
+/// What all requests share.
+pub(crate) struct Gateway<C> {
+    pub(crate) options: Options,
+    pub(crate) metrics: Arc<Metrics>,
+    /// The bodies that are held.
+    pub(crate) memory: Memory,
+    client: Client<C, Body>,
+    streams: Arc<Semaphore>,
+}
+
+impl<C: Connect + Clone + Send + Sync + 'static> Gateway<C> {
+    pub(crate) fn new(options: Options, metrics: Arc<Metrics>, connector: C) -> Self {
+        Self {
+            client: Client::builder(TokioExecutor::new())
+                .pool_timer(TokioTimer::new())
+                .build(connector),
+            metrics,
+            streams: Arc::new(Semaphore::new(options.max_streams.min(Semaphore::MAX_PERMITS))),
+            memory: Memory::new(options.max_memory),
+            options,
+        }
+    }
+
+    /// Answers a request: by the upstream, or by an error of the gateway's own.
+    pub(crate) async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+        self.forward(request).await.unwrap_or_else(|refusal| {
+            self.metrics.refused();
+            refusal.into_response()
+        })
+    }
+
+    /// Asks the upstream, and passes its answer on.
+    async fn forward(&self, request: Request<Incoming>) -> Result<Response<Body>, Refusal> {
+        let started = Instant::now();
+        let (mut head, body) = request.into_parts();
+        let path = Path::normalise(head.uri.path()).ok_or_else(bad_path)?;
+        if !path.is_forwarded() {
+            return Err(Refusal::new(StatusCode::NOT_FOUND, "there is nothing here but /v1/"));
+        }
+        head.uri = self.upstream_uri(&path, head.uri.query())?;
+        head.version = Version::HTTP_11;
+        drop_hop_by_hop(&mut head.headers);
+        head.headers.remove(header::HOST);
+        // The gateway itself has told the client to go on.
+        head.headers.remove(header::EXPECT);
+        let body = Patient::new(body, self.options.request_timeout);
+        let is_chat = head.method == Method::POST && path.is_chat();
+        let (body, plan, permit, memory) = if is_chat {
+            if self.streams.available_permits() == 0 {
+                return Err(too_many());
+            }
+            // A client that is slow to send has no permit yet.
+            let Whole { bytes, memory } = self.read(body).await?;
+            let (changed, plan) = request::prepare(&bytes, &self.options)?;
+            expect_identity(&mut head.headers);
+            let body = whole(changed.map_or(bytes, Into::into));
+            (body, plan, self.permit()?, Some(memory))
+        } else {
+            (body.boxed_unsync(), Plan::default(), self.permit()?, None)
+        };
+        let answer = self.client.request(Request::from_parts(head, body));
+        let answer = timeout(self.options.idle, answer).await;
+        let answer = answer
+            .map_err(|_| Refusal::new(StatusCode::GATEWAY_TIMEOUT, "the upstream doesn't answer"))?
+            .map_err(|error| {
+                if TooSlow::is_in(&error) {
+                    return Refusal::of_request(Unread::TooSlow);
+                }
+                Refusal::new(StatusCode::BAD_GATEWAY, "the upstream can't be reached")
+            })?;
+        drop(memory);
+        self.pass_on(answer, plan, permit, started).await
+    }
+
+    /// Reads the body of a request whole.
+    async fn read(&self, body: Patient) -> Result<Whole, Refusal> {
+        let body = Whole::read(body, self.options.max_request, &self.memory).await;
+        body.map_err(Refusal::of_request)
+    }
+
+    /// Takes a permit for one stream.
+    fn permit(&self) -> Result<OwnedSemaphorePermit, Refusal> {
+        Arc::clone(&self.streams).try_acquire_owned().map_err(|_| too_many())
+    }
+
+    /// The path of a request behind the upstream's address.
+    fn upstream_uri(&self, path: &Path, query: Option<&str>) -> Result<Uri, Refusal> {
+        let base = &self.options.upstream;
+        let mut path = format!("{}{}", base.path().trim_end_matches('/'), path.as_str());
+        if let Some(query) = query {
+            path.push('?');
+            path.push_str(query);
+        }
+        let mut parts = base.clone().into_parts();
+        parts.path_and_query = Some(path.parse().map_err(|_| bad_path())?);
+        Uri::from_parts(parts).map_err(|_| bad_path())
+    }
+}
+
+/// What is compressed can't be watched. The length is set anew.
+fn expect_identity(headers: &mut HeaderMap) {
+    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    headers.remove(header::CONTENT_LENGTH);
+}
+
+fn too_many() -> Refusal {
+    Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "too many requests at a time")
+}
+
+fn bad_path() -> Refusal {
+    Refusal::new(StatusCode::BAD_REQUEST, "the path isn't one")
+}

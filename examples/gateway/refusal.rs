@@ -1,0 +1,94 @@
+//! Errors of the gateway's own, in the form that clients of OpenAI know.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::header::{self, HeaderValue};
+use hyper::http::response::Parts;
+use hyper::{Response, StatusCode};
+use serde_json::{Value, json};
+
+use super::Body;
+use super::request::Unsafe;
+use super::whole::Unread;
+
+/// Why a request isn't answered by the upstream.
+#[derive(Clone, Debug)]
+pub(crate) struct Refusal {
+    status: StatusCode,
+    reason: Cow<'static, str>,
+    /// The rest of the request isn't read.
+    closes: bool,
+}
+
+impl Refusal {
+    pub(crate) fn new(status: StatusCode, reason: impl Into<Cow<'static, str>>) -> Self {
+        Self { status, reason: reason.into(), closes: false }
+    }
+
+    /// A request whose body wasn't read.
+    pub(crate) fn of_request(unread: Unread) -> Self {
+        let (status, reason) = match unread {
+            Unread::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "the request is too large"),
+            Unread::TooSlow => (StatusCode::REQUEST_TIMEOUT, "the request comes too slowly"),
+            Unread::Cut => (StatusCode::BAD_REQUEST, "the request was cut"),
+            Unread::NoMemory => (StatusCode::SERVICE_UNAVAILABLE, "too many requests are read"),
+        };
+        Self { closes: true, ..Self::new(status, reason) }
+    }
+
+    /// An answer that wasn't read.
+    pub(crate) fn of_answer(unread: Unread) -> Self {
+        let (status, reason) = match unread {
+            Unread::TooLarge => (StatusCode::BAD_GATEWAY, "the upstream's answer is too large"),
+            Unread::TooSlow | Unread::Cut => {
+                (StatusCode::BAD_GATEWAY, "the upstream's answer was cut")
+            }
+            Unread::NoMemory => (StatusCode::SERVICE_UNAVAILABLE, "too many answers are read"),
+        };
+        Self::new(status, reason)
+    }
+
+    pub(crate) fn into_response(self) -> Response<Body> {
+        let kind =
+            if self.status.is_client_error() { "invalid_request_error" } else { "gateway_error" };
+        let mut response = Response::new(whole(error(&self.reason, kind).to_string()));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if self.closes {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+}
+
+impl From<Unsafe> for Refusal {
+    fn from(reason: Unsafe) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, reason.to_string())
+    }
+}
+
+/// Answers in place of an upstream whose answer can't be read, and may have what is to be hidden. Its
+/// headers stay, as `Retry-After` and the request's id; so does its status, unless that is a success.
+pub(crate) fn unreadable(mut head: Parts) -> Response<Body> {
+    if head.status.is_success() {
+        head.status = StatusCode::BAD_GATEWAY;
+    }
+    head.headers.remove(header::CONTENT_ENCODING);
+    head.headers.remove(header::CONTENT_LENGTH);
+    head.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let error = error("the upstream's answer can't be read", "gateway_error");
+    Response::from_parts(head, whole(error.to_string()))
+}
+
+/// The error object of an answer or an event.
+pub(crate) fn error(message: &str, kind: &str) -> Value {
+    json!({"error": {"message": message, "type": kind, "code": null, "param": null}})
+}
+
+/// A body that is there.
+pub(crate) fn whole(body: impl Into<Bytes>) -> Body {
+    Full::new(body.into()).map_err(|never| match never {}).boxed_unsync()
+}
