@@ -107,6 +107,10 @@ def compare_wire(direct, gateway):
             for model in {json.loads(chunk).get("model") for chunk in chunks} - {None}:
                 body = body.replace(f'"model":"{model}"', f'"model":"{case["alias"]}"')
             before = (*before[:2], body.encode(), before[3])
+        if before[3] and not ("alias" not in case and case.get("usage")):
+            # Of a stream that is edited, an event that is cut may show what is hidden.
+            whole = before[2][: before[2].rfind(b"\n\n") + 2]
+            before = (*before[:2], whole, before[3])
         check(before == behind, f"wire, {case['name']}: byte for byte")
         check(before[3] == ("cut" in case.get("replay", {})), f"wire, {case['name']}: breaks or not")
         if case.get("usage") and not case.get("replay") and "alias" not in case:
