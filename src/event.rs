@@ -98,6 +98,24 @@ impl<'a> Event<'a> {
         self.raw
     }
 
+    /// The line ends that are missing behind [`raw`](Self::raw) to close the event: for one that
+    /// [`SseDecoder::salvage`](crate::SseDecoder::salvage) has returned. Empty where a blank line closes
+    /// it.
+    #[must_use]
+    pub fn missing_end(&self) -> &'static [u8] {
+        let without_end = |raw: &'a [u8]| {
+            let rest = raw.strip_suffix(b"\n").unwrap_or(raw);
+            let rest = rest.strip_suffix(b"\r").unwrap_or(rest);
+            (rest.len() < raw.len()).then_some(rest)
+        };
+        match without_end(self.raw) {
+            Some(rest) if rest.is_empty() || without_end(rest).is_some() => b"",
+            // A line feed behind a carriage return would be one line end with it.
+            Some(_) if self.raw.ends_with(b"\n") => b"\n",
+            _ => b"\n\n",
+        }
+    }
+
     /// Where [`raw`](Self::raw) begins: bytes from the start of the stream.
     #[inline]
     #[must_use]

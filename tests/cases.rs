@@ -51,7 +51,8 @@ fn report(stream: &[u8]) -> Value {
 fn of_deltas(deltas: &[Value]) -> Vec<u8> {
     let mut stream = String::new();
     for delta in deltas {
-        stream += &format!("data: {}\n\n", json!({"choices": [{"index": 0, "delta": delta}]}));
+        let chunk = json!({"choices": [{"index": 0, "delta": delta}]});
+        stream.extend(["data: ", &chunk.to_string(), "\n\n"]);
     }
     stream += "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
     (stream + "data: [DONE]\n\n").into_bytes()

@@ -70,21 +70,34 @@ mod guard {
     #[test]
     fn each_kind_of_text_is_a_text() {
         let names = ["content", "refusal", "reasoning_content", "reasoning"];
-        let stream = names.map(|name| delta(&format!(r#"{{"{name}":"{name}"}}"#))).concat();
+        let mut stream = names.map(|name| delta(&format!(r#"{{"{name}":"{name}"}}"#))).concat();
+        for function in [r#""name":"f""#, r#""arguments":"{""#, r#""arguments":"}""#] {
+            let call = format!(r#"{{"tool_calls":[{{"index":3,"function":{{{function}}}}}]}}"#);
+            stream += &delta(&call);
+        }
+        stream += &delta(r#"{"function_call":{"name":"g"}}"#);
         let (guard, pushed) = guarded(&stream);
-        assert_eq!(pushed, [Pushed::Text; 4]);
-        let kinds =
-            [TextKind::Content, TextKind::Refusal, TextKind::ReasoningContent, TextKind::Reasoning];
-        let texts: Vec<_> = guard.texts().map(|text| (text.id.kind, text.text)).collect();
-        assert_eq!(texts, kinds.into_iter().zip(names).collect::<Vec<_>>());
+        assert_eq!(pushed, [Pushed::Text; 8]);
+        let texts: Vec<_> =
+            guard.texts().map(|text| (text.id.kind, text.id.call, text.text)).collect();
+        let expected = [
+            (TextKind::Content, None, "content"),
+            (TextKind::Refusal, None, "refusal"),
+            (TextKind::ReasoningContent, None, "reasoning_content"),
+            (TextKind::Reasoning, None, "reasoning"),
+            (TextKind::FunctionName, Some(3), "f"),
+            (TextKind::Arguments, Some(3), "{}"),
+            (TextKind::FunctionName, None, "g"),
+        ];
+        assert_eq!(texts, expected);
     }
 
     /// Each of what `Pushed::Unwatched` names, beside a text and alone.
     #[test]
     fn what_is_no_text_is_unwatched() {
         for more in [
-            r#""delta":{@"tool_calls":[{"index":0,"id":"a"}]}"#,
-            r#""delta":{@"function_call":{"name":"f"}}"#,
+            r#""delta":{@"tool_calls":[{"index":0,"function":{"arguments":{"a":1,"b":"x"}}}]}"#,
+            r#""delta":{@"function_call":{"new":"f"}}"#,
             r#""delta":{@"audio":{"data":"a"}}"#,
             r#""delta":{@"reasoning_details":[{"text":"a"}]}"#,
             r#""delta":{@"x":1},"logprobs":{"content":[{"token":"a"}]}"#,

@@ -54,7 +54,7 @@ impl<'a> ContentPart<'a> {
 }
 
 /// The strings of reasoning: itself, or those of the parts that it is a list of, with what holds each.
-pub(crate) fn texts_of<'a>(reasoning: Value<'a>) -> impl Iterator<Item = Value<'a>> + use<'a> {
+pub(crate) fn texts_of(reasoning: Value<'_>) -> impl Iterator<Item = Value<'_>> {
     let own = text_in(reasoning);
     own.into_iter().chain(reasoning.elements().filter_map(text_in))
 }

@@ -18,11 +18,11 @@ pub(crate) enum Merge {
     /// The arrays in an object are joined, each with those of the same name.
     ExtendMembers,
     /// Objects are merged member by member, the last value of each counts.
-    MergeObject,
-    /// [`MergeObject`](Self::MergeObject), but a `filtered` that is true stays so.
-    MergeFilterResults,
+    Object,
+    /// [`Object`](Self::Object), but a `filtered` that is true stays so.
+    FilterResults,
     /// The elements of arrays are objects that go on with the one of the same `index`.
-    MergeByIndex,
+    ByIndex,
     /// By the kind of the values, for members of a delta that nobody knows: texts are joined, unless
     /// all are equal or the name is that of an identity; arrays are joined, their elements merged by
     /// `index` or `id`; objects are merged member by member; the last of other values counts.
@@ -80,8 +80,8 @@ struct Row {
 }
 
 use Merge::{
-    Accumulate, Concat, CustomCall, Extend, ExtendMembers, Fragments, Ignore, KeepFirst,
-    MergeByIndex, MergeFilterResults, MergeObject, Nested, Replace,
+    Accumulate, ByIndex, Concat, CustomCall, Extend, ExtendMembers, FilterResults, Fragments,
+    Ignore, KeepFirst, Nested, Object, Replace,
 };
 use Origin::{
     Audio, Content, Duplicate, Image, Padding, Reasoning, Refusal, Server, ToolCall, Unknown,
@@ -99,19 +99,19 @@ const TOP: &[Row] = &[
     row("created", KeepFirst, Unknown),
     row("model", KeepFirst, Server),
     row("choices", Nested, Unknown),
-    row("usage", MergeObject, Unknown),
+    row("usage", Object, Unknown),
     row("system_fingerprint", Replace, Server),
     row("service_tier", Replace, Server),
     row("obfuscation", Ignore, Padding),
     row("p", Ignore, Padding),
     row("moderation", Replace, Unknown),
-    row("prompt_filter_results", MergeByIndex, Unknown),
+    row("prompt_filter_results", ByIndex, Unknown),
     row("latency_checkpoint", Replace, Unknown),
     // Told by `End`, with the outcome.
     row("error", Ignore, Unknown),
     row("provider", KeepFirst, Server),
     row("openrouter_metadata", Replace, Unknown),
-    row("x_groq", MergeObject, Unknown),
+    row("x_groq", Object, Unknown),
     row("time_info", Replace, Unknown),
     row("timings", Replace, Unknown),
     row("prompt_progress", Replace, Unknown),
@@ -126,7 +126,7 @@ const TOP: &[Row] = &[
     row("prompt_token_ids", KeepFirst, Unknown),
     row("prompt_text", KeepFirst, Unknown),
     row("metrics", Replace, Unknown),
-    row("sglext", MergeObject, Unknown),
+    row("sglext", Object, Unknown),
     row("warnings", Extend, Unknown),
     row("sla_metrics", Replace, Unknown),
     row("copilot_usage", Replace, Unknown),
@@ -148,9 +148,9 @@ const CHOICE: &[Row] = &[
     row("logprobs", ExtendMembers, Duplicate),
     row("reasoning_logprobs", ExtendMembers, Duplicate),
     row("top_logprobs", Replace, Unknown),
-    row("content_filter_results", MergeFilterResults, Unknown),
+    row("content_filter_results", FilterResults, Unknown),
     row("content_filter_offsets", Replace, Unknown),
-    row("content_filter_result", MergeFilterResults, Unknown),
+    row("content_filter_result", FilterResults, Unknown),
     row("token_ids", Extend, Duplicate),
     row("prompt_token_ids", KeepFirst, Unknown),
     row("raw_output", Replace, Unknown),
@@ -178,12 +178,12 @@ const DELTA: &[Row] = &[
     row("reasoning", Concat, Reasoning),
     row("reasoning_details", Nested, Reasoning),
     row("tool_calls", Nested, ToolCall),
-    row("extra_content", MergeObject, Unknown),
+    row("extra_content", Object, Unknown),
     row("function_call", Nested, ToolCall),
     row("audio", Nested, Audio),
     row("images", Extend, Image),
     row("annotations", Extend, Unknown),
-    row("executed_tools", MergeByIndex, Unknown),
+    row("executed_tools", ByIndex, Unknown),
     row("channel", Replace, Server),
     row("citations", Extend, Unknown),
     row("token_id", Ignore, Duplicate),
@@ -215,7 +215,7 @@ const TOOL_CALL: &[Row] = &[
     row("id", KeepFirst, Server),
     row("type", KeepFirst, Server),
     row("function", Nested, Unknown),
-    row("extra_content", MergeObject, Unknown),
+    row("extra_content", Object, Unknown),
     row("custom", CustomCall, Unknown),
 ];
 
@@ -256,7 +256,7 @@ const fn table(level: Level) -> (&'static [Row], Merge) {
         Level::ToolCall => (TOOL_CALL, Accumulate),
         Level::Function => (FUNCTION, Accumulate),
         // Section 1.4: "all leaves: last non-null".
-        Level::Usage => (&[], MergeObject),
+        Level::Usage => (&[], Object),
         Level::ReasoningDetail => (REASONING_DETAIL, Accumulate),
         Level::Audio => (AUDIO, Accumulate),
     }
@@ -279,7 +279,7 @@ pub(crate) fn origin(level: Level, name: &str) -> Origin {
 impl Merge {
     /// Returns true if what comes in several chunks is one list again.
     pub(crate) const fn joins_lists(self) -> bool {
-        matches!(self, Extend | MergeByIndex | Accumulate | Fragments)
+        matches!(self, Extend | ByIndex | Accumulate | Fragments)
     }
 }
 
@@ -371,17 +371,17 @@ mod tests {
                     (json!({"content": [1], "refusal": null}), json!({"content": [2, 3]}));
                 ([one, null, two], json!({"content": [1, 2, 3], "refusal": null}))
             }
-            (Merge::MergeObject, _) => {
+            (Merge::Object, _) => {
                 let one = json!({"a": 1, "b": {"c": 2, "d": 3}});
                 let two = json!({"a": null, "b": {"c": 4, "e": 5}});
                 ([one, null, two], json!({"a": 1, "b": {"c": 4, "d": 3, "e": 5}}))
             }
-            (Merge::MergeFilterResults, _) => {
+            (Merge::FilterResults, _) => {
                 let one = json!({"hate": {"filtered": true, "severity": "high"}});
                 let two = json!({"hate": {"filtered": false, "severity": "safe"}});
                 ([one, json!({}), two], json!({"hate": {"filtered": true, "severity": "safe"}}))
             }
-            (Merge::MergeByIndex, _) => {
+            (Merge::ByIndex, _) => {
                 let one = json!([{"index": 1, "a": 1}]);
                 let two = json!([{"index": 0, "a": 2}, {"index": 1, "b": 3}]);
                 ([one, null, two], json!([{"index": 1, "a": 1, "b": 3}, {"index": 0, "a": 2}]))
@@ -484,13 +484,11 @@ mod tests {
                         _ if merge.starts_with("append inside") => &[Merge::ExtendMembers],
                         _ if merge.starts_with("append") => &[Merge::Extend, Merge::Ignore],
                         _ if merge.starts_with("merge inside") => &[Merge::ExtendMembers],
-                        _ if merge.starts_with("merge by") => &[Merge::MergeByIndex],
+                        _ if merge.starts_with("merge by") => &[Merge::ByIndex],
                         _ if merge.starts_with("deep-last") => {
-                            &[Merge::MergeObject, Merge::MergeFilterResults]
+                            &[Merge::Object, Merge::FilterResults]
                         }
-                        _ if merge.starts_with("index-merge") => {
-                            &[Merge::MergeByIndex, Merge::Nested]
-                        }
+                        _ if merge.starts_with("index-merge") => &[Merge::ByIndex, Merge::Nested],
                         _ if merge.starts_with("feeds") => &[Merge::Ignore],
                         _ => &[Merge::Nested],
                     };

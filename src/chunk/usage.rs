@@ -82,6 +82,9 @@ impl<'a> Usage<'a> {
     }
 }
 
+/// Up to here every whole number is an `f64` of its own.
+const MOST: f64 = 9_007_199_254_740_992.0;
+
 /// A count, which some servers write as `7.0`, `1e1` or `"7"`.
 fn count(value: Value<'_>) -> Option<u64> {
     if let Some(count) = value.as_u64() {
@@ -95,8 +98,6 @@ fn count(value: Value<'_>) -> Option<u64> {
     if let Ok(count) = text.parse() {
         return Some(count);
     }
-    /// Up to here every whole number is an `f64` of its own.
-    const MOST: f64 = 9_007_199_254_740_992.0;
     let number: f64 = text.parse().ok()?;
     let is_count = (0.0..=MOST).contains(&number) && number.fract() == 0.0;
     // It is whole, and not larger than that.

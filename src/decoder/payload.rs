@@ -104,6 +104,12 @@ impl<'a> ChunkEvent<'a> {
         self.event.raw()
     }
 
+    /// The line ends that are missing to close the event; see [`Event::missing_end`].
+    #[must_use]
+    pub fn missing_end(&self) -> &'static [u8] {
+        self.event.missing_end()
+    }
+
     /// Where the event begins: bytes from the start of the stream.
     #[inline]
     #[must_use]

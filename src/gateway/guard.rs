@@ -4,13 +4,13 @@ use core::fmt;
 use core::ops::Range;
 use std::collections::VecDeque;
 
-use super::harmless::{Rest, TEXTS, rest_of};
+use super::harmless::{Rest, rest_of};
 use super::spans::{Spans, object_of};
+use super::texts::{GuardedText, Text, TextAt, TextId, each_text, end_others};
 use super::write;
 use crate::chunk::{ChatCompletionChunk, Choice};
 use crate::decoder::{ChunkEvent, Payload};
 use crate::event::EventKind;
-use crate::json::Value;
 
 /// Holds events back, so that a guard can look at their text before anybody else does: for words
 /// that are cut over several deltas, for patterns, for a model that judges a sentence at a time.
@@ -21,8 +21,58 @@ use crate::json::Value;
 /// for byte.
 ///
 /// ```
-/// use deltawire::ChunkDecoder;
 /// use deltawire::gateway::{Guard, Pushed};
+/// use deltawire::{ChunkDecoder, ChunkEvent, Payload};
+///
+/// /// Holds an event until its texts have been looked at, and releases what may go.
+/// fn look(event: &ChunkEvent<'_>, word: &str, guard: &mut Guard, out: &mut Vec<u8>) {
+///     let mut pushed = guard.push(event);
+///     if pushed == Pushed::Full {
+///         guard.release_all(out); // all of it has been looked at
+///         pushed = guard.push(event);
+///     }
+///     match pushed {
+///         Pushed::Text | Pushed::NoText => {}
+///         // More than may be held: let it pass unseen, or end the stream.
+///         Pushed::TooLarge => {
+///             guard.release_all(out);
+///             out.extend_from_slice(event.raw());
+///         }
+///         // It has what is no text here, such as log probabilities: likewise.
+///         _ => {}
+///     }
+///     let find = |guard: &Guard| {
+///         guard.texts().find_map(|text| {
+///             let start = text.text.rfind(word)?;
+///             (start >= text.held_from).then_some((text.id, start))
+///         })
+///     };
+///     while let Some((id, start)) = find(guard) {
+///         if !guard.replace(id, start..start + word.len(), "[…]") {
+///             break; // a longer text has no room: end the stream
+///         }
+///     }
+///     guard.release(word.len() - 1, out); // it may begin in the last bytes
+/// }
+///
+/// fn forward<'a>(body: impl IntoIterator<Item = &'a [u8]>, word: &str) -> Vec<u8> {
+///     let (mut decoder, mut guard, mut out) = (ChunkDecoder::new(), Guard::new(), Vec::new());
+///     for piece in body {
+///         let mut input = piece;
+///         while let Some(event) = decoder.next(&mut input) {
+///             look(&event, word, &mut guard, &mut out);
+///         }
+///         // client.send(&out), out.clear()
+///     }
+///     // A last event that no blank line closes, if it is whole: then it is closed here.
+///     let last = decoder.salvage().filter(|last| !matches!(last.payload(), Payload::Malformed(_)));
+///     if let Some(event) = &last {
+///         look(event, word, &mut guard, &mut out);
+///     }
+///     guard.release_all(&mut out);
+///     out.extend_from_slice(last.map_or(b"", |last| last.missing_end()));
+///     out
+/// }
 ///
 /// let stream = br#"data: {"choices":[{"index":0,"delta":{"content":"my se"}}]}
 ///
@@ -31,38 +81,18 @@ use crate::json::Value;
 /// data: [DONE]
 ///
 /// "#;
-/// let (mut decoder, mut guard, mut out) = (ChunkDecoder::new(), Guard::new(), Vec::new());
-/// let mut input = &stream[..];
-/// while let Some(event) = decoder.next(&mut input) {
-///     match guard.push(&event) {
-///         Pushed::Text => {}
-///         Pushed::NoText => continue,
-///         // Tool calls and the like, which are no text here; or more than may be held.
-///         Pushed::Unwatched | Pushed::Full | Pushed::TooLarge => panic!("end the stream"),
-///         _ => {}
-///     }
-///     let found = guard.texts().find_map(|text| {
-///         let start = text.text.find("secret")?;
-///         Some((text.id, start..start + "secret".len()))
-///     });
-///     if let Some((id, range)) = found {
-///         assert!(guard.replace(id, range, "******"));
-///     }
-///     // What could be the beginning of a match stays.
-///     guard.release("secret".len() - 1, &mut out);
-/// }
-/// guard.release_all(&mut out);
-/// let expected = br#"data: {"choices":[{"index":0,"delta":{"content":"my ******"}}]}
+/// let expected = r#"data: {"choices":[{"index":0,"delta":{"content":"my […]"}}]}
 ///
 /// data: {"choices":[{"index":0,"delta":{"content":" is"}}]}
 ///
 /// data: [DONE]
 ///
 /// "#;
-/// assert_eq!(String::from_utf8(out), String::from_utf8(expected.to_vec()));
+/// assert_eq!(String::from_utf8(forward([&stream[..]], "secret")).unwrap(), expected);
 /// ```
 ///
-/// Texts are content, refusal and reasoning where they are strings. An event with anything besides
+/// Texts are content, refusal, reasoning, and the names and arguments of functions that are called, where
+/// they are strings. An event with anything besides
 /// that isn't known to be harmless is [`Unwatched`](Pushed::Unwatched): it is for the caller to say
 /// what happens to it. Half of a character that is cut over two deltas is U+FFFD in both, as in every
 /// view.
@@ -77,11 +107,11 @@ use crate::json::Value;
 /// | anywhere | `null`, `true`, `false`, `""`, `[]`, `{}`, numbers but `token_id` |
 /// | the chunk | strings: `id`, `object`, `model`, `system_fingerprint`, `service_tier`, `obfuscation`, `p`, `provider`, `generationId` |
 /// | a choice | strings: `finish_reason`, `native_finish_reason`, `stop_reason`, `matched_stop` |
-/// | a delta | strings: `role`, `channel` |
+/// | a delta | strings: `role`, `channel`; of tool calls `index`, `id` and `type` |
 /// | deeper | objects of what is harmless, such as `usage`, `timings` and `content_filter_results`, with the strings `id`, `service_tier` and `severity`; the array `prompt_filter_results` of such objects |
 /// | the stream | comments, blank lines, events without data, `[DONE]` |
 ///
-/// So these are unwatched: tool calls, audio, content in parts, `logprobs` and `token_ids`, which
+/// So these are unwatched: arguments that are an object, audio, content in parts, `logprobs` and `token_ids`, which
 /// repeat the text token by token, `reasoning_details`, a whole `message`, citations, errors, which
 /// may quote what the model has said, lines that are no field, in an event too, what can't be read, and what some
 /// readers read otherwise: `choices`, `delta`, `index` or a text that stands twice in its object.
@@ -105,6 +135,8 @@ pub struct Guard {
     texts: Vec<Text>,
     /// How much of the texts is held.
     text_bytes: usize,
+    /// How many events have been taken.
+    taken: u64,
     /// Chunks with these constants, and so many leaves that have changed, are harmless but for their
     /// texts.
     harmless: [(u64, usize); 2],
@@ -131,81 +163,6 @@ struct Piece {
     is_changed: bool,
 }
 
-#[derive(Clone)]
-struct Text {
-    id: TextId,
-    /// How much of it isn't here any more, and how much of what is isn't shown.
-    gone: usize,
-    hidden: usize,
-    /// How much of it has been released.
-    released: usize,
-    text: String,
-}
-
-impl Text {
-    fn shown(&self) -> GuardedText<'_> {
-        GuardedText {
-            id: self.id,
-            text: self.text.get(self.hidden..).unwrap_or_default(),
-            held_from: self.released - self.gone - self.hidden,
-        }
-    }
-
-    /// Hides what has been released but for the overlap. What is hidden goes when it is the larger
-    /// part, so that a byte is moved a few times at most.
-    fn forget(&mut self, overlap: usize) {
-        let released = self.released - self.gone;
-        let least = released.saturating_sub(overlap);
-        let from = (least..released).find(|at| self.text.is_char_boundary(*at));
-        self.hidden = from.unwrap_or(released);
-        if self.hidden > self.text.len() / 2 {
-            self.text.drain(..self.hidden);
-            self.gone += self.hidden;
-            self.hidden = 0;
-        }
-        let least = 2 * (self.text.len() - self.hidden);
-        if self.text.capacity() > SPARE_BYTES + 2 * least {
-            self.text.shrink_to(least);
-        }
-    }
-}
-
-/// Which text of a stream: see [`Guard::texts`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub struct TextId {
-    /// The index of the choice.
-    pub choice: u64,
-    /// Which text of the choice.
-    pub kind: TextKind,
-}
-
-/// Which text of a choice, by its name in the delta.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum TextKind {
-    /// `content`
-    Content,
-    /// `refusal`
-    Refusal,
-    /// `reasoning_content`. Some servers send the same text as `reasoning` besides.
-    ReasoningContent,
-    /// `reasoning`
-    Reasoning,
-}
-
-/// A text of a stream, as far as it is here.
-#[derive(Clone, Copy)]
-#[non_exhaustive]
-pub struct GuardedText<'g> {
-    /// Which one it is.
-    pub id: TextId,
-    /// The overlap, and what is held.
-    pub text: &'g str,
-    /// Where in `text` that begins what is held.
-    pub held_from: usize,
-}
-
 /// What [`Guard::push`] has done with an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[must_use = "an event that wasn't taken is lost"]
@@ -229,9 +186,6 @@ pub enum Pushed {
 /// What an event costs besides its bytes, and a text in it, so that many small ones count.
 const EVENT_COST: usize = 64;
 const PIECE_COST: usize = 64;
-
-/// What a text may hold in vain, so that its buffer isn't made anew for each event.
-const SPARE_BYTES: usize = 4 << 10;
 
 /// Most texts of a stream.
 const MOST_TEXTS: usize = 256;
@@ -257,6 +211,7 @@ impl Guard {
             pieces: VecDeque::new(),
             texts: Vec::new(),
             text_bytes: 0,
+            taken: 0,
             harmless: [(0, 0); 2],
             latest: 0,
         }
@@ -278,7 +233,8 @@ impl Guard {
             }
         };
         let mut has_text = false;
-        if let (Some(chunk), Some(spans)) = (object_of(event), Spans::of(event)) {
+        let chunk = object_of(event);
+        if let (Some(chunk), Some(spans)) = (&chunk, Spans::of(event)) {
             for choice in chunk.choices() {
                 let Some((is_text, is_more)) = self.add(&spans, &choice, &mut room) else {
                     self.take_back(texts, pieces);
@@ -287,8 +243,9 @@ impl Guard {
                 has_text |= is_text;
                 is_unwatched |= is_more;
             }
-            is_unwatched |= self.says_more(&chunk);
+            is_unwatched |= self.says_more(chunk);
         }
+        self.end_texts(event, chunk.as_ref(), pieces);
         self.raw.extend_from_slice(event.raw());
         let pieces = self.pieces.len() - pieces;
         self.events.push_back(Held { len: event.raw().len(), pieces });
@@ -364,17 +321,29 @@ impl Guard {
 
     /// Releases events from the front, and appends them to `out`, up to the first with text among
     /// the last `keep` bytes of what there is of it. With `keep` 0 all are released.
+    ///
+    /// Of a text that is over nothing is kept: another text of its choice began in a later event, a
+    /// tool call of its choice began, its choice finished, or the stream did. Should it go on all the
+    /// same, as where reasoning and content come by turns, it is kept again from there. An event
+    /// without text goes out as soon as the events before it may, so this is to be called after each
+    /// push.
     pub fn release(&mut self, keep: usize, out: &mut Vec<u8>) {
+        self.release_by(|_| keep, out);
+    }
+
+    /// [`release`](Self::release), with a `keep` for each text.
+    pub fn release_by(&mut self, mut keep: impl FnMut(TextId) -> usize, out: &mut Vec<u8>) {
         let mut pieces = 0;
         let mut events = 0;
         for held in &self.events {
             let mut own = self.pieces.iter().skip(pieces).take(held.pieces);
             let stays = |piece: &Piece| {
-                let text = self.texts.get(piece.text);
-                let len = text.map_or(0, |text| text.gone + text.text.len());
-                piece.start < piece.end && len - piece.end < keep
+                let text = self.texts.get(piece.text).filter(|text| !text.is_over);
+                piece.start < piece.end
+                    && text
+                        .is_some_and(|text| text.gone + text.text.len() - piece.end < keep(text.id))
             };
-            if keep > 0 && own.any(stays) {
+            if own.any(stays) {
                 break;
             }
             pieces += held.pieces;
@@ -414,6 +383,43 @@ impl Guard {
         self.events.is_empty()
     }
 
+    /// Takes note of the texts that an event ends, of which the pieces from `new` on have been added: by
+    /// another text of their choice that begins, by a finish reason, by the end of the stream.
+    #[inline]
+    fn end_texts(
+        &mut self,
+        event: &ChunkEvent<'_>,
+        chunk: Option<&ChatCompletionChunk<'_>>,
+        new: usize,
+    ) {
+        self.taken += 1;
+        let now = self.taken;
+        let Self { pieces, texts, .. } = self;
+        let mut begins = None;
+        for piece in pieces.range(new..).filter(|piece| piece.start < piece.end) {
+            let Some(text) = texts.get_mut(piece.text) else { continue };
+            if text.last_event == 0 {
+                // Of several choices each ends its own.
+                end_others(texts, begins.replace(piece.text), now);
+            }
+            if let Some(text) = texts.get_mut(piece.text) {
+                (text.last_event, text.is_over) = (now, false);
+            }
+        }
+        end_others(texts, begins, now);
+        let choices = chunk.into_iter().flat_map(ChatCompletionChunk::choices);
+        for choice in choices.filter(|choice| choice.finish_reason().is_some()) {
+            let index = choice.index().unwrap_or(0);
+            let own = texts.iter_mut().filter(|text| text.id.choice == index);
+            own.for_each(|text| text.is_over = true);
+        }
+        if matches!(event.payload(), Payload::Done) {
+            for text in texts {
+                text.is_over = true;
+            }
+        }
+    }
+
     /// Adds the texts of a choice; gives whether there are any that aren't empty, and whether there
     /// are others that aren't watched. `None` where there is no room.
     fn add(
@@ -424,18 +430,14 @@ impl Guard {
     ) -> Option<(bool, bool)> {
         let has_index = !choice.has_invalid_index();
         let (mut has_text, mut is_more) = (false, false);
-        let mut is_seen = [false; TEXTS.len()];
-        for (kind, value, text) in texts_of(choice) {
+        each_text(choice, |TextAt { id, value, text }| {
             *room = room.checked_sub(PIECE_COST + text.len())?;
-            let id = TextId { choice: choice.index().unwrap_or(0), kind };
-            let seen = is_seen.get_mut(kind as usize);
-            let is_repeated = seen.is_some_and(|seen| core::mem::replace(seen, true));
-            let nth = if has_index && !is_repeated { self.text(id) } else { None };
+            let nth = if has_index { self.text(id) } else { None };
             let Some(nth) = nth else {
                 is_more |= !text.is_empty();
-                continue;
+                return Some(());
             };
-            let Some(kept) = self.texts.get_mut(nth) else { continue };
+            let kept = self.texts.get_mut(nth)?;
             let start = kept.gone + kept.text.len();
             kept.text.push_str(text);
             self.text_bytes += text.len();
@@ -443,7 +445,8 @@ impl Guard {
             let end = start + text.len();
             self.pieces.push_back(Piece { text: nth, start, end, at, is_changed: false });
             has_text |= !text.is_empty();
-        }
+            Some(())
+        })?;
         Some((has_text, is_more))
     }
 
@@ -464,11 +467,13 @@ impl Guard {
     fn no_room(&self, event: &ChunkEvent<'_>) -> Pushed {
         let chunk = object_of(event);
         let choices = chunk.iter().flat_map(ChatCompletionChunk::choices);
-        let texts: usize = choices
-            .map(|choice| {
-                texts_of(&choice).map(|(_, _, text)| PIECE_COST + text.len()).sum::<usize>()
-            })
-            .sum();
+        let mut texts = 0;
+        for choice in choices {
+            each_text(&choice, |TextAt { text, .. }| {
+                texts += PIECE_COST + text.len();
+                Some(())
+            });
+        }
         let is_larger = event.raw().len() + EVENT_COST + texts > self.most_bytes;
         if is_larger { Pushed::TooLarge } else { Pushed::Full }
     }
@@ -501,7 +506,16 @@ impl Guard {
         let known = self.texts.iter().position(|text| text.id == id);
         if known.is_none() && self.texts.len() < MOST_TEXTS {
             let text = String::new();
-            self.texts.push(Text { id, gone: 0, hidden: 0, released: 0, text });
+            let (last_event, is_over) = (0, false);
+            self.texts.push(Text {
+                id,
+                gone: 0,
+                hidden: 0,
+                released: 0,
+                text,
+                last_event,
+                is_over,
+            });
             return Some(self.texts.len() - 1);
         }
         known
@@ -540,21 +554,6 @@ impl Guard {
     }
 }
 
-/// The texts of a choice that are strings, repeated names included.
-fn texts_of<'a>(choice: &Choice<'a>) -> impl Iterator<Item = (TextKind, Value<'a>, &'a str)> {
-    let members = choice.delta().as_value();
-    members.into_iter().flat_map(|delta| delta.members()).filter_map(|(name, value)| {
-        let kind = match name {
-            "content" => TextKind::Content,
-            "refusal" => TextKind::Refusal,
-            "reasoning_content" => TextKind::ReasoningContent,
-            "reasoning" => TextKind::Reasoning,
-            _ => return None,
-        };
-        Some((kind, value, value.as_str()?))
-    })
-}
-
 impl Default for Guard {
     fn default() -> Self {
         Self::new()
@@ -586,8 +585,9 @@ impl fmt::Debug for GuardedText<'_> {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 mod tests {
-    use super::{EVENT_COST, Guard, PIECE_COST, Pushed, TextId, TextKind};
+    use super::{EVENT_COST, Guard, PIECE_COST, Pushed, TextId};
     use crate::decoder::ChunkDecoder;
+    use crate::gateway::TextKind;
     use crate::gateway::assemble;
     use proptest::prelude::*;
 
@@ -600,7 +600,7 @@ mod tests {
         format!("data: {{\"choices\":[{{\"delta\":{delta}}}]}}\n\n")
     }
 
-    const CONTENT: TextId = TextId { choice: 0, kind: TextKind::Content };
+    const CONTENT: TextId = TextId { choice: 0, kind: TextKind::Content, call: None };
 
     #[test]
     fn what_each_event_is_to_a_guard() {
@@ -614,7 +614,11 @@ mod tests {
             (": ping\n\n".to_owned(), Pushed::NoText),
             (delta(r#"{"content":"a","content":"b"}"#), Pushed::Unwatched),
             (delta(r#"{"content":[{"type":"text","text":"a"}]}"#), Pushed::Unwatched),
-            (delta(r#"{"tool_calls":[{"function":{"arguments":"a"}}]}"#), Pushed::Unwatched),
+            (delta(r#"{"tool_calls":[{"index":0,"id":"c","type":"function"}]}"#), Pushed::NoText),
+            (delta(r#"{"tool_calls":[{"function":{"arguments":"a"}}]}"#), Pushed::Text),
+            (delta(r#"{"tool_calls":[{"function":{"name":"a"}}]}"#), Pushed::Text),
+            (delta(r#"{"function_call":{"name":"f","arguments":""}}"#), Pushed::Text),
+            (delta(r#"{"tool_calls":[{"function":{"new":"a"}}]}"#), Pushed::Unwatched),
             (delta(r#"{"reasoning_details":[{"text":"a"}]}"#), Pushed::Unwatched),
             (delta(r#"{},"logprobs":{"content":[{}]}"#), Pushed::Unwatched),
             (delta(r#"{},"index":-1"#), Pushed::NoText),
@@ -627,6 +631,54 @@ mod tests {
         ] {
             assert_eq!(push(&mut guard, &event), expected, "{event}");
         }
+    }
+
+    /// A text that is over holds nothing, and what has no text waits for what is before it only.
+    #[test]
+    fn a_text_that_is_over_holds_nothing() {
+        let [reasoning, content, both] = [
+            r#"{"reasoning":"a"}"#,
+            r#"{"content":"a"}"#,
+            r#"{"reasoning":"a","reasoning_content":"a"}"#,
+        ]
+        .map(delta);
+        let call =
+            |name: &str| delta(&format!(r#"{{"tool_calls":[{{"index":0,"function":{name}}}]}}"#));
+        let (name, arguments) = (call(r#"{"name":"f"}"#), call(r#"{"arguments":"a"}"#));
+        let finish = delta(r#"{},"finish_reason":"stop""#);
+        let other = |event: &str| event.replace("{\"choices\":[{", "{\"choices\":[{\"index\":1,");
+        let (ping, done) = (": ping\n\n".to_owned(), "data: [DONE]\n\n".to_owned());
+        for (events, held) in [
+            (vec![&ping], 0),
+            (vec![&content], 1),
+            (vec![&content, &ping], 2),
+            (vec![&reasoning, &content], 1),
+            (vec![&both, &both], 2),
+            (vec![&both, &content], 1),
+            (vec![&content, &name], 1),
+            (vec![&name, &arguments], 1),
+            (vec![&content, &finish], 0),
+            (vec![&content, &done], 0),
+            (vec![&name, &arguments, &finish], 0),
+            (vec![&content, &other(&content)], 2),
+            (vec![&content, &other(&finish)], 2),
+            (vec![&other(&reasoning), &content, &other(&content)], 2),
+            // It goes on all the same.
+            (vec![&content, &reasoning, &content], 2),
+        ] {
+            let (mut guard, mut out) = (Guard::new(), Vec::new());
+            for event in &events {
+                let _ = push(&mut guard, event);
+                guard.release(1000, &mut out);
+            }
+            assert_eq!(guard.events.len(), held, "{events:?}");
+        }
+        let (mut guard, mut out) = (Guard::new(), Vec::new());
+        for event in [&content, &other(&content)] {
+            let _ = push(&mut guard, event);
+        }
+        guard.release_by(|id| usize::from(id.choice != 0), &mut out);
+        assert_eq!(guard.events.len(), 1);
     }
 
     /// `a` stands for text that the model has said: wherever it is, it is watched or told.
@@ -672,10 +724,13 @@ mod tests {
             r#"{"created":"a"}"#,
             r#"{"model":["a"]}"#,
             // Calls, in whatever form.
-            r#"{"choices":[{"delta":{"tool_calls":[{"function":{"arguments":"a"}}]}}]}"#,
+            r#"{"choices":[{"delta":{"tool_calls":[{"function":{"arguments":{"x":"a"}}}]}}]}"#,
+            r#"{"choices":[{"delta":{"tool_calls":[{"function":{"arguments":"a","arguments":""}}]}}]}"#,
+            r#"{"choices":[{"delta":{"tool_calls":[{"function":{"name":"a"},"function":{}}]}}]}"#,
+            r#"{"choices":[{"delta":{"tool_calls":[{"index":"a"}]}}]}"#,
+            r#"{"choices":[{"delta":{"tool_calls":[{"custom":{"input":"a"}}]}}]}"#,
+            r#"{"choices":[{"delta":{"tool_calls":["a"]}}]}"#,
             r#"{"choices":[{"delta":{"tool_calls":{"function":{"arguments":"a"}}}}]}"#,
-            r#"{"choices":[{"delta":{"tool_calls":[{"index":0}]}}]}"#,
-            r#"{"choices":[{"delta":{"function_call":{"arguments":"a"}}}]}"#,
             r#"{"choices":[{"delta":{"function_call":{"arguments":{"x":"a"}}}}]}"#,
             // Under other names, known and unknown.
             r#"{"content":"a"}"#,

@@ -1,5 +1,6 @@
 //! `says_more`: which members of a chunk are known to carry no text to a client.
 
+use super::texts::TextKind;
 use crate::chunk::{ChatCompletionChunk, Level, origin};
 use crate::json::{Value, ValueKind};
 
@@ -9,8 +10,8 @@ const INSIDE: &[&str] = &["id", "service_tier", "severity"];
 /// Arrays whose elements are looked through.
 const ARRAYS: &[&str] = &["prompt_filter_results"];
 
-/// The texts of a delta, which a guard watches.
-pub(super) const TEXTS: [&str; 4] = ["content", "refusal", "reasoning_content", "reasoning"];
+/// How many kinds of texts there are.
+const KINDS: usize = TextKind::Arguments as usize + 1;
 
 /// How deep is looked; what is deeper isn't known.
 const DEEPEST: usize = 8;
@@ -74,16 +75,57 @@ impl<'l> Look<'l> {
             }
         }
         let Some(delta) = self.container(delta, ValueKind::Object) else { return };
-        let mut texts = [None; TEXTS.len()];
+        let mut texts = [None; KINDS];
+        let (mut calls, mut call) = (None, None);
         for (name, value) in delta.members() {
-            match texts.iter_mut().zip(TEXTS).find(|(_, known)| *known == name) {
-                Some((text, _)) => {
-                    self.once(text, value);
-                    self.is_more |= value.kind() != ValueKind::String && !value.is_nothing();
-                }
-                None => self.known(Level::Delta, name, value),
+            match (TextKind::of_delta(name), name) {
+                (Some(kind), _) => self.text(&mut texts, kind, value),
+                (None, "tool_calls") => self.once(&mut calls, value),
+                (None, "function_call") => self.once(&mut call, value),
+                (None, _) => self.known(Level::Delta, name, value),
             }
         }
+        let calls = self.container(calls, ValueKind::Array);
+        for call in calls.into_iter().flat_map(|calls| calls.elements()) {
+            self.call(call);
+        }
+        self.function(call);
+    }
+
+    /// A part of a tool call.
+    fn call(&mut self, call: Value<'l>) {
+        let Some(call) = self.container(Some(call), ValueKind::Object) else { return };
+        let (mut function, mut index) = (None, None);
+        for (name, value) in call.members() {
+            match name {
+                "function" => self.once(&mut function, value),
+                "index" => {
+                    self.once(&mut index, value);
+                    self.known(Level::ToolCall, name, value);
+                }
+                _ => self.known(Level::ToolCall, name, value),
+            }
+        }
+        self.function(function);
+    }
+
+    fn function(&mut self, function: Option<Value<'l>>) {
+        let Some(function) = self.container(function, ValueKind::Object) else { return };
+        let mut texts = [None; KINDS];
+        for (name, value) in function.members() {
+            match TextKind::of_function(name) {
+                Some(kind) => self.text(&mut texts, kind, value),
+                None => self.known(Level::Function, name, value),
+            }
+        }
+    }
+
+    /// A member that is watched, if it is a string.
+    fn text(&mut self, seen: &mut [Option<Value<'l>>; KINDS], kind: TextKind, value: Value<'l>) {
+        if let Some(seen) = seen.get_mut(kind as usize) {
+            self.once(seen, value);
+        }
+        self.is_more |= value.kind() != ValueKind::String && !value.is_nothing();
     }
 
     /// Of members with the same name some readers take the first, some the last.

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use super::kept::{ENTRY_COST, JsonObject};
+use super::kept::{ENTRY_COST, Json, JsonObject};
 use super::room::Room;
 use super::value::{Value, ValueKind};
 
@@ -204,7 +204,7 @@ impl JsonList {
             Matching::Fragment => {
                 let is_open = |element: &Element| {
                     let signature = element.object.get("signature");
-                    signature.is_none_or(|signature| signature.is_nothing())
+                    signature.is_none_or(Json::is_nothing)
                 };
                 let last = recent().next();
                 last.filter(|(_, last)| key.r#type == last.key.r#type.as_deref() && is_open(last))

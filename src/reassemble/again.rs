@@ -411,7 +411,7 @@ fn stays(level: Level, name: &str, value: Value<'_>) -> bool {
     value.is_nothing()
         || match merge(level, name) {
             Merge::Ignore => true,
-            Merge::KeepFirst | Merge::Replace | Merge::MergeObject | Merge::MergeFilterResults => {
+            Merge::KeepFirst | Merge::Replace | Merge::Object | Merge::FilterResults => {
                 all_differ(value)
             }
             Merge::Accumulate => match value.kind() {

@@ -461,8 +461,8 @@ fn a_completion_of_many_values_is_read_back() {
 /// What the choices of one stream needed isn't kept for the next.
 #[test]
 fn many_choices_are_given_back() {
-    let choices: String = (0..5000).map(|index| format!("{{\"index\":{index}}},")).collect();
-    let stream = event(&format!("{{\"choices\":[{}]}}", choices.trim_end_matches(','))).repeat(2);
+    let choices: Vec<_> = (0..5000).map(|index| format!("{{\"index\":{index}}}")).collect();
+    let stream = event(&format!("{{\"choices\":[{}]}}", choices.join(","))).repeat(2);
     let limits = crate::limits(|limits| limits.choices = 5000);
     let (_, _, held) = memory(|| {
         let (mut decoder, mut completion) =

@@ -1,0 +1,149 @@
+//! The loops of the README and the docs, as they stand there, over all recorded streams.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::string_slice,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod support;
+
+use std::collections::BTreeMap;
+
+use deltawire::gateway::assemble;
+use deltawire::{Finished, SseDecoder};
+use serde_json::Value;
+use support::recordings;
+
+mod guard {
+    include!("documented/guard.rs");
+
+    pub(crate) fn run<'a>(body: impl IntoIterator<Item = &'a [u8]>, word: &str) -> Vec<u8> {
+        forward(body, word)
+    }
+}
+
+mod edit {
+    include!("documented/edit.rs");
+
+    pub(crate) fn run<'a>(
+        body: impl IntoIterator<Item = &'a [u8]>,
+        editor: &mut Editor,
+    ) -> Vec<u8> {
+        edit(body, editor)
+    }
+}
+
+/// The pages have the loops that run here, word for word.
+#[test]
+fn the_pages_have_these_loops() {
+    let guard = include_str!("documented/guard.rs");
+    let readme = include_str!("../README.md");
+    assert!(readme.contains(guard));
+    assert!(readme.contains(include_str!("documented/edit.rs")));
+    let docs = include_str!("../src/gateway/guard.rs");
+    let docs = docs.lines().filter_map(|line| line.strip_prefix("///"));
+    let docs: Vec<_> = docs.map(|line| line.strip_prefix(' ').unwrap_or(line)).collect();
+    let docs = docs.join("\n");
+    assert!(docs.contains(guard));
+}
+
+/// The recordings of chat completions, with what they are.
+fn streams() -> Vec<(String, Vec<u8>, Finished)> {
+    let all = recordings("openai-chat").into_iter();
+    all.map(|recording| {
+        let bytes = recording.bytes;
+        let finished = assemble([&bytes[..]]);
+        (recording.file, bytes, finished)
+    })
+    .collect()
+}
+
+/// What closes an event that the recording leaves open.
+fn closed(stream: &[u8]) -> Vec<u8> {
+    let mut decoder = deltawire::ChunkDecoder::new();
+    let mut input = stream;
+    while decoder.next(&mut input).is_some() {}
+    let missing = decoder.salvage().map_or(&b""[..], |last| last.missing_end());
+    [stream, missing].concat()
+}
+
+fn bytes_of(stream: &[u8]) -> impl Iterator<Item = &[u8]> {
+    stream.chunks(1)
+}
+
+/// Where nothing is edited or found, what comes out is what came in, and what was whole is whole.
+#[test]
+fn untouched_streams_come_out_as_they_came() {
+    for (name, stream, finished) in streams() {
+        let guarded = guard::run([&stream[..]], "no stream has this");
+        let edited = edit::run([&stream[..]], &mut deltawire::gateway::Editor::new());
+        if finished.end.malformed == 0 {
+            let expected = closed(&stream);
+            assert!(guarded == expected, "{name}");
+            assert!(edited == expected, "{name}");
+        }
+        assert!(guard::run(bytes_of(&stream), "no stream has this") == guarded, "{name}");
+        let again = assemble([&guarded[..]]);
+        assert_eq!(again.completion, finished.completion, "{name}");
+        assert!(finished.whole().is_err() || again.whole().is_ok(), "{name}");
+    }
+}
+
+/// The texts of a stream that are watched, as `serde_json` reads its events: by choice, name and call.
+fn texts(stream: &[u8]) -> BTreeMap<(u64, String, u64), String> {
+    let mut texts = BTreeMap::<_, String>::new();
+    let stream = closed(stream);
+    let (mut decoder, mut input) = (SseDecoder::new(), &stream[..]);
+    while let Some(event) = decoder.next(&mut input) {
+        let chunk: Value = serde_json::from_slice(event.data()).unwrap_or_default();
+        for choice in chunk["choices"].as_array().into_iter().flatten() {
+            let index = choice["index"].as_u64().unwrap_or(0);
+            let mut add = |name: &str, call: u64, text: &Value| {
+                let text = text.as_str().unwrap_or_default();
+                texts.entry((index, name.to_owned(), call)).or_default().push_str(text);
+            };
+            for name in ["content", "refusal", "reasoning_content", "reasoning"] {
+                add(name, 0, &choice["delta"][name]);
+            }
+            for call in choice["delta"]["tool_calls"].as_array().into_iter().flatten() {
+                let index = call["index"].as_u64().unwrap_or(u64::MAX);
+                add("arguments", index, &call["function"]["arguments"]);
+            }
+        }
+    }
+    texts
+}
+
+/// A word of each text, over several deltas as it may be, goes out nowhere, and nothing else is lost.
+#[test]
+fn no_word_leaks_and_nothing_is_lost() {
+    let mut words = 0;
+    for (name, stream, finished) in streams() {
+        let before = texts(&stream);
+        let found =
+            |word: &str| before.values().map(|text| text.matches(word).count()).sum::<usize>();
+        for text in before.values() {
+            let characters: Vec<_> = text.chars().collect();
+            for part in [1, 2] {
+                let from = characters.len() * part / 3;
+                let word: String = characters.iter().skip(from).take(9).collect();
+                // Servers that send a text under two names have it twice.
+                if word.chars().count() < 9 || found(&word) > 2 || word.contains('\u{FFFD}') {
+                    continue;
+                }
+                words += 1;
+                let out = guard::run([&stream[..]], &word);
+                let mut expected = before.clone();
+                for text in expected.values_mut() {
+                    *text = text.replace(&word, "[…]");
+                }
+                assert_eq!(texts(&out), expected, "{name}: {word:?}");
+                assert_eq!(assemble([&out[..]]).outcome, finished.outcome, "{name}");
+                assert!(guard::run(bytes_of(&stream), &word) == out, "{name}: {word:?}");
+            }
+        }
+    }
+    assert!(words > 50 || support::shared("corpus").is_none(), "{words}");
+}
