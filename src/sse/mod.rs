@@ -455,25 +455,14 @@ impl SseDecoder {
     /// Takes over the closed block's id, and its type if that isn't UTF-8, unless one of them is
     /// too long.
     fn close(&mut self, piece: Option<&[u8]>) -> Option<Error> {
+        let (is_new_id, type_len) = match self.check(piece) {
+            Ok(found) => found,
+            Err(error) => return Some(error),
+        };
         let Self { block, carry, joined, stream, lossy_type, .. } = self;
-        let last_event_id = &mut stream.last_event_id;
-        let bytes = piece.unwrap_or(carry);
-        let id = block.id.clone().map(|id| (id.start, bytes.get(id).unwrap_or_default()));
-        let id = id.filter(|(_, id)| *id != last_event_id.as_bytes());
-        if let Some((at, id)) = id
-            && lossy_len(id) > self.limits.id_bytes
-        {
-            return Some(Error::new(ErrorKind::IdTooLong, self.offset + at as u64));
-        }
-        let event_type = block.event_type.clone().and_then(|event_type| bytes.get(event_type));
-        let event_type = event_type.filter(|text| core::str::from_utf8(text).is_err());
-        let type_len = event_type.map_or(0, lossy_len);
-        let len = block.line_start + 1 + joined.len();
-        if type_len > 0 && len + type_len > self.limits.event_bytes {
-            return Some(Error::new(ErrorKind::EventTooLarge, self.offset));
-        }
-        if let Some((_, id)) = id {
-            set_lossy(last_event_id, id);
+        if let Some(id) = block.id.clone().filter(|_| is_new_id) {
+            let id = piece.unwrap_or(carry).get(id).unwrap_or_default();
+            set_lossy(&mut stream.last_event_id, id);
         }
         if type_len > KEPT_CAPACITY {
             // The limit knows what this event needs, not what an earlier one has left.
@@ -486,6 +475,28 @@ impl SseDecoder {
             set_lossy(lossy_type, event_type);
         }
         None
+    }
+
+    /// Checks that the closed block's id and type are within the limits. Gives whether the id is a new
+    /// one, and how long the text is that stands for a type that isn't UTF-8, 0 if it is.
+    fn check(&self, piece: Option<&[u8]>) -> Result<(bool, usize), Error> {
+        let Self { block, carry, joined, stream, .. } = self;
+        let bytes = piece.unwrap_or(carry);
+        let id = block.id.clone().map(|id| (id.start, bytes.get(id).unwrap_or_default()));
+        let id = id.filter(|(_, id)| *id != stream.last_event_id.as_bytes());
+        if let Some((at, id)) = id
+            && lossy_len(id) > self.limits.id_bytes
+        {
+            return Err(Error::new(ErrorKind::IdTooLong, self.offset + at as u64));
+        }
+        let event_type = block.event_type.clone().and_then(|event_type| bytes.get(event_type));
+        let event_type = event_type.filter(|text| core::str::from_utf8(text).is_err());
+        let type_len = event_type.map_or(0, lossy_len);
+        let len = block.line_start + 1 + joined.len();
+        if type_len > 0 && len + type_len > self.limits.event_bytes {
+            return Err(Error::new(ErrorKind::EventTooLarge, self.offset));
+        }
+        Ok((id.is_some(), type_len))
     }
 
     fn event_type<'a>(&'a self, bytes: &'a [u8]) -> &'a str {

@@ -12,7 +12,8 @@ pub struct SseEnd {
     /// Length of the stream in bytes.
     pub bytes: u64,
     /// Bytes of a last block that no blank line closed, or of a last line without an end: by
-    /// the standard they are dropped.
+    /// the standard they are dropped. What is over a limit isn't counted: its bytes have been given
+    /// as they came.
     pub discarded_bytes: u64,
 }
 
@@ -35,13 +36,26 @@ impl SseDecoder {
         let (block, joined) = (self.block.clone(), self.joined.len());
         let (comments, reconnection_time) = (self.stream.comments, self.stream.reconnection_time);
         let step = self.end_block();
-        let looked = step.map(|step| look(&self.view(&step, &[])));
+        let looked = step.map(|mut step| {
+            if matches!(step.kind, EventKind::Message | EventKind::Undispatched)
+                && let Err(error) = self.check(None)
+            {
+                (step.kind, step.error) = (EventKind::TooLarge, Some(error));
+            }
+            look(&self.view(&step, &[]))
+        });
         self.given = false;
         self.block = block;
         self.joined.truncate(joined);
         self.stream.comments = comments;
         self.stream.reconnection_time = reconnection_time;
         looked
+    }
+
+    /// Returns true while the bytes belong to something that is over a limit, and its end hasn't come.
+    #[cfg(feature = "std")]
+    pub(crate) const fn is_skipping(&self) -> bool {
+        self.skipping.is_some()
     }
 
     /// Reads the last line of the block in the carry as if a blank line followed it.
