@@ -3,7 +3,7 @@
 use core::fmt;
 
 use crate::chunk::{ChatCompletionChunk, UpstreamError};
-use crate::json::{Leniencies, ValueKind, beginning};
+use crate::json::{Leniencies, Value, ValueKind, beginning};
 
 /// What [`ChunkDecoder::finish`](crate::ChunkDecoder::finish) tells about a stream.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -12,7 +12,8 @@ pub struct End {
     /// Length of the stream in bytes.
     pub bytes: u64,
     /// Bytes of a last event that no blank line closed: by the standard it is dropped. 0 where
-    /// [`salvage`](crate::ChunkDecoder::salvage) has read it.
+    /// [`salvage`](crate::ChunkDecoder::salvage) has read it. What is over a limit isn't counted: its
+    /// bytes have been given as they came.
     pub discarded_bytes: u64,
     /// Whether the stream ended inside of an event or line, comments included, be it read by
     /// [`salvage`](crate::ChunkDecoder::salvage) or not.
@@ -37,12 +38,61 @@ pub struct End {
     pub body: Option<Body>,
     /// The other API that events were of, if any were.
     pub api: Option<Api>,
+    /// What is left at the end.
+    pub(super) rest: Rest,
+    /// The finish reason that names a failure, of a last chunk that is dropped.
+    pub(crate) failed_finish: Option<String>,
+}
+
+/// What stands at the end of a stream without the blank line that would close it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Rest {
+    /// Nothing, or an event that could be read.
+    #[default]
+    None,
+    /// A comment, or a line that is no field and over its limit: it brings nothing however it goes on.
+    Aside,
+    /// Anything else that brings nothing, or whose failure counts.
+    Framing,
+    /// An event that is cut short, or a chunk that is dropped.
+    Lost,
+}
+
+/// Most bytes that are kept of a finish reason where text has no room any more.
+pub(crate) const LONGEST_REASON: usize = 64;
+
+/// Returns true if a finish reason says that the answer failed. Unknown reasons don't.
+pub(crate) fn names_failure(reason: &str) -> bool {
+    const FAILURES: [&str; 7] = [
+        "abort",
+        "aborted",
+        "canceled",
+        "cancelled",
+        "error",
+        "failed",
+        "insufficient_system_resource",
+    ];
+    let ends_in = |suffix: &str| {
+        let start = reason.len().checked_sub(suffix.len());
+        start
+            .and_then(|start| reason.get(start..))
+            .is_some_and(|end| end.eq_ignore_ascii_case(suffix))
+    };
+    FAILURES.iter().any(|failure| reason.eq_ignore_ascii_case(failure)) || ends_in("_error")
 }
 
 impl End {
+    /// Returns true if a part of the answer may be missing at the end. Behind `[DONE]` only an event
+    /// can be one.
+    pub(crate) fn is_event_cut(&self) -> bool {
+        let is_rest = self.discarded_bytes > 0 || self.rest != Rest::None;
+        self.rest == Rest::Lost || self.is_cut && is_rest && self.done == 0
+    }
+
     /// Whether there was nothing but comments and blank lines, if that.
     pub(crate) fn is_empty(&self) -> bool {
-        self.events == 0 && self.malformed == 0 && !self.is_cut
+        let is_cut = self.is_cut && self.rest != Rest::Aside;
+        self.events == 0 && self.malformed == 0 && !is_cut
     }
 }
 
@@ -70,17 +120,59 @@ const MOST_TEXT: usize = 256;
 impl UpstreamFailure {
     /// Of the error in an event that begins at `offset`.
     pub(crate) fn of(error: &UpstreamError<'_>, offset: u64) -> Self {
-        let code = error.get("code");
-        let code =
-            code.and_then(|code| code.as_str().or_else(|| code.as_i64().map(|_| code.raw())));
-        let kept = |text: Option<&str>, most| text.map(|text| beginning(text, most).into());
-        Self {
-            offset,
-            message: kept(error.message(), MOST_MESSAGE),
-            code: kept(code, MOST_TEXT),
-            r#type: kept(error.r#type(), MOST_TEXT),
-            param: kept(error.param(), MOST_TEXT),
+        let kept = |text: Option<&str>| text.map(Into::into);
+        let [message, code, r#type, param] = texts(error).map(kept);
+        Self { offset, message, code, r#type, param }
+    }
+}
+
+/// What is kept of an error: message, code, type and parameter.
+fn texts<'a>(error: &UpstreamError<'a>) -> [Option<&'a str>; 4] {
+    let code = error.get("code");
+    let is_number = |code: &Value<'_>| code.kind() == ValueKind::Number;
+    let code = code.and_then(|code| code.as_str().or_else(|| is_number(&code).then(|| code.raw())));
+    let kept = |text: Option<&'a str>, most| text.map(|text| beginning(text, most));
+    [
+        kept(error.message(), MOST_MESSAGE),
+        kept(code, MOST_TEXT),
+        kept(error.r#type(), MOST_TEXT),
+        kept(error.param(), MOST_TEXT),
+    ]
+}
+
+/// A failure that gives way to another one, and what its texts were in, where it lacks them.
+#[derive(Clone, Debug)]
+pub(crate) struct FailureBuffer {
+    failure: UpstreamFailure,
+    spare: [String; 4],
+}
+
+impl FailureBuffer {
+    /// With the first failure.
+    pub(crate) fn new(error: &UpstreamError<'_>, offset: u64) -> Self {
+        Self { failure: UpstreamFailure::of(error, offset), spare: Default::default() }
+    }
+
+    /// Makes it another failure. Allocates only where a text has to grow.
+    pub(crate) fn set(&mut self, error: &UpstreamError<'_>, offset: u64) {
+        let UpstreamFailure { offset: at, message, code, r#type, param } = &mut self.failure;
+        *at = offset;
+        let slots = [message, code, r#type, param].into_iter().zip(&mut self.spare);
+        for ((slot, spare), text) in slots.zip(texts(error)) {
+            match text {
+                Some(text) => {
+                    let kept = slot.get_or_insert_with(|| core::mem::take(spare));
+                    kept.clear();
+                    kept.reserve_exact(text.len());
+                    kept.push_str(text);
+                }
+                None => *spare = slot.take().unwrap_or(core::mem::take(spare)),
+            }
         }
+    }
+
+    pub(crate) const fn failure(&self) -> &UpstreamFailure {
+        &self.failure
     }
 }
 

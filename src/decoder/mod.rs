@@ -3,8 +3,10 @@
 mod end;
 mod payload;
 mod read;
+mod torn;
 
 pub use end::{Api, Body, End, UpstreamFailure};
+pub(crate) use end::{FailureBuffer, LONGEST_REASON, names_failure};
 pub use payload::{ChunkEvent, OtherObject, Payload};
 
 use core::fmt;
@@ -16,7 +18,8 @@ use crate::shape::{Fit, Parts};
 #[cfg(any(feature = "stream", feature = "tokio-codec"))]
 use crate::sse;
 use crate::sse::SseDecoder;
-use read::{Readers, read, read_rest};
+use end::Rest;
+use read::{Readers, read, read_last};
 
 /// Decodes a stream of chat completion chunks from pieces cut anywhere.
 ///
@@ -222,15 +225,15 @@ impl ChunkDecoder {
     pub fn salvage(&mut self) -> Option<ChunkEvent<'_>> {
         let Self { sse, readers, end, is_event_stream } = self;
         let event = sse.salvage()?;
-        end.is_cut = true;
-        Some(read(event, readers, (end, is_event_stream), false))
+        Some(read_last(event, readers, (end, is_event_stream), false))
     }
 
     /// Tells at the end of the input how the stream was. Copies nothing of an event that is unfinished.
     ///
     /// What an unfinished last event says is dropped, as the standard has it, with two
-    /// exceptions: an unfinished `[DONE]` counts, for it can't be anything else, and so does an error,
-    /// so that it isn't taken for a clean end.
+    /// exceptions: an unfinished `[DONE]` counts, for it can't be anything else, and so does a failure,
+    /// be it an error, a finish reason that names one or an event over a limit, so that it isn't taken
+    /// for a clean end.
     pub fn finish(&mut self) -> End {
         let framing = self.sse.finish();
         let Self { sse, readers, end, is_event_stream } = self;
@@ -238,9 +241,13 @@ impl ChunkDecoder {
         let mut is_event_stream = *is_event_stream;
         end.bytes = framing.bytes;
         end.discarded_bytes = framing.discarded_bytes;
-        let is_cut =
-            sse.look_at_rest(|event| read_rest(event, readers, (&mut end, &mut is_event_stream)));
-        end.is_cut |= is_cut.unwrap_or(false);
+        sse.look_at_rest(|event| {
+            read_last(*event, readers, (&mut end, &mut is_event_stream), true);
+        });
+        if sse.is_skipping() {
+            end.is_cut = true;
+            end.rest = end.rest.max(Rest::Aside);
+        }
         if is_event_stream {
             end.body = None;
         }

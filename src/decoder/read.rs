@@ -1,13 +1,12 @@
 //! Payloads of events: what each kind of event says, and the buffers to read it into.
 
-use memchr::memchr_iter;
-
-use super::end::{Api, Body, End, UpstreamFailure};
+use super::end::{Api, Body, End, LONGEST_REASON, Rest, UpstreamFailure, names_failure};
 use super::payload::{ChunkEvent, OtherObject, Payload};
+use super::torn::{begins_error, is_torn};
 use crate::chunk::{ChatCompletionChunk, Reading, UpstreamError};
 use crate::error::{Error, ErrorKind};
 use crate::event::{Event, EventKind};
-use crate::json::{Document, Kind, Leniencies, Parser, Tape, Text, Value};
+use crate::json::{Document, Kind, Leniencies, Parser, Tape, Text, Value, beginning};
 use crate::limits::Limits;
 use crate::shape::Shapes;
 
@@ -89,20 +88,90 @@ pub(super) fn read<'a>(
     is_untried: bool,
 ) -> ChunkEvent<'a> {
     let mut leniencies = Leniencies::default();
-    *is_event_stream |= says_event_stream(&event, end.body);
-    let payload = match event.kind() {
-        EventKind::Message => {
-            end.events += 1;
-            message(&event, readers, &mut leniencies, is_untried)
-        }
-        EventKind::Undispatched => undispatched(&event, readers, &mut leniencies),
+    let payload = payload(&event, readers, &mut leniencies, (end, is_event_stream), is_untried);
+    end.events += u64::from(event.kind() == EventKind::Message);
+    note(end, &payload, leniencies, event.offset());
+    ChunkEvent { event, payload, leniencies }
+}
+
+/// Reads the payload of an event that no blank line has closed, and takes note in `end` of what
+/// counts of it: of an event that is dropped, `[DONE]`, a failure, and that there is no event stream.
+#[cold]
+pub(super) fn read_last<'a>(
+    event: Event<'a>,
+    readers: &'a mut Readers,
+    (end, is_event_stream): (&mut End, &mut bool),
+    is_dropped: bool,
+) -> ChunkEvent<'a> {
+    let mut leniencies = Leniencies::default();
+    let is_line_torn = has_torn_line(&event);
+    let mut payload = payload(&event, readers, &mut leniencies, (end, is_event_stream), false);
+    let is_message = event.kind() == EventKind::Message;
+    if is_message && matches!(payload, Payload::Malformed(_)) && begins_error(event.data()) {
+        payload = Payload::Error(UpstreamError::new(None, event.data(), None));
+    }
+    end.is_cut |= event.kind() != EventKind::Blank;
+    end.rest = match payload {
+        Payload::Error(_) => Rest::Framing,
+        _ if is_line_torn => Rest::Lost,
+        Payload::Malformed(_) if is_message => Rest::Lost,
+        Payload::Chunk(_) if is_dropped => Rest::Lost,
+        Payload::Chunk(_) | Payload::Other(_) => Rest::None,
+        Payload::Comment => Rest::Aside,
+        _ => Rest::Framing,
+    };
+    let is_torn = is_message && matches!(payload, Payload::Malformed(_));
+    if !is_dropped {
+        end.events += u64::from(is_message);
+    }
+    match payload {
+        Payload::Malformed(_) if is_torn => {}
+        Payload::Chunk(chunk) if is_dropped => note_reasons(end, &chunk),
+        Payload::Other(object) if is_dropped => end.api = end.api.or_else(|| Api::of(&object.0)),
+        _ => note(end, &payload, leniencies, event.offset()),
+    }
+    ChunkEvent { event, payload, leniencies }
+}
+
+/// Returns true if the event ends in a line that begins with a JSON object and is no field, and that
+/// object is cut.
+fn has_torn_line(event: &Event<'_>) -> bool {
+    let line = event.unknown_lines().last().unwrap_or_default();
+    event.raw().ends_with(line) && is_torn(line)
+}
+
+/// Keeps a finish reason that names a failure, of a chunk that is dropped.
+fn note_reasons(end: &mut End, chunk: &ChatCompletionChunk<'_>) {
+    let reasons = chunk.choices().filter_map(|choice| choice.finish_reason());
+    let failed = reasons.into_iter().find(|reason| names_failure(reason));
+    end.failed_finish = failed.map(|reason| beginning(reason, LONGEST_REASON).into());
+}
+
+/// What an event says, whatever its kind.
+#[inline]
+fn payload<'a>(
+    event: &Event<'a>,
+    readers: &'a mut Readers,
+    leniencies: &mut Leniencies,
+    (end, is_event_stream): (&mut End, &mut bool),
+    is_untried: bool,
+) -> Payload<'a> {
+    *is_event_stream |= says_event_stream(event, end.body);
+    match event.kind() {
+        EventKind::Message => message(event, readers, leniencies, is_untried),
+        EventKind::Undispatched => undispatched(event, readers, leniencies),
         EventKind::Comment => Payload::Comment,
-        EventKind::Unknown => unknown(&event, readers, &mut leniencies, (end, is_event_stream)),
+        EventKind::Unknown => unknown(event, readers, leniencies, (end, is_event_stream)),
         EventKind::TooLarge => Payload::Malformed(
             event.error().unwrap_or(Error::new(ErrorKind::EventTooLarge, event.offset())),
         ),
         EventKind::Blank | EventKind::Skipped => Payload::Ignored,
-    };
+    }
+}
+
+/// Takes note of a payload in `end`.
+#[inline]
+fn note(end: &mut End, payload: &Payload<'_>, leniencies: Leniencies, offset: u64) {
     if !leniencies.is_empty() {
         end.leniencies.add(leniencies);
     }
@@ -112,7 +181,7 @@ pub(super) fn read<'a>(
             end.after_done += u64::from(end.done > 0);
             // A usage makes a chunk of it, be it another API's.
             if end.api.is_none() && !chunk.has_choices() {
-                end.api = Api::of(&chunk);
+                end.api = Api::of(chunk);
             }
         }
         Payload::Other(object) => {
@@ -121,64 +190,10 @@ pub(super) fn read<'a>(
             end.api = end.api.or_else(|| Api::of(&object.0));
         }
         Payload::Done => end.done += 1,
-        Payload::Error(error) => note_error(end, &error, event.offset()),
+        Payload::Error(error) => note_error(end, error, offset),
         Payload::Malformed(_) => end.malformed += 1,
         Payload::Comment | Payload::Ignored => {}
     }
-    ChunkEvent { event, payload, leniencies }
-}
-
-/// Takes note in `end` of what counts of an event that no blank line has closed: `[DONE]`, an error,
-/// and that there is no event stream. Returns true if the stream is cut there.
-#[cold]
-pub(super) fn read_rest(
-    event: &Event<'_>,
-    readers: &mut Readers,
-    (end, is_event_stream): (&mut End, &mut bool),
-) -> bool {
-    let mut leniencies = Leniencies::default();
-    *is_event_stream |= says_event_stream(event, end.body);
-    let payload = match event.kind() {
-        EventKind::Message if may_count(event) => message(event, readers, &mut leniencies, false),
-        EventKind::Undispatched => undispatched(event, readers, &mut leniencies),
-        EventKind::Unknown => unknown(event, readers, &mut leniencies, (end, is_event_stream)),
-        _ => Payload::Ignored,
-    };
-    match payload {
-        Payload::Done => end.done += 1,
-        Payload::Error(error) => note_error(end, &error, event.offset()),
-        Payload::Malformed(_) | Payload::Ignored if begins_error(event.data()) => {
-            note_error(end, &UpstreamError::new(None, b"", None), event.offset());
-        }
-        _ => {}
-    }
-    event.kind() != EventKind::Blank
-}
-
-/// Returns true if an event that no blank line has closed may be `[DONE]` or an error: no other is worth
-/// reading.
-fn may_count(event: &Event<'_>) -> bool {
-    let data = event.data();
-    let has = |first: u8, rest: &[u8]| {
-        memchr_iter(first, data)
-            .any(|at| data.get(at + 1..).is_some_and(|text| text.starts_with(rest)))
-    };
-    let is_object = data.trim_ascii_end().ends_with(b"}");
-    is_done(data)
-        || event.event_type() == "error"
-        || event.has_unknown_lines()
-        || is_object && (has(b'e', b"rror") || has(b'\\', b"u00"))
-}
-
-/// Returns true if a JSON text that ends too early begins with an error.
-fn begins_error(json: &[u8]) -> bool {
-    let tokens = [&b"{"[..], b"\"error\"", b":"];
-    let value = tokens
-        .into_iter()
-        .try_fold(json, |text, token| text.trim_ascii_start().strip_prefix(token))
-        .map_or(&b""[..], <[u8]>::trim_ascii_start);
-    let may_be = |none: &[u8]| none.starts_with(value) || value.starts_with(none);
-    !value.is_empty() && ![&b"null"[..], b"false", b"\"\"", b"0"].into_iter().any(may_be)
 }
 
 /// What the data of a dispatched event says.
@@ -196,7 +211,7 @@ fn message<'a>(
     if is_done(data) && !is_error {
         return Payload::Done;
     }
-    readers.settle(data.len());
+    readers.settle(event.raw().len());
     let Readers { parser, shapes, reading, side, is_large, .. } = readers;
     if is_untried && let Some(fit) = shapes.fit_whole(event.raw()) {
         let (_, _, chunk) = shapes.read(fit, event.raw());
@@ -256,10 +271,8 @@ fn undispatched<'a>(
     readers: &'a mut Readers,
     leniencies: &mut Leniencies,
 ) -> Payload<'a> {
-    let Readers { parser, side, is_large, .. } = readers;
     if let Some(text) = error_line(event) {
-        *is_large = true;
-        return Payload::Error(text_error(text, (parser, side), None, leniencies));
+        return Payload::Error(line_error(event, text, readers, leniencies));
     }
     if event.event_type() == "error" {
         let comment = event.comments().next().unwrap_or_default();
@@ -276,36 +289,43 @@ fn unknown<'a>(
     leniencies: &mut Leniencies,
     (end, is_event_stream): (&mut End, &mut bool),
 ) -> Payload<'a> {
-    let Readers { parser, side, is_large, .. } = readers;
-    *is_large = true;
-    if let Some(text) = error_line(event) {
+    // In front of any field, an object is the body, and no line of a stream.
+    let line = event.unknown_lines().next().unwrap_or_default();
+    let is_body = !*is_event_stream && line.trim_ascii_start().starts_with(b"{");
+    if let Some(text) = error_line(event).filter(|_| !is_body) {
         *is_event_stream = true;
-        return Payload::Error(text_error(text, (parser, side), None, leniencies));
+        return Payload::Error(line_error(event, text, readers, leniencies));
     }
     if end.body.is_none() {
         end.body = Some(Body::of(event.raw()));
     }
-    let line = event.unknown_lines().next().unwrap_or_default();
-    if *is_event_stream
-        && line.starts_with(b"{")
-        && let Ok((document, found)) = parser.parse(line, side)
-    {
-        let line = Value::new(document, 0);
-        if let Some(error) = line.get("error").filter(UpstreamError::is_one) {
-            *leniencies = found;
-            return Payload::Error(UpstreamError::new(Some(error), b"", None));
-        }
-    }
     Payload::Ignored
 }
 
-/// What an `error:` line says, unless that is nothing.
+/// The error of an event's line.
+fn line_error<'a>(
+    event: &Event<'a>,
+    text: &'a [u8],
+    readers: &'a mut Readers,
+    leniencies: &mut Leniencies,
+) -> UpstreamError<'a> {
+    readers.settle(event.raw().len());
+    let Readers { parser, side, is_large, .. } = readers;
+    *is_large = true;
+    text_error(text, (parser, side), None, leniencies)
+}
+
+/// What a line that is no field says of an error: what stands behind `error:`, unless that is nothing,
+/// or an object that has one.
 fn error_line<'a>(event: &Event<'a>) -> Option<&'a [u8]> {
-    event
-        .unknown_lines()
-        .filter_map(|line| line.strip_prefix(b"error:"))
-        .map(<[u8]>::trim_ascii)
-        .find(|text| !matches!(*text, b"" | b"null" | b"false" | b"0" | b"\"\""))
+    event.unknown_lines().find_map(|line| match line.strip_prefix(b"error:") {
+        Some(text) => {
+            let text = text.trim_ascii();
+            let is_nothing = matches!(text, b"" | b"null" | b"false" | b"0" | b"\"\"");
+            (!is_nothing).then_some(text)
+        }
+        None => begins_error(line).then_some(line),
+    })
 }
 
 /// The error that a text says, with or without a name of its own inside.

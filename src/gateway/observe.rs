@@ -5,7 +5,7 @@ use core::fmt;
 
 use super::watch::Watch;
 use crate::chunk::{ChatCompletionChunk, Choice, ChoiceTokens, ContentPart, Tokens};
-use crate::decoder::{ChunkEvent, End, Payload, UpstreamFailure};
+use crate::decoder::{ChunkEvent, End, FailureBuffer, Payload, UpstreamFailure};
 use crate::error::Error;
 use crate::json::{Limit, beginning};
 use crate::limits::Limits;
@@ -70,8 +70,8 @@ struct Seen {
     places: BTreeMap<u64, usize>,
     /// The indexes below 64 of the choices, as bits.
     known: u64,
-    /// The error of the event at hand; of one that was before it until another that fits no shape.
-    error: Option<Box<UpstreamFailure>>,
+    /// The last error, of the event at hand if that has brought one.
+    error: Option<Box<FailureBuffer>>,
     malformed: Option<Error>,
     deltas: u64,
     findings: Findings,
@@ -190,12 +190,13 @@ impl Observer {
     /// Tells how the stream was, with what [`ChunkDecoder::finish`](crate::ChunkDecoder::finish)
     /// has said. The observer is then as after a [`reset`](Self::reset).
     pub fn finish(&mut self, end: End) -> Observed {
-        let seen = core::mem::take(&mut self.seen);
+        let error = self.seen.error.take();
+        let seen = core::mem::replace(&mut self.seen, Seen { error, ..Seen::default() });
         let reasons = seen.choices.iter().map(|choice| choice.finish_reason.is_some());
         let (outcome, not_whole) = seen.findings.judge(reasons, &end, seen.limit_exceeded);
         self.reset();
         let Seen { tokens, choices, deltas, limit_exceeded, findings, .. } = seen;
-        let failed_finish = findings.failed_finish;
+        let failed_finish = findings.failed_finish.or_else(|| end.failed_finish.clone());
         Observed { outcome, tokens, choices, deltas, limit_exceeded, failed_finish, end, not_whole }
     }
 
@@ -205,7 +206,8 @@ impl Observer {
         let mut choices = core::mem::take(&mut self.seen.choices);
         choices.clear();
         choices.shrink_to(KEPT_CHOICES);
-        self.seen = Seen { choices, ..Seen::default() };
+        let error = self.seen.error.take();
+        self.seen = Seen { choices, error, ..Seen::default() };
     }
 
     /// What the last event has brought.
@@ -282,14 +284,16 @@ impl Seen {
 
     /// Any event.
     fn look_at(&mut self, event: &ChunkEvent<'_>, most: usize) {
-        self.error = None;
         match event.payload() {
             Payload::Chunk(chunk) => {
                 self.note_choices(chunk, most);
                 self.look(chunk, most);
             }
             Payload::Error(error) => {
-                self.error = Some(Box::new(UpstreamFailure::of(error, event.offset())));
+                match &mut self.error {
+                    Some(buffer) => buffer.set(error, event.offset()),
+                    None => self.error = Some(Box::new(FailureBuffer::new(error, event.offset()))),
+                }
                 self.findings.has_error = true;
                 self.news.error = true;
                 if let Some(chunk) = error.chunk() {
@@ -411,7 +415,7 @@ impl Seen {
         Tapped {
             tokens: self.tokens.filter(|_| usage),
             finished: finish.then_some(&*self.choices),
-            error: self.error.as_deref().filter(|_| error),
+            error: self.error.as_deref().filter(|_| error).map(FailureBuffer::failure),
             malformed: self.malformed.filter(|_| malformed),
         }
     }

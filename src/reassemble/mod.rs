@@ -356,7 +356,7 @@ impl Reassembler {
         completion.shrink_to_fit();
         completion.not_whole = not_whole.is_some();
         self.reset();
-        let failed_finish = findings.failed_finish;
+        let failed_finish = findings.failed_finish.or_else(|| end.failed_finish.clone());
         Finished {
             completion,
             outcome,

@@ -4,7 +4,8 @@
 use core::fmt;
 
 use super::completion::ChatCompletion;
-use crate::decoder::{Api, Body, End};
+pub(crate) use crate::decoder::LONGEST_REASON;
+use crate::decoder::{Api, Body, End, names_failure};
 use crate::json::{Limit, beginning};
 
 /// A completion, and how the stream that it comes from ended.
@@ -198,7 +199,8 @@ pub enum Defect {
     FailedFinish,
     /// An event couldn't be read, or was over a limit.
     MalformedEvent,
-    /// The stream ended in the middle of an event, and without `[DONE]`.
+    /// The stream ended in the middle of an event: of one that may have held a part of the answer, or
+    /// without `[DONE]` of any.
     CutEvent,
     /// Something was left out for a limit of completions.
     LimitExceeded,
@@ -291,9 +293,6 @@ impl fmt::Display for NotWhole {
 
 impl core::error::Error for NotWhole {}
 
-/// Most bytes that are kept of a finish reason where text has no room any more.
-pub(crate) const LONGEST_REASON: usize = 64;
-
 /// What the chunks of a stream have shown besides what is kept of them: what a reassembler and an
 /// observer both take note of, so that they find the same outcome.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -321,6 +320,11 @@ impl Findings {
         self.lacks_choice |= is_choice;
     }
 
+    /// The first finish reason that names a failure, be it of a last chunk that is dropped.
+    pub(crate) fn failed_finish<'f>(&'f self, end: &'f End) -> Option<&'f str> {
+        self.failed_finish.as_deref().or(end.failed_finish.as_deref())
+    }
+
     /// How the stream ended, and what is missing. `reasons` has the finish reason of each choice that
     /// is kept; `end` is what the decoder saw, if there was one; `limit` is the limit for which
     /// something was left out.
@@ -341,14 +345,13 @@ impl Findings {
             outcome,
             Outcome::Empty | Outcome::AnotherApi(_) | Outcome::NotAnEventStream(_)
         );
-        let is_cut = end.is_cut && end.discarded_bytes > 0 && end.done == 0;
         let defects = [
             (Defect::NoCompletion, no_completion),
             (Defect::Unfinished, !finished && !no_completion),
             (Defect::UpstreamError, self.has_error || end.upstream_error.is_some()),
-            (Defect::FailedFinish, self.failed_finish.is_some()),
+            (Defect::FailedFinish, self.failed_finish(end).is_some()),
             (Defect::MalformedEvent, end.malformed > 0),
-            (Defect::CutEvent, is_cut && !no_completion),
+            (Defect::CutEvent, end.is_event_cut() && !no_completion),
             (Defect::LimitExceeded, limit.is_some()),
             (Defect::InvalidIndex, self.has_invalid_index),
             (Defect::UnknownContentPart, self.has_unknown_part),
@@ -369,7 +372,7 @@ impl Findings {
         {
             return Outcome::AnotherApi(api);
         }
-        if self.failed_finish.is_some() {
+        if self.failed_finish(end).is_some() {
             return Outcome::FailedFinish;
         }
         match (finished, end.done > 0) {
@@ -381,24 +384,4 @@ impl Findings {
             (false, false) => Outcome::Truncated,
         }
     }
-}
-
-/// Returns true if a finish reason says that the answer failed. Unknown reasons don't.
-fn names_failure(reason: &str) -> bool {
-    const FAILURES: [&str; 7] = [
-        "abort",
-        "aborted",
-        "canceled",
-        "cancelled",
-        "error",
-        "failed",
-        "insufficient_system_resource",
-    ];
-    let ends_in = |suffix: &str| {
-        let start = reason.len().checked_sub(suffix.len());
-        start
-            .and_then(|start| reason.get(start..))
-            .is_some_and(|end| end.eq_ignore_ascii_case(suffix))
-    };
-    FAILURES.iter().any(|failure| reason.eq_ignore_ascii_case(failure)) || ends_in("_error")
 }

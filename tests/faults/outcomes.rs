@@ -100,14 +100,14 @@ fn an_error_at_the_end_is_one_without_its_blank_line() {
         let behind = format!("{DONE}{rest}");
         assert_judged(&[(&behind, Outcome::UpstreamError, &[UpstreamError])], &Limits::new());
     }
-    for rest in [
-        "data: {\"error\":nul",
-        "data: {\"error\":null,\"choices\":[",
-        "data: {\"error\":\"\",",
-        "error: null",
+    for (rest, defects) in [
+        ("data: {\"error\":nul", &[CutEvent][..]),
+        ("data: {\"error\":null,\"choices\":[", &[CutEvent]),
+        ("data: {\"error\":\"\",", &[CutEvent]),
+        ("error: null", &[]),
     ] {
         let behind = format!("{DONE}{rest}");
-        assert_judged(&[(&behind, Outcome::Complete, &[])], &Limits::new());
+        assert_judged(&[(&behind, Outcome::Complete, defects)], &Limits::new());
     }
 }
 
@@ -473,5 +473,186 @@ fn a_number_beside_a_text_is_read_like_any() {
             completion.finish(decoder.finish()).completion
         };
         assert_eq!(read(true), read(false), "{first}");
+    }
+}
+
+/// What `salvage` and `finish` make of a stream, each with all three that watch.
+fn judged_both_ways(stream: &[u8], limits: &Limits) -> [(Outcome, Vec<Defect>); 2] {
+    let dropped = agreed(stream, limits);
+    let mut decoder = ChunkDecoder::with_limits(*limits);
+    let mut completion = Reassembler::with_limits(*limits);
+    let (mut observer, mut tap) = (Observer::with_limits(limits), UsageTap::with_limits(*limits));
+    tap.push(stream);
+    tap.salvage();
+    let mut input = stream;
+    while let Some(event) = decoder.next(&mut input) {
+        completion.push_payload(event.payload());
+        observer.observe(&event);
+    }
+    if let Some(event) = decoder.salvage() {
+        completion.push_payload(event.payload());
+        observer.observe(&event);
+    }
+    let end = decoder.finish();
+    let (finished, observed) = (completion.finish(end.clone()), observer.finish(end));
+    assert_eq!(observed, tap.finish());
+    assert_eq!(finished.outcome, observed.outcome);
+    let defects = finished.whole().map_or_else(|it| it.defects().collect(), |()| Vec::new());
+    [dropped, (finished.outcome, defects)]
+}
+
+/// An error in a line of its own is one wherever the line stands, however long, deep or cut it is.
+#[test]
+fn an_error_in_a_bare_line_is_one() {
+    let long = format!("{{\"error\":{{\"message\":\"{}\"}}}}", "x".repeat(20 << 10));
+    let deep = format!("{{\"error\":{}}}", nested(200, "1"));
+    let late = format!("{{\"x\":{},\"error\":{{\"message\":\"boom\"}}}}", nested(200, "1"));
+    let cut = "{\"error\":{\"message\":\"bo";
+    for line in
+        ["{\"error\":{\"message\":\"boom\"}}", "{\"object\":\"error\"}", &long, &deep, &late, cut]
+    {
+        let found = (Outcome::UpstreamError, vec![UpstreamError]);
+        for rest in [
+            format!("data: [DONE]\n{line}\n\n"),
+            format!("{line}\ndata: [DONE]\n\n"),
+            format!("id: 1\n{line}\n\n{DONE}"),
+            format!("data: {{\"choices\":[]}}\n{line}\n\n{DONE}"),
+            format!("data: {{\"choices\":[]}}\r\n{line}\r\n\r\n{DONE}"),
+            format!("{line}\n\n{DONE}"),
+            format!("{DONE}{line}\n"),
+            format!("{DONE}{line}"),
+        ] {
+            let stream = format!("{FINISHED}{rest}");
+            for judged in judged_both_ways(stream.as_bytes(), &Limits::new()) {
+                assert_eq!(judged, found, "{rest:.60}");
+            }
+        }
+        for rest in [line, &format!("data: [DONE]\n{line}")] {
+            let stream = format!("{FINISHED}{rest}");
+            for judged in judged_both_ways(stream.as_bytes(), &Limits::new()) {
+                let found = (Outcome::UpstreamError, vec![UpstreamError, CutEvent]);
+                assert_eq!(judged, found, "{rest:.60}");
+            }
+        }
+    }
+    for line in ["{\"error\":null}", "{\"error\":\"\"}", "{\"id\":\"error\"}", "error: null", "{}"]
+    {
+        let rest = format!("{line}\n\nid: 1\n{line}\n\ndata: [DONE]\n{line}\n\n{line}");
+        let stream = format!("{FINISHED}{rest}");
+        for judged in judged_both_ways(stream.as_bytes(), &Limits::new()) {
+            assert_eq!(judged, (Outcome::Complete, vec![]), "{rest}");
+        }
+    }
+}
+
+/// Each cut of an event with an object: an error where its name has come and a part of it, and in any
+/// case no whole completion. `serde_json` says what is whole.
+#[test]
+fn an_event_that_is_cut_is_told_behind_done() {
+    for (json, error_from) in [
+        ("{\"id\":\"c\",\"error\":{\"message\":\"bo\"}}", "{\"id\":\"c\",\"error\":{".len()),
+        ("{\"type\":\"error\",\"error\":\"boom\"}", "{\"type\":\"error\",\"error\":\"b".len()),
+        ("{\"object\":\"error\",\"message\":\"bo\"}", "{\"object\":\"error\"".len()),
+        ("{\"choices\":[{\"error\":{\"message\":\"bo\"}}]}", usize::MAX),
+        ("{\"choices\":[{\"index\":0,\"delta\":{\"content\":\"x\"}}]}", usize::MAX),
+        ("{\"type\":\"ping\",\"data\":[1]}", usize::MAX),
+    ] {
+        for (end, open) in [(&json[..json.len()], false)]
+            .into_iter()
+            .chain((1..json.len()).map(|at| (&json[..at], true)))
+        {
+            assert_eq!(serde_json::from_str::<serde_json::Value>(end).is_err(), open);
+            for (head, tail) in [("", ""), ("", "\n"), ("id: 1\r\n", "\r\n")] {
+                let stream = format!("{FINISHED}{DONE}{head}data: {end}{tail}");
+                let [dropped, salvaged] = judged_both_ways(stream.as_bytes(), &Limits::new());
+                let terminated = agreed(format!("{stream}\n\n").as_bytes(), &Limits::new());
+                if open {
+                    let is_error = end.len() >= error_from;
+                    let expected = if is_error {
+                        (Outcome::UpstreamError, vec![UpstreamError])
+                    } else {
+                        (Outcome::Complete, vec![CutEvent])
+                    };
+                    assert_eq!((&dropped, &salvaged), (&expected, &expected), "{stream}");
+                } else {
+                    assert_eq!(salvaged, terminated, "{stream}");
+                    // A chunk that is dropped is missing.
+                    let is_chunk = json.contains("choices") && !json.contains("error");
+                    let missing = (Outcome::Complete, vec![CutEvent]);
+                    assert_eq!(dropped, if is_chunk { missing } else { terminated }, "{stream}");
+                }
+            }
+        }
+    }
+}
+
+/// A finish reason that names a failure counts without its blank line.
+#[test]
+fn a_failed_finish_at_the_end_is_told() {
+    let failed = choice(r#""index":0,"finish_reason":"error""#);
+    for before in ["", DONE] {
+        let stream = format!("{FINISHED}{before}{}", failed.trim_end());
+        let judged = judged_both_ways(stream.as_bytes(), &Limits::new());
+        assert_eq!(judged[0], (Outcome::FailedFinish, vec![FailedFinish, CutEvent]));
+        assert_eq!(judged[1], (Outcome::FailedFinish, vec![FailedFinish]));
+        let (finished, observed, _) = self::judged(stream.as_bytes(), &Limits::new());
+        assert_eq!(finished.failed_finish.as_deref(), Some("error"));
+        assert_eq!(observed.failed_finish.as_deref(), Some("error"));
+    }
+}
+
+/// The end inside of what is over a limit is a cut as it is inside of what isn't.
+#[test]
+fn the_end_in_what_is_skipped_is_a_cut() {
+    let small = limits(|limits| {
+        limits.comment_bytes = 64;
+        limits.event_bytes = 300;
+    });
+    for len in [0, 1, 20, 63, 64, 65, 66, 80, 400] {
+        for name in [":", "x"] {
+            let line = format!("{name}{}", "c".repeat(len));
+            for (end, is_cut) in
+                [("", true), ("\n", false), ("\r", false), ("\r\n", false), ("\n\n", false)]
+            {
+                for (before, cut_defects) in [("", &[CutEvent][..]), (DONE, &[])] {
+                    let stream = format!("{FINISHED}{before}{line}{end}");
+                    let expected = if is_cut { cut_defects } else { &[] };
+                    for (_, defects) in judged_both_ways(stream.as_bytes(), &small) {
+                        assert_eq!(defects, expected, "{stream}");
+                    }
+                    for size in [1, 7, stream.len()] {
+                        let mut decoder = ChunkDecoder::with_limits(small);
+                        for piece in stream.as_bytes().chunks(size) {
+                            let mut input = piece;
+                            while decoder.next(&mut input).is_some() {}
+                        }
+                        assert_eq!(decoder.finish().is_cut, is_cut, "{stream}");
+                    }
+                }
+            }
+        }
+    }
+    let long = format!("data: \"{}\"", "x".repeat(400));
+    for (end, is_cut) in [("", true), ("\n", true), ("\n\n", false), ("\r\n\r\n", false)] {
+        let stream = format!("{FINISHED}{DONE}{long}{end}");
+        let (finished, ..) = judged(stream.as_bytes(), &small);
+        assert_eq!(finished.end.is_cut, is_cut, "{end:?}");
+        for judged in judged_both_ways(stream.as_bytes(), &small) {
+            assert_eq!(judged, (Outcome::MalformedEvent, vec![MalformedEvent]));
+        }
+    }
+}
+
+/// An id or a type that is too long makes its event unreadable, with or without its blank line.
+#[test]
+fn an_id_that_is_too_long_is_told_at_the_end() {
+    let short = limits(|limits| limits.id_bytes = 8);
+    let id = "x".repeat(9);
+    for data in ["[DONE]", "{\"error\":{\"message\":\"boom\"}}", "{\"choices\":[]}"] {
+        let stream = format!("{FINISHED}id: {id}\ndata: {data}\n");
+        let terminated = agreed(format!("{stream}\n").as_bytes(), &short);
+        assert_eq!(terminated, (Outcome::MalformedEvent, vec![MalformedEvent]));
+        let cut = (Outcome::MalformedEvent, vec![MalformedEvent, CutEvent]);
+        assert_eq!(judged_both_ways(stream.as_bytes(), &short), [cut.clone(), cut]);
     }
 }

@@ -1,0 +1,147 @@
+//! What can be told of a JSON text that may be cut, too deep or too long for a parser.
+
+use memchr::memchr2;
+
+/// Returns true if a text begins with an object that doesn't end in it.
+pub(super) fn is_torn(text: &[u8]) -> bool {
+    let text = text.trim_ascii_start();
+    text.starts_with(b"{") && past_value(text).is_none()
+}
+
+/// Returns true if an object, whole or not, has begun to say an error: it has a member `error` that
+/// is one, or its `object` is `error`.
+pub(super) fn begins_error(json: &[u8]) -> bool {
+    member_that_begins_error(json).is_some()
+}
+
+fn member_that_begins_error(json: &[u8]) -> Option<()> {
+    let mut rest = json.trim_ascii_start().strip_prefix(b"{")?.trim_ascii_start();
+    loop {
+        let (name, behind) = rest.split_at_checked(past_string(rest)?)?;
+        let value = behind.trim_ascii_start().strip_prefix(b":")?.trim_ascii_start();
+        if is_name(name, b"\"error\"") && begins_something(value)
+            || is_name(name, b"\"object\"") && value.starts_with(b"\"error\"")
+        {
+            return Some(());
+        }
+        let behind = value.get(past_value(value)?..)?;
+        rest = behind.trim_ascii_start().strip_prefix(b",")?.trim_ascii_start();
+    }
+}
+
+/// Returns true if a value that may be cut is none of those that say that there is no error.
+fn begins_something(value: &[u8]) -> bool {
+    let may_be = |none: &[u8]| none.starts_with(value) || value.starts_with(none);
+    !value.is_empty() && ![&b"null"[..], b"false", b"\"\"", b"0"].into_iter().any(may_be)
+}
+
+/// Returns true if a string, in its quotes, is `name`. Its ASCII may be escaped.
+fn is_name(mut string: &[u8], name: &[u8]) -> bool {
+    for byte in name {
+        let (first, len) = match string {
+            [b'\\', b'u', b'0', b'0', high, low, ..] => (hex(*high) << 4 | hex(*low), 6),
+            [first, ..] => (*first, 1),
+            [] => return false,
+        };
+        if first != *byte {
+            return false;
+        }
+        string = string.get(len..).unwrap_or_default();
+    }
+    string.is_empty()
+}
+
+/// The value of a hexadecimal digit; 0 of anything else.
+fn hex(digit: u8) -> u8 {
+    let value = char::from(digit).to_digit(16);
+    value.and_then(|value| u8::try_from(value).ok()).unwrap_or(0)
+}
+
+/// Where a string that a text begins with ends, if it does.
+fn past_string(text: &[u8]) -> Option<usize> {
+    let mut at = usize::from(text.first() == Some(&b'"'));
+    if at == 0 {
+        return None;
+    }
+    loop {
+        at += memchr2(b'"', b'\\', text.get(at..)?)? + 1;
+        if text.get(at - 1) == Some(&b'"') {
+            return Some(at);
+        }
+        at += 1;
+    }
+}
+
+/// Where a value that a text begins with ends, if it does. Of a number that is where something else
+/// follows.
+fn past_value(text: &[u8]) -> Option<usize> {
+    let (mut at, mut depth) = (0, 0_usize);
+    loop {
+        match *text.get(at)? {
+            b'"' => {
+                at += past_string(text.get(at..)?)?;
+                if depth == 0 {
+                    return Some(at);
+                }
+                continue;
+            }
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' if depth > 1 => depth -= 1,
+            b'}' | b']' => return Some(at + depth),
+            b',' if depth == 0 => return Some(at),
+            _ => {}
+        }
+        at += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{begins_error, is_torn};
+
+    /// Each text, and each beginning of it, against what `serde_json` makes of the whole.
+    #[test]
+    fn only_whole_objects_are_not_torn() {
+        for text in [
+            r#"{}"#,
+            r#"{"a":[1,{"b":"]}\"\\"}],"c":null}"#,
+            r#"{"a\\":"{","b":[[[]]]}"#,
+            " {\"a\" : -1.5e3 }",
+        ] {
+            for end in text.find('{').map_or(0, |at| at + 1)..=text.len() {
+                let cut = &text[..end];
+                let is_whole = serde_json::from_str::<serde_json::Value>(cut).is_ok();
+                assert_eq!(is_torn(cut.as_bytes()), !is_whole, "{cut}");
+            }
+        }
+        assert!(!is_torn(b"") && !is_torn(b"[DONE]") && !is_torn(b"ping"));
+    }
+
+    #[test]
+    fn an_error_that_begins_is_one() {
+        for (text, is_error) in [
+            (r#"{"error":{"#, true),
+            (r#"{"error":"b"#, true),
+            (r#" { "error" : {"m"#, true),
+            (r#"{"err\u006fr":{"#, true),
+            (r#"{"id":"a\"b","x":[{"y":{}}],"n":1, "error":{}}"#, true),
+            (r#"{"object":"error","mess"#, true),
+            (r#"{"x":{"error":{"#, false),
+            (r#"{"x":"error","y":"#, false),
+            (r#"{"error":"#, false),
+            (r#"{"error""#, false),
+            (r#"{"error":nu"#, false),
+            (r#"{"error":null,"a"#, false),
+            (r#"{"error":"","a"#, false),
+            (r#"{"error":false}"#, false),
+            (r#"{"error":0,"#, false),
+            (r#"{"object":"err"#, false),
+            (r#"["error",{"error":1}]"#, false),
+            (r#"{"\"#, false),
+            ("{", false),
+            ("", false),
+        ] {
+            assert_eq!(begins_error(text.as_bytes()), is_error, "{text}");
+        }
+    }
+}
