@@ -314,6 +314,42 @@ fn large_events_by_turns_with_small_ones_allocate_nothing() {
     }
 }
 
+/// Errors, each with other texts than the one before, and large error lines by turns with small events:
+/// nothing is allocated once the buffers have grown.
+#[test]
+fn errors_by_turns_allocate_nothing() {
+    let numbers = |count| vec![1; count];
+    let line = json!({"message": "m", "x": numbers(1000)});
+    let alone = format!("error: {line}\n\n").into_bytes();
+    let bare = format!("{{\"error\":{line}}}\n\n").into_bytes();
+    let beside = format!("data: {{\"choices\":[]}}\nerror: {line}\n\n").into_bytes();
+    let large = event(&json!({"choices": [], "x": numbers(400)}).to_string());
+    let short = [
+        event(r#"{"error":{"message":"boom","code":502,"type":"t"}}"#),
+        event(r#"{"error":{"message":"a longer message","code":"c","param":"p"}}"#),
+        event(r#"{"error":"boom"}"#),
+        event(r#"{"error":{}}"#),
+    ];
+    let with_id = format!("id: 1\n{{\"error\":{line}}}\n\n").into_bytes();
+    for error in [alone, bare, beside, with_id, short.concat()] {
+        let (mut decoder, mut tap) = (ChunkDecoder::new(), UsageTap::new());
+        let mut turn = |number: usize| {
+            let small = event(&format!(r#"{{"id":"c","k{}":[],"choices":[]}}"#, number % 7));
+            let before = heap::allocations();
+            for stream in [&large, &small, &error, &small, &small] {
+                let mut input = &stream[..];
+                while decoder.next(&mut input).is_some() {}
+                let mut input = &stream[..];
+                while tap.next(&mut input).is_some() {}
+            }
+            heap::allocations() - before
+        };
+        let warm: usize = (0..500).map(&mut turn).sum();
+        let steady: usize = (500..1500).map(&mut turn).sum();
+        assert!(warm > 0 && steady == 0, "{steady} allocations for 1 000 turns");
+    }
+}
+
 /// Calls of any indexes, in one event or in many, end where their indexes say.
 #[test]
 fn calls_stand_by_their_index() {

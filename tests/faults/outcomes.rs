@@ -494,9 +494,9 @@ fn judged_both_ways(stream: &[u8], limits: &Limits) -> [(Outcome, Vec<Defect>); 
         observer.observe(&event);
     }
     let end = decoder.finish();
-    let (finished, observed) = (completion.finish(end.clone()), observer.finish(end));
-    assert_eq!(observed, tap.finish());
-    assert_eq!(finished.outcome, observed.outcome);
+    let (finished, seen) = (completion.finish(end.clone()), observer.finish(end));
+    assert_eq!(seen, tap.finish());
+    assert_eq!(finished.outcome, seen.outcome);
     let defects = finished.whole().map_or_else(|it| it.defects().collect(), |()| Vec::new());
     [dropped, (finished.outcome, defects)]
 }
