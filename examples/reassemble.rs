@@ -15,8 +15,8 @@ use deltawire::{
     ChatCompletionChunk, ChunkDecoder, ChunkEvent, EventKind, Finished, Outcome, Payload,
     Reassembler, SseDecoder, UpstreamError,
 };
-use report::{BodyHead, report};
-use screen::{Screen, say};
+use report::{BodyError, BodyHead, report};
+use screen::{Screen, escaped, say};
 use serde_json::{Value, json};
 
 const HELP: &str = "\
@@ -34,7 +34,7 @@ Instead of the completion, one line of JSON for each:
   --events              Server-Sent Event, and a last line with what is left at the end
   --chunks              payload: chunk, done, error, malformed, comment
   --report              stream: completion, outcome, whether it is whole and why not, error,
-                        tokens, counts, malformed events
+                        tokens, counts, malformed events; what the body is if no stream
 
   --piece N             feed pieces of N bytes
   --pieces FILE         feed pieces of the lengths that FILE lists, one a line
@@ -188,10 +188,11 @@ fn run(options: &Options, file: &Path, out: &mut impl Write) -> io::Result<u8> {
             let mut chunks = Chunks::new(options, mode, out);
             feed(options, file, &mut screen, |piece, screen| chunks.push(piece, screen))?;
             let (finished, seen, head) = chunks.finish(options.salvage, &mut screen)?;
-            screen.end(&seen);
+            screen.end_text();
             if mode == Mode::Completion {
                 complain(file, &finished, &head);
             }
+            screen.sum_up(&seen);
             Ok(status(finished.outcome))
         }
     }
@@ -274,7 +275,7 @@ impl<'o, W: Write> Events<'o, W> {
     fn push(&mut self, mut piece: &[u8]) -> io::Result<()> {
         while let Some(event) = self.decoder.next(&mut piece) {
             if event.kind() == EventKind::Message {
-                writeln!(self.out, "{}", event_line(&event))?;
+                put(self.out, &event_line(&event).to_string())?;
             }
         }
         self.out.flush()
@@ -285,7 +286,7 @@ impl<'o, W: Write> Events<'o, W> {
             && let Some(event) = self.decoder.salvage()
             && event.kind() == EventKind::Message
         {
-            writeln!(self.out, "{}", event_line(&event))?;
+            put(self.out, &event_line(&event).to_string())?;
         }
         let end = self.decoder.finish();
         let line = json!({"end": {
@@ -294,7 +295,7 @@ impl<'o, W: Write> Events<'o, W> {
             "comments": self.decoder.comments(),
             "discarded_bytes": end.discarded_bytes,
         }});
-        writeln!(self.out, "{line}")
+        put(self.out, &line.to_string())
     }
 }
 
@@ -320,6 +321,9 @@ struct Sinks<'o, W> {
     completion: Reassembler,
     observer: Observer,
     malformed: Vec<Value>,
+    has_error: bool,
+    /// The first error's code, as it was sent.
+    code: Option<Value>,
     out: &'o mut W,
 }
 
@@ -328,7 +332,14 @@ impl<'o, W: Write> Chunks<'o, W> {
         let mut decoder = ChunkDecoder::new();
         decoder.set_last_event_id(&options.last_event_id);
         let (completion, observer) = (Reassembler::new(), Observer::new());
-        let sinks = Sinks { completion, observer, malformed: Vec::new(), out };
+        let sinks = Sinks {
+            completion,
+            observer,
+            malformed: Vec::new(),
+            has_error: false,
+            code: None,
+            out,
+        };
         Self { mode, decoder, sinks, head: BodyHead::default() }
     }
 
@@ -350,17 +361,19 @@ impl<'o, W: Write> Chunks<'o, W> {
         if salvage && let Some(event) = decoder.salvage() {
             sinks.take(mode, &event, screen)?;
         }
-        let Sinks { mut completion, mut observer, malformed, out } = sinks;
+        let Sinks { mut completion, mut observer, malformed, code, out, .. } = sinks;
         let end = decoder.finish();
         let seen = observer.finish(end.clone());
         let finished = completion.finish(end);
+        let unstreamed = head.completion(&finished);
+        let completion = one_line(unstreamed.as_ref().unwrap_or(&finished.completion))?;
         match mode {
-            Mode::Completion => writeln!(out, "{}", one_line(&finished.completion)?)?,
+            Mode::Completion => put(out, &completion)?,
             Mode::Report => {
-                let completion = one_line(&finished.completion)?;
-                let rest = report(&finished, &seen, malformed, &head).to_string();
+                let rest = report(&finished, &seen, (malformed, code), &head).to_string();
                 // The completion as it is written, with its numbers as they were sent.
-                writeln!(out, r#"{{"completion":{completion},{}"#, rest.trim_start_matches('{'))?;
+                let rest = rest.trim_start_matches('{');
+                put(out, &format!(r#"{{"completion":{completion},{rest}"#))?;
             }
             Mode::Chunks | Mode::Events => {}
         }
@@ -374,7 +387,14 @@ impl<W: Write> Sinks<'_, W> {
         if mode == Mode::Chunks
             && let Some(line) = chunk_line(event)?
         {
-            writeln!(self.out, "{line}")?;
+            put(self.out, &line)?;
+        }
+        if let Payload::Error(error) = event.payload()
+            && !self.has_error
+        {
+            self.has_error = true;
+            let code = error.get("code").map(|code| one_line(&code)).transpose()?;
+            self.code = code.and_then(|code| serde_json::from_str(&code).ok());
         }
         if let Payload::Malformed(error) = event.payload() {
             screen.show_malformed(error);
@@ -431,6 +451,11 @@ fn one_line(value: &impl serde::Serialize) -> io::Result<String> {
     Ok(serde_json::to_string(value)?.replace(['\n', '\r'], " "))
 }
 
+/// Writes a line of JSON, in which nothing steers a terminal.
+fn put(out: &mut impl Write, json: &str) -> io::Result<()> {
+    writeln!(out, "{}", escaped(json))
+}
+
 fn status(outcome: Outcome) -> u8 {
     match outcome {
         Outcome::Complete => 0,
@@ -478,13 +503,15 @@ fn complain(file: &Path, finished: &Finished, head: &BodyHead) {
         Outcome::AnotherApi(api) => {
             complain(0, &format!("expected chunks, got events of another API: {}", api.as_str()));
         }
+        Outcome::NotAnEventStream(_) if head.completion(finished).is_some() => {
+            complain(0, "expected an event stream, got a completion that wasn't streamed");
+        }
         Outcome::NotAnEventStream(body) => {
-            let message = head.error_message().map(|message| format!(": {message}"));
-            let message = message.unwrap_or_default();
-            complain(
-                0,
-                &format!("expected an event stream, got something else: {body:?}{message}"),
-            );
+            let error = head.error();
+            let message = error.as_ref().map(BodyError::message);
+            let message = message.map_or_else(String::new, |message| format!(": {message}"));
+            let what = format!("expected an event stream, got something else: {body:?}{message}");
+            complain(0, &what);
         }
         other => complain(end.bytes, other.as_str()),
     }

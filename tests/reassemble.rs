@@ -300,21 +300,161 @@ fn an_error_body_is_shown() {
     }
 }
 
+/// The members of an error are those that were sent, be it the body or in a stream: a code keeps its
+/// type and its digits.
+#[test]
+fn an_error_keeps_its_members() {
+    for code in
+        ["429", "\"007\"", "\"429\"", "-0", "1.5", "1e400", "true", "null", "[1]", "{\"a\":1}"]
+    {
+        let members = format!(r#""message":"m","code":{code},"type":"t","param":"p""#);
+        for (input, offset) in [
+            (format!("{{\"error\":{{{members}}}}}"), 0),
+            (format!("[{{\"error\":{{{members}}}}}]"), 0),
+            (format!("{{{members}}}"), 0),
+            (format!("data: {{\"error\":{{{members}}}}}\n\n"), 0),
+            (format!(": ping\n\nerror: {{{members}}}\n\n"), 8),
+        ] {
+            let error =
+                lines(&reassemble(&["--report"], input.as_bytes())).remove(0)["error"].take();
+            let sent: Value = serde_json::from_str(code).unwrap();
+            let expected =
+                json!({"message": "m", "code": sent, "type": "t", "param": "p", "offset": offset});
+            assert_eq!(error.to_string(), expected.to_string(), "{input}");
+        }
+    }
+    let text = r#"{"error":"m","code":7,"type":"t"}"#;
+    let error = lines(&reassemble(&["--report"], text.as_bytes())).remove(0)["error"].take();
+    let expected = json!({"message": "m", "code": 7, "type": "t", "param": null, "offset": 0});
+    assert_eq!(error, expected);
+}
+
+/// A completion that wasn't streamed is no error.
+#[test]
+fn a_completion_that_was_not_streamed_is_told() {
+    let message = json!({"role": "assistant", "content": "Hi"});
+    for (finish, whole) in [(json!("stop"), true), (Value::Null, false)] {
+        let body = json!({
+            "id": "x", "object": "chat.completion", "created": 1, "model": "m",
+            "choices": [{"index": 0, "message": message, "finish_reason": finish}],
+            "usage": {"total_tokens": 3},
+        });
+        for body in [body.to_string(), format!("\u{FEFF}\n {body:#}\n")] {
+            for piece in ["1", "7", "65536"] {
+                let arguments = ["--report", "--piece", piece];
+                let output = reassemble(&arguments, body.as_bytes());
+                let report = lines(&output).remove(0);
+                assert_eq!(report["outcome"], "not_an_event_stream");
+                assert_eq!(
+                    (&report["body"], &report["error"]),
+                    (&json!("completion"), &Value::Null)
+                );
+                assert_eq!(
+                    (report["whole"].as_bool(), output.status.code()),
+                    (Some(whole), Some(8))
+                );
+                assert_eq!(report["completion"]["choices"][0]["message"]["content"], "Hi");
+                assert_eq!(report["completion"]["usage"]["total_tokens"], 3);
+            }
+            let output = reassemble(&[], body.as_bytes());
+            assert_eq!(lines(&output)[0]["choices"][0]["message"]["content"], "Hi");
+            let said = String::from_utf8(output.stderr).unwrap();
+            assert!(said.contains("a completion that wasn't streamed"), "{said}");
+        }
+    }
+    for (body, kind) in
+        [("{\"choices\":[]}", "json"), ("{\"id\":\"x\"}", "json"), ("<html>", "html")]
+    {
+        let report = lines(&reassemble(&["--report"], body.as_bytes())).remove(0);
+        assert_eq!(report["body"], kind, "{body}");
+    }
+}
+
+/// No text steers a terminal, and the JSON says what was sent all the same.
+#[test]
+fn what_is_written_is_harmless_and_the_same() {
+    let text: String =
+        ('\0'..='\u{A0}').chain('\u{200B}'..='\u{206F}').chain(['\u{1F600}']).collect();
+    let chunk =
+        json!({"choices": [{"index": 0, "delta": {"content": text}, "finish_reason": "stop"}]});
+    let stream = format!("event: \u{9B}31m\ndata: {chunk}\n\ndata: [DONE]\n\n: \u{202E}\n\n");
+    for (arguments, path) in [
+        (&[][..], "/choices/0/message/content"),
+        (&["--report"], "/completion/choices/0/message/content"),
+        (&["--chunks"], "/chunk/choices/0/delta/content"),
+        (&["--events"], "/event"),
+    ] {
+        let output = reassemble(arguments, stream.as_bytes());
+        let steers = |c: char| {
+            c.is_control() && c != '\n'
+                || matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+        };
+        assert!(!stdout(&output).contains(steers), "{arguments:?}");
+        let expected = if path == "/event" { "\u{9B}31m" } else { &text };
+        assert_eq!(lines(&output)[0].pointer(path).unwrap(), expected, "{arguments:?}");
+    }
+}
+
+/// What a terminal shows of a stream.
+#[cfg(target_os = "linux")]
+fn shown(stream: &Path) -> String {
+    let test = std::env::current_exe().unwrap();
+    let program = test.parent().unwrap().with_file_name("examples").join("reassemble");
+    let command = format!("{} {} >/dev/null", program.display(), stream.display());
+    let output = Command::new("script").args(["-qec", &command, "/dev/null"]).output();
+    stdout(&output.unwrap_or_else(|error| panic!("script, of util-linux: {error}")))
+}
+
 /// On a terminal: which choice a text belongs to, and one line at the end.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_terminal_shows_choices_and_a_summary() {
-    let test = std::env::current_exe().unwrap();
-    let program = test.parent().unwrap().with_file_name("examples").join("reassemble");
-    let stream = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/streams/n2.sse");
-    let command = format!("{} {} >/dev/null", program.display(), stream.display());
-    let output = Command::new("script").args(["-qec", &command, "/dev/null"]).output();
-    let output = output.unwrap_or_else(|error| panic!("script, of util-linux: {error}"));
-    let shown = stdout(&output);
+    let shown = shown(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/streams/n2.sse"));
     assert!(shown.contains("[choice 1]") && shown.contains("[choice 0]"), "{shown}");
     let last = shown.trim_end().lines().last().unwrap();
     assert!(last.starts_with("complete, 8 deltas, first token after "), "{last}");
     assert!(last.ends_with(" in all"), "{last}");
+}
+
+/// On a terminal: text in parts, calls with their own arguments, and the summary behind what is wrong.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_terminal_shows_parts_and_calls() {
+    let call = |index: u64, name: Option<&str>, arguments: &str| json!({"tool_calls": [{"index": index, "function": {"name": name, "arguments": arguments}}]});
+    let deltas = [
+        json!({"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "Hm"}]}]}),
+        json!({"content": [{"type": "text", "text": "Hel"}, {"type": "text", "text": "lo"}]}),
+        call(0, Some("f"), "A1"),
+        call(0, None, "A2"),
+        call(1, Some("g"), "B1"),
+        call(0, None, "A3"),
+        call(1, None, "B2"),
+        json!({"function_call": {"name": "h", "arguments": "C1"}}),
+        json!({"function_call": {"arguments": "C2"}}),
+    ];
+    let event = |delta| format!("data: {}\n\n", json!({"choices": [{"index": 0, "delta": delta}]}));
+    let stream: String = deltas.into_iter().map(event).collect();
+    let file = std::env::temp_dir().join(format!("reassemble-{}.sse", std::process::id()));
+    fs::write(&file, stream).unwrap();
+    let shown = shown(&file);
+    fs::remove_file(&file).unwrap();
+    let mut plain = shown.replace('\r', "");
+    for style in ["\u{1b}[2m", "\u{1b}[36m", "\u{1b}[0m"] {
+        plain = plain.replace(style, "");
+    }
+    let lines: Vec<_> = plain.lines().collect();
+    let expected = [
+        "Hm",
+        "Hello",
+        "[tool call] f A1A2",
+        "[tool call] g B1",
+        "[tool call 0] A3",
+        "[tool call 1] B2",
+        "[function call] h C1C2",
+    ];
+    assert_eq!(lines[..7], expected, "{shown}");
+    assert!(lines[7].contains("expected a finish_reason"), "{shown}");
+    assert!(lines.len() == 9 && lines[8].starts_with("truncated, "), "{shown}");
 }
 
 /// A recording's events as the standard has them, and the same output for all pieces.

@@ -1,18 +1,23 @@
 //! What `--report` says of a stream besides its completion.
 
 use deltawire::gateway::Observed;
-use deltawire::{Defect, Finished, Limit, NotWhole, Outcome};
-use serde_json::{Map, Value, json};
+use deltawire::{Body, ChatCompletion, Defect, Finished, Limit, NotWhole, Outcome};
+use serde_json::{Map, Number, Value, json};
 
 /// The members of the report, but for the completion.
 pub(crate) fn report(
     finished: &Finished,
     seen: &Observed,
-    malformed: Vec<Value>,
+    (malformed, code): (Vec<Value>, Option<Value>),
     head: &BodyHead,
 ) -> Value {
-    let not_whole = finished.whole().err();
-    let because = not_whole.into_iter().flat_map(NotWhole::defects);
+    let defects = || finished.whole().err().into_iter().flat_map(NotWhole::defects);
+    let because: Vec<_> = if let Some(completion) = head.completion(finished) {
+        let is_whole = completion.choices.iter().all(|choice| choice.finish_reason.is_some());
+        (!is_whole).then_some(Defect::Unfinished.as_str()).into_iter().collect()
+    } else {
+        defects().map(Defect::as_str).collect()
+    };
     let pending = finished.pending.iter().map(|pending| {
         let choice = finished.completion.choices.get(pending.choice).map(|choice| choice.index);
         json!({"choice": choice, "tool_call": pending.tool_call})
@@ -26,13 +31,13 @@ pub(crate) fn report(
         Outcome::AnotherApi(api) => Some(api.as_str()),
         _ => None,
     };
-    json!({
+    let mut report = json!({
         "outcome": finished.outcome.as_str(),
-        "whole": not_whole.is_none(),
-        "not_whole_because": because.map(Defect::as_str).collect::<Vec<_>>(),
+        "whole": because.is_empty(),
+        "not_whole_because": because,
         "failed_finish": finished.failed_finish,
         "api": api,
-        "error": error(finished, head),
+        "error": error(finished, code, head),
         "tokens": tokens(seen),
         "irregularities": irregularities,
         "pending": pending.collect::<Vec<_>>(),
@@ -41,7 +46,11 @@ pub(crate) fn report(
         "chunks": finished.end.chunks,
         "malformed": malformed,
         "bytes": finished.end.bytes,
-    })
+    });
+    if let (Some(body), Some(report)) = (body(finished, head), report.as_object_mut()) {
+        report.insert("body".into(), body.into());
+    }
+    report
 }
 
 fn tokens(seen: &Observed) -> Option<Value> {
@@ -55,48 +64,109 @@ fn tokens(seen: &Observed) -> Option<Value> {
     }))
 }
 
-/// The error of the upstream, be it in the stream or instead of one.
-fn error(finished: &Finished, head: &BodyHead) -> Option<Value> {
+/// What the body is, if it is no event stream.
+fn body(finished: &Finished, head: &BodyHead) -> Option<&'static str> {
+    let Outcome::NotAnEventStream(body) = finished.outcome else { return None };
+    if head.completion(finished).is_some() {
+        return Some("completion");
+    }
+    Some(match body {
+        Body::Json => "json",
+        Body::Html => "html",
+        Body::Compressed => "compressed",
+        _ => "other",
+    })
+}
+
+/// The error of the upstream, be it in the stream or instead of one. `code` is that of the first error
+/// event, as it was sent.
+fn error(finished: &Finished, code: Option<Value>, head: &BodyHead) -> Option<Value> {
     if let Some(error) = &finished.end.upstream_error {
-        // A code that was a number is one again.
-        let code = error.code.as_deref();
-        let code = code.map(|code| code.parse::<i64>().map_or_else(|_| code.into(), Value::from));
+        // An error that is cut off by the end of the stream has its code as a text only.
+        let of_text = |text: &String| {
+            serde_json::from_str::<Number>(text).map_or_else(|_| text.as_str().into(), Value::from)
+        };
         return Some(json!({
             "message": error.message,
-            "code": code,
+            "code": code.or_else(|| error.code.as_ref().map(of_text)),
             "type": error.r#type,
             "param": error.param,
             "offset": error.offset,
         }));
     }
     let is_body = matches!(finished.outcome, Outcome::NotAnEventStream(_));
-    let message = head.error_message().filter(|_| is_body)?;
-    Some(json!({"message": message, "code": null, "type": null, "param": null, "offset": 0}))
+    if !is_body || head.completion(finished).is_some() {
+        return None;
+    }
+    let error = head.error()?;
+    let named = |name| error.error().get(name);
+    Some(json!({
+        "message": error.message(),
+        "code": named("code"),
+        "type": named("type"),
+        "param": named("param"),
+        "offset": 0,
+    }))
 }
 
-/// The beginning of a body, for an error that comes instead of a stream.
+/// The beginning of a body in JSON, for what comes instead of a stream.
 #[derive(Default)]
 pub(crate) struct BodyHead {
     bytes: Vec<u8>,
+    is_cut: bool,
 }
 
 impl BodyHead {
-    const MOST_BYTES: usize = 1 << 20;
+    const MOST_BYTES: usize = 16 << 20;
 
     pub(crate) fn push(&mut self, piece: &[u8]) {
-        let room = Self::MOST_BYTES.saturating_sub(self.bytes.len());
+        let may_be_json = self.text().is_empty() || Body::of(&self.bytes) == Body::Json;
+        let room = if may_be_json { Self::MOST_BYTES.saturating_sub(self.bytes.len()) } else { 0 };
+        self.is_cut |= piece.len() > room;
         self.bytes.extend(piece.iter().take(room));
     }
 
-    /// The message of an error body in JSON, wherever servers put it.
-    pub(crate) fn error_message(&self) -> Option<String> {
+    /// The text behind a byte order mark and white space.
+    fn text(&self) -> &[u8] {
         let text = self.bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&self.bytes);
-        let body: Value = serde_json::from_slice(text).ok()?;
-        let body = body.as_array().and_then(|list| list.first()).unwrap_or(&body);
+        let mark = [&b"\xEF"[..], b"\xEF\xBB"];
+        if mark.contains(&text) { &[] } else { text.trim_ascii_start() }
+    }
+
+    /// The completion that the body is, where it came whole instead of as a stream.
+    pub(crate) fn completion(&self, finished: &Finished) -> Option<ChatCompletion> {
+        let is_json = matches!(finished.outcome, Outcome::NotAnEventStream(Body::Json));
+        let read = || ChatCompletion::from_json(self.text()).ok();
+        (is_json && !self.is_cut).then(read).flatten().filter(|it| !it.choices.is_empty())
+    }
+
+    /// The error that the body is, in JSON.
+    pub(crate) fn error(&self) -> Option<BodyError> {
+        let body: Value = serde_json::from_slice(self.text()).ok()?;
+        Some(BodyError(match body {
+            Value::Array(list) => list.into_iter().next()?,
+            body => body,
+        }))
+    }
+}
+
+/// An error body in JSON, with what servers put wherever.
+pub(crate) struct BodyError(Value);
+
+impl BodyError {
+    /// What has the code and the type.
+    fn error(&self) -> &Value {
+        let Self(body) = self;
+        // A text has its code and its type beside it.
+        body.get("error").filter(|error| !error.is_null() && !error.is_string()).unwrap_or(body)
+    }
+
+    pub(crate) fn message(&self) -> String {
+        let Self(body) = self;
         let error = body.get("error").filter(|error| !error.is_null()).unwrap_or(body);
         let named =
             ["message", "detail", "error", "msg"].into_iter().find_map(|name| error.get(name));
         let message = named.or_else(|| body.get("message")).unwrap_or(error);
-        Some(message.as_str().map_or_else(|| message.to_string(), str::to_owned))
+        message.as_str().map_or_else(|| message.to_string(), str::to_owned)
     }
 }

@@ -1,10 +1,13 @@
 //! What a person sees on a terminal.
 
+use std::borrow::Cow;
+use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
 use deltawire::gateway::{Measured, Meter, Observed};
-use deltawire::{ChatCompletionChunk, ChunkEvent, Payload};
+use deltawire::json::{Value, ValueKind};
+use deltawire::{ChatCompletionChunk, ChunkEvent, Payload, ToolCallDelta};
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// Files from this size on show a progress bar instead of their text.
@@ -20,8 +23,17 @@ pub(crate) struct Screen {
     style: Style,
     /// The choice whose text was shown last.
     choice: Option<u64>,
+    /// The tool call whose arguments were shown last.
+    call: Option<Call>,
     start: Instant,
     meter: Meter,
+}
+
+/// What tells a tool call from others.
+struct Call {
+    choice: u64,
+    index: Option<u64>,
+    id: Option<String>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -45,6 +57,7 @@ impl Screen {
             bar: None,
             style: Style::Start,
             choice: None,
+            call: None,
             start: Instant::now(),
             meter: Meter::new(),
         }
@@ -99,13 +112,15 @@ impl Screen {
         for choice in chunk.choices() {
             let delta = choice.delta();
             let index = choice.index().unwrap_or(0);
-            let texts = [
-                (Style::Reasoning, delta.reasoning_text()),
-                (Style::Text, delta.content()),
-                (Style::Text, delta.refusal()),
-            ];
-            let has_text = texts.iter().any(|(_, text)| text.is_some_and(|text| !text.is_empty()));
-            if !has_text && delta.tool_calls().len() == 0 {
+            let mut texts = vec![(Style::Reasoning, delta.reasoning_text().unwrap_or_default())];
+            texts.push((Style::Text, delta.content().unwrap_or_default()));
+            for part in delta.content_parts().into_iter().flatten() {
+                texts_of(part, &mut texts);
+            }
+            texts.push((Style::Text, delta.refusal().unwrap_or_default()));
+            texts.retain(|(_, text)| !text.is_empty());
+            let function = delta.function_call();
+            if texts.is_empty() && delta.tool_calls().len() == 0 && function.is_none() {
                 continue;
             }
             if self.choice.map_or(index != 0, |before| before != index) {
@@ -114,15 +129,46 @@ impl Screen {
             }
             self.choice = Some(index);
             for (style, text) in texts {
-                self.write(style, text.unwrap_or_default());
+                self.write(style, text);
             }
             for call in delta.tool_calls() {
-                if let Some(name) = call.name().filter(|name| !name.is_empty()) {
-                    self.write(Style::Start, "");
-                    self.write(Style::ToolCall, &format!("[tool call] {name} "));
-                }
-                self.write(Style::ToolCall, call.arguments().unwrap_or_default());
+                self.show_call(index, &call);
             }
+            if let Some(function) = function {
+                let name = function.name().filter(|name| !name.is_empty());
+                if name.is_some() || self.style != Style::ToolCall {
+                    let name = name.unwrap_or_default();
+                    self.write(Style::Start, "");
+                    self.write(Style::ToolCall, &format!("[function call] {name} "));
+                }
+                self.write(Style::ToolCall, function.arguments().unwrap_or_default());
+            }
+        }
+    }
+
+    /// Shows a part of a tool call, with a label where it is another call than before.
+    fn show_call(&mut self, choice: u64, call: &ToolCallDelta<'_>) {
+        let (index, id) = (call.index(), call.id().filter(|id| !id.is_empty()));
+        let name = call.name().filter(|name| !name.is_empty());
+        let is_same = self.style == Style::ToolCall
+            && self.call.as_ref().is_some_and(|last| {
+                let is_id = id.is_none_or(|id| last.id.as_deref().is_none_or(|last| last == id));
+                let is_index = index.is_none() || index == last.index;
+                let is_new = name.is_some() && index.is_none() && id.is_none();
+                last.choice == choice && is_id && is_index && !is_new
+            });
+        if !is_same {
+            let which = index.map(|index| index.to_string());
+            let which = which.or_else(|| id.map(str::to_owned)).filter(|_| name.is_none());
+            let which = which.map_or_else(String::new, |which| format!(" {which}"));
+            let name = name.map_or_else(String::new, |name| format!("{name} "));
+            self.write(Style::Start, "");
+            self.write(Style::ToolCall, &format!("[tool call{which}] {name}"));
+            self.call = Some(Call { choice, index, id: id.map(str::to_owned) });
+        }
+        match (call.arguments(), call.arguments_object()) {
+            (None, Some(object)) => self.write(Style::ToolCall, object.raw()),
+            (arguments, _) => self.write(Style::ToolCall, arguments.unwrap_or_default()),
         }
     }
 
@@ -144,14 +190,18 @@ impl Screen {
         self.style = style;
     }
 
-    /// Ends the text, and says in one line how the stream was.
-    pub(crate) fn end(&mut self, seen: &Observed) {
+    /// Ends the text.
+    pub(crate) fn end_text(&mut self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
         if self.shows_text {
             self.write(Style::Start, "");
         }
+    }
+
+    /// Says in one line how the stream was.
+    pub(crate) fn sum_up(self, seen: &Observed) {
         if self.shows_errors && self.shows_progress {
             say(&summary(seen, &self.meter.finish(seen, self.start.elapsed())));
         }
@@ -191,9 +241,47 @@ pub(crate) fn say(line: &str) {
     let _unread = writeln!(io::stderr(), "{}", harmless(line));
 }
 
+/// The texts of a part of a content, with how they are shown.
+fn texts_of<'a>(part: Value<'a>, texts: &mut Vec<(Style, &'a str)>) {
+    let r#type = part.get("type").and_then(|name| name.as_str()).unwrap_or_default();
+    if matches!(r#type, "thinking" | "reasoning") {
+        let reasoning = ["thinking", "reasoning", "text"].iter().find_map(|name| part.get(name));
+        let Some(reasoning) = reasoning else { return };
+        if reasoning.kind() == ValueKind::Array {
+            let text = |part: Value<'a>| part.get("text").unwrap_or(part).as_str();
+            texts.extend(reasoning.elements().filter_map(text).map(|it| (Style::Reasoning, it)));
+        }
+        texts.extend(reasoning.as_str().map(|text| (Style::Reasoning, text)));
+    } else {
+        let named = ["text", "refusal"].iter().find_map(|name| part.get(name));
+        texts.extend(named.unwrap_or(part).as_str().map(|text| (Style::Text, text)));
+    }
+}
+
 /// What a server sent must not steer the terminal: control characters, and what changes the direction
 /// of the text behind it.
 fn harmless(text: &str) -> String {
+    text.replace(|c: char| steers(c) && c != '\n', "\u{FFFD}")
+}
+
+/// JSON in which what would steer a terminal is escaped. The JSON says the same.
+pub(crate) fn escaped(json: &str) -> Cow<'_, str> {
+    if !json.contains(steers) {
+        return Cow::Borrowed(json);
+    }
+    let mut text = String::with_capacity(json.len() + 64);
+    for c in json.chars() {
+        if steers(c) {
+            // All of them are in the first plane.
+            let _never = write!(text, "\\u{:04x}", u32::from(c));
+        } else {
+            text.push(c);
+        }
+    }
+    Cow::Owned(text)
+}
+
+fn steers(c: char) -> bool {
     let is_bidi = |c: char| matches!(c, '\u{61C}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
-    text.replace(|c: char| c.is_control() && c != '\n' && c != '\t' || is_bidi(c), "\u{FFFD}")
+    c.is_control() && c != '\t' || is_bidi(c)
 }
