@@ -24,7 +24,8 @@ pub struct End {
     pub chunks: u64,
     /// Events with a JSON object that is no chunk; see [`Payload::Other`](crate::Payload::Other).
     pub others: u64,
-    /// Events that can't be read.
+    /// Events that can't be read. One that is cut short by the end of the stream isn't counted, be it
+    /// read by [`salvage`](crate::ChunkDecoder::salvage) or not.
     pub malformed: u64,
     /// How often `[DONE]` came, one that lacks its blank line at the end included.
     pub done: u64,
