@@ -2,14 +2,13 @@
 
 use core::fmt;
 
+use super::deltas::{Part, begin, delta, finish, piece_len, text_of, with_delta, write_call};
 use super::encode::DONE;
-use super::portion::{Cursor, MOST_COST, Portion};
+use super::portion::{Cursor, MOST_COST, Portion, Rule, is_readable};
 use super::write::{self, Object};
 use crate::chunk::Level;
 use crate::decoder::ChunkDecoder;
-use crate::reassemble::{
-    ChatCompletion, CompletionChoice, Finished, FunctionCall, Message, Reassembler, ToolCall,
-};
+use crate::reassemble::{ChatCompletion, CompletionChoice, Finished, Reassembler};
 
 /// The completion of a whole stream that is at hand, in any pieces; while it still comes in, a
 /// [`ChunkDecoder`] and a [`Reassembler`] do the same piece by piece.
@@ -66,18 +65,22 @@ pub fn assemble<'b>(pieces: impl IntoIterator<Item = &'b [u8]>) -> Finished {
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 ///
-/// Every chunk has the id, the model and what else OpenAI repeats; one of these that has more than 256
-/// bytes is in the first chunk only, so that what is written stays within a small factor of the
-/// completion. Each choice begins with its role,
+/// Every chunk has the id, the model and what else OpenAI repeats, as far as that has no more than 256
+/// bytes; what has no room is in the first chunk only. Each choice begins with its role,
 /// goes on with its reasoning, content, refusal and tool calls in deltas of
 /// [`delta_bytes`](Self::set_delta_bytes), and ends with its finish reason. Log probabilities and
 /// members that have no field come with the choice's first delta, those of the completion with the
 /// first chunk, and the usage, if there is one, with a chunk of its own.
 ///
-/// Lists that were joined from many chunks, such as log probabilities, go on in further chunks where
-/// one has more than 4 MiB, or 262 144 names and values: a decoder with the default
+/// What is written is a few times as long as the completion's JSON: in deltas of 32 bytes at most 16
+/// times, and 64 KiB besides. A completion of very many choices or calls that have almost nothing has
+/// several of them in a chunk.
+///
+/// What was joined or merged from many chunks, such as log probabilities, goes on in further chunks
+/// where it has more than 4 MiB, or 262 144 names and values: a decoder with the default
 /// [`Limits`](crate::Limits) reads them all. A single value that was sent whole is written whole, and
-/// alone in its chunk if it is larger than that.
+/// alone in its chunk if it is larger than that. One that such a decoder can't read even so, as a
+/// completion from JSON may have, is left out, and the stream ends with the error `not_whole`.
 ///
 /// `[DONE]` is only written where all choices have a finish reason: what was cut short doesn't look
 /// complete when it is replayed. A completion that [isn't whole](ChatCompletion::not_whole) though all
@@ -93,7 +96,8 @@ pub fn assemble<'b>(pieces: impl IntoIterator<Item = &'b [u8]>) -> Finished {
 /// - choices, and elements of lists that are merged by their index: those of the same index become
 ///   one, elements that are no objects `{}`, and choices come in the order of their index;
 /// - a usage in `x_groq`, which is the usage where there is no other;
-/// - white space between the elements of a list.
+/// - white space between the elements of a list, and line feeds in a value with which an event would be
+///   too large.
 ///
 /// A top-level `error` becomes an error in mid-stream: the outcome is
 /// [`UpstreamError`](crate::Outcome::UpstreamError).
@@ -102,10 +106,14 @@ pub struct Replay<'c> {
     delta_bytes: usize,
     most_cost: usize,
     step: Step,
+    /// How many bytes may be written that aren't the completion's.
+    saved: usize,
+    /// Something was left out that no decoder would read.
+    lacks: bool,
 }
 
 /// What is to be written next. Numbers are positions.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Step {
     /// The first delta of a choice, or the only chunk where there is none; with a cursor what had no
     /// room in it.
@@ -116,8 +124,15 @@ enum Step {
         text: usize,
         from: usize,
     },
+    /// What had no room in the chunk that began a call.
+    Call {
+        choice: usize,
+        text: usize,
+        from: usize,
+        cursor: Cursor,
+    },
     Finish(usize),
-    Usage,
+    Usage(Cursor),
     Done,
     End,
 }
@@ -126,7 +141,14 @@ impl<'c> Replay<'c> {
     /// A replay from the beginning, in deltas of up to 32 bytes.
     #[must_use]
     pub const fn new(completion: &'c ChatCompletion) -> Self {
-        Self { completion, delta_bytes: 32, most_cost: MOST_COST, step: Step::Begin(0, None) }
+        Self {
+            completion,
+            delta_bytes: 32,
+            most_cost: MOST_COST,
+            step: Step::Begin(0, None),
+            saved: MOST_SAVED,
+            lacks: false,
+        }
     }
 
     /// Sets how many bytes of text a delta has at most; a character is never cut, so that one may be
@@ -142,7 +164,9 @@ impl<'c> Replay<'c> {
             if matches!(self.step, Step::End) {
                 return false;
             }
-            self.step = self.advance(out);
+            if self.saved >= LEAST_SAVED || !self.write_several(out) {
+                self.step = self.advance(out);
+            }
         }
         true
     }
@@ -153,27 +177,25 @@ impl<'c> Replay<'c> {
     }
 
     /// Writes what is to be written next, if there is anything, and says what comes then.
-    fn advance(&self, out: &mut Vec<u8>) -> Step {
-        let choices = &self.completion.choices;
-        match self.step {
+    fn advance(&mut self, out: &mut Vec<u8>) -> Step {
+        let completion = self.completion;
+        let choices = &completion.choices;
+        let start = out.len();
+        match core::mem::replace(&mut self.step, Step::End) {
             Step::Begin(at, cursor) => {
-                let (choice, before) = (choices.get(at), out.len());
-                let mut portion = Portion::new(cursor, self.most_cost);
-                self.begin(choice, at == 0, &mut portion, out);
-                if portion.is_oversized {
-                    // It may need all that a decoder reads: nothing stands beside it.
-                    out.truncate(before);
-                    portion = Portion::alone(cursor, self.most_cost);
-                    self.begin(choice, at == 0, &mut portion, out);
-                }
+                let choice = choices.get(at);
+                let portion = self.portion(cursor, out, |replay, portion, out| {
+                    replay.begin(choice, at == 0, portion, out);
+                });
+                self.pay(LEAST_CHOICE + portion.bytes, out.len() - start);
                 match (portion.rest(), choice) {
                     (Some(cursor), _) => Step::Begin(at, Some(cursor)),
                     (None, Some(_)) => Step::Text { choice: at, text: 0, from: 0 },
-                    (None, None) => Step::Usage,
+                    (None, None) => Step::Usage(Cursor::default()),
                 }
             }
             Step::Text { choice: at, text, from } => {
-                let Some(choice) = choices.get(at) else { return Step::Usage };
+                let Some(choice) = choices.get(at) else { return Step::Usage(Cursor::default()) };
                 let Some((part, whole)) = text_of(&choice.message, text) else {
                     return Step::Finish(at);
                 };
@@ -184,45 +206,65 @@ impl<'c> Replay<'c> {
                 }
                 let len = piece_len(rest, self.delta_bytes);
                 let piece = rest.get(..len).unwrap_or_default();
-                self.chunk(out, |out| delta(choice.index, part, (piece, begins), out));
-                Step::Text { choice: at, text: text + usize::from(len == 0), from: from + len }
+                let mut portion = Portion::new(None, self.most_cost);
+                self.chunk(false, out, |out| {
+                    delta(choice.index, part, (piece, begins), &mut portion, out);
+                });
+                // As many pieces as a text has were asked for.
+                if len == rest.len() {
+                    self.pay(LEAST_CALL + len + portion.bytes, out.len() - start);
+                }
+                after_piece((at, text), (from, len), portion.rest())
+            }
+            Step::Call { choice: at, text, from, cursor } => {
+                let choice = choices.get(at);
+                let called = choice.and_then(|choice| text_of(&choice.message, text));
+                let (Some(choice), Some((part, _))) = (choice, called) else {
+                    return Step::Finish(at);
+                };
+                let portion = self.portion(Some(cursor), out, |replay, portion, out| {
+                    replay.chunk(portion.is_alone, out, |out| {
+                        delta(choice.index, part, ("", true), portion, out);
+                    });
+                });
+                after_piece((at, text), (0, from), portion.rest())
             }
             Step::Finish(at) => {
-                let Some(choice) = choices.get(at) else { return Step::Usage };
-                if let Some(reason) = &choice.finish_reason {
-                    self.chunk(out, |out| {
-                        let mut object = Object::begin(out);
-                        object.number("index", choice.index);
-                        object.raw("delta", "{}");
-                        object.string("finish_reason", reason);
-                        object.end();
+                let Some(choice) = choices.get(at) else { return Step::Usage(Cursor::default()) };
+                if choice.finish_reason.is_some() {
+                    let cursor = Some(Cursor::default());
+                    let portion = self.portion(cursor, out, |replay, portion, out| {
+                        replay.chunk(portion.is_alone, out, |out| finish(choice, portion, out));
                     });
+                    self.pay(portion.bytes, out.len() - start);
                 }
-                match at + 1 {
-                    next if next < choices.len() => Step::Begin(next, None),
-                    _ => Step::Usage,
-                }
+                self.after(at)
             }
-            Step::Usage => {
-                let x_groq = self.completion.extra.get("x_groq");
-                if self.completion.usage.is_some() || x_groq.is_some() {
-                    let mut chunk = self.envelope(out);
-                    chunk.raw("choices", "[]");
-                    // Groq's own has a usage too, which only the usage itself outranks.
-                    if let Some(x_groq) = x_groq {
-                        write::json(x_groq, chunk.name("x_groq"));
-                    }
-                    if let Some(usage) = &self.completion.usage {
-                        write::object(usage, chunk.name("usage"));
-                    }
-                    end(chunk);
+            Step::Usage(cursor) => {
+                let x_groq = completion.extra.get("x_groq");
+                if completion.usage.is_none() && x_groq.is_none() {
+                    return Step::Done;
                 }
-                Step::Done
+                let portion = self.portion(Some(cursor), out, |replay, portion, out| {
+                    let mut chunk = replay.begin_chunk(portion.is_alone, out);
+                    chunk.raw("choices", "[]");
+                    // Groq's own has a usage too, which only the usage itself outranks: that comes
+                    // first.
+                    if let Some(usage) = &completion.usage {
+                        portion.inside("usage", usage, Rule::At(Level::Usage), &mut chunk);
+                    }
+                    let x_groq = x_groq.map(|x_groq| ("x_groq", x_groq));
+                    portion.members(Rule::At(Level::Top), x_groq.into_iter(), &mut chunk);
+                    end(chunk);
+                });
+                portion.rest().map_or(Step::Done, Step::Usage)
             }
             Step::Done => {
                 let is_finished = |choice: &CompletionChoice| choice.finish_reason.is_some();
-                if !choices.is_empty() && choices.iter().all(is_finished) {
-                    out.extend_from_slice(if self.completion.not_whole { NOT_WHOLE } else { DONE });
+                let is_done = !choices.is_empty() && choices.iter().all(is_finished);
+                if self.lacks || is_done {
+                    let is_whole = !self.lacks && !completion.not_whole;
+                    out.extend_from_slice(if is_whole { DONE } else { NOT_WHOLE });
                 }
                 Step::End
             }
@@ -230,33 +272,193 @@ impl<'c> Replay<'c> {
         }
     }
 
+    /// Appends an event with as much as it may have from a cursor on, which `write` writes. What needs
+    /// all that a decoder reads has nothing beside it; if that isn't enough it is left out.
+    fn portion(
+        &mut self,
+        cursor: Option<Cursor>,
+        out: &mut Vec<u8>,
+        mut write: impl FnMut(&Self, &mut Portion, &mut Vec<u8>),
+    ) -> Portion {
+        let start = out.len();
+        let mut portion = Portion::new(cursor.clone(), self.most_cost);
+        write(self, &mut portion, out);
+        if !portion.is_oversized {
+            return portion;
+        }
+        for has_index in [true, false] {
+            out.truncate(start);
+            portion = Portion::alone(cursor.clone(), self.most_cost, has_index);
+            write(self, &mut portion, out);
+            let reads = |out: &[u8]| is_readable(out.get(start..).unwrap_or_default());
+            if reads(out) || (write::join_lines(out, start) && reads(out)) {
+                return portion;
+            }
+        }
+        out.truncate(start);
+        self.lacks = true;
+        portion
+    }
+
+    /// Counts an event that has so much of the completion's own.
+    fn pay(&mut self, own: usize, written: usize) {
+        let saved = self.saved.saturating_add(own.saturating_mul(SAVED));
+        self.saved = saved.saturating_sub(written).min(MOST_SAVED);
+    }
+
+    /// What comes after a choice.
+    fn after(&self, at: usize) -> Step {
+        if at + 1 < self.completion.choices.len() {
+            Step::Begin(at + 1, None)
+        } else {
+            Step::Usage(Cursor::default())
+        }
+    }
+
+    /// Appends an event with several choices or calls that are small; `false` where none comes next.
+    #[cold]
+    fn write_several(&mut self, out: &mut Vec<u8>) -> bool {
+        let start = out.len();
+        let mut chunk = self.envelope(out);
+        let choices = chunk.name("choices");
+        choices.push(b'[');
+        let first = choices.len();
+        while choices.len() - start < SEVERAL {
+            let before = choices.len();
+            if before > first {
+                choices.push(b',');
+            }
+            let begins = choices.len();
+            let next = self.write_small(choices);
+            if next.is_none() || choices.len() == begins {
+                choices.truncate(before);
+            }
+            let Some(next) = next else { break };
+            self.step = next;
+        }
+        let is_written = choices.len() > first;
+        choices.push(b']');
+        end(chunk);
+        if !is_written {
+            out.truncate(start);
+        }
+        is_written
+    }
+
+    /// Appends a choice with what is to be written next, if it is small, and says what comes then.
+    fn write_small(&self, out: &mut Vec<u8>) -> Option<Step> {
+        let choices = &self.completion.choices;
+        match self.step {
+            Step::Begin(at @ 1.., None) => {
+                let mut portion = Portion::new(None, SEVERAL.min(self.most_cost));
+                begin(choices.get(at)?, &mut portion, out);
+                let is_whole = portion.rest().is_none();
+                is_whole.then_some(Step::Text { choice: at, text: 0, from: 0 })
+            }
+            Step::Text { choice: at, text, from } => {
+                let choice = choices.get(at)?;
+                let Some((part, whole)) = text_of(&choice.message, text) else {
+                    return Some(Step::Finish(at));
+                };
+                let rest = whole.get(from..).unwrap_or_default();
+                let begins = from == 0 && matches!(part, Part::Call(..));
+                if rest.len() > self.delta_bytes.min(SEVERAL) {
+                    return None;
+                }
+                let next = Step::Text { choice: at, text: text + 1, from: 0 };
+                if begins {
+                    let text = self.write_calls(choice, text, out)?;
+                    return Some(Step::Text { choice: at, text, from: 0 });
+                }
+                if !rest.is_empty() {
+                    let mut portion = Portion::new(None, self.most_cost);
+                    delta(choice.index, part, (rest, false), &mut portion, out);
+                }
+                Some(next)
+            }
+            Step::Finish(at) => {
+                let choice = choices.get(at)?;
+                if let Some(reason) = &choice.finish_reason {
+                    if reason.len() > SEVERAL {
+                        return None;
+                    }
+                    let mut portion = Portion::new(Some(Cursor::default()), self.most_cost);
+                    finish(choice, &mut portion, out);
+                }
+                Some(self.after(at))
+            }
+            _ => None,
+        }
+    }
+
+    /// Appends a choice with calls from one on, as many as are small; says which comes then.
+    fn write_calls(
+        &self,
+        choice: &CompletionChoice,
+        text: usize,
+        out: &mut Vec<u8>,
+    ) -> Option<usize> {
+        let mut next = text;
+        with_delta(choice.index, false, out, |delta| {
+            let calls = delta.name("tool_calls");
+            calls.push(b'[');
+            let start = calls.len();
+            while calls.len() - start < SEVERAL {
+                let Some((Part::Call(at, call), arguments)) = text_of(&choice.message, next) else {
+                    break;
+                };
+                if arguments.len() > self.delta_bytes.min(SEVERAL) {
+                    break;
+                }
+                let before = calls.len();
+                if before > start {
+                    calls.push(b',');
+                }
+                let mut portion = Portion::new(None, SEVERAL.min(self.most_cost));
+                write_call(at, call, (arguments, true), &mut portion, calls);
+                if portion.rest().is_some() {
+                    calls.truncate(before);
+                    break;
+                }
+                next += 1;
+            }
+            calls.push(b']');
+        });
+        (next > text).then_some(next)
+    }
+
     /// Appends a chunk with the beginning of a choice, and with the completion's members if it is the
     /// first one, as far as they have room.
     fn begin(
         &self,
         choice: Option<&CompletionChoice>,
-        is_first: bool,
+        has_members: bool,
         portion: &mut Portion,
         out: &mut Vec<u8>,
     ) {
-        let mut chunk =
-            if portion.is_alone { Object::begin(data(out)) } else { self.envelope(out) };
+        let mut chunk = self.begin_chunk(portion.is_alone, out);
+        if has_members {
+            let texts = self.texts().into_iter().zip(self.repeated());
+            for ((name, text), _) in texts.filter(|(_, is_repeated)| !is_repeated) {
+                portion.text(name, text.unwrap_or_default(), &mut chunk);
+            }
+        }
         let choices = chunk.name("choices");
         choices.push(b'[');
         if let Some(choice) = choice {
             begin(choice, portion, choices);
         }
         choices.push(b']');
-        if is_first {
+        if has_members {
             let members = self.completion.extra.iter().filter(|(name, _)| *name != "x_groq");
-            portion.members(Level::Top, members, &mut chunk);
+            portion.members(Rule::At(Level::Top), members, &mut chunk);
         }
         end(chunk);
     }
 
     /// Appends a chunk with one choice.
-    fn chunk(&self, out: &mut Vec<u8>, choice: impl FnOnce(&mut Vec<u8>)) {
-        let mut chunk = self.envelope(out);
+    fn chunk(&self, is_alone: bool, out: &mut Vec<u8>, choice: impl FnOnce(&mut Vec<u8>)) {
+        let mut chunk = self.begin_chunk(is_alone, out);
         let choices = chunk.name("choices");
         choices.push(b'[');
         choice(choices);
@@ -264,27 +466,80 @@ impl<'c> Replay<'c> {
         end(chunk);
     }
 
+    /// Begins an event, with what all chunks have unless it is for something alone.
+    fn begin_chunk<'o>(&self, is_alone: bool, out: &'o mut Vec<u8>) -> Object<'o> {
+        if is_alone { Object::begin(data(out)) } else { self.envelope(out) }
+    }
+
     /// Begins an event with what all chunks have.
     fn envelope<'o>(&self, out: &'o mut Vec<u8>) -> Object<'o> {
-        let ChatCompletion { id, created, model, service_tier, system_fingerprint, .. } =
-            self.completion;
-        let is_first = matches!(self.step, Step::Begin(0, None));
-        let repeated = |text: &&str| is_first || text.len() <= MOST_REPEATED;
+        let [id, others @ ..] = self.texts();
+        let [has_id, has_others @ ..] = self.repeated();
         let mut chunk = Object::begin(data(out));
-        chunk.string_if("id", Some(id.as_deref().unwrap_or_default()).filter(repeated));
+        chunk.string_if("id", id.1.filter(|_| has_id));
         chunk.string("object", "chat.completion.chunk");
-        if let Some(created) = created {
-            chunk.number("created", *created);
+        if let Some(created) = self.completion.created {
+            chunk.number("created", created);
         }
-        chunk.string_if("model", Some(model.as_deref().unwrap_or_default()).filter(repeated));
-        chunk.string_if("service_tier", service_tier.as_deref().filter(repeated));
-        chunk.string_if("system_fingerprint", system_fingerprint.as_deref().filter(repeated));
+        for ((name, text), _) in others.into_iter().zip(has_others).filter(|(_, has)| *has) {
+            chunk.string_if(name, text);
+        }
         chunk
+    }
+
+    /// The texts of the completion.
+    fn texts(&self) -> [(&'static str, Option<&'c str>); 4] {
+        let ChatCompletion { id, model, service_tier, system_fingerprint, .. } = self.completion;
+        [
+            ("id", Some(id.as_deref().unwrap_or_default())),
+            ("model", Some(model.as_deref().unwrap_or_default())),
+            ("service_tier", service_tier.as_deref()),
+            ("system_fingerprint", system_fingerprint.as_deref()),
+        ]
+    }
+
+    /// Which of them are repeated in each chunk.
+    fn repeated(&self) -> [bool; 4] {
+        let mut room = MOST_REPEATED;
+        self.texts().map(|(_, text)| {
+            let text = text.unwrap_or_default();
+            let len = if text.len() < MOST_REPEATED { write::string_len(text) } else { usize::MAX };
+            let is_repeated = len <= room;
+            room -= if is_repeated { len } else { 0 };
+            is_repeated
+        })
     }
 }
 
-/// Longest text that is repeated in every chunk, in bytes. Ids and names of models have up to 100.
-const MOST_REPEATED: usize = 256;
+/// What comes after a piece of a text.
+fn after_piece(
+    (choice, text): (usize, usize),
+    (from, len): (usize, usize),
+    rest: Option<Cursor>,
+) -> Step {
+    let from = from + len;
+    match rest {
+        Some(cursor) => Step::Call { choice, text, from, cursor },
+        None => Step::Text { choice, text: text + usize::from(len == 0), from },
+    }
+}
+
+/// Most bytes of texts that every chunk repeats, as they are written. Ids and names of models have up to
+/// 100.
+const MOST_REPEATED: usize = 256 + 4 * 2;
+
+/// How much is written for each byte of a completion before several choices or calls go into one event:
+/// so many bytes, and so many besides from the beginning, of which some are left.
+const SAVED: usize = 12;
+const MOST_SAVED: usize = 64 << 10;
+const LEAST_SAVED: usize = 2 << 10;
+
+/// How many bytes the JSON of a choice or a call has at least.
+const LEAST_CHOICE: usize = 12;
+const LEAST_CALL: usize = 3;
+
+/// How large an event of several is at most, but for the last one.
+const SEVERAL: usize = 4 << 10;
 
 /// What a stream ends with whose completion isn't whole.
 const NOT_WHOLE: &[u8] = b"data: {\"error\":{\"message\":\"The completion is not whole.\",\
@@ -300,152 +555,6 @@ fn end(chunk: Object<'_>) {
     chunk.end().extend_from_slice(b"\n\n");
 }
 
-/// A text of a message that comes in deltas.
-#[derive(Clone, Copy)]
-enum Part<'c> {
-    /// Of this name.
-    Text(&'static str),
-    /// The arguments of the call at this position.
-    Call(usize, &'c ToolCall),
-    /// The arguments of the deprecated single call.
-    Function,
-}
-
-/// The `nth` of the texts that a message has.
-fn text_of(message: &Message, nth: usize) -> Option<(Part<'_>, &str)> {
-    let Message { content, refusal, reasoning, reasoning_name, tool_calls, function_call, .. } =
-        message;
-    let (part, text) = match nth {
-        0 => (Part::Text(reasoning_name.as_str()), reasoning.as_deref()),
-        1 => (Part::Text("content"), content.as_deref()),
-        2 => (Part::Text("refusal"), refusal.as_deref()),
-        3 => (Part::Function, function_call.as_ref().map(|call| call.arguments.as_str())),
-        _ => {
-            let call = tool_calls.get(nth - 4)?;
-            let arguments = call.function.as_ref().map(|function| function.arguments.as_str());
-            (Part::Call(nth - 4, call), arguments)
-        }
-    };
-    Some((part, text.unwrap_or_default()))
-}
-
-/// How much of a text goes into a delta: up to so many bytes, but a character at least.
-fn piece_len(text: &str, most: usize) -> usize {
-    let down = (0..=most.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
-    match down {
-        Some(0) | None => text.chars().next().map_or(0, char::len_utf8),
-        Some(end) => end,
-    }
-}
-
-/// Appends the first delta of a choice, with all that doesn't come piece by piece, or another one with
-/// what had no room in it.
-fn begin(choice: &CompletionChoice, portion: &mut Portion, out: &mut Vec<u8>) {
-    let CompletionChoice { index, message, logprobs, extra, .. } = choice;
-    let start = out.len();
-    let (before, is_alone) = (portion.progress(), portion.is_alone);
-    let mut object = Object::begin(out);
-    // An absent index is 0.
-    if !is_alone || *index != 0 {
-        object.number("index", *index);
-    }
-    object.nested("delta", is_alone, |delta| {
-        if portion.is_first {
-            begin_texts(message, delta);
-        }
-        portion.list("reasoning_details", &message.reasoning_details, delta);
-        if let Some(audio) = &message.audio {
-            portion.inside("audio", audio, false, delta);
-        }
-        let members = message.extra.iter().filter(|(name, _)| *name != "reasoning");
-        portion.members(Level::Delta, members, delta);
-    });
-    if !is_alone {
-        object.raw("finish_reason", "null");
-    }
-    if let Some(logprobs) = logprobs {
-        portion.inside("logprobs", logprobs, true, &mut object);
-    }
-    portion.members(Level::Choice, extra.iter().filter(|(name, _)| *name != "delta"), &mut object);
-    object.end();
-    if is_alone && portion.progress() == before {
-        out.truncate(start);
-    }
-}
-
-/// Writes what the first delta of a choice has of its texts.
-fn begin_texts(message: &Message, delta: &mut Object<'_>) {
-    delta.string_if("role", message.role.as_deref());
-    match message.content {
-        Some(_) => delta.string("content", ""),
-        None => delta.raw("content", "null"),
-    }
-    if message.reasoning.is_some() {
-        delta.string(message.reasoning_name.as_str(), "");
-    }
-    if message.refusal.is_some() {
-        delta.string("refusal", "");
-    }
-    if let Some(call) = &message.function_call {
-        write_function(call, "", delta.name("function_call"));
-    }
-}
-
-/// Appends a delta with a piece of a text; `begins` says that a call has not been named yet.
-fn delta(index: u64, part: Part<'_>, (piece, begins): (&str, bool), out: &mut Vec<u8>) {
-    let mut choice = Object::begin(out);
-    choice.number("index", index);
-    let mut delta = Object::begin(choice.name("delta"));
-    match part {
-        Part::Text(name) => delta.string(name, piece),
-        Part::Function => {
-            let mut function = Object::begin(delta.name("function_call"));
-            function.string("arguments", piece);
-            function.end();
-        }
-        Part::Call(at, call) => {
-            let calls = delta.name("tool_calls");
-            calls.push(b'[');
-            write_call(at, call, (piece, begins), calls);
-            calls.push(b']');
-        }
-    }
-    delta.end();
-    choice.raw("finish_reason", "null");
-    choice.end();
-}
-
-fn write_call(at: usize, call: &ToolCall, (piece, begins): (&str, bool), out: &mut Vec<u8>) {
-    let ToolCall { id, r#type, function, extra } = call;
-    let mut object = Object::begin(out);
-    object.number("index", at as u64);
-    if begins {
-        object.string_if("id", Some(id.as_str()).filter(|id| !id.is_empty()));
-        object.string_if("type", r#type.as_deref());
-    }
-    match function {
-        Some(function) if begins => write_function(function, piece, object.name("function")),
-        Some(_) => {
-            let mut function = Object::begin(object.name("function"));
-            function.string("arguments", piece);
-            function.end();
-        }
-        None => {}
-    }
-    if begins {
-        object.members_but("index", extra);
-    }
-    object.end();
-}
-
-fn write_function(function: &FunctionCall, arguments: &str, out: &mut Vec<u8>) {
-    let mut object = Object::begin(out);
-    object.string("name", &function.name);
-    object.string("arguments", arguments);
-    object.members(&function.extra);
-    object.end();
-}
-
 impl fmt::Debug for Replay<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Replay").field("step", &self.step).finish_non_exhaustive()
@@ -456,6 +565,28 @@ impl fmt::Debug for Replay<'_> {
 mod tests {
     use super::{Replay, assemble};
     use crate::decoder::ChunkDecoder;
+
+    /// Choices and calls that share events are the same again. A piece of a text that has more behind it
+    /// has an event of its own.
+    #[test]
+    fn several_go_into_one_chunk() {
+        let completion = assemble([
+            &br#"data: {"choices":[{"index":0,"delta":{"role":"a","content":"Hi","refusal":"no","tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"{}"}},{"index":1,"x":[1,2]},{"index":2,"custom":{"input":"i"}}]},"finish_reason":"x","logprobs":{"content":[1]}},{"index":7,"delta":{"reasoning":"r","tool_calls":[{"index":0,"function":{"arguments":"0123456789"}}]},"finish_reason":"y"},{"index":8}]}"#[..],
+            b"\n\n",
+        ])
+        .completion;
+        for (delta_bytes, chunks) in [(32, 2), (4, 5)] {
+            let mut replay = Replay::new(&completion);
+            replay.set_delta_bytes(delta_bytes);
+            let mut out = Vec::new();
+            while replay.write_next(&mut out) {
+                replay.saved = 0;
+            }
+            let again = assemble([&out[..]]);
+            assert_eq!((again.end.malformed, again.completion), (0, completion.clone()));
+            assert_eq!(again.end.chunks, chunks);
+        }
+    }
 
     /// Wherever a chunk has no more room, what is joined again is the same, in as many chunks as it
     /// takes.
@@ -488,8 +619,8 @@ mod tests {
                 assert!(event.raw().len() < 240 + cost.min(1000), "{event:?}");
             }
         }
-        // One for each of 33 members and elements, the beginning of each of the two choices, the
-        // content, and the usage.
-        assert!(chunks.is_sorted() && chunks.last() == Some(&37), "{chunks:?}");
+        // One for each of 39 members, elements and parts of them, the beginning of each of the two
+        // choices, the content, and the usage.
+        assert!(chunks.is_sorted() && chunks.last() == Some(&43), "{chunks:?}");
     }
 }

@@ -12,6 +12,7 @@
 //! | tell a stream from an error page or a whole completion | [`Sniffer`] |
 
 mod convert;
+mod deltas;
 mod edit;
 mod encode;
 mod guard;

@@ -1,8 +1,9 @@
 //! `Portion`: how much of a completion goes into one chunk, so that every decoder reads it.
 
-use super::write::{self, Object};
+use super::write::{self, Object, string_len};
 use crate::chunk::{Level, Merge, merge};
-use crate::json::{Json, JsonList, JsonObject, plain_len};
+use crate::json::{Json, JsonList, JsonObject, Key, Matching, plain_len};
+use crate::limits::Limits;
 
 /// What one chunk may cost: a byte costs 1, and a name or value 16 besides. That is a sixteenth of the
 /// default [`event_bytes`](crate::Limits::event_bytes), and a quarter of the default
@@ -10,220 +11,507 @@ use crate::json::{Json, JsonList, JsonObject, plain_len};
 pub(super) const MOST_COST: usize = 4 << 20;
 const VALUE_COST: usize = 16;
 
-/// How far a completion has been written: so many of its members, and of the next one, if it is a
-/// list, what is before `at`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Most bytes of an event, but for what each has in common.
+const MOST_BYTES: usize = LIMITS.event_bytes - 4096;
+/// Most names and values, likewise.
+const MOST_VALUES: usize = LIMITS.json_values - 64;
+const LIMITS: Limits = Limits::new();
+
+/// How far a completion has been written: so many of its members, and where in the next one, level by
+/// level.
+#[derive(Clone, Debug, Default)]
 pub(super) struct Cursor {
     member: usize,
-    at: usize,
+    inside: Vec<usize>,
 }
 
+/// Bytes, and names and values.
+#[derive(Clone, Copy, Debug, Default)]
+struct Cost {
+    bytes: usize,
+    values: usize,
+}
+
+/// How the members of an object are merged.
+#[derive(Clone, Copy)]
+pub(super) enum Rule {
+    /// By the rules of a level.
+    At(Level),
+    /// All in the same way.
+    All(Merge),
+}
+
+impl Rule {
+    fn of(self, name: &str) -> Merge {
+        match self {
+            Self::At(level) => merge(level, name),
+            Self::All(merge) => merge,
+        }
+    }
+}
+
+/// Where something stops that goes on in another chunk: positions, the innermost first.
+type Stop = Vec<usize>;
+
 /// Writes members from a cursor on, as many as a chunk may have. Each is offered in each chunk, in the
-/// same order. What isn't a list that is joined again is written whole, if need be alone.
+/// same order. What isn't merged again from parts is written whole, if need be alone.
 pub(super) struct Portion {
     cursor: Cursor,
     /// Nothing has been written before this chunk.
     pub(super) is_first: bool,
     /// The member that is offered next.
     nth: usize,
+    most: usize,
     room: usize,
+    /// What an event may still have, without what encloses the rest.
+    left: usize,
+    /// How much has been written: parts, and bytes of them.
+    parts: usize,
+    pub(super) bytes: usize,
     is_empty: bool,
     is_full: bool,
     /// Something was written that costs more than a chunk may.
     pub(super) is_oversized: bool,
     /// The chunk is for one such thing alone.
     pub(super) is_alone: bool,
+    /// Tool calls say which they are; without it a delta goes on with the last one.
+    pub(super) has_index: bool,
 }
 
 impl Portion {
-    /// What goes from a cursor on into a chunk that costs up to `room`; without one it is the first.
-    pub(super) fn new(cursor: Option<Cursor>, room: usize) -> Self {
+    /// What goes from a cursor on into a chunk that costs up to `most`; without one it is the first.
+    pub(super) fn new(cursor: Option<Cursor>, most: usize) -> Self {
         let is_first = cursor.is_none();
         Self {
-            cursor: cursor.unwrap_or(Cursor { member: 0, at: 0 }),
+            cursor: cursor.unwrap_or_default(),
             is_first,
             nth: 0,
-            room,
+            most,
+            room: most,
+            left: MOST_BYTES,
+            parts: 0,
+            bytes: 0,
             // Nothing that is larger than a chunk may be is in the first one.
             is_empty: !is_first,
             is_full: false,
             is_oversized: false,
             is_alone: false,
+            has_index: true,
         }
     }
 
     /// [`new`](Self::new), for a chunk that has one thing only, which costs more.
-    pub(super) fn alone(cursor: Option<Cursor>, room: usize) -> Self {
-        Self { is_alone: true, ..Self::new(cursor, room) }
+    pub(super) fn alone(cursor: Option<Cursor>, most: usize, has_index: bool) -> Self {
+        Self { is_alone: true, has_index, ..Self::new(cursor, most) }
     }
 
-    /// How far it has come: the same as before if nothing was written since.
-    pub(super) const fn progress(&self) -> Cursor {
-        self.cursor
+    /// How many parts have been written.
+    pub(super) const fn parts(&self) -> usize {
+        self.parts
     }
 
     /// Where the next chunk begins; `None` if nothing is left.
-    pub(super) fn rest(&self) -> Option<Cursor> {
+    pub(super) fn rest(self) -> Option<Cursor> {
         self.is_full.then_some(self.cursor)
     }
 
-    /// Members that have no field, by the rules of their level.
+    /// A text.
+    pub(super) fn text(&mut self, name: &str, text: &str, object: &mut Object<'_>) {
+        self.offer(|portion, _, _| {
+            let cost = Cost { bytes: name.len() + string_len(text), values: 2 };
+            let is_taken = portion.takes(cost);
+            if is_taken {
+                object.string(name, text);
+            }
+            is_taken
+        });
+    }
+
+    /// Members that have no field.
     pub(super) fn members<'m>(
         &mut self,
-        level: Level,
+        rule: Rule,
         members: impl Iterator<Item = (&'m str, &'m Json)>,
         object: &mut Object<'_>,
     ) {
         for (name, value) in members {
-            match value {
-                Json::Object(members) if merge(level, name) == Merge::ExtendMembers => {
-                    self.inside(name, members, true, object);
-                }
-                _ => self.member(name, value, merge(level, name).joins_lists(), object),
-            }
+            self.offer(|portion, from, stop| {
+                portion.value((name, value), rule.of(name), (from, stop), object)
+            });
         }
     }
 
-    /// The members of an object; `is_joined` says that their lists are.
+    /// An object, with how its members are merged.
     pub(super) fn inside(
         &mut self,
         name: &str,
         members: &JsonObject,
-        is_joined: bool,
+        rule: Rule,
         object: &mut Object<'_>,
     ) {
-        let behind = self.nth + members.len();
-        if members.is_empty() {
-            if self.takes(VALUE_COST) {
-                object.raw(name, "{}");
+        self.offer(|portion, from, stop| {
+            let cost = named(name, members_cost(members, portion.most));
+            if from.is_empty() && (members.is_empty() || portion.fits(cost)) {
+                return portion.whole(cost, |out| write::object(members, out), name, object);
             }
-        } else if self.is_full || behind <= self.cursor.member {
-            self.nth = behind;
-        } else {
-            let mut inner = Object::begin(object.name(name));
-            for (name, value) in members.iter() {
-                self.member(name, value, is_joined, &mut inner);
-            }
-            inner.end();
+            portion.object((name, members), rule, (from, stop), object)
+        });
+    }
+
+    /// The list of the reasoning's details.
+    pub(super) fn details(&mut self, name: &str, list: &JsonList, object: &mut Object<'_>) {
+        if !list.is_empty() {
+            let rules = (Matching::Detail, Rule::At(Level::ReasoningDetail));
+            self.offer(|portion, from, stop| {
+                portion.list((name, list), rules, (from, stop), object)
+            });
         }
     }
 
-    /// A list of objects.
-    pub(super) fn list(&mut self, name: &str, list: &JsonList, object: &mut Object<'_>) {
-        let from = self.at();
-        let elements = list.iter().enumerate().skip(from);
-        let elements = elements.map(|(at, element)| (at + 1, members_cost(element), element));
-        self.elements(name, elements, write::object, object);
-    }
-
-    fn member(&mut self, name: &str, value: &Json, is_joined: bool, object: &mut Object<'_>) {
-        match value {
-            Json::List(list) if is_joined && !list.is_empty() => self.list(name, list, object),
-            Json::Text(text) if is_joined && has_elements(text) => {
-                let elements = Elements { text, at: self.at().max(1) };
-                self.elements(name, elements, write::json_text, object);
-            }
-            _ => {
-                if !self.is_next() {
-                    self.nth += 1;
-                } else if self.takes(cost(value)) {
-                    write::json(value, object.name(name));
-                }
-            }
-        }
-    }
-
-    /// The elements of the member that is offered next: where each ends, what it costs, and itself.
-    fn elements<E>(
-        &mut self,
-        name: &str,
-        elements: impl Iterator<Item = (usize, usize, E)>,
-        write: impl Fn(E, &mut Vec<u8>),
-        object: &mut Object<'_>,
-    ) {
+    /// Offers the next member: `write` writes it from a position on, says whether all of it is written
+    /// and where it stops if it isn't.
+    fn offer(&mut self, write: impl FnOnce(&mut Self, &[usize], &mut Stop) -> bool) {
         let nth = self.nth;
-        let is_next = self.is_next();
         self.nth += 1;
-        let mut elements = elements.peekable();
-        let Some((_, first, _)) = elements.peek().filter(|_| is_next) else { return };
-        if !self.has_room(*first) {
-            self.is_full = true;
+        if self.is_full || nth < self.cursor.member {
             return;
         }
-        let out = object.name(name);
-        let mut mark = b'[';
-        for (behind, cost, element) in elements {
-            if !self.has_room(cost) {
-                self.is_full = true;
-                break;
+        let from = core::mem::take(&mut self.cursor.inside);
+        let mut stop = Stop::new();
+        let is_done = write(self, &from, &mut stop);
+        self.is_full = !is_done;
+        stop.reverse();
+        self.cursor = Cursor { member: nth + usize::from(is_done), inside: stop };
+    }
+
+    /// A member, in parts if it is merged from them.
+    fn value(
+        &mut self,
+        (name, value): (&str, &Json),
+        merge: Merge,
+        (from, stop): (&[usize], &mut Stop),
+        object: &mut Object<'_>,
+    ) -> bool {
+        let cost =
+            if from.is_empty() { named(name, cost(value, self.most)) } else { Cost::default() };
+        if !from.is_empty() || !self.fits(cost) {
+            match value {
+                Json::Object(members) if !members.is_empty() => {
+                    if let Some(merge) = inner(merge) {
+                        let rule = Rule::All(merge);
+                        return self.object((name, members), rule, (from, stop), object);
+                    }
+                }
+                Json::List(list) if !list.is_empty() => {
+                    if let Some(rules) = elements(merge) {
+                        return self.list((name, list), rules, (from, stop), object);
+                    }
+                }
+                Json::Text(text) if !from.is_empty() || is_cut(text, merge) => {
+                    return self.array((name, text), (from, stop), object);
+                }
+                _ => {}
             }
-            self.pay(cost);
-            self.cursor = Cursor { member: nth, at: behind };
-            out.push(mark);
-            mark = b',';
-            write(element, out);
         }
-        out.push(b']');
-        if !self.is_full {
-            self.cursor = Cursor { member: nth + 1, at: 0 };
+        self.whole(cost, |out| write::json(value, out), name, object)
+    }
+
+    /// A member that isn't cut.
+    fn whole(
+        &mut self,
+        cost: Cost,
+        write: impl FnOnce(&mut Vec<u8>),
+        name: &str,
+        object: &mut Object<'_>,
+    ) -> bool {
+        let is_taken = self.takes(cost);
+        if is_taken {
+            write(object.name(name));
         }
+        is_taken
     }
 
-    /// Whether the member that is offered next is to be written whole in this chunk.
-    fn takes(&mut self, cost: usize) -> bool {
-        let is_next = self.is_next();
-        self.nth += 1;
-        if is_next && self.has_room(cost) {
-            self.pay(cost);
-            self.cursor = Cursor { member: self.nth, at: 0 };
-            return true;
+    fn object(
+        &mut self,
+        (name, members): (&str, &JsonObject),
+        rule: Rule,
+        (from, stop): (&[usize], &mut Stop),
+        object: &mut Object<'_>,
+    ) -> bool {
+        let mut is_done = true;
+        let before = self.parts;
+        self.enclose(name);
+        object.attempt(|object| {
+            let mut inner = Object::begin(object.name(name));
+            is_done = self.members_of(members.iter(), rule, (from, stop), &mut inner);
+            inner.end();
+            self.parts > before
+        });
+        is_done
+    }
+
+    fn members_of<'m>(
+        &mut self,
+        members: impl Iterator<Item = (&'m str, &'m Json)>,
+        rule: Rule,
+        (from, stop): (&[usize], &mut Stop),
+        object: &mut Object<'_>,
+    ) -> bool {
+        let (first, inside) = first(from);
+        for (at, (name, value)) in members.enumerate().skip(first) {
+            let from = if at == first { inside } else { &[] };
+            if !self.value((name, value), rule.of(name), (from, stop), object) {
+                stop.push(at);
+                return false;
+            }
         }
-        self.is_full |= is_next;
-        false
+        true
     }
 
-    /// Whether the member that is offered next is wanted.
-    const fn is_next(&self) -> bool {
-        !self.is_full && self.nth >= self.cursor.member
+    fn list(
+        &mut self,
+        (name, list): (&str, &JsonList),
+        rules: (Matching, Rule),
+        (from, stop): (&[usize], &mut Stop),
+        object: &mut Object<'_>,
+    ) -> bool {
+        let mut is_done = true;
+        let before = self.parts;
+        self.enclose(name);
+        object.attempt(|object| {
+            let out = object.name(name);
+            out.push(b'[');
+            let (first, inside) = first(from);
+            for (at, element) in list.elements().enumerate().skip(first) {
+                let from = if at == first { inside } else { &[] };
+                let (len, parts) = (out.len(), self.parts);
+                if parts > before {
+                    out.push(b',');
+                }
+                is_done = self.element(element, rules, (from, stop), out);
+                if self.parts == parts {
+                    out.truncate(len);
+                }
+                if !is_done {
+                    stop.push(at);
+                    break;
+                }
+            }
+            out.push(b']');
+            self.parts > before
+        });
+        is_done
     }
 
-    /// How far it has been written.
-    const fn at(&self) -> usize {
-        if self.nth == self.cursor.member { self.cursor.at } else { 0 }
+    /// An element of a list, in parts if it costs more than a chunk may and others go on with it: each
+    /// has what says which it is.
+    fn element(
+        &mut self,
+        (key, members): (Key<'_>, &JsonObject),
+        (matching, rule): (Matching, Rule),
+        (from, stop): (&[usize], &mut Stop),
+        out: &mut Vec<u8>,
+    ) -> bool {
+        let head = head_len(key, members, matching);
+        if from.is_empty() {
+            let cost = members_cost(members, self.most);
+            let is_cut = cost.total() > self.most && head.is_some();
+            if !is_cut {
+                let is_taken = self.takes(cost);
+                if is_taken {
+                    write::element((key, members), out);
+                }
+                return is_taken;
+            }
+        }
+        let (head, (first, inside)) = (head.unwrap_or_default(), first(from));
+        let mut object = Object::begin(out);
+        if first == 0 {
+            let most = self.most;
+            let known = members.iter().take(head);
+            let known = known.map(|(name, value)| named(name, cost(value, most)));
+            if !self.takes(sum(known, most)) {
+                stop.push(0);
+                return false;
+            }
+            object.members(members.iter().take(head));
+            write::key(key, members, &mut object);
+        } else {
+            object.members(members.iter().take(head).filter(|(name, _)| is_key(name)));
+            write::key(key, members, &mut object);
+        }
+        let rest = members.iter().skip(head);
+        let from = first.checked_sub(1).map(|first| [&[first], inside].concat());
+        let is_done = self.members_of(rest, rule, (&from.unwrap_or_default(), stop), &mut object);
+        object.end();
+        if !is_done && let Some(at) = stop.last_mut() {
+            *at += 1;
+        }
+        is_done
     }
 
-    const fn has_room(&self, cost: usize) -> bool {
-        self.is_empty || cost <= self.room
+    /// The elements of an array that is kept as text. Its position is that of a byte.
+    fn array(
+        &mut self,
+        (name, text): (&str, &str),
+        (from, stop): (&[usize], &mut Stop),
+        object: &mut Object<'_>,
+    ) -> bool {
+        let mut is_done = true;
+        let before = self.parts;
+        self.enclose(name);
+        object.attempt(|object| {
+            let out = object.name(name);
+            let mut at = first(from).0.max(1);
+            let mut mark = b'[';
+            for (behind, cost, element) in (Elements { text, at }) {
+                if !self.takes(cost) {
+                    stop.push(at);
+                    is_done = false;
+                    break;
+                }
+                at = behind;
+                out.push(mark);
+                mark = b',';
+                write::json_text(element, out);
+            }
+            out.push(b']');
+            self.parts > before
+        });
+        is_done
     }
 
-    const fn pay(&mut self, cost: usize) {
-        self.is_oversized |= cost > self.room;
-        self.room = self.room.saturating_sub(cost);
+    /// Counts the name of something that is written in parts.
+    fn enclose(&mut self, name: &str) {
+        self.left = self.left.saturating_sub(string_len(name));
+    }
+
+    /// Returns true if something is to be written in this chunk.
+    fn takes(&mut self, cost: Cost) -> bool {
+        let fits = self.fits(cost);
+        if !fits && !self.is_empty {
+            return false;
+        }
+        self.is_oversized |= !fits;
+        self.room = self.room.saturating_sub(cost.total());
+        self.left = self.left.saturating_sub(cost.bytes);
+        self.bytes += cost.bytes;
+        self.parts += 1;
         self.is_empty = false;
+        true
+    }
+
+    const fn fits(&self, cost: Cost) -> bool {
+        cost.total() <= self.room && cost.bytes <= self.left
     }
 }
 
-fn cost(value: &Json) -> usize {
+impl Cost {
+    const fn total(self) -> usize {
+        self.bytes + VALUE_COST * self.values
+    }
+
+    const fn and(self, other: Self) -> Self {
+        Self { bytes: self.bytes + other.bytes, values: self.values + other.values }
+    }
+}
+
+/// The first of the positions, and those inside of it.
+fn first(from: &[usize]) -> (usize, &[usize]) {
+    from.split_first().map_or((0, from), |(first, inside)| (*first, inside))
+}
+
+/// How the members are merged of an object that is merged member by member.
+const fn inner(merge: Merge) -> Option<Merge> {
+    match merge {
+        Merge::Object | Merge::FilterResults => Some(Merge::Object),
+        Merge::ExtendMembers => Some(Merge::Extend),
+        Merge::CustomCall => Some(Merge::KeepFirst),
+        Merge::Accumulate | Merge::Fragments => Some(merge),
+        _ => None,
+    }
+}
+
+/// How the elements of a list are merged.
+const fn elements(merge: Merge) -> Option<(Matching, Rule)> {
+    match merge {
+        Merge::ByIndex => Some((Matching::Index, Rule::All(Merge::Object))),
+        Merge::Accumulate => Some((Matching::IndexOrId, Rule::All(merge))),
+        Merge::Fragments => Some((Matching::Fragment, Rule::All(merge))),
+        _ => None,
+    }
+}
+
+/// How many members an element has up to the last one that says which it is, if others go on with it.
+fn head_len(key: Key<'_>, members: &JsonObject, matching: Matching) -> Option<usize> {
+    let [(_, index), (_, id), _] = key.members();
+    let goes_on = match matching {
+        Matching::Index | Matching::Detail => index.is_some(),
+        Matching::IndexOrId => index.or(id).is_some(),
+        Matching::Fragment => index.or(id).is_some() || members.get("signature").is_none(),
+    };
+    let head = members.iter().enumerate().filter(|(_, (name, _))| is_key(name)).last();
+    let head = head.map_or(0, |(at, _)| at + 1);
+    (goes_on && head < members.len()).then_some(head)
+}
+
+/// Returns true if a member of this name says which element it is.
+fn is_key(name: &str) -> bool {
+    matches!(name, "index" | "prompt_index" | "id" | "type")
+}
+
+/// What a value costs; of one that costs more than `most` that it does.
+fn cost(value: &Json, most: usize) -> Cost {
     match value {
+        Json::Text(text) if text.len() > most => Cost { bytes: text.len(), values: 1 },
         Json::Text(text) => {
             let marks = text.bytes().filter(|byte| matches!(byte, b',' | b':' | b'[' | b'{'));
-            text.len() + VALUE_COST * (1 + marks.count())
+            Cost { bytes: text.len(), values: 1 + marks.count() }
         }
-        Json::Object(members) => members_cost(members),
-        Json::List(list) => VALUE_COST + list.iter().map(members_cost).sum::<usize>(),
+        Json::Object(members) => members_cost(members, most),
+        Json::List(list) => sum(list.iter().map(|element| members_cost(element, most)), most),
     }
 }
 
-fn members_cost(members: &JsonObject) -> usize {
-    let members = members.iter().map(|(name, value)| VALUE_COST + name.len() + cost(value));
-    VALUE_COST + members.sum::<usize>()
+/// What the parts of an object or list cost together, likewise.
+fn sum(parts: impl Iterator<Item = Cost>, most: usize) -> Cost {
+    let mut sum = Cost { bytes: 2, values: 1 };
+    for part in parts {
+        sum = sum.and(part);
+        if sum.total() > most {
+            break;
+        }
+    }
+    sum
 }
 
-/// Whether a JSON text is an array that isn't empty.
-fn has_elements(text: &str) -> bool {
-    text.strip_prefix('[').is_some_and(|rest| !rest.trim_start().starts_with(']'))
+/// What something costs with its name.
+fn named(name: &str, value: Cost) -> Cost {
+    value.and(Cost { bytes: string_len(name) + 2, values: 1 })
 }
 
+fn members_cost(members: &JsonObject, most: usize) -> Cost {
+    sum(members.iter().map(|(name, value)| named(name, cost(value, most))), most)
+}
+
+/// Returns true if a decoder with the default limits reads an event.
+pub(super) fn is_readable(event: &[u8]) -> bool {
+    let json = event.strip_prefix(b"data: ").unwrap_or(event);
+    // Of several lines there is a joined copy.
+    let joined = if json.trim_ascii_end().contains(&b'\n') { json.len() } else { 0 };
+    event.len() + joined <= LIMITS.event_bytes && element_len(json).1 <= LIMITS.json_values
+}
+
+/// Returns true if a JSON text is an array that may be written in parts. A first part of objects alone
+/// becomes a list of another kind where unknown members are merged: such an array is cut only if it is
+/// more than a decoder reads.
+fn is_cut(text: &str, merge: Merge) -> bool {
+    let first = text.strip_prefix('[').and_then(|rest| rest.trim_start().bytes().next());
+    let is_unknown = matches!(merge, Merge::Accumulate | Merge::Fragments);
+    let is_read = || text.len() <= MOST_BYTES && element_len(text.as_bytes()).1 <= MOST_VALUES;
+    let is_list = merge.joins_lists() && first.is_some_and(|first| first != b']');
+    is_list && !(is_unknown && first == Some(b'{') && is_read())
+}
 /// The elements of the JSON text of an array, from a position behind its bracket or a comma on.
 struct Elements<'t> {
     text: &'t str,
@@ -231,17 +519,17 @@ struct Elements<'t> {
 }
 
 impl<'t> Iterator for Elements<'t> {
-    type Item = (usize, usize, &'t str);
+    type Item = (usize, Cost, &'t str);
 
     fn next(&mut self) -> Option<Self::Item> {
         let rest = self.text.get(self.at..).filter(|rest| !rest.is_empty())?;
         let (len, values) = element_len(rest.as_bytes());
         self.at += len + 1;
-        Some((self.at, len + VALUE_COST * values, rest.get(..len)?))
+        Some((self.at, Cost { bytes: len + 1, values }, rest.get(..len)?))
     }
 }
 
-/// How long the element is with which `rest` begins, and how many names and values it has at most.
+/// How long the element is with which `rest` begins, and how many names and values it has.
 fn element_len(rest: &[u8]) -> (usize, usize) {
     let (mut at, mut depth, mut values) = (0, 0_usize, 1);
     while let Some(byte) = rest.get(at) {
@@ -260,7 +548,8 @@ fn element_len(rest: &[u8]) -> (usize, usize) {
             }
             b'[' | b'{' => {
                 depth += 1;
-                values += 1;
+                let inside = rest.get(at + 1..).unwrap_or_default();
+                values += usize::from(!is_closed(inside));
             }
             b']' | b'}' => depth = depth.saturating_sub(1),
             b',' | b':' => values += 1,
@@ -269,4 +558,10 @@ fn element_len(rest: &[u8]) -> (usize, usize) {
         at += 1;
     }
     (at.min(rest.len()), values)
+}
+
+/// Returns true if an array or object ends at once.
+fn is_closed(inside: &[u8]) -> bool {
+    let mut bytes = inside.iter().skip_while(|byte| byte.is_ascii_whitespace());
+    matches!(bytes.next(), Some(b']' | b'}'))
 }

@@ -1,6 +1,6 @@
 //! JSON into a caller's buffer: strings, numbers, members, and what completions keep.
 
-use crate::json::{Json, JsonList, JsonObject, plain_len};
+use crate::json::{Json, JsonList, JsonObject, Key, plain_len};
 
 /// Appends a string with its quotes. What isn't ASCII stays as it is; neither CR nor LF is in what
 /// is written, so that it stands in one line.
@@ -16,6 +16,19 @@ pub(super) fn string(text: &str, out: &mut Vec<u8>) {
         rest = behind;
     }
     out.push(b'"');
+}
+
+/// How long what [`string`] writes is.
+pub(super) fn string_len(text: &str) -> usize {
+    let mut len = text.len() + 2;
+    let mut rest = text.as_bytes();
+    loop {
+        let (_, special) = rest.split_at_checked(plain_len(rest)).unwrap_or_default();
+        let Some((byte, behind)) = special.split_first() else { return len };
+        let is_short = matches!(byte, b'"' | b'\\' | 0x08 | 0x09 | 0x0A | 0x0C | 0x0D);
+        len += if is_short { 1 } else { 5 };
+        rest = behind;
+    }
 }
 
 /// Appends the escape of a quote, a backslash or a control character.
@@ -76,18 +89,57 @@ pub(super) fn json_text(text: &str, out: &mut Vec<u8>) {
 /// Appends an object that a completion keeps.
 pub(super) fn object(members: &JsonObject, out: &mut Vec<u8>) {
     let mut object = Object::begin(out);
-    object.members(members);
+    object.members(members.iter());
     object.end();
+}
+
+/// Appends an element of a list, with all that says which it is.
+pub(super) fn element((known, members): (Key<'_>, &JsonObject), out: &mut Vec<u8>) {
+    let mut object = Object::begin(out);
+    object.members(members.iter());
+    key(known, members, &mut object);
+    object.end();
+}
+
+/// Writes what says which element of a list one is and isn't among its members, which may have had no
+/// room: without it others would go on with it.
+pub(super) fn key(key: Key<'_>, members: &JsonObject, object: &mut Object<'_>) {
+    for (name, value) in key.members() {
+        let Some(value) = value.filter(|_| members.get(name).is_none()) else { continue };
+        match name {
+            "index" if members.get("prompt_index").is_some() => {}
+            "index" => object.raw(name, value),
+            _ => object.string(name, value),
+        }
+    }
+}
+
+/// Writes the data of an event that is the end of `out` in one line, if it has more: between the lines
+/// of a JSON text there is only white space. Returns true if it had.
+pub(super) fn join_lines(out: &mut Vec<u8>, start: usize) -> bool {
+    const NEXT: &[u8] = b"\ndata: ";
+    let (mut at, mut end) = (start, start);
+    while let Some(rest) = out.get(at..).filter(|rest| !rest.is_empty()) {
+        let len = rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
+        let goes_on = rest.get(len..).is_some_and(|behind| behind.starts_with(NEXT));
+        let kept = if goes_on { len } else { rest.len().min(len + 1) };
+        out.copy_within(at..at + kept, end);
+        end += kept;
+        at += if goes_on { len + NEXT.len() } else { kept };
+    }
+    let is_changed = end < out.len();
+    out.truncate(end);
+    is_changed
 }
 
 /// Appends a list that a completion keeps.
 pub(super) fn list(elements: &JsonList, out: &mut Vec<u8>) {
     out.push(b'[');
-    for (nth, element) in elements.iter().enumerate() {
+    for (nth, one) in elements.elements().enumerate() {
         if nth > 0 {
             out.push(b',');
         }
-        object(element, out);
+        element(one, out);
     }
     out.push(b']');
 }
@@ -151,16 +203,18 @@ impl<'o> Object<'o> {
         self.name(name).extend_from_slice(json.as_bytes());
     }
 
-    pub(super) fn members(&mut self, members: &JsonObject) {
-        for (name, value) in members.iter() {
+    pub(super) fn members<'m>(&mut self, members: impl Iterator<Item = (&'m str, &'m Json)>) {
+        for (name, value) in members {
             json(value, self.name(name));
         }
     }
 
-    /// Appends all members but those of a name that would say something else here.
-    pub(super) fn members_but(&mut self, name: &str, members: &JsonObject) {
-        for (name, value) in members.iter().filter(|(known, _)| *known != name) {
-            json(value, self.name(name));
+    /// Takes back what `write` appends if it returns false.
+    pub(super) fn attempt(&mut self, write: impl FnOnce(&mut Object<'_>) -> bool) {
+        let (start, was_empty) = (self.out.len(), self.is_empty);
+        if !write(self) {
+            self.out.truncate(start);
+            self.is_empty = was_empty;
         }
     }
 
@@ -173,7 +227,7 @@ impl<'o> Object<'o> {
 
 #[cfg(test)]
 mod tests {
-    use super::{number, string};
+    use super::{join_lines, number, string, string_len};
     use proptest::prelude::*;
 
     #[test]
@@ -185,6 +239,20 @@ mod tests {
         }
     }
 
+    #[test]
+    fn lines() {
+        for (lines, joined) in [
+            ("data: {\ndata: \ndata: \"a\":\ndata: 1}\n\n", "data: {\"a\":1}\n\n"),
+            ("data: {}\n\n", "data: {}\n\n"),
+            ("", ""),
+        ] {
+            let before = "data: \ndata: 1\n\n";
+            let mut out = [before, lines].concat().into_bytes();
+            assert_eq!(join_lines(&mut out, before.len()), lines != joined);
+            assert_eq!(out, [before, joined].concat().into_bytes());
+        }
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, cases: 2000, ..ProptestConfig::default() })]
 
@@ -193,6 +261,7 @@ mod tests {
         fn strings(text in "([a-zé😀\"\\\\/ ]|[\\x00-\\x1f\\x7f]|\u{2028}){0,40}") {
             let mut out = Vec::new();
             string(&text, &mut out);
+            prop_assert_eq!(string_len(&text), out.len());
             prop_assert_eq!(out, serde_json::to_vec(&text).unwrap_or_default());
         }
     }

@@ -81,6 +81,11 @@ impl<'a> Key<'a> {
         Self { index: number(Some(index)), id: text(id), r#type: text(r#type) }
     }
 
+    /// The members that say which element it is: `index` as it was sent, `id` and `type`.
+    pub(crate) const fn members(self) -> [(&'static str, Option<&'a str>); 3] {
+        [("index", self.index), ("id", self.id), ("type", self.r#type)]
+    }
+
     /// Returns true if an element of this key may go on with one that is known.
     fn continues(self, known: &OwnedKey) -> bool {
         let agree = |one: Option<&str>, other: Option<&str>| {
@@ -95,6 +100,11 @@ fn number(index: Option<Value<'_>>) -> Option<&str> {
 }
 
 impl OwnedKey {
+    fn as_key(&self) -> Key<'_> {
+        let Self { index, id, r#type } = self;
+        Key { index: index.as_deref(), id: id.as_deref(), r#type: r#type.as_deref() }
+    }
+
     /// Takes over what wasn't known yet.
     fn learn(&mut self, key: Key<'_>) {
         for (known, new) in
@@ -122,6 +132,11 @@ impl JsonList {
     /// The elements in the order in which they first came.
     pub fn iter(&self) -> impl Iterator<Item = &JsonObject> {
         self.elements.iter().map(|element| &element.object)
+    }
+
+    /// The elements with what tells them from each other.
+    pub(crate) fn elements(&self) -> impl Iterator<Item = (Key<'_>, &JsonObject)> {
+        self.elements.iter().map(|element| (element.key.as_key(), &element.object))
     }
 
     /// How many elements there are.

@@ -107,7 +107,7 @@ fn a_replay_repeats_no_long_texts() {
             let mut out = Vec::new();
             Replay::new(&completion).write_all(&mut out);
             let factor = out.len() / json.len();
-            assert!(factor <= 40, "{len}: {} bytes of {}", out.len(), json.len());
+            assert!(factor <= 16, "{len}: {} bytes of {}", out.len(), json.len());
             assert_eq!(assemble([&out[..]]).completion, completion);
         }
     }

@@ -16,6 +16,7 @@ mod support;
 mod costs;
 mod memory;
 mod outcomes;
+mod replays;
 
 use deltawire::{ChunkDecoder, Limits, Reassembler};
 use support::heap::{self, Heap};

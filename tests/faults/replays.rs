@@ -1,0 +1,321 @@
+//! Replays: how much they write, and that what they write is read back.
+
+use deltawire::gateway::{Replay, assemble};
+use deltawire::{ChatCompletion, Finished, Limits, Outcome, Reassembler};
+use serde_json::{Value, json};
+
+use crate::{DONE, KIB, MIB, delta, event, limits, nested, on_a_small_stack, push_all};
+
+fn replayed(completion: &ChatCompletion) -> Vec<u8> {
+    let mut out = Vec::new();
+    Replay::new(completion).write_all(&mut out);
+    out
+}
+
+fn read(json: &str) -> ChatCompletion {
+    ChatCompletion::from_json(json.as_bytes()).unwrap()
+}
+
+/// Replays what a stream says, which must come back the same.
+fn assert_same_again(events: &[Vec<u8>]) -> Finished {
+    let completion = assemble(events.iter().map(Vec::as_slice)).completion;
+    let again = assemble([&replayed(&completion)[..]]);
+    assert_eq!((again.end.malformed, again.limit_exceeded), (0, None));
+    assert!(again.completion == completion);
+    again
+}
+
+fn repeated(times: usize, one: &str) -> String {
+    vec![one; times].join(",")
+}
+
+/// What is written is a few times as long as the completion's JSON, however little each of its parts
+/// has and however long what all chunks repeat.
+#[test]
+fn a_replay_is_a_few_times_as_long_as_its_completion() {
+    let plain = "x".repeat(256);
+    let escaped = "\u{1}".repeat(256);
+    let choice = r#"{"index":0,"message":{"content":"a"},"finish_reason":"stop"}"#;
+    let called = |calls: &str| {
+        format!(r#"{{"index":0,"message":{{"tool_calls":[{calls}]}},"finish_reason":"stop"}}"#)
+    };
+    let long = format!(r#"{{"function":{{"name":"f","arguments":"{}"}}}}"#, "y".repeat(33));
+    let choices = [
+        called(&repeated(25_000, "{}")),
+        called(&repeated(5_000, r#"{"id":"a","function":{"name":"f","arguments":"{}"}}"#)),
+        called(&repeated(3_000, &long)),
+        called(&repeated(3_000, &format!("{{}},{long}"))),
+        called(&repeated(3_000, r#"{"custom":{"name":"a","input":"b"}}"#)),
+        repeated(10_000, r#"{"index":0}"#),
+        repeated(5_000, choice),
+        repeated(3_000, r#"{"index":0,"message":{"role":"a","function_call":{}},"x":[1]}"#),
+        repeated(3_000, r#"{"index":0,"message":{"content":"a","refusal":"b","reasoning":"c"}}"#),
+        repeated(128, &called(&repeated(256, "{}"))),
+        format!(r#"{{"index":0,"message":{{"content":"{}"}}}}"#, "z".repeat(20_000)),
+    ];
+    for choices in &choices {
+        for text in ["", &plain, &escaped] {
+            let texts = json!({"id": text, "model": text, "service_tier": text, "system_fingerprint": text});
+            let texts = texts.to_string();
+            let json = format!(r#"{},"choices":[{choices}]}}"#, texts.trim_end_matches('}'));
+            let out = replayed(&read(&json));
+            let most = 16 * json.len() + 64 * KIB;
+            let head = &json[..json.len().min(100)];
+            assert!(out.len() <= most, "{} of {}: {head}", out.len(), json.len());
+            assert_eq!(assemble([&out[..]]).end.malformed, 0);
+        }
+    }
+}
+
+/// Of several choices or calls in one event each is read back.
+#[test]
+fn small_choices_and_calls_share_events() {
+    let choices: Vec<_> = (0..100)
+        .map(|index| {
+            let calls: Vec<_> = (0..100)
+                .map(|call| match call % 4 {
+                    0 => json!({"id": format!("c{call}"), "type": "function"}),
+                    1 => json!({"id": "", "type": "custom", "custom": {"name": "n", "input": "i"}}),
+                    2 => json!({"id": "x", "type": "function", "function": {"name": "f", "arguments": "a".repeat(call % 32), "y": [1]}}),
+                    _ => json!({"id": "", "type": "function"}),
+                })
+                .collect();
+            let message = json!({"role": "assistant", "content": "C".repeat(index), "refusal": null, "tool_calls": calls, "images": [index]});
+            json!({"index": index, "message": message, "logprobs": null, "finish_reason": "stop"})
+        })
+        .collect();
+    let completion = json!({"id": "i", "created": 1, "object": "chat.completion", "model": "m".repeat(240), "choices": choices, "new": {"a": 1}});
+    let out = replayed(&read(&completion.to_string()));
+    let again = assemble([&out[..]]);
+    assert_eq!(again.outcome, Outcome::Complete);
+    // Each in an event of its own would be more than 10 000.
+    assert!(again.end.chunks < 5_000, "{}", again.end.chunks);
+    assert!(serde_json::to_value(again.completion).unwrap() == completion);
+}
+
+/// How many names and values a JSON value has.
+fn count(value: &Value) -> usize {
+    match value {
+        Value::Array(elements) => 1 + elements.iter().map(count).sum::<usize>(),
+        Value::Object(members) => 1 + members.values().map(|value| 1 + count(value)).sum::<usize>(),
+        _ => 1,
+    }
+}
+
+/// All that a decoder reads of one payload in one value, wherever it stands.
+#[test]
+fn the_largest_value_is_replayed_from_everywhere() {
+    let call = |call: &str| format!(r#"{{"choices":[{{"delta":{{"tool_calls":[{call}]}}}}]}}"#);
+    let values = Limits::new().json_values;
+    for json in [
+        call(r#"{"x":@}"#),
+        call(r#"{"index":0,"x":@}"#),
+        call(r#"{"id":"a","extra_content":{"y":@}}"#),
+        call(r#"{"extra_content":{"y":@}}"#),
+        call(r#"{"custom":{"y":@}}"#),
+        call(r#"{"function":{"x":@}}"#),
+        r#"{"choices":[],"x_groq":{"y":@}}"#.to_owned(),
+        r#"{"choices":[],"x":{"y":@}}"#.to_owned(),
+        r#"{"choices":[{"delta":{"audio":{"x":@}}}]}"#.to_owned(),
+        r#"{"choices":[{"delta":{"reasoning_details":[{"signature":@}]}}]}"#.to_owned(),
+        r#"{"choices":[{"content_filter_results":{"a":{"b":@}}}]}"#.to_owned(),
+    ] {
+        // The names and values besides those in the list.
+        let others = count(&serde_json::from_str(&json.replace('@', "[]")).unwrap());
+        let list = |len: usize| format!("[{}]", repeated(len, "0"));
+        let most = event(&json.replace('@', &list(values - others)));
+        let more = event(&json.replace('@', &list(values - others + 1)));
+        assert_eq!(assemble([&most[..]]).end.malformed, 0, "{json}");
+        assert_eq!(assemble([&more[..]]).end.malformed, 1, "{json}");
+        assert_same_again(&[most]);
+    }
+}
+
+/// What was merged from several events, each of which a decoder reads, is more than it reads at once.
+#[test]
+fn what_was_merged_is_replayed_in_parts() {
+    let values = repeated(400_000, "0");
+    let each = |event: &dyn Fn(usize) -> String| -> Vec<_> {
+        (0..3).map(|nth| event(nth).replace('@', &format!("[{values}]")).into_bytes()).collect()
+    };
+    let top = |json: String| format!("data: {json}\n\n");
+    let inside = |members: String| String::from_utf8(delta(&members)).unwrap();
+    let call = |call: String| inside(format!(r#""tool_calls":[{call}]"#));
+    let detail = |element: String| inside(format!(r#""reasoning_details":[{element}]"#));
+    for events in [
+        each(&|nth| top(format!(r#"{{"choices":[],"sglext":{{"a":{{"m{nth}":@}}}}}}"#))),
+        each(&|nth| {
+            top(format!(
+                r#"{{"choices":[{{"index":0,"content_filter_results":{{"c{}":{{"filtered":true,"m{nth}":@}}}}}}]}}"#,
+                nth / 2
+            ))
+        }),
+        each(&|nth| call(format!(r#"{{"index":0,"x":{{"m{nth}":@}}}}"#))),
+        each(&|_| call(r#"{"index":0,"x":@}"#.to_owned())),
+        each(&|nth| call(format!(r#"{{"index":0,"function":{{"name":"f","m{nth}":@}}}}"#))),
+        each(&|nth| call(format!(r#"{{"index":0,"custom":{{"m{nth}":@,"input":"i"}}}}"#))),
+        each(&|nth| detail(format!(r#"{{"index":3,"id":"a","m{nth}":@}}"#))),
+        each(&|nth| {
+            detail(format!(r#"{{"index":3,"type":"t{}","text":"a","m{nth}":@}}"#, nth / 2))
+        }),
+        each(&|nth| inside(format!(r#""executed_tools":[{{"index":3,"m{nth}":@}}]"#))),
+        each(&|nth| inside(format!(r#""new":[{{"id":"a","m{nth}":@}}]"#))),
+        each(&|nth| inside(format!(r#""thinking_blocks":[{{"type":"a","m{nth}":@}}]"#))),
+        each(&|nth| inside(format!(r#""audio":{{"x":{{"m{nth}":@}}}}"#))),
+    ] {
+        assert_eq!(assemble(events.iter().map(Vec::as_slice)).end.malformed, 0);
+        assert_same_again(&events);
+    }
+}
+
+/// A value of many lines is written without them where an event with them would be too large.
+#[test]
+fn values_of_many_lines_are_replayed() {
+    let lines = |len: usize| format!("[\n{}0]", "0,\n".repeat(len));
+    for len in [10, 500_000] {
+        let value = lines(len).replace('\n', "\ndata: ");
+        for json in [
+            format!(r#"{{"choices":[],"x":{value}}}"#),
+            format!(
+                r#"{{"choices":[{{"index":0,"delta":{{"tool_calls":[{{"index":0,"extra_content":{{"x":{value}}}}}]}}}}]}}"#
+            ),
+        ] {
+            let completion = assemble([&event(&json)[..]]).completion;
+            let again = assemble([&replayed(&completion)[..]]);
+            assert_eq!(again.end.malformed, 0);
+            assert!(again.completion == completion);
+        }
+    }
+    // Nothing but lines: 7 bytes for each, and a joined copy.
+    let blank = format!(r#"{{"choices":[],"x":[1{}]}}"#, "\n".repeat(20 * MIB));
+    let out = replayed(&read(&blank));
+    assert!(out.len() < 30 * MIB);
+    let again = assemble([&out[..]]);
+    assert_eq!(again.end.malformed, 0);
+    assert_eq!(again.completion.extra.get("x").unwrap().as_text(), Some("[1]"));
+}
+
+/// What only JSON can say is written so that it can be read, whether a completion keeps it or not.
+#[test]
+fn what_only_json_says_is_written_in_parts() {
+    let values = format!("[{}]", repeated(1_000_000, "0"));
+    for json in [
+        format!(r#"{{"choices":[],"usage":{{"x":{values}}}}}"#),
+        format!(
+            r#"{{"choices":[{{"index":0,"message":{{"function_call":{{"name":"f","x":{values}}}}}}}]}}"#
+        ),
+    ] {
+        let out = replayed(&read(&json));
+        assert_eq!(assemble([&out[..]]).end.malformed, 0);
+        assert!(out.len() > values.len());
+    }
+}
+
+/// Objects that stand in a list before something else.
+#[test]
+fn long_lists_of_several_kinds_are_replayed() {
+    let objects = repeated(200_000, r#"{"index":0,"a":1}"#);
+    assert_same_again(&[delta(&format!(r#""new":[{objects},5]"#))]);
+    assert_same_again(&[delta(&format!(r#""new":[5,{objects}]"#))]);
+}
+
+/// What no decoder reads with default limits is left out, and the stream says so.
+#[test]
+fn what_cannot_be_read_back_is_told() {
+    let finished = |members: &str| {
+        format!(
+            r#"{{"choices":[{{"index":0,"message":{{"content":"a"}},"finish_reason":"stop"}}]{members}}}"#
+        )
+    };
+    let called = |call: &str| {
+        format!(
+            r#"{{"choices":[{{"index":0,"message":{{"tool_calls":[{call}]}},"finish_reason":"stop"}}]}}"#
+        )
+    };
+    let long = "x".repeat(65 * MIB);
+    for json in [
+        called(&format!(r#"{{"function":{{"name":"{long}"}}}}"#)),
+        finished(&format!(r#","x":{{"{long}":1}}"#)),
+        format!(r#"{{"choices":[{{"index":0,"finish_reason":"{long}"}}]}}"#),
+    ] {
+        let out = replayed(&read(&json));
+        let again = assemble([&out[..]]);
+        assert_eq!(again.end.malformed, 0);
+        assert_eq!(again.outcome, Outcome::UpstreamError);
+        let error = again.end.upstream_error.as_ref().unwrap();
+        assert_eq!(error.code.as_deref(), Some("not_whole"));
+        assert!(out.len() < MIB);
+    }
+    // Neither is too long, both are: each has an event of its own.
+    let (id, model) = ("i".repeat(30 * MIB), "m".repeat(33 * MIB));
+    let completion = read(&finished(&format!(r#","id":"{id}","model":"{model}""#)));
+    let out = replayed(&completion);
+    assert!(out.ends_with(DONE.as_bytes()));
+    let again = assemble([&out[..]]);
+    assert_eq!((again.end.malformed, again.outcome), (0, Outcome::Complete));
+    assert!(again.completion.id == Some(id) && again.completion.model == Some(model));
+}
+
+/// Elements that were apart stay apart, whatever was kept of them.
+#[test]
+fn elements_that_were_apart_stay_apart() {
+    let details = [
+        r#"[{"index":0,"type":"a","text":"1"},{"index":0,"type":"b","text":"2"}]"#,
+        r#"[{"index":0,"id":"a","type":"t"},{"index":0,"id":"b"},{"index":1},{"index":0,"type":"u"}]"#,
+        r#"[{"type":"a","index":0,"id":"x"},{"type":"b","index":0,"id":"x"},{"text":"c"}]"#,
+    ];
+    for list in details {
+        for members in [r#""reasoning_details":"#, r#""new":"#, r#""thinking_blocks":"#] {
+            for most in [0, 1, 2, 256] {
+                let limits = limits(|limits| limits.members = most);
+                let completion = |stream: &[u8]| {
+                    let mut completion = Reassembler::with_limits(limits);
+                    push_all(&mut completion, &mut deltawire::ChunkDecoder::new(), stream);
+                    completion.finish(deltawire::End::default()).completion
+                };
+                let kept = completion(&delta(&format!("{members}{list}")));
+                let again = completion(&replayed(&kept));
+                assert!(again == kept, "{most}: {list} {kept:?} {again:?}");
+                if members.contains("details") {
+                    let again = assemble([&replayed(&kept)[..]]).completion;
+                    let len = |completion: &ChatCompletion| {
+                        completion.choices[0].message.reasoning_details.len()
+                    };
+                    assert_eq!(len(&again), len(&kept), "{most}: {list}");
+                }
+            }
+        }
+    }
+}
+
+/// However deep, in the time and stack that reading it takes.
+#[test]
+fn deep_values_are_replayed() {
+    on_a_small_stack(2 * MIB, || {
+        let deep =
+            |leaf: &str| event(&format!(r#"{{"choices":[],"x_groq":{}}}"#, nested(120, leaf)));
+        let values = repeated(200_000, "0");
+        let leaves = (0..4).map(|nth| deep(&format!(r#"{{"m{nth}":[{values}]}}"#)));
+        assert_same_again(&leaves.collect::<Vec<_>>());
+        // What it holds is looked through a few times, not once for each level.
+        let seconds = |depth: usize| {
+            let leaf = format!(r#""{}""#, ",".repeat(40 * MIB));
+            let json = format!(r#"{{"choices":[],"x_groq":{}}}"#, nested(depth, &leaf));
+            let completion = read(&json);
+            let start = std::time::Instant::now();
+            assert!(replayed(&completion).len() > 40 * MIB);
+            start.elapsed().as_secs_f64()
+        };
+        let (flat, deep) = (seconds(2), seconds(120));
+        assert!(deep < 4.0 * flat + 0.1, "{deep} of {flat}");
+    });
+}
+
+/// A replay that ends early says nothing of an end.
+#[test]
+fn a_completion_without_end_has_none() {
+    let out = replayed(&read(r#"{"choices":[{"index":0,"message":{"content":"a"}}]}"#));
+    let lines: Vec<&str> = std::str::from_utf8(&out).unwrap().lines().collect();
+    let last: Value = serde_json::from_str(&lines[lines.len() - 2][6..]).unwrap();
+    assert_eq!(last["choices"][0]["delta"]["content"], "a");
+}
