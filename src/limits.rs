@@ -36,7 +36,7 @@
 /// | `Meter`, `Sniffer` | 16 KiB |
 /// | `Editor` | 16 × the event at hand + 64 KiB |
 /// | `Guard` | 6 × its own bound, and 4 KiB for each of its texts |
-/// | `Replay` | nothing of its own |
+/// | `Replay` | a place for each level of what it writes |
 ///
 /// What one large event needed is given back after 64 small ones.
 ///

@@ -63,7 +63,7 @@ pub(super) enum Rest {
 pub(crate) const LONGEST_REASON: usize = 64;
 
 /// Returns true if a finish reason says that the answer failed. Unknown reasons don't.
-pub(crate) fn names_failure(reason: &str) -> bool {
+pub(crate) fn ends_badly(reason: &str) -> bool {
     const FAILURES: [&str; 7] = [
         "abort",
         "aborted",

@@ -6,7 +6,7 @@ mod read;
 mod torn;
 
 pub use end::{Api, Body, End, UpstreamFailure};
-pub(crate) use end::{FailureBuffer, LONGEST_REASON, names_failure};
+pub(crate) use end::{FailureBuffer, LONGEST_REASON, ends_badly};
 pub use payload::{ChunkEvent, OtherObject, Payload};
 
 use core::fmt;

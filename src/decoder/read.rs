@@ -1,6 +1,6 @@
 //! Payloads of events: what each kind of event says, and the buffers to read it into.
 
-use super::end::{Api, Body, End, LONGEST_REASON, Rest, UpstreamFailure, names_failure};
+use super::end::{Api, Body, End, LONGEST_REASON, Rest, UpstreamFailure, ends_badly};
 use super::payload::{ChunkEvent, OtherObject, Payload};
 use super::torn::{begins_error, is_torn};
 use crate::chunk::{ChatCompletionChunk, Reading, UpstreamError};
@@ -143,7 +143,7 @@ fn has_torn_line(event: &Event<'_>) -> bool {
 /// Keeps a finish reason that names a failure, of a chunk that is dropped.
 fn note_reasons(end: &mut End, chunk: &ChatCompletionChunk<'_>) {
     let reasons = chunk.choices().filter_map(|choice| choice.finish_reason());
-    let failed = reasons.into_iter().find(|reason| names_failure(reason));
+    let failed = reasons.into_iter().find(|reason| ends_badly(reason));
     end.failed_finish = failed.map(|reason| beginning(reason, LONGEST_REASON).into());
 }
 

@@ -322,8 +322,9 @@ impl Guard {
     /// Releases events from the front, and appends them to `out`, up to the first with text among
     /// the last `keep` bytes of what there is of it. With `keep` 0 all are released.
     ///
-    /// Of a text that is over nothing is kept: another text of its choice began in a later event, a
-    /// tool call of its choice began, its choice finished, or the stream did. Should it go on all the
+    /// Of a text that is over nothing is kept: the stream has gone on with another text of its choice
+    /// that began no earlier than it last came, such as the content behind the reasoning, or a tool
+    /// call; its choice has finished, or the stream has. Should it go on all the
     /// same, as where reasoning and content come by turns, it is kept again from there. An event
     /// without text goes out as soon as the events before it may, so this is to be called after each
     /// push.
@@ -395,18 +396,17 @@ impl Guard {
         self.taken += 1;
         let now = self.taken;
         let Self { pieces, texts, .. } = self;
-        let mut begins = None;
-        for piece in pieces.range(new..).filter(|piece| piece.start < piece.end) {
-            let Some(text) = texts.get_mut(piece.text) else { continue };
-            if text.last_event == 0 {
-                // Of several choices each ends its own.
-                end_others(texts, begins.replace(piece.text), now);
-            }
+        let new = || pieces.iter().skip(new).filter(|piece| piece.start < piece.end);
+        for piece in new() {
             if let Some(text) = texts.get_mut(piece.text) {
+                text.began = if text.began == 0 { now } else { text.began };
                 (text.last_event, text.is_over) = (now, false);
             }
         }
-        end_others(texts, begins, now);
+        let has_others = texts.len() > 1;
+        for piece in new().filter(|_| has_others) {
+            end_others(texts, piece.text);
+        }
         let choices = chunk.into_iter().flat_map(ChatCompletionChunk::choices);
         for choice in choices.filter(|choice| choice.finish_reason().is_some()) {
             let index = choice.index().unwrap_or(0);
@@ -505,17 +505,7 @@ impl Guard {
     fn text(&mut self, id: TextId) -> Option<usize> {
         let known = self.texts.iter().position(|text| text.id == id);
         if known.is_none() && self.texts.len() < MOST_TEXTS {
-            let text = String::new();
-            let (last_event, is_over) = (0, false);
-            self.texts.push(Text {
-                id,
-                gone: 0,
-                hidden: 0,
-                released: 0,
-                text,
-                last_event,
-                is_over,
-            });
+            self.texts.push(Text::new(id));
             return Some(self.texts.len() - 1);
         }
         known
@@ -645,6 +635,7 @@ mod tests {
         let call =
             |name: &str| delta(&format!(r#"{{"tool_calls":[{{"index":0,"function":{name}}}]}}"#));
         let (name, arguments) = (call(r#"{"name":"f"}"#), call(r#"{"arguments":"a"}"#));
+        let both_of_call = call(r#"{"name":"f","arguments":"a"}"#);
         let finish = delta(r#"{},"finish_reason":"stop""#);
         let other = |event: &str| event.replace("{\"choices\":[{", "{\"choices\":[{\"index\":1,");
         let (ping, done) = (": ping\n\n".to_owned(), "data: [DONE]\n\n".to_owned());
@@ -672,6 +663,15 @@ mod tests {
                 guard.release(1000, &mut out);
             }
             assert_eq!(guard.events.len(), held, "{events:?}");
+        }
+        // They began together, and one of them goes on.
+        for events in [[&both_of_call, &arguments], [&both, &reasoning]] {
+            let (mut guard, mut out) = (Guard::new(), Vec::new());
+            for event in events {
+                let _ = push(&mut guard, event);
+                guard.release(1, &mut out);
+                assert_eq!(guard.events.len(), 1, "{events:?}");
+            }
         }
         let (mut guard, mut out) = (Guard::new(), Vec::new());
         for event in [&content, &other(&content)] {

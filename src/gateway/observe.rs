@@ -1,6 +1,5 @@
 //! `Observer`: what the events of a stream bring besides text, looked at where it may be.
 
-use alloc::collections::BTreeMap;
 use core::fmt;
 
 use super::watch::Watch;
@@ -66,8 +65,8 @@ struct Seen {
     /// The constants of the chunk with the last usage: one that is like it differs in leaves only.
     usage_like: (u64, usize),
     choices: Vec<SeenChoice>,
-    /// Where the choices of an index stand, once they are many.
-    places: BTreeMap<u64, usize>,
+    /// Each index and where its choice stands, in order, once they are many.
+    places: Vec<(u64, usize)>,
     /// The indexes below 64 of the choices, as bits.
     known: u64,
     /// The last error, of the event at hand if that has brought one.
@@ -205,7 +204,9 @@ impl Observer {
         self.watches = [Watch::default(); 2];
         let mut choices = core::mem::take(&mut self.seen.choices);
         choices.clear();
-        choices.shrink_to(KEPT_CHOICES);
+        if choices.capacity() > KEPT_CHOICES {
+            choices = Vec::new();
+        }
         let error = self.seen.error.take();
         self.seen = Seen { choices, error, ..Seen::default() };
     }
@@ -371,7 +372,8 @@ impl Seen {
         let place = if is_few {
             self.choices.iter().position(|choice| choice.index == index)
         } else {
-            self.places.get(&index).copied()
+            let at = self.places.binary_search_by_key(&index, |(index, _)| *index);
+            at.ok().and_then(|at| self.places.get(at)).map(|(_, at)| *at)
         };
         let at = match place {
             Some(at) => at,
@@ -379,10 +381,12 @@ impl Seen {
                 self.known |= if index < 64 { 1 << index } else { 0 };
                 self.choices.push(SeenChoice { index, finish_reason: None });
                 if !is_few {
-                    self.places.insert(index, self.choices.len() - 1);
+                    let before = self.places.partition_point(|(known, _)| *known < index);
+                    self.places.insert(before, (index, self.choices.len() - 1));
                 } else if self.choices.len() > FEW_CHOICES {
                     let places = self.choices.iter().enumerate();
                     self.places = places.map(|(at, choice)| (choice.index, at)).collect();
+                    self.places.sort_unstable();
                 }
                 self.choices.len() - 1
             }

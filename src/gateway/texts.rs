@@ -83,13 +83,19 @@ pub(super) struct Text {
     /// How much of it has been released.
     pub(super) released: usize,
     pub(super) text: String,
-    /// The number of the last event that brought some of it; 0 if none has.
+    /// The numbers of the first and the last event that brought some of it; 0 if none has.
+    pub(super) began: u64,
     pub(super) last_event: u64,
     /// Nothing is expected of it any more, so that what is held of it may go.
     pub(super) is_over: bool,
 }
 
 impl Text {
+    pub(super) const fn new(id: TextId) -> Self {
+        let (gone, hidden, released, began, last_event, is_over) = (0, 0, 0, 0, 0, false);
+        Self { id, gone, hidden, released, text: String::new(), began, last_event, is_over }
+    }
+
     pub(super) fn shown(&self) -> GuardedText<'_> {
         GuardedText {
             id: self.id,
@@ -117,13 +123,12 @@ impl Text {
     }
 }
 
-/// Ends the texts of the choice in which a text has begun, but for those that event `now` has some of.
-pub(super) fn end_others(texts: &mut [Text], begun: Option<usize>, now: u64) {
-    let Some(choice) = begun.and_then(|at| texts.get(at)).map(|text| text.id.choice) else {
-        return;
-    };
-    let others = texts.iter_mut().filter(|text| text.id.choice == choice && text.last_event != now);
-    others.for_each(|text| text.is_over = true);
+/// Ends the texts of the same choice that have brought nothing since a text began, which goes on.
+pub(super) fn end_others(texts: &mut [Text], going_on: usize) {
+    let Some(&Text { id, began, last_event: now, .. }) = texts.get(going_on) else { return };
+    for text in texts.iter_mut().filter(|text| text.id.choice == id.choice) {
+        text.is_over |= text.last_event < now && text.last_event <= began;
+    }
 }
 
 /// A text in a choice.

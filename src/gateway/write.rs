@@ -1,5 +1,7 @@
 //! JSON into a caller's buffer: strings, numbers, members, and what completions keep.
 
+use memchr::memchr;
+
 use crate::json::{Json, JsonList, JsonObject, Key, plain_len};
 
 /// Appends a string with its quotes. What isn't ASCII stays as it is; neither CR nor LF is in what
@@ -118,18 +120,20 @@ pub(super) fn key(key: Key<'_>, members: &JsonObject, object: &mut Object<'_>) {
 /// of a JSON text there is only white space. Returns true if it had.
 pub(super) fn join_lines(out: &mut Vec<u8>, start: usize) -> bool {
     const NEXT: &[u8] = b"\ndata: ";
-    let (mut at, mut end) = (start, start);
-    while let Some(rest) = out.get(at..).filter(|rest| !rest.is_empty()) {
-        let len = rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
-        let goes_on = rest.get(len..).is_some_and(|behind| behind.starts_with(NEXT));
-        let kept = if goes_on { len } else { rest.len().min(len + 1) };
-        out.copy_within(at..at + kept, end);
-        end += kept;
-        at += if goes_on { len + NEXT.len() } else { kept };
+    let text = out.get(start..).unwrap_or_default().to_vec();
+    out.truncate(start);
+    let mut rest = &text[..];
+    while let Some((line, behind)) = memchr(b'\n', rest).and_then(|at| rest.split_at_checked(at)) {
+        out.extend_from_slice(line);
+        rest = if let Some(next) = behind.strip_prefix(NEXT) {
+            next
+        } else {
+            out.push(b'\n');
+            behind.get(1..).unwrap_or_default()
+        };
     }
-    let is_changed = end < out.len();
-    out.truncate(end);
-    is_changed
+    out.extend_from_slice(rest);
+    out.len() < start + text.len()
 }
 
 /// Appends a list that a completion keeps.

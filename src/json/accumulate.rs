@@ -127,9 +127,9 @@ impl Member {
             if !room.take(len.saturating_mul(times)) {
                 return;
             }
-            let piece = kept.get(1..=len).unwrap_or_default().repeat(times);
+            let piece = kept.get(1..=len).unwrap_or_default().to_owned();
             kept.pop();
-            kept.push_str(&piece);
+            kept.extend(core::iter::repeat_n(piece.as_str(), times));
             kept.push('"');
             self.repeats = VARIES;
         }

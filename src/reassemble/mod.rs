@@ -380,10 +380,11 @@ impl Reassembler {
                 budget.recycle(text);
             }
         }
-        choices.shrink_to(KEPT_CHOICES);
+        if choices.capacity() > KEPT_CHOICES {
+            (choices, *states) = (Vec::new(), Vec::new());
+        }
         *completion = ChatCompletion { choices, ..ChatCompletion::default() };
         states.clear();
-        states.shrink_to(KEPT_CHOICES);
         *usage_from = UsageFrom::default();
         self.choice_tokens = ChoiceTokens::default();
         changes.reset();

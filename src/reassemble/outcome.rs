@@ -5,7 +5,7 @@ use core::fmt;
 
 use super::completion::ChatCompletion;
 pub(crate) use crate::decoder::LONGEST_REASON;
-use crate::decoder::{Api, Body, End, names_failure};
+use crate::decoder::{Api, Body, End, ends_badly};
 use crate::json::{Limit, beginning};
 
 /// A completion, and how the stream that it comes from ended.
@@ -309,7 +309,7 @@ pub(crate) struct Findings {
 impl Findings {
     /// Takes note of a finish reason.
     pub(crate) fn add_reason(&mut self, reason: &str) {
-        if self.failed_finish.is_none() && names_failure(reason) {
+        if self.failed_finish.is_none() && ends_badly(reason) {
             self.failed_finish = Some(beginning(reason, LONGEST_REASON).into());
         }
     }
