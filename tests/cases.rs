@@ -167,6 +167,23 @@ fn each_case_gives_what_its_row_says() {
     }
 }
 
+/// Reasoning is found under each name that servers have for it, in deltas and in the message.
+#[test]
+fn reasoning_text_is_found_under_each_name() {
+    for name in ["unknown-text-in-pieces", "unknown-object-in-pieces", "reasoning-content-object"] {
+        let Some(stream) = case(name) else { return };
+        let (mut decoder, mut input) = (ChunkDecoder::new(), &stream[..]);
+        let mut text = String::new();
+        while let Some(event) = decoder.next(&mut input) {
+            let Payload::Chunk(chunk) = event.payload() else { continue };
+            text.extend(chunk.choices().filter_map(|choice| choice.delta().reasoning_text()));
+        }
+        assert_eq!(text, "AB", "{name}");
+        let message = &finish(&stream).completion.choices[0].message;
+        assert_eq!(message.reasoning_text().as_deref(), Some("AB"), "{name}");
+    }
+}
+
 /// What isn't a part of a completion isn't merged into it, and is told apart by its payload.
 #[test]
 fn objects_that_are_no_chunks_are_payloads_of_their_own() {

@@ -3,7 +3,7 @@
 use core::fmt;
 
 use super::table::{ChoiceRow, DeltaRow};
-use super::{ChatCompletionChunk, Extra, Logprobs, ToolCalls, numbers};
+use super::{ChatCompletionChunk, Extra, Logprobs, ToolCalls, numbers, texts_of};
 use crate::json::{Kind, NodeId, Value, ValueKind};
 
 /// The choices of a chunk; see [`ChatCompletionChunk::choices`].
@@ -211,11 +211,16 @@ impl<'a> Delta<'a> {
     }
 
     /// The reasoning text, under whichever name the server has for it: `reasoning_content` or
-    /// `reasoning`. Where both are sent, they are the same text, and this is it once.
+    /// `reasoning`. Where both are sent, they are the same text, and this is it once. Else the text of
+    /// `reasoning_text` or `thinking`, or the one in an object of any of these names.
     #[must_use]
     pub fn reasoning_text(&self) -> Option<&'a str> {
         let content = self.reasoning_content();
-        content.filter(|text| !text.is_empty()).or_else(|| self.reasoning()).or(content)
+        let text = content.filter(|text| !text.is_empty()).or_else(|| self.reasoning());
+        text.or(content).or_else(|| {
+            let names = ["reasoning_content", "reasoning", "reasoning_text", "thinking"];
+            names.iter().find_map(|name| texts_of(self.get(name)?).next()?.as_str())
+        })
     }
 
     /// Whether there is reasoning under any of its names.

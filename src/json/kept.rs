@@ -5,6 +5,8 @@ use core::fmt;
 use super::list::{JsonList, Matching};
 use super::room::{Room, rewrite};
 use super::value::{Value, ValueKind};
+use super::{Parser, Tape};
+use crate::limits::Limits;
 
 /// An owned JSON value that was gathered from the chunks of a stream.
 ///
@@ -65,6 +67,14 @@ impl Json {
     #[must_use]
     pub fn as_u64(&self) -> Option<u64> {
         self.as_text()?.parse().ok()
+    }
+
+    /// The text of a string, if it is one that came whole or was joined; its escapes are read.
+    pub(crate) fn unescaped(&self) -> Option<String> {
+        let json = self.as_text().filter(|json| json.starts_with('"'))?;
+        let mut tape = Tape::default();
+        let (document, _) = Parser::new(&Limits::new()).parse(json.as_bytes(), &mut tape).ok()?;
+        Value::new(document, 0).as_str().map(Into::into)
     }
 
     /// The member `name` of a merged object.

@@ -1,7 +1,9 @@
 //! `ChatCompletion` and its parts: what the provider would have answered without streaming.
 
+use alloc::borrow::Cow;
+
 use crate::error::ErrorKind;
-use crate::json::{JsonList, JsonObject, Kind, Parser, Tape};
+use crate::json::{Json, JsonList, JsonObject, Kind, Parser, Tape};
 use crate::limits::Limits;
 
 /// A whole `chat.completion`, as OpenAI defines it; what other providers add is in `extra`, under
@@ -96,6 +98,24 @@ pub struct Message {
     pub audio: Option<JsonObject>,
     /// Members of the deltas that have no field here.
     pub extra: JsonObject,
+}
+
+impl Message {
+    /// The reasoning text, under whichever name it came: [`reasoning`](Self::reasoning), or of
+    /// [`extra`](Self::extra) the text of `reasoning_text` or `thinking`, or the one in an object of
+    /// these names. Allocates where it is in `extra`.
+    #[must_use]
+    pub fn reasoning_text(&self) -> Option<Cow<'_, str>> {
+        if let Some(text) = &self.reasoning {
+            return Some(Cow::Borrowed(text));
+        }
+        let texts = |kept: &Json| {
+            let inside = ["content", "text"].iter().find_map(|name| kept.get(name)?.unescaped());
+            kept.unescaped().or(inside)
+        };
+        let names = ["reasoning_text", "thinking"];
+        names.iter().find_map(|name| texts(self.extra.get(name)?)).map(Cow::Owned)
+    }
 }
 
 /// The name of the reasoning member.
