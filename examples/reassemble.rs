@@ -32,7 +32,7 @@ Usage: reassemble [OPTIONS] [FILE…]
 
 Instead of the completion, one line of JSON for each:
   --events              Server-Sent Event, and a last line with what is left at the end
-  --chunks              payload: chunk, done, error, malformed, comment
+  --chunks              payload: chunk, done, error, malformed, other object, comment
   --report              stream: completion, outcome, whether it is whole and why not, error,
                         tokens, counts, malformed events; what the body is if no stream
 
@@ -420,6 +420,11 @@ fn chunk_line(event: &ChunkEvent<'_>) -> io::Result<Option<String>> {
         Payload::Malformed(error) => {
             let (kind, at) = (error.kind().as_str(), error.offset());
             ("malformed", format!(r#","error":"{kind}","error_offset":{at}"#))
+        }
+        Payload::Other(other) => {
+            let r#type = json!(event.event().event_type());
+            let object = one_line(&other.as_value())?;
+            ("other", format!(r#","event_type":{type},"object":{object}"#))
         }
         Payload::Comment => {
             let text: Vec<_> = event.event().comments().map(String::from_utf8_lossy).collect();

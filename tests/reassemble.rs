@@ -138,7 +138,7 @@ fn events_are_those_of_the_standard() {
 fn chunks_have_offset_and_kind_and_what_was_sent() {
     let chunk = r#"{"id":"c","choices":[{"index":0,"delta":{"content":"x"},"new":[1e2, 1.0]}]}"#;
     let input = format!(
-        ": ping\n\ndata: {chunk}\n\ndata: {{]\n\nerror: {{\"message\":\"m\",\"code\":5}}\n\ndata: [DONE]\n\n"
+        ": ping\n\ndata: {chunk}\n\ndata: {{]\n\nerror: {{\"message\":\"m\",\"code\":5}}\n\ndata: [DONE]\n\nevent: tool\ndata: {{\"a\":1}}\n\n"
     );
     let output = reassemble(&["--chunks"], input.as_bytes());
     let malformed = 8 + 6 + chunk.len() + 2;
@@ -152,6 +152,7 @@ fn chunks_have_offset_and_kind_and_what_was_sent() {
             json!({"offset": malformed, "kind": "malformed", "error": "expected_name", "error_offset": malformed + 7}),
             json!({"offset": malformed + 10, "kind": "error", "message": "m", "code": 5, "type": null}),
             json!({"offset": malformed + 10 + 33, "kind": "done"}),
+            json!({"offset": malformed + 10 + 33 + 14, "kind": "other", "event_type": "tool", "object": {"a": 1}}),
         ]
     );
 }
