@@ -3,7 +3,7 @@
 use core::fmt;
 
 use super::table::{ChoiceRow, DeltaRow};
-use super::{ChatCompletionChunk, Extra, Logprobs, ToolCalls, numbers, texts_of};
+use super::{ChatCompletionChunk, ContentPart, Extra, Logprobs, ToolCalls, numbers, texts_of};
 use crate::json::{Kind, NodeId, Value, ValueKind};
 
 /// The choices of a chunk; see [`ChatCompletionChunk::choices`].
@@ -187,6 +187,22 @@ impl<'a> Delta<'a> {
     /// `reasoning_content` and `reasoning`, where they are no strings.
     pub(crate) fn odd_reasoning(&self) -> [Option<Value<'a>>; 2] {
         [self.odd(self.row.reasoning_content), self.odd(self.row.reasoning)]
+    }
+
+    /// Returns true if something stands in place of a text that is none, and has none in it.
+    pub(crate) fn has_unknown_text(&self) -> bool {
+        let has_none = |value: Value<'_>| match value.kind() {
+            ValueKind::Number => false,
+            ValueKind::Object | ValueKind::Array => texts_of(value).next().is_none(),
+            _ => true,
+        };
+        let content = self.odd_content().is_some_and(|value| match value.kind() {
+            ValueKind::Object => matches!(ContentPart::of(value), ContentPart::Unknown),
+            _ => !value.is_nothing() && has_none(value),
+        });
+        let [one, other] = self.odd_reasoning();
+        let others = [self.odd_refusal(), one, other].into_iter().flatten();
+        content || others.filter(|value| !value.is_nothing()).any(has_none)
     }
 
     /// A member that is there and should be a string, but isn't.

@@ -356,6 +356,7 @@ impl Seen {
         if delta.is_content() && delta.content().is_some() {
             return;
         }
+        self.findings.has_unknown_part |= delta.has_unknown_text();
         for part in delta.content_parts().into_iter().flatten() {
             self.findings.has_unknown_part |= matches!(ContentPart::of(part), ContentPart::Unknown);
         }

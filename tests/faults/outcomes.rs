@@ -457,6 +457,30 @@ proptest! {
     }
 }
 
+/// What stands in place of a text and has none in it is lost: all that watch tell so.
+#[test]
+fn what_stands_in_place_of_a_text_is_told() {
+    for (member, is_lost) in [
+        (r#""content":true"#, true),
+        (r#""content":{"a":1}"#, true),
+        (r#""content":{"text":"a"}"#, false),
+        (r#""content":7"#, false),
+        (r#""content":null"#, false),
+        (r#""content":[true]"#, true),
+        (r#""refusal":true"#, true),
+        (r#""refusal":7"#, false),
+        (r#""reasoning":{"a":1}"#, true),
+        (r#""reasoning":[1]"#, true),
+        (r#""reasoning":{"text":"a"}"#, false),
+        (r#""reasoning_content":[{"text":"a"}]"#, false),
+    ] {
+        let stream = [&delta(member)[..], FINISHED.as_bytes(), DONE.as_bytes()].concat();
+        let expected = if is_lost { vec![UnknownContentPart] } else { vec![] };
+        let (outcome, defects) = agreed(&stream, &Limits::new());
+        assert_eq!((outcome, defects), (Outcome::Complete, expected), "{member}");
+    }
+}
+
 /// A stream gives the same whether its chunks are alike or not: numbers in place of a text too.
 #[test]
 fn a_number_beside_a_text_is_read_like_any() {
