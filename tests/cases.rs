@@ -355,6 +355,12 @@ fn unknown_members_of_a_delta_are_joined() {
         assert_eq!(found["new"], expected, "{first} {second}");
     }
     // Pieces that are all equal are kept once, until one differs.
+    let after = |pieces: &[Value]| {
+        let deltas: Vec<_> = pieces.iter().map(|piece| json!({"new": piece})).collect();
+        message(&deltas)["new"].take()
+    };
+    assert_eq!(after(&[json!("A"), json!("A"), json!(5), json!("B"), json!("C")]), json!("BC"));
+    assert_eq!(after(&[json!("A"), json!("B"), json!(5), json!("C"), json!("C")]), json!("C"));
     let pieces = ["a", "a", "a", "b"].map(|piece| json!({"new": piece}));
     assert_eq!(message(&pieces[..3])["new"], json!("a"));
     assert_eq!(message(&pieces)["new"], json!("aaab"));

@@ -93,8 +93,9 @@ impl Naive {
             let object = chunk.get("object").and_then(Value::as_str).unwrap_or_default();
             let is_chunk = chunk.contains_key("choices")
                 || chunk.get("usage").is_some_and(|usage| !usage.is_null())
-                || object.starts_with("chat.completion")
-                || object == "text_completion";
+                || chunk.get("x_groq").is_some_and(|x_groq| x_groq.get("usage").is_some())
+                || ["chat.completion.chunk", "chat.completion", "text_completion"]
+                    .contains(&object);
             if is_chunk {
                 naive.chunks.push(Value::Object(chunk));
             } else {

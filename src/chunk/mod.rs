@@ -161,7 +161,9 @@ impl<'a> ChatCompletionChunk<'a> {
         let top = &self.table.top;
         let says_so = || {
             let object = self.object().unwrap_or_default();
-            object.starts_with("chat.completion") || object == "text_completion"
+            let x_groq = || self.x_groq().is_some_and(|x_groq| x_groq.get("usage").is_some());
+            matches!(object, "chat.completion.chunk" | "chat.completion" | "text_completion")
+                || x_groq()
         };
         top.choices != 0 || top.usage != 0 || says_so() || self.get("choices").is_some()
     }

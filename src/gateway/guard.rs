@@ -28,7 +28,8 @@ use crate::event::EventKind;
 /// fn look(event: &ChunkEvent<'_>, word: &str, guard: &mut Guard, out: &mut Vec<u8>) {
 ///     let mut pushed = guard.push(event);
 ///     if pushed == Pushed::Full {
-///         guard.release_all(out); // all of it has been looked at
+///         // It has been looked at, but a word may begin at its end: else end the stream.
+///         guard.release_all(out);
 ///         pushed = guard.push(event);
 ///     }
 ///     match pushed {
@@ -324,7 +325,8 @@ impl Guard {
     ///
     /// Of a text that is over nothing is kept: the stream has gone on with another text of its choice
     /// that began no earlier than it last came, such as the content behind the reasoning, or a tool
-    /// call; its choice has finished, or the stream has. Should it go on all the
+    /// call; others of its choice have gone on for 32 events without it; its choice has finished, or the
+    /// stream has. Should it go on all the
     /// same, as where reasoning and content come by turns, it is kept again from there. An event
     /// without text goes out as soon as the events before it may, so this is to be called after each
     /// push.
@@ -639,6 +641,8 @@ mod tests {
         let finish = delta(r#"{},"finish_reason":"stop""#);
         let other = |event: &str| event.replace("{\"choices\":[{", "{\"choices\":[{\"index\":1,");
         let (ping, done) = (": ping\n\n".to_owned(), "data: [DONE]\n\n".to_owned());
+        let mut by_turns = vec![&content, &reasoning];
+        by_turns.extend([&content; 41]);
         for (events, held) in [
             (vec![&ping], 0),
             (vec![&content], 1),
@@ -656,6 +660,8 @@ mod tests {
             (vec![&other(&reasoning), &content, &other(&content)], 2),
             // It goes on all the same.
             (vec![&content, &reasoning, &content], 2),
+            // What others interrupt for too long is over: the last 41 events are of one text.
+            (by_turns, 41),
         ] {
             let (mut guard, mut out) = (Guard::new(), Vec::new());
             for event in &events {

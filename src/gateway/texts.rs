@@ -12,8 +12,9 @@ pub struct TextId {
     pub choice: u64,
     /// Which text of the choice.
     pub kind: TextKind,
-    /// The index of the tool call, for a text of one. All calls without an index share the texts of
-    /// `None`, with the older `function_call`.
+    /// The index of the tool call, for a text of one. Calls that a server sends under one index share
+    /// its texts, also where their ids differ; those without an index share the texts of `None`, with
+    /// the older `function_call`.
     pub call: Option<u64>,
 }
 
@@ -123,11 +124,16 @@ impl Text {
     }
 }
 
-/// Ends the texts of the same choice that have brought nothing since a text began, which goes on.
+/// For so many events a text is kept that others of its choice interrupt.
+const INTERRUPTED: u64 = 32;
+
+/// Ends the texts of the same choice that have brought nothing since a text began, which goes on, or
+/// for too long.
 pub(super) fn end_others(texts: &mut [Text], going_on: usize) {
     let Some(&Text { id, began, last_event: now, .. }) = texts.get(going_on) else { return };
     for text in texts.iter_mut().filter(|text| text.id.choice == id.choice) {
-        text.is_over |= text.last_event < now && text.last_event <= began;
+        let is_left = text.last_event <= began || now - text.last_event > INTERRUPTED;
+        text.is_over |= text.last_event < now && is_left;
     }
 }
 

@@ -35,6 +35,12 @@ impl JsonObject {
         if value.is_nothing() {
             return;
         }
+        let is_other_kind = kept.value.is_nothing()
+            || !matches!((&kept.value, kind), (Json::Text(text), ValueKind::String) if text.starts_with('"'));
+        if is_other_kind {
+            // Pieces of a text are counted from its first one.
+            kept.repeats = 0;
+        }
         if kept.value.is_nothing() {
             // What comes now is the first that has something.
             if matches!(kind, ValueKind::Array | ValueKind::Object)

@@ -52,6 +52,11 @@ pub(super) fn push_call(target: &mut Target<'_>, delta: &ToolCallDelta<'_>) {
         {
             budget.set_json(&mut function.arguments, &mut known.arguments, arguments)
         } else {
+            let is_lost = value().is_some_and(|value| !value.is_nothing());
+            count(
+                &mut state.irregular.texts_of_another_type,
+                is_lost && delta.arguments_object().is_none(),
+            );
             None
         };
         changes.replace(start.map(|start| Change::Arguments { choice: *choice, call: at, start }));

@@ -79,7 +79,11 @@ fn push_part(target: &mut Target<'_>, part: Value<'_>) {
 /// The members of a part that a next request needs.
 fn push_needed(target: &mut Target<'_>, part: Value<'_>) {
     for name in NEEDED {
-        if let Some(value) = part.get(name) {
+        if let Some(value) = part.get(name).filter(|value| !value.is_nothing()) {
+            let kept = target.message.extra.get(name).and_then(|kept| kept.as_text());
+            if kept.is_some_and(|kept| kept != value.raw()) {
+                target.budget.room.count_replaced();
+            }
             target.message.extra.last(name, value, &mut target.budget.room);
         }
     }

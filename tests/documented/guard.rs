@@ -5,7 +5,8 @@ use deltawire::{ChunkDecoder, ChunkEvent, Payload};
 fn look(event: &ChunkEvent<'_>, word: &str, guard: &mut Guard, out: &mut Vec<u8>) {
     let mut pushed = guard.push(event);
     if pushed == Pushed::Full {
-        guard.release_all(out); // all of it has been looked at
+        // It has been looked at, but a word may begin at its end: else end the stream.
+        guard.release_all(out);
         pushed = guard.push(event);
     }
     match pushed {
