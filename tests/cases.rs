@@ -354,6 +354,33 @@ fn unknown_members_of_a_delta_are_joined() {
         let found = message(&[json!({"new": first}), json!({"new": second})]);
         assert_eq!(found["new"], expected, "{first} {second}");
     }
+    let part = |id: &str, text: &str| json!({"list": [{"index": 0, "id": id, "t": text}]});
+    let parts = [part("a", "A"), part("b", "B"), part("a", "C")];
+    let expected = json!([{"index": 0, "id": "a", "t": "AC"}, {"index": 0, "id": "b", "t": "B"}]);
+    assert_eq!(message(&parts)["list"], expected);
+    let block = |block: Value| json!({"thinking_blocks": [block]});
+    let blocks = [
+        block(json!({"type": "thinking", "thinking": "A"})),
+        block(json!({"thinking": "B"})),
+        block(json!({"type": "redacted_thinking", "data": "D"})),
+        block(json!({"type": "redacted_thinking", "data": "E"})),
+    ];
+    let expected = json!([
+        {"type": "thinking", "thinking": "AB"},
+        {"type": "redacted_thinking", "data": "D"},
+        {"type": "redacted_thinking", "data": "E"},
+    ]);
+    assert_eq!(message(&blocks)["thinking_blocks"], expected);
+    // What can't be kept is counted.
+    for arguments in [json!([1, 2]), json!(true)] {
+        let call = json!({"index": 0, "function": {"name": "f", "arguments": arguments}});
+        let report = report(&of_deltas(&[json!({"tool_calls": [call]})]));
+        assert_eq!(report["irregular"], json!({"texts_of_another_type": 1}));
+    }
+    let signed =
+        |name: &str| json!({"content": [{"type": "text", "text": "A", "signature": name}]});
+    let signed = report(&of_deltas(&[signed("s1"), signed("s2")]));
+    assert_eq!(signed["irregular"], json!({"replaced_values": 1}));
     // Pieces that are all equal are kept once, until one differs.
     let after = |pieces: &[Value]| {
         let deltas: Vec<_> = pieces.iter().map(|piece| json!({"new": piece})).collect();

@@ -26,12 +26,13 @@ const WINDOW: usize = 128;
 pub(crate) enum Matching {
     /// One of the same `index`, or `prompt_index`.
     Index,
-    /// The latest of the same `index`, if it has neither another `type` nor another `id`.
+    /// The latest of the same `index`, if it has neither another `type` nor another `id`; else the
+    /// latest that has both the `index` and the `id`.
     Detail,
-    /// The latest of the same `index`, if it has no other `id`; without an index one of the same `id`.
+    /// As [`Detail`](Self::Detail) by `index` and `id`; without an index one of the same `id`.
     IndexOrId,
-    /// As [`IndexOrId`](Self::IndexOrId); without both the last one, if it has the same `type` and no
-    /// `signature`.
+    /// As [`IndexOrId`](Self::IndexOrId); without both the last one, if it has no other `type`, and
+    /// neither `signature` nor `data`.
     Fragment,
 }
 
@@ -212,17 +213,32 @@ impl JsonList {
         let by_index = by(key.index, |known| known.index.as_deref());
         let found = match matching {
             Matching::Index => by_index,
-            _ if key.index.is_some() => by_index.filter(|(_, known)| key.continues(&known.key)),
+            _ if key.index.is_some() => {
+                let has_both = |known: &OwnedKey| {
+                    known.index.as_deref() == key.index && known.id.as_deref() == key.id
+                };
+                let both = || {
+                    let of_key = |(_, known): &(usize, &Element)| {
+                        has_both(&known.key) && key.continues(&known.key)
+                    };
+                    key.id.and_then(|_| recent().find(of_key))
+                };
+                by_index.filter(|(_, known)| key.continues(&known.key)).or_else(both)
+            }
             Matching::Detail => None,
             _ if key.id.is_some() => by(key.id, |known| known.id.as_deref()),
             Matching::IndexOrId => None,
             Matching::Fragment => {
                 let is_open = |element: &Element| {
-                    let signature = element.object.get("signature");
-                    signature.is_none_or(Json::is_nothing)
+                    // What is encrypted comes whole.
+                    let ends = ["signature", "data"].map(|name| element.object.get(name));
+                    ends.into_iter().flatten().all(Json::is_nothing)
                 };
                 let last = recent().next();
-                last.filter(|(_, last)| key.r#type == last.key.r#type.as_deref() && is_open(last))
+                let is_of = |last: &Element| {
+                    key.r#type.is_none() || key.r#type == last.key.r#type.as_deref()
+                };
+                last.filter(|(_, last)| is_of(last) && is_open(last))
             }
         };
         found.map(|(at, _)| at)
