@@ -1,6 +1,10 @@
 //! Memory, as the table in the docs of `Limits` has it.
 
-use deltawire::gateway::{Editor, Guard, HiddenUsage, UsageTap};
+use std::time::Duration;
+
+use deltawire::gateway::{
+    Editor, Guard, HiddenUsage, Meter, Observer, Replay, Sniffer, UsageTap, assemble,
+};
 use deltawire::{ChunkDecoder, Reassembler, SseDecoder};
 
 use crate::support::heap;
@@ -120,4 +124,65 @@ fn memory_is_bounded_at_its_peak() {
     // The bounds aren't far from what is needed.
     let [framed, decoded, _, gathered] = largest;
     assert!(framed > EVENT && decoded > 3 * EVENT / 2 && gathered > 2 * COMPLETION, "{largest:?}");
+}
+
+/// The rows of `Observer`, `Meter` and `Sniffer`: twice as many choices as are kept, with reasons and an
+/// error that are longer than is kept.
+#[test]
+fn memory_of_watchers_is_bounded_at_its_peak() {
+    for choices in [128, 5000] {
+        let bounds = limits(|limits| limits.choices = choices);
+        let reason = "r".repeat(1000);
+        let events = (0..2 * choices).map(|index| {
+            event(&format!(r#"{{"choices":[{{"index":{index},"finish_reason":"{reason}"}}]}}"#))
+        });
+        let text = "e".repeat(100 * KIB);
+        let error = event(&format!(
+            r#"{{"error":{{"message":"{text}","type":"{text}","param":"{text}","code":"{text}"}}}}"#
+        ));
+        let stream = events.chain([error]).collect::<Vec<_>>().concat();
+        let mut decoder = ChunkDecoder::with_limits(bounds);
+        // The decoder's buffers grow to their size before anything is measured.
+        for is_first in [true, false] {
+            let mut observer = Observer::with_limits(&bounds);
+            let before = heap::live();
+            let mut input = &stream[..];
+            let observed = peak(|| {
+                while let Some(event) = decoder.next(&mut input) {
+                    observer.observe(&event);
+                }
+            });
+            decoder.reset();
+            if is_first {
+                continue;
+            }
+            let most = 16 * KIB + 256 * choices;
+            assert!((64 * choices..=most).contains(&observed), "{observed} of {most}");
+            observer.reset();
+            let held = heap::live() - before;
+            assert!(held <= (16 * KIB) as isize, "{held} bytes held after a reset");
+        }
+        let mut meter = Meter::new();
+        let metered = peak(|| {
+            for nth in 0..100_000 {
+                meter.record_total(nth, Duration::from_millis(nth));
+            }
+        });
+        let mut sniffer = Sniffer::new();
+        let sniffed = peak(|| stream.chunks(7).for_each(|piece| _ = sniffer.push(piece)));
+        assert!(metered <= 16 * KIB && sniffed <= 16 * KIB, "{metered} {sniffed}");
+    }
+}
+
+/// The row of `Replay`: besides its output it holds a copy of one event at most.
+#[test]
+fn memory_of_a_replay_is_bounded_at_its_peak() {
+    for stream in greedy(256 * KIB) {
+        let completion = assemble([&stream[..]]).completion;
+        let mut out = Vec::with_capacity(16 * MIB);
+        let replayed = peak(|| Replay::new(&completion).write_all(&mut out));
+        let longest = out.split_inclusive(|byte| *byte == b'\n').map(<[u8]>::len).max();
+        let most = 2 * longest.unwrap_or(0) + 16 * KIB;
+        assert!(replayed <= most, "{replayed} of {most}: {}", out.len());
+    }
 }
