@@ -24,9 +24,9 @@ use crate::json::{Document, Kind, NodeId, Value};
 /// assert!(second.content && second.is_output());
 /// ```
 ///
-/// Empty strings, empty lists, empty objects and `null` bring nothing. What counts as output is what a
-/// [`Reassembler`](crate::Reassembler) keeps as the model's: a text that comes as a number too, and
-/// members of a delta that no schema of OpenAI's has, such as `thinking_blocks` and `images`.
+/// Empty strings, empty lists, empty objects and `null` don't count. Output is everything that a
+/// [`Reassembler`](crate::Reassembler) stores as the model's. It includes texts sent as numbers,
+/// and members of a delta outside OpenAI's schemas, such as `thinking_blocks` and `images`.
 /// It costs a look at each choice's table; only the parts of a content are looked through.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -91,7 +91,7 @@ impl Carries {
 
     fn add(&mut self, document: Document<'_>, choice: &ChoiceRow) {
         let text = |id| brings(document, id, Kind::String);
-        // What comes in place of a string is a text too.
+        // A number, object or array in place of a string counts too.
         let odd = |id| {
             text(id)
                 || [Kind::Number, Kind::Object, Kind::Array]
@@ -128,8 +128,9 @@ impl Carries {
 }
 
 impl Carries {
-    /// Members of a delta that have no column, by where the schema has them from; and a whole message
-    /// that stands in place of the delta.
+    /// Adds the members of a delta without a column, by their origin.
+    ///
+    /// Adds a whole message too, where the delta has no content.
     fn add_extras(&mut self, document: Document<'_>, table: &Table, choice: &ChoiceRow) {
         let extras = choice.delta.extras.start as usize..choice.delta.extras.end as usize;
         for name in table.extras.get(extras).unwrap_or_default() {

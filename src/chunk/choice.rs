@@ -101,7 +101,7 @@ impl<'a> Choice<'a> {
         self.chunk.value(self.row.message)
     }
 
-    /// Returns true if there is a whole message, and nothing in the delta.
+    /// Returns true if `message` is an object, and no member of the delta has content.
     pub(crate) fn has_only_message(&self) -> bool {
         let is_object = |message: Value<'_>| message.kind() == ValueKind::Object;
         let has_delta = |delta: Value<'_>| delta.members().any(|(_, value)| !value.is_nothing());
@@ -172,24 +172,27 @@ impl<'a> Delta<'a> {
         (self.chunk.document.kind(content.id) == Some(Kind::Array)).then(|| content.elements())
     }
 
-    /// `content`, where it is neither a string nor a list.
+    /// Returns `content` if it is neither a string nor a list.
     #[inline]
     pub(crate) fn odd_content(&self) -> Option<Value<'a>> {
         self.odd(self.row.content).filter(|value| value.kind() != ValueKind::Array)
     }
 
-    /// `refusal`, where it is no string.
+    /// Returns `refusal` if it isn't a string.
     #[inline]
     pub(crate) fn odd_refusal(&self) -> Option<Value<'a>> {
         self.odd(self.row.refusal)
     }
 
-    /// `reasoning_content` and `reasoning`, where they are no strings.
+    /// Returns `reasoning_content` and `reasoning`, each if it isn't a string.
     pub(crate) fn odd_reasoning(&self) -> [Option<Value<'a>>; 2] {
         [self.odd(self.row.reasoning_content), self.odd(self.row.reasoning)]
     }
 
-    /// Returns true if something stands in place of a text that is none, and has none in it.
+    /// Returns true if a value in place of a text contains no text.
+    ///
+    /// The texts are `content`, `refusal`, `reasoning_content` and `reasoning`. A number counts as
+    /// a text.
     pub(crate) fn has_unknown_text(&self) -> bool {
         let has_none = |value: Value<'_>| match value.kind() {
             ValueKind::Number => false,
@@ -205,7 +208,7 @@ impl<'a> Delta<'a> {
         content || others.filter(|value| !value.is_nothing()).any(has_none)
     }
 
-    /// A member that is there and should be a string, but isn't.
+    /// Returns a member that is present and isn't a string.
     #[inline]
     fn odd(&self, id: NodeId) -> Option<Value<'a>> {
         if id == 0 || self.chunk.document.kind(id) == Some(Kind::String) {
@@ -226,9 +229,11 @@ impl<'a> Delta<'a> {
         self.chunk.document.string(self.row.refusal)
     }
 
-    /// The reasoning text, under whichever name the server has for it: `reasoning_content` or
-    /// `reasoning`. Where both are sent, they are the same text, and this is it once. Else the text of
-    /// `reasoning_text` or `thinking`, or the one in an object of any of these names.
+    /// The reasoning text, under the server's name for it: `reasoning_content` or `reasoning`.
+    ///
+    /// Of both, returns the first text that isn't empty. If neither is a text, returns the text of
+    /// `reasoning_text` or `thinking`, or the first text in an object or list under one of these
+    /// four names.
     #[must_use]
     pub fn reasoning_text(&self) -> Option<&'a str> {
         let content = self.reasoning_content();

@@ -1,21 +1,21 @@
-//! `ContentPart`: a part of a content that is a list.
+//! `ContentPart`: the kinds of parts in a `content` that is a list.
 
 use crate::json::{Value, ValueKind};
 
-/// What a part of a content is; see [`Delta::content_parts`](super::Delta::content_parts).
+/// The kind of a content part; see [`Delta::content_parts`](super::Delta::content_parts).
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum ContentPart<'a> {
-    /// `text`, `output_text`: a string.
+    /// A string: the part itself, or its member `text` (types `text` and `output_text`).
     Text(Value<'a>),
-    /// `thinking`, `reasoning`: a string, or a list of parts that have one.
+    /// Reasoning (`thinking`, `reasoning`): a string, or a list of parts that contain one.
     Reasoning(Value<'a>),
-    /// Ids of references.
+    /// The ids of references: `reference_ids`.
     Reference(Value<'a>),
-    /// A refusal, which is a string.
+    /// A refusal: the string in the member `refusal`.
     Refusal(Value<'a>),
-    /// There is nothing in it.
+    /// A part without content.
     Nothing,
-    /// Something else.
+    /// A part of any other kind.
     Unknown,
 }
 
@@ -53,13 +53,13 @@ impl<'a> ContentPart<'a> {
     }
 }
 
-/// The strings of reasoning: itself, or those of the parts that it is a list of, with what holds each.
+/// Returns the strings of reasoning: its own, or those of the parts in a list.
 pub(crate) fn texts_of(reasoning: Value<'_>) -> impl Iterator<Item = Value<'_>> {
     let own = text_in(reasoning);
     own.into_iter().chain(reasoning.elements().filter_map(text_in))
 }
 
-/// A string, or the one in an object.
+/// Returns a string itself, or the one in `text`, `content` or `summary` of an object.
 fn text_in(part: Value<'_>) -> Option<Value<'_>> {
     let is_string = |value: &Value<'_>| value.kind() == ValueKind::String;
     let named = || ["text", "content", "summary"].into_iter().find_map(|name| part.get(name));

@@ -151,12 +151,15 @@ impl<'a> ChatCompletionChunk<'a> {
         Choices { chunk: *self, rows: self.table.choices.iter() }
     }
 
-    /// Returns true if there is a list of choices, be it empty.
+    /// Returns true if `choices` is present and not `null`, even if it is empty.
     pub(crate) const fn has_choices(&self) -> bool {
         self.table.top.choices != 0
     }
 
-    /// Returns true if the object is a chunk: it has `choices` or a `usage`, or its `object` says so.
+    /// Returns true if the object is a chunk.
+    ///
+    /// A chunk has `choices`, a `usage`, a `usage` in `x_groq`, or the `object` of a chunk or
+    /// completion.
     pub(crate) fn is_chunk(&self) -> bool {
         let top = &self.table.top;
         let says_so = || {
@@ -184,7 +187,7 @@ impl<'a> ChatCompletionChunk<'a> {
             .map(Usage::new)
     }
 
-    /// The usage of each choice that has one, by its index, where there is no other.
+    /// Returns the index and usage of each choice with a usage, if the chunk has no other usage.
     pub(crate) fn usage_of_choices(&self) -> impl Iterator<Item = (u64, Usage<'a>)> {
         let groq_usage = self.x_groq().and_then(|x_groq| x_groq.get("usage"));
         let is_other =
@@ -202,8 +205,9 @@ impl<'a> ChatCompletionChunk<'a> {
         self.value(self.table.top.x_groq)
     }
 
-    /// The error that this chunk carries, if it carries one: an `error` member, be it of a choice,
-    /// or an object that says of itself that it is an error.
+    /// The error in this chunk, if there is one.
+    ///
+    /// It is an `error` member of the chunk or of a choice, or a chunk whose `object` is `error`.
     #[must_use]
     pub fn error(&self) -> Option<UpstreamError<'a>> {
         let error_at = |id| self.value(id).filter(UpstreamError::is_one);

@@ -1,64 +1,68 @@
-//! The schema: every member of a chunk that is known, once, with how its values become one and where
-//! they come from. Rules for merging, output, guards and edits follow from it.
+//! The schema: every known member of a chunk, once, with its merge rule and its origin.
+//!
+//! The rules for merging, output, guards and edits follow from it.
 
-/// How the values that a member has in the chunks of a stream become one.
+/// The rule that merges a member's values in the chunks of a stream into one.
 ///
-/// `null` never replaces anything.
+/// `null`, `""`, `[]` and `{}` never replace a value with content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Merge {
-    /// The first value stays. Of texts that is the first that isn't empty, of `created` the first
-    /// that isn't 0.
+    /// Stores the first value: the first text that isn't empty, the first `created` that isn't 0.
     KeepFirst,
-    /// The last value counts; of texts the last that isn't empty.
+    /// Stores the last value: of texts the last one that isn't empty.
     Replace,
-    /// Strings are joined.
+    /// Joins strings.
     Concat,
-    /// Arrays are joined.
+    /// Joins arrays.
     Extend,
-    /// The arrays in an object are joined, each with those of the same name.
+    /// Joins the arrays in an object, each with those of the same name.
     ExtendMembers,
-    /// Objects are merged member by member, the last value of each counts.
+    /// Merges objects member by member, and stores the last value of each leaf.
     Object,
-    /// [`Object`](Self::Object), but a `filtered` that is true stays so.
+    /// Merges as [`Object`](Self::Object), but never replaces a `filtered` that is true.
     FilterResults,
-    /// The elements of arrays are objects that go on with the one of the same `index`.
+    /// Merges the elements of arrays that have the same `index`.
     ByIndex,
-    /// By the kind of the values, for members of a delta that nobody knows: texts are joined, unless
-    /// all are equal or the name is that of an identity; arrays are joined, their elements merged by
-    /// `index` or `id`; objects are merged member by member; the last of other values counts.
+    /// Merges values by their kind, for members of a delta without a known schema.
+    ///
+    /// Joins texts, unless all are equal or the name is that of an identity. Joins arrays, and
+    /// merges their elements by `index` or `id`. Merges objects member by member. Of other values
+    /// the last one counts.
     Accumulate,
-    /// [`Accumulate`](Self::Accumulate), and an element without `index` and `id` goes on with the last
-    /// one of its type, as long as that has no `signature`.
+    /// Merges as [`Accumulate`](Self::Accumulate), also elements without `index` and `id`.
+    ///
+    /// Such an element is merged into the last one, if that has neither `signature` nor `data`. A
+    /// `type` of the new one must be the same.
     Fragments,
-    /// An object whose `input` is joined, and whose other members are kept first.
+    /// Joins the `input` of an object, and stores the first value of each other member.
     CustomCall,
-    /// What it holds has rules of its own, in another table or in the code named here.
+    /// Merges the contents by other rules, in another table or in the code named at the row.
     Nested,
-    /// Not kept.
+    /// Drops the values.
     Ignore,
 }
 
-/// Where the values of a member come from.
+/// The origin of a member's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Origin {
-    /// From the server, or repeated from the request.
+    /// The server, or the request, which the server repeats.
     Server,
-    /// From the server, and means nothing.
+    /// The server, for values without meaning.
     Padding,
-    /// From the model: what it puts out.
+    /// The model, for its output; so are the variants from here to [`Image`](Self::Image).
     Content,
     Refusal,
     Reasoning,
     ToolCall,
     Audio,
     Image,
-    /// From the model: a copy of what stands elsewhere in the chunk too.
+    /// The model, for a copy of output elsewhere in the chunk.
     Duplicate,
-    /// Nobody knows.
+    /// An unknown origin.
     Unknown,
 }
 
-/// Where in a chunk a member stands.
+/// The place of a member in a chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Level {
     Top,
@@ -71,7 +75,7 @@ pub(crate) enum Level {
     Audio,
 }
 
-/// What is known of a member.
+/// The rules for a member.
 #[derive(Clone, Copy, Debug)]
 struct Row {
     name: &'static str,
@@ -91,10 +95,12 @@ const fn row(name: &'static str, merge: Merge, origin: Origin) -> Row {
     Row { name, merge, origin }
 }
 
-/// Section 1.1 of the schema's page. What it doesn't name is some provider's own: the last value counts.
+/// Section 1.1 of the schema's page: the top level.
+///
+/// A member without a row is one provider's own: its last value counts.
 const TOP: &[Row] = &[
     row("id", KeepFirst, Server),
-    // A completion is a `chat.completion`.
+    // A completion's `object` is always `chat.completion`.
     row("object", Ignore, Server),
     row("created", KeepFirst, Unknown),
     row("model", KeepFirst, Server),
@@ -107,7 +113,7 @@ const TOP: &[Row] = &[
     row("moderation", Replace, Unknown),
     row("prompt_filter_results", ByIndex, Unknown),
     row("latency_checkpoint", Replace, Unknown),
-    // Told by `End`, with the outcome.
+    // `End` reports it, with the outcome.
     row("error", Ignore, Unknown),
     row("provider", KeepFirst, Server),
     row("openrouter_metadata", Replace, Unknown),
@@ -133,7 +139,7 @@ const TOP: &[Row] = &[
     row("cost", Replace, Unknown),
     row("generationId", Replace, Server),
     row("stream_options", Ignore, Unknown),
-    // What a completion knows of itself.
+    // A member of a completion, not of a chunk.
     row("not_whole", Ignore, Unknown),
 ];
 
@@ -161,7 +167,7 @@ const CHOICE: &[Row] = &[
     row("text", Ignore, Content),
     // `push_snapshot`
     row("message", Nested, Duplicate),
-    // Feeds the completion's usage.
+    // Merged into the completion's usage.
     row("usage", Ignore, Unknown),
     row("trace_details", Replace, Unknown),
     row("annotations", Extend, Unknown),
@@ -207,8 +213,9 @@ const DELTA: &[Row] = &[
     row("provider_specific_fields", Accumulate, Unknown),
 ];
 
-/// `choices[].delta.tool_calls[]`; what it doesn't name must survive, whole: a next request without
-/// it fails.
+/// `choices[].delta.tool_calls[]`.
+///
+/// A member without a row must survive whole: the next request fails without it.
 const TOOL_CALL: &[Row] = &[
     // `call_at`
     row("index", Nested, Unknown),
@@ -228,7 +235,7 @@ const FUNCTION: &[Row] = &[
 
 /// `choices[].delta.reasoning_details[]`.
 const REASONING_DETAIL: &[Row] = &[
-    // What tells one from another.
+    // `index` and `type` identify a detail.
     row("index", KeepFirst, Unknown),
     row("type", KeepFirst, Server),
     row("text", Concat, Unknown),
@@ -247,7 +254,7 @@ const AUDIO: &[Row] = &[
     row("expires_at", Replace, Server),
 ];
 
-/// The rows of a level, and how a member is merged that none of them names.
+/// Returns the rows of a level, and the merge rule for members without a row.
 const fn table(level: Level) -> (&'static [Row], Merge) {
     match level {
         Level::Top => (TOP, Replace),
@@ -266,36 +273,36 @@ fn find(level: Level, name: &str) -> Option<&'static Row> {
     table(level).0.iter().find(|row| row.name == name)
 }
 
-/// How the member `name` is merged.
+/// Returns the merge rule of the member `name`.
 pub(crate) fn merge(level: Level, name: &str) -> Merge {
     find(level, name).map_or(table(level).1, |row| row.merge)
 }
 
-/// Where the member `name` comes from.
+/// Returns the origin of the member `name`.
 pub(crate) fn origin(level: Level, name: &str) -> Origin {
     find(level, name).map_or(Unknown, |row| row.origin)
 }
 
 impl Merge {
-    /// Returns true if what comes in several chunks is one list again.
+    /// Returns true if the arrays of several chunks become one list.
     pub(crate) const fn joins_lists(self) -> bool {
         matches!(self, Extend | ByIndex | Accumulate | Fragments)
     }
 }
 
 impl Origin {
-    /// Returns true if it is what the model puts out.
+    /// Returns true if the values are output of the model.
     pub(crate) const fn is_output(self) -> bool {
         !matches!(self, Server | Padding | Duplicate | Unknown)
     }
 
-    /// Returns true if its strings are the server's own words.
+    /// Returns true if the strings are the server's own words.
     pub(crate) const fn is_server(self) -> bool {
         matches!(self, Server | Padding)
     }
 }
 
-/// Returns true if a text of this name says what something is, and not more of it.
+/// Returns true if a text of this name identifies something, so that texts aren't joined.
 pub(crate) fn is_identity(name: &str) -> bool {
     matches!(name, "type" | "id" | "object" | "role" | "model" | "format" | "status")
         || name.ends_with("_id")
@@ -311,7 +318,7 @@ mod tests {
     use crate::chunk::OwnedChatCompletionChunk;
     use crate::reassemble::Reassembler;
 
-    /// A chunk with `member` at the level.
+    /// Makes a chunk with `member` at the level.
     fn chunk(level: Level, member: &Value) -> Value {
         let delta = |delta: &Value| json!({"choices": [{"index": 0, "delta": delta}]});
         match level {
@@ -338,7 +345,7 @@ mod tests {
         }
     }
 
-    /// What a completion has at the level.
+    /// Returns the part of a completion at the level.
     fn merged(level: Level, completion: &Value) -> Value {
         let choice = &completion["choices"][0];
         let message = &choice["message"];
@@ -354,7 +361,7 @@ mod tests {
         }
     }
 
-    /// Values of a member in three chunks, and what becomes of them by the rule.
+    /// Returns values of a member in three chunks, and their value merged by the rule.
     fn example(name: &str, merge: Merge) -> Option<([Value; 3], Value)> {
         let null = Value::Null;
         Some(match (merge, name) {
@@ -404,7 +411,7 @@ mod tests {
         })
     }
 
-    /// Each row of the tables, whether the member has a field of its own or not.
+    /// Tests each row of the tables, with or without a field for the member.
     #[test]
     fn every_member_is_merged_by_its_rule() {
         for level in [
@@ -425,16 +432,16 @@ mod tests {
                     continue;
                 }
                 let mut completion = Reassembler::new();
-                // What there is nothing in changes nothing, wherever it stands.
+                // Empty values change nothing, before and after any other value.
                 let nothing = [json!(null), json!(""), json!([]), json!({})];
-                // But an empty object is whole arguments, so long as there are none.
+                // But an empty object counts as whole arguments while there are none.
                 let before = if name == "arguments" { &nothing[..3] } else { &nothing[..] };
                 let values = before.iter().cloned().chain(
                     values.into_iter().flat_map(|value| [value].into_iter().chain(nothing.clone())),
                 );
                 for value in values {
                     let mut chunk = chunk(level, &json!({name: value}));
-                    // An error is told apart from what is merged.
+                    // An `error` with content makes the chunk an error.
                     if (level, name) == (Level::Top, "error") {
                         chunk["error"] = Value::Null;
                     }
@@ -443,14 +450,14 @@ mod tests {
                     completion.push(&chunk.as_chunk());
                 }
                 let found = merged(level, &serde_json::to_value(completion.snapshot()).unwrap());
-                // `object` is what a completion has.
+                // A completion has its own `object`.
                 let found = if name == "object" { &Value::Null } else { &found[name] };
                 assert_eq!(*found, expected, "{level:?}: {name}");
             }
         }
     }
 
-    /// The page says the same of every member. Words that it has for a rule, by their beginning.
+    /// Compares the tables with the page, which names each rule by its first words.
     #[test]
     fn the_schema_says_the_same() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/schema.md");

@@ -37,7 +37,7 @@ impl Reading {
         self.tape.held() + self.table.held()
     }
 
-    /// Takes over what another one has read, into its own buffers.
+    /// Copies the nodes and the table of `other` into its own buffers.
     pub(crate) fn copy_from(&mut self, other: &Self) {
         self.tape.copy_from(&other.tape);
         let Table { top, choices, calls, extras, mismatches } = &other.table;

@@ -1,32 +1,35 @@
-//! `Tokens`: the token counts of a stream, kept beyond their chunk.
+//! `Tokens`: the token counts of a stream, stored beyond their chunk.
 
 use super::Usage;
 
-/// The token counts of a stream, as far as the server has said them; see [`Usage`] for where each
-/// is read.
+/// The token counts of a stream, as far as the server has sent them.
+///
+/// See [`Usage`] for the members from which each count is read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Tokens {
-    /// `prompt_tokens`
+    /// Tokens of the prompt: `prompt_tokens`.
     pub prompt: Option<u64>,
-    /// `completion_tokens`
+    /// Tokens of the completion: `completion_tokens`.
     pub completion: Option<u64>,
-    /// `total_tokens`
+    /// Tokens of prompt and completion: `total_tokens`.
     pub total: Option<u64>,
-    /// Tokens of the prompt that came from a cache.
+    /// Tokens of the prompt that were read from a cache.
     pub cached: Option<u64>,
     /// Tokens of the completion that are reasoning.
     pub reasoning: Option<u64>,
 }
 
 impl Tokens {
-    /// Returns true if no count is there.
+    /// Returns true if no count is present.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Takes over what a later usage says: totals so far, of which the last one of each counts.
+    /// Replaces each count that a later usage contains.
+    ///
+    /// Counts are totals so far: of each, the last one counts.
     pub fn update(&mut self, usage: &Usage<'_>) {
         let later = Self::from(*usage);
         for (kept, later) in [
@@ -53,15 +56,17 @@ impl From<Usage<'_>> for Tokens {
     }
 }
 
-/// The token counts of the choices of a stream, where each has a usage of its own (Moonshot).
+/// The token counts of a stream's choices, where each has a usage of its own (Moonshot).
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ChoiceTokens {
     by_choice: Vec<(u64, Tokens)>,
 }
 
 impl ChoiceTokens {
-    /// Takes over what a later usage of a choice says, of at most so many choices; returns the counts
-    /// of all of them: the prompt's once, those of the completions added up.
+    /// Replaces the counts of a choice by those of a later usage, and returns the counts of all.
+    ///
+    /// Stores at most `most` choices. The result counts the prompt once, and adds up the
+    /// completions.
     pub(crate) fn update(&mut self, index: u64, usage: &Usage<'_>, most: usize) -> Tokens {
         if let Some((_, tokens)) = self.by_choice.iter_mut().find(|(known, _)| *known == index) {
             tokens.update(usage);

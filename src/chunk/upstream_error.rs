@@ -100,14 +100,15 @@ impl<'a> UpstreamError<'a> {
         self.error
     }
 
-    /// The chunk that the error came with, if it came with one. Its choices may hold a last piece of
-    /// text and a finish reason.
+    /// The chunk that contains the error, if there is one.
+    ///
+    /// Its choices may contain a last delta and a finish reason.
     #[must_use]
     pub fn chunk(&self) -> Option<ChatCompletionChunk<'a>> {
         self.chunk.filter(ChatCompletionChunk::is_chunk)
     }
 
-    /// The object that the error is in, be it a chunk or not.
+    /// Returns the object that contains the error, even if it isn't a chunk.
     pub(crate) const fn object(&self) -> Option<ChatCompletionChunk<'a>> {
         self.chunk
     }

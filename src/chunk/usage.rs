@@ -14,7 +14,7 @@ impl<'a> Usage<'a> {
         Self(value)
     }
 
-    /// `prompt_tokens`, or `input_tokens` where a server has Anthropic's names.
+    /// `prompt_tokens`, or `input_tokens` where a server uses Anthropic's names.
     #[must_use]
     pub fn prompt_tokens(&self) -> Option<u64> {
         self.count(&["prompt_tokens", "input_tokens"])
@@ -46,10 +46,11 @@ impl<'a> Usage<'a> {
         Some(CompletionTokensDetails(object.or_else(|| self.object("output_tokens_details"))?))
     }
 
-    /// Tokens of the prompt that came from a cache, wherever the server says it:
-    /// `prompt_tokens_details.cached_tokens`, or the same in `input_tokens_details`; `cached_tokens`
-    /// (Together, Moonshot), `prompt_cache_hit_tokens` (DeepSeek), or `cache_read_input_tokens`
-    /// (Anthropic).
+    /// Tokens of the prompt that were read from a cache, under any of the servers' names.
+    ///
+    /// They are `prompt_tokens_details.cached_tokens`, or the same in `input_tokens_details`;
+    /// `cached_tokens` (Together, Moonshot), `prompt_cache_hit_tokens` (DeepSeek), or
+    /// `cache_read_input_tokens` (Anthropic).
     #[must_use]
     pub fn cached_tokens(&self) -> Option<u64> {
         let details =
@@ -58,9 +59,10 @@ impl<'a> Usage<'a> {
         details().or_else(|| self.count(&flat))
     }
 
-    /// Tokens of reasoning, wherever the server says it:
-    /// `completion_tokens_details.reasoning_tokens`, or the same in `output_tokens_details`; or
-    /// `reasoning_tokens` (SGLang, Perplexity).
+    /// Tokens of reasoning, under any of the servers' names.
+    ///
+    /// They are `completion_tokens_details.reasoning_tokens`, or the same in
+    /// `output_tokens_details`; or `reasoning_tokens` (SGLang, Perplexity).
     #[must_use]
     pub fn reasoning_tokens(&self) -> Option<u64> {
         let details = ["completion_tokens_details", "output_tokens_details"];
@@ -68,7 +70,7 @@ impl<'a> Usage<'a> {
         details().or_else(|| self.count(&["reasoning_tokens"]))
     }
 
-    /// The first of these members that is a count.
+    /// Returns the first of these members that is a count.
     fn count(&self, names: &[&str]) -> Option<u64> {
         names.iter().find_map(|name| count(self.get(name)?))
     }
@@ -82,10 +84,10 @@ impl<'a> Usage<'a> {
     }
 }
 
-/// Up to here every whole number is an `f64` of its own.
+/// The number up to which every whole number has its own `f64`: 2^53.
 const MOST: f64 = 9_007_199_254_740_992.0;
 
-/// A count, which some servers write as `7.0`, `1e1` or `"7"`.
+/// Returns a count, which some servers write as `7.0`, `1e1` or `"7"`.
 fn count(value: Value<'_>) -> Option<u64> {
     if let Some(count) = value.as_u64() {
         return Some(count);
@@ -100,7 +102,7 @@ fn count(value: Value<'_>) -> Option<u64> {
     }
     let number: f64 = text.parse().ok()?;
     let is_count = (0.0..=MOST).contains(&number) && number.fract() == 0.0;
-    // It is whole, and not larger than that.
+    // A number that is a count is whole and at most `MOST`.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "looked at before")]
     is_count.then_some(number as u64)
 }

@@ -1,23 +1,24 @@
-//! What is kept of members that nobody knows: merged by the kind of their values.
+//! Merges members of unknown names by the kind of their values.
 
 use super::kept::{Json, JsonObject, Member, VARIES, extend_text};
 use super::list::{JsonList, Matching};
 use super::room::Room;
 use super::value::{Value, ValueKind};
 
-/// How members of unknown names are merged.
+/// The rules for merging members of unknown names.
 #[derive(Clone, Copy)]
 pub(crate) struct Unknown {
-    /// Returns true if a text of a name says what something is: the last one counts.
+    /// Returns true if a text of this name identifies something: the last one counts.
     pub(crate) is_identity: fn(&str) -> bool,
-    /// Which elements of lists go on.
+    /// The rule that finds the element to merge a list's element into.
     pub(crate) matching: Matching,
 }
 
 impl JsonObject {
-    /// Merges a value by its kind: texts are joined, unless all are equal; arrays are joined, objects
-    /// merged member by member, and other values replaced. What is replaced by something else is
-    /// counted.
+    /// Merges a value into the member `name` by its kind.
+    ///
+    /// Joins texts, unless all are equal. Joins arrays, merges objects member by member, and
+    /// replaces other values. Counts each value that a different one replaces.
     pub(crate) fn accumulate(
         &mut self,
         name: &str,
@@ -38,11 +39,11 @@ impl JsonObject {
         let is_other_kind = kept.value.is_nothing()
             || !matches!((&kept.value, kind), (Json::Text(text), ValueKind::String) if text.starts_with('"'));
         if is_other_kind {
-            // Pieces of a text are counted from its first one.
+            // Equal pieces of a text are counted from its first one.
             kept.repeats = 0;
         }
         if kept.value.is_nothing() {
-            // What comes now is the first that has something.
+            // The new value is the first one with content.
             if matches!(kind, ValueKind::Array | ValueKind::Object)
                 && !room.replace(kept.value.cost(), 0)
             {
@@ -83,14 +84,14 @@ impl JsonObject {
         }
     }
 
-    /// [`accumulate`](Self::accumulate) with all members of an object.
+    /// Merges all members of an object; see [`accumulate`](Self::accumulate).
     pub(crate) fn accumulate_all(&mut self, object: Value<'_>, rules: Unknown, room: &mut Room) {
         for (name, value) in object.members() {
             self.accumulate(name, value, rules, room);
         }
     }
 
-    /// Adds a member of a name that isn't there.
+    /// Adds the member `name`, which must be absent.
     fn begin(&mut self, name: &str, value: Value<'_>, rules: Unknown, room: &mut Room) {
         match value.kind() {
             ValueKind::Array => {
@@ -111,7 +112,7 @@ impl JsonObject {
 }
 
 impl Member {
-    /// Replaces a value that has something by another one.
+    /// Replaces a value with content by a different one, and counts it.
     fn replace(&mut self, value: Value<'_>, room: &mut Room) {
         if self.value.as_text() != Some(value.raw()) {
             room.count_replaced();
@@ -119,8 +120,10 @@ impl Member {
         }
     }
 
-    /// Adds a piece to a text. As long as all pieces are equal they are kept once: the first other
-    /// one makes it what all of them are.
+    /// Adds a piece to a text.
+    ///
+    /// Equal pieces are stored once. The first different piece turns the text into all of them,
+    /// joined.
     fn join_piece(&mut self, value: Value<'_>, room: &mut Room) {
         let Json::Text(kept) = &mut self.value else { return };
         if self.repeats != VARIES && kept == value.raw() {
@@ -144,14 +147,18 @@ impl Member {
 }
 
 impl Json {
-    /// Makes it an object of the members of `value`. The room of what it was has been given back.
+    /// Replaces this value by an object of the members of `value`.
+    ///
+    /// The caller has released the room of the old value.
     fn begin_object(&mut self, value: Value<'_>, rules: Unknown, room: &mut Room) {
         let mut object = JsonObject::default();
         object.accumulate_all(value, rules, room);
         *self = Self::Object(object);
     }
 
-    /// Makes it a list of the elements of `value`; likewise.
+    /// Replaces this value by a list of the elements of `value`, or by the array's text.
+    ///
+    /// The caller has released the room of the old value.
     fn begin_list(&mut self, value: Value<'_>, rules: Unknown, room: &mut Room) {
         if value.elements().next().is_some() && has_only_objects(value) {
             *self = Self::List(JsonList::default());
@@ -165,7 +172,9 @@ impl Json {
         }
     }
 
-    /// Adds the elements of an array. A list keeps objects; with anything else it becomes its text.
+    /// Adds the elements of an array.
+    ///
+    /// A list contains objects only: another element turns it into its JSON text.
     fn extend_list(&mut self, value: Value<'_>, rules: Unknown, room: &mut Room) {
         if !has_only_objects(value) {
             let mut text = String::new();
@@ -183,7 +192,7 @@ impl Json {
         }
     }
 
-    /// Appends its JSON text.
+    /// Appends the JSON text of this value to `out`.
     fn write(&self, out: &mut String) {
         match self {
             Self::Text(text) => out.push_str(text),

@@ -28,20 +28,19 @@ pub struct JsonObject {
     pub(super) members: Vec<Member>,
 }
 
-/// A member that is kept.
+/// A stored member.
 #[derive(Clone)]
 pub(super) struct Member {
     pub(super) name: Box<str>,
     pub(super) value: Json,
-    /// How often the value has come as a piece of a text and was always the same, beyond the first
-    /// time; [`VARIES`] once it wasn't.
+    /// The number of further pieces of a text that equal the value; [`VARIES`] once one differed.
     pub(super) repeats: u32,
 }
 
-/// The pieces of a text aren't all the same.
+/// Marks a text whose pieces aren't all equal.
 pub(super) const VARIES: u32 = u32::MAX;
 
-/// How a value came to be isn't a part of it.
+/// Compares name and value only: `repeats` isn't a part of the value.
 impl PartialEq for Member {
     fn eq(&self, other: &Self) -> bool {
         self.name == other.name && self.value == other.value
@@ -50,7 +49,7 @@ impl PartialEq for Member {
 
 impl Eq for Member {}
 
-/// What one more entry of an object or list costs besides its text, for the bound on memory.
+/// The bytes of room that one entry of an object or list costs besides its text.
 pub(super) const ENTRY_COST: usize = 96;
 
 impl Json {
@@ -69,7 +68,7 @@ impl Json {
         self.as_text()?.parse().ok()
     }
 
-    /// The text of a string, if it is one that came whole or was joined; its escapes are read.
+    /// Returns the text of a string without its escapes, or `None` if the value isn't a string.
     pub(crate) fn unescaped(&self) -> Option<String> {
         let json = self.as_text().filter(|json| json.starts_with('"'))?;
         let mut tape = Tape::default();
@@ -266,7 +265,7 @@ impl JsonObject {
         }
     }
 
-    /// Replaces a number in objects that are merged, if it is there.
+    /// Replaces the text at a path of merged objects by a number, if the path exists.
     pub(crate) fn set_count(&mut self, path: &[&str], count: u64, room: &mut Room) {
         let Some((name, rest)) = path.split_first() else { return };
         match (rest, self.position(name)) {
@@ -429,7 +428,7 @@ impl fmt::Debug for JsonObject {
     }
 }
 
-/// Appends the elements of an array to the JSON text of one, as many as have room.
+/// Appends the elements of an array to the JSON text of another one, as long as there is room.
 pub(super) fn extend_text(kept: &mut String, array: Value<'_>, room: &mut Room) {
     for element in array.elements() {
         if !room.take(element.json_len() + 1) {

@@ -38,8 +38,10 @@ impl Serialize for JsonObject {
     }
 }
 
-/// Reads types by the crate's own parser, from a JSON text within the default limit on depth: formats
-/// other than `serde_json`'s have none. Errors say at which byte of that text.
+/// Implements `Deserialize` by the crate's own parser.
+///
+/// Reads a JSON text within the default limit on depth; only `serde_json`'s format has such a text.
+/// Errors contain the byte of that text.
 macro_rules! deserialize_by_parser {
     ($($type:ty),+) => {$(
         impl<'de> serde::Deserialize<'de> for $type {
@@ -51,14 +53,14 @@ macro_rules! deserialize_by_parser {
 }
 pub(crate) use deserialize_by_parser;
 
-/// Reads the JSON text that a deserializer has next.
+/// Reads the next JSON text of a deserializer.
 pub(crate) fn read_raw<'de, D: Deserializer<'de>, T>(
     from: D,
     read: impl FnOnce(Value<'_>) -> Result<T, Error>,
 ) -> Result<T, D::Error> {
     let raw = Box::<RawValue>::deserialize(from)?;
     let mut tape = Tape::default();
-    // The text is there already, and how many values it has follows from its length.
+    // The text is in memory already, and its length bounds the number of values.
     let limits = Limits { json_values: usize::MAX, ..Limits::new() };
     let parsed = Parser::new(&limits).parse(raw.get().as_bytes(), &mut tape);
     let value = parsed.map(|(document, _)| Value::new(document, 0));

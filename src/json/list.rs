@@ -1,4 +1,4 @@
-//! `JsonList`: a list of objects that go on with each other, chunk by chunk.
+//! `JsonList`: a list of objects that are merged chunk by chunk.
 
 use core::fmt;
 
@@ -6,7 +6,7 @@ use super::kept::{ENTRY_COST, Json, JsonObject};
 use super::room::Room;
 use super::value::{Value, ValueKind};
 
-/// A list whose elements are merged by what says which of them goes on: their index, or their id.
+/// A list whose elements are merged by a key: their index or their id.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct JsonList {
     elements: Vec<Element>,
@@ -18,25 +18,30 @@ struct Element {
     object: JsonObject,
 }
 
-/// How far back an element is looked for.
+/// The number of last elements that a search compares.
 const WINDOW: usize = 128;
 
-/// Which element of a list another one goes on with.
+/// The rule that finds the element of a list into which a new one is merged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Matching {
-    /// One of the same `index`, or `prompt_index`.
+    /// The latest with the same `index`, or without an `index`, the same `prompt_index`.
     Index,
-    /// The latest of the same `index`, if it has neither another `type` nor another `id`; else the
-    /// latest that has both the `index` and the `id`.
+    /// The latest with the same `index`, if it has neither another `type` nor another `id`.
+    ///
+    /// Otherwise the latest with the same `index` and `id`, if it has no other `type`.
     Detail,
-    /// As [`Detail`](Self::Detail) by `index` and `id`; without an index one of the same `id`.
+    /// As [`Detail`](Self::Detail), but by `index` and `id` only.
+    ///
+    /// Without an `index` the latest with the same `id`.
     IndexOrId,
-    /// As [`IndexOrId`](Self::IndexOrId); without both the last one, if it has no other `type`, and
-    /// neither `signature` nor `data`.
+    /// As [`Detail`](Self::Detail); without an `index` the latest with the same `id`.
+    ///
+    /// Without `index` and `id` the last one, if it has neither `signature` nor `data`. A `type` of
+    /// the new one must be the same.
     Fragment,
 }
 
-/// What says which element it is.
+/// The members that identify an element.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Key<'a> {
     index: Option<&'a str>,
@@ -51,7 +56,7 @@ struct OwnedKey {
     r#type: Option<Box<str>>,
 }
 
-/// Longest id that tells elements apart: ids are compared with each other.
+/// The most bytes of an id or type that identifies an element: each is compared with others.
 const LONGEST_ID: usize = 1024;
 
 impl<'a> Key<'a> {
@@ -73,7 +78,7 @@ impl<'a> Key<'a> {
         Self { index: number(index), id: text("id"), r#type: text("type").filter(|_| has_type) }
     }
 
-    /// The key of a detail with this index, type and id.
+    /// Makes the key of a detail from its index, type and id.
     pub(crate) fn new(index: Value<'a>, r#type: Option<Value<'a>>, id: Option<Value<'a>>) -> Self {
         let text = |value: Option<Value<'a>>| {
             let text = value.and_then(|value| value.as_str());
@@ -82,12 +87,12 @@ impl<'a> Key<'a> {
         Self { index: number(Some(index)), id: text(id), r#type: text(r#type) }
     }
 
-    /// The members that say which element it is: `index` as it was sent, `id` and `type`.
+    /// Returns the members that identify the element: `index` as it was sent, `id` and `type`.
     pub(crate) const fn members(self) -> [(&'static str, Option<&'a str>); 3] {
         [("index", self.index), ("id", self.id), ("type", self.r#type)]
     }
 
-    /// Returns true if an element of this key may go on with one that is known.
+    /// Returns true if an element of this key may be merged into one of the key `known`.
     fn continues(self, known: &OwnedKey) -> bool {
         let agree = |one: Option<&str>, other: Option<&str>| {
             one.is_none() || other.is_none() || one == other
@@ -106,7 +111,7 @@ impl OwnedKey {
         Key { index: index.as_deref(), id: id.as_deref(), r#type: r#type.as_deref() }
     }
 
-    /// Takes over what wasn't known yet.
+    /// Copies the members of `key` that are absent here.
     fn learn(&mut self, key: Key<'_>) {
         for (known, new) in
             [(&mut self.index, key.index), (&mut self.id, key.id), (&mut self.r#type, key.r#type)]
@@ -130,48 +135,49 @@ impl Element {
 }
 
 impl JsonList {
-    /// The elements in the order in which they first came.
+    /// The elements in the order of their first chunks.
     pub fn iter(&self) -> impl Iterator<Item = &JsonObject> {
         self.elements.iter().map(|element| &element.object)
     }
 
-    /// The elements with what tells them from each other.
+    /// Returns the elements with their keys.
     pub(crate) fn elements(&self) -> impl Iterator<Item = (Key<'_>, &JsonObject)> {
         self.elements.iter().map(|element| (element.key.as_key(), &element.object))
     }
 
-    /// How many elements there are.
+    /// The number of elements.
     #[must_use]
     pub fn len(&self) -> usize {
         self.elements.len()
     }
 
-    /// Whether there is no element.
+    /// Returns true if there is no element.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.elements.is_empty()
     }
 
-    /// A list of objects without keys.
+    /// Makes a list of objects without keys.
     pub(super) fn from_objects(objects: Vec<JsonObject>) -> Self {
         let elements =
             objects.into_iter().map(|object| Element { key: OwnedKey::default(), object });
         Self { elements: elements.collect() }
     }
 
-    /// The room that it takes.
+    /// Returns the bytes of room that the list needs.
     pub(crate) fn cost(&self) -> usize {
         self.elements.iter().map(Element::cost).sum()
     }
 
-    /// Gives back what the texts hold more than they need.
+    /// Frees the memory that the texts don't need.
     pub(crate) fn shrink_to_fit(&mut self) {
         self.elements.shrink_to_fit();
         self.elements.iter_mut().for_each(|element| element.object.shrink_to_fit());
     }
 
-    /// The element that `element` goes on with, or a new one. One that came before the last 128 isn't
-    /// looked for.
+    /// Returns the element into which `element` is merged, or a new one.
+    ///
+    /// Searches the last 128 elements only. Returns `None` if there is no room for a new one.
     pub(crate) fn element(
         &mut self,
         element: Value<'_>,
@@ -182,7 +188,8 @@ impl JsonList {
         self.elements.get_mut(at).map(|element| &mut element.object)
     }
 
-    /// Where [`element`](Self::element) finds it. It stays there.
+    /// Returns the position of the element for a key, which never changes; see
+    /// [`element`](Self::element).
     pub(crate) fn place(
         &mut self,
         key: Key<'_>,
@@ -230,7 +237,7 @@ impl JsonList {
             Matching::IndexOrId => None,
             Matching::Fragment => {
                 let is_open = |element: &Element| {
-                    // What is encrypted comes whole.
+                    // Servers send encrypted texts whole.
                     let ends = ["signature", "data"].map(|name| element.object.get(name));
                     ends.into_iter().flatten().all(Json::is_nothing)
                 };
@@ -244,13 +251,13 @@ impl JsonList {
         found.map(|(at, _)| at)
     }
 
-    /// The element at a place, if it is the last one: no other one has begun since.
+    /// Returns the element at a position if it is the last one: no other one has begun since.
     pub(crate) fn last_at(&mut self, at: usize) -> Option<&mut JsonObject> {
         let is_last = at + 1 == self.elements.len();
         self.elements.get_mut(at).filter(|_| is_last).map(|element| &mut element.object)
     }
 
-    /// The element at a place.
+    /// Returns the element at a position.
     pub(crate) fn at(&mut self, at: usize) -> Option<&mut JsonObject> {
         self.elements.get_mut(at).map(|element| &mut element.object)
     }

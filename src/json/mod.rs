@@ -40,8 +40,10 @@ pub(crate) struct Parser {
     bounds: Bounds,
 }
 
-/// Deepest nesting that can be allowed: what is kept of a payload is merged, compared, written and
-/// dropped level by level, which takes stack for each.
+/// The deepest nesting that a limit can allow.
+///
+/// Stored values are merged, compared, written and dropped level by level, and each level needs
+/// stack.
 const MOST_DEPTH: usize = 512;
 
 /// How much a text may have.
@@ -106,7 +108,7 @@ pub(crate) fn text(bytes: &[u8]) -> Option<&str> {
     core::str::from_utf8(bytes).ok()
 }
 
-/// The beginning of a text: at most so many bytes, cut before a character.
+/// Returns the beginning of a text: at most `most` bytes, cut before a character.
 pub(crate) fn beginning(text: &str, most: usize) -> &str {
     let end = (0..=most.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
     end.and_then(|end| text.get(..end)).unwrap_or_default()

@@ -118,7 +118,9 @@ impl Tape {
         self.kept = (0, 0);
     }
 
-    /// Takes over what another one has read, into its own buffers; what is learned stays to be said.
+    /// Copies the nodes and unescaped texts of `other` into its own buffers.
+    ///
+    /// Doesn't copy the learned text: [`learn`](Self::learn) sets it.
     pub(crate) fn copy_from(&mut self, other: &Self) {
         self.clear();
         self.nodes.extend_from_slice(&other.nodes);

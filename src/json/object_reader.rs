@@ -1,5 +1,4 @@
-//! `ObjectReader`: the members of an object that is read into fields, and the errors where one is of
-//! another type.
+//! `ObjectReader`: reads the members of an object into fields; fails if one has another type.
 
 use super::kept::{Json, JsonObject};
 use super::list::JsonList;
@@ -7,7 +6,7 @@ use super::value::{Value, ValueElements, ValueKind};
 use crate::error::{Error, ErrorKind};
 
 impl<'a> Value<'a> {
-    /// The elements of a value that must be an array.
+    /// Returns the elements of an array; fails if the value isn't an array.
     pub(crate) fn array(self) -> Result<ValueElements<'a>, Error> {
         expect(self.kind() == ValueKind::Array, self, ErrorKind::ExpectedArray)?;
         Ok(self.elements())
@@ -18,23 +17,25 @@ fn expect(holds: bool, value: Value<'_>, kind: ErrorKind) -> Result<(), Error> {
     if holds { Ok(()) } else { Err(Error::new(kind, value.position() as u64)) }
 }
 
-/// The members of an object, each name once: of members with the same name the last one counts. Each
-/// is taken by its name, and those that are left are kept as they are.
+/// The members of an object, to be read one by one, by name.
+///
+/// Of members with the same name the last one counts. [`rest`](Self::rest) returns the unread
+/// members as they are.
 pub(crate) struct ObjectReader<'a> {
     value: Value<'a>,
-    /// `None` was taken.
+    /// Names and values; `None` in place of a value that was read.
     members: Vec<(&'a str, Option<Value<'a>>)>,
 }
 
 impl<'a> ObjectReader<'a> {
-    /// Fails where the value is no object.
+    /// Reads the members of an object; fails if the value isn't an object.
     pub(crate) fn new(value: Value<'a>) -> Result<Self, Error> {
         expect(value.kind() == ValueKind::Object, value, ErrorKind::ExpectedObject)?;
         let members = distinct(value).map(|(name, value)| (name, Some(value))).collect();
         Ok(Self { value, members })
     }
 
-    /// Takes a member; `None` where it is absent or `null`.
+    /// Removes and returns a member; returns `None` if it is absent or `null`.
     pub(crate) fn take(&mut self, name: &str) -> Option<Value<'a>> {
         let (_, value) = self.members.iter_mut().find(|(known, _)| *known == name)?;
         value.take().filter(|value| !value.is_null())
@@ -56,25 +57,25 @@ impl<'a> ObjectReader<'a> {
         self.take(name).map(JsonObject::from_value).transpose()
     }
 
-    /// The error that a member is absent, at the end of the object.
+    /// Returns the error for an absent member, at the end of the object.
     pub(crate) fn lacks(&self, kind: ErrorKind) -> Error {
         let end = self.value.position() + self.value.raw().len();
         Error::new(kind, end.saturating_sub(1) as u64)
     }
 
-    /// The members that weren't taken.
+    /// Returns the members that weren't read.
     pub(crate) fn rest(self) -> JsonObject {
         kept(self.members.into_iter().filter_map(|(name, value)| Some((name, value?))))
     }
 }
 
-/// The members of an object, each name once: where it first stands, with its last value.
+/// Returns each member of an object once, at the place of its first value, with its last value.
 fn distinct(object: Value<'_>) -> impl Iterator<Item = (&str, Value<'_>)> {
     let mut members: Vec<_> = object.members().enumerate().collect();
     members.sort_by(|(one, (name, _)), (other, (other_name, _))| {
         name.cmp(other_name).then(one.cmp(other))
     });
-    // What comes later is removed, and its value taken over.
+    // Removes the later member, and stores its value in the earlier one.
     members.dedup_by(|(_, (later, value)), (_, (name, kept))| {
         let is_same = later == name;
         if is_same {
@@ -92,8 +93,9 @@ fn kept<'a>(members: impl Iterator<Item = (&'a str, Value<'a>)>) -> JsonObject {
 }
 
 impl Json {
-    /// An object is one, whose members can be looked for; anything else is its text. The depth of the
-    /// parser bounds how deep this goes.
+    /// Converts an object to its members, and any other value to its text.
+    ///
+    /// The parser's limit on depth bounds the recursion.
     pub(crate) fn from_value(value: Value<'_>) -> Self {
         match value.kind() {
             ValueKind::Object => Self::Object(kept(distinct(value))),
@@ -103,14 +105,14 @@ impl Json {
 }
 
 impl JsonObject {
-    /// Fails where the value is no object.
+    /// Converts an object; fails if the value isn't an object.
     pub(crate) fn from_value(value: Value<'_>) -> Result<Self, Error> {
         Ok(ObjectReader::new(value)?.rest())
     }
 }
 
 impl JsonList {
-    /// Fails where the value is no array of objects.
+    /// Converts an array of objects; fails if the value isn't one.
     pub(crate) fn from_value(value: Value<'_>) -> Result<Self, Error> {
         let objects = value.array()?.map(JsonObject::from_value).collect::<Result<_, _>>()?;
         Ok(Self::from_objects(objects))

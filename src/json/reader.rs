@@ -321,7 +321,7 @@ impl Reader<'_> {
         Ok(end + 1)
     }
 
-    /// A string that has escapes, the first at `at`, or no end.
+    /// Reads a string whose first escape is at `at`; fails if there is no backslash.
     #[cold]
     #[inline(never)]
     fn escaped_string(&mut self, start: usize, at: usize) -> Result<usize, Error> {

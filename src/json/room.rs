@@ -20,8 +20,9 @@ pub enum Limit {
 }
 
 impl Limit {
-    /// Its name, in lower case with underscores: that of the field of [`Limits`](crate::Limits), where
-    /// it has one.
+    /// Returns the limit's name, in lower case with underscores.
+    ///
+    /// The field of [`Limits`](crate::Limits) has the same name, if there is one.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -44,7 +45,7 @@ pub(crate) struct Room {
     exceeded: Option<Limit>,
     /// Something didn't fit: nothing does from then on.
     closed: bool,
-    /// How many values were replaced by others though nobody knows whether they were to be.
+    /// The number of values that others replaced without a known rule.
     replaced: u32,
 }
 
@@ -82,7 +83,9 @@ impl Room {
         fits
     }
 
-    /// Returns true if something didn't fit: nothing does any more, so that its cost need not be known.
+    /// Returns true if a value didn't fit before.
+    ///
+    /// Nothing fits then, so that the cost of a further value isn't needed.
     #[inline]
     pub(crate) const fn is_closed(&self) -> bool {
         self.closed
@@ -93,7 +96,7 @@ impl Room {
         self.exceeded = self.exceeded.or(Some(limit));
     }
 
-    /// Counts a value that was replaced by another one.
+    /// Counts a value that a different one replaced.
     pub(crate) const fn count_replaced(&mut self) {
         self.replaced = self.replaced.saturating_add(1);
     }
