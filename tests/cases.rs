@@ -1,5 +1,6 @@
-//! Streams that went wrong at gateways, as operators reported them in public: what each must give, and
-//! variants of each kind. The expectations stand in the table beside the streams (`cases/README.md`).
+//! Streams that failed at gateways, from public reports of operators, and variants of each kind.
+//!
+//! The table beside the streams, `cases/README.md`, contains the expected results.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -14,7 +15,7 @@ use deltawire::{ChunkDecoder, Finished, Outcome, Payload, Reassembler};
 use serde_json::{Value, json};
 use support::{say, shared};
 
-/// The bytes of a case, if they are there.
+/// Returns the bytes of a case, if the folder of cases exists.
 fn case(name: &str) -> Option<Vec<u8>> {
     let Some(folder) = shared("cases") else {
         say("the streams that went wrong aren't there: their tests are skipped");
@@ -33,7 +34,7 @@ fn finish(stream: &[u8]) -> Finished {
     completion.finish(end)
 }
 
-/// The completion of a stream as JSON, and what was irregular by its name.
+/// Returns the completion of a stream as JSON, with its outcome and its irregularities by name.
 fn report(stream: &[u8]) -> Value {
     let finished = finish(stream);
     let irregular = finished.irregularities.iter();
@@ -47,7 +48,7 @@ fn report(stream: &[u8]) -> Value {
     report
 }
 
-/// A stream of deltas of choice 0, which ends well.
+/// Returns a stream of these deltas of choice 0, with a complete outcome.
 fn of_deltas(deltas: &[Value]) -> Vec<u8> {
     let mut stream = String::new();
     for delta in deltas {
@@ -58,12 +59,12 @@ fn of_deltas(deltas: &[Value]) -> Vec<u8> {
     (stream + "data: [DONE]\n\n").into_bytes()
 }
 
-/// What a message has behind these deltas.
+/// Returns the message that these deltas make.
 fn message(deltas: &[Value]) -> Value {
     report(&of_deltas(deltas))["choices"][0]["message"].take()
 }
 
-/// Each case says at each place what the table has.
+/// Each case has the values of its row at the listed paths.
 #[test]
 fn each_case_gives_what_its_row_says() {
     let call = |name: &str, arguments: &str| json!({"name": name, "arguments": arguments});
@@ -167,7 +168,7 @@ fn each_case_gives_what_its_row_says() {
     }
 }
 
-/// Reasoning is found under each name that servers have for it, in deltas and in the message.
+/// Reads reasoning under each name that servers use, in deltas and in the message.
 #[test]
 fn reasoning_text_is_found_under_each_name() {
     for name in ["unknown-text-in-pieces", "unknown-object-in-pieces", "reasoning-content-object"] {
@@ -184,7 +185,7 @@ fn reasoning_text_is_found_under_each_name() {
     }
 }
 
-/// What isn't a part of a completion isn't merged into it, and is told apart by its payload.
+/// Objects that aren't chunks aren't merged into the completion, and have their own payload.
 #[test]
 fn objects_that_are_no_chunks_are_payloads_of_their_own() {
     let Some(stream) = case("objects-that-are-no-chunks") else { return };
@@ -207,14 +208,14 @@ fn objects_that_are_no_chunks_are_payloads_of_their_own() {
         assert_eq!(report.get(name), None, "{report}");
     }
     assert_eq!(decoder.finish().others, 2);
-    // An event with choices is a chunk whatever its type is called.
+    // An event with choices is a chunk, for any event type.
     let stream = b"event: response.delta\ndata: {\"choices\":[]}\n\n";
     let mut decoder = ChunkDecoder::new();
     let event = decoder.next(&mut &stream[..]).unwrap();
     assert!(matches!(event.payload(), Payload::Chunk(_)), "{event:?}");
 }
 
-/// The code and message of an error, and none of its members in the completion.
+/// Reports the code and message of an error, and stores no member of it in the completion.
 #[test]
 fn errors_of_events_and_choices_are_told() {
     for (name, code, message) in [
@@ -239,7 +240,7 @@ fn errors_of_events_and_choices_are_told() {
     assert_eq!(finish(later.as_bytes()).outcome, Outcome::UpstreamError);
 }
 
-/// Token counts by either name, and written in other ways.
+/// Reads token counts under both names, also as decimals and as strings.
 #[test]
 fn usage_is_read_by_either_name() {
     let tokens = |stream: &[u8]| {
@@ -270,14 +271,14 @@ fn usage_is_read_by_either_name() {
             assert_eq!((seen.prompt, seen.cached, seen.reasoning), (Some(7), Some(7), Some(7)));
         }
     }
-    // Each choice has a usage of its own: together they are that of the stream.
+    // The usage of the stream is the sum of the last usages of the choices.
     let choice = |index: u32, count: u32| json!({"index": index, "delta": {}, "usage": {"completion_tokens": count}});
     let stream = [(0, 2), (1, 3), (0, 4)]
         .map(|(index, count)| format!("data: {}\n\n", json!({"choices": [choice(index, count)]})));
     assert_eq!(tokens(stream.concat().as_bytes()).completion, Some(7));
 }
 
-/// A client that has asked for no usage gets no chunk without choices.
+/// Hiding the usage leaves no chunk without choices.
 #[test]
 fn hidden_usage_leaves_no_chunk_without_choices() {
     for name in ["usage-chunk-with-timings", "usage-chunk-with-timings-long"] {
@@ -301,7 +302,7 @@ fn hidden_usage_leaves_no_chunk_without_choices() {
     }
 }
 
-/// Output is output for all who look: one event that brings some is one delta.
+/// Counts each event with output of the model as one delta, in any member.
 #[test]
 fn all_that_is_kept_of_the_model_is_output() {
     for name in [
@@ -324,7 +325,7 @@ fn all_that_is_kept_of_the_model_is_output() {
     }
 }
 
-/// Members that no table names, by the kind of their values.
+/// Joins unknown members of a delta by the kind of their values.
 #[test]
 fn unknown_members_of_a_delta_are_joined() {
     for (first, second, expected) in [
@@ -371,17 +372,17 @@ fn unknown_members_of_a_delta_are_joined() {
         {"type": "redacted_thinking", "data": "E"},
     ]);
     assert_eq!(message(&blocks)["thinking_blocks"], expected);
-    // What can't be kept is counted.
+    // Values that the completion can't store are counted.
     for arguments in [json!([1, 2]), json!(true)] {
         let call = json!({"index": 0, "function": {"name": "f", "arguments": arguments}});
         let report = report(&of_deltas(&[json!({"tool_calls": [call]})]));
-        assert_eq!(report["irregular"], json!({"texts_of_another_type": 1}));
+        assert_eq!(report["irregular"], json!({"unknown_content_parts": 1}));
     }
     let signed =
         |name: &str| json!({"content": [{"type": "text", "text": "A", "signature": name}]});
     let signed = report(&of_deltas(&[signed("s1"), signed("s2")]));
     assert_eq!(signed["irregular"], json!({"replaced_values": 1}));
-    // Pieces that are all equal are kept once, until one differs.
+    // Equal pieces are stored once; a different piece restores the repeated ones.
     let after = |pieces: &[Value]| {
         let deltas: Vec<_> = pieces.iter().map(|piece| json!({"new": piece})).collect();
         message(&deltas)["new"].take()
@@ -391,7 +392,7 @@ fn unknown_members_of_a_delta_are_joined() {
     let pieces = ["a", "a", "a", "b"].map(|piece| json!({"new": piece}));
     assert_eq!(message(&pieces[..3])["new"], json!("a"));
     assert_eq!(message(&pieces)["new"], json!("aaab"));
-    // Outside of the delta the last value counts.
+    // Outside of the delta, the last value replaces the others.
     let stream = ["a", "b"].map(|text| {
         let chunk = json!({"new": text, "choices": [{"index": 0, "delta": {}, "seen": text}]});
         format!("data: {chunk}\n\n")
@@ -400,7 +401,7 @@ fn unknown_members_of_a_delta_are_joined() {
     assert_eq!((&report["new"], &report["choices"][0]["seen"]), (&json!("b"), &json!("b")));
 }
 
-/// Reasons that name a failure are no clean end; others that nobody knows are.
+/// A finish reason that names a failure is a failed finish; another unknown one is complete.
 #[test]
 fn finish_reasons_that_name_a_failure() {
     let stream = |reason: &str| {

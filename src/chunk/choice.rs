@@ -3,7 +3,9 @@
 use core::fmt;
 
 use super::table::{ChoiceRow, DeltaRow};
-use super::{ChatCompletionChunk, ContentPart, Extra, Logprobs, ToolCalls, numbers, texts_of};
+use super::{
+    ChatCompletionChunk, ContentPart, Extra, Logprobs, OddText, ToolCalls, numbers, texts_of,
+};
 use crate::json::{Kind, NodeId, Value, ValueKind};
 
 /// The choices of a chunk; see [`ChatCompletionChunk::choices`].
@@ -194,18 +196,39 @@ impl<'a> Delta<'a> {
     /// The texts are `content`, `refusal`, `reasoning_content` and `reasoning`. A number counts as
     /// a text.
     pub(crate) fn has_unknown_text(&self) -> bool {
-        let has_none = |value: Value<'_>| match value.kind() {
-            ValueKind::Number => false,
-            ValueKind::Object | ValueKind::Array => texts_of(value).next().is_none(),
-            _ => true,
-        };
+        let is_unknown = |value: Value<'_>| OddText::of(value) == OddText::Unknown;
         let content = self.odd_content().is_some_and(|value| match value.kind() {
             ValueKind::Object => matches!(ContentPart::of(value), ContentPart::Unknown),
-            _ => !value.is_nothing() && has_none(value),
+            _ => is_unknown(value),
         });
         let [one, other] = self.odd_reasoning();
-        let others = [self.odd_refusal(), one, other].into_iter().flatten();
-        content || others.filter(|value| !value.is_nothing()).any(has_none)
+        content || [self.odd_refusal(), one, other].into_iter().flatten().any(is_unknown)
+    }
+
+    /// Returns true if a member of another type than the schema's has a value that no
+    /// [`Message`](crate::Message) can store: calls, their arguments, audio, reasoning details.
+    pub(crate) fn has_lost_member(&self) -> bool {
+        let is = |value: Value<'_>, kind| value.is_nothing() || value.kind() == kind;
+        let is_list = |value: Value<'_>| {
+            let are_objects = || value.elements().all(|element| is(element, ValueKind::Object));
+            is(value, ValueKind::Array) && are_objects()
+        };
+        let has_lost_arguments = |function: Option<Value<'_>>| {
+            let arguments = function.and_then(|function| function.get("arguments"));
+            let kinds = [ValueKind::Array, ValueKind::Bool];
+            arguments.is_some_and(|it| !it.is_nothing() && kinds.contains(&it.kind()))
+        };
+        let mut members = self.as_value().into_iter().flat_map(|delta| delta.members());
+        members.any(|(name, value)| match name {
+            "tool_calls" => {
+                let mut functions = value.elements().map(|call| call.get("function"));
+                !is_list(value) || functions.any(has_lost_arguments)
+            }
+            "reasoning_details" => !is_list(value),
+            "function_call" => !is(value, ValueKind::Object) || has_lost_arguments(Some(value)),
+            "audio" => !is(value, ValueKind::Object),
+            _ => false,
+        })
     }
 
     /// Returns a member that is present and isn't a string.

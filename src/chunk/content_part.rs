@@ -2,6 +2,30 @@
 
 use crate::json::{Value, ValueKind};
 
+/// The content of a value that isn't a string, in place of a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OddText {
+    /// `null` or an empty value.
+    Nothing,
+    /// A number, which is the text.
+    Number,
+    /// An object or list with texts.
+    Texts,
+    /// Anything else.
+    Unknown,
+}
+
+impl OddText {
+    pub(crate) fn of(value: Value<'_>) -> Self {
+        match value.kind() {
+            ValueKind::Number => Self::Number,
+            _ if value.is_nothing() => Self::Nothing,
+            ValueKind::Object | ValueKind::Array if texts_of(value).next().is_some() => Self::Texts,
+            _ => Self::Unknown,
+        }
+    }
+}
+
 /// The kind of a content part; see [`Delta::content_parts`](super::Delta::content_parts).
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum ContentPart<'a> {

@@ -42,7 +42,7 @@ mod usage;
 
 pub use carries::Carries;
 pub use choice::{AudioDelta, Choice, Choices, Delta, FunctionDelta, StopReason};
-pub(crate) use content_part::{ContentPart, NEEDED, texts_of};
+pub(crate) use content_part::{ContentPart, NEEDED, OddText, texts_of};
 pub use logprobs::{Logprobs, TokenLogprob, TokenLogprobs};
 pub use mismatch::Mismatch;
 pub use owned::OwnedChatCompletionChunk;

@@ -49,10 +49,10 @@ pub struct Observer {
     seen: Seen,
 }
 
-/// Up to so many choices are looked through for an index.
+/// Most choices that are searched one by one for an index.
 const FEW_CHOICES: usize = 16;
 
-/// Most choices of which the room is kept over a reset.
+/// Largest capacity, in choices, that a reset retains.
 const KEPT_CHOICES: usize = 128;
 
 /// What has been seen so far.
@@ -65,16 +65,16 @@ struct Seen {
     /// The constants of the chunk with the last usage: one that is like it differs in leaves only.
     usage_like: (u64, usize),
     choices: Vec<SeenChoice>,
-    /// Each index and where its choice stands, in order, once they are many.
+    /// Each index with the position of its choice, sorted. Empty up to `FEW_CHOICES` choices.
     places: Vec<(u64, usize)>,
     /// The indexes below 64 of the choices, as bits.
     known: u64,
-    /// The last error, of the event at hand if that has brought one.
+    /// The buffer of the last error, which is the current event's if `news.error` is true.
     error: Option<Box<FailureBuffer>>,
     malformed: Option<Error>,
     deltas: u64,
     findings: Findings,
-    /// There were more choices than are kept.
+    /// [`Limit::Choices`], if the stream has more choices than are kept.
     limit_exceeded: Option<Limit>,
     news: News,
 }
@@ -124,8 +124,9 @@ pub struct Observed {
     pub choices: Vec<SeenChoice>,
     /// How many events brought output; see [`Observer::deltas`].
     pub deltas: u64,
-    /// [`Limit::Choices`], if there were more choices than are kept. No other limit concerns what is
-    /// watched.
+    /// [`Limit::Choices`], if the stream had more choices than are kept.
+    ///
+    /// No other limit of a completion applies to an observer.
     pub limit_exceeded: Option<Limit>,
     /// The first finish reason that names a failure, if one does; see [`Outcome::FailedFinish`].
     pub failed_finish: Option<String>,
@@ -135,15 +136,15 @@ pub struct Observed {
 }
 
 impl Observed {
-    /// Checks that the stream was whole: it ended well, and nothing of it was lost. To be asked before
-    /// its bytes are cached, or billed by what was seen of them.
+    /// Checks that the stream was whole: it ended well, and no part of it was lost.
     ///
-    /// It is what [`Finished::whole`](crate::Finished::whole) says of the same stream, as long as no
-    /// limit but [`Limits::choices`] has left something out of the completion.
+    /// Call this before you cache the bytes of the stream, or bill by its observed values. The
+    /// result equals that of [`Finished::whole`](crate::Finished::whole) for the same stream,
+    /// unless a limit other than [`Limits::choices`] has left a part out of the completion.
     ///
     /// # Errors
     ///
-    /// All that is missing, by name.
+    /// All defects of the stream, by name.
     pub fn whole(&self) -> Result<(), NotWhole> {
         self.not_whole.map_or(Ok(()), Err)
     }
@@ -337,7 +338,7 @@ impl Seen {
         self.tokens = (!tokens.is_empty()).then_some(tokens);
     }
 
-    /// Takes note of the choices that a chunk has, and of what of them can't be kept.
+    /// Records the choices of a chunk, and any part of them that can't be kept.
     #[inline(never)]
     fn note_choices(&mut self, chunk: &ChatCompletionChunk<'_>, most: usize) {
         self.findings.has_chunk = true;
@@ -350,13 +351,13 @@ impl Seen {
         }
     }
 
-    /// Takes note of what can't be kept of a delta.
+    /// Records any part of a delta that can't be kept.
     fn note_delta(&mut self, choice: &Choice<'_>) {
         let delta = choice.delta();
         if delta.is_content() && delta.content().is_some() {
             return;
         }
-        self.findings.has_unknown_part |= delta.has_unknown_text();
+        self.findings.has_unknown_part |= delta.has_unknown_text() || delta.has_lost_member();
         for part in delta.content_parts().into_iter().flatten() {
             self.findings.has_unknown_part |= matches!(ContentPart::of(part), ContentPart::Unknown);
         }

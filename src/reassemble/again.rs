@@ -125,7 +125,7 @@ enum Reasoning {
     Everything,
 }
 
-/// The leaves in reasoning details that have changed.
+/// The changed leaves in reasoning details.
 #[derive(Clone, Copy)]
 enum ChangedDetails {
     Nothing,
@@ -227,6 +227,7 @@ impl Again {
         self.is_all |= delta.odd_content().is_some()
             || delta.odd_refusal().is_some()
             || delta.odd_reasoning().iter().any(Option::is_some)
+            || delta.has_lost_member()
             || choice.finish_reason().is_some()
             || choice.logprobs().is_some_and(|logprobs| !adds_nothing(logprobs.as_value()))
             || choice.has_invalid_index()
@@ -406,7 +407,7 @@ fn all_stay(level: Level, extra: Extra<'_>) -> bool {
         && extra.clone().all(|(name, value)| stays(level, name, value))
 }
 
-/// Whether a member stays as it is when it comes once more.
+/// Returns true if a member changes nothing when it is sent once more.
 fn stays(level: Level, name: &str, value: Value<'_>) -> bool {
     value.is_nothing()
         || match merge(level, name) {

@@ -52,11 +52,6 @@ pub(super) fn push_call(target: &mut Target<'_>, delta: &ToolCallDelta<'_>) {
         {
             budget.set_json(&mut function.arguments, &mut known.arguments, arguments)
         } else {
-            let is_lost = value().is_some_and(|value| !value.is_nothing());
-            count(
-                &mut state.irregular.texts_of_another_type,
-                is_lost && delta.arguments_object().is_none(),
-            );
             None
         };
         changes.replace(start.map(|start| Change::Arguments { choice: *choice, call: at, start }));
@@ -181,9 +176,10 @@ fn call_at(
     }
 }
 
-/// Returns true if a delta that would go on with a call has another name, and the call has all of its
-/// arguments. They are looked at once for each time that they have doubled, so that the cost stays that
-/// of the arguments.
+/// Returns true if a delta for a tool call has another name, and the call's arguments are complete.
+///
+/// The arguments are parsed again only after their length has doubled. So the total cost is
+/// proportional to their length.
 fn begins_another(target: &mut Target<'_>, at: usize, delta: &ToolCallDelta<'_>) -> bool {
     let Target { message, state, .. } = target;
     let function = message.tool_calls.get(at).and_then(|call| call.function.as_ref());
@@ -198,11 +194,11 @@ fn begins_another(target: &mut Target<'_>, at: usize, delta: &ToolCallDelta<'_>)
     function.arguments_state() == Arguments::Complete
 }
 
-/// Up to so many calls are looked through for an id.
+/// Most tool calls that a search for an id reads one by one.
 const FEW_CALLS: usize = 16;
 
 impl ChoiceState {
-    /// The latest call that has this id, and this index where there is one.
+    /// Returns the position of the latest tool call with this id, and with `index` if there is one.
     fn call_of_id(&mut self, calls: &[ToolCall], id: &str, index: Option<u64>) -> Option<usize> {
         let id_of = |at: usize| calls.get(at).map_or("", |call| call.id.as_str());
         if calls.len() <= FEW_CALLS {
@@ -237,7 +233,7 @@ impl ChoiceState {
         (id_of(at) == id && has_index).then_some(at)
     }
 
-    /// Takes note of the id of the call at a position, which had none.
+    /// Adds the tool call at a position, which had no id before, to `calls_by_id`.
     fn note_id(&mut self, calls: &[ToolCall], at: usize) {
         let id_of = |at: usize| calls.get(at).map_or("", |call| call.id.as_str());
         let known = &self.calls;
@@ -254,7 +250,7 @@ impl ChoiceState {
         by_id.insert(place, new);
     }
 
-    /// The positions of the calls that have this index, from the last one back.
+    /// Returns the positions of the tool calls with this index, the last one first.
     fn calls_of(&self, index: u64) -> impl Iterator<Item = usize> + use<'_> {
         let sorted = self.calls.len() - self.late_calls;
         let (sorted, late) = self.calls.split_at_checked(sorted).unwrap_or_default();
@@ -267,7 +263,7 @@ impl ChoiceState {
     }
 }
 
-/// Begins a call behind the others; the end of the push puts it in order.
+/// Appends a tool call, and returns its position until the end of the push sorts the calls.
 fn append(target: &mut Target<'_>, index: Option<u64>) -> Option<usize> {
     let Target { choice, message, state, budget, changes } = target;
     if message.tool_calls.len() >= budget.limits.tool_calls {
@@ -282,7 +278,7 @@ fn append(target: &mut Target<'_>, index: Option<u64>) -> Option<usize> {
         state.late_calls += 1;
         changes.is_unordered = true;
     }
-    // Both lists are of one length.
+    // Both lists have the same length.
     let at = state.calls.len();
     message.tool_calls.push(ToolCall::default());
     state.calls.push(call);
@@ -310,7 +306,7 @@ const fn count(sum: &mut u32, more: bool) {
     *sum = sum.saturating_add(more as u32);
 }
 
-/// Keeps the id of the call at a position, if it has none.
+/// Stores the id of the tool call at a position, unless it has one.
 fn push_id(target: &mut Target<'_>, at: usize, id: &str) {
     let Target { message, state, budget, .. } = target;
     let Some(call) = message.tool_calls.get_mut(at) else { return };

@@ -5,7 +5,7 @@ use super::budget::Budget;
 use super::call::{push_call, push_name, push_whole_call};
 use super::change::{Change, Changes};
 use super::completion::{Message, ReasoningName};
-use crate::chunk::{Choice, ContentPart, Delta, Level, NEEDED, texts_of};
+use crate::chunk::{Choice, ContentPart, Delta, Level, NEEDED, OddText, texts_of};
 use crate::json::{Matching, Value, ValueKind};
 
 /// What a delta is added to: the message, what is known of it besides, and where changes go.
@@ -26,6 +26,9 @@ pub(super) fn push_delta(target: &mut Target<'_>, delta: &Delta<'_>) {
     push_texts(target, delta);
     if delta.is_content() {
         return;
+    }
+    if delta.has_lost_member() {
+        count(&mut target.state.irregular.unknown_content_parts);
     }
     if delta.has_reasoning() {
         push_reasoning(target, delta);
@@ -55,7 +58,7 @@ pub(super) fn push_delta(target: &mut Target<'_>, delta: &Delta<'_>) {
     }
 }
 
-/// A part of a content that is a list.
+/// Adds a content part, from a list or in place of the content.
 fn push_part(target: &mut Target<'_>, part: Value<'_>) {
     match ContentPart::of(part) {
         ContentPart::Text(text) => {
@@ -76,7 +79,7 @@ fn push_part(target: &mut Target<'_>, part: Value<'_>) {
     }
 }
 
-/// The members of a part that a next request needs.
+/// Stores the members of a part that a next request needs.
 fn push_needed(target: &mut Target<'_>, part: Value<'_>) {
     for name in NEEDED {
         if let Some(value) = part.get(name).filter(|value| !value.is_nothing()) {
@@ -101,7 +104,7 @@ enum TextOf {
     Reasoning,
 }
 
-/// Adds a string to a text.
+/// Adds a string or a number to a text.
 fn push_text(target: &mut Target<'_>, of: TextOf, value: Value<'_>) {
     let Target { choice, message, state, budget, changes } = target;
     let choice = *choice;
@@ -110,7 +113,7 @@ fn push_text(target: &mut Target<'_>, of: TextOf, value: Value<'_>) {
         TextOf::Refusal => (&mut message.refusal, &mut state.refusal),
         TextOf::Reasoning => (&mut message.reasoning, &mut state.reasoning),
     };
-    // A number is written as it was sent.
+    // A number is stored as it was sent.
     let text = value.as_str().unwrap_or_else(|| value.raw());
     let start = {
         let kept = budget.text(kept);
@@ -123,23 +126,26 @@ fn push_text(target: &mut Target<'_>, of: TextOf, value: Value<'_>) {
     }));
 }
 
-/// Adds what came in place of a string to a text: a number, an object or list that has some, or
-/// something that nobody knows.
+/// Adds a value that isn't a string to a text: a number, or the strings of an object or a list.
+///
+/// Counts any other value with content as an unknown content part.
 #[cold]
 fn push_odd_text(target: &mut Target<'_>, of: TextOf, value: Value<'_>) {
-    match value.kind() {
-        ValueKind::Number => {
+    if of == TextOf::Content && value.kind() == ValueKind::Object {
+        return push_part(target, value);
+    }
+    match OddText::of(value) {
+        OddText::Nothing => {}
+        OddText::Number => {
             count(&mut target.state.irregular.texts_of_another_type);
             push_text(target, of, value);
         }
-        ValueKind::Object if of == TextOf::Content => push_part(target, value),
-        ValueKind::Object | ValueKind::Array if texts_of(value).next().is_some() => {
+        OddText::Texts => {
             texts_of(value).for_each(|text| push_text(target, of, text));
             push_needed(target, value);
             value.elements().for_each(|part| push_needed(target, part));
         }
-        _ if value.is_nothing() => {}
-        _ => count(&mut target.state.irregular.unknown_content_parts),
+        OddText::Unknown => count(&mut target.state.irregular.unknown_content_parts),
     }
 }
 
@@ -182,7 +188,7 @@ pub(super) fn push_reasoning(target: &mut Target<'_>, delta: &Delta<'_>) {
         (delta.reasoning(), ReasoningName::Reasoning),
     ];
     match delta.odd_reasoning() {
-        // The same under both names.
+        // Both names have the same value.
         [Some(one), Some(other)] if one.raw() == other.raw() => {
             push_odd_text(target, TextOf::Reasoning, one);
         }
@@ -239,8 +245,9 @@ pub(super) fn push_snapshot(target: &mut Target<'_>, choice: &Choice<'_>, whole:
     }
 }
 
-/// Takes over a member of a whole message; `has_content` says that its reasoning has the first of its
-/// two names.
+/// Stores a member of a whole message.
+///
+/// `has_content` is true if the message contains `reasoning_content`, which outranks `reasoning`.
 fn push_whole_member(target: &mut Target<'_>, name: &str, value: Value<'_>, has_content: bool) {
     let Target { choice, message, budget, changes, .. } = target;
     let choice = *choice;
@@ -303,8 +310,7 @@ fn push_whole_member(target: &mut Target<'_>, name: &str, value: Value<'_>, has_
     }
 }
 
-/// A text that comes whole and isn't a string: a number, or parts whose texts together are the
-/// content and the reasoning.
+/// Stores a whole text that isn't a string: a number, or parts of the content and the reasoning.
 #[cold]
 fn push_whole_odd(target: &mut Target<'_>, name: &str, value: Value<'_>) {
     let (mut content, mut reasoning) = (String::new(), String::new());

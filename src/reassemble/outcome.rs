@@ -1,5 +1,6 @@
-//! `Outcome`: how a stream ended, and whether its completion is whole. Failure is never laundered
-//! into success.
+//! `Outcome`: the end of a stream, and the defects of its completion.
+//!
+//! A failure never counts as success.
 
 use core::fmt;
 
@@ -30,8 +31,9 @@ pub struct Finished {
 }
 
 impl Finished {
-    /// Checks that the completion is whole: the stream ended well, and nothing of it was lost or left
-    /// out. To be asked before a completion is cached, or billed by its text.
+    /// Checks that the completion is whole, before it is cached or billed by its text.
+    ///
+    /// The stream of a whole completion ended well, and the completion has no [`Defect`].
     ///
     /// ```
     /// use deltawire::{Defect, Outcome, gateway::assemble};
@@ -48,7 +50,7 @@ impl Finished {
     ///
     /// # Errors
     ///
-    /// All that is missing, by name.
+    /// Returns all defects of the completion.
     pub fn whole(&self) -> Result<(), NotWhole> {
         self.not_whole.map_or(Ok(()), Err)
     }
@@ -82,19 +84,21 @@ pub struct Irregularities {
     pub tool_calls_without_index: u32,
     /// Parts of tool calls with another id than their call's, which keeps its own.
     pub changed_tool_call_ids: u32,
-    /// Tool calls that began since another name came behind arguments that were whole.
+    /// Tool calls that began because another name followed complete arguments.
     pub tool_calls_by_name: u32,
-    /// Texts that came as numbers. They are kept as they were sent.
+    /// Texts that came as numbers. The reassembler stores the digits as they were sent.
     pub texts_of_another_type: u32,
-    /// Values in members of a delta that nobody knows which took the place of others.
+    /// Values that replaced another value, in unknown members of a delta or in content parts.
     pub replaced_values: u32,
-    /// Parts of a content, and other values in place of a text, of a kind that nobody knows. They are
-    /// left out.
+    /// Content parts of an unknown kind, and deltas with a value of another type than the schema's
+    /// in place of a text, tool call, function, arguments, audio or reasoning details.
+    ///
+    /// The reassembler leaves these values out.
     pub unknown_content_parts: u32,
 }
 
 impl Irregularities {
-    /// Each count with its name.
+    /// Returns each count with its name.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, u32)> {
         [
             ("invalid_choice_indexes", self.invalid_choice_indexes),
@@ -134,9 +138,9 @@ impl Irregularities {
 
 /// How a stream ended.
 ///
-/// A choice that was left out, since its index is none or for [`Limits::choices`](crate::Limits::choices),
-/// counts as one that has no finish reason. Of several outcomes that hold, the one that is lower in
-/// this list counts.
+/// A choice may be left out because its index is invalid, or because of
+/// [`Limits::choices`](crate::Limits::choices). It counts as a choice without a finish reason. If
+/// several outcomes apply, the last one in this list counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Outcome {
@@ -144,8 +148,10 @@ pub enum Outcome {
     Complete,
     /// All choices finished, but no `[DONE]` came. Some servers never send it.
     FinishedWithoutDone,
-    /// All choices finished, but an event couldn't be read, or was over a limit: a part of the
-    /// answer may be missing. [`End::malformed`](crate::End::malformed) counts such events.
+    /// All choices finished, but an event couldn't be read, or was over a limit.
+    ///
+    /// A part of the answer may be missing. [`End::malformed`](crate::End::malformed) counts such
+    /// events.
     MalformedEvent,
     /// The stream stopped in the middle: neither `[DONE]` nor a finish reason for all choices.
     Truncated,
@@ -153,15 +159,16 @@ pub enum Outcome {
     DoneWithoutFinish,
     /// There was no event.
     Empty,
-    /// A finish reason names a failure: `abort`, `aborted`, `canceled`, `cancelled`, `error`,
-    /// `failed`, `insufficient_system_resource`, or any that ends in `_error`.
+    /// A finish reason names a failure.
+    ///
+    /// These reasons do: `abort`, `aborted`, `canceled`, `cancelled`, `error`, `failed`,
+    /// `insufficient_system_resource`, and any that ends in `_error`.
     FailedFinish,
-    /// The events are those of another API, and none has a choice. Whether they are complete isn't
-    /// looked at.
+    /// The events belong to another API, and none has a choice. Their completeness isn't checked.
     AnotherApi(Api),
     /// The body is no event stream.
     NotAnEventStream(Body),
-    /// The server reported an error; what came before it was gathered.
+    /// The server reported an error. The completion contains the chunks before it.
     UpstreamError,
 }
 
@@ -184,12 +191,14 @@ impl Outcome {
     }
 }
 
-/// Something for which a completion isn't whole; see [`NotWhole`].
+/// A reason why a completion isn't whole; see [`NotWhole`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Defect {
-    /// There is no completion: the outcome is [`Empty`](Outcome::Empty),
-    /// [`AnotherApi`](Outcome::AnotherApi) or [`NotAnEventStream`](Outcome::NotAnEventStream).
+    /// There is no completion.
+    ///
+    /// The outcome is [`Empty`](Outcome::Empty), [`AnotherApi`](Outcome::AnotherApi) or
+    /// [`NotAnEventStream`](Outcome::NotAnEventStream).
     NoCompletion,
     /// A choice has no finish reason, or there is no choice.
     Unfinished,
@@ -199,14 +208,16 @@ pub enum Defect {
     FailedFinish,
     /// An event couldn't be read, or was over a limit.
     MalformedEvent,
-    /// The stream ended in the middle of an event: of one that may have held a part of the answer, or
-    /// without `[DONE]` of any.
+    /// The stream ended inside an event that may contain a part of the answer.
+    ///
+    /// Without `[DONE]`, any unfinished event counts, except a chunk or another object that
+    /// [`salvage`](crate::ChunkDecoder::salvage) has read.
     CutEvent,
-    /// Something was left out for a limit of completions.
+    /// A part of the completion was left out because of a limit.
     LimitExceeded,
-    /// A choice, or a part of a tool call, was left out since its index is none.
+    /// A choice, or a part of a tool call, was left out because its index is invalid.
     InvalidIndex,
-    /// A part of a content was left out since its kind isn't known.
+    /// A content part, or a value in place of a text or object, was left out: its kind is unknown.
     UnknownContentPart,
 }
 
@@ -223,7 +234,7 @@ impl Defect {
         Self::UnknownContentPart,
     ];
 
-    /// Its name, in lower case with underscores.
+    /// Returns the name of the defect, in lower case with underscores.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -250,10 +261,10 @@ impl fmt::Display for Defect {
     }
 }
 
-/// Why a completion isn't whole: one or more [`Defect`]s. See [`Finished::whole`].
+/// One or more [`Defect`]s of a completion that isn't whole; see [`Finished::whole`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct NotWhole {
-    /// At least one bit is set.
+    /// The bits of the defects; at least one is set.
     defects: u16,
 }
 
@@ -263,7 +274,7 @@ impl NotWhole {
         (defects != 0).then_some(Self { defects })
     }
 
-    /// The defects, each once.
+    /// Returns the defects, each once.
     pub fn defects(self) -> impl Iterator<Item = Defect> {
         Defect::ALL.into_iter().filter(move |defect| self.contains(*defect))
     }
@@ -293,8 +304,9 @@ impl fmt::Display for NotWhole {
 
 impl core::error::Error for NotWhole {}
 
-/// What the chunks of a stream have shown besides what is kept of them: what a reassembler and an
-/// observer both take note of, so that they find the same outcome.
+/// Facts about the chunks of a stream, in addition to the completion.
+///
+/// A reassembler and an observer store the same findings, so that they return the same outcome.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Findings {
     pub(crate) has_chunk: bool,
@@ -307,27 +319,29 @@ pub(crate) struct Findings {
 }
 
 impl Findings {
-    /// Takes note of a finish reason.
+    /// Stores the first finish reason that names a failure.
     pub(crate) fn add_reason(&mut self, reason: &str) {
         if self.failed_finish.is_none() && ends_badly(reason) {
             self.failed_finish = Some(beginning(reason, LONGEST_REASON).into());
         }
     }
 
-    /// Takes note of a choice, or a part of a tool call, whose index is none.
+    /// Stores that a choice, or a part of a tool call, has an invalid index.
     pub(crate) const fn add_invalid_index(&mut self, is_choice: bool) {
         self.has_invalid_index = true;
         self.lacks_choice |= is_choice;
     }
 
-    /// The first finish reason that names a failure, be it of a last chunk that is dropped.
+    /// Returns the first finish reason that names a failure, that of a dropped last chunk included.
     pub(crate) fn failed_finish<'f>(&'f self, end: &'f End) -> Option<&'f str> {
         self.failed_finish.as_deref().or(end.failed_finish.as_deref())
     }
 
-    /// How the stream ended, and what is missing. `reasons` has the finish reason of each choice that
-    /// is kept; `end` is what the decoder saw, if there was one; `limit` is the limit for which
-    /// something was left out.
+    /// Returns the outcome of the stream, and its defects if there are any.
+    ///
+    /// `reasons` contains a value for each kept choice, true if it has a finish reason. `end` is
+    /// the result of the decoder, or the default without one. `limit` is the exceeded limit of the
+    /// completion.
     pub(crate) fn judge(
         &self,
         mut reasons: impl Iterator<Item = bool>,

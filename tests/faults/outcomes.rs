@@ -1,4 +1,4 @@
-//! Failures that passed for success, and completions that weren't whole.
+//! Failures that must not be reported as success, and completions that aren't whole.
 
 use std::fmt::Write as _;
 
@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use crate::support::{self, recordings, shared};
 use crate::{DONE, FINISHED, delta, limits, nested, push_all};
 
-/// What reassembler, observer and tap make of a stream.
+/// Returns the results of reassembler, observer and tap for a stream.
 fn judged(stream: &[u8], limits: &Limits) -> (Finished, Observed, Observed) {
     let mut decoder = ChunkDecoder::with_limits(*limits);
     let mut completion = Reassembler::with_limits(*limits);
@@ -27,7 +27,7 @@ fn judged(stream: &[u8], limits: &Limits) -> (Finished, Observed, Observed) {
     (completion.finish(end.clone()), observer.finish(end), tap.finish())
 }
 
-/// The outcome on which all three agree, and what is missing.
+/// Asserts that reassembler, observer and tap agree, and returns the outcome and the defects.
 fn agreed(stream: &[u8], limits: &Limits) -> (Outcome, Vec<Defect>) {
     let (finished, observed, tapped) = judged(stream, limits);
     let name = String::from_utf8_lossy(stream);
@@ -39,7 +39,7 @@ fn agreed(stream: &[u8], limits: &Limits) -> (Outcome, Vec<Defect>) {
         whole.map_or_else(|not_whole| not_whole.defects().collect(), |()| Vec::new())
     };
     let (kept, seen): (Vec<_>, Vec<_>) = (defects(finished.whole()), defects(observed.whole()));
-    // Limits on what is kept are no concern of what is watched.
+    // An observer stores no text, so limits on stored text don't apply to it.
     let is_kept_only =
         finished.limit_exceeded != Some(Limit::Choices) && observed.limit_exceeded.is_none();
     let of_both = |defect: &&Defect| **defect != LimitExceeded || !is_kept_only;
@@ -55,7 +55,7 @@ use Defect::{
     UnknownContentPart, UpstreamError,
 };
 
-/// Holds what is found of each stream that begins with a finished choice against what it must be.
+/// Asserts the outcome and the defects of each stream that begins with a finished choice.
 fn assert_judged(rows: &[(&str, Outcome, &[Defect])], limits: &Limits) {
     for (rest, outcome, defects) in rows {
         let stream = format!("{FINISHED}{rest}");
@@ -63,7 +63,7 @@ fn assert_judged(rows: &[(&str, Outcome, &[Defect])], limits: &Limits) {
     }
 }
 
-/// A chunk with a choice of these members.
+/// Returns an event whose chunk has a choice with these members.
 fn choice(members: &str) -> String {
     format!("data: {{\"choices\":[{{{members}}}]}}\n\n")
 }
@@ -80,7 +80,7 @@ fn an_error_beside_the_end_is_one() {
     }
 }
 
-/// An error that no blank line closes, whole or not, before or behind `[DONE]`.
+/// Reports an error without its blank line, whole or cut, before or behind `[DONE]`.
 #[test]
 fn an_error_at_the_end_is_one_without_its_blank_line() {
     for rest in [
@@ -127,7 +127,7 @@ fn a_choice_that_is_left_out_has_not_finished() {
     let over = (Outcome::DoneWithoutFinish, &[Unfinished, LimitExceeded]);
     let one = limits(|limits| limits.choices = 1);
     assert_judged(&[(&open, over.0, over.1), (&ended, over.0, over.1)], &one);
-    // One without room for its text is there, so that it is known whether it finishes.
+    // A choice without room for its text is stored, so that its finish reason counts.
     let full = limits(|limits| limits.completion_bytes = 1);
     let rows = [(&*open, over.0, &over.1[..]), (&ended, Outcome::Complete, &[LimitExceeded])];
     assert_judged(&rows, &full);
@@ -164,7 +164,7 @@ fn an_event_that_is_lost_is_told() {
     let half = b"data: {\"choices\":[{\"delta\":{\"content\":\"\xE5\xA5\"}}]}\n\n";
     let stream = [FINISHED.as_bytes(), half, DONE.as_bytes()].concat();
     assert_eq!(agreed(&stream, &Limits::new()), (lost.0, lost.1.to_vec()));
-    // The end in the middle of an event, without `[DONE]`.
+    // The stream ends within an event, without `[DONE]`.
     let usage = "data: {\"usage\":{\"prompt_tok";
     let rows = [
         (usage, Outcome::FinishedWithoutDone, &[CutEvent][..]),
@@ -175,7 +175,7 @@ fn an_event_that_is_lost_is_told() {
     assert_judged(&rows, &Limits::new());
 }
 
-/// A later finish reason takes nothing back, and neither does one behind an error.
+/// A later finish reason cancels neither a failed finish nor an error of the choice.
 #[test]
 fn failures_of_a_choice_stay() {
     let failed = choice(r#""index":0,"finish_reason":"error""#);
@@ -226,7 +226,7 @@ fn finish_reasons_that_name_a_failure() {
     }
 }
 
-/// An error of a choice is one wherever the stream goes on, and shapes change nothing of it.
+/// Reports an error of a choice, also behind chunks of the same shape without an error.
 #[test]
 fn an_error_of_a_choice_is_told() {
     let chunk = |error: &str| {
@@ -252,7 +252,7 @@ fn an_error_of_a_choice_is_told() {
     assert!(finished.completion.choices[0].extra.is_empty());
 }
 
-/// A completion that isn't whole knows it itself, through JSON and through a replay.
+/// A completion that isn't whole has `not_whole` set, also after JSON and after a replay.
 #[test]
 fn a_completion_that_is_not_whole_knows_it() {
     let long = delta(&format!(r#""content":"{}""#, "x".repeat(300)));
@@ -282,7 +282,7 @@ fn a_completion_that_is_not_whole_knows_it() {
     assert!(whole.whole().is_ok() && !json.contains("not_whole"));
 }
 
-/// A stream that was salvaged was cut all the same.
+/// A salvaged stream is reported as cut.
 #[test]
 fn a_salvaged_stream_was_cut() {
     for (stream, is_cut) in [(FINISHED.trim_end(), true), (FINISHED, false)] {
@@ -298,7 +298,7 @@ fn a_salvaged_stream_was_cut() {
     }
 }
 
-/// What an `error:` line of an event says isn't edited, and that is told.
+/// An editor with a rule reports an event with an `error:` line, since it doesn't edit this line.
 #[test]
 fn an_error_line_beside_an_edit_is_told() {
     let mut editor = Editor::new();
@@ -315,7 +315,7 @@ fn an_error_line_beside_an_edit_is_told() {
     }
 }
 
-/// Recorded streams of other APIs are told as such, and no usage is made of nothing.
+/// Reports recorded streams of other APIs as such, without an empty usage.
 #[test]
 fn streams_of_other_apis_are_told() {
     let Some(corpus) = shared("corpus") else { return };
@@ -345,7 +345,7 @@ fn streams_of_other_apis_are_told() {
     assert_eq!(found, 24);
 }
 
-/// Recorded chats are none of those.
+/// Recorded chats aren't streams of another API, and have no defects if their outcome is clean.
 #[test]
 fn recorded_chats_are_whole_unless_they_say_otherwise() {
     let mut whole = 0;
@@ -359,7 +359,7 @@ fn recorded_chats_are_whole_unless_they_say_otherwise() {
     assert!(whole > 90 || shared("corpus").is_none(), "{whole}");
 }
 
-/// Members of a choice, mostly as they should be.
+/// Generates choices, most of them valid.
 fn choices() -> impl Strategy<Value = String> {
     let index = prop_oneof![
         4 => (0u8..4).prop_map(|index| format!(r#""index":{index},"#)),
@@ -412,7 +412,7 @@ fn events() -> impl Strategy<Value = String> {
 proptest! {
     #![proptest_config(support::cases::cases("proptest-regressions/faults.txt", 2000))]
 
-    /// However a stream goes wrong, all three say the same of it; and what isn't clean is not whole.
+    /// Reassembler, observer and tap agree on every stream; an unclean outcome has a defect.
     #[test]
     fn all_say_the_same_of_every_stream(
         events in proptest::collection::vec((events(), 1usize..4), 1..8),
@@ -440,7 +440,7 @@ proptest! {
         if is_clean {
             prop_assert!(!defects.contains(&Unfinished) && !defects.contains(&MalformedEvent));
         }
-        // What is told of the last push stands at the places where the snapshot has it.
+        // Each change of the last push points into the snapshot.
         let mut completion = Reassembler::with_limits(limits);
         let mut decoder = ChunkDecoder::with_limits(limits);
         let mut input = stream.as_bytes();
@@ -457,7 +457,7 @@ proptest! {
     }
 }
 
-/// What stands in place of a text and has none in it is lost: all that watch tell so.
+/// A value that replaces a text and contains none is lost, and is reported as a defect.
 #[test]
 fn what_stands_in_place_of_a_text_is_told() {
     for (member, is_lost) in [
@@ -473,6 +473,19 @@ fn what_stands_in_place_of_a_text_is_told() {
         (r#""reasoning":[1]"#, true),
         (r#""reasoning":{"text":"a"}"#, false),
         (r#""reasoning_content":[{"text":"a"}]"#, false),
+        (r#""tool_calls":"x""#, true),
+        (r#""tool_calls":["x"]"#, true),
+        (r#""tool_calls":[null]"#, false),
+        (r#""tool_calls":null"#, false),
+        (r#""tool_calls":[{"index":0,"function":{"arguments":[1]}}]"#, true),
+        (r#""tool_calls":[{"index":0,"function":{"arguments":true}}]"#, true),
+        (r#""tool_calls":[{"index":0,"function":{"arguments":{"a":1}}}]"#, false),
+        (r#""function_call":"x""#, true),
+        (r#""function_call":{"name":"f","arguments":[1]}"#, true),
+        (r#""audio":"x""#, true),
+        (r#""reasoning_details":{"text":"a"}"#, true),
+        (r#""reasoning_details":["a"]"#, true),
+        (r#""reasoning_details":[]"#, false),
     ] {
         let stream = [&delta(member)[..], FINISHED.as_bytes(), DONE.as_bytes()].concat();
         let expected = if is_lost { vec![UnknownContentPart] } else { vec![] };
@@ -481,7 +494,7 @@ fn what_stands_in_place_of_a_text_is_told() {
     }
 }
 
-/// A stream gives the same whether its chunks are alike or not: numbers in place of a text too.
+/// Reads a number in place of a text in the same way with shapes and without.
 #[test]
 fn a_number_beside_a_text_is_read_like_any() {
     for (first, second) in [
@@ -500,7 +513,7 @@ fn a_number_beside_a_text_is_read_like_any() {
     }
 }
 
-/// What `salvage` and `finish` make of a stream, each with all three that watch.
+/// Returns the outcome and the defects without `salvage`, then with it.
 fn judged_both_ways(stream: &[u8], limits: &Limits) -> [(Outcome, Vec<Defect>); 2] {
     let dropped = agreed(stream, limits);
     let mut decoder = ChunkDecoder::with_limits(*limits);
@@ -525,7 +538,7 @@ fn judged_both_ways(stream: &[u8], limits: &Limits) -> [(Outcome, Vec<Defect>); 
     [dropped, (finished.outcome, defects)]
 }
 
-/// An error in a line of its own is one wherever the line stands, however long, deep or cut it is.
+/// Reports an error in a bare line at any position, also if the line is long, deep or cut.
 #[test]
 fn an_error_in_a_bare_line_is_one() {
     let long = format!("{{\"error\":{{\"message\":\"{}\"}}}}", "x".repeat(20 << 10));
@@ -569,8 +582,10 @@ fn an_error_in_a_bare_line_is_one() {
     }
 }
 
-/// Each cut of an event with an object: an error where its name has come and a part of it, and in any
-/// case no whole completion. `serde_json` says what is whole.
+/// Reports each cut of an event behind `[DONE]`, as an error or as a cut event.
+///
+/// It is an error if the name of the error and a part of its value precede the cut. `serde_json`
+/// decides if the JSON is cut.
 #[test]
 fn an_event_that_is_cut_is_told_behind_done() {
     for (json, error_from) in [
@@ -600,7 +615,7 @@ fn an_event_that_is_cut_is_told_behind_done() {
                     assert_eq!((&dropped, &salvaged), (&expected, &expected), "{stream}");
                 } else {
                     assert_eq!(salvaged, terminated, "{stream}");
-                    // A chunk that is dropped is missing.
+                    // A chunk without its blank line is missing, unless it is salvaged.
                     let is_chunk = json.contains("choices") && !json.contains("error");
                     let missing = (Outcome::Complete, vec![CutEvent]);
                     assert_eq!(dropped, if is_chunk { missing } else { terminated }, "{stream}");
@@ -610,7 +625,7 @@ fn an_event_that_is_cut_is_told_behind_done() {
     }
 }
 
-/// A finish reason that names a failure counts without its blank line.
+/// Counts a finish reason that names a failure in an event without its blank line.
 #[test]
 fn a_failed_finish_at_the_end_is_told() {
     let failed = choice(r#""index":0,"finish_reason":"error""#);
@@ -625,7 +640,7 @@ fn a_failed_finish_at_the_end_is_told() {
     }
 }
 
-/// The end inside of what is over a limit is a cut as it is inside of what isn't.
+/// An end within a skipped part of the stream is a cut, as within any other part.
 #[test]
 fn the_end_in_what_is_skipped_is_a_cut() {
     let small = limits(|limits| {
@@ -667,7 +682,7 @@ fn the_end_in_what_is_skipped_is_a_cut() {
     }
 }
 
-/// An id or a type that is too long makes its event unreadable, with or without its blank line.
+/// An id that is too long makes its event malformed, with or without its blank line.
 #[test]
 fn an_id_that_is_too_long_is_told_at_the_end() {
     let short = limits(|limits| limits.id_bytes = 8);
