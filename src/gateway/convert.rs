@@ -65,26 +65,29 @@ pub fn assemble<'b>(pieces: impl IntoIterator<Item = &'b [u8]>) -> Finished {
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 ///
-/// Every chunk has the id, the model and what else OpenAI repeats, as far as that has no more than 256
-/// bytes; what has no room is in the first chunk only. Each choice begins with its role,
-/// goes on with its reasoning, content, refusal and tool calls in deltas of
-/// [`delta_bytes`](Self::set_delta_bytes), and ends with its finish reason. Log probabilities and
-/// members that have no field come with the choice's first delta, those of the completion with the
-/// first chunk, and the usage, if there is one, with a chunk of its own.
+/// Every chunk repeats the id, the model and the other members that OpenAI repeats, with up to 256
+/// bytes of text. A text without room is in the first chunk only. A choice begins with its role.
+/// Its reasoning, content, refusal and tool calls follow in deltas of
+/// [`delta_bytes`](Self::set_delta_bytes), and its finish reason is last. The first delta of a
+/// choice contains its log probabilities and its members that have no field. The first chunk
+/// contains such members of the completion. The usage and `x_groq`, if present, have a chunk of
+/// their own.
 ///
-/// What is written is a few times as long as the completion's JSON: in deltas of 32 bytes at most 16
-/// times, and 64 KiB besides. A completion of very many choices or calls that have almost nothing has
-/// several of them in a chunk.
+/// The stream is a few times as long as the completion's JSON: in deltas of 32 bytes at most 16
+/// times, and 64 KiB more. If very many choices or tool calls are almost empty, several of them
+/// share a chunk.
 ///
-/// What was joined or merged from many chunks, such as log probabilities, goes on in further chunks
-/// where it has more than 4 MiB, or 262 144 names and values: a decoder with the default
-/// [`Limits`](crate::Limits) reads them all. A single value that was sent whole is written whole, and
-/// alone in its chunk if it is larger than that. One that such a decoder can't read even so, as a
-/// completion from JSON may have, is left out, and the stream ends with the error `not_whole`.
+/// A value that was joined or merged from many chunks, such as log probabilities, may cost more
+/// than 4 MiB: its bytes, and 16 for each name or value. It then continues in further chunks, and a
+/// decoder with the default [`Limits`](crate::Limits) reads them all. A value that was sent whole
+/// is written whole; if it costs more, it is alone in its chunk and nothing is repeated there. Such
+/// a decoder may be unable to read a value of a completion from JSON even then. The replay omits
+/// that value, and the stream ends with the error `not_whole`.
 ///
-/// `[DONE]` is only written where all choices have a finish reason: what was cut short doesn't look
-/// complete when it is replayed. A completion that [isn't whole](ChatCompletion::not_whole) though all
-/// of them have one ends with an error in its place, whose code is `not_whole`.
+/// `[DONE]` is written only if the completion has choices and all of them have a finish reason: a
+/// truncated completion remains truncated when it is replayed. A completion with all finish reasons
+/// may [not be whole](ChatCompletion::not_whole). Its stream then ends with an error instead of
+/// `[DONE]`, with the code `not_whole`.
 ///
 /// Reassembled, the stream of a completion that a [`Reassembler`] made gives an equal one, but that
 /// `x_groq` stands last among the members that have no field. One that was read from JSON or made by
@@ -96,8 +99,8 @@ pub fn assemble<'b>(pieces: impl IntoIterator<Item = &'b [u8]>) -> Finished {
 /// - choices, and elements of lists that are merged by their index: those of the same index become
 ///   one, elements that are no objects `{}`, and choices come in the order of their index;
 /// - a usage in `x_groq`, which is the usage where there is no other;
-/// - white space between the elements of a list, and line feeds in a value with which an event would be
-///   too large.
+/// - white space between the elements of a list, and line feeds in a value that would make its
+///   event too large.
 ///
 /// A top-level `error` becomes an error in mid-stream: the outcome is
 /// [`UpstreamError`](crate::Outcome::UpstreamError).
@@ -106,17 +109,20 @@ pub struct Replay<'c> {
     delta_bytes: usize,
     most_cost: usize,
     step: Step,
-    /// How many bytes may be written that aren't the completion's.
+    /// Credit in bytes, which `pay` counts.
+    ///
+    /// Below `LEAST_SAVED`, choices and tool calls share events.
     saved: usize,
-    /// Something was left out that no decoder would read.
+    /// A value was omitted that no decoder with the default limits reads.
     lacks: bool,
 }
 
 /// What is to be written next. Numbers are positions.
 #[derive(Clone, Debug)]
 enum Step {
-    /// The first delta of a choice, or the only chunk where there is none; with a cursor what had no
-    /// room in it.
+    /// The first delta of a choice, or the only chunk of a completion without choices.
+    ///
+    /// With a cursor, the members that had no room in it.
     Begin(usize, Option<Cursor>),
     /// More of a choice's texts, from a byte of one of them on.
     Text {
@@ -124,7 +130,7 @@ enum Step {
         text: usize,
         from: usize,
     },
-    /// What had no room in the chunk that began a call.
+    /// The members of a tool call that had no room in its first chunk.
     Call {
         choice: usize,
         text: usize,
@@ -210,7 +216,7 @@ impl<'c> Replay<'c> {
                 self.chunk(false, out, |out| {
                     delta(choice.index, part, (piece, begins), &mut portion, out);
                 });
-                // As many pieces as a text has were asked for.
+                // The caller chose the number of pieces, so only the last one counts.
                 if len == rest.len() {
                     self.pay(LEAST_CALL + len + portion.bytes, out.len() - start);
                 }
@@ -248,8 +254,7 @@ impl<'c> Replay<'c> {
                 let portion = self.portion(Some(cursor), out, |replay, portion, out| {
                     let mut chunk = replay.begin_chunk(portion.is_alone, out);
                     chunk.raw("choices", "[]");
-                    // Groq's own has a usage too, which only the usage itself outranks: that comes
-                    // first.
+                    // The usage is written first: it outranks the usage that `x_groq` may contain.
                     if let Some(usage) = &completion.usage {
                         portion.inside("usage", usage, Rule::At(Level::Usage), &mut chunk);
                     }
@@ -272,8 +277,10 @@ impl<'c> Replay<'c> {
         }
     }
 
-    /// Appends an event with as much as it may have from a cursor on, which `write` writes. What needs
-    /// all that a decoder reads has nothing beside it; if that isn't enough it is left out.
+    /// Appends an event that `write` fills from a cursor on, as far as it has room.
+    ///
+    /// An oversized value is alone in its event. A value that no decoder with the default limits
+    /// reads even then is omitted.
     fn portion(
         &mut self,
         cursor: Option<Cursor>,
@@ -300,13 +307,13 @@ impl<'c> Replay<'c> {
         portion
     }
 
-    /// Counts an event that has so much of the completion's own.
+    /// Counts an event of `written` bytes, `own` of which are the completion's.
     fn pay(&mut self, own: usize, written: usize) {
         let saved = self.saved.saturating_add(own.saturating_mul(SAVED));
         self.saved = saved.saturating_sub(written).min(MOST_SAVED);
     }
 
-    /// What comes after a choice.
+    /// Returns the step after a choice.
     fn after(&self, at: usize) -> Step {
         if at + 1 < self.completion.choices.len() {
             Step::Begin(at + 1, None)
@@ -315,7 +322,7 @@ impl<'c> Replay<'c> {
         }
     }
 
-    /// Appends an event with several choices or calls that are small; `false` where none comes next.
+    /// Appends an event with several small choices or tool calls; returns false if none is next.
     #[cold]
     fn write_several(&mut self, out: &mut Vec<u8>) -> bool {
         let start = out.len();
@@ -345,7 +352,7 @@ impl<'c> Replay<'c> {
         is_written
     }
 
-    /// Appends a choice with what is to be written next, if it is small, and says what comes then.
+    /// Appends the choice of the current step if it is small, and returns the step after it.
     fn write_small(&self, out: &mut Vec<u8>) -> Option<Step> {
         let choices = &self.completion.choices;
         match self.step {
@@ -391,7 +398,9 @@ impl<'c> Replay<'c> {
         }
     }
 
-    /// Appends a choice with calls from one on, as many as are small; says which comes then.
+    /// Appends a choice with the small tool calls from `text` on. Returns the text after them.
+    ///
+    /// Returns `None` if the first one isn't small.
     fn write_calls(
         &self,
         choice: &CompletionChoice,
@@ -439,8 +448,10 @@ impl<'c> Replay<'c> {
         let mut chunk = self.begin_chunk(portion.is_alone, out);
         if has_members {
             let texts = self.texts().into_iter().zip(self.repeated());
-            for ((name, text), _) in texts.filter(|(_, is_repeated)| !is_repeated) {
-                portion.text(name, text.unwrap_or_default(), &mut chunk);
+            for ((name, text), is_repeated) in texts {
+                if let Some(text) = text.filter(|_| !is_repeated) {
+                    portion.text(name, text, &mut chunk);
+                }
             }
         }
         let choices = chunk.name("choices");
@@ -466,7 +477,7 @@ impl<'c> Replay<'c> {
         end(chunk);
     }
 
-    /// Begins an event, with what all chunks have unless it is for something alone.
+    /// Begins an event, with the members that all chunks repeat unless its value `is_alone`.
     fn begin_chunk<'o>(&self, is_alone: bool, out: &'o mut Vec<u8>) -> Object<'o> {
         if is_alone { Object::begin(data(out)) } else { self.envelope(out) }
     }
@@ -487,7 +498,7 @@ impl<'c> Replay<'c> {
         chunk
     }
 
-    /// The texts of the completion.
+    /// Returns the texts of the completion that chunks may repeat, with their names.
     fn texts(&self) -> [(&'static str, Option<&'c str>); 4] {
         let ChatCompletion { id, model, service_tier, system_fingerprint, .. } = self.completion;
         [
@@ -498,7 +509,7 @@ impl<'c> Replay<'c> {
         ]
     }
 
-    /// Which of them are repeated in each chunk.
+    /// Returns, for each of these texts, true if every chunk repeats it.
     fn repeated(&self) -> [bool; 4] {
         let mut room = MOST_REPEATED;
         self.texts().map(|(_, text)| {
@@ -511,7 +522,7 @@ impl<'c> Replay<'c> {
     }
 }
 
-/// What comes after a piece of a text.
+/// Returns the step after a piece of a text.
 fn after_piece(
     (choice, text): (usize, usize),
     (from, len): (usize, usize),
@@ -524,24 +535,25 @@ fn after_piece(
     }
 }
 
-/// Most bytes of texts that every chunk repeats, as they are written. Ids and names of models have up to
-/// 100.
+/// Most bytes of the texts that every chunk repeats, with their escapes and quotes.
 const MOST_REPEATED: usize = 256 + 4 * 2;
 
-/// How much is written for each byte of a completion before several choices or calls go into one event:
-/// so many bytes, and so many besides from the beginning, of which some are left.
+/// Credit for each byte of a completion, in bytes.
+///
+/// A replay starts with `MOST_SAVED`, which is also the largest credit. Below `LEAST_SAVED`,
+/// several choices or tool calls share an event.
 const SAVED: usize = 12;
 const MOST_SAVED: usize = 64 << 10;
 const LEAST_SAVED: usize = 2 << 10;
 
-/// How many bytes the JSON of a choice or a call has at least.
+/// Least number of bytes in the JSON of a choice, and of a tool call.
 const LEAST_CHOICE: usize = 12;
 const LEAST_CALL: usize = 3;
 
-/// How large an event of several is at most, but for the last one.
+/// Most bytes of an event that several choices or tool calls share, before its last one.
 const SEVERAL: usize = 4 << 10;
 
-/// What a stream ends with whose completion isn't whole.
+/// The event that ends the stream of a completion that isn't whole.
 const NOT_WHOLE: &[u8] = b"data: {\"error\":{\"message\":\"The completion is not whole.\",\
     \"type\":\"incomplete_completion\",\"param\":null,\"code\":\"not_whole\"}}\n\n";
 
@@ -566,8 +578,9 @@ mod tests {
     use super::{Replay, assemble};
     use crate::decoder::ChunkDecoder;
 
-    /// Choices and calls that share events are the same again. A piece of a text that has more behind it
-    /// has an event of its own.
+    /// Choices and tool calls that share events are reassembled unchanged.
+    ///
+    /// A piece that isn't the last of its text has an event of its own.
     #[test]
     fn several_go_into_one_chunk() {
         let completion = assemble([
@@ -619,8 +632,8 @@ mod tests {
                 assert!(event.raw().len() < 240 + cost.min(1000), "{event:?}");
             }
         }
-        // One for each of 39 members, elements and parts of them, the beginning of each of the two
-        // choices, the content, and the usage.
+        // One chunk for each of 39 members, elements and parts of them, for the beginning of each
+        // of the two choices, for the content, and for the usage.
         assert!(chunks.is_sorted() && chunks.last() == Some(&43), "{chunks:?}");
     }
 }

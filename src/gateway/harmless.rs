@@ -1,4 +1,4 @@
-//! `says_more`: which members of a chunk are known to carry no text to a client.
+//! `rest_of`: returns whether a chunk has members that may carry unwatched text to a client.
 
 use super::texts::TextKind;
 use crate::chunk::{ChatCompletionChunk, Level, origin};
@@ -10,7 +10,7 @@ const INSIDE: &[&str] = &["id", "service_tier", "severity"];
 /// Arrays whose elements are looked through.
 const ARRAYS: &[&str] = &["prompt_filter_results"];
 
-/// How many kinds of texts there are.
+/// Number of kinds of texts.
 const KINDS: usize = TextKind::Arguments as usize + 1;
 
 /// How deep is looked; what is deeper isn't known.
@@ -62,18 +62,7 @@ impl<'l> Look<'l> {
     }
 
     fn choice(&mut self, choice: Value<'l>) {
-        let Some(choice) = self.container(Some(choice), ValueKind::Object) else { return };
-        let (mut delta, mut index) = (None, None);
-        for (name, value) in choice.members() {
-            match name {
-                "delta" => self.once(&mut delta, value),
-                "index" => {
-                    self.once(&mut index, value);
-                    self.known(Level::Choice, name, value);
-                }
-                _ => self.known(Level::Choice, name, value),
-            }
-        }
+        let delta = self.inside(choice, Level::Choice, "delta");
         let Some(delta) = self.container(delta, ValueKind::Object) else { return };
         let mut texts = [None; KINDS];
         let (mut calls, mut call) = (None, None);
@@ -87,26 +76,27 @@ impl<'l> Look<'l> {
         }
         let calls = self.container(calls, ValueKind::Array);
         for call in calls.into_iter().flat_map(|calls| calls.elements()) {
-            self.call(call);
+            let function = self.inside(call, Level::ToolCall, "function");
+            self.function(function);
         }
         self.function(call);
     }
 
-    /// A part of a tool call.
-    fn call(&mut self, call: Value<'l>) {
-        let Some(call) = self.container(Some(call), ValueKind::Object) else { return };
-        let (mut function, mut index) = (None, None);
-        for (name, value) in call.members() {
-            match name {
-                "function" => self.once(&mut function, value),
-                "index" => {
-                    self.once(&mut index, value);
-                    self.known(Level::ToolCall, name, value);
-                }
-                _ => self.known(Level::ToolCall, name, value),
+    /// Checks the members of a choice or call, and returns the member `inner`, which has texts.
+    fn inside(&mut self, outer: Value<'l>, level: Level, inner: &str) -> Option<Value<'l>> {
+        let outer = self.container(Some(outer), ValueKind::Object)?;
+        let (mut found, mut index) = (None, None);
+        for (name, value) in outer.members() {
+            if name == inner {
+                self.once(&mut found, value);
+                continue;
             }
+            if name == "index" {
+                self.once(&mut index, value);
+            }
+            self.known(level, name, value);
         }
-        self.function(function);
+        found
     }
 
     fn function(&mut self, function: Option<Value<'l>>) {
@@ -120,7 +110,7 @@ impl<'l> Look<'l> {
         }
     }
 
-    /// A member that is watched, if it is a string.
+    /// Checks a member that the guard watches if it is a string.
     fn text(&mut self, seen: &mut [Option<Value<'l>>; KINDS], kind: TextKind, value: Value<'l>) {
         if let Some(seen) = seen.get_mut(kind as usize) {
             self.once(seen, value);
@@ -143,12 +133,12 @@ impl<'l> Look<'l> {
         None
     }
 
-    /// A member that isn't watched, by where the schema has it from.
+    /// Checks a member that isn't watched, by its origin in the schema.
     fn known(&mut self, level: Level, name: &str, value: Value<'l>) {
         self.member(name, origin(level, name).is_server(), value, DEEPEST);
     }
 
-    /// A member that isn't watched; `is_known` says that its strings are the server's own.
+    /// Checks a member that isn't watched. `is_known` is true if its strings are the server's own.
     fn member(&mut self, name: &str, is_known: bool, value: Value<'l>, deeper: usize) {
         if self.is_more {
             return;
