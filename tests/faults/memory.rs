@@ -1,4 +1,4 @@
-//! Memory, as the table in the docs of `Limits` has it.
+//! Memory at the peak, against the table in the docs of `Limits`.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use deltawire::{ChunkDecoder, Reassembler, SseDecoder};
 use crate::support::heap;
 use crate::{FINISHED, KIB, MIB, delta, event, limits, push_all};
 
-/// Streams that make each buffer grow, within an event of about so many bytes.
+/// Returns streams that make each buffer grow, with an event of about `bytes` bytes.
 fn greedy(bytes: usize) -> Vec<Vec<u8>> {
     let fill = |unit: &str| unit.repeat(bytes / unit.len());
     vec![
@@ -41,7 +41,7 @@ fn greedy(bytes: usize) -> Vec<Vec<u8>> {
     ]
 }
 
-/// The most that is in use while `work` runs, buffers that grow counted twice while they move.
+/// Returns the memory that `work` adds at its peak, with both copies of a buffer that grows.
 fn peak(work: impl FnOnce()) -> usize {
     let before = heap::live();
     heap::reset_peak();
@@ -49,7 +49,7 @@ fn peak(work: impl FnOnce()) -> usize {
     (heap::moving_peak() - before).max(0) as usize
 }
 
-/// As the table in the docs of `Limits` has it, row by row.
+/// Checks the rows of the decoders, `UsageTap`, `Reassembler`, `Editor` and `Guard`.
 #[test]
 fn memory_is_bounded_at_its_peak() {
     const EVENT: usize = 256 * KIB;
@@ -65,7 +65,7 @@ fn memory_is_bounded_at_its_peak() {
     let decoding = framing + EVENT + 96 * VALUES;
     let watching = decoding + 16 * KIB;
     let gathering = 3 * COMPLETION + 256 * KIB + KIB * bounds.choices + 96 * VALUES;
-    // Deltas that let texts grow to the limit, in many pushes.
+    // Deltas that make texts grow up to the limit, in many pushes.
     let text = "x".repeat(100);
     let small: Vec<_> = ["content", "reasoning", "refusal"]
         .into_iter()
@@ -121,13 +121,15 @@ fn memory_is_bounded_at_its_peak() {
             assert!(guarded <= 6 * EVENT + 256 * 4 * KIB, "{guarded} bytes, {name}");
         }
     }
-    // The bounds aren't far from what is needed.
+    // The peaks reach a large part of the bounds.
     let [framed, decoded, _, gathered] = largest;
     assert!(framed > EVENT && decoded > 3 * EVENT / 2 && gathered > 2 * COMPLETION, "{largest:?}");
 }
 
-/// The rows of `Observer`, `Meter` and `Sniffer`: twice as many choices as are kept, with reasons and an
-/// error that are longer than is kept.
+/// Checks the rows of `Observer`, `Meter` and `Sniffer`.
+///
+/// The stream has twice the limit of choices. Its finish reasons and its error are too long to be
+/// stored whole.
 #[test]
 fn memory_of_watchers_is_bounded_at_its_peak() {
     for choices in [128, 5000] {
@@ -142,12 +144,12 @@ fn memory_of_watchers_is_bounded_at_its_peak() {
         ));
         let stream = events.chain([error]).collect::<Vec<_>>().concat();
         let mut decoder = ChunkDecoder::with_limits(bounds);
-        // The decoder's buffers grow to their size before anything is measured.
+        // The first round makes the decoder's buffers grow, and isn't measured.
         for is_first in [true, false] {
             let mut observer = Observer::with_limits(&bounds);
             let before = heap::live();
             let mut input = &stream[..];
-            let observed = peak(|| {
+            let at_peak = peak(|| {
                 while let Some(event) = decoder.next(&mut input) {
                     observer.observe(&event);
                 }
@@ -157,24 +159,24 @@ fn memory_of_watchers_is_bounded_at_its_peak() {
                 continue;
             }
             let most = 16 * KIB + 256 * choices;
-            assert!((64 * choices..=most).contains(&observed), "{observed} of {most}");
+            assert!((64 * choices..=most).contains(&at_peak), "{at_peak} of {most}");
             observer.reset();
             let held = heap::live() - before;
             assert!(held <= (16 * KIB) as isize, "{held} bytes held after a reset");
         }
         let mut meter = Meter::new();
-        let metered = peak(|| {
+        let of_meter = peak(|| {
             for nth in 0..100_000 {
                 meter.record_total(nth, Duration::from_millis(nth));
             }
         });
         let mut sniffer = Sniffer::new();
-        let sniffed = peak(|| stream.chunks(7).for_each(|piece| _ = sniffer.push(piece)));
-        assert!(metered <= 16 * KIB && sniffed <= 16 * KIB, "{metered} {sniffed}");
+        let of_sniffer = peak(|| stream.chunks(7).for_each(|piece| _ = sniffer.push(piece)));
+        assert!(of_meter.max(of_sniffer) <= 16 * KIB, "{of_meter} {of_sniffer}");
     }
 }
 
-/// The row of `Replay`: besides its output it holds a copy of one event at most.
+/// Checks the row of `Replay`, whose memory is bounded by the longest line of its output.
 #[test]
 fn memory_of_a_replay_is_bounded_at_its_peak() {
     for stream in greedy(256 * KIB) {

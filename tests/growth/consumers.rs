@@ -1,4 +1,4 @@
-//! Who reads: every public call that the bytes of a peer reach, each over a whole input.
+//! Consumers: every public call that the bytes of a peer reach, each over a whole input.
 
 use std::hint::black_box;
 use std::pin::{Pin, pin};
@@ -19,7 +19,7 @@ use deltawire::{
 use futures_core::Stream;
 use tokio_util::codec::Decoder as _;
 
-/// What is done with an input.
+/// A function that reads a whole input, and its name.
 pub(crate) struct Consumer {
     pub(crate) name: &'static str,
     pub(crate) read: fn(&[u8]),
@@ -29,13 +29,13 @@ const fn consumer(name: &'static str, read: fn(&[u8])) -> Consumer {
     Consumer { name, read }
 }
 
-/// Pieces as small as a network gives them.
+/// Bytes of a small piece.
 const PIECE: usize = 64;
 
-/// Room for all that a guard is given here.
+/// Most bytes that a guard may hold: enough for every input.
 const ROOM: usize = 1 << 30;
 
-/// Of streams.
+/// Consumers of streams.
 pub(crate) const STREAMS: &[Consumer] = &[
     consumer("LineSplitter", lines),
     consumer("SseDecoder", |stream| frame(stream, usize::MAX)),
@@ -225,7 +225,7 @@ pub(crate) const STREAMS: &[Consumer] = &[
     consumer("ObservedBody, pieces", observe_body),
 ];
 
-/// Of whole texts.
+/// Consumers of whole texts.
 pub(crate) const WHOLE: &[Consumer] = &[
     consumer("ChatCompletion, read and written", reread),
     consumer("ChatCompletion, read and replayed", |text| {
@@ -345,7 +345,7 @@ fn reset_each(stream: &[u8]) {
     }
 }
 
-/// The stream breaks off.
+/// Reads a stream that is cut, and salvages its last event.
 fn salvage(stream: &[u8]) {
     let (mut decoder, mut completion, mut input) =
         (ChunkDecoder::new(), Reassembler::new(), stream);
@@ -384,7 +384,7 @@ fn reassemble(stream: &[u8], mut each: impl FnMut(&mut Reassembler)) {
     });
 }
 
-/// What each change tells of.
+/// Reads the text of each change.
 fn watch(stream: &[u8]) {
     reassemble(stream, |completion| {
         for change in completion.changes() {
@@ -421,7 +421,7 @@ fn reread(json: &[u8]) {
     }
 }
 
-/// Most bytes that a replay may write for one of the completion's JSON.
+/// Most bytes that a replay may write for each byte of the completion's JSON.
 const MOST_REPLAYED: usize = 64;
 
 fn replay(completion: &ChatCompletion, delta_bytes: usize) {
@@ -433,7 +433,7 @@ fn replay(completion: &ChatCompletion, delta_bytes: usize) {
     assert!(out.len() <= MOST_REPLAYED * json, "{} bytes replayed of {json}", out.len());
 }
 
-/// Reads all that a view has.
+/// Reads all fields of a chunk.
 fn look(chunk: ChatCompletionChunk<'_>) {
     black_box((chunk.id(), chunk.object(), chunk.created(), chunk.model(), chunk.service_tier()));
     black_box((chunk.system_fingerprint(), chunk.obfuscation(), chunk.x_groq(), chunk.get("k")));
@@ -473,7 +473,7 @@ fn look(chunk: ChatCompletionChunk<'_>) {
     }
 }
 
-/// Walks through a value; gives the length of its texts.
+/// Returns the length of all names and leaves of a value.
 fn values(value: Value<'_>) -> usize {
     black_box((value.as_str(), value.as_f64(), value.as_u64(), value.position()));
     match value.kind() {
@@ -508,7 +508,7 @@ fn observe(stream: &[u8]) {
     black_box(observer.finish(decoder.finish()));
 }
 
-/// Pushes all events, and makes room where there is none.
+/// Pushes all events, and releases all of them if the guard is full.
 fn guard(mut guard: Guard, stream: &[u8], mut each: impl FnMut(&mut Guard, &mut Vec<u8>)) {
     let mut out = Vec::new();
     each_event(stream, |event| {
@@ -527,7 +527,7 @@ fn guard(mut guard: Guard, stream: &[u8], mut each: impl FnMut(&mut Guard, &mut 
     black_box(out);
 }
 
-/// Replaces the first character that is held of the first text that holds any.
+/// Replaces the first held character of the first text that has one.
 fn replace(guard: &mut Guard) {
     let held = guard.texts().find_map(|text| {
         let first = text.text[text.held_from..].chars().next()?;
@@ -578,7 +578,7 @@ fn write_events(stream: &[u8]) {
     black_box(out);
 }
 
-/// Pieces that are there when they are asked for.
+/// A stream and a body of pieces that are always ready.
 struct Ready(std::vec::IntoIter<Bytes>);
 
 impl Ready {

@@ -1,12 +1,12 @@
-//! Kinds of input, each a stream of about so many bytes, or a text of so many.
+//! Kinds of input: each makes a stream or a text of about a given number of bytes.
 
 use std::fmt::Write as _;
 
-/// What a stream or a text is made by.
+/// A kind of input: its name, and a function that makes a stream or a text.
 pub(crate) struct Kind {
     pub(crate) name: &'static str,
     pub(crate) make: fn(usize) -> Vec<u8>,
-    /// Most bytes that it is made of.
+    /// Largest size in bytes.
     pub(crate) most: usize,
 }
 
@@ -14,10 +14,10 @@ const fn kind(name: &'static str, make: fn(usize) -> Vec<u8>) -> Kind {
     Kind { name, make, most: usize::MAX }
 }
 
-/// How deep the objects of a completion are: reading one back takes stack for each level.
+/// Largest depth of objects in a completion: reading it back needs stack for each level.
 const DEEPEST: usize = 100_000;
 
-/// The ordinary stream, of which all others are measured by the byte: events of 266 bytes.
+/// Returns the ordinary stream, whose cost of a byte is the unit for all others.
 pub(crate) fn ordinary(bytes: usize) -> Vec<u8> {
     events(bytes, |number| {
         format!(
@@ -27,7 +27,7 @@ pub(crate) fn ordinary(bytes: usize) -> Vec<u8> {
     })
 }
 
-/// So many events that there are about `bytes` of them.
+/// Returns events of about `bytes` bytes altogether.
 fn events(bytes: usize, mut json: impl FnMut(usize) -> String) -> Vec<u8> {
     blocks(bytes, |number| format!("data: {}\n\n", json(number)))
 }
@@ -36,7 +36,7 @@ fn blocks(bytes: usize, block: impl FnMut(usize) -> String) -> Vec<u8> {
     many(bytes, block).into_bytes()
 }
 
-/// As many texts, one behind the other, as have about so many bytes.
+/// Returns joined texts of about `bytes` bytes altogether.
 fn many(bytes: usize, mut text: impl FnMut(usize) -> String) -> String {
     let mut all = String::new();
     for number in 0.. {
@@ -48,7 +48,7 @@ fn many(bytes: usize, mut text: impl FnMut(usize) -> String) -> String {
     all
 }
 
-/// The same with commas between them.
+/// Returns texts of about `bytes` bytes altogether, with commas between them.
 fn list(bytes: usize, mut element: impl FnMut(usize) -> String) -> String {
     let mut all = many(bytes, |number| element(number) + ",");
     all.pop();
@@ -59,12 +59,12 @@ fn one(json: &str) -> Vec<u8> {
     format!("data: {json}\n\n").into_bytes()
 }
 
-/// A chunk with what a delta has.
+/// Returns a chunk whose delta has these members.
 fn delta(members: &str) -> String {
     format!("{{\"choices\":[{{\"index\":0,\"delta\":{{{members}}}}}]}}")
 }
 
-/// A chunk with what a tool call has.
+/// Returns a chunk whose tool call has these members.
 fn call(members: &str) -> String {
     delta(&format!("\"tool_calls\":[{{{members}}}]"))
 }
@@ -77,7 +77,7 @@ fn choices(bytes: usize, mut choice: impl FnMut(usize) -> String) -> String {
     format!("{{\"choices\":[{}]}}", list(bytes, |number| format!("{{{}}}", choice(number))))
 }
 
-/// A chunk of choices with all texts that there are.
+/// Returns a chunk of choices, each with content, refusal and reasoning.
 fn texts(bytes: usize) -> String {
     choices(bytes, |number| {
         format!(
@@ -86,18 +86,18 @@ fn texts(bytes: usize) -> String {
     })
 }
 
-/// One event of many lines: one ends behind each comma.
+/// Returns one event block with a line end behind each comma.
 fn in_lines(json: &str, line_end: &str) -> Vec<u8> {
     let lines = json.replace(',', &format!(",{line_end}data:   "));
     format!("data: {lines}{line_end}{line_end}").into_bytes()
 }
 
-/// An event of lines of any kind.
+/// Returns an event block of these lines and one line of data.
 fn block(lines: &str) -> Vec<u8> {
     format!("{lines}data: {{}}\n\n").into_bytes()
 }
 
-/// The same text as often as it has room.
+/// Returns a text that is repeated up to `bytes` bytes, at least once.
 fn fill(bytes: usize, text: &str) -> String {
     text.repeat((bytes / text.len()).max(1))
 }
@@ -587,12 +587,12 @@ const LINES: &[Kind] = &[
     }),
 ];
 
-/// All kinds of streams.
+/// Returns all kinds of streams.
 pub(crate) fn streams() -> impl Iterator<Item = &'static Kind> {
     [TEXTS, MEMBERS, CHOICES, CALLS, LINES].into_iter().flatten()
 }
 
-/// Texts that no stream brings: a completion that isn't streamed, arguments.
+/// Texts that aren't streams: completions that aren't streamed, other JSON texts, media types.
 pub(crate) const WHOLE: &[Kind] = &[
     kind("a completion with a long text", |n| {
         let text = "x".repeat(n);

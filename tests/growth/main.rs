@@ -1,18 +1,20 @@
-//! Work grows with the bytes that a peer sends and no faster: every public call that they reach, over
-//! every kind of input that might make it do more.
+//! Work grows linearly with a peer's bytes, in every public call that the bytes reach.
 //!
-//! Each consumer reads each kind of input at four sizes, each twice the one before. What it asks of
-//! the allocator, and how often, may grow 24 times for eight times the bytes, since buffers double, and
-//! so may time, for caches and neighbours are what they are; quadratic work is 64 times as much. Who is
-//! fast reads 64 times the bytes too, and may take as much for eight times as many
-//! at each step. And a byte may cost no more than so many bytes of an ordinary stream that is decoded
-//! and reassembled, so that what is quadratic in a limit is found too. What is linear and costs more
-//! is in a table, with the reason.
+//! Each consumer reads each kind of input at four sizes, each twice the one before. For eight times
+//! the bytes, requested memory and allocations may grow 24 times, since buffers double. Time may
+//! grow as much, because of caches and other work on the machine. Quadratic work grows 64 times.
 //!
-//! Time is taken by the clock first. What seems to take too long is measured once more, by what the
-//! kernel says that the thread was busy.
+//! A fast consumer also reads 64 times the bytes. The bound is the same by the byte: three times
+//! the time.
 //!
-//! With `DELTAWIRE_GROWTH=file` all figures are written to a file, the costliest first.
+//! The cost of a byte has a bound too, in bytes of an ordinary stream that is decoded and
+//! reassembled. This bound detects work that is quadratic in a limit. A table lists linear work
+//! that costs more, with the reason.
+//!
+//! The clock measures each time first. A time above its bound is measured again, at last by the
+//! kernel's count of the thread's busy time.
+//!
+//! With `DELTAWIRE_GROWTH=file` the test writes all figures to a file, the costliest first.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -45,29 +47,33 @@ use kinds::Kind;
 #[global_allocator]
 static HEAP: Heap = Heap;
 
-/// Bytes of the smallest input. Without optimisation all takes some twenty times as long.
-const LEAST: usize = if cfg!(debug_assertions) { 2 << 10 } else { 8 << 10 };
+/// Bytes of the smallest input; fewer in an unoptimised build, which is slower.
+const LEAST: usize = 8 << 10;
 
-/// Stack of a thread, for completions whose objects lie deep in each other.
+/// Bytes of a thread's stack, for completions with deeply nested objects.
 const STACK: usize = 256 << 20;
 
-/// How much more of the allocator eight times the bytes may ask.
+/// Largest growth of requested memory and of allocations for eight times the bytes.
 const MOST_HEAP: f64 = 24.0;
 
-/// How many times as long eight times the bytes may take; what takes less than the other is as it
-/// should be at the first look.
+/// Largest growth of the time for eight times the bytes.
+///
+/// A growth below [`ENOUGH`] isn't measured again.
 const MOST_TIME: f64 = 24.0;
 const ENOUGH: f64 = 16.0;
 
-/// Who reads the largest input in no more than so many seconds reads one that is eight times as large,
-/// and so does who takes so many times as long for it that it may be chance or not.
+/// Seconds for the largest input: a faster consumer also reads one that is eight times as large.
+///
+/// A consumer also reads it if its time grows by a factor from [`MAY_BE_MORE`] to [`MOST_TIME`].
 const FAST: f64 = 0.002;
 const MAY_BE_MORE: f64 = 12.0;
 
-/// What a byte may cost, in bytes of an ordinary stream.
+/// Largest cost of a byte, in bytes of an ordinary stream.
 const MOST_COST: f64 = 80.0;
 
-/// Linear, but costlier: consumer, kind, what a byte may cost instead, why. An empty name is any.
+/// Linear work that costs more: consumer, kind, largest cost of a byte, reason.
+///
+/// An empty name matches any.
 const COSTLIER: &[(&str, &str, f64, &str)] = &[
     ("", "blank lines", 500.0, "each byte is an event"),
     ("", "blank lines of all kinds", 400.0, "each byte is an event"),
@@ -108,7 +114,7 @@ const COSTLIER: &[(&str, &str, f64, &str)] = &[
 
 const MEMBERS: &str = "up to 256 members, or 128 elements, are looked through for each";
 
-/// Not held: consumer, kind, why.
+/// Pairs that aren't measured: consumer, kind, reason.
 const SKIPPED: &[(&str, &str, &str)] = &[
     ("Spans, each member", "", "each name is looked for among all members, as its caller asks"),
     (
@@ -133,17 +139,17 @@ fn is_row(consumer: &Consumer, kind: &Kind, of: &str, with: &str) -> bool {
     (of.is_empty() || of == consumer.name) && (with.is_empty() || with == kind.name)
 }
 
-/// What was found of a pair.
+/// Figures of a consumer and a kind.
 struct Figures {
     consumer: &'static str,
     kind: &'static str,
     bytes: [usize; 4],
-    /// Asked of the allocator at each size.
+    /// Bytes requested from the allocator at each size.
     requested: [usize; 4],
     allocations: [usize; 4],
-    /// How many times as long eight times the bytes take.
+    /// Growth of the time for eight times the bytes.
     time: f64,
-    /// What a byte costs at the largest size, in bytes of an ordinary stream.
+    /// Cost of a byte at the largest size, in bytes of an ordinary stream.
     cost: f64,
     faults: Vec<String>,
 }
@@ -158,14 +164,15 @@ impl fmt::Display for Figures {
     }
 }
 
-/// How many times as much there is of something for eight times the bytes. What there is less of than
-/// one for so many bytes is counted as if there were one.
+/// Returns the growth of a count for eight times the bytes.
+///
+/// The smallest count is at least one for each `per` bytes.
 fn growth(counts: &[usize; 4], bytes: &[usize; 4], per: usize) -> f64 {
     let times = bytes[3] as f64 / bytes[0] as f64;
     counts[3] as f64 / counts[0].max(bytes[0] / per) as f64 * 8.0 / times
 }
 
-/// The least time of some runs, in seconds.
+/// Returns the least time of several runs, in seconds.
 fn least(runs: u32, mut work: impl FnMut()) -> f64 {
     let run = |_| {
         let start = Instant::now();
@@ -175,7 +182,7 @@ fn least(runs: u32, mut work: impl FnMut()) -> f64 {
     (0..runs).map(run).min().unwrap_or(Duration::MAX).as_secs_f64()
 }
 
-/// The ordinary stream, and the seconds that a byte of it takes.
+/// The ordinary stream, and the seconds for a byte of it.
 struct Ordinary {
     stream: Vec<u8>,
     seconds: f64,
@@ -191,14 +198,14 @@ impl Ordinary {
         ordinary
     }
 
-    /// What a byte takes at the moment, when the machine may be slower than it was.
+    /// Measures the seconds for a byte again, since the machine may be slower than before.
     fn now(&self) -> f64 {
         let read = || drop(deltawire::gateway::assemble([&self.stream[..]]));
         clock::seconds(read) / self.stream.len() as f64
     }
 }
 
-/// How many times as long `large` takes for eight times the bytes, if it takes too long at first look.
+/// Returns the growth of the time for eight times the bytes; `first` is the first time of `large`.
 fn time(read: fn(&[u8]), small: &[u8], large: &[u8], first: f64) -> f64 {
     let times = large.len() as f64 / small.len() as f64 / 8.0;
     let time = first / least(5, || read(small)) / times;
@@ -212,7 +219,7 @@ fn time(read: fn(&[u8]), small: &[u8], large: &[u8], first: f64) -> f64 {
     clock::ratio(|| read(small), || read(large), ENOUGH * times) / times
 }
 
-/// Why a consumer panics, if it does.
+/// Returns the panic of a consumer, if it panics.
 fn panic_of(read: fn(&[u8]), input: &[u8]) -> Option<String> {
     let panic = catch_unwind(|| read(input)).err()?;
     let text = panic.downcast_ref::<String>().map_or("no text", |text| text.as_str());
@@ -263,11 +270,11 @@ fn measure(consumer: &Consumer, kind: &Kind, inputs: &Inputs, ordinary: &Ordinar
     Figures { consumer, kind, bytes, requested, allocations, time: longer, cost, faults }
 }
 
-/// A kind of input.
+/// The inputs of one kind.
 struct Inputs {
-    /// Of sizes each of which is twice the one before.
+    /// Inputs of four sizes, each twice the one before.
     doubled: [Vec<u8>; 4],
-    /// Eight times the largest of these, where it may be that large.
+    /// An input of eight times the largest of these sizes, if the kind allows it.
     far: Option<Vec<u8>>,
 }
 
@@ -281,6 +288,10 @@ impl Inputs {
 }
 
 #[test]
+#[cfg_attr(
+    debug_assertions,
+    ignore = "measures time: cargo test --release --all-features --test growth"
+)]
 fn work_grows_with_the_bytes() {
     let ordinary = Ordinary::new();
     let streams = kinds::streams().map(|kind| (kind, consumers::STREAMS));
@@ -312,14 +323,14 @@ fn work_grows_with_the_bytes() {
         (0..threads).for_each(|_| drop(spawn().unwrap()));
     });
     let mut found = found.into_inner().unwrap();
-    // The machine is less busy now, so that what was chance isn't seen again.
+    // The machine is less busy now, so a fault by chance doesn't occur again.
     let again = || {
         for (consumer, kind) in suspects.into_inner().unwrap() {
             let inputs = Inputs::of(kind);
             let mut figures = measure(consumer, kind, &inputs, &ordinary);
             for _ in 0..5 {
                 if !figures.faults.is_empty() {
-                    // What keeps the machine busy lasts for a while.
+                    // Other work on the machine lasts for a while.
                     thread::sleep(Duration::from_secs(1));
                     figures = measure(consumer, kind, &inputs, &ordinary);
                 }
