@@ -1,4 +1,4 @@
-//! One pass over a generated stream, event by event, for callgrind to count: `benches/instructions`.
+//! Reads a generated stream event by event, for callgrind to count: see `benches/instructions`.
 //!
 //! Arguments: workload, way, number of events.
 #![allow(
@@ -24,13 +24,13 @@ use workloads::{Workload, generate};
 
 fn main() {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
-    // `cargo bench` and `cargo bench -- --test` have nothing to count.
+    // `cargo bench` and `cargo bench -- --test` pass no workload, so they count nothing.
     let [workload, way, events] = &arguments[..] else { return };
     let events = events.parse().expect("a number of events");
     measured(&generate(workload, events, 1), way);
 }
 
-/// All that callgrind counts.
+/// Runs the code that callgrind counts.
 #[inline(never)]
 fn measured(workload: &Workload, way: &str) {
     let mut start = 0;

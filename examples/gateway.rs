@@ -4,19 +4,19 @@
 //!
 //! - here: the process, and the server;
 //! - `gateway/options.rs`: the command line;
-//! - `gateway/forward.rs`: the way of a request to the upstream;
+//! - `gateway/forward.rs`: requests on their way to the upstream;
 //! - `gateway/path.rs`: one spelling for each path, before it is compared or forwarded;
-//! - `gateway/headers.rs`: which headers concern one connection only, and what they say of a body;
+//! - `gateway/headers.rs`: headers of one connection only, and headers that describe a body;
 //! - `gateway/request.rs`: what is changed in a request, and what follows from that for the answer;
-//! - `gateway/json.rs`: JSON texts that are edited by positions, without a tree;
-//! - `gateway/answer.rs`: the way of an answer back: watched, edited, refused, or left alone;
-//! - `gateway/edited.rs`: streams in which something is changed;
+//! - `gateway/json.rs`: edits of JSON texts by position, without a tree;
+//! - `gateway/answer.rs`: answers on their way back: watched, edited, refused, or unchanged;
+//! - `gateway/edited.rs`: streams with edits;
 //! - `gateway/watch.rs`: streams that are counted and logged;
-//! - `gateway/idle.rs`: how long the upstream may be silent;
-//! - `gateway/client.rs`, `gateway/patience.rs`: how long a client may be;
+//! - `gateway/idle.rs`: time limits for the upstream's body;
+//! - `gateway/client.rs`, `gateway/patience.rs`: time limits for a client;
 //! - `gateway/whole.rs`: bodies that are read whole, in bounded memory;
-//! - `gateway/refusal.rs`: errors of the gateway's own;
-//! - `gateway/metrics.rs`: what Prometheus reads.
+//! - `gateway/refusal.rs`: the gateway's own errors;
+//! - `gateway/metrics.rs`: the figures for Prometheus.
 
 #[path = "gateway/answer.rs"]
 mod answer;
@@ -172,7 +172,7 @@ where
     Ok(())
 }
 
-/// Shows the figures: on an address of their own, which clients needn't reach.
+/// Serves the figures on an address of their own, which clients needn't reach.
 async fn show(listener: TcpListener, metrics: Arc<Metrics>, patience: Duration) {
     loop {
         let tcp = accept(&listener).await;
@@ -204,12 +204,12 @@ async fn accept(listener: &TcpListener) -> TcpStream {
             let _late = tcp.set_nodelay(true);
             return tcp;
         }
-        // Out of file descriptors, or gone already: the next one may be better off.
+        // No file descriptor is free, or the client has left: the next attempt may succeed.
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
-/// A server whose clients may take so long for the head of a request.
+/// Returns an HTTP server with a time limit for the head of a request.
 fn http(head_time: Duration) -> http1::Builder {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(head_time);

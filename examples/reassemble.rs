@@ -316,13 +316,13 @@ struct Chunks<'o, W> {
     head: BodyHead,
 }
 
-/// What the events of a stream go to.
+/// Receivers of the events of a stream.
 struct Sinks<'o, W> {
     completion: Reassembler,
     observer: Observer,
     malformed: Vec<Value>,
     has_error: bool,
-    /// The first error's code, as it was sent.
+    /// Code of the first error, as it was sent.
     code: Option<Value>,
     out: &'o mut W,
 }
@@ -371,7 +371,7 @@ impl<'o, W: Write> Chunks<'o, W> {
             Mode::Completion => put(out, &completion)?,
             Mode::Report => {
                 let rest = report(&finished, &seen, (malformed, code), &head).to_string();
-                // The completion as it is written, with its numbers as they were sent.
+                // The completion is inserted as text, with its numbers as they were sent.
                 let rest = rest.trim_start_matches('{');
                 put(out, &format!(r#"{{"completion":{completion},{rest}"#))?;
             }
@@ -382,7 +382,7 @@ impl<'o, W: Write> Chunks<'o, W> {
 }
 
 impl<W: Write> Sinks<'_, W> {
-    /// Does with one event what the mode wants.
+    /// Passes one event to all receivers, and writes its line in the mode `--chunks`.
     fn take(&mut self, mode: Mode, event: &ChunkEvent<'_>, screen: &mut Screen) -> io::Result<()> {
         if mode == Mode::Chunks
             && let Some(line) = chunk_line(event)?
@@ -456,7 +456,7 @@ fn one_line(value: &impl serde::Serialize) -> io::Result<String> {
     Ok(serde_json::to_string(value)?.replace(['\n', '\r'], " "))
 }
 
-/// Writes a line of JSON, in which nothing steers a terminal.
+/// Writes a line of JSON, without characters that control a terminal.
 fn put(out: &mut impl Write, json: &str) -> io::Result<()> {
     writeln!(out, "{}", escaped(json))
 }

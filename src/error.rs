@@ -56,11 +56,11 @@ pub enum ErrorKind {
     ExpectedObject,
     /// An array was expected, in a completion that is read from JSON.
     ExpectedArray,
-    /// A string was expected there.
+    /// A string was expected, in a completion that is read from JSON.
     ExpectedString,
-    /// A whole number from 0 to `u64::MAX` was expected there.
+    /// A whole number from 0 to `u64::MAX` was expected, in a completion that is read from JSON.
     ExpectedInteger,
-    /// A completion was expected, and the object has no `choices`.
+    /// A completion was expected, but the object has no `choices`.
     ExpectedChoices,
     /// A choice of a completion has no `index`.
     ExpectedIndex,

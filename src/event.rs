@@ -67,7 +67,7 @@ pub(crate) struct StreamState {
     pub(crate) comments: u64,
 }
 
-/// Where the value of a `data` line begins, in the joined data and in the event's bytes.
+/// The beginning of a `data` line's value, in the joined data and in the event's bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct DataLine {
     pub(crate) in_data: usize,
@@ -98,9 +98,10 @@ impl<'a> Event<'a> {
         self.raw
     }
 
-    /// The line ends that are missing behind [`raw`](Self::raw) to close the event: for one that
-    /// [`SseDecoder::salvage`](crate::SseDecoder::salvage) has returned. Empty where a blank line closes
-    /// it.
+    /// Returns the line ends that are missing after [`raw`](Self::raw) to close the event.
+    ///
+    /// An event of [`SseDecoder::salvage`](crate::SseDecoder::salvage) may lack them. Empty if a
+    /// blank line closes the event.
     #[must_use]
     pub fn missing_end(&self) -> &'static [u8] {
         let without_end = |raw: &'a [u8]| {
@@ -110,7 +111,7 @@ impl<'a> Event<'a> {
         };
         match without_end(self.raw) {
             Some(rest) if rest.is_empty() || without_end(rest).is_some() => b"",
-            // A line feed behind a carriage return would be one line end with it.
+            // A carriage return and a line feed after it are one line end.
             Some(_) if self.raw.ends_with(b"\n") => b"\n",
             _ => b"\n\n",
         }
@@ -249,12 +250,12 @@ impl<'a> Event<'a> {
     /// Where byte `position` of data that was joined from several lines stands in `raw`.
     #[cold]
     fn joined_offset(&self, position: usize) -> usize {
-        // The LF that joins a line to the next one is of the line before it.
+        // The LF that joins two lines belongs to the first one.
         let line = self.data_lines().take_while(|line| line.in_data <= position).last();
         line.map_or(0, |line| line.in_raw + (position - line.in_data))
     }
 
-    /// The `data` lines of the event, in order.
+    /// Returns the `data` lines of the event, in order.
     pub(crate) fn data_lines(&self) -> impl Iterator<Item = DataLine> + use<'a> {
         let (mut in_data, mut at) = (0, 0);
         let (raw, mut splitter) = (self.raw, self.splitter());

@@ -23,22 +23,22 @@
 ///
 /// # Memory
 ///
-/// Buffers grow by doubling, and while one grows the allocator may hold the old one besides: the factors
-/// have both in them. Heap in use at the peak is at most:
+/// Buffers grow by doubling, and the allocator may hold the old buffer while a new one is filled.
+/// The factors include both. The heap in use at the peak is at most:
 ///
 /// | type | bytes |
 /// |---|---|
 /// | [`SseDecoder`](crate::SseDecoder) | 2 × `event_bytes` + 3 × `id_bytes` + 64 KiB |
-/// | `ChunkDecoder` | that, and `event_bytes` + 96 × `json_values` |
-/// | `UsageTap`; `ChunkStream`, `EventStream`, `EventCodec` besides the piece at hand | that of a `ChunkDecoder`, and of an `Observer` |
-/// | `Reassembler` | 3 × `completion_bytes` + 256 KiB + 1 KiB × `choices`, and 96 × `json_values` for the changes of the chunk at hand; after a reset 1 MiB + 128 KiB |
+/// | `ChunkDecoder` | those of an `SseDecoder`, and `event_bytes` + 96 × `json_values` |
+/// | `UsageTap`; `ChunkStream`, `EventStream`, `EventCodec` without the current piece | those of a `ChunkDecoder` and of an `Observer` |
+/// | `Reassembler` | 3 × `completion_bytes` + 256 KiB + 1 KiB × `choices`, and 96 × `json_values` for the changes of the current chunk; after a reset 1 MiB + 128 KiB |
 /// | `Observer` | 16 KiB + 256 × `choices`; after a reset 16 KiB |
 /// | `Meter`, `Sniffer` | 16 KiB |
-/// | `Editor` | 16 × the event at hand + 64 KiB |
+/// | `Editor` | 16 × the current event + 64 KiB |
 /// | `Guard` | 6 × its own bound, and 4 KiB for each of its texts |
-/// | `Replay` | a place for each level of what it writes |
+/// | `Replay` | 2 × the longest event that it writes + 16 KiB |
 ///
-/// What one large event needed is given back after 64 small ones.
+/// The buffers of a large event are freed after 64 small events in a row.
 ///
 /// ```
 /// use deltawire::{Limits, SseDecoder};
@@ -84,11 +84,12 @@ pub struct Limits {
     /// counts.
     pub id_bytes: usize,
 
-    /// Deepest nesting of arrays and objects in a payload. Default 128; values above 512 count as
-    /// 512.
+    /// Deepest nesting of arrays and objects in a payload. Default 128.
     ///
-    /// Chunks nest 8 deep, and the widespread readers stop at 127 or 1 024. What a completion keeps is
-    /// merged and dropped level by level: 512 of them need up to 256 KiB of stack.
+    /// Values above 512 count as 512. Chunks nest 8 deep, and the widespread readers stop at 127 or
+    /// 1 024. The kept values of a completion are merged and dropped level by level. In an
+    /// optimised build, 512 levels need up to 256 KiB of stack:
+    /// `cargo test --release --test faults`.
     pub json_depth: usize,
 
     /// Most names and values in one payload. Default 1 048 576.

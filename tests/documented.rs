@@ -1,4 +1,4 @@
-//! The loops of the README and the docs, as they stand there, over all recorded streams.
+//! The loops of the README and the docs, word for word, over all recorded streams.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -35,7 +35,7 @@ mod edit {
     }
 }
 
-/// The pages have the loops that run here, word for word.
+/// The README contains both loops word for word, and the docs of `Guard` contain its loop.
 #[test]
 fn the_pages_have_these_loops() {
     let guard = include_str!("documented/guard.rs");
@@ -49,7 +49,7 @@ fn the_pages_have_these_loops() {
     assert!(docs.contains(guard));
 }
 
-/// The recordings of chat completions, with what they are.
+/// Returns the recordings of chat completions: file name, bytes, finished completion.
 fn streams() -> Vec<(String, Vec<u8>, Finished)> {
     let all = recordings("openai-chat").into_iter();
     all.map(|recording| {
@@ -60,7 +60,7 @@ fn streams() -> Vec<(String, Vec<u8>, Finished)> {
     .collect()
 }
 
-/// What closes an event that the recording leaves open.
+/// Returns a stream with its last event closed, if the recording leaves the event open.
 fn closed(stream: &[u8]) -> Vec<u8> {
     let mut decoder = deltawire::ChunkDecoder::new();
     let mut input = stream;
@@ -73,7 +73,7 @@ fn bytes_of(stream: &[u8]) -> impl Iterator<Item = &[u8]> {
     stream.chunks(1)
 }
 
-/// Where nothing is edited or found, what comes out is what came in, and what was whole is whole.
+/// Without an edit or a match, the output equals the input, and a whole completion remains whole.
 #[test]
 fn untouched_streams_come_out_as_they_came() {
     for (name, stream, finished) in streams() {
@@ -91,7 +91,7 @@ fn untouched_streams_come_out_as_they_came() {
     }
 }
 
-/// The texts of a stream that are watched, as `serde_json` reads its events: by choice, name and call.
+/// Returns the watched texts of a stream by choice, name and tool call, read by `serde_json`.
 fn texts(stream: &[u8]) -> BTreeMap<(u64, String, u64), String> {
     let mut texts = BTreeMap::<_, String>::new();
     let stream = closed(stream);
@@ -116,7 +116,7 @@ fn texts(stream: &[u8]) -> BTreeMap<(u64, String, u64), String> {
     texts
 }
 
-/// A word of each text, over several deltas as it may be, goes out nowhere, and nothing else is lost.
+/// Replaces words of each text, also across deltas, and loses no other text.
 #[test]
 fn no_word_leaks_and_nothing_is_lost() {
     let mut words = 0;
@@ -129,7 +129,7 @@ fn no_word_leaks_and_nothing_is_lost() {
             for part in [1, 2] {
                 let from = characters.len() * part / 3;
                 let word: String = characters.iter().skip(from).take(9).collect();
-                // Servers that send a text under two names have it twice.
+                // A stream of a server that sends a text under two names contains the word twice.
                 if word.chars().count() < 9 || found(&word) > 2 || word.contains('\u{FFFD}') {
                     continue;
                 }

@@ -101,7 +101,7 @@ fn say(line: &str) {
 struct Server {
     process: Child,
     address: SocketAddr,
-    /// Where its figures are, if it has any.
+    /// Address of `/metrics`, if the server has it.
     figures: Option<SocketAddr>,
 }
 

@@ -1,4 +1,4 @@
-//! The way of an answer back to the client: watched, edited, refused, or left alone.
+//! Answers on their way back to the client: watched, edited, refused, or unchanged.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -24,7 +24,7 @@ use super::request::{Plan, edit_answer};
 use super::watch::{Stream, Watcher};
 use super::whole::Whole;
 
-/// What the body of an answer is.
+/// Kind of an answer's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     EventStream,
@@ -33,8 +33,10 @@ enum Kind {
 }
 
 impl Kind {
-    /// Believes the content type if it says one of the two. Servers forget it, or say `text/plain`: then
-    /// the first bytes of a chat completion tell.
+    /// Returns the kind of a body by its content type, or by its first bytes.
+    ///
+    /// Some servers omit the content type, or send `text/plain`. If the content type is neither an
+    /// event stream nor JSON, the first bytes of a chat completion decide.
     async fn of(headers: &HeaderMap, body: &mut Idle, is_chat: bool) -> Self {
         match text_of(headers, &header::CONTENT_TYPE) {
             Some(name) if deltawire::is_event_stream(name) => Self::EventStream,
@@ -50,7 +52,9 @@ impl Kind {
 }
 
 impl<C: Connect + Clone + Send + Sync + 'static> Gateway<C> {
-    /// Passes an answer on as the plan has it. The permit is released when its body is over.
+    /// Passes an answer on, with the edits of the plan.
+    ///
+    /// The permit is released when the body of the answer is over.
     pub(crate) async fn pass_on(
         &self,
         answer: Response<Incoming>,
@@ -75,7 +79,7 @@ impl<C: Connect + Clone + Send + Sync + 'static> Gateway<C> {
             }
             Kind::EventStream => return Ok(self.watch(head, body, &plan, permit, started)),
             Kind::Json if hides => return self.edit(head, body, &plan, permit).await,
-            // An error page says nothing of the model. What says that it is a success might.
+            // An error page contains no model. A body with a success status may contain one.
             Kind::Other if hides && is_success && !body.is_end_stream() => {
                 self.metrics.refused();
                 return Ok(unreadable(head));
@@ -87,7 +91,7 @@ impl<C: Connect + Clone + Send + Sync + 'static> Gateway<C> {
         Ok(Response::from_parts(head, body))
     }
 
-    /// Watches a stream, and edits it if something in it is to be changed.
+    /// Watches a stream, and edits it if the plan has an editor.
     fn watch(
         &self,
         mut head: Parts,
@@ -115,7 +119,7 @@ impl<C: Connect + Clone + Send + Sync + 'static> Gateway<C> {
         Response::from_parts(head, body)
     }
 
-    /// Edits an answer that is no stream.
+    /// Edits an answer that isn't a stream.
     async fn edit(
         &self,
         mut head: Parts,
@@ -127,7 +131,7 @@ impl<C: Connect + Clone + Send + Sync + 'static> Gateway<C> {
         let Whole { bytes, memory } = answer.map_err(Refusal::of_answer)?;
         let edited = match edit_answer(&bytes, plan) {
             Ok(edited) => edited.map_or(bytes, Into::into),
-            // Some errors are lists, which have no members.
+            // Some error bodies are lists, which have no members to edit.
             Err(error)
                 if error.kind() == ErrorKind::ExpectedObject && !head.status.is_success() =>
             {

@@ -1,4 +1,4 @@
-//! The client's side: its connection, and the body of its request, neither of which may stall.
+//! The client's side: its connection and the body of its request, both with a time limit.
 
 use std::fmt;
 use std::io::{self, IoSlice};
@@ -14,10 +14,10 @@ use tokio::net::TcpStream;
 use super::BoxError;
 use super::patience::Patience;
 
-/// A connection that fails when its client reads nothing for too long.
+/// A connection that fails when its client reads nothing, or too slowly, for too long.
 ///
-/// The body of an answer can't notice that: nobody polls it while the connection is full. The failure
-/// closes the connection, and hyper then drops the body with its permit.
+/// The body of an answer can't detect this, because hyper doesn't poll it while the connection is
+/// full. The failure closes the connection, and hyper then drops the body with its permit.
 pub(crate) struct Connection {
     tcp: TcpStream,
     patience: Patience,
@@ -28,7 +28,7 @@ impl Connection {
         Self { tcp, patience: Patience::new(most) }
     }
 
-    /// Counts what was written, or waits as long as there is patience.
+    /// Counts the written bytes, and fails if the patience ends while the connection is full.
     fn written(
         &mut self,
         written: Poll<io::Result<usize>>,
@@ -88,7 +88,7 @@ impl AsyncWrite for Connection {
     }
 }
 
-/// The body of a request, which fails with [`TooSlow`] when its client sends nothing for too long.
+/// The body of a request, which fails with [`TooSlow`] when its client sends too slowly.
 pub(crate) struct Patient {
     inner: Incoming,
     patience: Patience,
@@ -133,7 +133,7 @@ impl Body for Patient {
 pub(crate) struct TooSlow;
 
 impl TooSlow {
-    /// Returns true if an error is this one, or was caused by it.
+    /// Returns true if an error is a [`TooSlow`], or was caused by one.
     pub(crate) fn is_in(error: &(dyn std::error::Error + 'static)) -> bool {
         let mut causes = std::iter::successors(Some(error), |error| error.source());
         causes.any(<dyn std::error::Error>::is::<Self>)

@@ -1,4 +1,4 @@
-//! A stream in which something is changed, and nothing gets through that can't be.
+//! A stream with edits, which lets no event through that can't be edited.
 
 use std::ops::ControlFlow;
 use std::pin::Pin;
@@ -14,17 +14,17 @@ use serde_json::{Value, json};
 use super::refusal;
 use super::watch::{Ending, Watcher};
 
-/// A stream in which something is changed. Events go out as soon as they are whole.
+/// A stream with edits, which sends each event as soon as it is complete.
 ///
-/// An event that can't be read may have what is to be hidden. It doesn't go out: an error event does,
-/// and ends the stream.
+/// An event that can't be read may contain a hidden value. An error event replaces it, and ends the
+/// stream.
 pub(crate) struct Edited<B: Body> {
     inner: B,
     watcher: Watcher,
     editor: Editor,
-    /// What goes out next.
+    /// Bytes that are sent next.
     out: Vec<u8>,
-    /// What comes behind the last bytes: trailers, or a failure.
+    /// The frame behind the last bytes: trailers, or a failure.
     last: Option<Result<Frame<Bytes>, B::Error>>,
     is_over: bool,
 }
@@ -45,8 +45,9 @@ impl<B: Body> Edited<B> {
         }
     }
 
-    /// Ends the stream with its body. An event that no blank line has closed is passed on if it can be
-    /// edited.
+    /// Ends the stream with its body.
+    ///
+    /// A last event without its blank line is passed on if it can be edited.
     fn end(&mut self, end: BodyEnd) {
         self.is_over = true;
         let Self { watcher, editor, out, .. } = self;
@@ -55,26 +56,25 @@ impl<B: Body> Edited<B> {
             _ => watcher.salvage(|event| write(editor, event, out)),
         };
         let is_done = watcher.finish(Ending::Body(end));
-        // A connection that breaks says enough.
+        // A body that fails or is dropped needs no error event.
         if let (ControlFlow::Break(error), BodyEnd::Complete) = (flow, end) {
             self.say(&error, is_done);
         }
     }
 
-    /// Writes an error event, unless the client has its whole stream.
+    /// Writes an error event, unless `[DONE]` was read before.
     fn say(&mut self, error: &Value, is_done: bool) {
         if !is_done {
-            // A JSON text is one line, which can be written.
+            // Only an event type or an id can be refused, and this event has neither.
             let _written = SseEvent::new(&error.to_string()).write(&mut self.out);
         }
     }
 }
 
-/// Writes an event as the client may see it. Breaks off, with an error for the client, at an event that
-/// can't be read.
+/// Writes an event with its edits, or breaks with an error for the client.
 ///
-/// It breaks off at a line that is no field, too: an error or a page that is called a stream begins with
-/// one, and the editor edits none of them.
+/// Breaks at an event that can't be read, and at a line that is no field. The editor doesn't edit
+/// such a line, and an error or a page with the content type of a stream begins with one.
 fn write(editor: &mut Editor, event: &ChunkEvent<'_>, out: &mut Vec<u8>) -> ControlFlow<Value> {
     let start = out.len();
     let edit = editor.write(event, out);
@@ -92,7 +92,7 @@ fn unreadable() -> Value {
     refusal::error("the upstream sent an event that can't be read", "gateway_error")
 }
 
-/// The error that the upstream reports, and nothing of what stands beside it.
+/// Returns the upstream's error, without the other members of its event.
 fn upstream_error(error: &UpstreamError<'_>) -> Value {
     let message = error.message().unwrap_or("the upstream reports an error");
     let code = error.code().map(|code| match code {
@@ -116,7 +116,7 @@ impl<B: Body<Data = Bytes, Error: Unpin> + Unpin> Body for Edited<B> {
             match ready!(Pin::new(&mut this.inner).poll_frame(context)) {
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(piece) => this.read(&piece),
-                    // Trailers end the body: nobody asks for more behind them.
+                    // Trailers end the body: no frame is polled behind them.
                     Err(trailers) => {
                         this.last = Some(Ok(trailers));
                         this.end(BodyEnd::Complete);

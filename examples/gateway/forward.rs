@@ -1,4 +1,4 @@
-//! The way of a request to the upstream.
+//! Requests on their way to the upstream.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -23,11 +23,11 @@ use super::refusal::{Refusal, whole};
 use super::request::{self, Plan};
 use super::whole::{Memory, Unread, Whole};
 
-/// What all requests share.
+/// The state that all requests share.
 pub(crate) struct Gateway<C> {
     pub(crate) options: Options,
     pub(crate) metrics: Arc<Metrics>,
-    /// The bodies that are held.
+    /// Memory for the bodies that are held.
     pub(crate) memory: Memory,
     client: Client<C, Body>,
     streams: Arc<Semaphore>,
@@ -46,7 +46,7 @@ impl<C: Connect + Clone + Send + Sync + 'static> Gateway<C> {
         }
     }
 
-    /// Answers a request: by the upstream, or by an error of the gateway's own.
+    /// Answers a request with the upstream's answer, or with the gateway's own error.
     pub(crate) async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
         self.forward(request).await.unwrap_or_else(|refusal| {
             self.metrics.refused();
@@ -54,7 +54,7 @@ impl<C: Connect + Clone + Send + Sync + 'static> Gateway<C> {
         })
     }
 
-    /// Asks the upstream, and passes its answer on.
+    /// Sends a request to the upstream, and passes its answer on.
     async fn forward(&self, request: Request<Incoming>) -> Result<Response<Body>, Refusal> {
         let started = Instant::now();
         let (mut head, body) = request.into_parts();
@@ -66,7 +66,7 @@ impl<C: Connect + Clone + Send + Sync + 'static> Gateway<C> {
         head.version = Version::HTTP_11;
         drop_hop_by_hop(&mut head.headers);
         head.headers.remove(header::HOST);
-        // The gateway itself has told the client to go on.
+        // The gateway's own server sends `100 Continue` to the client.
         head.headers.remove(header::EXPECT);
         let body = Patient::new(body, self.options.request_timeout);
         let is_chat = head.method == Method::POST && path.is_chat();
@@ -74,7 +74,7 @@ impl<C: Connect + Clone + Send + Sync + 'static> Gateway<C> {
             if self.streams.available_permits() == 0 {
                 return Err(too_many());
             }
-            // A client that is slow to send has no permit yet.
+            // The permit is acquired after the body is read, so that a slow client holds none.
             let Whole { bytes, memory } = self.read(body).await?;
             let (changed, plan) = request::prepare(&bytes, &self.options)?;
             expect_identity(&mut head.headers);
@@ -97,18 +97,18 @@ impl<C: Connect + Clone + Send + Sync + 'static> Gateway<C> {
         self.pass_on(answer, plan, permit, started).await
     }
 
-    /// Reads the body of a request whole.
+    /// Reads the whole body of a request.
     async fn read(&self, body: Patient) -> Result<Whole, Refusal> {
         let body = Whole::read(body, self.options.max_request, &self.memory).await;
         body.map_err(Refusal::of_request)
     }
 
-    /// Takes a permit for one stream.
+    /// Acquires a permit for one stream.
     fn permit(&self) -> Result<OwnedSemaphorePermit, Refusal> {
         Arc::clone(&self.streams).try_acquire_owned().map_err(|_| too_many())
     }
 
-    /// The path of a request behind the upstream's address.
+    /// Returns the upstream's address with the path and the query of a request.
     fn upstream_uri(&self, path: &Path, query: Option<&str>) -> Result<Uri, Refusal> {
         let base = &self.options.upstream;
         let mut path = format!("{}{}", base.path().trim_end_matches('/'), path.as_str());
@@ -122,7 +122,9 @@ impl<C: Connect + Clone + Send + Sync + 'static> Gateway<C> {
     }
 }
 
-/// What is compressed can't be watched. The length is set anew.
+/// Requests an uncompressed answer, since a compressed one can't be watched.
+///
+/// Removes the length of the request too, since the gateway may edit the body.
 fn expect_identity(headers: &mut HeaderMap) {
     headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     headers.remove(header::CONTENT_LENGTH);

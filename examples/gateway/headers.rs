@@ -1,8 +1,8 @@
-//! Headers: what they say of a body, and which of them concern one connection only.
+//! Headers of one connection only, and headers that describe a body.
 
 use hyper::header::{self, HeaderMap, HeaderName};
 
-/// What concerns one connection only, besides what `Connection` names (RFC 9110, 7.6.1).
+/// Headers of one connection only, besides those that `Connection` names (RFC 9110, 7.6.1).
 const OF_A_CONNECTION: [HeaderName; 11] = [
     header::CONNECTION,
     HeaderName::from_static("keep-alive"),
@@ -17,7 +17,7 @@ const OF_A_CONNECTION: [HeaderName; 11] = [
     header::UPGRADE,
 ];
 
-/// Removes what concerns the connection to one neighbour, and not those behind it.
+/// Removes the headers that apply to one connection only.
 pub(crate) fn drop_hop_by_hop(headers: &mut HeaderMap) {
     let named: Vec<_> = headers
         .get_all(header::CONNECTION)
@@ -35,7 +35,7 @@ pub(crate) fn text_of<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&
     headers.get(name)?.to_str().ok()
 }
 
-/// Returns true if a content type is that of JSON.
+/// Returns true if a content type is `application/json` or ends in `+json`.
 pub(crate) fn is_json(content_type: &str) -> bool {
     let essence = content_type.split(';').next().unwrap_or_default().trim_ascii();
     let essence = essence.to_ascii_lowercase();

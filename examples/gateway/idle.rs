@@ -1,4 +1,4 @@
-//! The upstream's body: how long it may be silent, and how long it may take in all.
+//! Time limits for the upstream's body.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -13,14 +13,14 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::BoxError;
 
-/// The upstream's body, with an end to its silence and to its time.
+/// The upstream's body, with a limit for its silence and one for its total time.
 pub(crate) struct Idle {
     inner: Incoming,
     most: Duration,
-    /// When its time is over, whatever comes.
+    /// Deadline of the whole body.
     over: Instant,
     sleep: Pin<Box<Sleep>>,
-    /// What has been looked at, and is still to be passed on.
+    /// Frames that [`sniff`](Self::sniff) has read, and that are still to be passed on.
     ahead: VecDeque<Result<Frame<Bytes>, BoxError>>,
 }
 
@@ -30,7 +30,7 @@ impl Idle {
         Self { inner, most, over, sleep, ahead: VecDeque::new() }
     }
 
-    /// Waits for the first bytes, which mostly tell what the body is.
+    /// Reads the first bytes, and returns the kind of body that they indicate.
     pub(crate) async fn sniff(&mut self) -> Sniffed {
         let (mut sniffer, mut ahead) = (Sniffer::new(), VecDeque::new());
         let found = loop {
@@ -90,8 +90,9 @@ impl Body for Idle {
     }
 }
 
-/// A body whose failure waits until what came before it has left: hyper closes the connection at an
-/// error, and drops what it hasn't written yet.
+/// A body whose failure waits until hyper has written the bytes before it.
+///
+/// hyper closes the connection at an error, and drops all bytes that it hasn't written yet.
 pub(crate) struct Flushed<B: Body> {
     inner: B,
     failure: Option<B::Error>,
@@ -117,7 +118,7 @@ impl<B: Body<Error: Unpin> + Unpin> Body for Flushed<B> {
         match ready!(Pin::new(&mut self.inner).poll_frame(context)) {
             Some(Err(failure)) => {
                 self.failure = Some(failure);
-                // Who gets nothing writes what there is, and comes back at once.
+                // Without a frame hyper writes its buffer, and the wake makes it poll again.
                 context.waker().wake_by_ref();
                 Poll::Pending
             }

@@ -1,16 +1,17 @@
-//! JSON texts that are edited in place: only the bytes of an edit change, and no tree is built.
+//! Edits of JSON texts by position: all other bytes are unchanged, and no tree is built.
 
 use std::ops::Range;
 
 use deltawire::json::Value;
 use deltawire::{Error, OwnedChatCompletionChunk};
 
-/// A JSON object that was read, within the bounds of deltawire's parser: 128 levels, and 1 048 576 names
-/// and values.
+/// A JSON object within the limits of deltawire's parser.
+///
+/// These are 128 levels, and 1 048 576 names and values.
 pub(crate) struct Object(OwnedChatCompletionChunk);
 
 impl Object {
-    /// Reads a text. Its kind doesn't matter: the views of a chunk are made when they are asked for.
+    /// Reads a JSON object, which needn't be a chunk.
     pub(crate) fn read(json: &[u8]) -> Result<Self, Error> {
         OwnedChatCompletionChunk::from_json(json).map(Self)
     }
@@ -20,40 +21,42 @@ impl Object {
     }
 }
 
-/// Yields all members of that name: some readers take the first of them, some the last.
+/// Yields the values of all members of this name.
+///
+/// If a name is repeated, some readers use the first member, some the last.
 pub(crate) fn members<'a>(object: Value<'a>, name: &str) -> impl Iterator<Item = Value<'a>> {
     object.members().filter(move |member| member.0 == name).map(|member| member.1)
 }
 
-/// Returns the member of that name, or an error if there are several.
+/// Returns the value of the member of this name, or an error if the name is repeated.
 pub(crate) fn only<'a>(object: Value<'a>, name: &str) -> Result<Option<Value<'a>>, Repeated> {
     let mut members = members(object, name);
     let first = members.next();
     if members.next().is_some() { Err(Repeated) } else { Ok(first) }
 }
 
-/// A name is repeated: which of its values counts depends on the reader.
+/// The error of a repeated name, whose value depends on the reader.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Repeated;
 
-/// Edits of a text, by position. No two of them overlap.
+/// Edits of a text by position, without overlaps.
 #[derive(Default)]
 pub(crate) struct Edits(Vec<(Range<usize>, String)>);
 
 impl Edits {
-    /// Replaces a value by another JSON text.
+    /// Replaces a value with another JSON text.
     pub(crate) fn replace(&mut self, value: Value<'_>, json: String) {
         self.0.push((span(value), json));
     }
 
-    /// Adds a member, which is `"name":value`, at the end of an object.
+    /// Adds a member, in the form `"name":value`, at the end of an object.
     pub(crate) fn add(&mut self, object: Value<'_>, member: &str) {
         let end = span(object).end.saturating_sub(1);
         let comma = if object.members().next().is_some() { "," } else { "" };
         self.0.push((end..end, format!("{comma}{member}")));
     }
 
-    /// Returns the edited text; `None` if there are no edits.
+    /// Returns the edited text, or `None` if there are no edits.
     pub(crate) fn apply(mut self, json: &[u8]) -> Option<Vec<u8>> {
         if self.0.is_empty() {
             return None;
@@ -72,7 +75,7 @@ impl Edits {
     }
 }
 
-/// Returns where a value stands in its text.
+/// Returns the position of a value in its text.
 fn span(value: Value<'_>) -> Range<usize> {
     value.position()..value.position() + value.raw().len()
 }

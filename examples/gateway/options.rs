@@ -132,7 +132,9 @@ impl Options {
     }
 }
 
-/// Reads a time. So few digits can be added to any point in time.
+/// Reads a time in seconds.
+///
+/// A `u32` is small enough to be added to an `Instant` without an overflow.
 fn seconds(parser: &mut lexopt::Parser) -> Result<Duration, lexopt::Error> {
     use lexopt::ValueExt as _;
 

@@ -1,6 +1,6 @@
-//! Paths: one spelling for each, and none that climbs out of its folder.
+//! Paths in one spelling, without segments that climb out of a folder.
 
-/// The path of chat completions. Some servers ignore case, so this is compared without.
+/// The path of chat completions, compared without case, since some servers ignore case.
 const CHAT: &str = "/v1/chat/completions";
 
 /// A path in its only spelling.
@@ -8,11 +8,10 @@ const CHAT: &str = "/v1/chat/completions";
 pub(crate) struct Path(String);
 
 impl Path {
-    /// Normalises a path; `None` if servers may read it differently.
+    /// Normalises a path, or returns `None` if servers may read it in different ways.
     ///
-    /// Unreserved characters are unescaped, and empty segments and `.` are removed. Refused are `..`,
-    /// escaped slashes and percent signs, backslashes, semicolons, control characters, and escapes
-    /// that are none.
+    /// Unescapes unreserved characters, and removes empty segments and `.`. Refuses `..`, escaped
+    /// slashes and percent signs, backslashes, semicolons, control characters, and invalid escapes.
     pub(crate) fn normalise(path: &str) -> Option<Self> {
         let path = unescape(path.strip_prefix('/')?)?;
         let mut normal = String::with_capacity(path.len() + 1);
@@ -33,18 +32,18 @@ impl Path {
         &self.0
     }
 
-    /// Returns true if the path belongs to the API that is forwarded.
+    /// Returns true if the gateway forwards requests with this path.
     pub(crate) fn is_forwarded(&self) -> bool {
         self.0.starts_with("/v1/")
     }
 
-    /// Returns true if the path is that of chat completions.
+    /// Returns true if the path is the path of chat completions.
     pub(crate) fn is_chat(&self) -> bool {
         self.0.eq_ignore_ascii_case(CHAT)
     }
 }
 
-/// Unescapes unreserved characters (RFC 3986, 2.3), and writes all other escapes in one way.
+/// Unescapes unreserved characters (RFC 3986, 2.3), and writes other escapes in upper case.
 fn unescape(path: &str) -> Option<String> {
     let mut bytes = path.bytes();
     let mut unescaped = String::with_capacity(path.len());
@@ -63,7 +62,7 @@ fn unescape(path: &str) -> Option<String> {
     Some(unescaped)
 }
 
-/// Writes an escape in its only spelling.
+/// Writes an escape with digits in upper case.
 fn escape(byte: u8, out: &mut String) {
     let digits = [byte >> 4, byte & 15].map(|digit| char::from_digit(digit.into(), 16));
     out.push('%');

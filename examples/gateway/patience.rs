@@ -1,4 +1,4 @@
-//! How long a peer may make the gateway wait: bounded in time, and in bytes per second.
+//! A limit on the wait for a peer, in time and in bytes per second.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -6,19 +6,19 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// A peer that moves fewer bytes per second uses up the gateway's patience.
+/// Bytes per second below which a peer uses up the gateway's patience.
 const BYTES_PER_SECOND: u64 = 4096;
 
-/// Counts the time that the gateway waits for a peer.
+/// A count of the time that the gateway may still wait for a peer.
 ///
-/// Waiting uses up the time that is left, and bytes restore it. So neither a peer that stops nor one
-/// that moves a byte now and then is waited for much longer than `most`.
+/// Waiting uses up the remaining time, and bytes restore it. So the gateway waits hardly longer
+/// than `most`, for a peer that stops and for one that moves single bytes.
 pub(crate) struct Patience {
     most: Duration,
     left: Duration,
-    /// When the current wait began.
+    /// Start of the current wait.
     since: Option<Instant>,
-    /// Allocated at the first wait.
+    /// Timer, allocated at the first wait.
     sleep: Option<Pin<Box<Sleep>>>,
 }
 
@@ -27,7 +27,7 @@ impl Patience {
         Self { most, left: most, since: None, sleep: None }
     }
 
-    /// Waits for the peer; is ready when no time is left.
+    /// Waits for the peer, and is ready when no time remains.
     pub(crate) fn poll_over(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let now = Instant::now();
         let deadline = *self.since.get_or_insert(now) + self.left;
@@ -38,7 +38,7 @@ impl Patience {
         sleep.as_mut().poll(context)
     }
 
-    /// Ends the wait: the peer has moved bytes.
+    /// Ends the wait, and restores time for the bytes that the peer has moved.
     pub(crate) fn moved(&mut self, bytes: usize) {
         if let Some(since) = self.since.take() {
             self.left = self.left.saturating_sub(since.elapsed());

@@ -1,4 +1,4 @@
-//! Errors of the gateway's own, in the form that clients of OpenAI know.
+//! The gateway's own errors, in the form that clients of OpenAI read.
 
 use std::borrow::Cow;
 
@@ -13,12 +13,12 @@ use super::Body;
 use super::request::Unsafe;
 use super::whole::Unread;
 
-/// Why a request isn't answered by the upstream.
+/// An error that replaces the upstream's answer to a request.
 #[derive(Clone, Debug)]
 pub(crate) struct Refusal {
     status: StatusCode,
     reason: Cow<'static, str>,
-    /// The rest of the request isn't read.
+    /// True if the rest of the request isn't read, so that the connection has to close.
     closes: bool,
 }
 
@@ -27,7 +27,7 @@ impl Refusal {
         Self { status, reason: reason.into(), closes: false }
     }
 
-    /// A request whose body wasn't read.
+    /// Returns the error for a request whose body wasn't read.
     pub(crate) fn of_request(unread: Unread) -> Self {
         let (status, reason) = match unread {
             Unread::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "the request is too large"),
@@ -38,7 +38,7 @@ impl Refusal {
         Self { closes: true, ..Self::new(status, reason) }
     }
 
-    /// An answer that wasn't read.
+    /// Returns the error for an upstream's answer whose body wasn't read.
     pub(crate) fn of_answer(unread: Unread) -> Self {
         let (status, reason) = match unread {
             Unread::TooLarge => (StatusCode::BAD_GATEWAY, "the upstream's answer is too large"),
@@ -70,8 +70,10 @@ impl From<Unsafe> for Refusal {
     }
 }
 
-/// Answers in place of an upstream whose answer can't be read, and may have what is to be hidden. Its
-/// headers stay, as `Retry-After` and the request's id; so does its status, unless that is a success.
+/// Replaces an upstream's answer that can't be read, and that may contain a hidden value.
+///
+/// Preserves its other headers, such as `Retry-After` and the request's id. Preserves its status,
+/// unless the status is a success.
 pub(crate) fn unreadable(mut head: Parts) -> Response<Body> {
     if head.status.is_success() {
         head.status = StatusCode::BAD_GATEWAY;
@@ -83,12 +85,12 @@ pub(crate) fn unreadable(mut head: Parts) -> Response<Body> {
     Response::from_parts(head, whole(error.to_string()))
 }
 
-/// The error object of an answer or an event.
+/// Returns the error object for an answer or an event.
 pub(crate) fn error(message: &str, kind: &str) -> Value {
     json!({"error": {"message": message, "type": kind, "code": null, "param": null}})
 }
 
-/// A body that is there.
+/// Returns a body of these bytes.
 pub(crate) fn whole(body: impl Into<Bytes>) -> Body {
     Full::new(body.into()).map_err(|never| match never {}).boxed_unsync()
 }

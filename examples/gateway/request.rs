@@ -1,4 +1,4 @@
-//! What the gateway changes in a request for a chat completion, and what follows for the answer.
+//! Edits of a request for a chat completion, and the edits of the answer that follow from them.
 
 use std::fmt;
 
@@ -10,13 +10,13 @@ use serde_json::json;
 use super::json::{self, Edits, Object};
 use super::options::Options;
 
-/// How much of a model's name is logged.
+/// Number of characters of a model's name that are logged.
 const MODEL_CHARS: usize = 256;
 
 /// What has to be done with the answer.
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
-    /// The request is for a chat completion.
+    /// True if the request is for a chat completion.
     pub(crate) is_chat: bool,
     /// The model, as the client calls it.
     pub(crate) model: Option<String>,
@@ -27,13 +27,14 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// Returns true if something of an answer must not reach the client. Only an answer that succeeds
-    /// has a usage.
+    /// Returns true if an answer may contain a value that must not reach the client.
+    ///
+    /// Only an answer with a success status has a usage.
     pub(crate) const fn hides(&self, is_success: bool) -> bool {
         self.alias.is_some() || (self.hide_usage && is_success)
     }
 
-    /// Returns what is changed in the events of the answer, if anything is.
+    /// Returns the editor for the events of the answer, if they need edits.
     pub(crate) fn editor(&self) -> Option<Editor> {
         if !self.hides(true) {
             return None;
@@ -49,7 +50,7 @@ impl Plan {
     }
 }
 
-/// Why a request is refused: an upstream might read it differently than the gateway does.
+/// Reason to refuse a request that an upstream may read differently than the gateway.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Unsafe {
     Unreadable(Error),
@@ -73,10 +74,10 @@ impl fmt::Display for Unsafe {
     }
 }
 
-/// Puts the upstream's name for the model into a request, and asks for the usage of a stream.
+/// Replaces an alias in a request with the upstream's model, and requests the usage of a stream.
 ///
-/// Returns the changed body, `None` where nothing changes, and what to do with the answer. Either all
-/// edits are made, or the request is refused.
+/// Returns the edited body, or `None` if there are no edits, and the plan for the answer. Makes all
+/// edits, or refuses the request.
 pub(crate) fn prepare(body: &[u8], options: &Options) -> Result<(Option<Vec<u8>>, Plan), Unsafe> {
     let mut plan = Plan { is_chat: true, ..Plan::default() };
     if options.no_tap && options.aliases.is_empty() {
@@ -100,7 +101,7 @@ pub(crate) fn prepare(body: &[u8], options: &Options) -> Result<(Option<Vec<u8>>
     Ok((edits.apply(body), plan))
 }
 
-/// Adds an edit that asks for the usage. Returns false if the client has asked for it.
+/// Adds an edit that requests the usage, or returns false if the client requests it.
 fn ask_for_usage(request: Value<'_>, edits: &mut Edits) -> Result<bool, Unsafe> {
     let Some(asked) = only(request, "stream_options")? else {
         edits.add(request, "\"stream_options\":{\"include_usage\":true}");
@@ -122,14 +123,14 @@ fn ask_for_usage(request: Value<'_>, edits: &mut Edits) -> Result<bool, Unsafe> 
     Ok(true)
 }
 
-/// Returns the member of that name, unless it is there more than once.
+/// Returns the value of the member of this name, or an error if the name is repeated.
 fn only<'a>(object: Value<'a>, name: &'static str) -> Result<Option<Value<'a>>, Unsafe> {
     json::only(object, name).map_err(|json::Repeated| Unsafe::Repeated(name))
 }
 
-/// Puts the alias into an answer that is no stream, and takes away the usage that has to be hidden.
+/// Replaces the model in an answer that isn't a stream with the alias, and hides the usage.
 ///
-/// Returns `None` where nothing changes.
+/// Returns `None` if there are no edits.
 pub(crate) fn edit_answer(answer: &[u8], plan: &Plan) -> Result<Option<Vec<u8>>, Error> {
     let object = Object::read(answer)?;
     let mut edits = Edits::default();

@@ -1,4 +1,4 @@
-//! A stream that is watched: it is counted while it runs, and logged when it is over.
+//! A stream that is counted while it runs, and logged when it is over.
 
 use std::io::{self, Write as _};
 use std::ops::ControlFlow;
@@ -13,7 +13,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::metrics::Metrics;
 
-/// What is known of a stream before its first byte.
+/// Facts about a stream before its first byte.
 pub(crate) struct Stream {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) model: Option<String>,
@@ -22,24 +22,24 @@ pub(crate) struct Stream {
     pub(crate) started: Instant,
 }
 
-/// How a stream came to its end.
+/// Cause of a stream's end.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Ending {
-    /// Its body did.
+    /// The body ended.
     Body(BodyEnd),
-    /// The gateway ended it, at an event that can't be edited.
+    /// The gateway ended the stream, at an event that can't be edited.
     Unreadable,
 }
 
-/// Watches a stream, counts while it runs, and writes a line when it is over.
+/// A watcher of one stream, which counts while it runs, and writes a line when it is over.
 pub(crate) struct Watcher {
     stream: Stream,
     decoder: ChunkDecoder,
     observer: Observer,
     meter: Meter,
-    /// Gathers the message, where the log is to have it.
+    /// Reassembles the message, if the log includes it.
     completion: Option<Reassembler>,
-    /// Released when the stream is over.
+    /// Permit, released when the stream is over.
     _permit: OwnedSemaphorePermit,
 }
 
@@ -56,7 +56,7 @@ impl Watcher {
         }
     }
 
-    /// Looks at the events of a piece, and shows each to `then` until that breaks off.
+    /// Counts the events of a piece, and passes each to `then` until that breaks.
     pub(crate) fn read<T>(
         &mut self,
         piece: &[u8],
@@ -73,14 +73,15 @@ impl Watcher {
             }
             flow = then(event);
         }
-        // One look at the clock: what a piece brings has come at once.
+        // All events of a piece arrive at one time.
         let tick = meter.record_total(observer.deltas(), stream.started.elapsed());
         stream.metrics.piece(piece.len(), &tick);
         flow
     }
 
-    /// Looks at the last event of a stream that ended before the blank line behind it. What it says
-    /// counts if it can be read.
+    /// Passes the last event of a stream to `then` if its blank line is missing.
+    ///
+    /// Counts this event if it can be read.
     pub(crate) fn salvage<T>(
         &mut self,
         then: impl FnOnce(&ChunkEvent<'_>) -> ControlFlow<T>,
@@ -98,7 +99,7 @@ impl Watcher {
         then(event)
     }
 
-    /// Counts and logs how the stream was. Returns true if its `[DONE]` has come.
+    /// Counts and logs the end of the stream, and returns true if it had a `[DONE]`.
     pub(crate) fn finish(&mut self, ending: Ending) -> bool {
         let seen = self.observer.finish(self.decoder.finish());
         let outcome = outcome(ending, &seen);
@@ -108,7 +109,7 @@ impl Watcher {
         seen.end.done > 0
     }
 
-    /// One line for a stream. It has nothing that was said, unless that is asked for.
+    /// Logs one line for a stream, with the message only if the options request it.
     fn log(&self, outcome: &str, seen: &Observed, message: Option<ChatCompletion>) {
         let Stream { model, request_id, started, .. } = &self.stream;
         let total = started.elapsed();
@@ -138,8 +139,10 @@ impl Watcher {
     }
 }
 
-/// Names how a stream ended. What its events have said goes before what became of the connection: a
-/// client that leaves after an error leaves for that error.
+/// Returns the name of a stream's outcome.
+///
+/// The outcome of the events has priority over the end of the connection: a client that leaves
+/// after an error leaves because of the error.
 fn outcome(ending: Ending, seen: &Observed) -> &'static str {
     use Outcome::{DoneWithoutFinish, Empty, FinishedWithoutDone, MalformedEvent, Truncated};
 
@@ -147,7 +150,7 @@ fn outcome(ending: Ending, seen: &Observed) -> &'static str {
         // Clients close the connection at `[DONE]`, before the body is over.
         (Ending::Body(_), outcome) if seen.end.done > 0 => outcome.as_str(),
         (Ending::Body(BodyEnd::Dropped), Truncated | Empty | FinishedWithoutDone) => "client_left",
-        // The event in which a connection breaks is malformed for that.
+        // An event that the broken connection cuts is malformed.
         (
             Ending::Body(BodyEnd::Failed),
             Truncated | Empty | FinishedWithoutDone | MalformedEvent,

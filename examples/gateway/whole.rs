@@ -1,4 +1,4 @@
-//! Bodies that are read whole: bounded in size, and in memory together.
+//! Bodies that are read whole, with a limit for each, and a limit for their memory together.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::BoxError;
 use super::client::TooSlow;
 
-/// The memory of all bodies that are held, in pages.
+/// Memory for all bodies that are held, counted in pages.
 #[derive(Clone)]
 pub(crate) struct Memory(Arc<Semaphore>);
 
@@ -21,27 +21,27 @@ impl Memory {
         Self(Arc::new(Semaphore::new((bytes / PAGE).min(Semaphore::MAX_PERMITS))))
     }
 
-    /// Reserves memory; `None` if there isn't enough.
+    /// Reserves memory, or returns `None` if there isn't enough.
     fn reserve(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
         let pages = u32::try_from(bytes.div_ceil(PAGE)).ok()?;
         Arc::clone(&self.0).try_acquire_many_owned(pages).ok()
     }
 }
 
-/// A body that was read whole. Its memory is counted until this is dropped.
+/// A body that was read whole, and the memory that is reserved for it until a drop.
 pub(crate) struct Whole {
     pub(crate) bytes: Bytes,
     pub(crate) memory: OwnedSemaphorePermit,
 }
 
-/// Why a body wasn't read.
+/// Reason why a body wasn't read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Unread {
     TooLarge,
     TooSlow,
-    /// The connection broke, or the framing of the body did.
+    /// The connection broke, or the framing of the body is invalid.
     Cut,
-    /// Other bodies hold all the memory that there is.
+    /// Other bodies hold the memory that this one needs.
     NoMemory,
 }
 
@@ -67,7 +67,7 @@ impl Whole {
                 return Err(Unread::TooLarge);
             }
             if needed > bytes.capacity() {
-                // Doubling copies each byte a few times at most. Only what has come is reserved for.
+                // Doubling limits the copies. The reservation grows with the received bytes only.
                 let capacity = needed.max(bytes.capacity() * 2).min(most);
                 let more = memory.reserve(capacity - bytes.capacity());
                 held.merge(more.ok_or(Unread::NoMemory)?);

@@ -1,10 +1,10 @@
-//! What `--report` says of a stream besides its completion.
+//! The report of `--report` on a stream, without its completion.
 
 use deltawire::gateway::Observed;
 use deltawire::{Body, ChatCompletion, Defect, Finished, Limit, NotWhole, Outcome};
 use serde_json::{Map, Number, Value, json};
 
-/// The members of the report, but for the completion.
+/// Returns the members of the report, except for the completion.
 pub(crate) fn report(
     finished: &Finished,
     seen: &Observed,
@@ -64,7 +64,7 @@ fn tokens(seen: &Observed) -> Option<Value> {
     }))
 }
 
-/// What the body is, if it is no event stream.
+/// Returns the kind of the body, if it isn't an event stream.
 fn body(finished: &Finished, head: &BodyHead) -> Option<&'static str> {
     let Outcome::NotAnEventStream(body) = finished.outcome else { return None };
     if head.completion(finished).is_some() {
@@ -78,11 +78,12 @@ fn body(finished: &Finished, head: &BodyHead) -> Option<&'static str> {
     })
 }
 
-/// The error of the upstream, be it in the stream or instead of one. `code` is that of the first error
-/// event, as it was sent.
+/// Returns the error of the upstream, in the stream or in place of it.
+///
+/// `code` is the code of the first error event, as it was sent.
 fn error(finished: &Finished, code: Option<Value>, head: &BodyHead) -> Option<Value> {
     if let Some(error) = &finished.end.upstream_error {
-        // An error that is cut off by the end of the stream has its code as a text only.
+        // The code of an error that the end of the stream cuts is available as a text only.
         let of_text = |text: &String| {
             serde_json::from_str::<Number>(text).map_or_else(|_| text.as_str().into(), Value::from)
         };
@@ -109,7 +110,7 @@ fn error(finished: &Finished, code: Option<Value>, head: &BodyHead) -> Option<Va
     }))
 }
 
-/// The beginning of a body in JSON, for what comes instead of a stream.
+/// The beginning of a JSON body that replaces a stream.
 #[derive(Default)]
 pub(crate) struct BodyHead {
     bytes: Vec<u8>,
@@ -126,21 +127,21 @@ impl BodyHead {
         self.bytes.extend(piece.iter().take(room));
     }
 
-    /// The text behind a byte order mark and white space.
+    /// Returns the text behind a byte order mark and white space.
     fn text(&self) -> &[u8] {
         let text = self.bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&self.bytes);
         let mark = [&b"\xEF"[..], b"\xEF\xBB"];
         if mark.contains(&text) { &[] } else { text.trim_ascii_start() }
     }
 
-    /// The completion that the body is, where it came whole instead of as a stream.
+    /// Returns the body as a completion, if it is one that wasn't streamed.
     pub(crate) fn completion(&self, finished: &Finished) -> Option<ChatCompletion> {
         let is_json = matches!(finished.outcome, Outcome::NotAnEventStream(Body::Json));
         let read = || ChatCompletion::from_json(self.text()).ok();
         (is_json && !self.is_cut).then(read).flatten().filter(|it| !it.choices.is_empty())
     }
 
-    /// The error that the body is, in JSON.
+    /// Returns the body as an error, if it is JSON.
     pub(crate) fn error(&self) -> Option<BodyError> {
         let body: Value = serde_json::from_slice(self.text()).ok()?;
         Some(BodyError(match body {
@@ -150,14 +151,14 @@ impl BodyHead {
     }
 }
 
-/// An error body in JSON, with what servers put wherever.
+/// A JSON error body, whose members differ between servers.
 pub(crate) struct BodyError(Value);
 
 impl BodyError {
-    /// What has the code and the type.
+    /// Returns the value with the code and the type.
     fn error(&self) -> &Value {
         let Self(body) = self;
-        // A text has its code and its type beside it.
+        // A text in `error` has its code and its type beside it, in the body.
         body.get("error").filter(|error| !error.is_null() && !error.is_string()).unwrap_or(body)
     }
 

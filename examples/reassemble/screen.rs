@@ -1,4 +1,4 @@
-//! What a person sees on a terminal.
+//! Output for a person at a terminal.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -10,10 +10,10 @@ use deltawire::json::{Value, ValueKind};
 use deltawire::{ChatCompletionChunk, ChunkEvent, Payload, ToolCallDelta};
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// Files from this size on show a progress bar instead of their text.
+/// Size in bytes from which a file has a progress bar in place of its text.
 const LONG_FILE: u64 = 8 << 20;
 
-/// What a person sees on a terminal: the text as it streams, or how far a long file is read.
+/// Output on a terminal: the text as it streams, or the progress of reading a long file.
 pub(crate) struct Screen {
     file: String,
     shows_errors: bool,
@@ -29,7 +29,7 @@ pub(crate) struct Screen {
     meter: Meter,
 }
 
-/// What tells a tool call from others.
+/// Identity of a tool call.
 struct Call {
     choice: u64,
     index: Option<u64>,
@@ -46,7 +46,7 @@ enum Style {
 }
 
 impl Screen {
-    /// `shows_errors` says that the completion is printed, and nothing else.
+    /// Creates a screen; `shows_errors` is true if the mode prints only the completion.
     pub(crate) fn new(file: String, shows_errors: bool) -> Self {
         let terminal = io::stderr().is_terminal();
         Self {
@@ -63,12 +63,12 @@ impl Screen {
         }
     }
 
-    /// Notes that so many events with output have come so far.
+    /// Records the number of events with output so far.
     pub(crate) fn tick(&mut self, deltas: u64) {
         self.meter.record_total(deltas, self.start.elapsed());
     }
 
-    /// A file of so many bytes comes.
+    /// Shows a progress bar if a file of this size is long.
     pub(crate) fn expect(&mut self, bytes: u64) {
         if self.shows_progress && bytes >= LONG_FILE {
             self.shows_text = false;
@@ -100,7 +100,7 @@ impl Screen {
         }
     }
 
-    /// Says which event can't be read.
+    /// Writes the error of an event that can't be read.
     pub(crate) fn show_malformed(&mut self, error: &deltawire::Error) {
         if self.shows_errors {
             self.write(Style::Start, "");
@@ -146,7 +146,7 @@ impl Screen {
         }
     }
 
-    /// Shows a part of a tool call, with a label where it is another call than before.
+    /// Shows a delta of a tool call, with a label if it differs from the last tool call.
     fn show_call(&mut self, choice: u64, call: &ToolCallDelta<'_>) {
         let (index, id) = (call.index(), call.id().filter(|id| !id.is_empty()));
         let name = call.name().filter(|name| !name.is_empty());
@@ -172,7 +172,7 @@ impl Screen {
         }
     }
 
-    /// Writes text in a style, on a line of its own where the style changes.
+    /// Writes text in a style, on a new line if the style changes.
     fn write(&mut self, style: Style, text: &str) {
         if text.is_empty() && style != Style::Start {
             return;
@@ -185,12 +185,12 @@ impl Screen {
         };
         let line = if self.style != style && self.style != Style::Start { "\n" } else { "" };
         let text = harmless(text);
-        // A screen that can't be written to is no reason to stop.
+        // The program continues if the screen can't be written to.
         let _unseen = write!(screen, "{line}{on}{text}{off}").and_then(|()| screen.flush());
         self.style = style;
     }
 
-    /// Ends the text.
+    /// Ends the text, and removes the progress bar.
     pub(crate) fn end_text(&mut self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
@@ -200,7 +200,7 @@ impl Screen {
         }
     }
 
-    /// Says in one line how the stream was.
+    /// Writes a summary of the stream in one line.
     pub(crate) fn sum_up(self, seen: &Observed) {
         if self.shows_errors && self.shows_progress {
             say(&summary(seen, &self.meter.finish(seen, self.start.elapsed())));
@@ -208,7 +208,7 @@ impl Screen {
     }
 }
 
-/// Outcome, tokens, time to first token, duration.
+/// Returns the outcome, tokens, time to first token and duration as a text.
 fn summary(seen: &Observed, measured: &Measured) -> String {
     let outcome = seen.outcome.as_str();
     let reason = seen.failed_finish.as_deref().map(|reason| format!(" ({reason})"));
@@ -236,12 +236,12 @@ fn time(time: Duration) -> String {
     }
 }
 
-/// Writes a line to standard error. Where it can't be written to, nobody reads it.
+/// Writes a line to standard error, and ignores a failure, since nobody reads it then.
 pub(crate) fn say(line: &str) {
     let _unread = writeln!(io::stderr(), "{}", harmless(line));
 }
 
-/// The texts of a part of a content, with how they are shown.
+/// Appends the texts of a content part, each with its style.
 fn texts_of<'a>(part: Value<'a>, texts: &mut Vec<(Style, &'a str)>) {
     let r#type = part.get("type").and_then(|name| name.as_str()).unwrap_or_default();
     if matches!(r#type, "thinking" | "reasoning") {
@@ -258,13 +258,14 @@ fn texts_of<'a>(part: Value<'a>, texts: &mut Vec<(Style, &'a str)>) {
     }
 }
 
-/// What a server sent must not steer the terminal: control characters, and what changes the direction
-/// of the text behind it.
+/// Replaces the characters of a server's text that control a terminal.
+///
+/// These are control characters, and characters that change the direction of the text behind them.
 fn harmless(text: &str) -> String {
     text.replace(|c: char| steers(c) && c != '\n', "\u{FFFD}")
 }
 
-/// JSON in which what would steer a terminal is escaped. The JSON says the same.
+/// Escapes the characters of a JSON text that control a terminal, with the same meaning.
 pub(crate) fn escaped(json: &str) -> Cow<'_, str> {
     if !json.contains(steers) {
         return Cow::Borrowed(json);
@@ -272,7 +273,7 @@ pub(crate) fn escaped(json: &str) -> Cow<'_, str> {
     let mut text = String::with_capacity(json.len() + 64);
     for c in json.chars() {
         if steers(c) {
-            // All of them are in the first plane.
+            // All of these characters are in the first plane, so four digits are enough.
             let _never = write!(text, "\\u{:04x}", u32::from(c));
         } else {
             text.push(c);

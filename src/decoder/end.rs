@@ -11,12 +11,14 @@ use crate::json::{Leniencies, Value, ValueKind, beginning};
 pub struct End {
     /// Length of the stream in bytes.
     pub bytes: u64,
-    /// Bytes of a last event that no blank line closed: by the standard it is dropped. 0 where
-    /// [`salvage`](crate::ChunkDecoder::salvage) has read it. What is over a limit isn't counted: its
-    /// bytes have been given as they came.
+    /// Bytes of a last event that no blank line closed. By the standard it is dropped.
+    ///
+    /// 0 if [`salvage`](crate::ChunkDecoder::salvage) has read it. Not counted are bytes that the
+    /// decoder has already returned, because their event or line is over a limit.
     pub discarded_bytes: u64,
-    /// Whether the stream ended inside of an event or line, comments included, be it read by
-    /// [`salvage`](crate::ChunkDecoder::salvage) or not.
+    /// True if the stream ended inside an event or a line, comments included.
+    ///
+    /// A call of [`salvage`](crate::ChunkDecoder::salvage) does not change this.
     pub is_cut: bool,
     /// Dispatched events, `[DONE]` included.
     pub events: u64,
@@ -24,12 +26,14 @@ pub struct End {
     pub chunks: u64,
     /// Events with a JSON object that is no chunk; see [`Payload::Other`](crate::Payload::Other).
     pub others: u64,
-    /// Events that can't be read. One that is cut short by the end of the stream isn't counted, be it
-    /// read by [`salvage`](crate::ChunkDecoder::salvage) or not.
+    /// Events that can't be read.
+    ///
+    /// An event that the end of the stream cuts short isn't counted, with or without a call of
+    /// [`salvage`](crate::ChunkDecoder::salvage).
     pub malformed: u64,
     /// How often `[DONE]` came, one that lacks its blank line at the end included.
     pub done: u64,
-    /// Chunks, other objects and errors behind the first `[DONE]`.
+    /// Chunks, other objects and errors after the first `[DONE]`.
     pub after_done: u64,
     /// What was let pass in all payloads though it isn't quite JSON.
     pub leniencies: Leniencies,
@@ -37,32 +41,32 @@ pub struct End {
     pub upstream_error: Option<UpstreamFailure>,
     /// What the body is instead, if it is no event stream.
     pub body: Option<Body>,
-    /// The other API that events were of, if any were.
+    /// The first API other than chat completions to which an event belongs.
     pub api: Option<Api>,
-    /// What is left at the end.
+    /// The kind of the unfinished rest at the end of the stream.
     pub(super) rest: Rest,
-    /// The finish reason that names a failure, of a last chunk that is dropped.
+    /// The finish reason of a dropped last chunk, if it names a failure.
     pub(crate) failed_finish: Option<String>,
 }
 
-/// What stands at the end of a stream without the blank line that would close it.
+/// The kind of the rest of a stream that no blank line closes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Rest {
-    /// Nothing, or an event that could be read.
+    /// No bytes, or an event with a readable payload.
     #[default]
     None,
-    /// A comment, or a line that is no field and over its limit: it brings nothing however it goes on.
+    /// A comment, or skipped bytes over a limit. No continuation of them adds content.
     Aside,
-    /// Anything else that brings nothing, or whose failure counts.
+    /// Any other rest without content, or a failure that is counted.
     Framing,
-    /// An event that is cut short, or a chunk that is dropped.
+    /// An event that is cut short, or a dropped chunk.
     Lost,
 }
 
-/// Most bytes that are kept of a finish reason where text has no room any more.
+/// Most bytes stored of a finish reason that names a failure, or that has no room left.
 pub(crate) const LONGEST_REASON: usize = 64;
 
-/// Returns true if a finish reason says that the answer failed. Unknown reasons don't.
+/// Returns true if a finish reason names a failure of the answer. An unknown reason names none.
 pub(crate) fn ends_badly(reason: &str) -> bool {
     const FAILURES: [&str; 7] = [
         "abort",
@@ -83,8 +87,9 @@ pub(crate) fn ends_badly(reason: &str) -> bool {
 }
 
 impl End {
-    /// Returns true if a part of the answer may be missing at the end. Behind `[DONE]` only an event
-    /// can be one.
+    /// Returns true if a part of the answer may be missing at the end.
+    ///
+    /// After `[DONE]`, only `Rest::Lost` can be such a part.
     pub(crate) fn is_event_cut(&self) -> bool {
         let is_rest = self.discarded_bytes > 0 || self.rest != Rest::None;
         self.rest == Rest::Lost || self.is_cut && is_rest && self.done == 0
@@ -97,8 +102,9 @@ impl End {
     }
 }
 
-/// An [`UpstreamError`](crate::UpstreamError) that is kept, its texts as far as they have room: of the
-/// message 4 096 bytes, of each other text 256.
+/// An owned [`UpstreamError`](crate::UpstreamError), with texts of limited length.
+///
+/// Contains at most 4 096 bytes of the message, and at most 256 bytes of each other text.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UpstreamFailure {
@@ -114,7 +120,7 @@ pub struct UpstreamFailure {
     pub param: Option<String>,
 }
 
-/// Most bytes of an error's message, and of its other texts, that are kept.
+/// Most bytes stored of an error's message. `MOST_TEXT` is the limit of its other texts.
 const MOST_MESSAGE: usize = 4096;
 const MOST_TEXT: usize = 256;
 
@@ -127,7 +133,7 @@ impl UpstreamFailure {
     }
 }
 
-/// What is kept of an error: message, code, type and parameter.
+/// Returns the stored texts of an error: message, code, type and parameter.
 fn texts<'a>(error: &UpstreamError<'a>) -> [Option<&'a str>; 4] {
     let code = error.get("code");
     let is_number = |code: &Value<'_>| code.kind() == ValueKind::Number;
@@ -141,7 +147,7 @@ fn texts<'a>(error: &UpstreamError<'a>) -> [Option<&'a str>; 4] {
     ]
 }
 
-/// A failure that gives way to another one, and what its texts were in, where it lacks them.
+/// A failure that later failures replace, and spare buffers for the texts that it lacks.
 #[derive(Clone, Debug)]
 pub(crate) struct FailureBuffer {
     failure: UpstreamFailure,
@@ -149,12 +155,12 @@ pub(crate) struct FailureBuffer {
 }
 
 impl FailureBuffer {
-    /// With the first failure.
+    /// Creates a buffer with the first failure.
     pub(crate) fn new(error: &UpstreamError<'_>, offset: u64) -> Self {
         Self { failure: UpstreamFailure::of(error, offset), spare: Default::default() }
     }
 
-    /// Makes it another failure. Allocates only where a text has to grow.
+    /// Replaces the failure. Allocates only if a text has to grow.
     pub(crate) fn set(&mut self, error: &UpstreamError<'_>, offset: u64) {
         let UpstreamFailure { offset: at, message, code, r#type, param } = &mut self.failure;
         *at = offset;
@@ -229,7 +235,7 @@ pub enum Api {
 }
 
 impl Api {
-    /// Its name, in lower case with underscores.
+    /// Returns the name of the API, in lower case with underscores.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -241,7 +247,7 @@ impl Api {
         }
     }
 
-    /// The API of an object that has no `choices`, by what each of its events says of itself.
+    /// Returns the API of an object without `choices`, by its `type`, `object` or `candidates`.
     #[cold]
     pub(super) fn of(object: &ChatCompletionChunk<'_>) -> Option<Self> {
         let text = |name| object.get(name).and_then(|value| value.as_str()).unwrap_or_default();

@@ -228,12 +228,16 @@ impl ChunkDecoder {
         Some(read_last(event, readers, (end, is_event_stream), false))
     }
 
-    /// Tells at the end of the input how the stream was. Copies nothing of an event that is unfinished.
+    /// Returns the counts and the state of the stream, at the end of the input.
     ///
-    /// What an unfinished last event says is dropped, as the standard has it, with two
-    /// exceptions: an unfinished `[DONE]` counts, for it can't be anything else, and so does a failure,
-    /// be it an error, a finish reason that names one or an event over a limit, so that it isn't taken
-    /// for a clean end.
+    /// An unfinished last event is dropped, as the standard requires, with three exceptions:
+    ///
+    /// - An unfinished `[DONE]` counts, because it can't be anything else.
+    /// - A failure counts, so that the end of the stream isn't clean. A failure is an error, a
+    ///   finish reason that names one, or an event over a limit.
+    /// - The [`api`](End::api) of an object that is no chunk is stored.
+    ///
+    /// Copies bytes of an unfinished event only to join its `data` lines and to store a failure.
     pub fn finish(&mut self) -> End {
         let framing = self.sse.finish();
         let Self { sse, readers, end, is_event_stream } = self;

@@ -18,9 +18,10 @@ pub enum Payload<'a> {
     /// An error that the server reports. The chunk that it came with, if any, is
     /// [`UpstreamError::chunk`].
     Error(UpstreamError<'a>),
-    /// A JSON object that is no chunk, such as a ping or the progress of a tool: it has neither `choices`
-    /// nor `usage`, and no `object` that names a chunk. What it is, its event type may say; see
-    /// [`Event::event_type`].
+    /// A JSON object that is no chunk, such as a ping or the progress of a tool.
+    ///
+    /// It has neither `choices` nor a usage, and its `object` names neither a chunk nor a
+    /// completion. Its [`Event::event_type`] may name its kind.
     Other(OtherObject<'a>),
     /// An event that can't be read; the next one is read normally.
     Malformed(Error),
@@ -54,20 +55,20 @@ impl Payload<'_> {
 pub struct OtherObject<'a>(pub(crate) ChatCompletionChunk<'a>);
 
 impl<'a> OtherObject<'a> {
-    /// The member `name`, whatever it is.
+    /// Returns the member `name`, of any type.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<Value<'a>> {
         self.0.get(name)
     }
 
-    /// The object as the JSON value that it is.
+    /// Returns the object as a JSON value.
     #[must_use]
     pub fn as_value(&self) -> Value<'a> {
         self.0.as_value()
     }
 }
 
-/// The JSON text that was sent.
+/// Writes the JSON text that was sent.
 impl fmt::Debug for OtherObject<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&self.0, f)
@@ -104,7 +105,7 @@ impl<'a> ChunkEvent<'a> {
         self.event.raw()
     }
 
-    /// The line ends that are missing to close the event; see [`Event::missing_end`].
+    /// Returns the line ends that are missing to close the event; see [`Event::missing_end`].
     #[must_use]
     pub fn missing_end(&self) -> &'static [u8] {
         self.event.missing_end()

@@ -94,8 +94,9 @@ pub(super) fn read<'a>(
     ChunkEvent { event, payload, leniencies }
 }
 
-/// Reads the payload of an event that no blank line has closed, and takes note in `end` of what
-/// counts of it: of an event that is dropped, `[DONE]`, a failure, and that there is no event stream.
+/// Reads the payload of an event that no blank line has closed, and counts it in `end`.
+///
+/// Of a dropped event only `[DONE]`, a failure, the API and the kind of the body count.
 #[cold]
 pub(super) fn read_last<'a>(
     event: Event<'a>,
@@ -133,21 +134,20 @@ pub(super) fn read_last<'a>(
     ChunkEvent { event, payload, leniencies }
 }
 
-/// Returns true if the event ends in a line that begins with a JSON object and is no field, and that
-/// object is cut.
+/// Returns true if the event ends with a line that is no field and begins with a cut JSON object.
 fn has_torn_line(event: &Event<'_>) -> bool {
     let line = event.unknown_lines().last().unwrap_or_default();
     event.raw().ends_with(line) && is_torn(line)
 }
 
-/// Keeps a finish reason that names a failure, of a chunk that is dropped.
+/// Stores the first finish reason of a dropped chunk that names a failure.
 fn note_reasons(end: &mut End, chunk: &ChatCompletionChunk<'_>) {
     let reasons = chunk.choices().filter_map(|choice| choice.finish_reason());
     let failed = reasons.into_iter().find(|reason| ends_badly(reason));
     end.failed_finish = failed.map(|reason| beginning(reason, LONGEST_REASON).into());
 }
 
-/// What an event says, whatever its kind.
+/// Returns the payload of an event of any kind.
 #[inline]
 fn payload<'a>(
     event: &Event<'a>,
@@ -169,7 +169,7 @@ fn payload<'a>(
     }
 }
 
-/// Takes note of a payload in `end`.
+/// Counts a payload in `end`.
 #[inline]
 fn note(end: &mut End, payload: &Payload<'_>, leniencies: Leniencies, offset: u64) {
     if !leniencies.is_empty() {
@@ -179,7 +179,7 @@ fn note(end: &mut End, payload: &Payload<'_>, leniencies: Leniencies, offset: u6
         Payload::Chunk(chunk) => {
             end.chunks += 1;
             end.after_done += u64::from(end.done > 0);
-            // A usage makes a chunk of it, be it another API's.
+            // An object of another API is a chunk too, if it has a usage.
             if end.api.is_none() && !chunk.has_choices() {
                 end.api = Api::of(chunk);
             }
@@ -289,7 +289,7 @@ fn unknown<'a>(
     leniencies: &mut Leniencies,
     (end, is_event_stream): (&mut End, &mut bool),
 ) -> Payload<'a> {
-    // In front of any field, an object is the body, and no line of a stream.
+    // Before the first field, an object is the body, and no line of an event stream.
     let line = event.unknown_lines().next().unwrap_or_default();
     let is_body = !*is_event_stream && line.trim_ascii_start().starts_with(b"{");
     if let Some(text) = error_line(event).filter(|_| !is_body) {
@@ -302,7 +302,7 @@ fn unknown<'a>(
     Payload::Ignored
 }
 
-/// The error of an event's line.
+/// Reads the error in a line of the event.
 fn line_error<'a>(
     event: &Event<'a>,
     text: &'a [u8],
@@ -315,8 +315,9 @@ fn line_error<'a>(
     text_error(text, (parser, side), None, leniencies)
 }
 
-/// What a line that is no field says of an error: what stands behind `error:`, unless that is nothing,
-/// or an object that has one.
+/// Returns the text of an error in a line that is no field.
+///
+/// This is the text after `error:`, unless it means no error, or an object that contains an error.
 fn error_line<'a>(event: &Event<'a>) -> Option<&'a [u8]> {
     event.unknown_lines().find_map(|line| match line.strip_prefix(b"error:") {
         Some(text) => {

@@ -1,15 +1,16 @@
-//! What can be told of a JSON text that may be cut, too deep or too long for a parser.
+//! Finds ends and errors in a JSON text that may be cut, too deep or too long for a parser.
 
 use memchr::memchr2;
 
-/// Returns true if a text begins with an object that doesn't end in it.
+/// Returns true if a text begins with an object whose end is missing.
 pub(super) fn is_torn(text: &[u8]) -> bool {
     let text = text.trim_ascii_start();
     text.starts_with(b"{") && past_value(text).is_none()
 }
 
-/// Returns true if an object, whole or not, has begun to say an error: it has a member `error` that
-/// is one, or its `object` is `error`.
+/// Returns true if an object, whole or cut, contains at least the beginning of an error.
+///
+/// That is a member `error` that means an error, or a member `object` with the text `error`.
 pub(super) fn begins_error(json: &[u8]) -> bool {
     member_that_begins_error(json).is_some()
 }
@@ -29,13 +30,13 @@ fn member_that_begins_error(json: &[u8]) -> Option<()> {
     }
 }
 
-/// Returns true if a value that may be cut is none of those that say that there is no error.
+/// Returns true if the beginning of a value differs from all values that mean no error.
 fn begins_something(value: &[u8]) -> bool {
     let may_be = |none: &[u8]| none.starts_with(value) || value.starts_with(none);
     !value.is_empty() && ![&b"null"[..], b"false", b"\"\"", b"0"].into_iter().any(may_be)
 }
 
-/// Returns true if a string, in its quotes, is `name`. Its ASCII may be escaped.
+/// Returns true if a string, in its quotes, equals `name`. Its ASCII characters may be escaped.
 fn is_name(mut string: &[u8], name: &[u8]) -> bool {
     for byte in name {
         let (first, len) = match string {
@@ -51,13 +52,13 @@ fn is_name(mut string: &[u8], name: &[u8]) -> bool {
     string.is_empty()
 }
 
-/// The value of a hexadecimal digit; 0 of anything else.
+/// Returns the value of a hexadecimal digit, or 0 for any other byte.
 fn hex(digit: u8) -> u8 {
     let value = char::from(digit).to_digit(16);
     value.and_then(|value| u8::try_from(value).ok()).unwrap_or(0)
 }
 
-/// Where a string that a text begins with ends, if it does.
+/// Returns the end of the string at the beginning of a text, or `None` if it is cut or absent.
 fn past_string(text: &[u8]) -> Option<usize> {
     let mut at = usize::from(text.first() == Some(&b'"'));
     if at == 0 {
@@ -72,8 +73,9 @@ fn past_string(text: &[u8]) -> Option<usize> {
     }
 }
 
-/// Where a value that a text begins with ends, if it does. Of a number that is where something else
-/// follows.
+/// Returns the end of the value at the beginning of a text, or `None` if it is cut.
+///
+/// A number ends at the next comma or closing bracket.
 fn past_value(text: &[u8]) -> Option<usize> {
     let (mut at, mut depth) = (0, 0_usize);
     loop {
@@ -99,7 +101,7 @@ fn past_value(text: &[u8]) -> Option<usize> {
 mod tests {
     use super::{begins_error, is_torn};
 
-    /// Each text, and each beginning of it, against what `serde_json` makes of the whole.
+    /// Compares each text, and each beginning of it, with the result of `serde_json`.
     #[test]
     fn only_whole_objects_are_not_torn() {
         for text in [

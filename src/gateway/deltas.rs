@@ -1,22 +1,22 @@
-//! Deltas of choices: the first one, pieces of texts, calls, and the last one.
+//! Deltas of choices: the first one, pieces of texts, tool calls, and the last one.
 
 use super::portion::{Portion, Rule};
 use super::write::Object;
 use crate::chunk::{Level, Merge};
 use crate::reassemble::{CompletionChoice, FunctionCall, Message, ToolCall};
 
-/// A text of a message that comes in deltas.
+/// A text of a message that is written in deltas.
 #[derive(Clone, Copy)]
 pub(super) enum Part<'c> {
-    /// Of this name.
+    /// The text of the member with this name.
     Text(&'static str),
-    /// The arguments of the call at this position.
+    /// The arguments of the tool call at this position.
     Call(usize, &'c ToolCall),
-    /// The arguments of the deprecated single call.
+    /// The arguments of the deprecated `function_call`.
     Function,
 }
 
-/// The `nth` of the texts that a message has.
+/// Returns the `nth` text of a message, empty if it is absent; `None` after the last one.
 pub(super) fn text_of(message: &Message, nth: usize) -> Option<(Part<'_>, &str)> {
     let Message { content, refusal, reasoning, reasoning_name, tool_calls, function_call, .. } =
         message;
@@ -34,7 +34,7 @@ pub(super) fn text_of(message: &Message, nth: usize) -> Option<(Part<'_>, &str)>
     Some((part, text.unwrap_or_default()))
 }
 
-/// How much of a text goes into a delta: up to so many bytes, but a character at least.
+/// Returns the length of a text's first piece: at most `most` bytes, but at least one character.
 pub(super) fn piece_len(text: &str, most: usize) -> usize {
     let down = (0..=most.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
     match down {
@@ -43,8 +43,10 @@ pub(super) fn piece_len(text: &str, most: usize) -> usize {
     }
 }
 
-/// Appends the first delta of a choice, with all that doesn't come piece by piece, or another one with
-/// what had no room in it.
+/// Appends the first delta of a choice, or a further one with the members that had no room in it.
+///
+/// The first delta contains all members of the choice except its tool calls, the pieces of its
+/// texts and its finish reason.
 pub(super) fn begin(choice: &CompletionChoice, portion: &mut Portion, out: &mut Vec<u8>) {
     let CompletionChoice { index, message, logprobs, extra, .. } = choice;
     let start = out.len();
@@ -93,7 +95,7 @@ pub(super) fn begin(choice: &CompletionChoice, portion: &mut Portion, out: &mut 
     }
 }
 
-/// Writes what the first delta of a choice has of its texts.
+/// Writes the texts of the first delta of a choice: empty strings, and `null` for absent content.
 fn begin_texts(message: &Message, delta: &mut Object<'_>) {
     match message.content {
         Some(_) => delta.string("content", ""),
@@ -120,7 +122,7 @@ pub(super) fn finish(choice: &CompletionChoice, portion: &mut Portion, out: &mut
     object.end();
 }
 
-/// Appends a choice with a delta.
+/// Appends a choice with a delta that `write` fills.
 pub(super) fn with_delta(
     index: u64,
     is_alone: bool,
@@ -140,7 +142,7 @@ pub(super) fn with_delta(
     choice.end();
 }
 
-/// Appends a delta with a piece of a text; `begins` says that a call has not been named yet.
+/// Appends a delta with a piece of a text. `begins` is true in the first delta of a tool call.
 pub(super) fn delta(
     index: u64,
     part: Part<'_>,

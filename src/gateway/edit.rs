@@ -65,11 +65,11 @@ pub struct Editor {
     half_end: Option<u64>,
     /// Its data, where they come in several lines.
     data: Vec<u8>,
-    /// How many events in a row have needed little of large buffers.
+    /// Number of events in a row that used little of large buffers.
     small_events: u32,
 }
 
-/// Buffers above this size are given back when so many events in a row no longer need them.
+/// Buffers above this size are freed after `SMALL_EVENTS` events in a row that don't need them.
 const KEPT_CAPACITY: usize = 64 << 10;
 const SMALL_EVENTS: u32 = 64;
 
@@ -133,9 +133,11 @@ pub enum Edited {
     /// Nothing is written: the event had nothing but the usage that is hidden, or is the rest of its
     /// line end.
     Dropped,
-    /// What was to be changed may be in it, unchanged. Copied, since it has no members that can be read:
-    /// it is malformed, went over a limit, or is an error that is no chunk. Or written with its chunk
-    /// as the rules have it, and beside that a line that is no field and that clients read, `error: …` or a JSON object.
+    /// The written event may still contain a value that was to be changed.
+    ///
+    /// An event without readable members is copied: it is malformed, exceeds a limit, or is an
+    /// error that is no chunk. Any other event is written with its chunk changed by the rules. But
+    /// it has another line that clients read although it is no field: `error: …` or a JSON object.
     Unreadable,
 }
 
@@ -164,15 +166,16 @@ impl Editor {
         self.set(name, None);
     }
 
-    /// Hides the usage that the gateway has asked for and the client hasn't. An event that has a usage
-    /// and no choices is dropped: it came for the asking, and a client that reads `choices[0]` of every
-    /// chunk would fail.
+    /// Hides the usage that the gateway has requested and the client hasn't.
     ///
-    /// No choices are: `choices` is absent, `null` or `[]`. What such an event has besides, such as
-    /// `timings`, is dropped with it: it is the last one, and no other chunk can carry it. One with an
-    /// error, or in which an [`EventEdit`] has replaced something, loses its usage only. Lines with an
-    /// `id` or `retry` are written without the chunk, so that they take effect. Comments in the block
-    /// of an event that is dropped go with it.
+    /// An event with a usage and no choices is dropped. It was sent only on request, and a client
+    /// that reads `choices[0]` of every chunk would fail. An event has no choices if `choices` is
+    /// absent, `null` or `[]`. Its other members, such as `timings`, are dropped too: it is the
+    /// last chunk, and no other one can contain them.
+    ///
+    /// An event with an error, or with a value that an [`EventEdit`] has replaced, loses its usage
+    /// only. The `id` and `retry` lines of a dropped event are written without the chunk, so that
+    /// they apply. The comments in its event block are dropped.
     ///
     /// It is the member `usage` of the chunk; what some servers say besides, unasked, stays. Goes
     /// before a rule for that name.
@@ -223,7 +226,7 @@ impl Editor {
         EventEdit { editor: self, event, chunk: object_of(event) }
     }
 
-    /// Bytes that the buffers hold which an event makes grow.
+    /// Returns the capacity, in bytes, of the buffers that grow with an event.
     fn held(&self) -> usize {
         let [.., Plan { changes, .. }] = &self.plans;
         changes.capacity() * size_of::<Change>()
@@ -233,7 +236,7 @@ impl Editor {
             + self.data.capacity()
     }
 
-    /// Gives large buffers back when the events have been small for a while.
+    /// Frees large buffers after `SMALL_EVENTS` small events in a row.
     #[cold]
     fn shrink(&mut self, is_small: bool) {
         self.small_events = if is_small { self.small_events + 1 } else { 0 };
@@ -470,7 +473,7 @@ impl EventEdit<'_> {
     }
 }
 
-/// Returns true if an event has a line that is no field and that clients read all the same.
+/// Returns true if an event has a line that is no field but that clients read.
 fn has_error_line(event: &Event<'_>) -> bool {
     let is_one = |line: &[u8]| line.starts_with(b"error:") || line.starts_with(b"{");
     event.has_unknown_lines() && event.unknown_lines().any(is_one)
@@ -487,7 +490,7 @@ fn is_unreadable(event: &ChunkEvent<'_>) -> bool {
     }
 }
 
-/// Appends the lines of an event that set what outlives it, and its end.
+/// Appends the `id` and `retry` lines of an event, and a blank line.
 #[cold]
 fn write_state(event: &Event<'_>, out: &mut Vec<u8>) {
     let (mut rest, mut splitter) = (event.raw(), event.splitter());
@@ -619,7 +622,7 @@ mod tests {
             assert_eq!(write(&mut removed, only), (Edited::Dropped, String::new()));
             assert_eq!(write(&mut null, only), (Edited::Dropped, String::new()));
         }
-        // What it has besides goes with it: no chunk without choices is left.
+        // Its other members are dropped with it: no chunk without choices remains.
         for more in [
             "\"prompt_filter_results\":[{}]",
             "\"timings\":{\"n\":1}",
@@ -631,7 +634,7 @@ mod tests {
             assert_eq!(write(&mut removed, &event), (Edited::Dropped, String::new()));
             assert_eq!(write(&mut null, &event), (Edited::Dropped, String::new()));
         }
-        // Where there are choices nothing is lost.
+        // An event with choices loses only its usage.
         for (more, rest) in [
             ("\"choices\":[{\"delta\":{}}],\"choices\":[],", "\"id\":\"1\""),
             ("\"choices\":[null],", "\"id\":\"1\""),
@@ -647,7 +650,7 @@ mod tests {
         }
         for line in ["id: 7", "id", "retry: 5"] {
             let event = format!("data: {{\"usage\":{{}},\"choices\":[]}}\n{line}\n\n");
-            // What outlives the event stays.
+            // The lines that outlive the event are written.
             let expected = format!("{line}\n\n");
             assert_eq!(write(&mut removed, &event), (Edited::Changed, expected));
         }

@@ -92,11 +92,10 @@ use crate::event::EventKind;
 /// assert_eq!(String::from_utf8(forward([&stream[..]], "secret")).unwrap(), expected);
 /// ```
 ///
-/// Texts are content, refusal, reasoning, and the names and arguments of functions that are called, where
-/// they are strings. An event with anything besides
-/// that isn't known to be harmless is [`Unwatched`](Pushed::Unwatched): it is for the caller to say
-/// what happens to it. Half of a character that is cut over two deltas is U+FFFD in both, as in every
-/// view.
+/// Texts are content, refusal, reasoning, and the names and arguments of called functions, if they
+/// are strings. An event with any other member that isn't known to be harmless is
+/// [`Unwatched`](Pushed::Unwatched): the caller decides how to handle it. Half of a character that
+/// is cut over two deltas is U+FFFD in both, as in every view.
 ///
 /// # What is harmless
 ///
@@ -108,14 +107,20 @@ use crate::event::EventKind;
 /// | anywhere | `null`, `true`, `false`, `""`, `[]`, `{}`, numbers but `token_id` |
 /// | the chunk | strings: `id`, `object`, `model`, `system_fingerprint`, `service_tier`, `obfuscation`, `p`, `provider`, `generationId` |
 /// | a choice | strings: `finish_reason`, `native_finish_reason`, `stop_reason`, `matched_stop` |
-/// | a delta | strings: `role`, `channel`; of tool calls `index`, `id` and `type` |
+/// | a delta | strings: `role`, `channel`; of tool calls `id` and `type` |
 /// | deeper | objects of what is harmless, such as `usage`, `timings` and `content_filter_results`, with the strings `id`, `service_tier` and `severity`; the array `prompt_filter_results` of such objects |
 /// | the stream | comments, blank lines, events without data, `[DONE]` |
 ///
-/// So these are unwatched: arguments that are an object, audio, content in parts, `logprobs` and `token_ids`, which
-/// repeat the text token by token, `reasoning_details`, a whole `message`, citations, errors, which
-/// may quote what the model has said, lines that are no field, in an event too, what can't be read, and what some
-/// readers read otherwise: `choices`, `delta`, `index` or a text that stands twice in its object.
+/// So these are unwatched:
+///
+/// - arguments that are an object, audio, content in parts, `reasoning_details`, a whole `message`,
+///   and citations;
+/// - `logprobs` and `token_ids`, which repeat the text token by token;
+/// - errors, which may quote the output of the model;
+/// - lines that are no field, inside an event too;
+/// - events that can't be read;
+/// - `choices`, `delta`, `index` or a text that occurs twice in its object: readers interpret that
+///   differently.
 ///
 /// # Bounds
 ///
@@ -136,7 +141,7 @@ pub struct Guard {
     texts: Vec<Text>,
     /// How much of the texts is held.
     text_bytes: usize,
-    /// How many events have been taken.
+    /// Number of events that the guard has accepted.
     taken: u64,
     /// Chunks with these constants, and so many leaves that have changed, are harmless but for their
     /// texts.
@@ -323,18 +328,22 @@ impl Guard {
     /// Releases events from the front, and appends them to `out`, up to the first with text among
     /// the last `keep` bytes of what there is of it. With `keep` 0 all are released.
     ///
-    /// Of a text that is over nothing is kept: the stream has gone on with another text of its choice
-    /// that began no earlier than it last came, such as the content behind the reasoning, or a tool
-    /// call; others of its choice have gone on for 32 events without it; its choice has finished, or the
-    /// stream has. Should it go on all the
-    /// same, as where reasoning and content come by turns, it is kept again from there. An event
-    /// without text goes out as soon as the events before it may, so this is to be called after each
-    /// push.
+    /// A text that has ended holds no event back. It has ended in each of these cases:
+    ///
+    /// - Another text of its choice continues, and that one began no earlier than the last piece of
+    ///   this one: for example the content after the reasoning, or a tool call.
+    /// - Another text of its choice continues, and the last piece of this one was more than 32
+    ///   events earlier.
+    /// - Its choice or the stream has finished.
+    ///
+    /// A text that continues nevertheless, for example if reasoning and content alternate, is kept
+    /// again from there. An event without text is released as soon as all events before it are, so
+    /// call this after each push.
     pub fn release(&mut self, keep: usize, out: &mut Vec<u8>) {
         self.release_by(|_| keep, out);
     }
 
-    /// [`release`](Self::release), with a `keep` for each text.
+    /// Releases events like [`release`](Self::release), with a `keep` for each text.
     pub fn release_by(&mut self, mut keep: impl FnMut(TextId) -> usize, out: &mut Vec<u8>) {
         let mut pieces = 0;
         let mut events = 0;
@@ -386,8 +395,9 @@ impl Guard {
         self.events.is_empty()
     }
 
-    /// Takes note of the texts that an event ends, of which the pieces from `new` on have been added: by
-    /// another text of their choice that begins, by a finish reason, by the end of the stream.
+    /// Marks the texts that an event continues or ends. Its pieces are those from `new` on.
+    ///
+    /// A piece of another text of the same choice, a finish reason and `[DONE]` end a text.
     #[inline]
     fn end_texts(
         &mut self,
@@ -625,7 +635,7 @@ mod tests {
         }
     }
 
-    /// A text that is over holds nothing, and what has no text waits for what is before it only.
+    /// A text that has ended holds no event. An event without text waits only for earlier events.
     #[test]
     fn a_text_that_is_over_holds_nothing() {
         let [reasoning, content, both] = [
@@ -658,9 +668,9 @@ mod tests {
             (vec![&content, &other(&content)], 2),
             (vec![&content, &other(&finish)], 2),
             (vec![&other(&reasoning), &content, &other(&content)], 2),
-            // It goes on all the same.
+            // The content continues after it has ended.
             (vec![&content, &reasoning, &content], 2),
-            // What others interrupt for too long is over: the last 41 events are of one text.
+            // A text that others interrupt for too long has ended: the last 41 events are content.
             (by_turns, 41),
         ] {
             let (mut guard, mut out) = (Guard::new(), Vec::new());
@@ -670,7 +680,7 @@ mod tests {
             }
             assert_eq!(guard.events.len(), held, "{events:?}");
         }
-        // They began together, and one of them goes on.
+        // Two texts began together, and one of them continues.
         for events in [[&both_of_call, &arguments], [&both, &reasoning]] {
             let (mut guard, mut out) = (Guard::new(), Vec::new());
             for event in events {

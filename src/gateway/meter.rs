@@ -122,7 +122,7 @@ pub struct Measured {
     pub outcome: Outcome,
 }
 
-/// Most choices whose usage is told apart.
+/// Most choices whose own usage is counted.
 const MOST_CHOICES: usize = 128;
 
 impl Meter {

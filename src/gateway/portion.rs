@@ -11,31 +11,30 @@ use crate::limits::Limits;
 pub(super) const MOST_COST: usize = 4 << 20;
 const VALUE_COST: usize = 16;
 
-/// Most bytes of an event, but for what each has in common.
+/// Most bytes of an event, without the members that every chunk repeats.
 const MOST_BYTES: usize = LIMITS.event_bytes - 4096;
-/// Most names and values, likewise.
+/// Most names and values of an event, without the members that every chunk repeats.
 const MOST_VALUES: usize = LIMITS.json_values - 64;
 const LIMITS: Limits = Limits::new();
 
-/// How far a completion has been written: so many of its members, and where in the next one, level by
-/// level.
+/// The number of written members of a completion, and the position inside the next one, by level.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Cursor {
     member: usize,
     inside: Vec<usize>,
 }
 
-/// Bytes, and names and values.
+/// Number of bytes, and number of names and values.
 #[derive(Clone, Copy, Debug, Default)]
 struct Cost {
     bytes: usize,
     values: usize,
 }
 
-/// How the members of an object are merged.
+/// The rule by which the members of an object are merged.
 #[derive(Clone, Copy)]
 pub(super) enum Rule {
-    /// By the rules of a level.
+    /// Each by the rules of a level.
     At(Level),
     /// All in the same way.
     All(Merge),
@@ -50,36 +49,38 @@ impl Rule {
     }
 }
 
-/// Where something stops that goes on in another chunk: positions, the innermost first.
+/// The positions at which a chunk stops and another one continues, the innermost first.
 type Stop = Vec<usize>;
 
-/// Writes members from a cursor on, as many as a chunk may have. Each is offered in each chunk, in the
-/// same order. What isn't merged again from parts is written whole, if need be alone.
+/// Writes members from a cursor on, as many as a chunk may contain.
+///
+/// Each member is offered in each chunk, in the same order. A member that can't be merged from
+/// parts is written whole, if necessary alone.
 pub(super) struct Portion {
     cursor: Cursor,
-    /// Nothing has been written before this chunk.
+    /// This is the first chunk of its choice or tool call.
     pub(super) is_first: bool,
     /// The member that is offered next.
     nth: usize,
     most: usize,
     room: usize,
-    /// What an event may still have, without what encloses the rest.
+    /// Room of the event in bytes, without the names that enclose the remaining members.
     left: usize,
-    /// How much has been written: parts, and bytes of them.
+    /// Number of written parts, and of their bytes.
     parts: usize,
     pub(super) bytes: usize,
     is_empty: bool,
     is_full: bool,
-    /// Something was written that costs more than a chunk may.
+    /// A part was written that costs more than a chunk may.
     pub(super) is_oversized: bool,
-    /// The chunk is for one such thing alone.
+    /// The chunk contains one such part only.
     pub(super) is_alone: bool,
-    /// Tool calls say which they are; without it a delta goes on with the last one.
+    /// Tool calls are written with their `index`. A delta without it continues the last tool call.
     pub(super) has_index: bool,
 }
 
 impl Portion {
-    /// What goes from a cursor on into a chunk that costs up to `most`; without one it is the first.
+    /// Returns a portion from a cursor on that costs up to `most`; without a cursor, the first one.
     pub(super) fn new(cursor: Option<Cursor>, most: usize) -> Self {
         let is_first = cursor.is_none();
         Self {
@@ -91,7 +92,7 @@ impl Portion {
             left: MOST_BYTES,
             parts: 0,
             bytes: 0,
-            // Nothing that is larger than a chunk may be is in the first one.
+            // The first chunk contains no oversized part.
             is_empty: !is_first,
             is_full: false,
             is_oversized: false,
@@ -100,12 +101,12 @@ impl Portion {
         }
     }
 
-    /// [`new`](Self::new), for a chunk that has one thing only, which costs more.
+    /// Returns a portion like [`new`](Self::new), for a chunk with one oversized part only.
     pub(super) fn alone(cursor: Option<Cursor>, most: usize, has_index: bool) -> Self {
         Self { is_alone: true, has_index, ..Self::new(cursor, most) }
     }
 
-    /// How many parts have been written.
+    /// Returns the number of written parts.
     pub(super) const fn parts(&self) -> usize {
         self.parts
     }
@@ -115,7 +116,7 @@ impl Portion {
         self.is_full.then_some(self.cursor)
     }
 
-    /// A text.
+    /// Offers a member that is a string.
     pub(super) fn text(&mut self, name: &str, text: &str, object: &mut Object<'_>) {
         self.offer(|portion, _, _| {
             let cost = Cost { bytes: name.len() + string_len(text), values: 2 };
@@ -127,7 +128,7 @@ impl Portion {
         });
     }
 
-    /// Members that have no field.
+    /// Offers members that have no field.
     pub(super) fn members<'m>(
         &mut self,
         rule: Rule,
@@ -141,7 +142,7 @@ impl Portion {
         }
     }
 
-    /// An object, with how its members are merged.
+    /// Offers an object whose members are merged by `rule`.
     pub(super) fn inside(
         &mut self,
         name: &str,
@@ -158,7 +159,7 @@ impl Portion {
         });
     }
 
-    /// The list of the reasoning's details.
+    /// Offers the list of the reasoning details.
     pub(super) fn details(&mut self, name: &str, list: &JsonList, object: &mut Object<'_>) {
         if !list.is_empty() {
             let rules = (Matching::Detail, Rule::At(Level::ReasoningDetail));
@@ -168,8 +169,10 @@ impl Portion {
         }
     }
 
-    /// Offers the next member: `write` writes it from a position on, says whether all of it is written
-    /// and where it stops if it isn't.
+    /// Offers the next member, which `write` writes from a position on.
+    ///
+    /// `write` returns true if the member is complete. Otherwise it stores the position at which it
+    /// stops.
     fn offer(&mut self, write: impl FnOnce(&mut Self, &[usize], &mut Stop) -> bool) {
         let nth = self.nth;
         self.nth += 1;
@@ -184,7 +187,7 @@ impl Portion {
         self.cursor = Cursor { member: nth + usize::from(is_done), inside: stop };
     }
 
-    /// A member, in parts if it is merged from them.
+    /// Writes a member, in parts if it can be merged from them. Returns true if it is complete.
     fn value(
         &mut self,
         (name, value): (&str, &Json),
@@ -216,7 +219,7 @@ impl Portion {
         self.whole(cost, |out| write::json(value, out), name, object)
     }
 
-    /// A member that isn't cut.
+    /// Writes a member that isn't cut, if it belongs in this chunk. Returns true if it does.
     fn whole(
         &mut self,
         cost: Cost,
@@ -303,8 +306,10 @@ impl Portion {
         is_done
     }
 
-    /// An element of a list, in parts if it costs more than a chunk may and others go on with it: each
-    /// has what says which it is.
+    /// Writes an element of a list. Returns true if it is complete.
+    ///
+    /// It is written in parts if it costs more than a chunk may and other elements can continue it.
+    /// Each part contains the members that identify the element.
     fn element(
         &mut self,
         (key, members): (Key<'_>, &JsonObject),
@@ -350,7 +355,9 @@ impl Portion {
         is_done
     }
 
-    /// The elements of an array that is kept as text. Its position is that of a byte.
+    /// Writes the elements of an array that is kept as text. Returns true if it is complete.
+    ///
+    /// Its position is that of a byte.
     fn array(
         &mut self,
         (name, text): (&str, &str),
@@ -381,12 +388,12 @@ impl Portion {
         is_done
     }
 
-    /// Counts the name of something that is written in parts.
+    /// Counts the name of a member that is written in parts.
     fn enclose(&mut self, name: &str) {
         self.left = self.left.saturating_sub(string_len(name));
     }
 
-    /// Returns true if something is to be written in this chunk.
+    /// Returns true if a part is to be written in this chunk, and counts it then.
     fn takes(&mut self, cost: Cost) -> bool {
         let fits = self.fits(cost);
         if !fits && !self.is_empty {
@@ -416,12 +423,12 @@ impl Cost {
     }
 }
 
-/// The first of the positions, and those inside of it.
+/// Splits positions into the outermost one, 0 if there is none, and those inside it.
 fn first(from: &[usize]) -> (usize, &[usize]) {
     from.split_first().map_or((0, from), |(first, inside)| (*first, inside))
 }
 
-/// How the members are merged of an object that is merged member by member.
+/// Returns the merge of the members, for an object that is merged member by member.
 const fn inner(merge: Merge) -> Option<Merge> {
     match merge {
         Merge::Object | Merge::FilterResults => Some(Merge::Object),
@@ -432,7 +439,7 @@ const fn inner(merge: Merge) -> Option<Merge> {
     }
 }
 
-/// How the elements of a list are merged.
+/// Returns the rules by which the elements of a list are matched and merged, if they are merged.
 const fn elements(merge: Merge) -> Option<(Matching, Rule)> {
     match merge {
         Merge::ByIndex => Some((Matching::Index, Rule::All(Merge::Object))),
@@ -442,7 +449,9 @@ const fn elements(merge: Merge) -> Option<(Matching, Rule)> {
     }
 }
 
-/// How many members an element has up to the last one that says which it is, if others go on with it.
+/// Returns the number of members up to the last one that identifies the element.
+///
+/// Returns `None` if no other element can continue it, or no further member follows.
 fn head_len(key: Key<'_>, members: &JsonObject, matching: Matching) -> Option<usize> {
     let [(_, index), (_, id), _] = key.members();
     let goes_on = match matching {
@@ -455,12 +464,12 @@ fn head_len(key: Key<'_>, members: &JsonObject, matching: Matching) -> Option<us
     (goes_on && head < members.len()).then_some(head)
 }
 
-/// Returns true if a member of this name says which element it is.
+/// Returns true if a member of this name identifies an element.
 fn is_key(name: &str) -> bool {
     matches!(name, "index" | "prompt_index" | "id" | "type")
 }
 
-/// What a value costs; of one that costs more than `most` that it does.
+/// Returns the cost of a value. If it is more than `most`, any cost above `most`.
 fn cost(value: &Json, most: usize) -> Cost {
     match value {
         Json::Text(text) if text.len() > most => Cost { bytes: text.len(), values: 1 },
@@ -473,7 +482,7 @@ fn cost(value: &Json, most: usize) -> Cost {
     }
 }
 
-/// What the parts of an object or list cost together, likewise.
+/// Returns the cost of an object or list with these parts, bounded like [`cost`].
 fn sum(parts: impl Iterator<Item = Cost>, most: usize) -> Cost {
     let mut sum = Cost { bytes: 2, values: 1 };
     for part in parts {
@@ -485,7 +494,7 @@ fn sum(parts: impl Iterator<Item = Cost>, most: usize) -> Cost {
     sum
 }
 
-/// What something costs with its name.
+/// Returns the cost of a member: of its name and its value.
 fn named(name: &str, value: Cost) -> Cost {
     value.and(Cost { bytes: string_len(name) + 2, values: 1 })
 }
@@ -497,14 +506,15 @@ fn members_cost(members: &JsonObject, most: usize) -> Cost {
 /// Returns true if a decoder with the default limits reads an event.
 pub(super) fn is_readable(event: &[u8]) -> bool {
     let json = event.strip_prefix(b"data: ").unwrap_or(event);
-    // Of several lines there is a joined copy.
+    // A decoder holds a joined copy of several lines.
     let joined = if json.trim_ascii_end().contains(&b'\n') { json.len() } else { 0 };
     event.len() + joined <= LIMITS.event_bytes && element_len(json).1 <= LIMITS.json_values
 }
 
-/// Returns true if a JSON text is an array that may be written in parts. A first part of objects alone
-/// becomes a list of another kind where unknown members are merged: such an array is cut only if it is
-/// more than a decoder reads.
+/// Returns true if a JSON text is an array that may be written in parts.
+///
+/// Where unknown members are merged, a first part of objects alone becomes a list of another kind.
+/// An array that begins with an object is then cut only if a decoder can't read it whole.
 fn is_cut(text: &str, merge: Merge) -> bool {
     let first = text.strip_prefix('[').and_then(|rest| rest.trim_start().bytes().next());
     let is_unknown = matches!(merge, Merge::Accumulate | Merge::Fragments);
@@ -529,7 +539,7 @@ impl<'t> Iterator for Elements<'t> {
     }
 }
 
-/// How long the element is with which `rest` begins, and how many names and values it has.
+/// Returns the length of the element at the start of `rest`, and its number of names and values.
 fn element_len(rest: &[u8]) -> (usize, usize) {
     let (mut at, mut depth, mut values) = (0, 0_usize, 1);
     while let Some(byte) = rest.get(at) {
@@ -560,7 +570,7 @@ fn element_len(rest: &[u8]) -> (usize, usize) {
     (at.min(rest.len()), values)
 }
 
-/// Returns true if an array or object ends at once.
+/// Returns true if an array or object is empty. `inside` begins after its bracket.
 fn is_closed(inside: &[u8]) -> bool {
     let mut bytes = inside.iter().skip_while(|byte| byte.is_ascii_whitespace());
     matches!(bytes.next(), Some(b']' | b'}'))

@@ -30,18 +30,20 @@ use crate::json::Value;
 /// Of an event with several `data` lines, what spans two of them has the line break and the name of
 /// the field in its range. Strings and numbers never do. [`Editor`](super::Editor) knows.
 ///
-/// Making one costs nothing; a range costs a look for its value. Of an event with several `data` lines
-/// the first range allocates 16 bytes for each of them.
+/// Creating one costs nothing; a range costs a search for its value. If an event has several `data`
+/// lines, the first range allocates 16 bytes for each of them.
 #[derive(Clone, Debug)]
 pub struct Spans<'a> {
     event: Event<'a>,
     chunk: ChatCompletionChunk<'a>,
-    /// Where each `data` line's value begins, in the data and in the event; made when it is needed.
+    /// Start of each `data` line's value, in the data and in the event; filled on first use.
     lines: OnceCell<Vec<DataLine>>,
 }
 
 impl<'a> Spans<'a> {
-    /// Of the object of an event, be it a chunk, an error or something else; `None` if it has none.
+    /// Returns the spans of an event's object: of a chunk, an error or another object.
+    ///
+    /// Returns `None` if the event has no object.
     #[must_use]
     pub fn of(event: &ChunkEvent<'a>) -> Option<Self> {
         Some(Self { event: *event.event(), chunk: object_of(event)?, lines: OnceCell::new() })
@@ -74,7 +76,7 @@ impl<'a> Spans<'a> {
         self.in_raw(start)..self.in_raw(end.saturating_sub(1)) + 1
     }
 
-    /// Where a byte of the data stands in the event.
+    /// Returns the position in the event of a byte of the data.
     fn in_raw(&self, position: usize) -> usize {
         if let Some(data) = self.event.data_start {
             return data + position;
@@ -86,7 +88,7 @@ impl<'a> Spans<'a> {
     }
 }
 
-/// The object of an event, be it a chunk, an error or something else.
+/// Returns the object of an event: a chunk, an error or another object.
 #[inline]
 pub(super) fn object_of<'a>(event: &ChunkEvent<'a>) -> Option<ChatCompletionChunk<'a>> {
     match event.payload() {

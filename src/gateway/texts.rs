@@ -1,24 +1,24 @@
-//! The texts of a stream that a guard watches: which there are, what is here of them, and where a chunk
-//! has them.
+//! Texts of a stream that a guard watches: their ids, stored parts, and places in a chunk.
 
 use crate::chunk::Choice;
 use crate::json::Value;
 
-/// Which text of a stream: see [`Guard::texts`](super::Guard::texts).
+/// The identity of a text of a stream; see [`Guard::texts`](super::Guard::texts).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct TextId {
     /// The index of the choice.
     pub choice: u64,
-    /// Which text of the choice.
+    /// The kind of the text.
     pub kind: TextKind,
-    /// The index of the tool call, for a text of one. Calls that a server sends under one index share
-    /// its texts, also where their ids differ; those without an index share the texts of `None`, with
-    /// the older `function_call`.
+    /// The index of the tool call, for a text of a tool call.
+    ///
+    /// Tool calls with the same index share their texts, even if their ids differ. Tool calls
+    /// without an index share the texts of `None`, with the older `function_call`.
     pub call: Option<u64>,
 }
 
-/// Which text of a choice, by its name in the delta.
+/// The kind of a text of a choice, by its name in the delta.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TextKind {
@@ -26,19 +26,20 @@ pub enum TextKind {
     Content,
     /// `refusal`
     Refusal,
-    /// `reasoning_content`. Some servers send the same text as `reasoning` besides.
+    /// `reasoning_content`. Some servers also send the same text as `reasoning`.
     ReasoningContent,
     /// `reasoning`
     Reasoning,
-    /// `tool_calls[].function.name`, or that of `function_call`.
+    /// `tool_calls[].function.name`, or `function_call.name`.
     FunctionName,
-    /// `tool_calls[].function.arguments`, or those of `function_call`: the text of a JSON object, piece
-    /// by piece, with its own escapes.
+    /// `tool_calls[].function.arguments`, or `function_call.arguments`.
+    ///
+    /// This is the text of a JSON object, piece by piece, with its own escapes.
     Arguments,
 }
 
 impl TextKind {
-    /// The text of a member of a delta.
+    /// Returns the kind of the text that the member `name` of a delta contains.
     pub(super) fn of_delta(name: &str) -> Option<Self> {
         match name {
             "content" => Some(Self::Content),
@@ -49,7 +50,7 @@ impl TextKind {
         }
     }
 
-    /// The text of a member of a function.
+    /// Returns the kind of the text that the member `name` of a function contains.
     pub(super) fn of_function(name: &str) -> Option<Self> {
         match name {
             "name" => Some(Self::FunctionName),
@@ -59,35 +60,35 @@ impl TextKind {
     }
 }
 
-/// A text of a stream, as far as it is here.
+/// The part of a text of a stream that a guard stores: the overlap and the held text.
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub struct GuardedText<'g> {
-    /// Which one it is.
+    /// The identity of the text.
     pub id: TextId,
-    /// The overlap, and what is held.
+    /// The overlap, followed by the held text.
     pub text: &'g str,
-    /// Where in `text` that begins what is held.
+    /// The position in `text` at which the held text begins.
     pub held_from: usize,
 }
 
-/// What a text may hold in vain, so that its buffer isn't made anew for each event.
+/// Spare bytes that a text may hold, so that its buffer isn't allocated again for each event.
 const SPARE_BYTES: usize = 4 << 10;
 
-/// A text, as far as it is here.
+/// A text of a stream, with the part of it that a guard stores.
 #[derive(Clone)]
 pub(super) struct Text {
     pub(super) id: TextId,
-    /// How much of it isn't here any more, and how much of what is isn't shown.
+    /// Number of bytes removed from its front, and of the hidden bytes at the front of `text`.
     pub(super) gone: usize,
     pub(super) hidden: usize,
-    /// How much of it has been released.
+    /// Number of bytes of it that have been released.
     pub(super) released: usize,
     pub(super) text: String,
-    /// The numbers of the first and the last event that brought some of it; 0 if none has.
+    /// The numbers of the first and the last event with a piece of it; 0 if there is none.
     pub(super) began: u64,
     pub(super) last_event: u64,
-    /// Nothing is expected of it any more, so that what is held of it may go.
+    /// The text has ended: no further piece is expected, so its held events may be released.
     pub(super) is_over: bool,
 }
 
@@ -105,8 +106,10 @@ impl Text {
         }
     }
 
-    /// Hides what has been released but for the overlap. What is hidden goes when it is the larger
-    /// part, so that a byte is moved a few times at most.
+    /// Hides the released text except the overlap.
+    ///
+    /// Hidden text is removed when it is the larger part, so that a byte is moved a few times at
+    /// most.
     pub(super) fn forget(&mut self, overlap: usize) {
         let released = self.released - self.gone;
         let least = released.saturating_sub(overlap);
@@ -124,11 +127,13 @@ impl Text {
     }
 }
 
-/// For so many events a text is kept that others of its choice interrupt.
+/// Number of events for which a text is kept while other texts of its choice interrupt it.
 const INTERRUPTED: u64 = 32;
 
-/// Ends the texts of the same choice that have brought nothing since a text began, which goes on, or
-/// for too long.
+/// Ends other texts of a choice when the text `going_on` continues.
+///
+/// A text ends if its last piece came no later than the first one of `going_on`, or too many events
+/// ago.
 pub(super) fn end_others(texts: &mut [Text], going_on: usize) {
     let Some(&Text { id, began, last_event: now, .. }) = texts.get(going_on) else { return };
     for text in texts.iter_mut().filter(|text| text.id.choice == id.choice) {
@@ -137,15 +142,16 @@ pub(super) fn end_others(texts: &mut [Text], going_on: usize) {
     }
 }
 
-/// A text in a choice.
+/// A text in a choice, with its identity and its value.
 pub(super) struct TextAt<'a> {
     pub(super) id: TextId,
     pub(super) value: Value<'a>,
     pub(super) text: &'a str,
 }
 
-/// Calls `each` with the texts of a choice that are strings, repeated names included, in the order in
-/// which they were sent. Ends with the first `None`.
+/// Calls `each` for the texts of a choice that are strings, in the order in which they were sent.
+///
+/// Texts with repeated names are included. The first `None` ends the calls.
 pub(super) fn each_text<'a>(
     choice: &Choice<'a>,
     mut each: impl FnMut(TextAt<'a>) -> Option<()>,

@@ -76,7 +76,7 @@ impl Counts {
                 return None;
             }
             let nth = chunk.changed().position(|leaf| leaf == id)?;
-            // Another kind of number, or a text, is read as a whole each time.
+            // If the leaf is another kind of number, or a string, each usage is read as a whole.
             chunk.changed_count(nth)?;
             *count = u8::try_from(nth).ok();
         }

@@ -20,7 +20,7 @@ pub(super) fn string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-/// How long what [`string`] writes is.
+/// Returns the length of the JSON text that [`string`] writes.
 pub(super) fn string_len(text: &str) -> usize {
     let mut len = text.len() + 2;
     let mut rest = text.as_bytes();
@@ -95,7 +95,7 @@ pub(super) fn object(members: &JsonObject, out: &mut Vec<u8>) {
     object.end();
 }
 
-/// Appends an element of a list, with all that says which it is.
+/// Appends an element of a list, with all members that identify it.
 pub(super) fn element((known, members): (Key<'_>, &JsonObject), out: &mut Vec<u8>) {
     let mut object = Object::begin(out);
     object.members(members.iter());
@@ -103,8 +103,9 @@ pub(super) fn element((known, members): (Key<'_>, &JsonObject), out: &mut Vec<u8
     object.end();
 }
 
-/// Writes what says which element of a list one is and isn't among its members, which may have had no
-/// room: without it others would go on with it.
+/// Writes the members of an element's key that are missing among its members.
+///
+/// They may have had no room there. Without them, the element could be merged with others.
 pub(super) fn key(key: Key<'_>, members: &JsonObject, object: &mut Object<'_>) {
     for (name, value) in key.members() {
         let Some(value) = value.filter(|_| members.get(name).is_none()) else { continue };
@@ -116,8 +117,9 @@ pub(super) fn key(key: Key<'_>, members: &JsonObject, object: &mut Object<'_>) {
     }
 }
 
-/// Writes the data of an event that is the end of `out` in one line, if it has more: between the lines
-/// of a JSON text there is only white space. Returns true if it had.
+/// Joins the `data` lines of the event at the end of `out`. Returns true if it had several.
+///
+/// Between the lines of a JSON text there is only white space.
 pub(super) fn join_lines(out: &mut Vec<u8>, start: usize) -> bool {
     const NEXT: &[u8] = b"\ndata: ";
     let text = out.get(start..).unwrap_or_default().to_vec();
@@ -185,7 +187,7 @@ impl<'o> Object<'o> {
         number(value, self.name(name));
     }
 
-    /// Appends an object; if it `may_lack`, only one that has a member.
+    /// Appends an object that `write` fills. If it `may_lack`, an empty object is omitted.
     pub(super) fn nested(
         &mut self,
         name: &str,
@@ -213,7 +215,7 @@ impl<'o> Object<'o> {
         }
     }
 
-    /// Takes back what `write` appends if it returns false.
+    /// Calls `write`, and removes its output if it returns false.
     pub(super) fn attempt(&mut self, write: impl FnOnce(&mut Object<'_>) -> bool) {
         let (start, was_empty) = (self.out.len(), self.is_empty);
         if !write(self) {

@@ -100,9 +100,10 @@ impl Budget {
         }
     }
 
-    /// Keeps the last finish reason, which isn't empty. A choice that has finished is always known
-    /// to have: a reason of up to 64 bytes takes no room, and so much of a longer one is kept where it
-    /// has none.
+    /// Stores the last finish reason, which isn't empty.
+    ///
+    /// Each finished choice has a stored reason: one of up to 64 bytes needs no room. Of a longer
+    /// one without room, up to 64 bytes are stored.
     #[inline]
     pub(super) fn last_reason(&mut self, kept: &mut Option<String>, reason: &str) {
         if kept.as_deref() == Some(reason) {
@@ -184,7 +185,7 @@ impl Budget {
         Some(start)
     }
 
-    /// Replaces all reasoning details by those of a message that comes whole.
+    /// Replaces all reasoning details by those of a whole message.
     pub(super) fn replace_details(&mut self, kept: &mut JsonList, whole: Value<'_>) {
         if self.room.is_closed() || !self.room.replace(kept.cost(), 0) {
             return;

@@ -72,26 +72,29 @@ pub enum Change {
     },
 }
 
-/// What a push has changed so far. During the push, positions are those in which choices and calls have
-/// come; its end makes them what they are after it.
+/// The changes of a push so far.
+///
+/// During the push, positions follow the order of arrival of choices and tool calls. The end of the
+/// push replaces them by the positions after it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Changes {
     list: Vec<Change>,
-    /// A text has been replaced: earlier changes of it are void.
+    /// True if a text was replaced: earlier changes of it are void.
     pub(super) has_void: bool,
-    /// A choice or call stands behind one of a higher index.
+    /// True if a choice or tool call is behind one with a higher index.
     pub(super) is_unordered: bool,
-    /// How many pushes in a row have needed little of a large buffer.
+    /// Number of pushes in a row that needed little of a large buffer.
     small_pushes: u32,
 }
 
-/// A buffer for so many changes is kept; a larger one is given back when so many pushes in a row have
-/// had fewer.
+/// Number of changes for which the buffer is always kept.
+///
+/// A larger buffer shrinks after `SMALL_PUSHES` pushes in a row with at most so many changes.
 const KEPT_CHANGES: usize = 1024;
 const SMALL_PUSHES: u32 = 64;
 
 impl Changes {
-    /// Begins another push.
+    /// Removes all changes, at the beginning of a push.
     #[inline]
     pub(super) fn clear(&mut self) {
         if self.list.capacity() > KEPT_CHANGES {
@@ -100,7 +103,7 @@ impl Changes {
         self.list.clear();
     }
 
-    /// Forgets all, and gives a large buffer back.
+    /// Resets all fields, and shrinks a large buffer.
     pub(super) fn reset(&mut self) {
         let mut list = core::mem::take(&mut self.list);
         list.clear();
@@ -133,15 +136,17 @@ impl Changes {
         self.list.extend(change);
     }
 
-    /// Adds that a text is new from a position on. Where that is its beginning it may have been
-    /// replaced: earlier changes of it are void.
+    /// Adds the change of a text that is new from a position on.
+    ///
+    /// A text that is new from its beginning on may have been replaced: earlier changes of it are
+    /// void.
     pub(super) fn replace(&mut self, change: Option<Change>) {
         let Some(change) = change else { return };
         self.has_void |= !self.list.is_empty() && change == change.at_its_start();
         self.list.push(change);
     }
 
-    /// Removes the changes of each text that come before its last new beginning.
+    /// Removes the changes of each text that precede its last new beginning.
     #[cold]
     pub(super) fn remove_void(&mut self, states: &mut [ChoiceState]) {
         self.list.reverse();
@@ -159,7 +164,7 @@ impl Changes {
         }
     }
 
-    /// Takes over that the calls of choices have moved: `moved` has an entry for each choice.
+    /// Updates the positions of moved tool calls. `moved` contains an entry for each choice.
     #[cold]
     pub(super) fn move_calls(&mut self, moved: &[Option<Moved>]) {
         for change in &mut self.list {
@@ -173,7 +178,7 @@ impl Changes {
         }
     }
 
-    /// Takes over that the choices have moved.
+    /// Updates the positions of moved choices.
     #[cold]
     pub(super) fn move_choices(&mut self, moved: &Moved) {
         for change in &mut self.list {
@@ -208,7 +213,7 @@ impl Change {
         choice
     }
 
-    /// Where it is noted that earlier changes of the same text are void; `None` if it is of no text.
+    /// Returns the mark that earlier changes of the same text are void, or `None` without a text.
     fn void_mark<'s>(&self, states: &'s mut [ChoiceState]) -> Option<&'s mut bool> {
         match *self {
             Self::Content { choice, .. } => Some(&mut states.get_mut(choice)?.is_void.content),

@@ -10,15 +10,17 @@ use crate::limits::Limits;
 /// its own name.
 ///
 /// Everything is `None` or empty that the stream didn't say. With the feature `serde` it is written
-/// as OpenAI has it. [`from_json`](Self::from_json) reads it back; `serde_json` does it in the same way.
+/// as OpenAI defines it. [`from_json`](Self::from_json) reads it back, and so does `serde_json`.
 ///
 /// # There and back
 ///
-/// What is read back by [`from_json`](Self::from_json) writes the same JSON again, and is equal to what
-/// is read from that; only of names that stand twice in one object, which some server has sent so, the
-/// last is left, and names are written with other escapes than they may have come with.
-/// It need not be equal to the completion that was written, for `==` also compares what the JSON
-/// doesn't say:
+/// A completion that [`from_json`](Self::from_json) reads back is written as the same JSON again,
+/// and equals the completion that is read from that. There are two exceptions. Of several members
+/// with the same name in one object, which a server may send, the last value is left. Names may be
+/// written with other escapes.
+///
+/// A completion that is read back need not equal the completion that was written. The reason is
+/// that `==` also compares details that the JSON lacks:
 ///
 /// | kept | read back |
 /// |---|---|
@@ -50,9 +52,11 @@ pub struct ChatCompletion {
     pub service_tier: Option<String>,
     /// The last `system_fingerprint`.
     pub system_fingerprint: Option<String>,
-    /// A part of the answer is missing, or may be: [`Finished::whole`](super::Finished::whole) said
-    /// why. Written as `"not_whole": true`, so that a cache can't lose it, and ends a
-    /// [`Replay`](crate::gateway::Replay) with an error.
+    /// True if a part of the answer is missing, or may be missing.
+    ///
+    /// [`Finished::whole`](super::Finished::whole) returned the defects. The field is written as
+    /// `"not_whole": true`, so that a cache can't lose it. If all choices have a finish reason, a
+    /// [`Replay`](crate::gateway::Replay) of the completion ends with an error.
     pub not_whole: bool,
     /// Members of the chunks that have no field here.
     pub extra: JsonObject,
@@ -101,9 +105,11 @@ pub struct Message {
 }
 
 impl Message {
-    /// The reasoning text, under whichever name it came: [`reasoning`](Self::reasoning), or of
-    /// [`extra`](Self::extra) the text of `reasoning_text` or `thinking`, or the one in an object of
-    /// these names. Allocates where it is in `extra`.
+    /// Returns the reasoning text, under any of the names that servers use for it.
+    ///
+    /// This is [`reasoning`](Self::reasoning), or a text in [`extra`](Self::extra):
+    /// `reasoning_text`, `thinking`, or the text in an object of these names. Allocates if the text
+    /// is in `extra`.
     #[must_use]
     pub fn reasoning_text(&self) -> Option<Cow<'_, str>> {
         if let Some(text) = &self.reasoning {
@@ -180,8 +186,10 @@ pub enum Arguments {
     /// A JSON object, and another one behind it: the arguments of several calls, glued together by
     /// the server.
     Several,
-    /// Something else; also what goes over the default [`json_depth`](Limits::json_depth) or
-    /// [`json_values`](Limits::json_values), which isn't read to its end.
+    /// Any other text.
+    ///
+    /// A text over the default [`json_depth`](Limits::json_depth) or
+    /// [`json_values`](Limits::json_values) is invalid too. It isn't read to its end.
     Invalid,
 }
 
@@ -189,8 +197,8 @@ impl FunctionCall {
     /// Whether the arguments are JSON, so that half an object never passes for a whole one: a call
     /// that is cut short by `max_tokens` may have a finish reason all the same.
     ///
-    /// Reads all of them within the default [`Limits`], and allocates up to 64 bytes for a name or
-    /// value, and the length of the arguments besides.
+    /// Reads all arguments within the default [`Limits`]. Allocates up to 64 bytes for each name
+    /// and value, and up to the length of the arguments besides.
     #[must_use]
     pub fn arguments_state(&self) -> Arguments {
         let json = self.arguments.trim_ascii();

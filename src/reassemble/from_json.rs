@@ -8,9 +8,10 @@ use crate::json::{JsonList, ObjectReader, Parser, Tape, Value};
 use crate::limits::Limits;
 
 impl ChatCompletion {
-    /// Reads a completion from a JSON text: from a cache, or the answer of an upstream that doesn't
-    /// stream. Nesting is limited as in a payload, the number of values by the text alone: a completion
-    /// is made of many payloads.
+    /// Reads a completion from a JSON text, such as a cache entry or an answer without streaming.
+    ///
+    /// Nesting is limited as in a payload. The number of values is limited by the text alone,
+    /// because a completion is made of many payloads.
     ///
     /// ```
     /// use deltawire::{ChatCompletion, ErrorKind};
@@ -24,25 +25,28 @@ impl ChatCompletion {
     /// # Ok::<(), deltawire::Error>(())
     /// ```
     ///
-    /// What isn't quite JSON is read as a decoder reads it: see [`Leniencies`](crate::Leniencies).
-    /// Time and memory are linear in the text; bound its length, or the values by
+    /// Slightly invalid JSON is read as a decoder reads it: see [`Leniencies`](crate::Leniencies).
+    /// Memory is linear in the length of the text. So is the time, except that the names of each
+    /// object are sorted. Bound the length, or bound the number of values with
     /// [`from_json_with_limits`](Self::from_json_with_limits).
     ///
     /// # Errors
     ///
-    /// What was expected, and at which byte of the text: JSON within the limits, an object, its
-    /// `choices`, of each choice its `index`, and for members that have a field values of its type, or
-    /// `null`. Of a member that is absent the offset is where its object ends.
+    /// Returns the kind of the error, and its offset in the text. The text must be JSON within the
+    /// limits, and an object with `choices`, each with an `index`. A member with a field must have
+    /// the type of the field or be `null`; only `not_whole` may be any value. For an absent member,
+    /// the offset is the end of its object.
     pub fn from_json(json: &[u8]) -> Result<Self, Error> {
         Self::from_json_with_limits(json, &Limits { json_values: usize::MAX, ..Limits::new() })
     }
 
-    /// Reads a completion from a JSON text, within [`json_depth`](Limits::json_depth) and
-    /// [`json_values`](Limits::json_values); see [`from_json`](Self::from_json).
+    /// Reads a completion from a JSON text within limits; see [`from_json`](Self::from_json).
+    ///
+    /// The limits are [`json_depth`](Limits::json_depth) and [`json_values`](Limits::json_values).
     ///
     /// # Errors
     ///
-    /// Those of [`from_json`](Self::from_json).
+    /// Returns the same errors as [`from_json`](Self::from_json).
     pub fn from_json_with_limits(json: &[u8], limits: &Limits) -> Result<Self, Error> {
         let mut tape = Tape::default();
         let (document, _) = Parser::new(limits).parse(json, &mut tape)?;
@@ -91,7 +95,7 @@ impl CompletionChoice {
 impl Message {
     pub(crate) fn from_value(value: Value<'_>) -> Result<Self, Error> {
         let mut object = ObjectReader::new(value)?;
-        // Where both are there, only one has a field; the other is kept as any other member.
+        // Of two names, only one has a field. The other is stored like any other member.
         let mut reasoning_name = ReasoningName::ReasoningContent;
         let mut reasoning = object.string(reasoning_name.as_str())?;
         if reasoning.is_none() {

@@ -60,7 +60,7 @@ pub struct Reassembler {
     completion: ChatCompletion,
     /// What is known of each choice besides, in the order of `completion.choices`.
     states: Vec<ChoiceState>,
-    /// How many choices at the end aren't in order yet.
+    /// Number of choices at the end that aren't sorted yet.
     late_choices: usize,
     usage_from: UsageFrom,
     choice_tokens: ChoiceTokens,
@@ -80,9 +80,9 @@ struct ChoiceState {
     index: u64,
     /// What is known of the tool calls, in the order of the message's `tool_calls`.
     calls: Vec<CallState>,
-    /// How many of them at the end aren't in order yet.
+    /// Number of tool calls at the end that aren't sorted yet.
     late_calls: usize,
-    /// The positions of those that have an id, by it; while the calls are few, they are looked through.
+    /// Positions of the tool calls with an id, sorted by id. `None` until a search needs them.
     calls_by_id: Option<Vec<u32>>,
     /// The call that the last delta went on with.
     last_call: usize,
@@ -92,7 +92,7 @@ struct ChoiceState {
     function_call: CutPair,
     /// The message comes whole, again and again.
     is_snapshot: bool,
-    /// Which texts have changes that are void; false between two pushes.
+    /// The texts with void changes; all false between two pushes.
     is_void: VoidTexts,
     irregular: Irregularities,
 }
@@ -114,23 +114,23 @@ impl ChoiceState {
     }
 }
 
-/// Most choices of which the room is kept over a reset.
+/// Most choices for which the buffers are kept over a reset.
 const KEPT_CHOICES: usize = 128;
 
 #[derive(Clone, Debug, Default)]
 struct CallState {
     index: Option<u64>,
     arguments: CutPair,
-    /// Length of the arguments when they were last looked at.
+    /// Length of the arguments when they were last parsed.
     looked_at: usize,
     /// It has been told that the call is done.
     is_done: bool,
-    /// As [`ChoiceState::is_void`].
+    /// True if the arguments have void changes; see [`ChoiceState::is_void`].
     is_void: bool,
 }
 
 impl CallState {
-    /// Calls stand by their index, those that have none at the end.
+    /// Returns the sort key: tool calls are sorted by index, and those without one are last.
     const fn key(&self) -> (bool, u64) {
         match self.index {
             Some(index) => (false, index),
@@ -219,7 +219,7 @@ impl Reassembler {
         self.end_push();
     }
 
-    /// Makes of what was noted in the order in which it came what it is after the push.
+    /// Removes void changes, and sorts choices and tool calls, at the end of a push.
     #[inline]
     fn end_push(&mut self) {
         if self.changes.has_void {
@@ -256,7 +256,7 @@ impl Reassembler {
         if late > 0 {
             let moved = sort_both(&mut completion.choices, states, late, |state| state.index);
             changes.move_choices(&moved);
-            // It knows choices by their places.
+            // `Again` contains positions of choices.
             *again = Again::default();
         }
     }
@@ -505,13 +505,13 @@ impl Reassembler {
             budget.room.leave_out(Limit::Choices);
             return None;
         }
-        // A choice that has no room is there all the same, so that it is known whether it finishes.
+        // A choice without room is added all the same, so that its finish reason is stored.
         budget.room.take(PART_COST);
         if *late_choices > 0 || states.last().is_some_and(|last| last.index > index) {
             *late_choices += 1;
             changes.is_unordered = true;
         }
-        // Both lists are of one length.
+        // Both lists have the same length.
         let at = states.len();
         completion.choices.push(CompletionChoice { index, ..CompletionChoice::default() });
         states.push(ChoiceState { index, ..ChoiceState::default() });

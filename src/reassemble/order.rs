@@ -1,17 +1,18 @@
-//! `Moved`: choices and tool calls that come behind others of higher indexes, put in order at the end
-//! of a push. A push appends, so that what it notes of positions stays right while it goes on, and so
-//! that the cost of an event with many of them is that of sorting them once.
+//! `Moved`: the new positions of choices and tool calls that the end of a push has sorted.
+//!
+//! A push appends choices and tool calls, even behind others with higher indexes. So positions
+//! remain valid during the push, and an event with many choices or tool calls costs one sort.
 
-/// Where the elements of a list stand once it is in order.
+/// The new positions of the elements of a sorted list.
 pub(super) enum Moved {
-    /// The last one stands at `to`, and those that stood there and behind it one further.
+    /// The last element is at `to`, and each element from `to` on is one position further.
     Last { from: usize, to: usize },
-    /// The new place of each.
+    /// The new position of each element.
     Each(Vec<usize>),
 }
 
 impl Moved {
-    /// The new place of what stood at `at`.
+    /// Returns the new position of the element that was at `at`.
     pub(super) fn place(&self, at: usize) -> usize {
         match self {
             Self::Last { from, to } if at == *from => *to,
@@ -21,8 +22,10 @@ impl Moved {
     }
 }
 
-/// Puts two lists of one length in order by the key of the second one's elements; all but the last
-/// `late` are. Elements of the same key stay as they came.
+/// Sorts two lists of the same length by the keys of the second list's elements.
+///
+/// All but the last `late` elements are sorted already. Elements with the same key keep their
+/// order.
 #[cold]
 pub(super) fn sort_both<A, B, K: Ord>(
     list: &mut [A],
@@ -56,14 +59,14 @@ pub(super) fn sort_both<A, B, K: Ord>(
     Moved::Each(places)
 }
 
-/// Moves the last element to a place.
+/// Moves the last element to a position.
 fn move_last<T>(list: &mut [T], to: usize) {
     if let Some(tail @ [_, ..]) = list.get_mut(to..) {
         tail.rotate_right(1);
     }
 }
 
-/// Two places of one list, which differ.
+/// Swaps two elements at different positions of a list.
 fn swap<T>(list: &mut [T], one: usize, other: usize) {
     if let Ok([one, other]) = list.get_disjoint_mut([one, other]) {
         core::mem::swap(one, other);
@@ -80,7 +83,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, cases: 2000, ..ProptestConfig::default() })]
 
-        /// As the standard library's stable sort has it, and each is found where it is said to be.
+        /// Compares the lists and positions with the result of the standard library's stable sort.
         #[test]
         fn sorted_lists_are_in_order(mut head in vec(0u8..9, 0..9), tail in vec(0u8..9, 1..6)) {
             head.sort_unstable();

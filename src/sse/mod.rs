@@ -422,7 +422,7 @@ impl SseDecoder {
         self.view(&step, taken)
     }
 
-    /// The event of `step`, whose id and type have taken effect.
+    /// Returns the event of `step`. Stores neither its id nor its type.
     #[inline]
     fn view<'a>(&'a self, step: &Step, taken: &'a [u8]) -> Event<'a> {
         let this = self;
@@ -477,8 +477,10 @@ impl SseDecoder {
         None
     }
 
-    /// Checks that the closed block's id and type are within the limits. Gives whether the id is a new
-    /// one, and how long the text is that stands for a type that isn't UTF-8, 0 if it is.
+    /// Checks that the id and type of the closed event block are within the limits.
+    ///
+    /// Returns true if the id is new, and the length of the text that replaces a type that isn't
+    /// UTF-8. The length is 0 for any other type.
     fn check(&self, piece: Option<&[u8]>) -> Result<(bool, usize), Error> {
         let Self { block, carry, joined, stream, .. } = self;
         let bytes = piece.unwrap_or(carry);

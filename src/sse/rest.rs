@@ -1,35 +1,37 @@
-//! The end of the input: what is left of an event that no blank line has closed.
+//! The end of the input: the rest of an event that no blank line has closed.
 
 use super::{SseDecoder, Step};
 use crate::block::After;
 use crate::error::{Error, ErrorKind};
 use crate::event::{Event, EventKind};
 
-/// What [`SseDecoder::finish`] found at the end of the input.
+/// The result of [`SseDecoder::finish`] at the end of the input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SseEnd {
     /// Length of the stream in bytes.
     pub bytes: u64,
-    /// Bytes of a last block that no blank line closed, or of a last line without an end: by
-    /// the standard they are dropped. What is over a limit isn't counted: its bytes have been given
-    /// as they came.
+    /// Bytes of a last event block that no blank line closed, or of a last line without an end.
+    ///
+    /// By the standard they are dropped. Not counted are bytes that the decoder has already
+    /// returned, because their event or line is over a limit.
     pub discarded_bytes: u64,
 }
 
 impl SseDecoder {
-    /// The last block, where the stream ended before the blank line that would close it, as if
-    /// that line had come.
+    /// Returns an unfinished last event block as if a blank line had closed it.
     ///
     /// The standard and the SDKs drop such an event, and so does [`finish`](Self::finish).
-    /// Call this before it, at the end of the input, to have the event all the same: a gateway
-    /// that bills by the usage in the last event may want to.
+    /// Call this before `finish`, at the end of the input, to read the event all the same. A
+    /// gateway that bills by the usage in the last event may need it.
     pub fn salvage(&mut self) -> Option<Event<'_>> {
         let step = self.end_block()?;
         Some(self.give(step, &[]))
     }
 
-    /// Shows what [`salvage`](Self::salvage) would return, and leaves all as it was.
+    /// Calls `look` with the event that [`salvage`](Self::salvage) would return.
+    ///
+    /// Restores the state of the decoder.
     #[cfg(feature = "std")]
     pub(crate) fn look_at_rest<R>(&mut self, look: impl FnOnce(&Event<'_>) -> R) -> Option<R> {
         self.begin();
@@ -52,13 +54,13 @@ impl SseDecoder {
         looked
     }
 
-    /// Returns true while the bytes belong to something that is over a limit, and its end hasn't come.
+    /// Returns true while the decoder skips the rest of a line or event that is over a limit.
     #[cfg(feature = "std")]
     pub(crate) const fn is_skipping(&self) -> bool {
         self.skipping.is_some()
     }
 
-    /// Reads the last line of the block in the carry as if a blank line followed it.
+    /// Reads the last line of the event block in the carry as if a blank line followed it.
     fn end_block(&mut self) -> Option<Step> {
         self.begin();
         if self.carry.is_empty() {
@@ -71,7 +73,7 @@ impl SseDecoder {
             return Some(step);
         }
         if line.is_empty() && !self.block.open {
-            // Nothing but a byte order mark.
+            // Only a byte order mark.
             return None;
         }
         let after = if line.is_empty() { After::More } else { self.read_line(&[], line) };
@@ -83,9 +85,11 @@ impl SseDecoder {
         Some(self.step_of(kind, 0, true))
     }
 
-    /// Says what is left at the end of the input. What the standard keeps over a reconnection,
-    /// [`last_event_id`](Self::last_event_id) and [`reconnection_time`](Self::reconnection_time),
-    /// stays readable.
+    /// Returns the length of the stream and of its unfinished rest, at the end of the input.
+    ///
+    /// The standard keeps the last event ID and the reconnection time over a reconnection:
+    /// [`last_event_id`](Self::last_event_id) and [`reconnection_time`](Self::reconnection_time)
+    /// remain readable.
     pub fn finish(&mut self) -> SseEnd {
         self.begin();
         let discarded = self.carry.len() as u64;

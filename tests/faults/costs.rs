@@ -1,4 +1,4 @@
-//! What a peer's bytes may cost: stack, time, memory, output.
+//! Bounds on the cost of a peer's bytes: stack, time, memory, output.
 
 use deltawire::gateway::{Edited, Editor, Guard, HiddenUsage, Pushed, Replay, UsageTap, assemble};
 use deltawire::{
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::support::heap;
 use crate::{KIB, MIB, SMALL_STACK, delta, event, memory, nested, on_a_small_stack, push_all};
 
-/// A completion is read at a bounded depth: no stack overflows, however deep the text is.
+/// Reads a completion up to a bounded depth, without a stack overflow for any deeper text.
 #[test]
 fn a_completion_that_is_too_deep_is_an_error() {
     on_a_small_stack(SMALL_STACK, || {
@@ -26,7 +26,7 @@ fn a_completion_that_is_too_deep_is_an_error() {
     });
 }
 
-/// What isn't a completion isn't read as one: the error says what was expected, and where.
+/// Reading JSON that isn't a completion returns an error with its kind and its offset.
 #[test]
 fn what_is_no_completion_is_an_error() {
     for (json, kind, offset) in [
@@ -61,7 +61,7 @@ fn what_is_no_completion_is_an_error() {
     assert_eq!(error.kind(), ErrorKind::TooManyValues);
 }
 
-/// A limit on depth that is raised has a bound of its own, up to which nothing overflows the stack.
+/// A raised limit on depth has its own bound, within which no stack overflows.
 #[test]
 fn a_raised_limit_on_depth_is_bounded() {
     on_a_small_stack(SMALL_STACK, || {
@@ -90,7 +90,7 @@ fn a_raised_limit_on_depth_is_bounded() {
     });
 }
 
-/// What each chunk repeats is bounded: a replay is a few times as long as its completion.
+/// A replay is a few times as long as its completion, also if each chunk repeats long texts.
 #[test]
 fn a_replay_repeats_no_long_texts() {
     for len in [100, 2_000, 16 * KIB, 64 * KIB] {
@@ -113,7 +113,7 @@ fn a_replay_repeats_no_long_texts() {
     }
 }
 
-/// What was sent whole, and is all that a decoder reads of one payload, can be read again.
+/// Replays a value that fills the limit of one payload, and reads it back.
 #[test]
 fn the_largest_value_is_replayed() {
     let values = "0,".repeat(1_048_570) + "0";
@@ -134,7 +134,7 @@ fn the_largest_value_is_replayed() {
     }
 }
 
-/// Lists that replace something else are kept as all others are, so that a replay gives them again.
+/// Stores a list that replaces another value like any list, so that its replay is equal.
 #[test]
 fn a_list_behind_something_else_is_replayed() {
     for chunks in [
@@ -158,7 +158,7 @@ fn a_list_behind_something_else_is_replayed() {
     assert_eq!(assemble([&out[..]]).completion, completion);
 }
 
-/// What one large event made grow is given back, at once by a reset.
+/// Frees the buffers that one large event made grow: at once by a reset, or after small events.
 #[test]
 fn a_reassembler_gives_large_buffers_back() {
     let parts = r#"{"text":"ab"},"#.repeat(200_000) + r#"{"text":"c"}"#;
@@ -178,7 +178,7 @@ fn a_reassembler_gives_large_buffers_back() {
             }
             decoder = ChunkDecoder::new();
         });
-        // The text itself, by doubling.
+        // The text itself, in a buffer that grows by doubling.
         let most = if resets { 64 * KIB } else { 2 * 512 * KIB };
         assert!(held <= most, "{held} bytes held, reset: {resets}");
     }
@@ -209,7 +209,7 @@ fn an_editor_gives_large_buffers_back() {
     assert!(peak > 4 * MIB && held <= 64 * KIB, "{held} bytes held, {peak} at the peak");
 }
 
-/// An error's texts are kept once, as far as they have room.
+/// Stores each text of an error once, cut to a bounded length.
 #[test]
 fn a_large_error_is_cut() {
     let message = "é".repeat(4 * MIB);
@@ -237,7 +237,7 @@ fn a_large_error_is_cut() {
     assert_eq!(seen.outcome, Outcome::UpstreamError);
 }
 
-/// The end of a stream copies nothing of an event that is unfinished.
+/// The end of a stream copies no bytes of an unfinished event.
 #[test]
 fn finishing_copies_nothing() {
     let text = "x".repeat(16 * MIB);
@@ -260,7 +260,7 @@ fn finishing_copies_nothing() {
     }
 }
 
-/// Arguments are looked at within limits, whatever the model has written.
+/// Checks arguments within the limits on depth and values, for any text of the model.
 #[test]
 fn arguments_are_read_within_limits() {
     let mut call = FunctionCall::default();
@@ -279,8 +279,7 @@ fn arguments_are_read_within_limits() {
     }
 }
 
-/// Large events by turns with small ones that aren't like each other: nothing is allocated once the
-/// buffers have grown.
+/// Large events that alternate with small ones of other shapes allocate nothing in steady state.
 #[test]
 fn large_events_by_turns_with_small_ones_allocate_nothing() {
     let top: Vec<_> =
@@ -314,8 +313,9 @@ fn large_events_by_turns_with_small_ones_allocate_nothing() {
     }
 }
 
-/// Errors, each with other texts than the one before, and large error lines by turns with small events:
-/// nothing is allocated once the buffers have grown.
+/// Errors that alternate with small events allocate nothing in steady state.
+///
+/// The errors have different texts, or are large error lines.
 #[test]
 fn errors_by_turns_allocate_nothing() {
     let numbers = |count| vec![1; count];
@@ -350,7 +350,7 @@ fn errors_by_turns_allocate_nothing() {
     }
 }
 
-/// Calls of any indexes, in one event or in many, end where their indexes say.
+/// Orders tool calls by index, for any order of indexes, in one event or in many.
 #[test]
 fn calls_stand_by_their_index() {
     let index = |number: u32| number.wrapping_mul(0x9E37_79B9) >> 22;
@@ -379,7 +379,7 @@ fn calls_stand_by_their_index() {
     }
 }
 
-/// Guards that hold a large event of many lines don't reread it for each text.
+/// A guard replaces all texts of a large event block of many lines.
 #[test]
 fn a_guard_takes_texts_of_many_lines() {
     let choices: Vec<_> = (0..200)
@@ -405,7 +405,7 @@ fn a_guard_takes_texts_of_many_lines() {
     assert_eq!(out.lines().count(), stream.lines().count());
 }
 
-/// Once nothing fits any more, what has no room costs no look at what is kept.
+/// A value without room costs a time that doesn't depend on the number of stored members.
 #[test]
 fn what_has_no_room_costs_nothing() {
     let replaced = |members: usize| {
@@ -439,7 +439,7 @@ fn what_has_no_room_costs_nothing() {
     assert!(many < 10.0 * few, "{few} {many}");
 }
 
-/// A call is found by its id in a time that doesn't depend on how many there are.
+/// Finds a tool call by its id in a time that doesn't depend on the number of tool calls.
 #[test]
 fn calls_are_found_by_their_id() {
     let call = |index: usize| {
@@ -479,7 +479,7 @@ fn calls_are_found_by_their_id() {
     }
 }
 
-/// A completion is made of many payloads: it is read back whatever the limit of one is.
+/// Reads back a completion with more values than the limit of one payload.
 #[test]
 fn a_completion_of_many_values_is_read_back() {
     let token = json!({"token": "a", "logprob": -0.5, "bytes": [97], "top_logprobs": vec![json!({"token": "a", "logprob": -0.5, "bytes": [97]}); 20]});
@@ -494,7 +494,7 @@ fn a_completion_of_many_values_is_read_back() {
     assert!(serde_json::to_string(&by_crate).unwrap() == json);
 }
 
-/// What the choices of one stream needed isn't kept for the next.
+/// A reset frees the memory of many choices.
 #[test]
 fn many_choices_are_given_back() {
     let choices: Vec<_> = (0..5000).map(|index| format!("{{\"index\":{index}}}")).collect();

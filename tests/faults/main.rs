@@ -1,5 +1,6 @@
-//! Faults that were found by attacking the crate from outside, each as its kind: what a peer's bytes may
-//! cost, and failures that passed for success. `tests/README.md` lists which test holds which.
+//! Regression tests by kind of fault: the cost of a peer's bytes, and failures reported as success.
+//!
+//! `tests/README.md` lists the tests of each fault.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -27,7 +28,7 @@ static HEAP: Heap = Heap;
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
 
-/// How much more memory is in use at most while `work` runs, and how much after it.
+/// Returns the result of `work`, the bytes that it adds at its peak, and the bytes that remain.
 fn memory<T>(work: impl FnOnce() -> T) -> (T, usize, usize) {
     let before = heap::live();
     heap::reset_peak();
@@ -40,7 +41,7 @@ fn event(json: &str) -> Vec<u8> {
     format!("data: {json}\n\n").into_bytes()
 }
 
-/// An event with a delta for choice 0.
+/// Returns an event with a delta for choice 0.
 fn delta(members: &str) -> Vec<u8> {
     event(&format!(r#"{{"choices":[{{"index":0,"delta":{{{members}}}}}]}}"#))
 }
@@ -56,10 +57,10 @@ fn push_all(completion: &mut Reassembler, decoder: &mut ChunkDecoder, stream: &[
     }
 }
 
-/// Without optimisation a level takes several times the stack.
+/// Bytes of a small stack; more in an unoptimised build, where a level needs more.
 const SMALL_STACK: usize = if cfg!(debug_assertions) { 2 << 20 } else { 256 << 10 };
 
-/// Runs on a thread with a small stack: what overflows it aborts the test.
+/// Runs `work` on a thread with a small stack, whose overflow aborts the test.
 fn on_a_small_stack(bytes: usize, work: impl FnOnce() + Send + 'static) {
     std::thread::Builder::new().stack_size(bytes).spawn(work).unwrap().join().unwrap();
 }

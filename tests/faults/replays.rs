@@ -1,4 +1,4 @@
-//! Replays: how much they write, and that what they write is read back.
+//! Replays: the size of their output, and that it is read back.
 
 use deltawire::gateway::{Replay, assemble};
 use deltawire::{ChatCompletion, Finished, Limits, Outcome, Reassembler};
@@ -16,7 +16,7 @@ fn read(json: &str) -> ChatCompletion {
     ChatCompletion::from_json(json.as_bytes()).unwrap()
 }
 
-/// Replays what a stream says, which must come back the same.
+/// Asserts that a replay of a stream's completion is read back equal.
 fn assert_same_again(events: &[Vec<u8>]) -> Finished {
     let completion = assemble(events.iter().map(Vec::as_slice)).completion;
     let again = assemble([&replayed(&completion)[..]]);
@@ -29,8 +29,9 @@ fn repeated(times: usize, one: &str) -> String {
     vec![one; times].join(",")
 }
 
-/// What is written is a few times as long as the completion's JSON, however little each of its parts
-/// has and however long what all chunks repeat.
+/// A replay has at most 16 times the bytes of the completion's JSON, and 64 KiB.
+///
+/// This includes completions with many small elements, and with long texts that all chunks repeat.
 #[test]
 fn a_replay_is_a_few_times_as_long_as_its_completion() {
     let plain = "x".repeat(256);
@@ -67,7 +68,7 @@ fn a_replay_is_a_few_times_as_long_as_its_completion() {
     }
 }
 
-/// Of several choices or calls in one event each is read back.
+/// Reads back all choices and tool calls that share events.
 #[test]
 fn small_choices_and_calls_share_events() {
     let choices: Vec<_> = (0..100)
@@ -88,12 +89,12 @@ fn small_choices_and_calls_share_events() {
     let out = replayed(&read(&completion.to_string()));
     let again = assemble([&out[..]]);
     assert_eq!(again.outcome, Outcome::Complete);
-    // Each in an event of its own would be more than 10 000.
+    // With one event for each tool call there would be more than 10 000.
     assert!(again.end.chunks < 5_000, "{}", again.end.chunks);
     assert!(serde_json::to_value(again.completion).unwrap() == completion);
 }
 
-/// How many names and values a JSON value has.
+/// Returns the number of names and values in a JSON value.
 fn count(value: &Value) -> usize {
     match value {
         Value::Array(elements) => 1 + elements.iter().map(count).sum::<usize>(),
@@ -102,7 +103,7 @@ fn count(value: &Value) -> usize {
     }
 }
 
-/// All that a decoder reads of one payload in one value, wherever it stands.
+/// Replays a value of as many values as a payload may have, from each place in a completion.
 #[test]
 fn the_largest_value_is_replayed_from_everywhere() {
     let call = |call: &str| format!(r#"{{"choices":[{{"delta":{{"tool_calls":[{call}]}}}}]}}"#);
@@ -120,7 +121,7 @@ fn the_largest_value_is_replayed_from_everywhere() {
         r#"{"choices":[{"delta":{"reasoning_details":[{"signature":@}]}}]}"#.to_owned(),
         r#"{"choices":[{"content_filter_results":{"a":{"b":@}}}]}"#.to_owned(),
     ] {
-        // The names and values besides those in the list.
+        // The names and values outside the list.
         let others = count(&serde_json::from_str(&json.replace('@', "[]")).unwrap());
         let list = |len: usize| format!("[{}]", repeated(len, "0"));
         let most = event(&json.replace('@', &list(values - others)));
@@ -131,7 +132,7 @@ fn the_largest_value_is_replayed_from_everywhere() {
     }
 }
 
-/// What was merged from several events, each of which a decoder reads, is more than it reads at once.
+/// Replays in parts a value that was merged from several events and is too large for one event.
 #[test]
 fn what_was_merged_is_replayed_in_parts() {
     let values = repeated(400_000, "0");
@@ -168,7 +169,7 @@ fn what_was_merged_is_replayed_in_parts() {
     }
 }
 
-/// A value of many lines is written without them where an event with them would be too large.
+/// Replays a value of many lines, in one line if its event would be too large.
 #[test]
 fn values_of_many_lines_are_replayed() {
     let lines = |len: usize| format!("[\n{}0]", "0,\n".repeat(len));
@@ -186,7 +187,7 @@ fn values_of_many_lines_are_replayed() {
             assert!(again.completion == completion);
         }
     }
-    // Nothing but lines: 7 bytes for each, and a joined copy.
+    // Lines alone: in an event each would cost 7 bytes, and their joined copy would cost more.
     let blank = format!(r#"{{"choices":[],"x":[1{}]}}"#, "\n".repeat(20 * MIB));
     let out = replayed(&read(&blank));
     assert!(out.len() < 30 * MIB);
@@ -195,7 +196,9 @@ fn values_of_many_lines_are_replayed() {
     assert_eq!(again.completion.extra.get("x").unwrap().as_text(), Some("[1]"));
 }
 
-/// What only JSON can say is written so that it can be read, whether a completion keeps it or not.
+/// Writes readable events for values that a completion can receive only from JSON.
+///
+/// Reassembly needn't store these values again.
 #[test]
 fn what_only_json_says_is_written_in_parts() {
     let values = format!("[{}]", repeated(1_000_000, "0"));
@@ -211,7 +214,7 @@ fn what_only_json_says_is_written_in_parts() {
     }
 }
 
-/// Objects that stand in a list before something else.
+/// Replays long lists in which objects precede or follow another element.
 #[test]
 fn long_lists_of_several_kinds_are_replayed() {
     let objects = repeated(200_000, r#"{"index":0,"a":1}"#);
@@ -219,7 +222,7 @@ fn long_lists_of_several_kinds_are_replayed() {
     assert_same_again(&[delta(&format!(r#""new":[5,{objects}]"#))]);
 }
 
-/// What no decoder reads with default limits is left out, and the stream says so.
+/// A replay skips members that no decoder reads with default limits, and ends with an error.
 #[test]
 fn what_cannot_be_read_back_is_told() {
     let finished = |members: &str| {
@@ -246,7 +249,7 @@ fn what_cannot_be_read_back_is_told() {
         assert_eq!(error.code.as_deref(), Some("not_whole"));
         assert!(out.len() < MIB);
     }
-    // Neither is too long, both are: each has an event of its own.
+    // Each text fits an event, so the replay skips neither.
     let (id, model) = ("i".repeat(30 * MIB), "m".repeat(33 * MIB));
     let completion = read(&finished(&format!(r#","id":"{id}","model":"{model}""#)));
     let out = replayed(&completion);
@@ -256,7 +259,7 @@ fn what_cannot_be_read_back_is_told() {
     assert!(again.completion.id == Some(id) && again.completion.model == Some(model));
 }
 
-/// Elements that were apart stay apart, whatever was kept of them.
+/// A replay doesn't merge separate elements, for any limit on their members.
 #[test]
 fn elements_that_were_apart_stay_apart() {
     let details = [
@@ -288,7 +291,7 @@ fn elements_that_were_apart_stay_apart() {
     }
 }
 
-/// However deep, in the time and stack that reading it takes.
+/// Replays deep values on a small stack, in a time that depends little on the depth.
 #[test]
 fn deep_values_are_replayed() {
     on_a_small_stack(2 * MIB, || {
@@ -297,7 +300,7 @@ fn deep_values_are_replayed() {
         let values = repeated(200_000, "0");
         let leaves = (0..4).map(|nth| deep(&format!(r#"{{"m{nth}":[{values}]}}"#)));
         assert_same_again(&leaves.collect::<Vec<_>>());
-        // What it holds is looked through a few times, not once for each level.
+        // The replay reads the leaf a few times, not once for each level.
         let seconds = |depth: usize| {
             let leaf = format!(r#""{}""#, ",".repeat(40 * MIB));
             let json = format!(r#"{{"choices":[],"x_groq":{}}}"#, nested(depth, &leaf));
@@ -311,7 +314,7 @@ fn deep_values_are_replayed() {
     });
 }
 
-/// A replay that ends early says nothing of an end.
+/// A replay of a completion without a finish reason ends with its last delta.
 #[test]
 fn a_completion_without_end_has_none() {
     let out = replayed(&read(r#"{"choices":[{"index":0,"message":{"content":"a"}}]}"#));
