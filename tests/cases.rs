@@ -278,6 +278,34 @@ fn usage_is_read_by_either_name() {
     assert_eq!(tokens(stream.concat().as_bytes()).completion, Some(7));
 }
 
+/// Writes the texts of a call that are numbers as they were sent, and counts them.
+#[test]
+fn numbers_in_place_of_the_texts_of_a_call_are_kept() {
+    let call = |id: &str, name: &str, arguments: &str| {
+        format!(r#"{{"id":{id},"function":{{"name":{name},"arguments":{arguments}}}}}"#)
+    };
+    for (member, count) in [("tool_calls", 3), ("function_call", 2)] {
+        let value = match member {
+            "tool_calls" => format!("[{}]", call("7", "1.0", "20")),
+            _ => r#"{"name":1.0,"arguments":20}"#.to_owned(),
+        };
+        let stream = format!(
+            "data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"{member}\":{value}}},\"finish_reason\":\"stop\"}}]}}\n\n"
+        );
+        let report = report(stream.as_bytes());
+        let message = &report["choices"][0]["message"];
+        let function = match member {
+            "tool_calls" => &message["tool_calls"][0]["function"],
+            _ => &message["function_call"],
+        };
+        assert_eq!(*function, json!({"name": "1.0", "arguments": "20"}), "{member}");
+        assert_eq!(report["irregular"]["texts_of_another_type"], json!(count), "{member}");
+        if member == "tool_calls" {
+            assert_eq!(message["tool_calls"][0]["id"], json!("7"));
+        }
+    }
+}
+
 /// Hiding the usage leaves no chunk without choices.
 #[test]
 fn hidden_usage_leaves_no_chunk_without_choices() {

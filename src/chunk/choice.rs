@@ -3,6 +3,7 @@
 use core::fmt;
 
 use super::table::{ChoiceRow, DeltaRow};
+use super::tool_call::number_text;
 use super::{
     ChatCompletionChunk, ContentPart, Extra, Logprobs, OddText, ToolCalls, numbers, texts_of,
 };
@@ -206,26 +207,30 @@ impl<'a> Delta<'a> {
     }
 
     /// Returns true if a member of another type than the schema's has a value that no
-    /// [`Message`](crate::Message) can store: calls, their arguments, audio, reasoning details.
+    /// [`Message`](crate::Message) can store: calls, their texts, audio, reasoning details.
     pub(crate) fn has_lost_member(&self) -> bool {
         let is = |value: Value<'_>, kind| value.is_nothing() || value.kind() == kind;
         let is_list = |value: Value<'_>| {
             let are_objects = || value.elements().all(|element| is(element, ValueKind::Object));
             is(value, ValueKind::Array) && are_objects()
         };
-        let has_lost_arguments = |function: Option<Value<'_>>| {
-            let arguments = function.and_then(|function| function.get("arguments"));
-            let kinds = [ValueKind::Array, ValueKind::Bool];
-            arguments.is_some_and(|it| !it.is_nothing() && kinds.contains(&it.kind()))
+        let is_text = |value: Value<'_>| {
+            value.is_nothing() || matches!(value.kind(), ValueKind::String | ValueKind::Number)
+        };
+        let is_function = |function: Value<'_>| {
+            let is_whole = |value: Value<'_>| value.kind() == ValueKind::Object;
+            is(function, ValueKind::Object)
+                && function.get("name").is_none_or(is_text)
+                && function.get("arguments").is_none_or(|it| is_text(it) || is_whole(it))
+        };
+        let is_call = |call: Value<'_>| {
+            call.get("id").is_none_or(is_text) && call.get("function").is_none_or(is_function)
         };
         let mut members = self.as_value().into_iter().flat_map(|delta| delta.members());
         members.any(|(name, value)| match name {
-            "tool_calls" => {
-                let mut functions = value.elements().map(|call| call.get("function"));
-                !is_list(value) || functions.any(has_lost_arguments)
-            }
+            "tool_calls" => !is_list(value) || !value.elements().all(is_call),
             "reasoning_details" => !is_list(value),
-            "function_call" => !is(value, ValueKind::Object) || has_lost_arguments(Some(value)),
+            "function_call" => !is_function(value),
             "audio" => !is(value, ValueKind::Object),
             _ => false,
         })
@@ -348,6 +353,22 @@ impl<'a> FunctionDelta<'a> {
     #[must_use]
     pub fn arguments(&self) -> Option<&'a str> {
         self.0.get("arguments")?.as_str()
+    }
+
+    /// Returns the name, also if it is a number: as it was sent.
+    pub(crate) fn name_text(&self) -> Option<&'a str> {
+        self.name().or_else(|| number_text(self.0.get("name")?))
+    }
+
+    /// Returns the arguments as a text, also if they are a number: as it was sent.
+    pub(crate) fn arguments_text(&self) -> Option<&'a str> {
+        self.arguments().or_else(|| number_text(self.0.get("arguments")?))
+    }
+
+    /// Returns how many of name and arguments are numbers.
+    pub(crate) fn numbers_for_texts(&self) -> usize {
+        let values = ["name", "arguments"].into_iter().filter_map(|name| self.0.get(name));
+        values.filter_map(number_text).count()
     }
 }
 

@@ -4,7 +4,7 @@ use core::fmt;
 
 use super::table::CallRow;
 use super::{ChatCompletionChunk, Extra};
-use crate::json::{Kind, Value};
+use crate::json::{Kind, Value, ValueKind};
 
 /// The tool calls of a delta; see [`Delta::tool_calls`](super::Delta::tool_calls).
 #[derive(Clone)]
@@ -60,6 +60,23 @@ impl<'a> ToolCallDelta<'a> {
         self.chunk.document.string(self.row.id)
     }
 
+    /// Returns the id, also if it is a number: as it was sent.
+    pub(crate) fn id_text(&self) -> Option<&'a str> {
+        self.id().or_else(|| number_text(self.chunk.value(self.row.id)?))
+    }
+
+    /// Returns the function's name, also if it is a number: as it was sent.
+    pub(crate) fn name_text(&self) -> Option<&'a str> {
+        self.name().or_else(|| number_text(self.chunk.value(self.row.name)?))
+    }
+
+    /// Returns how many of id, name and arguments are numbers.
+    pub(crate) fn numbers_for_texts(&self) -> usize {
+        let ids = [self.row.id, self.row.name, self.row.arguments];
+        let values = ids.into_iter().filter_map(|id| self.chunk.value(id));
+        values.filter_map(number_text).count()
+    }
+
     /// `type`: `function`, or `custom`.
     #[must_use]
     pub fn r#type(&self) -> Option<&'a str> {
@@ -76,6 +93,11 @@ impl<'a> ToolCallDelta<'a> {
     #[must_use]
     pub fn arguments(&self) -> Option<&'a str> {
         self.chunk.document.string(self.row.arguments)
+    }
+
+    /// Returns the arguments as a text, also if they are a number: as it was sent.
+    pub(crate) fn arguments_text(&self) -> Option<&'a str> {
+        self.arguments().or_else(|| number_text(self.chunk.value(self.row.arguments)?))
     }
 
     /// `function.arguments`, where a server sends them whole, as a JSON object.
@@ -109,6 +131,11 @@ impl<'a> ToolCallDelta<'a> {
     pub fn as_value(&self) -> Value<'a> {
         Value::new(self.chunk.document, self.row.node)
     }
+}
+
+/// Returns the text of a number.
+pub(super) fn number_text(value: Value<'_>) -> Option<&str> {
+    (value.kind() == ValueKind::Number).then(|| value.raw())
 }
 
 impl fmt::Debug for ToolCallDelta<'_> {

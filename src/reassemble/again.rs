@@ -395,8 +395,8 @@ fn of(chunk: &ChatCompletionChunk<'_>) -> (u64, usize) {
 fn goes_on(call: &ToolCallDelta<'_>) -> bool {
     let is_empty = |text: Option<&str>| text.is_none_or(str::is_empty);
     call.index().is_some()
-        && is_empty(call.id())
-        && is_empty(call.name())
+        && is_empty(call.id_text())
+        && is_empty(call.name_text())
         && all_stay(Level::ToolCall, call.extra())
         && all_stay(Level::Function, call.function_extra())
 }

@@ -28,10 +28,13 @@ pub(super) fn push_call(target: &mut Target<'_>, delta: &ToolCallDelta<'_>) {
     }
     let Some(at) = call_at(target, delta, index) else { return };
     go_on_with(target, at);
-    if let Some(id) = delta.id().filter(|id| !id.is_empty()) {
+    if let Some(id) = delta.id_text().filter(|id| !id.is_empty()) {
         push_id(target, at, id);
     }
     let Target { choice, message, state, budget, changes } = target;
+    for _ in 0..delta.numbers_for_texts() {
+        count(&mut state.irregular.texts_of_another_type, true);
+    }
     let (Some(call), Some(known)) = (message.tool_calls.get_mut(at), state.calls.get_mut(at))
     else {
         return;
@@ -39,14 +42,10 @@ pub(super) fn push_call(target: &mut Target<'_>, delta: &ToolCallDelta<'_>) {
     budget.first(&mut call.r#type, || delta.r#type());
     if delta.has_function() {
         let function = call.function.get_or_insert_default();
-        push_name(function, delta.name().unwrap_or_default(), budget);
+        push_name(function, delta.name_text().unwrap_or_default(), budget);
         let value = || delta.get("function")?.get("arguments");
-        let number = || value().filter(|value| value.kind() == ValueKind::Number);
-        let start = if let Some(text) = delta.arguments() {
+        let start = if let Some(text) = delta.arguments_text() {
             budget.join(&mut function.arguments, &mut known.arguments, text, value)
-        } else if let Some(number) = number() {
-            count(&mut state.irregular.texts_of_another_type, true);
-            budget.push_str(&mut function.arguments, number.raw())
         } else if let Some(arguments) = delta.arguments_object()
             && (function.arguments.is_empty() || !arguments.is_nothing())
         {
@@ -144,9 +143,9 @@ fn call_at(
     index: Option<u64>,
 ) -> Option<usize> {
     let Target { message, state, .. } = target;
-    let id = delta.id().unwrap_or_default();
+    let id = delta.id_text().unwrap_or_default();
     let custom_name = || delta.get("custom")?.get("name")?.as_str();
-    let has_name = || delta.name().or_else(custom_name).is_some_and(|name| !name.is_empty());
+    let has_name = || delta.name_text().or_else(custom_name).is_some_and(|name| !name.is_empty());
     let calls = &message.tool_calls;
     let known = match index {
         Some(index) => {
@@ -184,7 +183,7 @@ fn begins_another(target: &mut Target<'_>, at: usize, delta: &ToolCallDelta<'_>)
     let Target { message, state, .. } = target;
     let function = message.tool_calls.get(at).and_then(|call| call.function.as_ref());
     let (Some(function), Some(known)) = (function, state.calls.get_mut(at)) else { return false };
-    let name = delta.name().unwrap_or_default();
+    let name = delta.name_text().unwrap_or_default();
     let is_other = !name.is_empty() && !function.name.is_empty() && name != function.name;
     let (len, looked_at) = (function.arguments.len(), known.looked_at);
     if !is_other || len == 0 || len < looked_at.saturating_mul(2) {

@@ -36,9 +36,12 @@ pub(super) fn push_delta(target: &mut Target<'_>, delta: &Delta<'_>) {
     let Target { message, state, budget, .. } = target;
     if let Some(call) = delta.function_call() {
         let kept = message.function_call.get_or_insert_default();
-        push_name(kept, call.name().unwrap_or_default(), budget);
+        push_name(kept, call.name_text().unwrap_or_default(), budget);
+        for _ in 0..call.numbers_for_texts() {
+            count(&mut state.irregular.texts_of_another_type);
+        }
         let value = || call.as_value().get("arguments");
-        if let Some(text) = call.arguments() {
+        if let Some(text) = call.arguments_text() {
             budget.join(&mut kept.arguments, &mut state.function_call, text, value);
         } else if let Some(object) = value().filter(|value| value.kind() == ValueKind::Object) {
             budget.set_json(&mut kept.arguments, &mut state.function_call, object);

@@ -86,7 +86,9 @@ pub struct Irregularities {
     pub changed_tool_call_ids: u32,
     /// Tool calls that began because another name followed complete arguments.
     pub tool_calls_by_name: u32,
-    /// Texts that came as numbers. The reassembler stores the digits as they were sent.
+    /// Texts that came as numbers, ids and names of tool calls among them.
+    ///
+    /// The reassembler stores the digits as they were sent.
     pub texts_of_another_type: u32,
     /// Values that replaced another value, in unknown members of a delta or in content parts.
     pub replaced_values: u32,

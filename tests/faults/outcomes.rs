@@ -480,7 +480,14 @@ fn what_stands_in_place_of_a_text_is_told() {
         (r#""tool_calls":[{"index":0,"function":{"arguments":[1]}}]"#, true),
         (r#""tool_calls":[{"index":0,"function":{"arguments":true}}]"#, true),
         (r#""tool_calls":[{"index":0,"function":{"arguments":{"a":1}}}]"#, false),
+        (r#""tool_calls":[{"index":0,"function":"f"}]"#, true),
+        (r#""tool_calls":[{"index":0,"function":{"name":["f"]}}]"#, true),
+        (r#""tool_calls":[{"index":0,"function":{"name":7}}]"#, false),
+        (r#""tool_calls":[{"index":0,"id":{"a":1}}]"#, true),
+        (r#""tool_calls":[{"index":0,"id":7}]"#, false),
         (r#""function_call":"x""#, true),
+        (r#""function_call":{"name":true}"#, true),
+        (r#""function_call":{"name":7,"arguments":8}"#, false),
         (r#""function_call":{"name":"f","arguments":[1]}"#, true),
         (r#""audio":"x""#, true),
         (r#""reasoning_details":{"text":"a"}"#, true),
@@ -501,6 +508,14 @@ fn a_number_beside_a_text_is_read_like_any() {
         (r#""reasoning":1,"reasoning_content":"a""#, r#""reasoning":4,"reasoning_content":"a""#),
         (r#""reasoning":"","reasoning_content":5"#, r#""reasoning":"a","reasoning_content":0"#),
         (r#""content":1,"refusal":"a""#, r#""content":2,"refusal":"b""#),
+        (
+            r#""tool_calls":[{"index":0,"id":1,"function":{"name":1,"arguments":"a"}}]"#,
+            r#""tool_calls":[{"index":0,"id":1,"function":{"name":2,"arguments":"b"}}]"#,
+        ),
+        (
+            r#""function_call":{"name":1,"arguments":2}"#,
+            r#""function_call":{"name":1,"arguments":3}"#,
+        ),
     ] {
         let stream = [delta(first), delta(second)].concat();
         let read = |shapes| {
