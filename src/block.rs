@@ -1,53 +1,57 @@
-//! `Block`: what the lines of one event have said so far, as positions in its bytes.
+//! `EventBuffer`: what the lines of one event have said so far, as positions in its bytes.
 
 use alloc::vec::Vec;
 use core::ops::Range;
 
 use memchr::memchr;
 
-use crate::event::{EventKind, Field, Marks, StreamState};
+use crate::event::{EventFlags, EventKind, SseField, StreamState};
 use crate::limits::Limits;
 
 /// The lines from one blank line to the next. Positions count from its first byte.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Block {
+pub(crate) struct EventBuffer {
     /// Bytes of the block in the pieces so far.
     pub(crate) len: usize,
     /// Where the line at hand begins.
     pub(crate) line_start: usize,
     /// A field has been read: the next blank line closes the block.
     pub(crate) open: bool,
-    pub(crate) data: Data,
+    pub(crate) data: DataBuffer,
     pub(crate) event_type: Option<Range<usize>>,
     pub(crate) id: Option<Range<usize>>,
-    pub(crate) marks: Marks,
+    pub(crate) marks: EventFlags,
 }
 
 #[derive(Clone, Debug, Default)]
-pub(crate) enum Data {
+pub(crate) enum DataBuffer {
     #[default]
-    None,
-    /// One value, in the block's bytes.
-    One(Range<usize>),
+    Empty,
+    /// One value, in the event's bytes.
+    Single(Range<usize>),
     /// Several values, in a buffer.
     Joined,
 }
 
 /// What a line does to its block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum After {
+pub(crate) enum LineEffect {
     /// The block goes on.
-    More,
+    Continue,
     /// The block is closed.
-    Close,
+    Dispatch,
     /// The line stands alone, between two blocks.
-    Alone(EventKind),
+    Standalone(EventKind),
 }
 
-impl Block {
+impl EventBuffer {
     /// What the block is once it is closed.
     pub(crate) const fn kind(&self) -> EventKind {
-        if matches!(self.data, Data::None) { EventKind::Undispatched } else { EventKind::Message }
+        if matches!(self.data, DataBuffer::Empty) {
+            EventKind::Undispatched
+        } else {
+            EventKind::Message
+        }
     }
 
     /// Processes a whole line of the block, whose bytes so far are `bytes` ("9.2.6 Interpreting
@@ -60,53 +64,57 @@ impl Block {
         joined: &mut Vec<u8>,
         stream: &mut StreamState,
         limits: &Limits,
-    ) -> After {
+    ) -> LineEffect {
         let text = bytes.get(line.clone()).unwrap_or_default();
         if text.is_empty() {
-            return if self.open { After::Close } else { After::Alone(EventKind::Blank) };
+            return if self.open {
+                LineEffect::Dispatch
+            } else {
+                LineEffect::Standalone(EventKind::Blank)
+            };
         }
-        match Field::of(text) {
-            Field::Data(start) => {
+        match SseField::of(text) {
+            SseField::Data(start) => {
                 let most = limits.event_bytes.saturating_sub(line.end);
                 self.add_data(bytes, line.start + start..line.end, joined, most);
             }
-            Field::Event(start) => self.event_type = Some(line.start + start..line.end),
-            Field::Id(start) => {
+            SseField::Event(start) => self.event_type = Some(line.start + start..line.end),
+            SseField::Id(start) => {
                 // "If the field value does not contain U+0000 NULL": else it is ignored.
                 if memchr(0, text.get(start..).unwrap_or_default()).is_none() {
                     self.id = Some(line.start + start..line.end);
                 }
             }
-            Field::Retry(start) => {
+            SseField::Retry(start) => {
                 let time = milliseconds(text.get(start..).unwrap_or_default());
                 stream.reconnection_time = time.or(stream.reconnection_time);
             }
-            Field::Unknown => {
+            SseField::Unknown => {
                 let is_comment = text.first() == Some(&b':');
                 stream.comments += u64::from(is_comment);
                 self.marks.comments |= is_comment;
                 self.marks.unknown |= !is_comment;
                 return match (self.open, is_comment) {
-                    (true, _) => After::More,
-                    (false, true) => After::Alone(EventKind::Comment),
-                    (false, false) => After::Alone(EventKind::Unknown),
+                    (true, _) => LineEffect::Continue,
+                    (false, true) => LineEffect::Standalone(EventKind::Comment),
+                    (false, false) => LineEffect::Standalone(EventKind::Unknown),
                 };
             }
         }
         self.open = true;
-        After::More
+        LineEffect::Continue
     }
 
     /// How long the joined data becomes with `line`; 0 where nothing is to be joined.
     #[inline]
     pub(crate) fn joined_len(&self, bytes: &[u8], line: Range<usize>, joined: usize) -> usize {
         let before = match &self.data {
-            Data::None => return 0,
-            Data::One(first) => first.len(),
-            Data::Joined => joined,
+            DataBuffer::Empty => return 0,
+            DataBuffer::Single(first) => first.len(),
+            DataBuffer::Joined => joined,
         };
-        match Field::of(bytes.get(line.clone()).unwrap_or_default()) {
-            Field::Data(start) => before + 1 + (line.len() - start),
+        match SseField::of(bytes.get(line.clone()).unwrap_or_default()) {
+            SseField::Data(start) => before + 1 + (line.len() - start),
             _ => 0,
         }
     }
@@ -116,14 +124,14 @@ impl Block {
     #[inline]
     fn add_data(&mut self, bytes: &[u8], value: Range<usize>, joined: &mut Vec<u8>, most: usize) {
         match &self.data {
-            Data::None => self.data = Data::One(value),
-            Data::One(first) => {
+            DataBuffer::Empty => self.data = DataBuffer::Single(value),
+            DataBuffer::Single(first) => {
                 append(joined, bytes.get(first.clone()).unwrap_or_default(), most);
                 append(joined, b"\n", most);
                 append(joined, bytes.get(value).unwrap_or_default(), most);
-                self.data = Data::Joined;
+                self.data = DataBuffer::Joined;
             }
-            Data::Joined => {
+            DataBuffer::Joined => {
                 append(joined, b"\n", most);
                 append(joined, bytes.get(value).unwrap_or_default(), most);
             }

@@ -51,7 +51,7 @@ pub struct Event<'a> {
     pub(crate) data_start: Option<usize>,
     pub(crate) event_type: &'a str,
     pub(crate) stream: &'a StreamState,
-    pub(crate) marks: Marks,
+    pub(crate) marks: EventFlags,
     pub(crate) error: Option<Error>,
 }
 
@@ -76,7 +76,7 @@ pub(crate) struct DataLine {
 
 /// What an event has besides its fields.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Marks {
+pub(crate) struct EventFlags {
     pub(crate) comments: bool,
     pub(crate) unknown: bool,
     pub(crate) truncated: bool,
@@ -204,8 +204,9 @@ impl<'a> Event<'a> {
     /// The lines in this event that are neither field nor comment nor blank. Of a
     /// [`TooLarge`](EventKind::TooLarge) event, those that were read before its limit.
     pub fn unknown_lines(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-        self.lines(self.marks.unknown)
-            .filter(|line| !matches!(line, [] | [b':', ..]) && Field::of(line) == Field::Unknown)
+        self.lines(self.marks.unknown).filter(|line| {
+            !matches!(line, [] | [b':', ..]) && SseField::of(line) == SseField::Unknown
+        })
     }
 
     /// Whether a comment or unknown line was longer than
@@ -266,7 +267,7 @@ impl<'a> Event<'a> {
                 let line_start = at + span.content_start();
                 at += span.len();
                 let line = span.content(rest);
-                if let Field::Data(value) = Field::of(line) {
+                if let SseField::Data(value) = SseField::of(line) {
                     let found = DataLine { in_data, in_raw: line_start + value };
                     in_data += line.len() - value + 1;
                     return Some(found);
@@ -318,7 +319,7 @@ pub fn is_event_stream(content_type: &str) -> bool {
 
 /// What a line is, by its name (WHATWG HTML, 9.2.6). The numbers are where the value begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Field {
+pub(crate) enum SseField {
     Data(usize),
     Event(usize),
     Id(usize),
@@ -327,7 +328,7 @@ pub(crate) enum Field {
     Unknown,
 }
 
-impl Field {
+impl SseField {
     /// Reads the name of `line`. More than eight bytes of a longer line decide it as well.
     #[inline]
     pub(crate) fn of(line: &[u8]) -> Self {

@@ -22,9 +22,9 @@ use core::ops::Range;
 #[cfg(target_has_atomic = "64")]
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use crate::chunk::{ChatCompletionChunk, LARGEST_EVENT, Reading};
+use crate::chunk::{ChatCompletionChunk, ChunkBuffers, LARGEST_EVENT};
 use crate::event::Event;
-use crate::json::{self, Document, Hole, Kind, Learned, NodeId, Tape, Text};
+use crate::json::{self, Document, Kind, NodeId, SlotKind, Tape, TemplateText, Text};
 
 /// Two know 93 to 96 of 100 events of recorded streams; more add a tenth of one.
 const SHAPES: usize = 2;
@@ -38,39 +38,39 @@ const MOST_HELD: usize = 8 << 10;
 const MOST_HOLES: usize = 12;
 const MOST_NEW_HOLES: u32 = 6;
 
-/// What a hole costs that was made in vain, as [`Effort`] counts.
+/// What a hole costs that was made in vain, as [`LearningBudget`] counts.
 const HOLE_COST: u32 = 500;
 
 /// The shapes of a stream.
 #[repr(C)] // What an event needs that fits stands together, from here into the tape of the first shape.
-pub(crate) struct Shapes {
+pub(crate) struct Templates {
     is_on: bool,
-    effort: Effort,
+    effort: LearningBudget,
     /// The one that was learned last, or that an event fitted last.
     latest: usize,
-    shapes: [Shape; SHAPES],
-    numbers: Numbers,
+    shapes: [Template; SHAPES],
+    numbers: TemplateIds,
 }
 
 /// One shape: an event as the general path has read it.
 #[derive(Default)]
 #[repr(C)]
-struct Shape {
+struct Template {
     /// Where the event type stands in the learned text, if there is one.
     event_type: Range<u32>,
-    reading: Reading,
+    reading: ChunkBuffers,
 }
 
 /// An event that fits.
 #[derive(Clone, Copy)]
-pub(crate) struct Fit {
+pub(crate) struct TemplateMatch {
     shape: usize,
     /// Its length.
     pub(crate) len: usize,
 }
 
 /// Where the data of an event that fits are, its type, and its chunk.
-pub(crate) type Parts<'a> = (Range<usize>, &'a str, ChatCompletionChunk<'a>);
+pub(crate) type MatchedEvent<'a> = (Range<usize>, &'a str, ChatCompletionChunk<'a>);
 
 /// What stands before and behind the data of an event, if that is no more than its type.
 fn surroundings<'a>(event: &Event<'a>) -> Option<(&'a str, &'a str)> {
@@ -86,21 +86,21 @@ fn surroundings<'a>(event: &Event<'a>) -> Option<(&'a str, &'a str)> {
 }
 
 /// An event that doesn't fit.
-struct Misfit {
+struct Miss {
     /// There is more to come of it.
     is_cut: bool,
     /// What it has cost to see that.
     cost: u32,
 }
 
-impl Shapes {
+impl Templates {
     /// Allocates nothing.
     pub(crate) fn new() -> Self {
         Self {
             shapes: Default::default(),
             latest: 0,
-            effort: Effort::default(),
-            numbers: Numbers::default(),
+            effort: LearningBudget::default(),
+            numbers: TemplateIds::default(),
             is_on: true,
         }
     }
@@ -120,12 +120,12 @@ impl Shapes {
         }
         // From the first one on, as in the stream before: its buffers have the right sizes.
         self.latest = 0;
-        self.effort = Effort::default();
+        self.effort = LearningBudget::default();
     }
 
     /// The event that is `raw`, if it fits a shape.
     #[inline(never)]
-    pub(crate) fn fit_whole(&mut self, raw: &[u8]) -> Option<Fit> {
+    pub(crate) fn fit_whole(&mut self, raw: &[u8]) -> Option<TemplateMatch> {
         // No more of an event is looked at.
         if raw.len() > LARGEST_EVENT {
             None
@@ -137,7 +137,7 @@ impl Shapes {
     /// The event at the front of `input`, if all of it is there and fits a shape.
     #[expect(clippy::inline_always, reason = "measured: a call costs a twentieth of an event")]
     #[inline(always)]
-    pub(crate) fn fit(&mut self, input: &[u8]) -> Option<Fit> {
+    pub(crate) fn fit(&mut self, input: &[u8]) -> Option<TemplateMatch> {
         // Comments and blank lines come between; a shape begins with `data` or `event`.
         if !matches!(input, [b'd' | b'e', ..]) || self.effort.is_spent() {
             return None;
@@ -146,14 +146,14 @@ impl Shapes {
         match self.shapes.get_mut(self.latest)?.fit(input) {
             Ok(len) => {
                 self.effort.gain(len);
-                Some(Fit { shape: self.latest, len })
+                Some(TemplateMatch { shape: self.latest, len })
             }
             Err(misfit) => self.fit_another(input, &misfit),
         }
     }
 
     #[inline(never)]
-    fn fit_another(&mut self, input: &[u8], misfit: &Misfit) -> Option<Fit> {
+    fn fit_another(&mut self, input: &[u8], misfit: &Miss) -> Option<TemplateMatch> {
         self.effort.spend(misfit.cost);
         if misfit.is_cut {
             return None;
@@ -163,7 +163,7 @@ impl Shapes {
             Ok(len) => {
                 self.latest = other;
                 self.effort.gain(len);
-                Some(Fit { shape: other, len })
+                Some(TemplateMatch { shape: other, len })
             }
             Err(misfit) => {
                 self.effort.spend(misfit.cost);
@@ -174,11 +174,11 @@ impl Shapes {
 
     /// What an event says that fits: where in its bytes the data stand, its type, and the chunk.
     #[inline]
-    pub(crate) fn read<'a>(&'a self, fit: Fit, raw: &'a [u8]) -> Parts<'a> {
+    pub(crate) fn read<'a>(&'a self, fit: TemplateMatch, raw: &'a [u8]) -> MatchedEvent<'a> {
         let [first, second] = &self.shapes;
-        let Shape { event_type, reading } = if fit.shape == 0 { first } else { second };
-        let Reading { tape, table } = reading;
-        let Learned { text, json, .. } = tape.learned();
+        let Template { event_type, reading } = if fit.shape == 0 { first } else { second };
+        let ChunkBuffers { tape, table } = reading;
+        let TemplateText { text, json, .. } = tape.learned();
         let data = json.start..raw.len().saturating_sub(text.len() - json.end);
         let json = raw.get(data.clone()).unwrap_or_default();
         let event_type = if event_type.is_empty() {
@@ -204,8 +204,8 @@ impl Shapes {
         &'s mut self,
         event: &Event<'_>,
         json: &str,
-        reading: &'s mut Reading,
-    ) -> &'s mut Reading {
+        reading: &'s mut ChunkBuffers,
+    ) -> &'s mut ChunkBuffers {
         let is_small = event.raw().len() <= LARGEST_EVENT
             && reading.tape.nodes().len() <= MOST_NODES
             && reading.table.rows() <= MOST_ROWS;
@@ -233,13 +233,13 @@ impl Shapes {
     }
 }
 
-impl Shape {
+impl Template {
     /// Length of the event at the front of `input`, if it fits.
     #[expect(clippy::inline_always, reason = "measured: a call costs a twentieth of an event")]
     #[inline(always)]
-    fn fit(&mut self, input: &[u8]) -> Result<usize, Misfit> {
+    fn fit(&mut self, input: &[u8]) -> Result<usize, Miss> {
         self.reading.tape.empty_gaps();
-        match self.compare(input, Place::default()) {
+        match self.compare(input, Cursor::default()) {
             Ok(len) => Ok(len),
             Err(difference) => self.fit_with_more_holes(input, difference),
         }
@@ -248,20 +248,17 @@ impl Shape {
     /// Makes holes of the leaves in which the event is the first to differ, if it fits then.
     #[cold]
     #[inline(never)]
-    fn fit_with_more_holes(&mut self, input: &[u8], first: Difference) -> Result<usize, Misfit> {
+    fn fit_with_more_holes(&mut self, input: &[u8], first: Divergence) -> Result<usize, Miss> {
         let mut difference = first;
         let mut holes: u32 = 0;
         let fit = loop {
             if let Err(misfit) = self.open(input, &difference) {
-                break Err(Misfit {
-                    cost: misfit.cost.saturating_add(HOLE_COST * holes),
-                    ..misfit
-                });
+                break Err(Miss { cost: misfit.cost.saturating_add(HOLE_COST * holes), ..misfit });
             }
             holes += 1;
             if holes > MOST_NEW_HOLES {
-                let cost = Effort::cost(difference.place.input) + HOLE_COST * holes;
-                break Err(Misfit { is_cut: false, cost });
+                let cost = LearningBudget::cost(difference.place.input) + HOLE_COST * holes;
+                break Err(Miss { is_cut: false, cost });
             }
             match self.compare(input, difference.place) {
                 Ok(len) => break Ok(len),
@@ -276,11 +273,11 @@ impl Shape {
     /// on; gives the length of the event.
     #[expect(clippy::inline_always, reason = "measured: a call costs a twentieth of an event")]
     #[inline(always)]
-    fn compare(&mut self, input: &[u8], from: Place) -> Result<usize, Difference> {
-        let (Learned { text, json, .. }, gaps, mut scratch) = self.reading.tape.gaps_to_fill();
+    fn compare(&mut self, input: &[u8], from: Cursor) -> Result<usize, Divergence> {
+        let (TemplateText { text, json, .. }, gaps, mut scratch) = self.reading.tape.gaps_to_fill();
         let mut learned = text.as_bytes().get(from.learned..).unwrap_or_default();
         let mut rest = input.get(from.input..).unwrap_or_default();
-        let place = |gap: usize, learned: &[u8], rest: &[u8]| Place {
+        let place = |gap: usize, learned: &[u8], rest: &[u8]| Cursor {
             gap,
             learned: text.len() - learned.len(),
             input: input.len() - rest.len(),
@@ -290,25 +287,25 @@ impl Shape {
             let (literal, behind) =
                 learned.split_at_checked(gap.literal as usize).unwrap_or_default();
             let Some(value) = rest.strip_prefix(literal) else {
-                return Err(Difference { place: place(nth, learned, rest), is_in_hole: false });
+                return Err(Divergence { place: place(nth, learned, rest), is_in_hole: false });
             };
             let at = (input.len() - value.len()).wrapping_sub(json.start);
             let Some(len) = gap.fill(value, at, &mut scratch) else {
-                return Err(Difference { place: place(nth, learned, value), is_in_hole: true });
+                return Err(Divergence { place: place(nth, learned, value), is_in_hole: true });
             };
             rest = value.get(len..).unwrap_or_default();
             learned = behind.get((gap.end - gap.start) as usize..).unwrap_or_default();
         }
         match rest.strip_prefix(learned) {
             Some(rest) if !learned.is_empty() => Ok(input.len() - rest.len()),
-            _ => Err(Difference { place: place(count, learned, rest), is_in_hole: false }),
+            _ => Err(Divergence { place: place(count, learned, rest), is_in_hole: false }),
         }
     }
 
     /// Makes the leaf a hole in which the event differs.
-    fn open(&mut self, input: &[u8], difference: &Difference) -> Result<(), Misfit> {
-        let Reading { tape, table } = &mut self.reading;
-        let Place { learned, input: at, .. } = difference.place;
+    fn open(&mut self, input: &[u8], difference: &Divergence) -> Result<(), Miss> {
+        let ChunkBuffers { tape, table } = &mut self.reading;
+        let Cursor { learned, input: at, .. } = difference.place;
         let rest = input.get(at..).unwrap_or_default();
         let literal = tape.learned().text.as_bytes().get(learned..).unwrap_or_default();
         let same = if difference.is_in_hole { 0 } else { shared_len(literal, rest) };
@@ -319,7 +316,7 @@ impl Shape {
             // A text that doesn't fit has been looked at more closely than a literal.
             let in_hole = 4 * line_end.unwrap_or(rest.len());
             let bytes = at + if difference.is_in_hole { in_hole } else { same };
-            return Err(Misfit { is_cut: line_end.is_none(), cost: Effort::cost(bytes) });
+            return Err(Miss { is_cut: line_end.is_none(), cost: LearningBudget::cost(bytes) });
         };
         tape.add_gap(id, hole, range.start, range.end);
         Ok(())
@@ -328,7 +325,7 @@ impl Shape {
 
 /// How far the comparison of an event has gone.
 #[derive(Clone, Copy, Default)]
-struct Place {
+struct Cursor {
     /// So many gaps lie behind.
     gap: usize,
     /// Bytes of the learned event, and of the input.
@@ -337,15 +334,15 @@ struct Place {
 }
 
 /// Where an event differs: before or in the gap at hand.
-struct Difference {
+struct Divergence {
     /// Of the literal, or of the hole, in which the difference is.
-    place: Place,
+    place: Cursor,
     is_in_hole: bool,
 }
 
 /// The leaf at a position of the learned event as a hole, if it can be one and is none yet: which
 /// it is, what may stand there, and where it stands in the data.
-fn gap_at(position: usize, tape: &Tape) -> Option<(NodeId, Hole, Range<usize>)> {
+fn gap_at(position: usize, tape: &Tape) -> Option<(NodeId, SlotKind, Range<usize>)> {
     let learned = tape.learned();
     let json = learned.json().as_bytes();
     let position = position.checked_sub(learned.json.start)?;
@@ -363,7 +360,7 @@ fn gap_at(position: usize, tape: &Tape) -> Option<(NodeId, Hole, Range<usize>)> 
     if !is_inside || is_name || is_hole || !may_have_more {
         return None;
     }
-    Some((id, Hole::of(node.kind, json.get(range)?)?, inside))
+    Some((id, SlotKind::of(node.kind, json.get(range)?)?, inside))
 }
 
 /// How many bytes two texts begin with alike. Eight at a time: mostly they are many.
@@ -398,12 +395,12 @@ fn event_type_in(head: &str, event_type: &str) -> Range<u32> {
 /// an account, roughly in instructions. What fits saves more than it earns here, and what is read by
 /// the general path allows for a part of what that takes.
 #[derive(Clone, Copy)]
-struct Effort {
+struct LearningBudget {
     balance: i32,
     rests: bool,
 }
 
-impl Effort {
+impl LearningBudget {
     /// Enough for the first events of an ordinary stream, each of another kind.
     const START: i32 = 10_000;
     const MOST: i32 = 20_000;
@@ -451,7 +448,7 @@ impl Effort {
     }
 }
 
-impl Default for Effort {
+impl Default for LearningBudget {
     fn default() -> Self {
         Self { balance: Self::START, rests: false }
     }
@@ -460,11 +457,11 @@ impl Default for Effort {
 /// Numbers that no other decoder of the process gives out, so that a reassembler can tell by them
 /// that a chunk has the constants of the one before.
 #[derive(Clone, Copy, Default)]
-pub(crate) struct Numbers {
+pub(crate) struct TemplateIds {
     last: u64,
 }
 
-impl Numbers {
+impl TemplateIds {
     /// Numbers are taken from the process in blocks.
     const BLOCK: u64 = 256;
 

@@ -48,7 +48,7 @@ pin_project! {
             let end = match this.state {
                 State::Running if !this.inner.is_end_stream() => BodyEnd::Dropped,
                 State::Running | State::Trailers => BodyEnd::Complete,
-                State::Told | State::Over => return,
+                State::EndReported | State::Finished => return,
             };
             this.observer.end(end);
         }
@@ -61,9 +61,9 @@ enum State {
     /// Nothing but the end can come.
     Trailers,
     /// The observer knows the end.
-    Told,
+    EndReported,
     /// So does the reader.
-    Over,
+    Finished,
 }
 
 /// How a body ended; see [`BodyObserver::end`].
@@ -176,11 +176,11 @@ impl<B: Body<Data = Bytes>, O: BodyObserver> Body for ObservedBody<B, O> {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let mut this = self.project();
-        if *this.state == State::Over {
+        if *this.state == State::Finished {
             return Poll::Ready(None);
         }
         let frame = ready!(this.inner.as_mut().poll_frame(context));
-        let is_told = *this.state == State::Told;
+        let is_told = *this.state == State::EndReported;
         let end = match &frame {
             Some(Ok(frame)) => {
                 if let Some(data) = frame.data_ref()
@@ -200,17 +200,17 @@ impl<B: Body<Data = Bytes>, O: BodyObserver> Body for ObservedBody<B, O> {
         if let Some(end) = end
             && !is_told
         {
-            *this.state = State::Told;
+            *this.state = State::EndReported;
             this.observer.end(end);
         }
         if frame.is_none() {
-            *this.state = State::Over;
+            *this.state = State::Finished;
         }
         Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.state == State::Over || self.inner.is_end_stream()
+        self.state == State::Finished || self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

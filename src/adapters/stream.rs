@@ -41,11 +41,11 @@ use crate::decoder::{ChunkDecoder, ChunkEvent, End, Place};
 /// anything. Behind the end there is nothing but `None`, and the stream isn't asked again.
 pub struct ChunkStream<S> {
     body: S,
-    events: Events,
+    events: PieceReader,
 }
 
 /// What both kinds of streams have besides the body.
-struct Events {
+struct PieceReader {
     decoder: ChunkDecoder,
     /// The piece at hand, and how much of it has been given.
     piece: Bytes,
@@ -54,16 +54,16 @@ struct Events {
 }
 
 /// Shows where the decoder stands, and no payload.
-impl fmt::Debug for Events {
+impl fmt::Debug for PieceReader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Events")
+        f.debug_struct("PieceReader")
             .field("decoder", &self.decoder)
             .field("is_at_end", &self.is_at_end)
             .finish_non_exhaustive()
     }
 }
 
-impl Events {
+impl PieceReader {
     fn new(decoder: ChunkDecoder) -> Self {
         Self { decoder, piece: Bytes::new(), given: 0, is_at_end: false }
     }
@@ -135,7 +135,7 @@ impl<S> ChunkStream<S> {
     /// [`reset`](ChunkDecoder::reset).
     #[must_use]
     pub fn with_decoder(body: S, decoder: ChunkDecoder) -> Self {
-        Self { body, events: Events::new(decoder) }
+        Self { body, events: PieceReader::new(decoder) }
     }
 
     /// The last event, where the stream ended before the blank line that would close it; see
@@ -232,7 +232,7 @@ pin_project! {
     pub struct EventStream<S> {
         #[pin]
         body: S,
-        events: Events,
+        events: PieceReader,
     }
 }
 
@@ -246,7 +246,7 @@ impl<S> EventStream<S> {
     /// With a decoder that has limits or settings of its own.
     #[must_use]
     pub fn with_decoder(body: S, decoder: ChunkDecoder) -> Self {
-        Self { body, events: Events::new(decoder) }
+        Self { body, events: PieceReader::new(decoder) }
     }
 
     /// The last event, where the stream ended before the blank line that would close it; see

@@ -2,7 +2,7 @@
 
 use super::content_part::ContentPart;
 use super::schema::{Level, Origin, origin};
-use super::table::{ChoiceRow, Table};
+use super::table::{ChoiceFields, ChunkIndex};
 use crate::json::{Document, Kind, NodeId, Value};
 
 /// What kinds of things a payload brings: enough to tell the time to the first token, the time
@@ -69,7 +69,7 @@ impl Carries {
     }
 
     /// Of a chunk; its error and usage aside.
-    pub(super) fn of_choices(document: Document<'_>, table: &Table) -> Self {
+    pub(super) fn of_choices(document: Document<'_>, table: &ChunkIndex) -> Self {
         let mut carries = Self::default();
         for choice in &table.choices {
             carries.add(document, choice);
@@ -89,7 +89,7 @@ impl Carries {
         carries
     }
 
-    fn add(&mut self, document: Document<'_>, choice: &ChoiceRow) {
+    fn add(&mut self, document: Document<'_>, choice: &ChoiceFields) {
         let text = |id| brings(document, id, Kind::String);
         // A number, object or array in place of a string counts too.
         let odd = |id| {
@@ -98,7 +98,7 @@ impl Carries {
                     .into_iter()
                     .any(|kind| brings(document, id, kind))
         };
-        let ChoiceRow { delta, .. } = choice;
+        let ChoiceFields { delta, .. } = choice;
         self.role |= text(delta.role);
         self.content |= text(delta.content) || text(choice.text);
         self.refusal |= odd(delta.refusal);
@@ -131,7 +131,7 @@ impl Carries {
     /// Adds the members of a delta without a column, by their origin.
     ///
     /// Adds a whole message too, where the delta has no content.
-    fn add_extras(&mut self, document: Document<'_>, table: &Table, choice: &ChoiceRow) {
+    fn add_extras(&mut self, document: Document<'_>, table: &ChunkIndex, choice: &ChoiceFields) {
         let extras = choice.delta.extras.start as usize..choice.delta.extras.end as usize;
         for name in table.extras.get(extras).unwrap_or_default() {
             let value = Value::new(document, name + 1);

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use super::table::{ChoiceRow, DeltaRow};
+use super::table::{ChoiceFields, DeltaFields};
 use super::tool_call::number_text;
 use super::{
     ChatCompletionChunk, ContentPart, Extra, Logprobs, OddText, ToolCalls, numbers, texts_of,
@@ -14,7 +14,7 @@ use crate::json::{Kind, NodeId, Value, ValueKind};
 #[expect(missing_debug_implementations, reason = "an iterator over what can be shown")]
 pub struct Choices<'a> {
     pub(super) chunk: ChatCompletionChunk<'a>,
-    pub(super) rows: core::slice::Iter<'a, ChoiceRow>,
+    pub(super) rows: core::slice::Iter<'a, ChoiceFields>,
 }
 
 impl<'a> Iterator for Choices<'a> {
@@ -40,7 +40,7 @@ impl ExactSizeIterator for Choices<'_> {}
 #[derive(Clone, Copy)]
 pub struct Choice<'a> {
     pub(super) chunk: ChatCompletionChunk<'a>,
-    pub(super) row: &'a ChoiceRow,
+    pub(super) row: &'a ChoiceFields,
 }
 
 impl<'a> Choice<'a> {
@@ -150,7 +150,7 @@ pub enum StopReason<'a> {
 #[derive(Clone, Copy)]
 pub struct Delta<'a> {
     pub(super) chunk: ChatCompletionChunk<'a>,
-    pub(super) row: &'a DeltaRow,
+    pub(super) row: &'a DeltaFields,
 }
 
 impl<'a> Delta<'a> {

@@ -1,7 +1,7 @@
 //! What a chunk has in common with the one before it, where a decoder can tell.
 
 use super::ChatCompletionChunk;
-use super::table::TopRow;
+use super::table::ChunkFields;
 use crate::json::{Document, Kind, NodeId, Value, text};
 
 /// Larger events have no constants: what a stream holds of them stays small, and so does what a view
@@ -10,7 +10,7 @@ pub(crate) const LARGEST_EVENT: usize = 4096;
 
 /// Which member of a chunk a leaf belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Column {
+pub(crate) enum Field {
     Id,
     Created,
     Obfuscation,
@@ -92,42 +92,42 @@ impl<'a> ChatCompletionChunk<'a> {
     }
 
     /// Which member a leaf belongs to.
-    pub(crate) fn column_of(&self, leaf: NodeId) -> Column {
+    pub(crate) fn column_of(&self, leaf: NodeId) -> Field {
         let document = self.document;
-        let TopRow { id, created, obfuscation, usage, .. } = self.table.top;
+        let ChunkFields { id, created, obfuscation, usage, .. } = self.table.top;
         if leaf == id {
-            return Column::Id;
+            return Field::Id;
         } else if leaf == created {
-            return Column::Created;
+            return Field::Created;
         } else if leaf == obfuscation {
-            return Column::Obfuscation;
+            return Field::Obfuscation;
         } else if is_in(document, usage, leaf) {
             let found = document.members_in_column(usage).find(|member| member.value == leaf);
-            return if found.is_some() { Column::Usage } else { Column::Other };
+            return if found.is_some() { Field::Usage } else { Field::Other };
         }
         let choice = self.table.choices.iter().find(|row| is_in(document, row.node, leaf));
-        let Some(choice) = choice else { return Column::Other };
+        let Some(choice) = choice else { return Field::Other };
         let delta = &choice.delta;
         if leaf == choice.index {
-            Column::ChoiceIndex
+            Field::ChoiceIndex
         } else if leaf == delta.content {
-            Column::Content
+            Field::Content
         } else if leaf == delta.refusal {
-            Column::Refusal
+            Field::Refusal
         } else if leaf == delta.reasoning {
-            Column::Reasoning
+            Field::Reasoning
         } else if leaf == delta.reasoning_content {
-            Column::ReasoningContent
+            Field::ReasoningContent
         } else if is_in(document, delta.reasoning_details, leaf) {
-            Column::ReasoningDetail
+            Field::ReasoningDetail
         } else if is_in(document, delta.tool_calls, leaf) {
             match self.table.calls.as_slice() {
-                [call] if leaf == call.index => Column::CallIndex,
-                [call] if leaf == call.arguments => Column::Arguments,
-                _ => Column::ToolCalls,
+                [call] if leaf == call.index => Field::CallIndex,
+                [call] if leaf == call.arguments => Field::Arguments,
+                _ => Field::ToolCalls,
             }
         } else {
-            Column::Other
+            Field::Other
         }
     }
 }

@@ -3,7 +3,7 @@
 use core::fmt::Write as _;
 
 use super::ChatCompletionChunk;
-use super::table::{MOST_MISMATCHES, Type};
+use super::table::{MOST_MISMATCHES, ValueType};
 use crate::json::{Document, Kind, NodeId, Value};
 
 /// A value whose type isn't the schema's, as `"content": 5`: it reads as `None`.
@@ -71,92 +71,95 @@ impl core::fmt::Debug for Mismatch<'_> {
 }
 
 /// What the schema says of a part that is read only when it is asked for.
-enum Shape {
-    Is(Type),
+enum TypeSpec {
+    Is(ValueType),
     /// A list, and its elements.
-    Each(&'static Shape),
+    Each(&'static TypeSpec),
     /// An object, and those of its members that have a type.
-    With(&'static [(&'static str, Shape)]),
+    With(&'static [(&'static str, TypeSpec)]),
     /// A text, or a list of such parts.
-    TextOrEach(&'static Shape),
+    TextOrEach(&'static TypeSpec),
 }
 
-const PROMPT_DETAILS: Shape = Shape::With(&[
-    ("cached_tokens", Shape::Is(Type::Count)),
-    ("audio_tokens", Shape::Is(Type::Count)),
-    ("text_tokens", Shape::Is(Type::Count)),
-    ("image_tokens", Shape::Is(Type::Count)),
-    ("cache_write_tokens", Shape::Is(Type::Count)),
+const PROMPT_DETAILS: TypeSpec = TypeSpec::With(&[
+    ("cached_tokens", TypeSpec::Is(ValueType::Count)),
+    ("audio_tokens", TypeSpec::Is(ValueType::Count)),
+    ("text_tokens", TypeSpec::Is(ValueType::Count)),
+    ("image_tokens", TypeSpec::Is(ValueType::Count)),
+    ("cache_write_tokens", TypeSpec::Is(ValueType::Count)),
 ]);
 
-const COMPLETION_DETAILS: Shape = Shape::With(&[
-    ("reasoning_tokens", Shape::Is(Type::Count)),
-    ("audio_tokens", Shape::Is(Type::Count)),
-    ("text_tokens", Shape::Is(Type::Count)),
-    ("accepted_prediction_tokens", Shape::Is(Type::Count)),
-    ("rejected_prediction_tokens", Shape::Is(Type::Count)),
+const COMPLETION_DETAILS: TypeSpec = TypeSpec::With(&[
+    ("reasoning_tokens", TypeSpec::Is(ValueType::Count)),
+    ("audio_tokens", TypeSpec::Is(ValueType::Count)),
+    ("text_tokens", TypeSpec::Is(ValueType::Count)),
+    ("accepted_prediction_tokens", TypeSpec::Is(ValueType::Count)),
+    ("rejected_prediction_tokens", TypeSpec::Is(ValueType::Count)),
 ]);
 
-const USAGE: Shape = Shape::With(&[
-    ("prompt_tokens", Shape::Is(Type::Count)),
-    ("completion_tokens", Shape::Is(Type::Count)),
-    ("total_tokens", Shape::Is(Type::Count)),
+const USAGE: TypeSpec = TypeSpec::With(&[
+    ("prompt_tokens", TypeSpec::Is(ValueType::Count)),
+    ("completion_tokens", TypeSpec::Is(ValueType::Count)),
+    ("total_tokens", TypeSpec::Is(ValueType::Count)),
     ("prompt_tokens_details", PROMPT_DETAILS),
     ("completion_tokens_details", COMPLETION_DETAILS),
-    ("cached_tokens", Shape::Is(Type::Count)),
-    ("prompt_cache_hit_tokens", Shape::Is(Type::Count)),
-    ("reasoning_tokens", Shape::Is(Type::Count)),
+    ("cached_tokens", TypeSpec::Is(ValueType::Count)),
+    ("prompt_cache_hit_tokens", TypeSpec::Is(ValueType::Count)),
+    ("reasoning_tokens", TypeSpec::Is(ValueType::Count)),
 ]);
 
-const TOP_TOKEN: Shape = Shape::With(&[
-    ("token", Shape::Is(Type::String)),
-    ("logprob", Shape::Is(Type::Number)),
-    ("bytes", Shape::Each(&Shape::Is(Type::Byte))),
+const TOP_TOKEN: TypeSpec = TypeSpec::With(&[
+    ("token", TypeSpec::Is(ValueType::String)),
+    ("logprob", TypeSpec::Is(ValueType::Number)),
+    ("bytes", TypeSpec::Each(&TypeSpec::Is(ValueType::Byte))),
 ]);
 
-const TOKEN: Shape = Shape::With(&[
-    ("token", Shape::Is(Type::String)),
-    ("logprob", Shape::Is(Type::Number)),
-    ("bytes", Shape::Each(&Shape::Is(Type::Byte))),
-    ("top_logprobs", Shape::Each(&TOP_TOKEN)),
+const TOKEN: TypeSpec = TypeSpec::With(&[
+    ("token", TypeSpec::Is(ValueType::String)),
+    ("logprob", TypeSpec::Is(ValueType::Number)),
+    ("bytes", TypeSpec::Each(&TypeSpec::Is(ValueType::Byte))),
+    ("top_logprobs", TypeSpec::Each(&TOP_TOKEN)),
 ]);
 
-const TOP: Shape = Shape::With(&[
+const TOP: TypeSpec = TypeSpec::With(&[
     ("usage", USAGE),
-    ("x_groq", Shape::With(&[("usage", USAGE)])),
-    ("prompt_token_ids", Shape::Each(&Shape::Is(Type::Count))),
+    ("x_groq", TypeSpec::With(&[("usage", USAGE)])),
+    ("prompt_token_ids", TypeSpec::Each(&TypeSpec::Is(ValueType::Count))),
 ]);
 
-const CHOICE: Shape = Shape::With(&[
+const CHOICE: TypeSpec = TypeSpec::With(&[
     (
         "logprobs",
-        Shape::With(&[("content", Shape::Each(&TOKEN)), ("refusal", Shape::Each(&TOKEN))]),
+        TypeSpec::With(&[("content", TypeSpec::Each(&TOKEN)), ("refusal", TypeSpec::Each(&TOKEN))]),
     ),
-    ("stop_reason", Shape::Is(Type::StringOrInteger)),
-    ("token_ids", Shape::Each(&Shape::Is(Type::Count))),
+    ("stop_reason", TypeSpec::Is(ValueType::StringOrInteger)),
+    ("token_ids", TypeSpec::Each(&TypeSpec::Is(ValueType::Count))),
     ("usage", USAGE),
     ("delta", DELTA),
 ]);
 
-const DELTA: Shape = Shape::With(&[
+const DELTA: TypeSpec = TypeSpec::With(&[
     (
         "content",
-        Shape::TextOrEach(&Shape::With(&[
-            ("text", Shape::Is(Type::String)),
-            ("thinking", Shape::Is(Type::StringOrArray)),
+        TypeSpec::TextOrEach(&TypeSpec::With(&[
+            ("text", TypeSpec::Is(ValueType::String)),
+            ("thinking", TypeSpec::Is(ValueType::StringOrArray)),
         ])),
     ),
     (
         "function_call",
-        Shape::With(&[("name", Shape::Is(Type::String)), ("arguments", Shape::Is(Type::String))]),
+        TypeSpec::With(&[
+            ("name", TypeSpec::Is(ValueType::String)),
+            ("arguments", TypeSpec::Is(ValueType::String)),
+        ]),
     ),
     (
         "audio",
-        Shape::With(&[
-            ("id", Shape::Is(Type::String)),
-            ("data", Shape::Is(Type::String)),
-            ("transcript", Shape::Is(Type::String)),
-            ("expires_at", Shape::Is(Type::Count)),
+        TypeSpec::With(&[
+            ("id", TypeSpec::Is(ValueType::String)),
+            ("data", TypeSpec::Is(ValueType::String)),
+            ("transcript", TypeSpec::Is(ValueType::String)),
+            ("expires_at", TypeSpec::Is(ValueType::Count)),
         ]),
     ),
 ]);
@@ -188,28 +191,28 @@ pub(super) fn of<'a>(
 
 /// Holds a value, and what the shape says is in it, against the shape. Of members with the same
 /// name the last one counts. The depth is the shape's.
-fn check(document: Document<'_>, id: NodeId, shape: &Shape, ids: &mut Vec<NodeId>) {
+fn check(document: Document<'_>, id: NodeId, shape: &TypeSpec, ids: &mut Vec<NodeId>) {
     if ids.len() >= 2 * MOST_MISMATCHES {
         return;
     }
     let expected = match shape {
-        Shape::Is(expected) => *expected,
-        Shape::Each(_) => Type::Array,
-        Shape::With(_) => Type::Object,
-        Shape::TextOrEach(_) => Type::StringOrArray,
+        TypeSpec::Is(expected) => *expected,
+        TypeSpec::Each(_) => ValueType::Array,
+        TypeSpec::With(_) => ValueType::Object,
+        TypeSpec::TextOrEach(_) => ValueType::StringOrArray,
     };
     if !expected.allows(document, id) {
         ids.push(id);
         return;
     }
     match shape {
-        Shape::Is(_) => {}
-        Shape::Each(shape) | Shape::TextOrEach(shape) => {
+        TypeSpec::Is(_) => {}
+        TypeSpec::Each(shape) | TypeSpec::TextOrEach(shape) => {
             for element in document.elements(id) {
                 check(document, element, shape, ids);
             }
         }
-        Shape::With(members) => {
+        TypeSpec::With(members) => {
             let value = Value::new(document, id);
             for (name, shape) in *members {
                 if let Some(member) = value.get(name) {

@@ -52,15 +52,15 @@ pub use tool_call::{ToolCallDelta, ToolCalls};
 pub use upstream_error::{ErrorCode, UpstreamError};
 pub use usage::{CompletionTokensDetails, PromptTokensDetails, Usage};
 
-pub(crate) use constants::{Column, LARGEST_EVENT};
+pub(crate) use constants::{Field, LARGEST_EVENT};
 pub(crate) use schema::{Level, Merge, is_identity, merge, origin};
-pub(crate) use table::Reading;
+pub(crate) use table::ChunkBuffers;
 
 use core::fmt;
 use core::ops::Range;
 
 use crate::json::{Document, Kind, NodeId, Value};
-use table::Table;
+use table::ChunkIndex;
 
 /// One `chat.completion.chunk`, borrowed from the decoder.
 ///
@@ -88,12 +88,12 @@ use table::Table;
 #[derive(Clone, Copy)]
 pub struct ChatCompletionChunk<'a> {
     document: Document<'a>,
-    table: &'a Table,
+    table: &'a ChunkIndex,
 }
 
 impl<'a> ChatCompletionChunk<'a> {
     #[inline]
-    pub(crate) const fn new(document: Document<'a>, table: &'a Table) -> Self {
+    pub(crate) const fn new(document: Document<'a>, table: &'a ChunkIndex) -> Self {
         Self { document, table }
     }
 

@@ -3,7 +3,7 @@
 use core::fmt;
 
 use super::ChatCompletionChunk;
-use super::table::Table;
+use super::table::ChunkIndex;
 use crate::error::{Error, ErrorKind};
 use crate::json::{Kind, OwnedDocument, Parser, Tape};
 use crate::limits::Limits;
@@ -13,7 +13,7 @@ use crate::limits::Limits;
 #[derive(Clone)]
 pub struct OwnedChatCompletionChunk {
     document: OwnedDocument,
-    table: Table,
+    table: ChunkIndex,
 }
 
 impl OwnedChatCompletionChunk {
@@ -38,7 +38,7 @@ impl OwnedChatCompletionChunk {
         if document.kind(0) != Some(Kind::Object) {
             return Err(Error::new(ErrorKind::ExpectedObject, 0));
         }
-        let mut table = Table::default();
+        let mut table = ChunkIndex::default();
         table.fill(document)?;
         Ok(Self { document: OwnedDocument::new(document), table })
     }

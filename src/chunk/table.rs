@@ -14,10 +14,10 @@ pub(super) const MOST_MISMATCHES: usize = 256;
 
 /// Member positions of one chunk; 0 where a member is absent or `null`. Reused from chunk to chunk.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Table {
-    pub(crate) top: TopRow,
-    pub(crate) choices: Vec<ChoiceRow>,
-    pub(crate) calls: Vec<CallRow>,
+pub(crate) struct ChunkIndex {
+    pub(crate) top: ChunkFields,
+    pub(crate) choices: Vec<ChoiceFields>,
+    pub(crate) calls: Vec<ToolCallFields>,
     /// The names of members that have no column, those of one object side by side.
     pub(crate) extras: Vec<NodeId>,
     /// Values of another type than the schema's.
@@ -26,12 +26,12 @@ pub(crate) struct Table {
 
 /// What a payload is read into; reused from one to the next.
 #[derive(Clone, Default)]
-pub(crate) struct Reading {
+pub(crate) struct ChunkBuffers {
     pub(crate) tape: Tape,
-    pub(crate) table: Table,
+    pub(crate) table: ChunkIndex,
 }
 
-impl Reading {
+impl ChunkBuffers {
     /// Bytes that the buffers hold, roughly.
     pub(crate) fn held(&self) -> usize {
         self.tape.held() + self.table.held()
@@ -40,7 +40,7 @@ impl Reading {
     /// Copies the nodes and the table of `other` into its own buffers.
     pub(crate) fn copy_from(&mut self, other: &Self) {
         self.tape.copy_from(&other.tape);
-        let Table { top, choices, calls, extras, mismatches } = &other.table;
+        let ChunkIndex { top, choices, calls, extras, mismatches } = &other.table;
         self.table.top.clone_from(top);
         self.table.choices.clone_from(choices);
         self.table.calls.clone_from(calls);
@@ -50,7 +50,7 @@ impl Reading {
 }
 
 #[derive(Clone, Debug, Default)]
-pub(crate) struct TopRow {
+pub(crate) struct ChunkFields {
     pub(crate) id: NodeId,
     pub(crate) object: NodeId,
     pub(crate) created: NodeId,
@@ -66,7 +66,7 @@ pub(crate) struct TopRow {
 }
 
 #[derive(Clone, Debug, Default)]
-pub(crate) struct ChoiceRow {
+pub(crate) struct ChoiceFields {
     pub(crate) node: NodeId,
     pub(crate) index: NodeId,
     pub(crate) finish_reason: NodeId,
@@ -75,12 +75,12 @@ pub(crate) struct ChoiceRow {
     pub(crate) usage: NodeId,
     pub(crate) text: NodeId,
     pub(crate) error: NodeId,
-    pub(crate) delta: DeltaRow,
+    pub(crate) delta: DeltaFields,
     pub(crate) extras: Range<u32>,
 }
 
 #[derive(Clone, Debug, Default)]
-pub(crate) struct DeltaRow {
+pub(crate) struct DeltaFields {
     /// The delta itself, be it `null`.
     pub(crate) node: NodeId,
     pub(crate) role: NodeId,
@@ -97,7 +97,7 @@ pub(crate) struct DeltaRow {
 }
 
 #[derive(Clone, Debug, Default)]
-pub(crate) struct CallRow {
+pub(crate) struct ToolCallFields {
     pub(crate) node: NodeId,
     pub(crate) index: NodeId,
     pub(crate) id: NodeId,
@@ -109,7 +109,7 @@ pub(crate) struct CallRow {
     pub(crate) function_extras: Range<u32>,
 }
 
-impl DeltaRow {
+impl DeltaFields {
     /// Whether there is nothing but a role and a content, as in most deltas.
     #[inline]
     pub(crate) const fn is_content(&self) -> bool {
@@ -125,7 +125,7 @@ impl DeltaRow {
 
 /// The types that the schema allows for a member besides `null`.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Type {
+pub(super) enum ValueType {
     String,
     Number,
     /// A whole number from 0 to `u64::MAX`.
@@ -141,7 +141,7 @@ pub(super) enum Type {
     Any,
 }
 
-impl Type {
+impl ValueType {
     /// The kinds that are of this type, as bits.
     const fn kinds(self) -> u16 {
         const fn bits(kinds: &[Kind]) -> u16 {
@@ -185,7 +185,7 @@ impl Type {
     }
 }
 
-impl Table {
+impl ChunkIndex {
     /// Fills the table from a document whose root is an object. Of members with the same name
     /// the last one counts. Fails where a chunk has so many choices or calls that the table
     /// would outgrow its document.
@@ -224,27 +224,27 @@ impl Table {
 
     /// Bytes that the table holds, roughly.
     pub(crate) fn held(&self) -> usize {
-        self.choices.capacity() * size_of::<ChoiceRow>()
-            + self.calls.capacity() * size_of::<CallRow>()
+        self.choices.capacity() * size_of::<ChoiceFields>()
+            + self.calls.capacity() * size_of::<ToolCallFields>()
             + (self.extras.capacity() + self.mismatches.capacity()) * size_of::<NodeId>()
     }
 
-    fn top_row(&mut self, document: Document<'_>) -> TopRow {
-        let mut row = TopRow::default();
+    fn top_row(&mut self, document: Document<'_>) -> ChunkFields {
+        let mut row = ChunkFields::default();
         let extras = self.extras_start();
         for Member { name, value } in document.members(0) {
             let (column, expected) = match name {
-                b"id" => (&mut row.id, Type::String),
-                b"object" => (&mut row.object, Type::String),
-                b"created" => (&mut row.created, Type::Count),
-                b"model" => (&mut row.model, Type::String),
-                b"choices" => (&mut row.choices, Type::Array),
-                b"usage" => (&mut row.usage, Type::Object),
-                b"system_fingerprint" => (&mut row.system_fingerprint, Type::String),
-                b"service_tier" => (&mut row.service_tier, Type::String),
-                b"obfuscation" => (&mut row.obfuscation, Type::String),
-                b"error" => (&mut row.error, Type::Any),
-                b"x_groq" => (&mut row.x_groq, Type::Object),
+                b"id" => (&mut row.id, ValueType::String),
+                b"object" => (&mut row.object, ValueType::String),
+                b"created" => (&mut row.created, ValueType::Count),
+                b"model" => (&mut row.model, ValueType::String),
+                b"choices" => (&mut row.choices, ValueType::Array),
+                b"usage" => (&mut row.usage, ValueType::Object),
+                b"system_fingerprint" => (&mut row.system_fingerprint, ValueType::String),
+                b"service_tier" => (&mut row.service_tier, ValueType::String),
+                b"obfuscation" => (&mut row.obfuscation, ValueType::String),
+                b"error" => (&mut row.error, ValueType::Any),
+                b"x_groq" => (&mut row.x_groq, ValueType::Object),
                 _ => {
                     self.extras.push(value - 1);
                     continue;
@@ -256,23 +256,23 @@ impl Table {
         row
     }
 
-    fn choice_row(&mut self, document: Document<'_>, node: NodeId) -> Result<ChoiceRow, Error> {
-        let mut row = ChoiceRow { node, ..ChoiceRow::default() };
+    fn choice_row(&mut self, document: Document<'_>, node: NodeId) -> Result<ChoiceFields, Error> {
+        let mut row = ChoiceFields { node, ..ChoiceFields::default() };
         let (mut delta, mut sent) = (0, 0);
         let extras = self.extras_start();
         for Member { name, value } in document.members(node) {
             let (column, expected) = match name {
-                b"index" => (&mut row.index, Type::Count),
+                b"index" => (&mut row.index, ValueType::Count),
                 b"delta" => {
                     sent = value;
-                    (&mut delta, Type::Object)
+                    (&mut delta, ValueType::Object)
                 }
-                b"finish_reason" => (&mut row.finish_reason, Type::String),
-                b"logprobs" => (&mut row.logprobs, Type::Object),
-                b"message" => (&mut row.message, Type::Object),
-                b"usage" => (&mut row.usage, Type::Object),
-                b"text" => (&mut row.text, Type::String),
-                b"error" => (&mut row.error, Type::Any),
+                b"finish_reason" => (&mut row.finish_reason, ValueType::String),
+                b"logprobs" => (&mut row.logprobs, ValueType::Object),
+                b"message" => (&mut row.message, ValueType::Object),
+                b"usage" => (&mut row.usage, ValueType::Object),
+                b"text" => (&mut row.text, ValueType::String),
+                b"error" => (&mut row.error, ValueType::Any),
                 _ => {
                     self.extras.push(value - 1);
                     continue;
@@ -285,23 +285,23 @@ impl Table {
         Ok(row)
     }
 
-    fn delta_row(&mut self, document: Document<'_>, node: NodeId) -> Result<DeltaRow, Error> {
-        let mut row = DeltaRow { node, ..DeltaRow::default() };
+    fn delta_row(&mut self, document: Document<'_>, node: NodeId) -> Result<DeltaFields, Error> {
+        let mut row = DeltaFields { node, ..DeltaFields::default() };
         if node == 0 {
             return Ok(row);
         }
         let extras = self.extras_start();
         for Member { name, value } in document.members(node) {
             let (column, expected) = match name {
-                b"role" => (&mut row.role, Type::String),
-                b"content" => (&mut row.content, Type::StringOrArray),
-                b"refusal" => (&mut row.refusal, Type::String),
-                b"reasoning_content" => (&mut row.reasoning_content, Type::String),
-                b"reasoning" => (&mut row.reasoning, Type::String),
-                b"reasoning_details" => (&mut row.reasoning_details, Type::Array),
-                b"tool_calls" => (&mut row.tool_calls, Type::Array),
-                b"function_call" => (&mut row.function_call, Type::Object),
-                b"audio" => (&mut row.audio, Type::Object),
+                b"role" => (&mut row.role, ValueType::String),
+                b"content" => (&mut row.content, ValueType::StringOrArray),
+                b"refusal" => (&mut row.refusal, ValueType::String),
+                b"reasoning_content" => (&mut row.reasoning_content, ValueType::String),
+                b"reasoning" => (&mut row.reasoning, ValueType::String),
+                b"reasoning_details" => (&mut row.reasoning_details, ValueType::Array),
+                b"tool_calls" => (&mut row.tool_calls, ValueType::Array),
+                b"function_call" => (&mut row.function_call, ValueType::Object),
+                b"audio" => (&mut row.audio, ValueType::Object),
                 _ => {
                     self.extras.push(value - 1);
                     continue;
@@ -324,15 +324,15 @@ impl Table {
         Ok(row)
     }
 
-    fn call_row(&mut self, document: Document<'_>, node: NodeId) -> CallRow {
-        let mut row = CallRow { node, ..CallRow::default() };
+    fn call_row(&mut self, document: Document<'_>, node: NodeId) -> ToolCallFields {
+        let mut row = ToolCallFields { node, ..ToolCallFields::default() };
         let extras = self.extras_start();
         for Member { name, value } in document.members(node) {
             let (column, expected) = match name {
-                b"index" => (&mut row.index, Type::Count),
-                b"id" => (&mut row.id, Type::String),
-                b"type" => (&mut row.kind, Type::String),
-                b"function" => (&mut row.function, Type::Object),
+                b"index" => (&mut row.index, ValueType::Count),
+                b"id" => (&mut row.id, ValueType::String),
+                b"type" => (&mut row.kind, ValueType::String),
+                b"function" => (&mut row.function, ValueType::Object),
                 _ => {
                     self.extras.push(value - 1);
                     continue;
@@ -344,8 +344,8 @@ impl Table {
         let extras = self.extras_start();
         for Member { name, value } in document.members_in_column(row.function) {
             let (column, expected) = match name {
-                b"name" => (&mut row.name, Type::String),
-                b"arguments" => (&mut row.arguments, Type::StringOrObject),
+                b"name" => (&mut row.name, ValueType::String),
+                b"arguments" => (&mut row.arguments, ValueType::StringOrObject),
                 _ => {
                     self.extras.push(value - 1);
                     continue;
@@ -359,7 +359,13 @@ impl Table {
 
     /// Fills a column, and takes note of a value of a type that the schema doesn't have.
     #[inline]
-    fn set(&mut self, document: Document<'_>, column: &mut NodeId, value: NodeId, expected: Type) {
+    fn set(
+        &mut self,
+        document: Document<'_>,
+        column: &mut NodeId,
+        value: NodeId,
+        expected: ValueType,
+    ) {
         let is_null = document.kind(value) == Some(Kind::Null);
         let before = core::mem::replace(column, if is_null { 0 } else { value });
         if before != 0 {

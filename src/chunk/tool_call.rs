@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use super::table::CallRow;
+use super::table::ToolCallFields;
 use super::{ChatCompletionChunk, Extra};
 use crate::json::{Kind, Value, ValueKind};
 
@@ -11,7 +11,7 @@ use crate::json::{Kind, Value, ValueKind};
 #[expect(missing_debug_implementations, reason = "an iterator over what can be shown")]
 pub struct ToolCalls<'a> {
     pub(super) chunk: ChatCompletionChunk<'a>,
-    pub(super) rows: core::slice::Iter<'a, CallRow>,
+    pub(super) rows: core::slice::Iter<'a, ToolCallFields>,
 }
 
 impl<'a> Iterator for ToolCalls<'a> {
@@ -33,7 +33,7 @@ impl ExactSizeIterator for ToolCalls<'_> {}
 #[derive(Clone, Copy)]
 pub struct ToolCallDelta<'a> {
     pub(super) chunk: ChatCompletionChunk<'a>,
-    pub(super) row: &'a CallRow,
+    pub(super) row: &'a ToolCallFields,
 }
 
 impl<'a> ToolCallDelta<'a> {

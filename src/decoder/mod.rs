@@ -14,12 +14,12 @@ use core::fmt;
 use crate::chunk::ChatCompletionChunk;
 use crate::json::Leniencies;
 use crate::limits::Limits;
-use crate::shape::{Fit, Parts};
+use crate::shape::{MatchedEvent, TemplateMatch};
 #[cfg(any(feature = "stream", feature = "tokio-codec"))]
 use crate::sse;
 use crate::sse::SseDecoder;
 use end::Rest;
-use read::{Readers, read, read_last};
+use read::{PayloadParser, read, read_last};
 
 /// Decodes a stream of chat completion chunks from pieces cut anywhere.
 ///
@@ -51,7 +51,7 @@ use read::{Readers, read, read_last};
 /// Nothing is allocated once the buffers have grown to the size of the events.
 pub struct ChunkDecoder {
     sse: SseDecoder,
-    readers: Readers,
+    readers: PayloadParser,
     end: End,
     /// The stream has had a field or a comment, so it is one.
     is_event_stream: bool,
@@ -60,12 +60,12 @@ pub struct ChunkDecoder {
 /// An event that was found, without the piece that it was found in.
 #[cfg(any(feature = "stream", feature = "tokio-codec"))]
 pub(crate) enum Place {
-    Fit(Fit),
+    TemplateMatch(TemplateMatch),
     Framed(sse::Place, bool),
 }
 
 /// What [`ChunkDecoder::look`] has found.
-pub(crate) enum LookedAt<'l> {
+pub(crate) enum Peeked<'l> {
     /// The chunk of an event that is like an earlier one.
     Like(&'l ChatCompletionChunk<'l>),
     Any(&'l ChunkEvent<'l>),
@@ -76,7 +76,7 @@ impl Place {
     /// Bytes of the piece that the event takes.
     pub(crate) const fn taken(&self) -> usize {
         match self {
-            Self::Fit(fit) => fit.len,
+            Self::TemplateMatch(fit) => fit.len,
             Self::Framed(place, _) => place.taken,
         }
     }
@@ -94,7 +94,7 @@ impl ChunkDecoder {
     pub fn with_limits(limits: Limits) -> Self {
         Self {
             sse: SseDecoder::with_limits(limits),
-            readers: Readers::new(&limits),
+            readers: PayloadParser::new(&limits),
             end: End::default(),
             is_event_stream: false,
         }
@@ -131,7 +131,7 @@ impl ChunkDecoder {
     pub(crate) fn look<R>(
         &mut self,
         input: &mut &[u8],
-        at: impl FnOnce(LookedAt<'_>) -> R,
+        at: impl FnOnce(Peeked<'_>) -> R,
     ) -> Option<R> {
         let piece = *input;
         if piece.is_empty() {
@@ -144,9 +144,9 @@ impl ChunkDecoder {
             *input = rest;
             let (sse, (.., chunk)) = self.take_fit(fit, raw);
             sse.pass_found(raw.len());
-            return Some(at(LookedAt::Like(&chunk)));
+            return Some(at(Peeked::Like(&chunk)));
         }
-        self.next_framed(input, is_untried).map(|event| at(LookedAt::Any(&event)))
+        self.next_framed(input, is_untried).map(|event| at(Peeked::Any(&event)))
     }
 
     /// The next event, which fits no shape.
@@ -165,7 +165,7 @@ impl ChunkDecoder {
     /// still fit one.
     #[expect(clippy::inline_always, reason = "it is a part of `next_event`")]
     #[inline(always)]
-    fn fit(&mut self, piece: &[u8]) -> (Option<Fit>, bool) {
+    fn fit(&mut self, piece: &[u8]) -> (Option<TemplateMatch>, bool) {
         let is_on = self.readers.shapes.is_on();
         let most = if is_on { self.sse.between_events() } else { None };
         let fit = most.and_then(|most| self.readers.shapes.fit(piece.get(..most).unwrap_or(piece)));
@@ -181,7 +181,7 @@ impl ChunkDecoder {
         }
         let (fit, is_untried) = self.fit(piece);
         if let Some(fit) = fit {
-            return Some(Place::Fit(fit));
+            return Some(Place::TemplateMatch(fit));
         }
         self.sse.find_place(piece).map(|place| Place::Framed(place, is_untried))
     }
@@ -191,7 +191,7 @@ impl ChunkDecoder {
     #[cfg(any(feature = "stream", feature = "tokio-codec"))]
     pub(crate) fn give<'a>(&'a mut self, place: Place, taken: &'a [u8]) -> ChunkEvent<'a> {
         match place {
-            Place::Fit(fit) => self.give_fit(fit, taken),
+            Place::TemplateMatch(fit) => self.give_fit(fit, taken),
             Place::Framed(place, is_untried) => {
                 let Self { sse, readers, end, is_event_stream } = self;
                 let event = sse.give_place(place, taken);
@@ -202,7 +202,7 @@ impl ChunkDecoder {
 
     /// The event that `raw` is, which fits a shape.
     #[inline]
-    fn give_fit<'a>(&'a mut self, fit: Fit, raw: &'a [u8]) -> ChunkEvent<'a> {
+    fn give_fit<'a>(&'a mut self, fit: TemplateMatch, raw: &'a [u8]) -> ChunkEvent<'a> {
         let (sse, (data, event_type, chunk)) = self.take_fit(fit, raw);
         let event = sse.give_found(raw, data, event_type);
         ChunkEvent { event, payload: Payload::Chunk(chunk), leniencies: Leniencies::default() }
@@ -210,7 +210,11 @@ impl ChunkDecoder {
 
     /// Counts an event that fits a shape; gives its parts, and the framing half, which is to be told.
     #[inline]
-    fn take_fit<'a>(&'a mut self, fit: Fit, raw: &'a [u8]) -> (&'a mut SseDecoder, Parts<'a>) {
+    fn take_fit<'a>(
+        &'a mut self,
+        fit: TemplateMatch,
+        raw: &'a [u8],
+    ) -> (&'a mut SseDecoder, MatchedEvent<'a>) {
         let Self { sse, readers, end, is_event_stream } = self;
         readers.settle(raw.len());
         end.events += 1;

@@ -3,23 +3,23 @@
 use super::end::{Api, Body, End, LONGEST_REASON, Rest, UpstreamFailure, ends_badly};
 use super::payload::{ChunkEvent, OtherObject, Payload};
 use super::torn::{begins_error, is_torn};
-use crate::chunk::{ChatCompletionChunk, Reading, UpstreamError};
+use crate::chunk::{ChatCompletionChunk, ChunkBuffers, UpstreamError};
 use crate::error::{Error, ErrorKind};
 use crate::event::{Event, EventKind};
 use crate::json::{Document, Kind, Leniencies, Parser, Tape, Text, Value, beginning};
 use crate::limits::Limits;
-use crate::shape::Shapes;
+use crate::shape::Templates;
 
 /// What reads payloads, with all its buffers.
 #[repr(C)] // Beside the shapes stands what is looked at with them.
-pub(super) struct Readers {
+pub(super) struct PayloadParser {
     /// `reading` or `side` may hold much.
     is_large: bool,
     small_payloads: u32,
-    pub(super) shapes: Shapes,
+    pub(super) shapes: Templates,
     parser: Parser,
     /// What the payload at hand is read into, unless it fits a shape.
-    reading: Reading,
+    reading: ChunkBuffers,
     /// For errors in lines of their own, beside a chunk.
     side: Tape,
 }
@@ -29,12 +29,12 @@ const KEPT_CAPACITY: usize = 32 << 10;
 /// How many small payloads in a row make large buffers too large.
 const SMALL_PAYLOADS: u32 = 64;
 
-impl Readers {
+impl PayloadParser {
     pub(super) fn new(limits: &Limits) -> Self {
         Self {
             parser: Parser::new(limits),
-            shapes: Shapes::new(),
-            reading: Reading::default(),
+            shapes: Templates::new(),
+            reading: ChunkBuffers::default(),
             side: Tape::default(),
             is_large: false,
             small_payloads: 0,
@@ -63,7 +63,7 @@ impl Readers {
         let is_small = payload < held / 32;
         self.small_payloads = if is_small { self.small_payloads + 1 } else { 0 };
         if self.small_payloads >= SMALL_PAYLOADS {
-            (self.reading, self.side) = (Reading::default(), Tape::default());
+            (self.reading, self.side) = (ChunkBuffers::default(), Tape::default());
             self.small_payloads = 0;
         }
     }
@@ -83,7 +83,7 @@ pub(super) fn says_event_stream(event: &Event<'_>, body: Option<Body>) -> bool {
 /// fit a shape.
 pub(super) fn read<'a>(
     event: Event<'a>,
-    readers: &'a mut Readers,
+    readers: &'a mut PayloadParser,
     (end, is_event_stream): (&mut End, &mut bool),
     is_untried: bool,
 ) -> ChunkEvent<'a> {
@@ -100,7 +100,7 @@ pub(super) fn read<'a>(
 #[cold]
 pub(super) fn read_last<'a>(
     event: Event<'a>,
-    readers: &'a mut Readers,
+    readers: &'a mut PayloadParser,
     (end, is_event_stream): (&mut End, &mut bool),
     is_dropped: bool,
 ) -> ChunkEvent<'a> {
@@ -151,7 +151,7 @@ fn note_reasons(end: &mut End, chunk: &ChatCompletionChunk<'_>) {
 #[inline]
 fn payload<'a>(
     event: &Event<'a>,
-    readers: &'a mut Readers,
+    readers: &'a mut PayloadParser,
     leniencies: &mut Leniencies,
     (end, is_event_stream): (&mut End, &mut bool),
     is_untried: bool,
@@ -200,7 +200,7 @@ fn note(end: &mut End, payload: &Payload<'_>, leniencies: Leniencies, offset: u6
 #[inline]
 fn message<'a>(
     event: &Event<'a>,
-    readers: &'a mut Readers,
+    readers: &'a mut PayloadParser,
     leniencies: &mut Leniencies,
     is_untried: bool,
 ) -> Payload<'a> {
@@ -212,13 +212,13 @@ fn message<'a>(
         return Payload::Done;
     }
     readers.settle(event.raw().len());
-    let Readers { parser, shapes, reading, side, is_large, .. } = readers;
+    let PayloadParser { parser, shapes, reading, side, is_large, .. } = readers;
     if is_untried && let Some(fit) = shapes.fit_whole(event.raw()) {
         let (_, _, chunk) = shapes.read(fit, event.raw());
         return Payload::Chunk(chunk);
     }
     shapes.pass(event.raw().len());
-    let Reading { tape, table } = reading;
+    let ChunkBuffers { tape, table } = reading;
     let read = parser.parse_onto(tape, data);
     *leniencies = read.map_or_else(|_| Leniencies::default(), |(_, found)| found);
     let filled = read.and_then(|(json, _)| {
@@ -231,13 +231,13 @@ fn message<'a>(
     *is_large |= error_line.is_some() || reading.held() >= KEPT_CAPACITY;
     let mut reading = reading;
     if let Ok(json) = filled {
-        let Reading { tape, table } = &*reading;
+        let ChunkBuffers { tape, table } = &*reading;
         let chunk = ChatCompletionChunk::new(Document::new(tape, Text::Read(json)), table);
         if !is_error && chunk.is_chunk() && chunk.error().is_none() && leniencies.is_empty() {
             reading = shapes.learn(event, json, reading);
         }
     }
-    let Reading { tape, table } = &*reading;
+    let ChunkBuffers { tape, table } = &*reading;
     let document = |json| Document::new(tape, Text::Read(json));
     let chunk = filled.map(|json| ChatCompletionChunk::new(document(json), table));
     if let Some(text) = error_line {
@@ -268,7 +268,7 @@ fn message<'a>(
 #[cold]
 fn undispatched<'a>(
     event: &Event<'a>,
-    readers: &'a mut Readers,
+    readers: &'a mut PayloadParser,
     leniencies: &mut Leniencies,
 ) -> Payload<'a> {
     if let Some(text) = error_line(event) {
@@ -285,7 +285,7 @@ fn undispatched<'a>(
 #[cold]
 fn unknown<'a>(
     event: &Event<'a>,
-    readers: &'a mut Readers,
+    readers: &'a mut PayloadParser,
     leniencies: &mut Leniencies,
     (end, is_event_stream): (&mut End, &mut bool),
 ) -> Payload<'a> {
@@ -306,11 +306,11 @@ fn unknown<'a>(
 fn line_error<'a>(
     event: &Event<'a>,
     text: &'a [u8],
-    readers: &'a mut Readers,
+    readers: &'a mut PayloadParser,
     leniencies: &mut Leniencies,
 ) -> UpstreamError<'a> {
     readers.settle(event.raw().len());
-    let Readers { parser, side, is_large, .. } = readers;
+    let PayloadParser { parser, side, is_large, .. } = readers;
     *is_large = true;
     text_error(text, (parser, side), None, leniencies)
 }

@@ -2,10 +2,10 @@
 
 use core::fmt;
 
-use super::deltas::{Part, begin, delta, finish, piece_len, text_of, with_delta, write_call};
+use super::deltas::{DeltaText, begin, delta, finish, piece_len, text_of, with_delta, write_call};
 use super::encode::DONE;
-use super::portion::{Cursor, MOST_COST, Portion, Rule, is_readable};
-use super::write::{self, Object};
+use super::portion::{ChunkPage, MOST_COST, PageCursor, Rule, is_readable};
+use super::write::{self, ObjectWriter};
 use crate::chunk::Level;
 use crate::decoder::ChunkDecoder;
 use crate::reassemble::{ChatCompletion, CompletionChoice, Finished, Reassembler};
@@ -108,7 +108,7 @@ pub struct Replay<'c> {
     completion: &'c ChatCompletion,
     delta_bytes: usize,
     most_cost: usize,
-    step: Step,
+    step: ReplayState,
     /// Credit in bytes, which `pay` counts.
     ///
     /// Below `LEAST_SAVED`, choices and tool calls share events.
@@ -119,11 +119,11 @@ pub struct Replay<'c> {
 
 /// What is to be written next. Numbers are positions.
 #[derive(Clone, Debug)]
-enum Step {
+enum ReplayState {
     /// The first delta of a choice, or the only chunk of a completion without choices.
     ///
     /// With a cursor, the members that had no room in it.
-    Begin(usize, Option<Cursor>),
+    Begin(usize, Option<PageCursor>),
     /// More of a choice's texts, from a byte of one of them on.
     Text {
         choice: usize,
@@ -135,10 +135,10 @@ enum Step {
         choice: usize,
         text: usize,
         from: usize,
-        cursor: Cursor,
+        cursor: PageCursor,
     },
     Finish(usize),
-    Usage(Cursor),
+    Usage(PageCursor),
     Done,
     End,
 }
@@ -151,7 +151,7 @@ impl<'c> Replay<'c> {
             completion,
             delta_bytes: 32,
             most_cost: MOST_COST,
-            step: Step::Begin(0, None),
+            step: ReplayState::Begin(0, None),
             saved: MOST_SAVED,
             lacks: false,
         }
@@ -167,7 +167,7 @@ impl<'c> Replay<'c> {
     pub fn write_next(&mut self, out: &mut Vec<u8>) -> bool {
         let before = out.len();
         while out.len() == before {
-            if matches!(self.step, Step::End) {
+            if matches!(self.step, ReplayState::End) {
                 return false;
             }
             if self.saved >= LEAST_SAVED || !self.write_several(out) {
@@ -183,36 +183,38 @@ impl<'c> Replay<'c> {
     }
 
     /// Writes what is to be written next, if there is anything, and says what comes then.
-    fn advance(&mut self, out: &mut Vec<u8>) -> Step {
+    fn advance(&mut self, out: &mut Vec<u8>) -> ReplayState {
         let completion = self.completion;
         let choices = &completion.choices;
         let start = out.len();
-        match core::mem::replace(&mut self.step, Step::End) {
-            Step::Begin(at, cursor) => {
+        match core::mem::replace(&mut self.step, ReplayState::End) {
+            ReplayState::Begin(at, cursor) => {
                 let choice = choices.get(at);
                 let portion = self.portion(cursor, out, |replay, portion, out| {
                     replay.begin(choice, at == 0, portion, out);
                 });
                 self.pay(LEAST_CHOICE + portion.bytes, out.len() - start);
                 match (portion.rest(), choice) {
-                    (Some(cursor), _) => Step::Begin(at, Some(cursor)),
-                    (None, Some(_)) => Step::Text { choice: at, text: 0, from: 0 },
-                    (None, None) => Step::Usage(Cursor::default()),
+                    (Some(cursor), _) => ReplayState::Begin(at, Some(cursor)),
+                    (None, Some(_)) => ReplayState::Text { choice: at, text: 0, from: 0 },
+                    (None, None) => ReplayState::Usage(PageCursor::default()),
                 }
             }
-            Step::Text { choice: at, text, from } => {
-                let Some(choice) = choices.get(at) else { return Step::Usage(Cursor::default()) };
+            ReplayState::Text { choice: at, text, from } => {
+                let Some(choice) = choices.get(at) else {
+                    return ReplayState::Usage(PageCursor::default());
+                };
                 let Some((part, whole)) = text_of(&choice.message, text) else {
-                    return Step::Finish(at);
+                    return ReplayState::Finish(at);
                 };
                 let rest = whole.get(from..).unwrap_or_default();
-                let begins = from == 0 && matches!(part, Part::Call(..));
+                let begins = from == 0 && matches!(part, DeltaText::Call(..));
                 if rest.is_empty() && !begins {
-                    return Step::Text { choice: at, text: text + 1, from: 0 };
+                    return ReplayState::Text { choice: at, text: text + 1, from: 0 };
                 }
                 let len = piece_len(rest, self.delta_bytes);
                 let piece = rest.get(..len).unwrap_or_default();
-                let mut portion = Portion::new(None, self.most_cost);
+                let mut portion = ChunkPage::new(None, self.most_cost);
                 self.chunk(false, out, |out| {
                     delta(choice.index, part, (piece, begins), &mut portion, out);
                 });
@@ -222,11 +224,11 @@ impl<'c> Replay<'c> {
                 }
                 after_piece((at, text), (from, len), portion.rest())
             }
-            Step::Call { choice: at, text, from, cursor } => {
+            ReplayState::Call { choice: at, text, from, cursor } => {
                 let choice = choices.get(at);
                 let called = choice.and_then(|choice| text_of(&choice.message, text));
                 let (Some(choice), Some((part, _))) = (choice, called) else {
-                    return Step::Finish(at);
+                    return ReplayState::Finish(at);
                 };
                 let portion = self.portion(Some(cursor), out, |replay, portion, out| {
                     replay.chunk(portion.is_alone, out, |out| {
@@ -235,10 +237,12 @@ impl<'c> Replay<'c> {
                 });
                 after_piece((at, text), (0, from), portion.rest())
             }
-            Step::Finish(at) => {
-                let Some(choice) = choices.get(at) else { return Step::Usage(Cursor::default()) };
+            ReplayState::Finish(at) => {
+                let Some(choice) = choices.get(at) else {
+                    return ReplayState::Usage(PageCursor::default());
+                };
                 if choice.finish_reason.is_some() {
-                    let cursor = Some(Cursor::default());
+                    let cursor = Some(PageCursor::default());
                     let portion = self.portion(cursor, out, |replay, portion, out| {
                         replay.chunk(portion.is_alone, out, |out| finish(choice, portion, out));
                     });
@@ -246,10 +250,10 @@ impl<'c> Replay<'c> {
                 }
                 self.after(at)
             }
-            Step::Usage(cursor) => {
+            ReplayState::Usage(cursor) => {
                 let x_groq = completion.extra.get("x_groq");
                 if completion.usage.is_none() && x_groq.is_none() {
-                    return Step::Done;
+                    return ReplayState::Done;
                 }
                 let portion = self.portion(Some(cursor), out, |replay, portion, out| {
                     let mut chunk = replay.begin_chunk(portion.is_alone, out);
@@ -262,18 +266,18 @@ impl<'c> Replay<'c> {
                     portion.members(Rule::At(Level::Top), x_groq.into_iter(), &mut chunk);
                     end(chunk);
                 });
-                portion.rest().map_or(Step::Done, Step::Usage)
+                portion.rest().map_or(ReplayState::Done, ReplayState::Usage)
             }
-            Step::Done => {
+            ReplayState::Done => {
                 let is_finished = |choice: &CompletionChoice| choice.finish_reason.is_some();
                 let is_done = !choices.is_empty() && choices.iter().all(is_finished);
                 if self.lacks || is_done {
                     let is_whole = !self.lacks && !completion.not_whole;
                     out.extend_from_slice(if is_whole { DONE } else { NOT_WHOLE });
                 }
-                Step::End
+                ReplayState::End
             }
-            Step::End => Step::End,
+            ReplayState::End => ReplayState::End,
         }
     }
 
@@ -283,19 +287,19 @@ impl<'c> Replay<'c> {
     /// reads even then is omitted.
     fn portion(
         &mut self,
-        cursor: Option<Cursor>,
+        cursor: Option<PageCursor>,
         out: &mut Vec<u8>,
-        mut write: impl FnMut(&Self, &mut Portion, &mut Vec<u8>),
-    ) -> Portion {
+        mut write: impl FnMut(&Self, &mut ChunkPage, &mut Vec<u8>),
+    ) -> ChunkPage {
         let start = out.len();
-        let mut portion = Portion::new(cursor.clone(), self.most_cost);
+        let mut portion = ChunkPage::new(cursor.clone(), self.most_cost);
         write(self, &mut portion, out);
         if !portion.is_oversized {
             return portion;
         }
         for has_index in [true, false] {
             out.truncate(start);
-            portion = Portion::alone(cursor.clone(), self.most_cost, has_index);
+            portion = ChunkPage::alone(cursor.clone(), self.most_cost, has_index);
             write(self, &mut portion, out);
             let reads = |out: &[u8]| is_readable(out.get(start..).unwrap_or_default());
             if reads(out) || (write::join_lines(out, start) && reads(out)) {
@@ -314,11 +318,11 @@ impl<'c> Replay<'c> {
     }
 
     /// Returns the step after a choice.
-    fn after(&self, at: usize) -> Step {
+    fn after(&self, at: usize) -> ReplayState {
         if at + 1 < self.completion.choices.len() {
-            Step::Begin(at + 1, None)
+            ReplayState::Begin(at + 1, None)
         } else {
-            Step::Usage(Cursor::default())
+            ReplayState::Usage(PageCursor::default())
         }
     }
 
@@ -353,43 +357,43 @@ impl<'c> Replay<'c> {
     }
 
     /// Appends the choice of the current step if it is small, and returns the step after it.
-    fn write_small(&self, out: &mut Vec<u8>) -> Option<Step> {
+    fn write_small(&self, out: &mut Vec<u8>) -> Option<ReplayState> {
         let choices = &self.completion.choices;
         match self.step {
-            Step::Begin(at @ 1.., None) => {
-                let mut portion = Portion::new(None, SEVERAL.min(self.most_cost));
+            ReplayState::Begin(at @ 1.., None) => {
+                let mut portion = ChunkPage::new(None, SEVERAL.min(self.most_cost));
                 begin(choices.get(at)?, &mut portion, out);
                 let is_whole = portion.rest().is_none();
-                is_whole.then_some(Step::Text { choice: at, text: 0, from: 0 })
+                is_whole.then_some(ReplayState::Text { choice: at, text: 0, from: 0 })
             }
-            Step::Text { choice: at, text, from } => {
+            ReplayState::Text { choice: at, text, from } => {
                 let choice = choices.get(at)?;
                 let Some((part, whole)) = text_of(&choice.message, text) else {
-                    return Some(Step::Finish(at));
+                    return Some(ReplayState::Finish(at));
                 };
                 let rest = whole.get(from..).unwrap_or_default();
-                let begins = from == 0 && matches!(part, Part::Call(..));
+                let begins = from == 0 && matches!(part, DeltaText::Call(..));
                 if rest.len() > self.delta_bytes.min(SEVERAL) {
                     return None;
                 }
-                let next = Step::Text { choice: at, text: text + 1, from: 0 };
+                let next = ReplayState::Text { choice: at, text: text + 1, from: 0 };
                 if begins {
                     let text = self.write_calls(choice, text, out)?;
-                    return Some(Step::Text { choice: at, text, from: 0 });
+                    return Some(ReplayState::Text { choice: at, text, from: 0 });
                 }
                 if !rest.is_empty() {
-                    let mut portion = Portion::new(None, self.most_cost);
+                    let mut portion = ChunkPage::new(None, self.most_cost);
                     delta(choice.index, part, (rest, false), &mut portion, out);
                 }
                 Some(next)
             }
-            Step::Finish(at) => {
+            ReplayState::Finish(at) => {
                 let choice = choices.get(at)?;
                 if let Some(reason) = &choice.finish_reason {
                     if reason.len() > SEVERAL {
                         return None;
                     }
-                    let mut portion = Portion::new(Some(Cursor::default()), self.most_cost);
+                    let mut portion = ChunkPage::new(Some(PageCursor::default()), self.most_cost);
                     finish(choice, &mut portion, out);
                 }
                 Some(self.after(at))
@@ -413,7 +417,8 @@ impl<'c> Replay<'c> {
             calls.push(b'[');
             let start = calls.len();
             while calls.len() - start < SEVERAL {
-                let Some((Part::Call(at, call), arguments)) = text_of(&choice.message, next) else {
+                let Some((DeltaText::Call(at, call), arguments)) = text_of(&choice.message, next)
+                else {
                     break;
                 };
                 if arguments.len() > self.delta_bytes.min(SEVERAL) {
@@ -423,7 +428,7 @@ impl<'c> Replay<'c> {
                 if before > start {
                     calls.push(b',');
                 }
-                let mut portion = Portion::new(None, SEVERAL.min(self.most_cost));
+                let mut portion = ChunkPage::new(None, SEVERAL.min(self.most_cost));
                 write_call(at, call, (arguments, true), &mut portion, calls);
                 if portion.rest().is_some() {
                     calls.truncate(before);
@@ -442,7 +447,7 @@ impl<'c> Replay<'c> {
         &self,
         choice: Option<&CompletionChoice>,
         has_members: bool,
-        portion: &mut Portion,
+        portion: &mut ChunkPage,
         out: &mut Vec<u8>,
     ) {
         let mut chunk = self.begin_chunk(portion.is_alone, out);
@@ -478,15 +483,15 @@ impl<'c> Replay<'c> {
     }
 
     /// Begins an event, with the members that all chunks repeat unless its value `is_alone`.
-    fn begin_chunk<'o>(&self, is_alone: bool, out: &'o mut Vec<u8>) -> Object<'o> {
-        if is_alone { Object::begin(data(out)) } else { self.envelope(out) }
+    fn begin_chunk<'o>(&self, is_alone: bool, out: &'o mut Vec<u8>) -> ObjectWriter<'o> {
+        if is_alone { ObjectWriter::begin(data(out)) } else { self.envelope(out) }
     }
 
     /// Begins an event with what all chunks have.
-    fn envelope<'o>(&self, out: &'o mut Vec<u8>) -> Object<'o> {
+    fn envelope<'o>(&self, out: &'o mut Vec<u8>) -> ObjectWriter<'o> {
         let [id, others @ ..] = self.texts();
         let [has_id, has_others @ ..] = self.repeated();
-        let mut chunk = Object::begin(data(out));
+        let mut chunk = ObjectWriter::begin(data(out));
         chunk.string_if("id", id.1.filter(|_| has_id));
         chunk.string("object", "chat.completion.chunk");
         if let Some(created) = self.completion.created {
@@ -526,12 +531,12 @@ impl<'c> Replay<'c> {
 fn after_piece(
     (choice, text): (usize, usize),
     (from, len): (usize, usize),
-    rest: Option<Cursor>,
-) -> Step {
+    rest: Option<PageCursor>,
+) -> ReplayState {
     let from = from + len;
     match rest {
-        Some(cursor) => Step::Call { choice, text, from, cursor },
-        None => Step::Text { choice, text: text + usize::from(len == 0), from },
+        Some(cursor) => ReplayState::Call { choice, text, from, cursor },
+        None => ReplayState::Text { choice, text: text + usize::from(len == 0), from },
     }
 }
 
@@ -563,7 +568,7 @@ fn data(out: &mut Vec<u8>) -> &mut Vec<u8> {
     out
 }
 
-fn end(chunk: Object<'_>) {
+fn end(chunk: ObjectWriter<'_>) {
     chunk.end().extend_from_slice(b"\n\n");
 }
 

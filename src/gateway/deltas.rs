@@ -1,13 +1,13 @@
 //! Deltas of choices: the first one, pieces of texts, tool calls, and the last one.
 
-use super::portion::{Portion, Rule};
-use super::write::Object;
+use super::portion::{ChunkPage, Rule};
+use super::write::ObjectWriter;
 use crate::chunk::{Level, Merge};
 use crate::reassemble::{CompletionChoice, FunctionCall, Message, ToolCall};
 
 /// A text of a message that is written in deltas.
 #[derive(Clone, Copy)]
-pub(super) enum Part<'c> {
+pub(super) enum DeltaText<'c> {
     /// The text of the member with this name.
     Text(&'static str),
     /// The arguments of the tool call at this position.
@@ -17,18 +17,18 @@ pub(super) enum Part<'c> {
 }
 
 /// Returns the `nth` text of a message, empty if it is absent; `None` after the last one.
-pub(super) fn text_of(message: &Message, nth: usize) -> Option<(Part<'_>, &str)> {
+pub(super) fn text_of(message: &Message, nth: usize) -> Option<(DeltaText<'_>, &str)> {
     let Message { content, refusal, reasoning, reasoning_name, tool_calls, function_call, .. } =
         message;
     let (part, text) = match nth {
-        0 => (Part::Text(reasoning_name.as_str()), reasoning.as_deref()),
-        1 => (Part::Text("content"), content.as_deref()),
-        2 => (Part::Text("refusal"), refusal.as_deref()),
-        3 => (Part::Function, function_call.as_ref().map(|call| call.arguments.as_str())),
+        0 => (DeltaText::Text(reasoning_name.as_str()), reasoning.as_deref()),
+        1 => (DeltaText::Text("content"), content.as_deref()),
+        2 => (DeltaText::Text("refusal"), refusal.as_deref()),
+        3 => (DeltaText::Function, function_call.as_ref().map(|call| call.arguments.as_str())),
         _ => {
             let call = tool_calls.get(nth - 4)?;
             let arguments = call.function.as_ref().map(|function| function.arguments.as_str());
-            (Part::Call(nth - 4, call), arguments)
+            (DeltaText::Call(nth - 4, call), arguments)
         }
     };
     Some((part, text.unwrap_or_default()))
@@ -47,11 +47,11 @@ pub(super) fn piece_len(text: &str, most: usize) -> usize {
 ///
 /// The first delta contains all members of the choice except its tool calls, the pieces of its
 /// texts and its finish reason.
-pub(super) fn begin(choice: &CompletionChoice, portion: &mut Portion, out: &mut Vec<u8>) {
+pub(super) fn begin(choice: &CompletionChoice, portion: &mut ChunkPage, out: &mut Vec<u8>) {
     let CompletionChoice { index, message, logprobs, extra, .. } = choice;
     let start = out.len();
     let (before, is_alone, is_first) = (portion.parts(), portion.is_alone, portion.is_first);
-    let mut object = Object::begin(out);
+    let mut object = ObjectWriter::begin(out);
     // An absent index is 0.
     if !is_alone || *index != 0 {
         object.number("index", *index);
@@ -96,7 +96,7 @@ pub(super) fn begin(choice: &CompletionChoice, portion: &mut Portion, out: &mut 
 }
 
 /// Writes the texts of the first delta of a choice: empty strings, and `null` for absent content.
-fn begin_texts(message: &Message, delta: &mut Object<'_>) {
+fn begin_texts(message: &Message, delta: &mut ObjectWriter<'_>) {
     match message.content {
         Some(_) => delta.string("content", ""),
         None => delta.raw("content", "null"),
@@ -110,8 +110,8 @@ fn begin_texts(message: &Message, delta: &mut Object<'_>) {
 }
 
 /// Appends the last delta of a choice.
-pub(super) fn finish(choice: &CompletionChoice, portion: &mut Portion, out: &mut Vec<u8>) {
-    let mut object = Object::begin(out);
+pub(super) fn finish(choice: &CompletionChoice, portion: &mut ChunkPage, out: &mut Vec<u8>) {
+    let mut object = ObjectWriter::begin(out);
     if !portion.is_alone || choice.index != 0 {
         object.number("index", choice.index);
     }
@@ -127,13 +127,13 @@ pub(super) fn with_delta(
     index: u64,
     is_alone: bool,
     out: &mut Vec<u8>,
-    write: impl FnOnce(&mut Object<'_>),
+    write: impl FnOnce(&mut ObjectWriter<'_>),
 ) {
-    let mut choice = Object::begin(out);
+    let mut choice = ObjectWriter::begin(out);
     if !is_alone || index != 0 {
         choice.number("index", index);
     }
-    let mut delta = Object::begin(choice.name("delta"));
+    let mut delta = ObjectWriter::begin(choice.name("delta"));
     write(&mut delta);
     delta.end();
     if !is_alone {
@@ -145,19 +145,19 @@ pub(super) fn with_delta(
 /// Appends a delta with a piece of a text. `begins` is true in the first delta of a tool call.
 pub(super) fn delta(
     index: u64,
-    part: Part<'_>,
+    part: DeltaText<'_>,
     (piece, begins): (&str, bool),
-    portion: &mut Portion,
+    portion: &mut ChunkPage,
     out: &mut Vec<u8>,
 ) {
     with_delta(index, portion.is_alone, out, |delta| match part {
-        Part::Text(name) => delta.string(name, piece),
-        Part::Function => {
-            let mut function = Object::begin(delta.name("function_call"));
+        DeltaText::Text(name) => delta.string(name, piece),
+        DeltaText::Function => {
+            let mut function = ObjectWriter::begin(delta.name("function_call"));
             function.string("arguments", piece);
             function.end();
         }
-        Part::Call(at, call) => {
+        DeltaText::Call(at, call) => {
             let calls = delta.name("tool_calls");
             calls.push(b'[');
             write_call(at, call, (piece, begins), portion, calls);
@@ -170,17 +170,17 @@ pub(super) fn write_call(
     at: usize,
     call: &ToolCall,
     (piece, begins): (&str, bool),
-    portion: &mut Portion,
+    portion: &mut ChunkPage,
     out: &mut Vec<u8>,
 ) {
     let ToolCall { id, r#type, function, extra } = call;
-    let mut object = Object::begin(out);
+    let mut object = ObjectWriter::begin(out);
     if portion.has_index {
         object.number("index", at as u64);
     }
     if !begins {
         if function.is_some() {
-            let mut function = Object::begin(object.name("function"));
+            let mut function = ObjectWriter::begin(object.name("function"));
             function.string("arguments", piece);
             function.end();
         }
@@ -209,8 +209,8 @@ fn begin_function(
     call: &FunctionCall,
     piece: Option<&str>,
     rule: Rule,
-    portion: &mut Portion,
-    function: &mut Object<'_>,
+    portion: &mut ChunkPage,
+    function: &mut ObjectWriter<'_>,
 ) {
     portion.text("name", &call.name, function);
     if let Some(piece) = piece {

@@ -6,7 +6,7 @@ use super::spans::{in_data, object_of};
 use super::write;
 use crate::chunk::ChatCompletionChunk;
 use crate::decoder::{ChunkEvent, Payload};
-use crate::event::{Event, EventKind, Field};
+use crate::event::{Event, EventKind, SseField};
 use crate::json::{Member, NodeId, Value, ValueKind};
 
 /// Writes the events of a stream with values of their chunks replaced or left out.
@@ -46,18 +46,18 @@ use crate::json::{Member, NodeId, Value, ValueKind};
 /// allocated once the buffers have grown.
 #[derive(Clone, Debug, Default)]
 pub struct Editor {
-    rules: Vec<Rule>,
+    rules: Vec<RewriteRule>,
     /// How the usage is hidden, and `null` among the texts.
     usage: Option<(HiddenUsage, Range<usize>)>,
     /// The texts of the rules, and behind them those of the event at hand.
     texts: Vec<u8>,
     rule_texts: usize,
     /// What the rules say of the last chunks of constants of their own, and of any other.
-    plans: [Plan; 3],
+    plans: [RewritePlan; 3],
     /// The one that was right last, of the first two.
     latest: usize,
     /// What changes in the event at hand, as positions in its data.
-    splices: Vec<Splice>,
+    splices: Vec<ByteEdit>,
     /// Members of it that are replaced in it alone: no rule is for them.
     replaced: Vec<NodeId>,
     /// Where the stream goes on behind an event that was dropped and may have ended with half of a
@@ -75,7 +75,7 @@ const SMALL_EVENTS: u32 = 64;
 
 /// What to do with a member of every chunk.
 #[derive(Clone, Debug)]
-struct Rule {
+struct RewriteRule {
     name: Box<str>,
     /// The JSON text to put in its place, among the texts; `None` removes it.
     json: Option<Range<usize>>,
@@ -83,30 +83,30 @@ struct Rule {
 
 /// What the rules say of chunks with the same constants.
 #[derive(Clone, Debug, Default)]
-struct Plan {
+struct RewritePlan {
     /// The number of their constants, and how many leaves had changed.
     of: (u64, usize),
     is_dropped: bool,
-    changes: Vec<Change>,
+    changes: Vec<NodeEdit>,
 }
 
 /// What changes in a chunk, by its nodes.
 #[derive(Clone, Debug)]
-enum Change {
+enum NodeEdit {
     /// A value, and the text in its place.
     Replace(NodeId, Range<usize>),
-    Remove(Edge, Edge),
+    Remove(NodeBoundary, NodeBoundary),
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Edge {
+enum NodeBoundary {
     Start(NodeId),
     End(NodeId),
 }
 
 /// A part of the data, and what stands in its place: a range of the texts.
 #[derive(Clone, Debug)]
-struct Splice {
+struct ByteEdit {
     at: Range<usize>,
     text: Range<usize>,
 }
@@ -184,14 +184,14 @@ impl Editor {
         self.texts.extend_from_slice(b"null");
         self.usage = Some((how, self.rule_texts..self.texts.len()));
         self.gather_texts();
-        self.plans = <[Plan; 3]>::default();
+        self.plans = <[RewritePlan; 3]>::default();
     }
 
     fn set(&mut self, name: &str, json: Option<Range<usize>>) {
-        self.plans = <[Plan; 3]>::default();
+        self.plans = <[RewritePlan; 3]>::default();
         match self.rules.iter_mut().find(|rule| *rule.name == *name) {
             Some(rule) => rule.json = json,
-            None => self.rules.push(Rule { name: name.into(), json }),
+            None => self.rules.push(RewriteRule { name: name.into(), json }),
         }
     }
 
@@ -228,9 +228,9 @@ impl Editor {
 
     /// Returns the capacity, in bytes, of the buffers that grow with an event.
     fn held(&self) -> usize {
-        let [.., Plan { changes, .. }] = &self.plans;
-        changes.capacity() * size_of::<Change>()
-            + self.splices.capacity() * size_of::<Splice>()
+        let [.., RewritePlan { changes, .. }] = &self.plans;
+        changes.capacity() * size_of::<NodeEdit>()
+            + self.splices.capacity() * size_of::<ByteEdit>()
             + self.replaced.capacity() * size_of::<NodeId>()
             + self.texts.capacity()
             + self.data.capacity()
@@ -242,7 +242,7 @@ impl Editor {
         self.small_events = if is_small { self.small_events + 1 } else { 0 };
         if self.small_events >= SMALL_EVENTS {
             let [.., plan] = &mut self.plans;
-            *plan = Plan::default();
+            *plan = RewritePlan::default();
             (self.splices, self.replaced, self.data) = (Vec::new(), Vec::new(), Vec::new());
             self.texts.shrink_to(self.rule_texts);
             self.small_events = 0;
@@ -253,7 +253,7 @@ impl Editor {
     #[inline]
     fn apply(&mut self, chunk: &ChatCompletionChunk<'_>) -> bool {
         let of = (chunk.constants(), chunk.changed().len());
-        let is_known = |plan: Option<&Plan>| plan.is_some_and(|plan| plan.of == of);
+        let is_known = |plan: Option<&RewritePlan>| plan.is_some_and(|plan| plan.of == of);
         let mut at = self.latest;
         if of.0 == 0 || !self.replaced.is_empty() {
             at = 2;
@@ -268,13 +268,15 @@ impl Editor {
         let Some(plan) = self.plans.get(at) else { return false };
         let document = chunk.as_value().document;
         let in_data = |id: NodeId| in_data(Value::new(document, id));
-        let position = |edge: Edge| match edge {
-            Edge::Start(id) => in_data(id).start,
-            Edge::End(id) => in_data(id).end,
+        let position = |edge: NodeBoundary| match edge {
+            NodeBoundary::Start(id) => in_data(id).start,
+            NodeBoundary::End(id) => in_data(id).end,
         };
         self.splices.extend(plan.changes.iter().map(|change| match change {
-            Change::Replace(id, text) => Splice { at: in_data(*id), text: text.clone() },
-            Change::Remove(from, to) => Splice { at: position(*from)..position(*to), text: 0..0 },
+            NodeEdit::Replace(id, text) => ByteEdit { at: in_data(*id), text: text.clone() },
+            NodeEdit::Remove(from, to) => {
+                ByteEdit { at: position(*from)..position(*to), text: 0..0 }
+            }
         }));
         plan.is_dropped
     }
@@ -283,7 +285,7 @@ impl Editor {
     #[inline(never)]
     fn plan(&mut self, chunk: &ChatCompletionChunk<'_>, at: usize) {
         let Self { rules, usage, plans, replaced, .. } = self;
-        let Some(Plan { of, is_dropped, changes }) = plans.get_mut(at) else { return };
+        let Some(RewritePlan { of, is_dropped, changes }) = plans.get_mut(at) else { return };
         *of = (chunk.constants(), chunk.changed().len());
         *is_dropped = false;
         changes.clear();
@@ -294,7 +296,7 @@ impl Editor {
         let mut removed_from = None;
         for Member { name, value } in document.members(0) {
             if let Some(start) = removed_from.take() {
-                changes.push(Change::Remove(start, Edge::Start(value - 1)));
+                changes.push(NodeEdit::Remove(start, NodeBoundary::Start(value - 1)));
             }
             let action = match usage {
                 _ if replaced.contains(&value) => None,
@@ -312,24 +314,27 @@ impl Editor {
                 None => has_kept = true,
                 Some(Some(text)) => {
                     has_kept = true;
-                    changes.push(Change::Replace(value, text));
+                    changes.push(NodeEdit::Replace(value, text));
                 }
                 Some(None) if has_kept => {
-                    changes.push(Change::Remove(Edge::End(before), Edge::End(value)));
+                    changes.push(NodeEdit::Remove(
+                        NodeBoundary::End(before),
+                        NodeBoundary::End(value),
+                    ));
                 }
-                Some(None) => removed_from = Some(Edge::Start(value - 1)),
+                Some(None) => removed_from = Some(NodeBoundary::Start(value - 1)),
             }
             before = value;
         }
         if let Some(start) = removed_from {
-            changes.push(Change::Remove(start, Edge::End(before)));
+            changes.push(NodeEdit::Remove(start, NodeBoundary::End(before)));
         }
     }
 
     /// Appends `data` with the splices.
-    fn splice(splices: &[Splice], texts: &[u8], data: &[u8], out: &mut Vec<u8>) {
+    fn splice(splices: &[ByteEdit], texts: &[u8], data: &[u8], out: &mut Vec<u8>) {
         let mut from = 0;
-        for Splice { at, text } in splices {
+        for ByteEdit { at, text } in splices {
             // What is replaced inside of something else that is, or twice, is replaced once.
             let Some(copied) = data.get(from..at.start) else { continue };
             out.extend_from_slice(copied);
@@ -354,7 +359,7 @@ fn has_no_choices(chunk: &ChatCompletionChunk<'_>) -> bool {
 fn sets_state(event: &Event<'_>) -> bool {
     let (mut rest, mut splitter) = (event.raw(), event.splitter());
     while let Some(span) = splitter.next(rest) {
-        if matches!(Field::of(span.content(rest)), Field::Id(_) | Field::Retry(_)) {
+        if matches!(SseField::of(span.content(rest)), SseField::Id(_) | SseField::Retry(_)) {
             return true;
         }
         rest = rest.get(span.len()..).unwrap_or_default();
@@ -414,7 +419,7 @@ impl EventEdit<'_> {
         write::string(text, texts);
         let at = in_data(value);
         splices.retain(|earlier| earlier.at != at);
-        splices.push(Splice { at, text: start..texts.len() });
+        splices.push(ByteEdit { at, text: start..texts.len() });
         true
     }
 
@@ -447,7 +452,7 @@ impl EventEdit<'_> {
             // Of two for the same place the one that isn't a rule's stays the first.
             splices.sort_by_key(|splice| splice.at.start);
         }
-        let is_new = |Splice { at, text }: &Splice| {
+        let is_new = |ByteEdit { at, text }: &ByteEdit| {
             event_bytes.data().get(at.clone()) != texts.get(text.clone())
         };
         if !splices.iter().any(is_new) {
@@ -498,7 +503,7 @@ fn write_state(event: &Event<'_>, out: &mut Vec<u8>) {
         let (line, behind) = rest.split_at_checked(span.len()).unwrap_or_default();
         rest = behind;
         let content = span.content(line);
-        if matches!(Field::of(content), Field::Id(_) | Field::Retry(_)) {
+        if matches!(SseField::of(content), SseField::Id(_) | SseField::Retry(_)) {
             out.extend_from_slice(content);
             out.push(b'\n');
         }
@@ -517,7 +522,7 @@ fn write_joined(event: &Event<'_>, data: &[u8], out: &mut Vec<u8>) {
     while let Some(span) = splitter.next(rest) {
         let (line, behind) = rest.split_at_checked(span.len()).unwrap_or_default();
         rest = behind;
-        if !matches!(Field::of(span.content(line)), Field::Data(_)) {
+        if !matches!(SseField::of(span.content(line)), SseField::Data(_)) {
             // A blank line whose LF stands behind another line's CR now would be gone.
             if line == b"\n" && out.get(start..).is_some_and(|event| event.ends_with(b"\r")) {
                 out.push(b'\n');

@@ -4,9 +4,9 @@ use core::fmt;
 use core::ops::Range;
 use std::collections::VecDeque;
 
-use super::harmless::{Rest, rest_of};
+use super::harmless::{Verdict, rest_of};
 use super::spans::{Spans, object_of};
-use super::texts::{GuardedText, Text, TextAt, TextId, each_text, end_others};
+use super::texts::{GuardedText, TextAt, TextId, WatchedText, each_text, end_others};
 use super::write;
 use crate::chunk::{ChatCompletionChunk, Choice};
 use crate::decoder::{ChunkEvent, Payload};
@@ -135,10 +135,10 @@ pub struct Guard {
     /// The bytes of the held events, one behind the other, and before them some that are released.
     raw: Vec<u8>,
     raw_from: usize,
-    events: VecDeque<Held>,
+    events: VecDeque<HeldEvent>,
     /// Where the texts of the held events are, in their order.
-    pieces: VecDeque<Piece>,
-    texts: Vec<Text>,
+    pieces: VecDeque<TextSegment>,
+    texts: Vec<WatchedText>,
     /// How much of the texts is held.
     text_bytes: usize,
     /// Number of events that the guard has accepted.
@@ -152,14 +152,14 @@ pub struct Guard {
 
 /// An event that is held.
 #[derive(Clone, Copy)]
-struct Held {
+struct HeldEvent {
     len: usize,
     pieces: usize,
 }
 
 /// A text in an event.
 #[derive(Clone, Debug)]
-struct Piece {
+struct TextSegment {
     /// Which of the texts it belongs to, and where: bytes since that began.
     text: usize,
     start: usize,
@@ -254,7 +254,7 @@ impl Guard {
         self.end_texts(event, chunk.as_ref(), pieces);
         self.raw.extend_from_slice(event.raw());
         let pieces = self.pieces.len() - pieces;
-        self.events.push_back(Held { len: event.raw().len(), pieces });
+        self.events.push_back(HeldEvent { len: event.raw().len(), pieces });
         match (is_unwatched, has_text) {
             (true, _) => Pushed::Unwatched,
             (false, true) => Pushed::Text,
@@ -264,7 +264,7 @@ impl Guard {
 
     /// The texts so far, in the order in which they began.
     pub fn texts(&self) -> impl Iterator<Item = GuardedText<'_>> {
-        self.texts.iter().map(Text::shown)
+        self.texts.iter().map(WatchedText::shown)
     }
 
     /// Replaces a part of a text that is held: bytes of [`GuardedText::text`]. Where it is cut over
@@ -349,7 +349,7 @@ impl Guard {
         let mut events = 0;
         for held in &self.events {
             let mut own = self.pieces.iter().skip(pieces).take(held.pieces);
-            let stays = |piece: &Piece| {
+            let stays = |piece: &TextSegment| {
                 let text = self.texts.get(piece.text).filter(|text| !text.is_over);
                 piece.start < piece.end
                     && text
@@ -455,7 +455,7 @@ impl Guard {
             self.text_bytes += text.len();
             let at = spans.of_value(value);
             let end = start + text.len();
-            self.pieces.push_back(Piece { text: nth, start, end, at, is_changed: false });
+            self.pieces.push_back(TextSegment { text: nth, start, end, at, is_changed: false });
             has_text |= !text.is_empty();
             Some(())
         })?;
@@ -466,7 +466,7 @@ impl Guard {
     #[cold]
     fn take_back(&mut self, texts: usize, pieces: usize) {
         while self.pieces.len() > pieces {
-            let Some(Piece { text, start, end, .. }) = self.pieces.pop_back() else { break };
+            let Some(TextSegment { text, start, end, .. }) = self.pieces.pop_back() else { break };
             let Some(kept) = self.texts.get_mut(text) else { continue };
             kept.text.truncate(start - kept.gone);
             self.text_bytes -= end - start;
@@ -504,20 +504,20 @@ impl Guard {
             }
         }
         let rest = rest_of(chunk);
-        if of.0 != 0 && rest == Rest::AlwaysHarmless {
+        if of.0 != 0 && rest == Verdict::AlwaysHarmless {
             self.latest = 1 - self.latest;
             if let Some(known) = self.harmless.get_mut(self.latest) {
                 *known = of;
             }
         }
-        rest == Rest::Unknown
+        rest == Verdict::Unknown
     }
 
     /// The number of a text, begun if there is room for one more.
     fn text(&mut self, id: TextId) -> Option<usize> {
         let known = self.texts.iter().position(|text| text.id == id);
         if known.is_none() && self.texts.len() < MOST_TEXTS {
-            self.texts.push(Text::new(id));
+            self.texts.push(WatchedText::new(id));
             return Some(self.texts.len() - 1);
         }
         known
@@ -531,7 +531,8 @@ impl Guard {
             *raw_from += held.len;
             let mut from = 0;
             for piece in pieces.drain(..held.pieces) {
-                let Some(Text { gone, released, text, .. }) = texts.get_mut(piece.text) else {
+                let Some(WatchedText { gone, released, text, .. }) = texts.get_mut(piece.text)
+                else {
                     continue;
                 };
                 *released = piece.end;

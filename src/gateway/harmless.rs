@@ -18,7 +18,7 @@ const DEEPEST: usize = 8;
 
 /// Whether a chunk says something besides its texts, as far as a client may read it as text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Rest {
+pub(super) enum Verdict {
     /// It may.
     Unknown,
     /// It doesn't; another chunk of the same constants may.
@@ -28,24 +28,24 @@ pub(super) enum Rest {
 }
 
 /// What a chunk says besides its texts. Texts of another type than a string are no texts.
-pub(super) fn rest_of(chunk: &ChatCompletionChunk<'_>) -> Rest {
-    let mut look = Look { chunk, is_more: false, has_empty: false };
+pub(super) fn rest_of(chunk: &ChatCompletionChunk<'_>) -> Verdict {
+    let mut look = Scan { chunk, is_more: false, has_empty: false };
     look.chunk();
     match look {
-        Look { is_more: true, .. } => Rest::Unknown,
-        Look { has_empty: true, .. } => Rest::Harmless,
-        Look { .. } => Rest::AlwaysHarmless,
+        Scan { is_more: true, .. } => Verdict::Unknown,
+        Scan { has_empty: true, .. } => Verdict::Harmless,
+        Scan { .. } => Verdict::AlwaysHarmless,
     }
 }
 
-struct Look<'l> {
+struct Scan<'l> {
     chunk: &'l ChatCompletionChunk<'l>,
     is_more: bool,
     /// There is a leaf that is harmless only as long as it is empty.
     has_empty: bool,
 }
 
-impl<'l> Look<'l> {
+impl<'l> Scan<'l> {
     fn chunk(&mut self) {
         let mut choices = None;
         for (name, value) in self.chunk.as_value().members() {

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use super::watch::Watch;
+use super::watch::ObservePlan;
 use crate::chunk::{ChatCompletionChunk, Choice, ChoiceTokens, ContentPart, Tokens};
 use crate::decoder::{ChunkEvent, End, FailureBuffer, Payload, UpstreamFailure};
 use crate::error::Error;
@@ -43,10 +43,10 @@ use crate::reassemble::{Findings, LONGEST_REASON, NotWhole, Outcome};
 /// ```
 pub struct Observer {
     most_choices: usize,
-    watches: [Watch; 2],
+    watches: [ObservePlan; 2],
     /// The one that was right last.
     latest: usize,
-    seen: Seen,
+    seen: ObserverState,
 }
 
 /// Most choices that are searched one by one for an index.
@@ -57,7 +57,7 @@ const KEPT_CHOICES: usize = 128;
 
 /// What has been seen so far.
 #[derive(Debug, Default)]
-struct Seen {
+struct ObserverState {
     tokens: Option<Tokens>,
     /// The tokens are those of the member `usage` itself, which outranks its substitutes.
     own_usage: bool,
@@ -76,12 +76,12 @@ struct Seen {
     findings: Findings,
     /// [`Limit::Choices`], if the stream has more choices than are kept.
     limit_exceeded: Option<Limit>,
-    news: News,
+    news: EventFindings,
 }
 
 /// What the event at hand has brought.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct News {
+struct EventFindings {
     usage: bool,
     finish: bool,
     error: bool,
@@ -162,9 +162,9 @@ impl Observer {
     pub fn with_limits(limits: &Limits) -> Self {
         Self {
             most_choices: limits.choices,
-            watches: [Watch::default(); 2],
+            watches: [ObservePlan::default(); 2],
             latest: 0,
-            seen: Seen::default(),
+            seen: ObserverState::default(),
         }
     }
 
@@ -191,25 +191,26 @@ impl Observer {
     /// has said. The observer is then as after a [`reset`](Self::reset).
     pub fn finish(&mut self, end: End) -> Observed {
         let error = self.seen.error.take();
-        let seen = core::mem::replace(&mut self.seen, Seen { error, ..Seen::default() });
+        let seen =
+            core::mem::replace(&mut self.seen, ObserverState { error, ..ObserverState::default() });
         let reasons = seen.choices.iter().map(|choice| choice.finish_reason.is_some());
         let (outcome, not_whole) = seen.findings.judge(reasons, &end, seen.limit_exceeded);
         self.reset();
-        let Seen { tokens, choices, deltas, limit_exceeded, findings, .. } = seen;
+        let ObserverState { tokens, choices, deltas, limit_exceeded, findings, .. } = seen;
         let failed_finish = findings.failed_finish.or_else(|| end.failed_finish.clone());
         Observed { outcome, tokens, choices, deltas, limit_exceeded, failed_finish, end, not_whole }
     }
 
     /// Makes the observer ready for another stream; keeps the limits and the buffers, nothing else.
     pub fn reset(&mut self) {
-        self.watches = [Watch::default(); 2];
+        self.watches = [ObservePlan::default(); 2];
         let mut choices = core::mem::take(&mut self.seen.choices);
         choices.clear();
         if choices.capacity() > KEPT_CHOICES {
             choices = Vec::new();
         }
         let error = self.seen.error.take();
-        self.seen = Seen { choices, error, ..Seen::default() };
+        self.seen = ObserverState { choices, error, ..ObserverState::default() };
     }
 
     /// What the last event has brought.
@@ -223,9 +224,9 @@ impl Observer {
         match event.payload() {
             Payload::Chunk(chunk) if chunk.constants() != 0 => self.look_at_like(chunk),
             _ => {
-                self.seen.news = News::default();
+                self.seen.news = EventFindings::default();
                 self.seen.look_at(event, self.most_choices);
-                self.seen.news != News::default()
+                self.seen.news != EventFindings::default()
             }
         }
     }
@@ -235,27 +236,27 @@ impl Observer {
     #[inline(always)]
     pub(super) fn look_at_like(&mut self, chunk: &ChatCompletionChunk<'_>) -> bool {
         let Self { most_choices, watches, latest, seen } = self;
-        seen.news = News::default();
+        seen.news = EventFindings::default();
         if !watches.get(*latest).is_some_and(|watch| watch.is_of(chunk)) {
             *latest = 1 - *latest;
             let watch = watches.get_mut(*latest).filter(|watch| !watch.is_of(chunk));
             if let Some(watch) = watch {
-                *watch = Watch::new(chunk);
+                *watch = ObservePlan::new(chunk);
                 seen.note_choices(chunk, *most_choices);
             }
         }
         if let Some(watch) = watches.get(*latest) {
             seen.look_by(watch, chunk, *most_choices);
         }
-        seen.news != News::default()
+        seen.news != EventFindings::default()
     }
 }
 
-impl Seen {
+impl ObserverState {
     /// A chunk of which is known where its news are.
     #[expect(clippy::inline_always, reason = "it is a part of `look_at_like`")]
     #[inline(always)]
-    fn look_by(&mut self, watch: &Watch, chunk: &ChatCompletionChunk<'_>, most: usize) {
+    fn look_by(&mut self, watch: &ObservePlan, chunk: &ChatCompletionChunk<'_>, most: usize) {
         if watch.is_all {
             self.note_choices(chunk, most);
             return self.look(chunk, most);
@@ -417,7 +418,7 @@ impl Seen {
     }
 
     fn tapped(&self) -> Tapped<'_> {
-        let News { usage, finish, error, malformed } = self.news;
+        let EventFindings { usage, finish, error, malformed } = self.news;
         Tapped {
             tokens: self.tokens.filter(|_| usage),
             finished: finish.then_some(&*self.choices),

@@ -1,6 +1,6 @@
 //! `ChunkParts`: chunks that a gateway writes itself, from their parts.
 
-use super::write::Object;
+use super::write::ObjectWriter;
 use crate::reassemble::ReasoningName;
 
 /// A `chat.completion.chunk` to be written: what all chunks of a stream have in common, and what
@@ -77,7 +77,7 @@ impl<'a> ChunkParts<'a> {
 
     /// Appends the chunk's JSON text, in one line.
     pub fn write_json(&self, out: &mut Vec<u8>) {
-        let mut chunk = Object::begin(out);
+        let mut chunk = ObjectWriter::begin(out);
         chunk.string("id", self.id);
         chunk.string("object", "chat.completion.chunk");
         chunk.number("created", self.created);
@@ -169,9 +169,9 @@ impl<'a> ChoiceParts<'a> {
     }
 
     fn write(&self, out: &mut Vec<u8>) {
-        let mut choice = Object::begin(out);
+        let mut choice = ObjectWriter::begin(out);
         choice.number("index", self.index);
-        let mut delta = Object::begin(choice.name("delta"));
+        let mut delta = ObjectWriter::begin(choice.name("delta"));
         delta.string_if("role", self.role);
         delta.string_if("content", self.content);
         delta.string_if("refusal", self.refusal);
@@ -220,13 +220,13 @@ impl<'a> ToolCallParts<'a> {
     }
 
     fn write(&self, out: &mut Vec<u8>) {
-        let mut call = Object::begin(out);
+        let mut call = ObjectWriter::begin(out);
         call.number("index", self.index);
         if let Some(id) = self.id {
             call.string("id", id);
             call.string("type", "function");
         }
-        let mut function = Object::begin(call.name("function"));
+        let mut function = ObjectWriter::begin(call.name("function"));
         function.string_if("name", self.name);
         function.string("arguments", self.arguments);
         function.end();
@@ -265,7 +265,7 @@ impl UsageParts {
     }
 
     fn write(self, out: &mut Vec<u8>) {
-        let mut usage = Object::begin(out);
+        let mut usage = ObjectWriter::begin(out);
         usage.number("prompt_tokens", self.prompt);
         usage.number("completion_tokens", self.completion);
         usage.number("total_tokens", self.prompt.saturating_add(self.completion));
@@ -274,7 +274,7 @@ impl UsageParts {
             ("completion_tokens_details", "reasoning_tokens", self.reasoning),
         ] {
             if let Some(tokens) = tokens {
-                let mut details = Object::begin(usage.name(details));
+                let mut details = ObjectWriter::begin(usage.name(details));
                 details.number(name, tokens);
                 details.end();
             }

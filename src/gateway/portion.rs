@@ -1,8 +1,8 @@
-//! `Portion`: how much of a completion goes into one chunk, so that every decoder reads it.
+//! `ChunkPage`: how much of a completion goes into one chunk, so that every decoder reads it.
 
-use super::write::{self, Object, string_len};
+use super::write::{self, ObjectWriter, string_len};
 use crate::chunk::{Level, Merge, merge};
-use crate::json::{Json, JsonList, JsonObject, Key, Matching, plain_len};
+use crate::json::{ElementKey, Json, JsonList, JsonObject, Matching, plain_len};
 use crate::limits::Limits;
 
 /// What one chunk may cost: a byte costs 1, and a name or value 16 besides. That is a sixteenth of the
@@ -19,7 +19,7 @@ const LIMITS: Limits = Limits::new();
 
 /// The number of written members of a completion, and the position inside the next one, by level.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Cursor {
+pub(super) struct PageCursor {
     member: usize,
     inside: Vec<usize>,
 }
@@ -56,8 +56,8 @@ type Stop = Vec<usize>;
 ///
 /// Each member is offered in each chunk, in the same order. A member that can't be merged from
 /// parts is written whole, if necessary alone.
-pub(super) struct Portion {
-    cursor: Cursor,
+pub(super) struct ChunkPage {
+    cursor: PageCursor,
     /// This is the first chunk of its choice or tool call.
     pub(super) is_first: bool,
     /// The member that is offered next.
@@ -79,9 +79,9 @@ pub(super) struct Portion {
     pub(super) has_index: bool,
 }
 
-impl Portion {
+impl ChunkPage {
     /// Returns a portion from a cursor on that costs up to `most`; without a cursor, the first one.
-    pub(super) fn new(cursor: Option<Cursor>, most: usize) -> Self {
+    pub(super) fn new(cursor: Option<PageCursor>, most: usize) -> Self {
         let is_first = cursor.is_none();
         Self {
             cursor: cursor.unwrap_or_default(),
@@ -102,7 +102,7 @@ impl Portion {
     }
 
     /// Returns a portion like [`new`](Self::new), for a chunk with one oversized part only.
-    pub(super) fn alone(cursor: Option<Cursor>, most: usize, has_index: bool) -> Self {
+    pub(super) fn alone(cursor: Option<PageCursor>, most: usize, has_index: bool) -> Self {
         Self { is_alone: true, has_index, ..Self::new(cursor, most) }
     }
 
@@ -112,12 +112,12 @@ impl Portion {
     }
 
     /// Where the next chunk begins; `None` if nothing is left.
-    pub(super) fn rest(self) -> Option<Cursor> {
+    pub(super) fn rest(self) -> Option<PageCursor> {
         self.is_full.then_some(self.cursor)
     }
 
     /// Offers a member that is a string.
-    pub(super) fn text(&mut self, name: &str, text: &str, object: &mut Object<'_>) {
+    pub(super) fn text(&mut self, name: &str, text: &str, object: &mut ObjectWriter<'_>) {
         self.offer(|portion, _, _| {
             let cost = Cost { bytes: name.len() + string_len(text), values: 2 };
             let is_taken = portion.takes(cost);
@@ -133,7 +133,7 @@ impl Portion {
         &mut self,
         rule: Rule,
         members: impl Iterator<Item = (&'m str, &'m Json)>,
-        object: &mut Object<'_>,
+        object: &mut ObjectWriter<'_>,
     ) {
         for (name, value) in members {
             self.offer(|portion, from, stop| {
@@ -148,7 +148,7 @@ impl Portion {
         name: &str,
         members: &JsonObject,
         rule: Rule,
-        object: &mut Object<'_>,
+        object: &mut ObjectWriter<'_>,
     ) {
         self.offer(|portion, from, stop| {
             let cost = named(name, members_cost(members, portion.most));
@@ -160,7 +160,7 @@ impl Portion {
     }
 
     /// Offers the list of the reasoning details.
-    pub(super) fn details(&mut self, name: &str, list: &JsonList, object: &mut Object<'_>) {
+    pub(super) fn details(&mut self, name: &str, list: &JsonList, object: &mut ObjectWriter<'_>) {
         if !list.is_empty() {
             let rules = (Matching::Detail, Rule::At(Level::ReasoningDetail));
             self.offer(|portion, from, stop| {
@@ -184,7 +184,7 @@ impl Portion {
         let is_done = write(self, &from, &mut stop);
         self.is_full = !is_done;
         stop.reverse();
-        self.cursor = Cursor { member: nth + usize::from(is_done), inside: stop };
+        self.cursor = PageCursor { member: nth + usize::from(is_done), inside: stop };
     }
 
     /// Writes a member, in parts if it can be merged from them. Returns true if it is complete.
@@ -193,7 +193,7 @@ impl Portion {
         (name, value): (&str, &Json),
         merge: Merge,
         (from, stop): (&[usize], &mut Stop),
-        object: &mut Object<'_>,
+        object: &mut ObjectWriter<'_>,
     ) -> bool {
         let cost =
             if from.is_empty() { named(name, cost(value, self.most)) } else { Cost::default() };
@@ -225,7 +225,7 @@ impl Portion {
         cost: Cost,
         write: impl FnOnce(&mut Vec<u8>),
         name: &str,
-        object: &mut Object<'_>,
+        object: &mut ObjectWriter<'_>,
     ) -> bool {
         let is_taken = self.takes(cost);
         if is_taken {
@@ -239,13 +239,13 @@ impl Portion {
         (name, members): (&str, &JsonObject),
         rule: Rule,
         (from, stop): (&[usize], &mut Stop),
-        object: &mut Object<'_>,
+        object: &mut ObjectWriter<'_>,
     ) -> bool {
         let mut is_done = true;
         let before = self.parts;
         self.enclose(name);
         object.attempt(|object| {
-            let mut inner = Object::begin(object.name(name));
+            let mut inner = ObjectWriter::begin(object.name(name));
             is_done = self.members_of(members.iter(), rule, (from, stop), &mut inner);
             inner.end();
             self.parts > before
@@ -258,7 +258,7 @@ impl Portion {
         members: impl Iterator<Item = (&'m str, &'m Json)>,
         rule: Rule,
         (from, stop): (&[usize], &mut Stop),
-        object: &mut Object<'_>,
+        object: &mut ObjectWriter<'_>,
     ) -> bool {
         let (first, inside) = first(from);
         for (at, (name, value)) in members.enumerate().skip(first) {
@@ -276,7 +276,7 @@ impl Portion {
         (name, list): (&str, &JsonList),
         rules: (Matching, Rule),
         (from, stop): (&[usize], &mut Stop),
-        object: &mut Object<'_>,
+        object: &mut ObjectWriter<'_>,
     ) -> bool {
         let mut is_done = true;
         let before = self.parts;
@@ -312,7 +312,7 @@ impl Portion {
     /// Each part contains the members that identify the element.
     fn element(
         &mut self,
-        (key, members): (Key<'_>, &JsonObject),
+        (key, members): (ElementKey<'_>, &JsonObject),
         (matching, rule): (Matching, Rule),
         (from, stop): (&[usize], &mut Stop),
         out: &mut Vec<u8>,
@@ -330,7 +330,7 @@ impl Portion {
             }
         }
         let (head, (first, inside)) = (head.unwrap_or_default(), first(from));
-        let mut object = Object::begin(out);
+        let mut object = ObjectWriter::begin(out);
         if first == 0 {
             let most = self.most;
             let known = members.iter().take(head);
@@ -362,7 +362,7 @@ impl Portion {
         &mut self,
         (name, text): (&str, &str),
         (from, stop): (&[usize], &mut Stop),
-        object: &mut Object<'_>,
+        object: &mut ObjectWriter<'_>,
     ) -> bool {
         let mut is_done = true;
         let before = self.parts;
@@ -452,7 +452,7 @@ const fn elements(merge: Merge) -> Option<(Matching, Rule)> {
 /// Returns the number of members up to the last one that identifies the element.
 ///
 /// Returns `None` if no other element can continue it, or no further member follows.
-fn head_len(key: Key<'_>, members: &JsonObject, matching: Matching) -> Option<usize> {
+fn head_len(key: ElementKey<'_>, members: &JsonObject, matching: Matching) -> Option<usize> {
     let [(_, index), (_, id), _] = key.members();
     let goes_on = match matching {
         Matching::Index | Matching::Detail => index.is_some(),

@@ -4,7 +4,7 @@ use core::fmt;
 
 use super::observe::{Observed, Observer, Tapped};
 use crate::chunk::Tokens;
-use crate::decoder::{ChunkDecoder, LookedAt};
+use crate::decoder::{ChunkDecoder, Peeked};
 use crate::limits::Limits;
 use crate::sse::SseDecoder;
 
@@ -128,8 +128,8 @@ impl UsageTap {
     fn step<const STOPS: bool>(&mut self, input: &mut &[u8]) -> bool {
         let Self { decoder, observer } = self;
         while let Some(has_news) = decoder.look(input, |found| match found {
-            LookedAt::Like(chunk) => observer.look_at_like(chunk),
-            LookedAt::Any(event) => observer.look_at(event),
+            Peeked::Like(chunk) => observer.look_at_like(chunk),
+            Peeked::Any(event) => observer.look_at(event),
         }) {
             if has_news && STOPS {
                 return true;

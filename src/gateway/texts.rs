@@ -77,7 +77,7 @@ const SPARE_BYTES: usize = 4 << 10;
 
 /// A text of a stream, with the part of it that a guard stores.
 #[derive(Clone)]
-pub(super) struct Text {
+pub(super) struct WatchedText {
     pub(super) id: TextId,
     /// Number of bytes removed from its front, and of the hidden bytes at the front of `text`.
     pub(super) gone: usize,
@@ -92,7 +92,7 @@ pub(super) struct Text {
     pub(super) is_over: bool,
 }
 
-impl Text {
+impl WatchedText {
     pub(super) const fn new(id: TextId) -> Self {
         let (gone, hidden, released, began, last_event, is_over) = (0, 0, 0, 0, 0, false);
         Self { id, gone, hidden, released, text: String::new(), began, last_event, is_over }
@@ -134,8 +134,8 @@ const INTERRUPTED: u64 = 32;
 ///
 /// A text ends if its last piece came no later than the first one of `going_on`, or too many events
 /// ago.
-pub(super) fn end_others(texts: &mut [Text], going_on: usize) {
-    let Some(&Text { id, began, last_event: now, .. }) = texts.get(going_on) else { return };
+pub(super) fn end_others(texts: &mut [WatchedText], going_on: usize) {
+    let Some(&WatchedText { id, began, last_event: now, .. }) = texts.get(going_on) else { return };
     for text in texts.iter_mut().filter(|text| text.id.choice == id.choice) {
         let is_left = text.last_event <= began || now - text.last_event > INTERRUPTED;
         text.is_over |= text.last_event < now && is_left;

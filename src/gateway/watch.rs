@@ -1,11 +1,11 @@
-//! `Watch`: which leaves of chunks that have much in common have to be looked at.
+//! `ObservePlan`: which leaves of chunks that have much in common have to be looked at.
 
-use crate::chunk::{ChatCompletionChunk, Choice, Column, Level, Tokens, origin};
+use crate::chunk::{ChatCompletionChunk, Choice, Field, Level, Tokens, origin};
 use crate::json::{Value, ValueKind};
 
 /// What chunks with the same constants bring, but for the leaves in which they differ.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Watch {
+pub(super) struct ObservePlan {
     /// The number of their constants, and how many leaves had changed: more may change later.
     pub(super) of: (u64, usize),
     /// Where the output of the model is, and where finish reasons are.
@@ -14,7 +14,7 @@ pub(super) struct Watch {
     /// There is usage.
     pub(super) usage: bool,
     /// Nothing of the usage has changed but these counts: which of the leaves they are.
-    pub(super) counts: Option<Counts>,
+    pub(super) counts: Option<UsageSlots>,
     /// Which of the changed leaves is the index of the only choice.
     pub(super) index: Option<usize>,
     /// The leaves don't say it: look at all of the chunk.
@@ -53,13 +53,13 @@ impl Place {
 
 /// The counts of a usage that are leaves, by their numbers.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Counts {
+pub(super) struct UsageSlots {
     prompt: Option<u8>,
     completion: Option<u8>,
     total: Option<u8>,
 }
 
-impl Counts {
+impl UsageSlots {
     /// `None` where something else of the usage has changed.
     fn of(chunk: &ChatCompletionChunk<'_>) -> Option<Self> {
         let mut counts = Self::default();
@@ -98,7 +98,7 @@ impl Counts {
     }
 }
 
-impl Watch {
+impl ObservePlan {
     /// Whether this is for a chunk.
     #[inline]
     pub(super) fn is_of(&self, chunk: &ChatCompletionChunk<'_>) -> bool {
@@ -111,14 +111,14 @@ impl Watch {
         let mut watch = Self {
             of: (chunk.constants(), chunk.changed().len()),
             usage: chunk.usage().is_some(),
-            counts: Counts::of(chunk),
+            counts: UsageSlots::of(chunk),
             ..Self::default()
         };
         let choices = chunk.choices().len();
         for (nth, leaf) in chunk.changed().enumerate() {
             match chunk.column_of(leaf) {
-                Column::ChoiceIndex if choices == 1 => watch.index = Some(nth),
-                Column::ChoiceIndex => watch.is_all = true,
+                Field::ChoiceIndex if choices == 1 => watch.index = Some(nth),
+                Field::ChoiceIndex => watch.is_all = true,
                 _ => {}
             }
         }

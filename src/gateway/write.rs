@@ -2,7 +2,7 @@
 
 use memchr::memchr;
 
-use crate::json::{Json, JsonList, JsonObject, Key, plain_len};
+use crate::json::{ElementKey, Json, JsonList, JsonObject, plain_len};
 
 /// Appends a string with its quotes. What isn't ASCII stays as it is; neither CR nor LF is in what
 /// is written, so that it stands in one line.
@@ -90,14 +90,14 @@ pub(super) fn json_text(text: &str, out: &mut Vec<u8>) {
 
 /// Appends an object that a completion keeps.
 pub(super) fn object(members: &JsonObject, out: &mut Vec<u8>) {
-    let mut object = Object::begin(out);
+    let mut object = ObjectWriter::begin(out);
     object.members(members.iter());
     object.end();
 }
 
 /// Appends an element of a list, with all members that identify it.
-pub(super) fn element((known, members): (Key<'_>, &JsonObject), out: &mut Vec<u8>) {
-    let mut object = Object::begin(out);
+pub(super) fn element((known, members): (ElementKey<'_>, &JsonObject), out: &mut Vec<u8>) {
+    let mut object = ObjectWriter::begin(out);
     object.members(members.iter());
     key(known, members, &mut object);
     object.end();
@@ -106,7 +106,7 @@ pub(super) fn element((known, members): (Key<'_>, &JsonObject), out: &mut Vec<u8
 /// Writes the members of an element's key that are missing among its members.
 ///
 /// They may have had no room there. Without them, the element could be merged with others.
-pub(super) fn key(key: Key<'_>, members: &JsonObject, object: &mut Object<'_>) {
+pub(super) fn key(key: ElementKey<'_>, members: &JsonObject, object: &mut ObjectWriter<'_>) {
     for (name, value) in key.members() {
         let Some(value) = value.filter(|_| members.get(name).is_none()) else { continue };
         match name {
@@ -151,12 +151,12 @@ pub(super) fn list(elements: &JsonList, out: &mut Vec<u8>) {
 }
 
 /// An object that is being written.
-pub(super) struct Object<'o> {
+pub(super) struct ObjectWriter<'o> {
     out: &'o mut Vec<u8>,
     is_empty: bool,
 }
 
-impl<'o> Object<'o> {
+impl<'o> ObjectWriter<'o> {
     pub(super) fn begin(out: &'o mut Vec<u8>) -> Self {
         out.push(b'{');
         Self { out, is_empty: true }
@@ -192,10 +192,10 @@ impl<'o> Object<'o> {
         &mut self,
         name: &str,
         may_lack: bool,
-        write: impl FnOnce(&mut Object<'_>),
+        write: impl FnOnce(&mut ObjectWriter<'_>),
     ) {
         let (start, was_empty) = (self.out.len(), self.is_empty);
-        let mut inner = Object::begin(self.name(name));
+        let mut inner = ObjectWriter::begin(self.name(name));
         write(&mut inner);
         let is_empty = inner.is_empty;
         inner.end();
@@ -216,7 +216,7 @@ impl<'o> Object<'o> {
     }
 
     /// Calls `write`, and removes its output if it returns false.
-    pub(super) fn attempt(&mut self, write: impl FnOnce(&mut Object<'_>) -> bool) {
+    pub(super) fn attempt(&mut self, write: impl FnOnce(&mut ObjectWriter<'_>) -> bool) {
         let (start, was_empty) = (self.out.len(), self.is_empty);
         if !write(self) {
             self.out.truncate(start);

@@ -3,14 +3,14 @@
 use core::ops::Range;
 
 use super::escape::{Scratch, unescape};
-use super::node::{ESCAPED, Gap, Kind, LARGE, Learned, Node, NodeId, Tape};
+use super::node::{ESCAPED, Kind, Node, NodeId, Slot, Tape, TemplateText, UNPARSED};
 use super::scan::{few_digits, plain, plain_len};
 use super::text;
 
 /// What may stand in a hole: values that read like the one that was there, for the reader and for
 /// the schema's types, and need no leniency. Whatever else comes doesn't fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Hole {
+pub(crate) enum SlotKind {
     /// What stands between the quotes of a string.
     Text,
     /// A whole number from 0 on that any integer type holds.
@@ -21,7 +21,7 @@ pub(crate) enum Hole {
 
 /// Most digits of a whole number that fits an `i64` whatever they are.
 const SAFE_DIGITS: usize = 18;
-/// Longest [`Hole::Decimal`]; beyond 300 digits a number may be infinite.
+/// Longest [`SlotKind::Decimal`]; beyond 300 digits a number may be infinite.
 const LONGEST_DECIMAL: usize = 40;
 /// Longest text in a hole that isn't ASCII: it is checked when it is found and when it is read, which
 /// the general path does once.
@@ -29,7 +29,7 @@ const LONGEST_CHECKED: usize = 2048;
 /// Longest text with escapes that is unescaped in a hole.
 const LONGEST_ESCAPED: usize = 4096;
 
-impl Hole {
+impl SlotKind {
     /// What may stand in place of a leaf, whose JSON text is `raw`.
     pub(crate) fn of(kind: Kind, raw: &[u8]) -> Option<Self> {
         let fits = |hole: Self| (hole.number_len(raw) == Some(raw.len())).then_some(hole);
@@ -91,7 +91,7 @@ impl Tape {
     /// Learns the text that is on the tape, and what stood around it: others like it are to come.
     /// `number` is one that no other learned text has.
     pub(crate) fn learn(&mut self, (head, json, tail): (&str, &str, &str), number: u64) {
-        let Learned { text, json: range, number: known } = &mut self.learned;
+        let TemplateText { text, json: range, number: known } = &mut self.learned;
         *known = number;
         text.clear();
         text.reserve(head.len() + json.len() + tail.len());
@@ -115,17 +115,17 @@ impl Tape {
 
     /// The learned text, the gaps in it, and where to unescape what they hold.
     #[inline]
-    pub(crate) fn gaps_to_fill(&mut self) -> (&Learned, &mut [Gap], Scratch<'_>) {
+    pub(crate) fn gaps_to_fill(&mut self) -> (&TemplateText, &mut [Slot], Scratch<'_>) {
         let Self { learned, gaps, text, unescaped, .. } = self;
         (learned, gaps, Scratch { text, unescaped, most: usize::MAX })
     }
 
     /// Makes a leaf a gap; of a string, `start` and `end` are what is between the quotes.
-    pub(crate) fn add_gap(&mut self, id: NodeId, hole: Hole, start: usize, end: usize) {
+    pub(crate) fn add_gap(&mut self, id: NodeId, hole: SlotKind, start: usize, end: usize) {
         let at = self.gaps.partition_point(|gap| gap.id < id);
         let now = Node { kind: Kind::Null, start: 0, end: 0, extra: 0 };
         let (start, end) = (start as u32, end as u32);
-        let gap = Gap { id, hole, start, end, literal: 0, now, shift: 0, is_new: true };
+        let gap = Slot { id, hole, start, end, literal: 0, now, shift: 0, is_new: true };
         self.gaps.insert(at, gap);
         self.measure_literals(at);
     }
@@ -159,7 +159,7 @@ impl Tape {
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "the texts are within the limits of an event")]
-impl Gap {
+impl Slot {
     /// Reads what stands in the gap, which is the front of `rest` and at `at` in the JSON text; gives
     /// its length.
     #[expect(clippy::inline_always, reason = "measured: a call costs a twentieth of an event")]
@@ -171,11 +171,11 @@ impl Gap {
         scratch: &mut Scratch<'_>,
     ) -> Option<usize> {
         let at = at as u32;
-        if self.hole != Hole::Text {
-            let small = if self.hole == Hole::Count { small_count(rest) } else { None };
+        if self.hole != SlotKind::Text {
+            let small = if self.hole == SlotKind::Count { small_count(rest) } else { None };
             let (len, extra) = match small {
                 Some(small) => small,
-                None => (self.hole.number_len(rest)?, LARGE),
+                None => (self.hole.number_len(rest)?, UNPARSED),
             };
             self.set(Kind::Number, at..at + len as u32, extra);
             return Some(len);
@@ -228,29 +228,29 @@ impl Scratch<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Hole, Kind};
+    use super::{Kind, SlotKind};
     use proptest::prelude::*;
 
     #[test]
     fn what_may_stand_in_place_of_a_leaf() {
         for (raw, expected) in [
-            ("0", Some(Hole::Count)),
-            ("7", Some(Hole::Count)),
-            ("123456789012345678", Some(Hole::Count)),
+            ("0", Some(SlotKind::Count)),
+            ("7", Some(SlotKind::Count)),
+            ("123456789012345678", Some(SlotKind::Count)),
             ("1234567890123456789", None),
-            ("-0", Some(Hole::Decimal)),
-            ("-12", Some(Hole::Decimal)),
+            ("-0", Some(SlotKind::Decimal)),
+            ("-12", Some(SlotKind::Decimal)),
             ("-123456789012345678", None),
-            ("0.5", Some(Hole::Decimal)),
-            ("-0.0001", Some(Hole::Decimal)),
+            ("0.5", Some(SlotKind::Decimal)),
+            ("-0.0001", Some(SlotKind::Decimal)),
             ("1e5", None),
             ("1.5e5", None),
         ] {
-            assert_eq!(Hole::of(Kind::Number, raw.as_bytes()), expected, "{raw}");
+            assert_eq!(SlotKind::of(Kind::Number, raw.as_bytes()), expected, "{raw}");
         }
-        assert_eq!(Hole::of(Kind::String, b"\"a\""), Some(Hole::Text));
+        assert_eq!(SlotKind::of(Kind::String, b"\"a\""), Some(SlotKind::Text));
         for kind in [Kind::Null, Kind::True, Kind::False, Kind::Huge, Kind::NotFinite] {
-            assert_eq!(Hole::of(kind, b"1"), None);
+            assert_eq!(SlotKind::of(kind, b"1"), None);
         }
     }
 
@@ -260,11 +260,11 @@ mod tests {
         /// What fits a hole of numbers is a number for `serde_json`, and of the hole's type.
         #[test]
         fn what_fits_is_a_number(text in "[-]{0,1}[0-9]{0,20}[.]{0,1}[0-9]{0,20}[eE,.-]{0,1}[0-9]{0,3}") {
-            for hole in [Hole::Count, Hole::Decimal] {
+            for hole in [SlotKind::Count, SlotKind::Decimal] {
                 let Some(len) = hole.number_len(text.as_bytes()) else { continue };
                 let number = text.get(..len).unwrap_or_default();
                 prop_assert!(serde_json::from_str::<f64>(number).is_ok(), "{}", number);
-                prop_assert_eq!(number.parse::<u64>().is_ok(), hole == Hole::Count);
+                prop_assert_eq!(number.parse::<u64>().is_ok(), hole == SlotKind::Count);
                 let is_whole = number.bytes().all(|byte| byte != b'.');
                 prop_assert!(!is_whole || number.parse::<i64>().is_ok());
             }

@@ -9,12 +9,12 @@ use super::value::{Value, ValueKind};
 /// A list whose elements are merged by a key: their index or their id.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct JsonList {
-    elements: Vec<Element>,
+    elements: Vec<KeyedElement>,
 }
 
 #[derive(Clone, PartialEq, Eq)]
-struct Element {
-    key: OwnedKey,
+struct KeyedElement {
+    key: OwnedElementKey,
     object: JsonObject,
 }
 
@@ -43,14 +43,14 @@ pub(crate) enum Matching {
 
 /// The members that identify an element.
 #[derive(Clone, Copy, Default)]
-pub(crate) struct Key<'a> {
+pub(crate) struct ElementKey<'a> {
     index: Option<&'a str>,
     id: Option<&'a str>,
     r#type: Option<&'a str>,
 }
 
 #[derive(Clone, Default, PartialEq, Eq)]
-struct OwnedKey {
+struct OwnedElementKey {
     index: Option<Box<str>>,
     id: Option<Box<str>>,
     r#type: Option<Box<str>>,
@@ -59,7 +59,7 @@ struct OwnedKey {
 /// The most bytes of an id or type that identifies an element: each is compared with others.
 const LONGEST_ID: usize = 1024;
 
-impl<'a> Key<'a> {
+impl<'a> ElementKey<'a> {
     fn of(element: Value<'a>, matching: Matching) -> Self {
         let text = |name| {
             let text = element.get(name).and_then(|value| value.as_str());
@@ -93,7 +93,7 @@ impl<'a> Key<'a> {
     }
 
     /// Returns true if an element of this key may be merged into one of the key `known`.
-    fn continues(self, known: &OwnedKey) -> bool {
+    fn continues(self, known: &OwnedElementKey) -> bool {
         let agree = |one: Option<&str>, other: Option<&str>| {
             one.is_none() || other.is_none() || one == other
         };
@@ -105,14 +105,14 @@ fn number(index: Option<Value<'_>>) -> Option<&str> {
     index.filter(|index| index.kind() == ValueKind::Number).map(|index| index.raw())
 }
 
-impl OwnedKey {
-    fn as_key(&self) -> Key<'_> {
+impl OwnedElementKey {
+    fn as_key(&self) -> ElementKey<'_> {
         let Self { index, id, r#type } = self;
-        Key { index: index.as_deref(), id: id.as_deref(), r#type: r#type.as_deref() }
+        ElementKey { index: index.as_deref(), id: id.as_deref(), r#type: r#type.as_deref() }
     }
 
     /// Copies the members of `key` that are absent here.
-    fn learn(&mut self, key: Key<'_>) {
+    fn learn(&mut self, key: ElementKey<'_>) {
         for (known, new) in
             [(&mut self.index, key.index), (&mut self.id, key.id), (&mut self.r#type, key.r#type)]
         {
@@ -128,7 +128,7 @@ impl OwnedKey {
     }
 }
 
-impl Element {
+impl KeyedElement {
     fn cost(&self) -> usize {
         ENTRY_COST + self.key.cost() + self.object.cost()
     }
@@ -141,7 +141,7 @@ impl JsonList {
     }
 
     /// Returns the elements with their keys.
-    pub(crate) fn elements(&self) -> impl Iterator<Item = (Key<'_>, &JsonObject)> {
+    pub(crate) fn elements(&self) -> impl Iterator<Item = (ElementKey<'_>, &JsonObject)> {
         self.elements.iter().map(|element| (element.key.as_key(), &element.object))
     }
 
@@ -159,14 +159,15 @@ impl JsonList {
 
     /// Makes a list of objects without keys.
     pub(super) fn from_objects(objects: Vec<JsonObject>) -> Self {
-        let elements =
-            objects.into_iter().map(|object| Element { key: OwnedKey::default(), object });
+        let elements = objects
+            .into_iter()
+            .map(|object| KeyedElement { key: OwnedElementKey::default(), object });
         Self { elements: elements.collect() }
     }
 
     /// Returns the bytes of room that the list needs.
     pub(crate) fn cost(&self) -> usize {
-        self.elements.iter().map(Element::cost).sum()
+        self.elements.iter().map(KeyedElement::cost).sum()
     }
 
     /// Frees the memory that the texts don't need.
@@ -184,7 +185,7 @@ impl JsonList {
         matching: Matching,
         room: &mut Room,
     ) -> Option<&mut JsonObject> {
-        let at = self.place(Key::of(element, matching), matching, room)?;
+        let at = self.place(ElementKey::of(element, matching), matching, room)?;
         self.elements.get_mut(at).map(|element| &mut element.object)
     }
 
@@ -192,7 +193,7 @@ impl JsonList {
     /// [`element`](Self::element).
     pub(crate) fn place(
         &mut self,
-        key: Key<'_>,
+        key: ElementKey<'_>,
         matching: Matching,
         room: &mut Room,
     ) -> Option<usize> {
@@ -203,7 +204,8 @@ impl JsonList {
             room.replace(before, known.key.cost());
             return Some(at);
         }
-        let mut element = Element { key: OwnedKey::default(), object: JsonObject::default() };
+        let mut element =
+            KeyedElement { key: OwnedElementKey::default(), object: JsonObject::default() };
         element.key.learn(key);
         if !room.take(element.cost()) {
             return None;
@@ -212,20 +214,20 @@ impl JsonList {
         Some(self.elements.len() - 1)
     }
 
-    fn find(&self, key: Key<'_>, matching: Matching) -> Option<usize> {
+    fn find(&self, key: ElementKey<'_>, matching: Matching) -> Option<usize> {
         let recent = || self.elements.iter().enumerate().rev().take(WINDOW);
-        let by = |text: Option<&str>, of: fn(&OwnedKey) -> Option<&str>| {
+        let by = |text: Option<&str>, of: fn(&OwnedElementKey) -> Option<&str>| {
             text.and_then(|text| recent().find(|(_, element)| of(&element.key) == Some(text)))
         };
         let by_index = by(key.index, |known| known.index.as_deref());
         let found = match matching {
             Matching::Index => by_index,
             _ if key.index.is_some() => {
-                let has_both = |known: &OwnedKey| {
+                let has_both = |known: &OwnedElementKey| {
                     known.index.as_deref() == key.index && known.id.as_deref() == key.id
                 };
                 let both = || {
-                    let of_key = |(_, known): &(usize, &Element)| {
+                    let of_key = |(_, known): &(usize, &KeyedElement)| {
                         has_both(&known.key) && key.continues(&known.key)
                     };
                     key.id.and_then(|_| recent().find(of_key))
@@ -236,13 +238,13 @@ impl JsonList {
             _ if key.id.is_some() => by(key.id, |known| known.id.as_deref()),
             Matching::IndexOrId => None,
             Matching::Fragment => {
-                let is_open = |element: &Element| {
+                let is_open = |element: &KeyedElement| {
                     // Servers send encrypted texts whole.
                     let ends = ["signature", "data"].map(|name| element.object.get(name));
                     ends.into_iter().flatten().all(Json::is_nothing)
                 };
                 let last = recent().next();
-                let is_of = |last: &Element| {
+                let is_of = |last: &KeyedElement| {
                     key.r#type.is_none() || key.r#type == last.key.r#type.as_deref()
                 };
                 last.filter(|(_, last)| is_of(last) && is_open(last))

@@ -18,13 +18,13 @@ mod scan;
 mod value;
 
 pub(crate) use accumulate::Unknown;
-pub(crate) use hole::Hole;
+pub(crate) use hole::SlotKind;
 pub use kept::{Json, JsonObject};
 #[cfg(feature = "serde")]
 pub(crate) use kept_serde::{deserialize_by_parser, read_raw};
 pub use list::JsonList;
-pub(crate) use list::{Key, Matching};
-pub(crate) use node::{Document, Kind, Learned, Member, NodeId, OwnedDocument, Tape, Text};
+pub(crate) use list::{ElementKey, Matching};
+pub(crate) use node::{Document, Kind, Member, NodeId, OwnedDocument, Tape, TemplateText, Text};
 pub(crate) use object_reader::ObjectReader;
 pub use reader::Leniencies;
 pub use room::Limit;
@@ -37,7 +37,7 @@ use crate::limits::Limits;
 
 /// Reads JSON texts, one after the other.
 pub(crate) struct Parser {
-    bounds: Bounds,
+    bounds: ParseLimits,
 }
 
 /// The deepest nesting that a limit can allow.
@@ -48,7 +48,7 @@ const MOST_DEPTH: usize = 512;
 
 /// How much a text may have.
 #[derive(Clone, Copy, Debug)]
-struct Bounds {
+struct ParseLimits {
     depth: usize,
     values: usize,
     /// No leniency is let pass.
@@ -59,7 +59,7 @@ impl Parser {
     /// Allocates nothing.
     pub(crate) const fn new(limits: &Limits) -> Self {
         let depth = if limits.json_depth < MOST_DEPTH { limits.json_depth } else { MOST_DEPTH };
-        Self { bounds: Bounds { depth, values: limits.json_values, strict: false } }
+        Self { bounds: ParseLimits { depth, values: limits.json_values, strict: false } }
     }
 
     pub(crate) const fn set_strict(&mut self, strict: bool) {

@@ -6,7 +6,7 @@ pub(crate) type NodeId = u32;
 
 use core::ops::Range;
 
-use super::hole::Hole;
+use super::hole::SlotKind;
 use super::text;
 
 /// One value of a document. A member is two nodes, its name and its value; an array or object
@@ -26,7 +26,7 @@ pub(crate) struct Node {
 pub(crate) const ESCAPED: u32 = 1 << 31;
 
 /// Marks a count that has to be read.
-pub(crate) const LARGE: u32 = u32::MAX;
+pub(crate) const UNPARSED: u32 = u32::MAX;
 
 /// Where an unescaped text stands among them.
 #[derive(Clone, Copy, Debug)]
@@ -56,10 +56,10 @@ pub(crate) enum Kind {
 pub(crate) struct Tape {
     pub(super) nodes: Vec<Node>,
     /// The text that was read, where others like it are to come.
-    pub(super) learned: Learned,
+    pub(super) learned: TemplateText,
     /// The leaves that may have another value in the text at hand than in the one that was read,
     /// in order.
-    pub(super) gaps: Vec<Gap>,
+    pub(super) gaps: Vec<Slot>,
     /// Lengths of `text` and `unescaped` after the text was read; what is behind belongs to moved
     /// leaves.
     pub(super) kept: (usize, usize),
@@ -72,7 +72,7 @@ pub(crate) struct Tape {
 
 /// A text that was read, and what stood around it.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Learned {
+pub(crate) struct TemplateText {
     pub(crate) text: String,
     /// Where the JSON text is in it.
     pub(crate) json: Range<usize>,
@@ -80,7 +80,7 @@ pub(crate) struct Learned {
     pub(crate) number: u64,
 }
 
-impl Learned {
+impl TemplateText {
     /// The JSON text.
     #[inline]
     pub(crate) fn json(&self) -> &str {
@@ -90,15 +90,15 @@ impl Learned {
 
 /// A leaf that may have another value in the text at hand.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Gap {
+pub(crate) struct Slot {
     pub(crate) id: NodeId,
-    pub(crate) hole: Hole,
+    pub(crate) hole: SlotKind,
     /// Where it stood in the text that was learned; of a string, what is between the quotes.
     pub(crate) start: u32,
     pub(crate) end: u32,
     /// How much of the learned text stands between the gap before and this one.
     pub(crate) literal: u32,
-    /// The leaf as it is now. Of a count, `extra` is what it says, or [`LARGE`].
+    /// The leaf as it is now. Of a count, `extra` is what it says, or [`UNPARSED`].
     pub(crate) now: Node,
     /// How far everything behind it has moved; backwards is a number that wraps around.
     pub(crate) shift: u32,
@@ -184,12 +184,12 @@ impl Tape {
 
     /// The text that was learned.
     #[inline]
-    pub(crate) const fn learned(&self) -> &Learned {
+    pub(crate) const fn learned(&self) -> &TemplateText {
         &self.learned
     }
 
     /// The leaves that may have another value in another text.
-    pub(crate) fn gaps(&self) -> &[Gap] {
+    pub(crate) fn gaps(&self) -> &[Slot] {
         &self.gaps
     }
 
@@ -212,9 +212,9 @@ pub(crate) enum Text<'a> {
 }
 
 /// Where a leaf is to be read.
-enum Place<'a> {
+enum TextSource<'a> {
     Read(&'a str),
-    Gap(&'a Gap),
+    Slot(&'a Slot),
 }
 
 /// A JSON text that has been read.
@@ -244,7 +244,7 @@ impl<'a> Document<'a> {
 
     /// The leaves that may have another value than when the document was read.
     #[inline]
-    pub(crate) fn gaps(&self) -> &'a [Gap] {
+    pub(crate) fn gaps(&self) -> &'a [Slot] {
         &self.tape.gaps
     }
 
@@ -290,12 +290,12 @@ impl<'a> Document<'a> {
 
     /// Where to read a leaf or a name: in the text that was read, or in a gap of the one at hand.
     #[inline]
-    fn place(&self, id: NodeId) -> Place<'a> {
+    fn place(&self, id: NodeId) -> TextSource<'a> {
         match self.text {
-            Text::Read(text) => Place::Read(text),
+            Text::Read(text) => TextSource::Read(text),
             Text::Like(_) => match self.tape.gaps.iter().find(|gap| gap.id == id) {
-                Some(gap) => Place::Gap(gap),
-                None => Place::Read(self.tape.learned.json()),
+                Some(gap) => TextSource::Slot(gap),
+                None => TextSource::Read(self.tape.learned.json()),
             },
         }
     }
@@ -308,18 +308,18 @@ impl<'a> Document<'a> {
             return None;
         }
         match self.place(id) {
-            Place::Read(text) if node.extra & ESCAPED == 0 => {
+            TextSource::Read(text) if node.extra & ESCAPED == 0 => {
                 let start = node.start as usize + 1;
                 text.get(start..start + node.extra as usize)
             }
-            Place::Read(_) => self.tape.unescaped(*node),
-            Place::Gap(gap) => self.text_in(gap),
+            TextSource::Read(_) => self.tape.unescaped(*node),
+            TextSource::Slot(gap) => self.text_in(gap),
         }
     }
 
     /// The text of a gap, if it is a string.
     #[inline]
-    pub(crate) fn text_in(&self, gap: &Gap) -> Option<&'a str> {
+    pub(crate) fn text_in(&self, gap: &Slot) -> Option<&'a str> {
         let Node { kind: Kind::String, start, end, extra } = gap.now else { return None };
         if extra & ESCAPED != 0 {
             return self.tape.unescaped(gap.now);
@@ -329,7 +329,7 @@ impl<'a> Document<'a> {
 
     /// A gap as it was sent.
     #[inline]
-    pub(crate) fn bytes_in(&self, gap: &Gap) -> &'a [u8] {
+    pub(crate) fn bytes_in(&self, gap: &Slot) -> &'a [u8] {
         let bytes = match self.text {
             Text::Read(text) => text.as_bytes(),
             Text::Like(bytes) => bytes,
@@ -339,11 +339,11 @@ impl<'a> Document<'a> {
 
     /// The whole number that a gap holds, if it is one for counts.
     #[inline]
-    pub(crate) fn count_in(&self, gap: &Gap) -> Option<u64> {
-        if gap.hole != Hole::Count {
+    pub(crate) fn count_in(&self, gap: &Slot) -> Option<u64> {
+        if gap.hole != SlotKind::Count {
             return None;
         }
-        if gap.now.extra != LARGE {
+        if gap.now.extra != UNPARSED {
             return Some(u64::from(gap.now.extra));
         }
         // There are fewer than could overflow.
@@ -406,8 +406,8 @@ impl<'a> Document<'a> {
                 self.slice(node.start, node.end)
             }
             _ => match self.place(id) {
-                Place::Read(text) => text.get(node.start as usize..node.end as usize),
-                Place::Gap(Gap { now, .. }) => self.slice(now.start, now.end),
+                TextSource::Read(text) => text.get(node.start as usize..node.end as usize),
+                TextSource::Slot(Slot { now, .. }) => self.slice(now.start, now.end),
             },
         };
         text.unwrap_or_default()

@@ -1,6 +1,6 @@
 //! The reader: RFC 8259 in one pass over the bytes, with the few leniencies that real streams need.
 
-use super::Bounds;
+use super::ParseLimits;
 use super::escape::{Scratch, unescape};
 use super::node::{ESCAPED, Kind, Node, NodeId, Tape};
 use super::scan::{digits_len, plain_len};
@@ -44,7 +44,7 @@ impl Leniencies {
 }
 
 /// Reads `json` onto an empty tape.
-pub(super) fn read(json: &str, bounds: Bounds, tape: &mut Tape) -> Result<Leniencies, Error> {
+pub(super) fn read(json: &str, bounds: ParseLimits, tape: &mut Tape) -> Result<Leniencies, Error> {
     let Tape { nodes, text, unescaped, .. } = tape;
     let scratch = Scratch { text, unescaped, most: json.len() };
     // By value while it reads: behind a reference, each push would look its place up again.
@@ -71,7 +71,7 @@ pub(super) fn read(json: &str, bounds: Bounds, tape: &mut Tape) -> Result<Lenien
 struct Reader<'r> {
     json: &'r str,
     bytes: &'r [u8],
-    bounds: Bounds,
+    bounds: ParseLimits,
     nodes: Vec<Node>,
     /// The innermost array or object that is open, and how many are; none is behind all nodes.
     innermost: NodeId,
@@ -82,13 +82,13 @@ struct Reader<'r> {
 
 /// What encloses the value at hand.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Inside {
+enum Container {
     Nothing,
     Array,
     Object,
 }
 
-impl Inside {
+impl Container {
     #[inline]
     fn of(kind: Kind) -> Self {
         if kind == Kind::Array { Self::Array } else { Self::Object }
@@ -109,7 +109,7 @@ macro_rules! space {
 impl Reader<'_> {
     /// `ws value ws`. What is open is a list through its nodes, so that depth costs no stack.
     fn document(&mut self) -> Result<(), Error> {
-        let mut inside = Inside::Nothing;
+        let mut inside = Container::Nothing;
         let mut at = 0;
         loop {
             // A value begins here, and it is the first in what was just entered.
@@ -144,25 +144,25 @@ impl Reader<'_> {
             // A value has ended here, and with it perhaps what holds it.
             loop {
                 match self.byte(at) {
-                    Some(b',') if inside != Inside::Nothing => {
+                    Some(b',') if inside != Container::Nothing => {
                         self.check_values()?;
                         at += 1;
-                        if inside == Inside::Object {
+                        if inside == Container::Object {
                             at = self.name(at)?;
                         }
                         break;
                     }
-                    Some(b'}') if inside == Inside::Object => {
+                    Some(b'}') if inside == Container::Object => {
                         at += 1;
                         inside = self.close(at);
                     }
-                    Some(b']') if inside == Inside::Array => {
+                    Some(b']') if inside == Container::Array => {
                         at += 1;
                         inside = self.close(at);
                     }
                     Some(space!()) => at += 1,
-                    None if inside == Inside::Nothing => return self.check_values(),
-                    _ if inside == Inside::Nothing => {
+                    None if inside == Container::Nothing => return self.check_values(),
+                    _ if inside == Container::Nothing => {
                         return self.fail(ErrorKind::TrailingData, at);
                     }
                     _ => return self.fail(ErrorKind::ExpectedCommaOrEnd, at),
@@ -189,7 +189,7 @@ impl Reader<'_> {
 
     /// Begins an array or object. Until it ends, its node has what it is in.
     #[inline]
-    fn enter(&mut self, kind: Kind, at: usize) -> Result<Inside, Error> {
+    fn enter(&mut self, kind: Kind, at: usize) -> Result<Container, Error> {
         if self.depth >= self.bounds.depth {
             return self.fail(ErrorKind::TooDeep, at);
         }
@@ -197,21 +197,21 @@ impl Reader<'_> {
         let outer = core::mem::replace(&mut self.innermost, self.nodes.len() as u32);
         self.nodes.push(Node { kind, start: at as u32, end: 0, extra: outer });
         self.check_values()?;
-        Ok(Inside::of(kind))
+        Ok(Container::of(kind))
     }
 
     /// Ends the innermost array or object; gives what encloses it.
     #[inline]
-    fn close(&mut self, end: usize) -> Inside {
+    fn close(&mut self, end: usize) -> Container {
         let behind = self.nodes.len() as u32;
         let Some(node) = self.nodes.get_mut(self.innermost as usize) else {
-            return Inside::Nothing;
+            return Container::Nothing;
         };
         node.end = end as u32;
         self.innermost = core::mem::replace(&mut node.extra, behind);
         self.depth -= 1;
         let outer = self.nodes.get(self.innermost as usize);
-        outer.map_or(Inside::Nothing, |node| Inside::of(node.kind))
+        outer.map_or(Container::Nothing, |node| Container::of(node.kind))
     }
 
     /// `true`, `false`, `null`, and what Python writes for numbers that aren't finite.

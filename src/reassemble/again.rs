@@ -1,4 +1,4 @@
-//! `Again`: what there is to do for a chunk that has the constants of the one before it.
+//! `MergePlan`: what there is to do for a chunk that has the constants of the one before it.
 //!
 //! Most of a chunk has been said before, and saying it twice changes nothing: the first id stays
 //! the first, the last model is the same. What is left are the leaves that differ, and texts, which
@@ -7,13 +7,15 @@
 use super::call::{push_arguments, push_call};
 use super::change::Change;
 use super::completion::ReasoningName;
-use super::delta::{Target, push_content, push_reasoning, push_reasoning_text, push_texts};
+use super::delta::{ChoiceTarget, push_content, push_reasoning, push_reasoning_text, push_texts};
 use super::{ChatCompletion, CompletionChoice, Message, Reassembler};
 use crate::chunk::{
-    ChatCompletionChunk, Choice, Column, Delta, Extra, LARGEST_EVENT, Level, Merge, ToolCallDelta,
+    ChatCompletionChunk, Choice, Delta, Extra, Field, LARGEST_EVENT, Level, Merge, ToolCallDelta,
     is_identity, merge,
 };
-use crate::json::{Json, JsonList, JsonObject, Key, Matching, NodeId, Room, Value, ValueKind};
+use crate::json::{
+    ElementKey, Json, JsonList, JsonObject, Matching, NodeId, Room, Value, ValueKind,
+};
 
 /// More leaves than a chunk can have that have changed.
 const MOST_CHANGED: usize = 16;
@@ -54,7 +56,7 @@ fn bit(index: u64) -> u64 {
 
 /// What to do again for each chunk of the same constants.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Again {
+pub(super) struct MergePlan {
     /// The number of the constants, and how many leaves had changed: more may change later.
     of: (u64, usize),
     /// There is more than is listed here: a whole push it is.
@@ -85,8 +87,8 @@ struct ChangedUsage {
 /// Chunks in which nothing differs but one text, as most do: where it is, and where it goes. The text so
 /// far doesn't end in half a surrogate pair, and what is added doesn't either: it would be a leniency.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct TextOnly {
-    /// As [`Again::of`].
+pub(super) struct SingleTextPlan {
+    /// As [`MergePlan::of`].
     of: (u64, usize),
     nth: usize,
     /// Position of the choice.
@@ -166,7 +168,7 @@ struct Detail {
     found: Option<(usize, usize, usize)>,
 }
 
-impl Again {
+impl MergePlan {
     /// `usage` is what is kept of it so far.
     #[cold]
     fn new(chunk: &ChatCompletionChunk<'_>, usage: Option<&JsonObject>) -> Self {
@@ -183,19 +185,19 @@ impl Again {
         let (mut arguments, mut other_calls) = (None, false);
         for (nth, leaf) in chunk.changed().enumerate() {
             match chunk.column_of(leaf) {
-                Column::Id | Column::Created => again.firsts = true,
-                Column::Obfuscation => {}
-                Column::ChoiceIndex => again.choice = Some(Index::Changed(nth)),
-                Column::Content => again.content = Some(nth),
-                Column::Refusal => again.texts = true,
-                Column::Reasoning => text = text.or(Some((nth, ReasoningName::Reasoning))),
-                Column::ReasoningContent => text = Some((nth, ReasoningName::ReasoningContent)),
-                Column::ReasoningDetail => details = details.and(leaf),
-                Column::CallIndex => call_index = Some(Index::Changed(nth)),
-                Column::Arguments => arguments = Some(nth),
-                Column::ToolCalls => other_calls = true,
-                Column::Usage => again.is_all |= !again.usage.add(nth, chunk.value_at(leaf), usage),
-                Column::Other => again.is_all = true,
+                Field::Id | Field::Created => again.firsts = true,
+                Field::Obfuscation => {}
+                Field::ChoiceIndex => again.choice = Some(Index::Changed(nth)),
+                Field::Content => again.content = Some(nth),
+                Field::Refusal => again.texts = true,
+                Field::Reasoning => text = text.or(Some((nth, ReasoningName::Reasoning))),
+                Field::ReasoningContent => text = Some((nth, ReasoningName::ReasoningContent)),
+                Field::ReasoningDetail => details = details.and(leaf),
+                Field::CallIndex => call_index = Some(Index::Changed(nth)),
+                Field::Arguments => arguments = Some(nth),
+                Field::ToolCalls => other_calls = true,
+                Field::Usage => again.is_all |= !again.usage.add(nth, chunk.value_at(leaf), usage),
+                Field::Other => again.is_all = true,
             }
         }
         again.is_all |= !all_stay(Level::Top, chunk.extra());
@@ -242,7 +244,7 @@ impl Again {
     /// What there is to do if only one text of the choice has changed: nothing, where half a
     /// surrogate pair is pending.
     #[inline]
-    fn text_only(&self, target: &Target<'_>) -> Option<TextOnly> {
+    fn text_only(&self, target: &ChoiceTarget<'_>) -> Option<SingleTextPlan> {
         if self.usage.has_some || self.texts || !matches!(self.choice, Some(Index::Constant(_))) {
             return None;
         }
@@ -254,13 +256,13 @@ impl Again {
             _ => return None,
         };
         if cut.may_join("") {
-            return Some(TextOnly::default());
+            return Some(SingleTextPlan::default());
         }
-        Some(TextOnly { of: self.of, nth, at: target.choice, is_reasoning })
+        Some(SingleTextPlan { of: self.of, nth, at: target.choice, is_reasoning })
     }
 
     /// Adds what the choice has besides its content.
-    fn push_more(&mut self, target: &mut Target<'_>, chunk: &ChatCompletionChunk<'_>) {
+    fn push_more(&mut self, target: &mut ChoiceTarget<'_>, chunk: &ChatCompletionChunk<'_>) {
         let Some(choice) = chunk.choices().next() else { return };
         let delta = choice.delta();
         if self.texts {
@@ -353,8 +355,8 @@ impl Detail {
     }
 
     /// Its index and type are constants, so it is the same detail of a choice each time.
-    fn push(&mut self, target: &mut Target<'_>, chunk: &ChatCompletionChunk<'_>) {
-        let Target { choice, message, budget, .. } = target;
+    fn push(&mut self, target: &mut ChoiceTarget<'_>, chunk: &ChatCompletionChunk<'_>) {
+        let ChoiceTarget { choice, message, budget, .. } = target;
         let (kept, room) = (&mut message.reasoning_details, &mut budget.room);
         let text = chunk.value_at(self.text);
         let is_known = self.found.is_some_and(|(found, at, nth)| {
@@ -376,7 +378,7 @@ impl Detail {
         room: &mut Room,
     ) -> Option<(usize, usize)> {
         let value = |id: Option<NodeId>| id.map(|id| chunk.value_at(id));
-        let key = Key::new(chunk.value_at(self.index), value(self.r#type), value(self.id));
+        let key = ElementKey::new(chunk.value_at(self.index), value(self.r#type), value(self.id));
         let at = kept.place(key, Matching::Detail, room)?;
         let kept = kept.at(at)?;
         let name = chunk.value_at(self.text - 1).as_str().unwrap_or_default();
@@ -450,7 +452,7 @@ impl Reassembler {
     #[inline]
     pub(super) fn push_again(&mut self, chunk: &ChatCompletionChunk<'_>) -> bool {
         if self.again.of != of(chunk) {
-            self.again = Again::new(chunk, self.completion.usage.as_ref());
+            self.again = MergePlan::new(chunk, self.completion.usage.as_ref());
         }
         let is_settled = self.has_room(chunk) && (!self.again.firsts || self.has_firsts());
         is_settled && !self.again.is_all && self.push_changed(chunk)
@@ -459,7 +461,7 @@ impl Reassembler {
     /// Adds a chunk of the constants of the one before it in which only one text differs.
     #[inline]
     pub(super) fn push_text_only(&mut self, chunk: &ChatCompletionChunk<'_>) -> bool {
-        let TextOnly { of: known, nth, at, is_reasoning } = self.text_only;
+        let SingleTextPlan { of: known, nth, at, is_reasoning } = self.text_only;
         let Self { completion, budget, changes, .. } = self;
         // Nothing but the text takes room. Once something was left out, anything may find some now.
         if known != of(chunk) || budget.room.exceeded().is_some() {
@@ -500,7 +502,7 @@ impl Reassembler {
             };
             again.at = at;
             let message = &mut kept.message;
-            let mut target = Target { choice: at, message, state, budget, changes };
+            let mut target = ChoiceTarget { choice: at, message, state, budget, changes };
             let text = again.content.and_then(|nth| chunk.changed_text(nth));
             let content = || chunk.choices().next()?.delta().get("content");
             if let Some(text) = text {
@@ -544,7 +546,7 @@ impl Reassembler {
 #[cfg(test)]
 #[expect(clippy::panic, reason = "a test fails by panicking")]
 mod tests {
-    use super::{Calls, Index, Reasoning, Reassembler, TextOnly};
+    use super::{Calls, Index, Reasoning, Reassembler, SingleTextPlan};
     use crate::chunk::ChatCompletionChunk;
     use crate::decoder::{ChunkDecoder, ChunkEvent, Payload};
 
@@ -566,7 +568,7 @@ mod tests {
         if constants != 0 && constants == completion.last.number && completion.push_again(chunk) {
             return Added::Changed;
         }
-        completion.text_only = TextOnly::default();
+        completion.text_only = SingleTextPlan::default();
         completion.push_all(chunk);
         completion.last.add(chunk);
         completion.end_push();

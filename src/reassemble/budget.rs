@@ -27,9 +27,9 @@ const USAGE_BYTES: usize = 64 << 10;
 /// The high half of a surrogate pair with which a text has ended so far: a server that cuts UTF-16
 /// text sends the low one with the next delta.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct CutPair(Option<u16>);
+pub(super) struct PendingSurrogate(Option<u16>);
 
-impl CutPair {
+impl PendingSurrogate {
     /// Whether `text` may be joined to the one before it, or the next one to it.
     #[inline]
     pub(super) fn may_join(self, text: &str) -> bool {
@@ -129,10 +129,10 @@ impl Budget {
     pub(super) fn set_json(
         &mut self,
         kept: &mut String,
-        cut: &mut CutPair,
+        cut: &mut PendingSurrogate,
         value: Value<'_>,
     ) -> Option<usize> {
-        *cut = CutPair::default();
+        *cut = PendingSurrogate::default();
         let mut json = String::new();
         value.write_json(&mut json);
         self.set_text(kept, &json).then_some(0)
@@ -155,7 +155,7 @@ impl Budget {
     pub(super) fn join<'a>(
         &mut self,
         kept: &mut String,
-        cut: &mut CutPair,
+        cut: &mut PendingSurrogate,
         text: &str,
         value: impl FnOnce() -> Option<Value<'a>>,
     ) -> Option<usize> {

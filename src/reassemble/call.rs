@@ -3,7 +3,7 @@
 use super::budget::Budget;
 use super::change::Change;
 use super::completion::{Arguments, FunctionCall, ToolCall};
-use super::delta::Target;
+use super::delta::ChoiceTarget;
 use super::{CallState, ChoiceState};
 use crate::chunk::Level;
 use crate::chunk::ToolCallDelta;
@@ -16,7 +16,7 @@ pub(super) const PART_COST: usize = 512;
 const LONGEST_ID: usize = 1024;
 
 /// Adds to the call that the delta goes on with, or begins another one.
-pub(super) fn push_call(target: &mut Target<'_>, delta: &ToolCallDelta<'_>) {
+pub(super) fn push_call(target: &mut ChoiceTarget<'_>, delta: &ToolCallDelta<'_>) {
     let irregular = &mut target.state.irregular;
     let index = delta.index();
     if index.is_none() {
@@ -31,7 +31,7 @@ pub(super) fn push_call(target: &mut Target<'_>, delta: &ToolCallDelta<'_>) {
     if let Some(id) = delta.id_text().filter(|id| !id.is_empty()) {
         push_id(target, at, id);
     }
-    let Target { choice, message, state, budget, changes } = target;
+    let ChoiceTarget { choice, message, state, budget, changes } = target;
     for _ in 0..delta.numbers_for_texts() {
         count(&mut state.irregular.texts_of_another_type, true);
     }
@@ -65,8 +65,12 @@ pub(super) fn push_call(target: &mut Target<'_>, delta: &ToolCallDelta<'_>) {
 
 /// Adds to the arguments of the call that the delta before went on with, if this one does too and is
 /// nothing but a part of them.
-pub(super) fn push_arguments(target: &mut Target<'_>, index: Option<u64>, text: &str) -> bool {
-    let Target { choice, message, state, budget, changes } = target;
+pub(super) fn push_arguments(
+    target: &mut ChoiceTarget<'_>,
+    index: Option<u64>,
+    text: &str,
+) -> bool {
+    let ChoiceTarget { choice, message, state, budget, changes } = target;
     let at = state.last_call;
     let is_last = at + 1 == message.tool_calls.len();
     let (Some(call), Some(known)) = (message.tool_calls.get_mut(at), state.calls.get_mut(at))
@@ -85,7 +89,7 @@ pub(super) fn push_arguments(target: &mut Target<'_>, index: Option<u64>, text: 
 }
 
 /// Takes over a call of a whole message, the `at`th.
-pub(super) fn push_whole_call<'t>(target: &mut Target<'_>, at: usize, whole: Value<'t>) {
+pub(super) fn push_whole_call<'t>(target: &mut ChoiceTarget<'_>, at: usize, whole: Value<'t>) {
     let is_known = at < target.message.tool_calls.len();
     let at = if is_known { Some(at) } else { append(target, Some(at as u64)) };
     let Some(at) = at else { return };
@@ -94,7 +98,7 @@ pub(super) fn push_whole_call<'t>(target: &mut Target<'_>, at: usize, whole: Val
     if let Some(id) = text(whole, "id").filter(|id| !id.is_empty()) {
         push_id(target, at, id);
     }
-    let Target { choice, message, budget, changes, .. } = target;
+    let ChoiceTarget { choice, message, budget, changes, .. } = target;
     let Some(call) = message.tool_calls.get_mut(at) else { return };
     budget.first(&mut call.r#type, || text(whole, "type"));
     for (name, value) in whole.members() {
@@ -138,11 +142,11 @@ pub(super) fn push_whole_call<'t>(target: &mut Target<'_>, at: usize, whole: Val
 /// | absent | none, with a name | a new call |
 /// | absent | none | the call of the delta before |
 fn call_at(
-    target: &mut Target<'_>,
+    target: &mut ChoiceTarget<'_>,
     delta: &ToolCallDelta<'_>,
     index: Option<u64>,
 ) -> Option<usize> {
-    let Target { message, state, .. } = target;
+    let ChoiceTarget { message, state, .. } = target;
     let id = delta.id_text().unwrap_or_default();
     let custom_name = || delta.get("custom")?.get("name")?.as_str();
     let has_name = || delta.name_text().or_else(custom_name).is_some_and(|name| !name.is_empty());
@@ -179,8 +183,8 @@ fn call_at(
 ///
 /// The arguments are parsed again only after their length has doubled. So the total cost is
 /// proportional to their length.
-fn begins_another(target: &mut Target<'_>, at: usize, delta: &ToolCallDelta<'_>) -> bool {
-    let Target { message, state, .. } = target;
+fn begins_another(target: &mut ChoiceTarget<'_>, at: usize, delta: &ToolCallDelta<'_>) -> bool {
+    let ChoiceTarget { message, state, .. } = target;
     let function = message.tool_calls.get(at).and_then(|call| call.function.as_ref());
     let (Some(function), Some(known)) = (function, state.calls.get_mut(at)) else { return false };
     let name = delta.name_text().unwrap_or_default();
@@ -263,8 +267,8 @@ impl ChoiceState {
 }
 
 /// Appends a tool call, and returns its position until the end of the push sorts the calls.
-fn append(target: &mut Target<'_>, index: Option<u64>) -> Option<usize> {
-    let Target { choice, message, state, budget, changes } = target;
+fn append(target: &mut ChoiceTarget<'_>, index: Option<u64>) -> Option<usize> {
+    let ChoiceTarget { choice, message, state, budget, changes } = target;
     if message.tool_calls.len() >= budget.limits.tool_calls {
         budget.room.leave_out(Limit::ToolCalls);
         return None;
@@ -286,8 +290,8 @@ fn append(target: &mut Target<'_>, index: Option<u64>) -> Option<usize> {
 }
 
 /// The stream goes on with the call at a position: the one before it is done.
-fn go_on_with(target: &mut Target<'_>, at: usize) {
-    let Target { choice, state, changes, .. } = target;
+fn go_on_with(target: &mut ChoiceTarget<'_>, at: usize) {
+    let ChoiceTarget { choice, state, changes, .. } = target;
     let before = state.last_call;
     if before != at
         && let Some(known) = state.calls.get_mut(before).filter(|known| !known.is_done)
@@ -306,8 +310,8 @@ const fn count(sum: &mut u32, more: bool) {
 }
 
 /// Stores the id of the tool call at a position, unless it has one.
-fn push_id(target: &mut Target<'_>, at: usize, id: &str) {
-    let Target { message, state, budget, .. } = target;
+fn push_id(target: &mut ChoiceTarget<'_>, at: usize, id: &str) {
+    let ChoiceTarget { message, state, budget, .. } = target;
     let Some(call) = message.tool_calls.get_mut(at) else { return };
     if !call.id.is_empty() {
         count(&mut state.irregular.changed_tool_call_ids, call.id != id);

@@ -9,7 +9,7 @@ use crate::chunk::{Choice, ContentPart, Delta, Level, NEEDED, OddText, texts_of}
 use crate::json::{Matching, Value, ValueKind};
 
 /// What a delta is added to: the message, what is known of it besides, and where changes go.
-pub(super) struct Target<'t> {
+pub(super) struct ChoiceTarget<'t> {
     /// Position of the choice.
     pub(super) choice: usize,
     pub(super) message: &'t mut Message,
@@ -18,7 +18,7 @@ pub(super) struct Target<'t> {
     pub(super) changes: &'t mut Changes,
 }
 
-pub(super) fn push_delta(target: &mut Target<'_>, delta: &Delta<'_>) {
+pub(super) fn push_delta(target: &mut ChoiceTarget<'_>, delta: &Delta<'_>) {
     for part in delta.content_parts().into_iter().flatten() {
         push_part(target, part);
     }
@@ -33,7 +33,7 @@ pub(super) fn push_delta(target: &mut Target<'_>, delta: &Delta<'_>) {
     if delta.has_reasoning() {
         push_reasoning(target, delta);
     }
-    let Target { message, state, budget, .. } = target;
+    let ChoiceTarget { message, state, budget, .. } = target;
     if let Some(call) = delta.function_call() {
         let kept = message.function_call.get_or_insert_default();
         push_name(kept, call.name_text().unwrap_or_default(), budget);
@@ -62,7 +62,7 @@ pub(super) fn push_delta(target: &mut Target<'_>, delta: &Delta<'_>) {
 }
 
 /// Adds a content part, from a list or in place of the content.
-fn push_part(target: &mut Target<'_>, part: Value<'_>) {
+fn push_part(target: &mut ChoiceTarget<'_>, part: Value<'_>) {
     match ContentPart::of(part) {
         ContentPart::Text(text) => {
             push_text(target, TextOf::Content, text);
@@ -83,7 +83,7 @@ fn push_part(target: &mut Target<'_>, part: Value<'_>) {
 }
 
 /// Stores the members of a part that a next request needs.
-fn push_needed(target: &mut Target<'_>, part: Value<'_>) {
+fn push_needed(target: &mut ChoiceTarget<'_>, part: Value<'_>) {
     for name in NEEDED {
         if let Some(value) = part.get(name).filter(|value| !value.is_nothing()) {
             let kept = target.message.extra.get(name).and_then(|kept| kept.as_text());
@@ -108,8 +108,8 @@ enum TextOf {
 }
 
 /// Adds a string or a number to a text.
-fn push_text(target: &mut Target<'_>, of: TextOf, value: Value<'_>) {
-    let Target { choice, message, state, budget, changes } = target;
+fn push_text(target: &mut ChoiceTarget<'_>, of: TextOf, value: Value<'_>) {
+    let ChoiceTarget { choice, message, state, budget, changes } = target;
     let choice = *choice;
     let (kept, cut) = match of {
         TextOf::Content => (&mut message.content, &mut state.content),
@@ -133,7 +133,7 @@ fn push_text(target: &mut Target<'_>, of: TextOf, value: Value<'_>) {
 ///
 /// Counts any other value with content as an unknown content part.
 #[cold]
-fn push_odd_text(target: &mut Target<'_>, of: TextOf, value: Value<'_>) {
+fn push_odd_text(target: &mut ChoiceTarget<'_>, of: TextOf, value: Value<'_>) {
     if of == TextOf::Content && value.kind() == ValueKind::Object {
         return push_part(target, value);
     }
@@ -154,14 +154,14 @@ fn push_odd_text(target: &mut Target<'_>, of: TextOf, value: Value<'_>) {
 
 /// The texts that are for the reader of the answer.
 #[inline]
-pub(super) fn push_texts(target: &mut Target<'_>, delta: &Delta<'_>) {
+pub(super) fn push_texts(target: &mut ChoiceTarget<'_>, delta: &Delta<'_>) {
     if let Some(text) = delta.content() {
         push_content(target, text, || delta.get("content"));
     } else if let Some(value) = delta.odd_content() {
         push_odd_text(target, TextOf::Content, value);
     }
     if let Some(text) = delta.refusal() {
-        let Target { choice, message, state, budget, changes } = target;
+        let ChoiceTarget { choice, message, state, budget, changes } = target;
         let kept = budget.text(&mut message.refusal);
         let start = budget.join(kept, &mut state.refusal, text, || delta.get("refusal"));
         changes.extend(start.map(|start| Change::Refusal { choice: *choice, start }));
@@ -173,11 +173,11 @@ pub(super) fn push_texts(target: &mut Target<'_>, delta: &Delta<'_>) {
 /// `value` is what `text` was read from.
 #[inline]
 pub(super) fn push_content<'a>(
-    target: &mut Target<'_>,
+    target: &mut ChoiceTarget<'_>,
     text: &str,
     value: impl FnOnce() -> Option<Value<'a>>,
 ) {
-    let Target { choice, message, state, budget, changes } = target;
+    let ChoiceTarget { choice, message, state, budget, changes } = target;
     let kept = budget.text(&mut message.content);
     if let Some(start) = budget.join(kept, &mut state.content, text, value) {
         changes.push(Change::Content { choice: *choice, start });
@@ -185,7 +185,7 @@ pub(super) fn push_content<'a>(
 }
 
 /// Reasoning, which some servers send under two names at once.
-pub(super) fn push_reasoning(target: &mut Target<'_>, delta: &Delta<'_>) {
+pub(super) fn push_reasoning(target: &mut ChoiceTarget<'_>, delta: &Delta<'_>) {
     let named = [
         (delta.reasoning_content(), ReasoningName::ReasoningContent),
         (delta.reasoning(), ReasoningName::Reasoning),
@@ -206,7 +206,7 @@ pub(super) fn push_reasoning(target: &mut Target<'_>, delta: &Delta<'_>) {
             first = first.or(push_reasoning_text(target, delta, (text, name)));
         }
     }
-    let Target { choice, message, budget, changes, .. } = target;
+    let ChoiceTarget { choice, message, budget, changes, .. } = target;
     for detail in delta.reasoning_details().into_iter().flat_map(|details| details.elements()) {
         let details = &mut message.reasoning_details;
         let kept = details.element(detail, Matching::Detail, &mut budget.room);
@@ -220,11 +220,11 @@ pub(super) fn push_reasoning(target: &mut Target<'_>, delta: &Delta<'_>) {
 
 /// Adds a reasoning text; gives where it begins.
 pub(super) fn push_reasoning_text(
-    target: &mut Target<'_>,
+    target: &mut ChoiceTarget<'_>,
     delta: &Delta<'_>,
     (text, name): (&str, ReasoningName),
 ) -> Option<usize> {
-    let Target { message, state, budget, .. } = target;
+    let ChoiceTarget { message, state, budget, .. } = target;
     let kept = budget.text(&mut message.reasoning);
     if kept.is_empty() {
         message.reasoning_name = name;
@@ -234,8 +234,8 @@ pub(super) fn push_reasoning_text(
 
 /// Some servers send the whole message so far instead of a delta, or besides it. It counts where
 /// no text came by deltas, and its latest version does.
-pub(super) fn push_snapshot(target: &mut Target<'_>, choice: &Choice<'_>, whole: Value<'_>) {
-    let Target { message, state, .. } = target;
+pub(super) fn push_snapshot(target: &mut ChoiceTarget<'_>, choice: &Choice<'_>, whole: Value<'_>) {
+    let ChoiceTarget { message, state, .. } = target;
     let is_empty =
         message.content.as_deref().unwrap_or_default().is_empty() && message.tool_calls.is_empty();
     if !choice.has_only_message() || !(is_empty || state.is_snapshot) {
@@ -251,8 +251,13 @@ pub(super) fn push_snapshot(target: &mut Target<'_>, choice: &Choice<'_>, whole:
 /// Stores a member of a whole message.
 ///
 /// `has_content` is true if the message contains `reasoning_content`, which outranks `reasoning`.
-fn push_whole_member(target: &mut Target<'_>, name: &str, value: Value<'_>, has_content: bool) {
-    let Target { choice, message, budget, changes, .. } = target;
+fn push_whole_member(
+    target: &mut ChoiceTarget<'_>,
+    name: &str,
+    value: Value<'_>,
+    has_content: bool,
+) {
+    let ChoiceTarget { choice, message, budget, changes, .. } = target;
     let choice = *choice;
     match (name, value.as_str()) {
         ("role", text) => budget.first(&mut message.role, || text),
@@ -315,7 +320,7 @@ fn push_whole_member(target: &mut Target<'_>, name: &str, value: Value<'_>, has_
 
 /// Stores a whole text that isn't a string: a number, or parts of the content and the reasoning.
 #[cold]
-fn push_whole_odd(target: &mut Target<'_>, name: &str, value: Value<'_>) {
+fn push_whole_odd(target: &mut ChoiceTarget<'_>, name: &str, value: Value<'_>) {
     let (mut content, mut reasoning) = (String::new(), String::new());
     if name != "content" {
         texts_of(value).for_each(|text| reasoning.push_str(text.as_str().unwrap_or_default()));
@@ -342,7 +347,7 @@ fn push_whole_odd(target: &mut Target<'_>, name: &str, value: Value<'_>) {
     if content.is_empty() && reasoning.is_empty() && matches!(name, "refusal" | "reasoning") {
         count(&mut target.state.irregular.unknown_content_parts);
     }
-    let Target { choice, message, budget, changes, .. } = target;
+    let ChoiceTarget { choice, message, budget, changes, .. } = target;
     let choice = *choice;
     if !content.is_empty() {
         let start = set_whole(&mut message.content, &content, budget);

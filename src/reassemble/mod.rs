@@ -22,10 +22,10 @@ use crate::chunk::{ChatCompletionChunk, Choice, ChoiceTokens, Level, Logprobs, U
 use crate::decoder::{End, Payload};
 use crate::json::Limit;
 use crate::limits::Limits;
-use again::{Again, Constants, TextOnly};
-use budget::{Budget, CutPair};
+use again::{Constants, MergePlan, SingleTextPlan};
+use budget::{Budget, PendingSurrogate};
 use call::PART_COST;
-use delta::{Target, push_delta, push_snapshot};
+use delta::{ChoiceTarget, push_delta, push_snapshot};
 use order::sort_both;
 
 /// Gathers the chunks of a stream into the completion that the provider would have answered
@@ -68,8 +68,8 @@ pub struct Reassembler {
     changes: Changes,
     /// What the last chunk has in common with others.
     last: Constants,
-    again: Again,
-    text_only: TextOnly,
+    again: MergePlan,
+    text_only: SingleTextPlan,
     invalid_choice_indexes: u32,
     findings: Findings,
 }
@@ -86,10 +86,10 @@ struct ChoiceState {
     calls_by_id: Option<Vec<u32>>,
     /// The call that the last delta went on with.
     last_call: usize,
-    content: CutPair,
-    refusal: CutPair,
-    reasoning: CutPair,
-    function_call: CutPair,
+    content: PendingSurrogate,
+    refusal: PendingSurrogate,
+    reasoning: PendingSurrogate,
+    function_call: PendingSurrogate,
     /// The message comes whole, again and again.
     is_snapshot: bool,
     /// The texts with void changes; all false between two pushes.
@@ -120,7 +120,7 @@ const KEPT_CHOICES: usize = 128;
 #[derive(Clone, Debug, Default)]
 struct CallState {
     index: Option<u64>,
-    arguments: CutPair,
+    arguments: PendingSurrogate,
     /// Length of the arguments when they were last parsed.
     looked_at: usize,
     /// It has been told that the call is done.
@@ -172,8 +172,8 @@ impl Reassembler {
             budget: Budget::new(limits),
             changes: Changes::default(),
             last: Constants::default(),
-            again: Again::default(),
-            text_only: TextOnly::default(),
+            again: MergePlan::default(),
+            text_only: SingleTextPlan::default(),
             invalid_choice_indexes: 0,
             findings: Findings::default(),
         }
@@ -212,7 +212,7 @@ impl Reassembler {
     fn push_more(&mut self, chunk: &ChatCompletionChunk<'_>) {
         let constants = chunk.constants();
         if constants == 0 || constants != self.last.number || !self.push_again(chunk) {
-            self.text_only = TextOnly::default();
+            self.text_only = SingleTextPlan::default();
             self.push_all(chunk);
             self.last.add(chunk);
         }
@@ -256,8 +256,8 @@ impl Reassembler {
         if late > 0 {
             let moved = sort_both(&mut completion.choices, states, late, |state| state.index);
             changes.move_choices(&moved);
-            // `Again` contains positions of choices.
-            *again = Again::default();
+            // `MergePlan` contains positions of choices.
+            *again = MergePlan::default();
         }
     }
 
@@ -390,7 +390,7 @@ impl Reassembler {
         changes.reset();
         self.late_choices = 0;
         self.last = Constants::default();
-        (self.again, self.text_only) = (Again::default(), TextOnly::default());
+        (self.again, self.text_only) = (MergePlan::default(), SingleTextPlan::default());
         self.invalid_choice_indexes = 0;
         self.findings = Findings::default();
     }
@@ -476,7 +476,7 @@ impl Reassembler {
             budget.keep(&mut kept.extra, Level::Choice, name, value);
         }
         let message = &mut kept.message;
-        let mut target = Target { choice: at, message, state, budget, changes };
+        let mut target = ChoiceTarget { choice: at, message, state, budget, changes };
         push_delta(&mut target, &choice.delta());
         if let Some(message) = choice.message() {
             push_snapshot(&mut target, choice, message);

@@ -7,12 +7,12 @@ use core::ops::Range;
 use memchr::memchr2;
 
 use super::{SseDecoder, Step};
-use crate::block::Data;
-use crate::event::{Event, EventKind, Marks};
+use crate::block::DataBuffer;
+use crate::event::{Event, EventFlags, EventKind};
 use crate::line::{LineSpan, near_line_end};
 
 /// An event of one line, and the input behind it.
-pub(super) struct Glance<'i> {
+pub(super) struct SingleLineEvent<'i> {
     pub(super) kind: EventKind,
     pub(super) raw: &'i [u8],
     pub(super) data: &'i [u8],
@@ -52,7 +52,7 @@ impl SseDecoder {
             data_start,
             event_type,
             stream: &self.stream,
-            marks: Marks::default(),
+            marks: EventFlags::default(),
             error: None,
         }
     }
@@ -97,7 +97,7 @@ impl SseDecoder {
         self.keep(piece.get(..taken).unwrap_or_default());
         self.block.len += taken;
         let start = if self.carry.get(5) == Some(&b' ') { 6 } else { 5 };
-        self.block.data = Data::One(start..self.block.len - 2);
+        self.block.data = DataBuffer::Single(start..self.block.len - 2);
         Some(self.step_of(EventKind::Message, taken, true))
     }
 
@@ -105,7 +105,10 @@ impl SseDecoder {
     /// line that stands alone, whole in the piece and within the limits. Most events are such.
     /// Whatever else comes is for [`step`](Self::step), with the end of its first line.
     #[inline]
-    pub(super) fn glance<'i>(&mut self, piece: &'i [u8]) -> (Option<Glance<'i>>, Option<usize>) {
+    pub(super) fn glance<'i>(
+        &mut self,
+        piece: &'i [u8],
+    ) -> (Option<SingleLineEvent<'i>>, Option<usize>) {
         let glance;
         let Some(value) = piece.strip_prefix(b"data:") else {
             let end = near_line_end(piece);
@@ -122,14 +125,20 @@ impl SseDecoder {
         glance = rest.filter(|_| fits).map(|rest| {
             let data = data.strip_prefix(b" ").unwrap_or(data);
             let raw = piece.get(..piece.len() - rest.len()).unwrap_or_default();
-            Glance { kind: EventKind::Message, raw, data, data_start: 5 + end - data.len(), rest }
+            SingleLineEvent {
+                kind: EventKind::Message,
+                raw,
+                data,
+                data_start: 5 + end - data.len(),
+                rest,
+            }
         });
         (glance, Some(5 + end))
     }
 
     /// [`glance`](Self::glance) at a line that is no data and ends at `end`.
     #[inline]
-    fn glance_alone<'i>(&mut self, piece: &'i [u8], end: usize) -> Option<Glance<'i>> {
+    fn glance_alone<'i>(&mut self, piece: &'i [u8], end: usize) -> Option<SingleLineEvent<'i>> {
         let (kind, taken) = match (piece.first()?, piece.get(end..)?) {
             (b':', [b'\n', b'\n', ..]) => (EventKind::Comment, end + 2),
             (b':', [b'\n', b'\r', ..] | [b'\r', ..]) => return None,
@@ -142,11 +151,11 @@ impl SseDecoder {
         }
         self.stream.comments += u64::from(kind == EventKind::Comment);
         let (raw, rest) = piece.split_at_checked(taken)?;
-        Some(Glance { kind, raw, data: &[], data_start: 0, rest })
+        Some(SingleLineEvent { kind, raw, data: &[], data_start: 0, rest })
     }
 
     #[inline]
-    pub(super) fn give_glance<'a>(&'a mut self, glance: &Glance<'a>) -> Event<'a> {
+    pub(super) fn give_glance<'a>(&'a mut self, glance: &SingleLineEvent<'a>) -> Event<'a> {
         let offset = self.offset;
         self.offset += glance.raw.len() as u64;
         Event {
@@ -157,7 +166,10 @@ impl SseDecoder {
             data_start: Some(glance.data_start),
             event_type: "message",
             stream: &self.stream,
-            marks: Marks { comments: glance.kind == EventKind::Comment, ..Marks::default() },
+            marks: EventFlags {
+                comments: glance.kind == EventKind::Comment,
+                ..EventFlags::default()
+            },
             error: None,
         }
     }

@@ -10,13 +10,13 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use crate::block::{After, Block, Data, append};
+use crate::block::{DataBuffer, EventBuffer, LineEffect, append};
 use crate::error::{Error, ErrorKind};
 use crate::event::{Event, EventKind, StreamState};
 use crate::limits::Limits;
 use crate::line::{LineSpan, LineSplitter};
-use glance::Glance;
-use oversize::{Excess, Skipping};
+use glance::SingleLineEvent;
+use oversize::{Discarding, LimitExceeded};
 #[cfg(any(feature = "stream", feature = "tokio-codec"))]
 pub(crate) use place::Place;
 pub use rest::SseEnd;
@@ -68,7 +68,7 @@ pub struct SseDecoder {
     splitter: LineSplitter,
     /// Where the block at hand begins in the stream.
     offset: u64,
-    block: Block,
+    block: EventBuffer,
     /// The block's bytes, where earlier pieces began it.
     carry: Vec<u8>,
     /// The block's data, where it comes in several lines.
@@ -77,7 +77,7 @@ pub struct SseDecoder {
     given: bool,
     /// Nothing is left over from the bytes before: the next byte begins an event.
     is_between_events: bool,
-    skipping: Option<Skipping>,
+    skipping: Option<Discarding>,
     stream: StreamState,
     /// The event type, where it wasn't UTF-8.
     lossy_type: String,
@@ -86,7 +86,7 @@ pub struct SseDecoder {
 
 /// An event that was found, and what it takes of the input.
 enum Found<'i> {
-    Glance(Glance<'i>),
+    SingleLineEvent(SingleLineEvent<'i>),
     Step(Step, &'i [u8]),
 }
 
@@ -118,7 +118,7 @@ impl SseDecoder {
             limits,
             splitter: LineSplitter::new(),
             offset: 0,
-            block: Block::default(),
+            block: EventBuffer::default(),
             carry: Vec::new(),
             joined: Vec::new(),
             given: false,
@@ -137,7 +137,7 @@ impl SseDecoder {
     #[inline]
     pub fn next<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Option<Event<'a>> {
         Some(match self.find(input)? {
-            Found::Glance(glance) => self.give_glance(&glance),
+            Found::SingleLineEvent(glance) => self.give_glance(&glance),
             Found::Step(step, taken) => self.give(step, taken),
         })
     }
@@ -155,7 +155,7 @@ impl SseDecoder {
             let (glance, end) = self.glance(piece);
             if let Some(glance) = glance {
                 *input = glance.rest;
-                return Some(Found::Glance(glance));
+                return Some(Found::SingleLineEvent(glance));
             }
             if piece.is_empty() {
                 return None;
@@ -290,16 +290,16 @@ impl SseDecoder {
             let line = self.block.line_start..at + span.content_end();
             if self.outgrows(piece, line.clone()) {
                 let error = Some(ErrorKind::EventTooLarge);
-                return Some(self.cut(piece, carried, Excess { at: line.end, error }));
+                return Some(self.cut(piece, carried, LimitExceeded { at: line.end, error }));
             }
             let after = self.read_line(piece, line);
-            if after == After::More {
+            if after == LineEffect::Continue {
                 self.block.line_start = self.block.len;
                 continue;
             }
             let kind = match after {
-                After::Alone(kind) => kind,
-                After::More | After::Close => self.block.kind(),
+                LineEffect::Standalone(kind) => kind,
+                LineEffect::Continue | LineEffect::Dispatch => self.block.kind(),
             };
             if kind == EventKind::Comment {
                 taken += self.take_blank_line(piece.get(taken..).unwrap_or_default(), carried > 0);
@@ -342,7 +342,7 @@ impl SseDecoder {
         self.is_between_events = self.skipping.is_none()
             && self.splitter.is_between_lines()
             && self.largest_capacity() <= KEPT_CAPACITY;
-        self.block = Block::default();
+        self.block = EventBuffer::default();
         self.safe = self.least_limit();
         self.carry.clear();
         self.joined.clear();
@@ -386,7 +386,7 @@ impl SseDecoder {
 
     /// Reads a whole line of the block, which is in the carry, or else in `piece`.
     #[inline]
-    fn read_line(&mut self, piece: &[u8], line: Range<usize>) -> After {
+    fn read_line(&mut self, piece: &[u8], line: Range<usize>) -> LineEffect {
         let bytes: &[u8] = if self.carry.is_empty() { piece } else { &self.carry };
         self.block.read_line(bytes, line, &mut self.joined, &mut self.stream, &self.limits)
     }
@@ -429,10 +429,10 @@ impl SseDecoder {
         let closed = matches!(step.kind, EventKind::Message | EventKind::Undispatched);
         let raw = if step.carried { this.carry.as_slice() } else { taken };
         let (data, data_start) = match &this.block.data {
-            Data::One(range) if closed => {
+            DataBuffer::Single(range) if closed => {
                 (raw.get(range.clone()).unwrap_or_default(), Some(range.start))
             }
-            Data::Joined if closed => (this.joined.as_slice(), None),
+            DataBuffer::Joined if closed => (this.joined.as_slice(), None),
             _ => (&[][..], Some(0)),
         };
         let event_type = match &this.block.event_type {

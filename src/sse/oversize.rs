@@ -3,25 +3,25 @@
 
 use super::{SseDecoder, Step};
 use crate::error::{Error, ErrorKind};
-use crate::event::{EventKind, Field};
+use crate::event::{EventKind, SseField};
 use crate::limits::Limits;
 use crate::line::{LineSpan, LineSplitter};
 
 /// Bytes on their way to the end of something that is over a limit.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Skipping {
-    pub(super) until: Until,
+pub(super) struct Discarding {
+    pub(super) until: DiscardUntil,
     pub(super) line_is_empty: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Until {
+pub(super) enum DiscardUntil {
     LineEnd,
     BlankLine,
 }
 
 /// Where a block is cut since it is over a limit.
-pub(super) struct Excess {
+pub(super) struct LimitExceeded {
     pub(super) at: usize,
     pub(super) error: Option<ErrorKind>,
 }
@@ -36,7 +36,7 @@ impl SseDecoder {
         carried: usize,
         at: usize,
         span: &LineSpan,
-    ) -> Option<Excess> {
+    ) -> Option<LimitExceeded> {
         let Limits { line_bytes, event_bytes, comment_bytes, .. } = self.limits;
         let start = self.block.line_start;
         let end = at + span.content_end();
@@ -47,18 +47,19 @@ impl SseDecoder {
         if !self.block.open {
             let mut head = [0; 16];
             let head = self.head(&mut head, piece, carried, start, end);
-            if head.len() > 8 && Field::of(head) == Field::Unknown {
+            if head.len() > 8 && SseField::of(head) == SseField::Unknown {
                 let over = end - start > comment_bytes;
-                return over.then_some(Excess { at: start + comment_bytes, error: None });
+                return over.then_some(LimitExceeded { at: start + comment_bytes, error: None });
             }
         }
         let line = (end - start > line_bytes)
-            .then(|| Excess { at: start + line_bytes, error: Some(ErrorKind::LineTooLong) });
+            .then(|| LimitExceeded { at: start + line_bytes, error: Some(ErrorKind::LineTooLong) });
         // A line ends with the first byte of its end.
         let len = end + usize::from(span.is_complete());
         let room = event_bytes.saturating_sub(self.joined.len());
         let error = Some(ErrorKind::EventTooLarge);
-        let event = (len > room).then(|| Excess { at: room.max(at + span.content_start()), error });
+        let event =
+            (len > room).then(|| LimitExceeded { at: room.max(at + span.content_start()), error });
         match (line, event) {
             (Some(line), Some(event)) if event.at < line.at => Some(event),
             (Some(line), _) => Some(line),
@@ -92,7 +93,7 @@ impl SseDecoder {
 
     /// Gives what fits of a block that is over a limit; the rest will be skipped.
     #[cold]
-    pub(super) fn cut(&mut self, piece: &[u8], carried: usize, excess: Excess) -> Step {
+    pub(super) fn cut(&mut self, piece: &[u8], carried: usize, excess: LimitExceeded) -> Step {
         let taken = excess.at.saturating_sub(carried).min(piece.len());
         let fits = piece.get(..taken).unwrap_or_default();
         let kept = self.carry.len().saturating_sub(carried);
@@ -105,7 +106,7 @@ impl SseDecoder {
         let line_is_empty = matches!(last, b'\n' | b'\r');
         self.block.len = carried + taken;
         let Some(kind) = excess.error else {
-            self.skipping = Some(Skipping { until: Until::LineEnd, line_is_empty });
+            self.skipping = Some(Discarding { until: DiscardUntil::LineEnd, line_is_empty });
             self.block.marks.truncated = true;
             let bytes = if carried > 0 { &self.carry } else { fits };
             let is_comment = bytes.get(self.block.line_start) == Some(&b':');
@@ -115,7 +116,7 @@ impl SseDecoder {
             let kind = if is_comment { EventKind::Comment } else { EventKind::Unknown };
             return self.step_of(kind, taken, carried > 0);
         };
-        self.skipping = Some(Skipping { until: Until::BlankLine, line_is_empty });
+        self.skipping = Some(Discarding { until: DiscardUntil::BlankLine, line_is_empty });
         let mut step = self.step_of(EventKind::TooLarge, taken, carried > 0);
         step.error = Some(Error::new(kind, self.offset));
         step
@@ -123,13 +124,13 @@ impl SseDecoder {
 
     /// Passes on what belongs to something that is over a limit, up to its end.
     #[cold]
-    pub(super) fn skip(&mut self, piece: &[u8], mut skipping: Skipping) -> Option<Step> {
+    pub(super) fn skip(&mut self, piece: &[u8], mut skipping: Discarding) -> Option<Step> {
         let mut taken = 0;
         while let Some(span) = self.splitter.next(piece.get(taken..).unwrap_or_default()) {
             taken += span.len();
             skipping.line_is_empty &= span.content_end() == span.content_start();
             if span.is_complete() {
-                if skipping.until == Until::LineEnd || skipping.line_is_empty {
+                if skipping.until == DiscardUntil::LineEnd || skipping.line_is_empty {
                     self.skipping = None;
                     return Some(self.alone(EventKind::Skipped, taken));
                 }

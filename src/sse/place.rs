@@ -3,7 +3,7 @@
 
 use core::ops::Range;
 
-use super::glance::Glance;
+use super::glance::SingleLineEvent;
 use super::{Found, SseDecoder, Step};
 use crate::event::{Event, EventKind};
 
@@ -16,7 +16,7 @@ pub(crate) struct Place {
 
 enum PlaceOf {
     /// What it is, and where its data stand.
-    Glance(EventKind, Range<usize>),
+    SingleLineEvent(EventKind, Range<usize>),
     Step(Step),
 }
 
@@ -26,8 +26,8 @@ impl SseDecoder {
     pub(crate) fn find_place(&mut self, piece: &[u8]) -> Option<Place> {
         let mut input = piece;
         let of = match self.find(&mut input)? {
-            Found::Glance(Glance { kind, data, data_start, .. }) => {
-                PlaceOf::Glance(kind, data_start..data_start + data.len())
+            Found::SingleLineEvent(SingleLineEvent { kind, data, data_start, .. }) => {
+                PlaceOf::SingleLineEvent(kind, data_start..data_start + data.len())
             }
             Found::Step(step, _) => PlaceOf::Step(step),
         };
@@ -37,10 +37,10 @@ impl SseDecoder {
     /// Gives the event whose place was found last; `raw` is the part of the piece that it takes.
     pub(crate) fn give_place<'a>(&'a mut self, place: Place, raw: &'a [u8]) -> Event<'a> {
         match place.of {
-            PlaceOf::Glance(kind, data) => {
+            PlaceOf::SingleLineEvent(kind, data) => {
                 let data_start = data.start;
                 let data = raw.get(data).unwrap_or_default();
-                self.give_glance(&Glance { kind, raw, data, data_start, rest: &[] })
+                self.give_glance(&SingleLineEvent { kind, raw, data, data_start, rest: &[] })
             }
             PlaceOf::Step(step) => self.give(step, raw),
         }

@@ -1,7 +1,7 @@
 //! The end of the input: the rest of an event that no blank line has closed.
 
 use super::{SseDecoder, Step};
-use crate::block::After;
+use crate::block::LineEffect;
 use crate::error::{Error, ErrorKind};
 use crate::event::{Event, EventKind};
 
@@ -76,10 +76,10 @@ impl SseDecoder {
             // Only a byte order mark.
             return None;
         }
-        let after = if line.is_empty() { After::More } else { self.read_line(&[], line) };
+        let after = if line.is_empty() { LineEffect::Continue } else { self.read_line(&[], line) };
         let kind = match after {
-            After::Alone(kind) => kind,
-            After::More | After::Close => self.block.kind(),
+            LineEffect::Standalone(kind) => kind,
+            LineEffect::Continue | LineEffect::Dispatch => self.block.kind(),
         };
         self.block.marks.unterminated = true;
         Some(self.step_of(kind, 0, true))
