@@ -61,7 +61,7 @@ impl EventBuffer {
         &mut self,
         bytes: &[u8],
         line: Range<usize>,
-        joined: &mut Vec<u8>,
+        data_buffer: &mut Vec<u8>,
         stream: &mut StreamState,
         limits: &Limits,
     ) -> LineEffect {
@@ -76,7 +76,7 @@ impl EventBuffer {
         match SseField::of(text) {
             SseField::Data(start) => {
                 let most = limits.event_bytes.saturating_sub(line.end);
-                self.add_data(bytes, line.start + start..line.end, joined, most);
+                self.add_data(bytes, line.start + start..line.end, data_buffer, most);
             }
             SseField::Event(start) => self.event_type = Some(line.start + start..line.end),
             SseField::Id(start) => {
@@ -107,11 +107,11 @@ impl EventBuffer {
 
     /// How long the joined data becomes with `line`; 0 where nothing is to be joined.
     #[inline]
-    pub(crate) fn joined_len(&self, bytes: &[u8], line: Range<usize>, joined: usize) -> usize {
+    pub(crate) fn joined_len(&self, bytes: &[u8], line: Range<usize>, data_len: usize) -> usize {
         let before = match &self.data {
             DataBuffer::Empty => return 0,
             DataBuffer::Single(first) => first.len(),
-            DataBuffer::Joined => joined,
+            DataBuffer::Joined => data_len,
         };
         match SseField::of(bytes.get(line.clone()).unwrap_or_default()) {
             SseField::Data(start) => before + 1 + (line.len() - start),
@@ -120,20 +120,26 @@ impl EventBuffer {
     }
 
     /// Adds the value of a `data` line. One value stays where it is; a second one makes both
-    /// move to `joined`.
+    /// move to `data_buffer`.
     #[inline]
-    fn add_data(&mut self, bytes: &[u8], value: Range<usize>, joined: &mut Vec<u8>, most: usize) {
+    fn add_data(
+        &mut self,
+        bytes: &[u8],
+        value: Range<usize>,
+        data_buffer: &mut Vec<u8>,
+        most: usize,
+    ) {
         match &self.data {
             DataBuffer::Empty => self.data = DataBuffer::Single(value),
             DataBuffer::Single(first) => {
-                append(joined, bytes.get(first.clone()).unwrap_or_default(), most);
-                append(joined, b"\n", most);
-                append(joined, bytes.get(value).unwrap_or_default(), most);
+                append(data_buffer, bytes.get(first.clone()).unwrap_or_default(), most);
+                append(data_buffer, b"\n", most);
+                append(data_buffer, bytes.get(value).unwrap_or_default(), most);
                 self.data = DataBuffer::Joined;
             }
             DataBuffer::Joined => {
-                append(joined, b"\n", most);
-                append(joined, bytes.get(value).unwrap_or_default(), most);
+                append(data_buffer, b"\n", most);
+                append(data_buffer, bytes.get(value).unwrap_or_default(), most);
             }
         }
     }

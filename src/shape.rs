@@ -27,7 +27,7 @@ use crate::event::Event;
 use crate::json::{self, Document, Kind, NodeId, SlotKind, Tape, TemplateText, Text};
 
 /// Two know 93 to 96 of 100 events of recorded streams; more add a tenth of one.
-const SHAPES: usize = 2;
+const TEMPLATES: usize = 2;
 /// Events of more values, or of more choices and tool calls, aren't learned: what a stream holds
 /// stays small.
 const MOST_NODES: usize = 128;
@@ -35,20 +35,20 @@ const MOST_ROWS: usize = 8;
 /// Buffers that hold more were those of another event: a shape doesn't take them over.
 const MOST_HELD: usize = 8 << 10;
 /// Most holes of a shape, and most that one event can make.
-const MOST_HOLES: usize = 12;
-const MOST_NEW_HOLES: u32 = 6;
+const MOST_SLOTS: usize = 12;
+const MOST_NEW_SLOTS: u32 = 6;
 
 /// What a hole costs that was made in vain, as [`LearningBudget`] counts.
-const HOLE_COST: u32 = 500;
+const SLOT_COST: u32 = 500;
 
 /// The shapes of a stream.
 #[repr(C)] // What an event needs that fits stands together, from here into the tape of the first shape.
 pub(crate) struct Templates {
     is_on: bool,
-    effort: LearningBudget,
+    learning: LearningBudget,
     /// The one that was learned last, or that an event fitted last.
     latest: usize,
-    shapes: [Template; SHAPES],
+    templates: [Template; TEMPLATES],
     numbers: TemplateIds,
 }
 
@@ -64,7 +64,7 @@ struct Template {
 /// An event that fits.
 #[derive(Clone, Copy)]
 pub(crate) struct TemplateMatch {
-    shape: usize,
+    template: usize,
     /// Its length.
     pub(crate) len: usize,
 }
@@ -97,9 +97,9 @@ impl Templates {
     /// Allocates nothing.
     pub(crate) fn new() -> Self {
         Self {
-            shapes: Default::default(),
+            templates: Default::default(),
             latest: 0,
-            effort: LearningBudget::default(),
+            learning: LearningBudget::default(),
             numbers: TemplateIds::default(),
             is_on: true,
         }
@@ -115,58 +115,58 @@ impl Templates {
 
     /// Forgets what was learned; keeps the buffers.
     pub(crate) fn reset(&mut self) {
-        for shape in &mut self.shapes {
-            shape.reading.tape.forget();
+        for template in &mut self.templates {
+            template.reading.tape.forget();
         }
         // From the first one on, as in the stream before: its buffers have the right sizes.
         self.latest = 0;
-        self.effort = LearningBudget::default();
+        self.learning = LearningBudget::default();
     }
 
     /// The event that is `raw`, if it fits a shape.
     #[inline(never)]
-    pub(crate) fn fit_whole(&mut self, raw: &[u8]) -> Option<TemplateMatch> {
+    pub(crate) fn match_exact(&mut self, raw: &[u8]) -> Option<TemplateMatch> {
         // No more of an event is looked at.
         if raw.len() > LARGEST_EVENT {
             None
         } else {
-            self.fit(raw).filter(|fit| fit.len == raw.len())
+            self.match_prefix(raw).filter(|matched| matched.len == raw.len())
         }
     }
 
     /// The event at the front of `input`, if all of it is there and fits a shape.
     #[expect(clippy::inline_always, reason = "measured: a call costs a twentieth of an event")]
     #[inline(always)]
-    pub(crate) fn fit(&mut self, input: &[u8]) -> Option<TemplateMatch> {
+    pub(crate) fn match_prefix(&mut self, input: &[u8]) -> Option<TemplateMatch> {
         // Comments and blank lines come between; a shape begins with `data` or `event`.
-        if !matches!(input, [b'd' | b'e', ..]) || self.effort.is_spent() {
+        if !matches!(input, [b'd' | b'e', ..]) || self.learning.is_paused() {
             return None;
         }
         let input = input.get(..LARGEST_EVENT).unwrap_or(input);
-        match self.shapes.get_mut(self.latest)?.fit(input) {
+        match self.templates.get_mut(self.latest)?.match_prefix(input) {
             Ok(len) => {
-                self.effort.gain(len);
-                Some(TemplateMatch { shape: self.latest, len })
+                self.learning.credit_hit(len);
+                Some(TemplateMatch { template: self.latest, len })
             }
-            Err(misfit) => self.fit_another(input, &misfit),
+            Err(miss) => self.match_other(input, &miss),
         }
     }
 
     #[inline(never)]
-    fn fit_another(&mut self, input: &[u8], misfit: &Miss) -> Option<TemplateMatch> {
-        self.effort.spend(misfit.cost);
-        if misfit.is_cut {
+    fn match_other(&mut self, input: &[u8], miss: &Miss) -> Option<TemplateMatch> {
+        self.learning.debit(miss.cost);
+        if miss.is_cut {
             return None;
         }
         let other = self.other();
-        match self.shapes.get_mut(other)?.fit(input) {
+        match self.templates.get_mut(other)?.match_prefix(input) {
             Ok(len) => {
                 self.latest = other;
-                self.effort.gain(len);
-                Some(TemplateMatch { shape: other, len })
+                self.learning.credit_hit(len);
+                Some(TemplateMatch { template: other, len })
             }
-            Err(misfit) => {
-                self.effort.spend(misfit.cost);
+            Err(miss) => {
+                self.learning.debit(miss.cost);
                 None
             }
         }
@@ -174,9 +174,9 @@ impl Templates {
 
     /// What an event says that fits: where in its bytes the data stand, its type, and the chunk.
     #[inline]
-    pub(crate) fn read<'a>(&'a self, fit: TemplateMatch, raw: &'a [u8]) -> MatchedEvent<'a> {
-        let [first, second] = &self.shapes;
-        let Template { event_type, reading } = if fit.shape == 0 { first } else { second };
+    pub(crate) fn read<'a>(&'a self, matched: TemplateMatch, raw: &'a [u8]) -> MatchedEvent<'a> {
+        let [first, second] = &self.templates;
+        let Template { event_type, reading } = if matched.template == 0 { first } else { second };
         let ChunkBuffers { tape, table } = reading;
         let TemplateText { text, json, .. } = tape.learned();
         let data = json.start..raw.len().saturating_sub(text.len() - json.end);
@@ -192,8 +192,8 @@ impl Templates {
     }
 
     /// The general path has read an event that fits no shape.
-    pub(crate) fn pass(&mut self, len: usize) {
-        self.effort.earn(len);
+    pub(crate) fn record_miss(&mut self, len: usize) {
+        self.learning.credit_miss(len);
     }
 
     /// Learns an event that the general path has read, in place of the shape that wasn't the latest;
@@ -209,27 +209,27 @@ impl Templates {
         let is_small = event.raw().len() <= LARGEST_EVENT
             && reading.tape.nodes().len() <= MOST_NODES
             && reading.table.rows() <= MOST_ROWS;
-        let is_worthwhile = self.is_on && is_small && !self.effort.is_spent();
+        let is_worthwhile = self.is_on && is_small && !self.learning.is_paused();
         let at = self.other();
         let (Some((head, tail)), true) = (surroundings(event), is_worthwhile) else {
             return reading;
         };
-        let Some(shape) = self.shapes.get_mut(at) else { return reading };
+        let Some(template) = self.templates.get_mut(at) else { return reading };
         self.latest = at;
-        self.effort.spend_bytes(event.raw().len());
+        self.learning.debit_bytes(event.raw().len());
         if reading.held() > MOST_HELD {
-            shape.reading.copy_from(reading);
+            template.reading.copy_from(reading);
         } else {
-            core::mem::swap(&mut shape.reading, reading);
+            core::mem::swap(&mut template.reading, reading);
         }
-        let learned = &mut shape.reading;
+        let learned = &mut template.reading;
         learned.tape.learn((head, json, tail), self.numbers.next());
-        shape.event_type = event_type_in(head, event.event_type());
+        template.event_type = event_type_in(head, event.event_type());
         learned
     }
 
     const fn other(&self) -> usize {
-        SHAPES - 1 - self.latest
+        TEMPLATES - 1 - self.latest
     }
 }
 
@@ -237,36 +237,36 @@ impl Template {
     /// Length of the event at the front of `input`, if it fits.
     #[expect(clippy::inline_always, reason = "measured: a call costs a twentieth of an event")]
     #[inline(always)]
-    fn fit(&mut self, input: &[u8]) -> Result<usize, Miss> {
-        self.reading.tape.empty_gaps();
+    fn match_prefix(&mut self, input: &[u8]) -> Result<usize, Miss> {
+        self.reading.tape.truncate_scratch();
         match self.compare(input, Cursor::default()) {
             Ok(len) => Ok(len),
-            Err(difference) => self.fit_with_more_holes(input, difference),
+            Err(divergence) => self.match_adding_slots(input, divergence),
         }
     }
 
     /// Makes holes of the leaves in which the event is the first to differ, if it fits then.
     #[cold]
     #[inline(never)]
-    fn fit_with_more_holes(&mut self, input: &[u8], first: Divergence) -> Result<usize, Miss> {
-        let mut difference = first;
-        let mut holes: u32 = 0;
-        let fit = loop {
-            if let Err(misfit) = self.open(input, &difference) {
-                break Err(Miss { cost: misfit.cost.saturating_add(HOLE_COST * holes), ..misfit });
+    fn match_adding_slots(&mut self, input: &[u8], first: Divergence) -> Result<usize, Miss> {
+        let mut divergence = first;
+        let mut new_slots: u32 = 0;
+        let matched = loop {
+            if let Err(miss) = self.add_slot_at(input, &divergence) {
+                break Err(Miss { cost: miss.cost.saturating_add(SLOT_COST * new_slots), ..miss });
             }
-            holes += 1;
-            if holes > MOST_NEW_HOLES {
-                let cost = LearningBudget::cost(difference.place.input) + HOLE_COST * holes;
+            new_slots += 1;
+            if new_slots > MOST_NEW_SLOTS {
+                let cost = LearningBudget::cost(divergence.place.input) + SLOT_COST * new_slots;
                 break Err(Miss { is_cut: false, cost });
             }
-            match self.compare(input, difference.place) {
+            match self.compare(input, divergence.place) {
                 Ok(len) => break Ok(len),
-                Err(next) => difference = next,
+                Err(next) => divergence = next,
             }
         };
-        self.reading.tape.settle_gaps(fit.is_ok());
-        fit
+        self.reading.tape.settle_slots(matched.is_ok());
+        matched
     }
 
     /// Compares the literals with `input`, and reads what is in the holes between them, from a place
@@ -274,51 +274,51 @@ impl Template {
     #[expect(clippy::inline_always, reason = "measured: a call costs a twentieth of an event")]
     #[inline(always)]
     fn compare(&mut self, input: &[u8], from: Cursor) -> Result<usize, Divergence> {
-        let (TemplateText { text, json, .. }, gaps, mut scratch) = self.reading.tape.gaps_to_fill();
+        let (TemplateText { text, json, .. }, slots, mut scratch) = self.reading.tape.slots_mut();
         let mut learned = text.as_bytes().get(from.learned..).unwrap_or_default();
         let mut rest = input.get(from.input..).unwrap_or_default();
-        let place = |gap: usize, learned: &[u8], rest: &[u8]| Cursor {
-            gap,
+        let place = |slot: usize, learned: &[u8], rest: &[u8]| Cursor {
+            slot,
             learned: text.len() - learned.len(),
             input: input.len() - rest.len(),
         };
-        let count = gaps.len();
-        for (nth, gap) in gaps.iter_mut().enumerate().skip(from.gap) {
+        let count = slots.len();
+        for (nth, slot) in slots.iter_mut().enumerate().skip(from.slot) {
             let (literal, behind) =
-                learned.split_at_checked(gap.literal as usize).unwrap_or_default();
+                learned.split_at_checked(slot.literal as usize).unwrap_or_default();
             let Some(value) = rest.strip_prefix(literal) else {
-                return Err(Divergence { place: place(nth, learned, rest), is_in_hole: false });
+                return Err(Divergence { place: place(nth, learned, rest), is_in_slot: false });
             };
             let at = (input.len() - value.len()).wrapping_sub(json.start);
-            let Some(len) = gap.fill(value, at, &mut scratch) else {
-                return Err(Divergence { place: place(nth, learned, value), is_in_hole: true });
+            let Some(len) = slot.fill(value, at, &mut scratch) else {
+                return Err(Divergence { place: place(nth, learned, value), is_in_slot: true });
             };
             rest = value.get(len..).unwrap_or_default();
-            learned = behind.get((gap.end - gap.start) as usize..).unwrap_or_default();
+            learned = behind.get((slot.end - slot.start) as usize..).unwrap_or_default();
         }
         match rest.strip_prefix(learned) {
             Some(rest) if !learned.is_empty() => Ok(input.len() - rest.len()),
-            _ => Err(Divergence { place: place(count, learned, rest), is_in_hole: false }),
+            _ => Err(Divergence { place: place(count, learned, rest), is_in_slot: false }),
         }
     }
 
     /// Makes the leaf a hole in which the event differs.
-    fn open(&mut self, input: &[u8], difference: &Divergence) -> Result<(), Miss> {
+    fn add_slot_at(&mut self, input: &[u8], divergence: &Divergence) -> Result<(), Miss> {
         let ChunkBuffers { tape, table } = &mut self.reading;
-        let Cursor { learned, input: at, .. } = difference.place;
+        let Cursor { learned, input: at, .. } = divergence.place;
         let rest = input.get(at..).unwrap_or_default();
         let literal = tape.learned().text.as_bytes().get(learned..).unwrap_or_default();
-        let same = if difference.is_in_hole { 0 } else { shared_len(literal, rest) };
-        let may_be_hole = !difference.is_in_hole && same < rest.len();
-        let gap = if may_be_hole { gap_at(learned + same, tape) } else { None };
-        let Some((id, hole, range)) = gap.filter(|(id, ..)| !table.decides(*id)) else {
+        let same = if divergence.is_in_slot { 0 } else { shared_len(literal, rest) };
+        let may_be_slot = !divergence.is_in_slot && same < rest.len();
+        let slot = if may_be_slot { slot_at(learned + same, tape) } else { None };
+        let Some((id, slot_kind, range)) = slot.filter(|(id, ..)| !table.decides(*id)) else {
             let line_end = memchr::memchr(b'\n', rest.get(same..).unwrap_or_default());
             // A text that doesn't fit has been looked at more closely than a literal.
-            let in_hole = 4 * line_end.unwrap_or(rest.len());
-            let bytes = at + if difference.is_in_hole { in_hole } else { same };
+            let in_slot = 4 * line_end.unwrap_or(rest.len());
+            let bytes = at + if divergence.is_in_slot { in_slot } else { same };
             return Err(Miss { is_cut: line_end.is_none(), cost: LearningBudget::cost(bytes) });
         };
-        tape.add_gap(id, hole, range.start, range.end);
+        tape.add_slot(id, slot_kind, range.start, range.end);
         Ok(())
     }
 }
@@ -327,7 +327,7 @@ impl Template {
 #[derive(Clone, Copy, Default)]
 struct Cursor {
     /// So many gaps lie behind.
-    gap: usize,
+    slot: usize,
     /// Bytes of the learned event, and of the input.
     learned: usize,
     input: usize,
@@ -335,14 +335,14 @@ struct Cursor {
 
 /// Where an event differs: before or in the gap at hand.
 struct Divergence {
-    /// Of the literal, or of the hole, in which the difference is.
+    /// Of the literal, or of the hole, in which the divergence is.
     place: Cursor,
-    is_in_hole: bool,
+    is_in_slot: bool,
 }
 
 /// The leaf at a position of the learned event as a hole, if it can be one and is none yet: which
 /// it is, what may stand there, and where it stands in the data.
-fn gap_at(position: usize, tape: &Tape) -> Option<(NodeId, SlotKind, Range<usize>)> {
+fn slot_at(position: usize, tape: &Tape) -> Option<(NodeId, SlotKind, Range<usize>)> {
     let learned = tape.learned();
     let json = learned.json().as_bytes();
     let position = position.checked_sub(learned.json.start)?;
@@ -352,15 +352,15 @@ fn gap_at(position: usize, tape: &Tape) -> Option<(NodeId, SlotKind, Range<usize
         Kind::String => range.start + 1..range.end - 1,
         _ => range.clone(),
     };
-    // A difference at the end of a leaf is one of its length.
+    // A divergence at the end of a leaf is one of its length.
     let is_inside = (inside.start..=inside.end).contains(&position);
     let is_name = json.get(range.end..)?.trim_ascii_start().first() == Some(&b':');
-    let may_have_more = tape.gaps().len() < MOST_HOLES;
-    let is_hole = tape.gaps().iter().any(|gap| gap.id == id);
-    if !is_inside || is_name || is_hole || !may_have_more {
+    let may_have_more = tape.slots().len() < MOST_SLOTS;
+    let is_slot = tape.slots().iter().any(|slot| slot.id == id);
+    if !is_inside || is_name || is_slot || !may_have_more {
         return None;
     }
-    Some((id, SlotKind::of(node.kind, json.get(range)?)?, inside))
+    Some((id, SlotKind::for_leaf(node.kind, json.get(range)?)?, inside))
 }
 
 /// How many bytes two texts begin with alike. Eight at a time: mostly they are many.
@@ -397,7 +397,7 @@ fn event_type_in(head: &str, event_type: &str) -> Range<u32> {
 #[derive(Clone, Copy)]
 struct LearningBudget {
     balance: i32,
-    rests: bool,
+    is_resting: bool,
 }
 
 impl LearningBudget {
@@ -415,13 +415,13 @@ impl LearningBudget {
 
     /// Whether not to try the event at hand.
     #[inline]
-    const fn is_spent(self) -> bool {
-        self.rests
+    const fn is_paused(self) -> bool {
+        self.is_resting
     }
 
     /// An event of so many bytes fits.
     #[inline]
-    fn gain(&mut self, len: usize) {
+    fn credit_hit(&mut self, len: usize) {
         if self.balance < Self::MOST {
             self.add(i32::try_from(len).unwrap_or(i32::MAX).saturating_mul(4));
         }
@@ -429,18 +429,18 @@ impl LearningBudget {
 
     /// An event of so many bytes was read by the general path, which takes more than 15 for each, but
     /// for those in long texts.
-    fn earn(&mut self, len: usize) {
+    fn credit_miss(&mut self, len: usize) {
         self.add(i32::try_from(len).unwrap_or(i32::MAX).min(Self::MOST_EARNED));
-        self.rests &= self.balance < Self::ENOUGH;
+        self.is_resting &= self.balance < Self::ENOUGH;
     }
 
-    fn spend_bytes(&mut self, len: usize) {
-        self.spend(Self::cost(len));
+    fn debit_bytes(&mut self, len: usize) {
+        self.debit(Self::cost(len));
     }
 
-    fn spend(&mut self, cost: u32) {
+    fn debit(&mut self, cost: u32) {
         self.balance = self.balance.saturating_sub(i32::try_from(cost).unwrap_or(i32::MAX));
-        self.rests |= self.balance < 0;
+        self.is_resting |= self.balance < 0;
     }
 
     fn add(&mut self, sum: i32) {
@@ -450,7 +450,7 @@ impl LearningBudget {
 
 impl Default for LearningBudget {
     fn default() -> Self {
-        Self { balance: Self::START, rests: false }
+        Self { balance: Self::START, is_resting: false }
     }
 }
 

@@ -63,7 +63,7 @@ impl OwnedEvent {
     /// The event that `place` has found in `taken`.
     pub(super) fn take(decoder: &mut ChunkDecoder, place: Place, taken: &Bytes) -> Self {
         let limits = *decoder.sse().limits();
-        Self::new(&decoder.give(place, taken), taken, &limits)
+        Self::new(&decoder.emit(place, taken), taken, &limits)
     }
 
     /// The last event of a stream that ended before its blank line.

@@ -101,7 +101,7 @@ impl PieceReader {
     fn lend(&mut self, place: Place) -> ChunkEvent<'_> {
         let start = self.given;
         self.given += place.taken();
-        self.decoder.give(place, self.piece.get(start..self.given).unwrap_or_default())
+        self.decoder.emit(place, self.piece.get(start..self.given).unwrap_or_default())
     }
 
     /// The event that was found, as slices of the piece.

@@ -77,8 +77,8 @@ impl Carries {
             let calls = choice.delta.calls.start as usize..choice.delta.calls.end as usize;
             let calls = table.calls.get(calls).unwrap_or_default();
             carries.tool_call |= calls.iter().any(|call| {
-                let some = |id| brings(document, id, Kind::String);
-                let object = brings(document, call.arguments, Kind::Object);
+                let some = |id| is_present_and_nonempty(document, id, Kind::String);
+                let object = is_present_and_nonempty(document, call.arguments, Kind::Object);
                 some(call.id)
                     || some(call.name)
                     || some(call.arguments)
@@ -90,13 +90,13 @@ impl Carries {
     }
 
     fn add(&mut self, document: Document<'_>, choice: &ChoiceFields) {
-        let text = |id| brings(document, id, Kind::String);
+        let text = |id| is_present_and_nonempty(document, id, Kind::String);
         // A number, object or array in place of a string counts too.
         let odd = |id| {
             text(id)
                 || [Kind::Number, Kind::Object, Kind::Array]
                     .into_iter()
-                    .any(|kind| brings(document, id, kind))
+                    .any(|kind| is_present_and_nonempty(document, id, kind))
         };
         let ChoiceFields { delta, .. } = choice;
         self.role |= text(delta.role);
@@ -104,24 +104,26 @@ impl Carries {
         self.refusal |= odd(delta.refusal);
         self.reasoning |= odd(delta.reasoning_content)
             || odd(delta.reasoning)
-            || brings(document, delta.reasoning_details, Kind::Array);
-        self.audio |= brings(document, delta.audio, Kind::Object);
+            || is_present_and_nonempty(document, delta.reasoning_details, Kind::Array);
+        self.audio |= is_present_and_nonempty(document, delta.audio, Kind::Object);
         self.finish |= text(choice.finish_reason);
-        self.content |= brings(document, delta.content, Kind::Number);
+        self.content |= is_present_and_nonempty(document, delta.content, Kind::Number);
         let parts = document.elements(delta.content);
-        let single = brings(document, delta.content, Kind::Object).then_some(delta.content);
+        let single =
+            is_present_and_nonempty(document, delta.content, Kind::Object).then_some(delta.content);
         for part in parts.chain(single).map(|part| Value::new(document, part)) {
             match ContentPart::of(part) {
-                ContentPart::Text(text) => self.content |= !text.is_nothing(),
-                ContentPart::Refusal(text) => self.refusal |= !text.is_nothing(),
-                ContentPart::Reasoning(value) => self.reasoning |= !value.is_nothing(),
+                ContentPart::Text(text) => self.content |= !text.is_empty_value(),
+                ContentPart::Refusal(text) => self.refusal |= !text.is_empty_value(),
+                ContentPart::Reasoning(value) => self.reasoning |= !value.is_empty_value(),
                 ContentPart::Reference(_) | ContentPart::Nothing | ContentPart::Unknown => {}
             }
         }
-        if brings(document, delta.function_call, Kind::Object) {
+        if is_present_and_nonempty(document, delta.function_call, Kind::Object) {
             let call = Value::new(document, delta.function_call);
             self.tool_call |= ["name", "arguments"].into_iter().any(|name| {
-                call.get(name).is_some_and(|value| brings(document, value.id, Kind::String))
+                call.get(name)
+                    .is_some_and(|value| is_present_and_nonempty(document, value.id, Kind::String))
             });
         }
     }
@@ -135,16 +137,16 @@ impl Carries {
         let extras = choice.delta.extras.start as usize..choice.delta.extras.end as usize;
         for name in table.extras.get(extras).unwrap_or_default() {
             let value = Value::new(document, name + 1);
-            if !value.is_nothing() {
+            if !value.is_empty_value() {
                 self.set(origin(Level::Delta, document.string(*name).unwrap_or_default()));
             }
         }
         let delta = Value::new(document, choice.delta.node);
         let has_delta =
-            choice.delta.node != 0 && delta.members().any(|(_, value)| !value.is_nothing());
+            choice.delta.node != 0 && delta.members().any(|(_, value)| !value.is_empty_value());
         if choice.message != 0 && !has_delta {
             for (name, value) in Value::new(document, choice.message).members() {
-                if !value.is_nothing() {
+                if !value.is_empty_value() {
                     self.set(origin(Level::Delta, name));
                 }
             }
@@ -168,13 +170,15 @@ impl Carries {
 #[cold]
 fn brings_custom(document: Document<'_>, call: NodeId) -> bool {
     let Some(custom) = Value::new(document, call).get("custom") else { return false };
-    ["name", "input"]
-        .into_iter()
-        .any(|name| custom.get(name).is_some_and(|value| brings(document, value.id, Kind::String)))
+    ["name", "input"].into_iter().any(|name| {
+        custom
+            .get(name)
+            .is_some_and(|value| is_present_and_nonempty(document, value.id, Kind::String))
+    })
 }
 
 /// Whether a member is there, of the kind that is read, and not empty.
-fn brings(document: Document<'_>, id: NodeId, kind: Kind) -> bool {
+fn is_present_and_nonempty(document: Document<'_>, id: NodeId, kind: Kind) -> bool {
     id != 0
         && document.node(id).is_some_and(|node| {
             node.kind == kind

@@ -52,7 +52,7 @@ impl<'a> Choice<'a> {
 
     /// Whether there is an index, and it is none.
     pub(crate) fn has_invalid_index(&self) -> bool {
-        self.chunk.is_no_count(self.row.index)
+        self.chunk.is_invalid_count(self.row.index)
     }
 
     /// `delta`: what is new. Empty where it is absent or `null`.
@@ -107,7 +107,8 @@ impl<'a> Choice<'a> {
     /// Returns true if `message` is an object, and no member of the delta has content.
     pub(crate) fn has_only_message(&self) -> bool {
         let is_object = |message: Value<'_>| message.kind() == ValueKind::Object;
-        let has_delta = |delta: Value<'_>| delta.members().any(|(_, value)| !value.is_nothing());
+        let has_delta =
+            |delta: Value<'_>| delta.members().any(|(_, value)| !value.is_empty_value());
         self.message().is_some_and(is_object) && !self.delta().as_value().is_some_and(has_delta)
     }
 
@@ -209,13 +210,13 @@ impl<'a> Delta<'a> {
     /// Returns true if a member of another type than the schema's has a value that no
     /// [`Message`](crate::Message) can store: calls, their texts, audio, reasoning details.
     pub(crate) fn has_lost_member(&self) -> bool {
-        let is = |value: Value<'_>, kind| value.is_nothing() || value.kind() == kind;
+        let is = |value: Value<'_>, kind| value.is_empty_value() || value.kind() == kind;
         let is_list = |value: Value<'_>| {
             let are_objects = || value.elements().all(|element| is(element, ValueKind::Object));
             is(value, ValueKind::Array) && are_objects()
         };
         let is_text = |value: Value<'_>| {
-            value.is_nothing() || matches!(value.kind(), ValueKind::String | ValueKind::Number)
+            value.is_empty_value() || matches!(value.kind(), ValueKind::String | ValueKind::Number)
         };
         let is_function = |function: Value<'_>| {
             let is_whole = |value: Value<'_>| value.kind() == ValueKind::Object;

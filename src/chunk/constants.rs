@@ -35,14 +35,14 @@ impl<'a> ChatCompletionChunk<'a> {
     /// Chunks with the same number, which isn't 0, differ in the leaves that are
     /// [`changed`](Self::changed) in the later one, and in nothing else.
     #[inline]
-    pub(crate) const fn constants(&self) -> u64 {
-        self.document.learned_number()
+    pub(crate) const fn template_id(&self) -> u64 {
+        self.document.template_id()
     }
 
     /// The leaves in which the chunk may differ from others of the same constants.
     #[inline]
-    pub(crate) fn changed(&self) -> impl ExactSizeIterator<Item = NodeId> + use<'a> {
-        self.document.gaps().iter().map(|gap| gap.id)
+    pub(crate) fn slots(&self) -> impl ExactSizeIterator<Item = NodeId> + use<'a> {
+        self.document.slots().iter().map(|slot| slot.id)
     }
 
     /// Length of the chunk's JSON text.
@@ -53,28 +53,28 @@ impl<'a> ChatCompletionChunk<'a> {
 
     /// The text of the `nth` of these leaves, if it is a string.
     #[inline]
-    pub(crate) fn changed_text(&self, nth: usize) -> Option<&'a str> {
-        self.document.text_in(self.document.gaps().get(nth)?)
+    pub(crate) fn slot_text(&self, nth: usize) -> Option<&'a str> {
+        self.document.slot_text_in(self.document.slots().get(nth)?)
     }
 
     /// Whether the `nth` of these leaves is a string and has text.
     #[inline]
-    pub(crate) fn has_changed_text(&self, nth: usize) -> bool {
-        let gap = self.document.gaps().get(nth);
-        gap.is_some_and(|gap| gap.now.kind == Kind::String && gap.now.end - gap.now.start > 2)
+    pub(crate) fn has_slot_text(&self, nth: usize) -> bool {
+        let slot = self.document.slots().get(nth);
+        slot.is_some_and(|slot| slot.now.kind == Kind::String && slot.now.end - slot.now.start > 2)
     }
 
     /// The count that the `nth` of these leaves is, if it is one.
     #[inline]
-    pub(crate) fn changed_count(&self, nth: usize) -> Option<u64> {
-        self.document.count_in(self.document.gaps().get(nth)?)
+    pub(crate) fn slot_count(&self, nth: usize) -> Option<u64> {
+        self.document.slot_count_in(self.document.slots().get(nth)?)
     }
 
     /// The `nth` of these leaves as it was sent, which is for numbers.
     #[inline]
-    pub(crate) fn changed_number(&self, nth: usize) -> &'a str {
-        let gap = self.document.gaps().get(nth);
-        gap.and_then(|gap| text(self.document.bytes_in(gap))).unwrap_or_default()
+    pub(crate) fn slot_number(&self, nth: usize) -> &'a str {
+        let slot = self.document.slots().get(nth);
+        slot.and_then(|slot| text(self.document.slot_bytes(slot))).unwrap_or_default()
     }
 
     /// A node of the chunk as a value.
@@ -84,15 +84,15 @@ impl<'a> ChatCompletionChunk<'a> {
     }
 
     /// The leaves of these that are somewhere in the usage itself: name and node.
-    pub(crate) fn changed_usage(&self) -> impl Iterator<Item = (&'a str, NodeId)> + use<'a> {
+    pub(crate) fn usage_slots(&self) -> impl Iterator<Item = (&'a str, NodeId)> + use<'a> {
         let document = self.document;
         let usage = self.table.top.usage;
-        let leaves = self.changed().filter(move |leaf| is_in(document, usage, *leaf));
+        let leaves = self.slots().filter(move |leaf| is_in(document, usage, *leaf));
         leaves.map(move |leaf| (document.name_of(leaf), leaf))
     }
 
     /// Which member a leaf belongs to.
-    pub(crate) fn column_of(&self, leaf: NodeId) -> Field {
+    pub(crate) fn field_of(&self, leaf: NodeId) -> Field {
         let document = self.document;
         let ChunkFields { id, created, obfuscation, usage, .. } = self.table.top;
         if leaf == id {

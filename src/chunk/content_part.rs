@@ -19,7 +19,7 @@ impl OddText {
     pub(crate) fn of(value: Value<'_>) -> Self {
         match value.kind() {
             ValueKind::Number => Self::Number,
-            _ if value.is_nothing() => Self::Nothing,
+            _ if value.is_empty_value() => Self::Nothing,
             ValueKind::Object | ValueKind::Array if texts_of(value).next().is_some() => Self::Texts,
             _ => Self::Unknown,
         }
@@ -67,7 +67,7 @@ impl<'a> ContentPart<'a> {
                     Self::Reference(ids)
                 } else if let Some(refusal) = part.get("refusal").filter(text) {
                     Self::Refusal(refusal)
-                } else if part.is_nothing() {
+                } else if part.is_empty_value() {
                     Self::Nothing
                 } else {
                     Self::Unknown
@@ -79,12 +79,12 @@ impl<'a> ContentPart<'a> {
 
 /// Returns the strings of reasoning: its own, or those of the parts in a list.
 pub(crate) fn texts_of(reasoning: Value<'_>) -> impl Iterator<Item = Value<'_>> {
-    let own = text_in(reasoning);
-    own.into_iter().chain(reasoning.elements().filter_map(text_in))
+    let own = slot_text_in(reasoning);
+    own.into_iter().chain(reasoning.elements().filter_map(slot_text_in))
 }
 
 /// Returns a string itself, or the one in `text`, `content` or `summary` of an object.
-fn text_in(part: Value<'_>) -> Option<Value<'_>> {
+fn slot_text_in(part: Value<'_>) -> Option<Value<'_>> {
     let is_string = |value: &Value<'_>| value.kind() == ValueKind::String;
     let named = || ["text", "content", "summary"].into_iter().find_map(|name| part.get(name));
     Some(part).filter(is_string).or_else(|| named().filter(is_string))

@@ -179,7 +179,7 @@ pub(super) fn of<'a>(
     let odd = (0..document.len())
         .filter(|id| matches!(document.kind(*id), Some(Kind::NotFinite | Kind::Huge)));
     for id in odd.take(MOST_MISMATCHES) {
-        if counts(document, id) {
+        if is_effective(document, id) {
             ids.push(id);
         }
     }
@@ -224,7 +224,7 @@ fn check(document: Document<'_>, id: NodeId, shape: &TypeSpec, ids: &mut Vec<Nod
 }
 
 /// Whether no later member of the same name stands for the value, or for what holds it.
-fn counts(document: Document<'_>, id: NodeId) -> bool {
+fn is_effective(document: Document<'_>, id: NodeId) -> bool {
     let mut at = 0;
     while at < id {
         let holds = |at: NodeId| (at..document.behind(at)).contains(&id);

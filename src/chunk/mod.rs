@@ -210,7 +210,7 @@ impl<'a> ChatCompletionChunk<'a> {
     /// It is an `error` member of the chunk or of a choice, or a chunk whose `object` is `error`.
     #[must_use]
     pub fn error(&self) -> Option<UpstreamError<'a>> {
-        let error_at = |id| self.value(id).filter(UpstreamError::is_one);
+        let error_at = |id| self.value(id).filter(UpstreamError::is_truthy_error);
         let says_so = || (self.object()? == "error").then(|| self.as_value());
         let in_choice = || self.table.choices.iter().find_map(|row| error_at(row.error));
         let error = error_at(self.table.top.error).or_else(says_so).or_else(in_choice)?;
@@ -284,7 +284,7 @@ impl<'a> ChatCompletionChunk<'a> {
     }
 
     /// Whether a member is there, not `null`, and no whole number.
-    fn is_no_count(&self, id: NodeId) -> bool {
+    fn is_invalid_count(&self, id: NodeId) -> bool {
         let is_null = || self.document.kind(id) == Some(Kind::Null);
         id != 0 && !is_null() && Value::new(self.document, id).as_u64().is_none()
     }
@@ -292,7 +292,7 @@ impl<'a> ChatCompletionChunk<'a> {
     /// Whether the usage is the member `usage` itself, and has something.
     pub(crate) fn has_own_usage(&self) -> bool {
         let usage = self.table.top.usage;
-        self.is_object(usage) && !Value::new(self.document, usage).is_nothing()
+        self.is_object(usage) && !Value::new(self.document, usage).is_empty_value()
     }
 
     fn is_object(&self, id: NodeId) -> bool {

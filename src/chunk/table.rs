@@ -165,8 +165,8 @@ impl ValueType {
     #[inline]
     pub(super) fn allows(self, document: Document<'_>, id: NodeId) -> bool {
         let Some(kind) = document.kind(id) else { return false };
-        let is_one = self.kinds() & 1 << kind as u16 != 0;
-        is_one
+        let is_truthy_error = self.kinds() & 1 << kind as u16 != 0;
+        is_truthy_error
             && match self {
                 Self::Count => kind == Kind::Null || document.count(id).is_some(),
                 Self::Byte | Self::StringOrInteger => self.allows_number(document, id),

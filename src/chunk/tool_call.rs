@@ -45,7 +45,7 @@ impl<'a> ToolCallDelta<'a> {
 
     /// Whether there is an index, and it is none.
     pub(crate) fn has_invalid_index(&self) -> bool {
-        self.chunk.is_no_count(self.row.index)
+        self.chunk.is_invalid_count(self.row.index)
     }
 
     /// Whether there is a `function`, of whatever type.

@@ -41,7 +41,7 @@ impl<'a> UpstreamError<'a> {
     }
 
     /// Whether a client in JavaScript or Python would take an `error` member for an error.
-    pub(crate) fn is_one(error: &Value<'_>) -> bool {
+    pub(crate) fn is_truthy_error(error: &Value<'_>) -> bool {
         match error.kind() {
             ValueKind::Null | ValueKind::NotFinite => false,
             ValueKind::Bool => error.as_bool() == Some(true),

@@ -76,7 +76,7 @@ impl Place {
     /// Bytes of the piece that the event takes.
     pub(crate) const fn taken(&self) -> usize {
         match self {
-            Self::TemplateMatch(fit) => fit.len,
+            Self::TemplateMatch(matched) => matched.len,
             Self::Framed(place, _) => place.taken,
         }
     }
@@ -111,14 +111,14 @@ impl ChunkDecoder {
 
     fn next_event<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Option<ChunkEvent<'a>> {
         let piece = *input;
-        let (fit, is_untried) = self.fit(piece);
-        if let Some(fit) = fit
-            && let Some((raw, rest)) = piece.split_at_checked(fit.len)
+        let (matched, may_match_template) = self.match_prefix(piece);
+        if let Some(matched) = matched
+            && let Some((raw, rest)) = piece.split_at_checked(matched.len)
         {
             *input = rest;
-            return Some(self.give_fit(fit, raw));
+            return Some(self.emit_templated(matched, raw));
         }
-        self.next_framed(input, is_untried)
+        self.next_framed(input, may_match_template)
     }
 
     /// [`next`](Self::next) for whoever only looks at it: of an event that fits a shape nothing is made
@@ -128,7 +128,7 @@ impl ChunkDecoder {
         reason = "measured: an event that is handed over costs a tenth"
     )]
     #[inline(always)]
-    pub(crate) fn look<R>(
+    pub(crate) fn peek<R>(
         &mut self,
         input: &mut &[u8],
         at: impl FnOnce(Peeked<'_>) -> R,
@@ -137,16 +137,16 @@ impl ChunkDecoder {
         if piece.is_empty() {
             return None;
         }
-        let (fit, is_untried) = self.fit(piece);
-        if let Some(fit) = fit
-            && let Some((raw, rest)) = piece.split_at_checked(fit.len)
+        let (matched, may_match_template) = self.match_prefix(piece);
+        if let Some(matched) = matched
+            && let Some((raw, rest)) = piece.split_at_checked(matched.len)
         {
             *input = rest;
-            let (sse, (.., chunk)) = self.take_fit(fit, raw);
-            sse.pass_found(raw.len());
+            let (sse, (.., chunk)) = self.count_templated(matched, raw);
+            sse.advance(raw.len());
             return Some(at(Peeked::Like(&chunk)));
         }
-        self.next_framed(input, is_untried).map(|event| at(Peeked::Any(&event)))
+        self.next_framed(input, may_match_template).map(|event| at(Peeked::Any(&event)))
     }
 
     /// The next event, which fits no shape.
@@ -154,22 +154,24 @@ impl ChunkDecoder {
     fn next_framed<'a, 'i: 'a>(
         &'a mut self,
         input: &mut &'i [u8],
-        is_untried: bool,
+        may_match_template: bool,
     ) -> Option<ChunkEvent<'a>> {
         let Self { sse, readers, end, is_event_stream } = self;
         let event = sse.next(input)?;
-        Some(read(event, readers, (end, is_event_stream), is_untried))
+        Some(read(event, readers, (end, is_event_stream), may_match_template))
     }
 
     /// The shape that the event at the front of a piece fits, and whether an event that is cut may
     /// still fit one.
     #[expect(clippy::inline_always, reason = "it is a part of `next_event`")]
     #[inline(always)]
-    fn fit(&mut self, piece: &[u8]) -> (Option<TemplateMatch>, bool) {
-        let is_on = self.readers.shapes.is_on();
+    fn match_prefix(&mut self, piece: &[u8]) -> (Option<TemplateMatch>, bool) {
+        let is_on = self.readers.templates.is_on();
         let most = if is_on { self.sse.between_events() } else { None };
-        let fit = most.and_then(|most| self.readers.shapes.fit(piece.get(..most).unwrap_or(piece)));
-        (fit, is_on && most.is_none())
+        let matched = most.and_then(|most| {
+            self.readers.templates.match_prefix(piece.get(..most).unwrap_or(piece))
+        });
+        (matched, is_on && most.is_none())
     }
 
     /// [`next`](Self::next) in two halves, of which this one borrows nothing: for whoever has to
@@ -179,49 +181,49 @@ impl ChunkDecoder {
         if piece.is_empty() {
             return None;
         }
-        let (fit, is_untried) = self.fit(piece);
-        if let Some(fit) = fit {
-            return Some(Place::TemplateMatch(fit));
+        let (matched, may_match_template) = self.match_prefix(piece);
+        if let Some(matched) = matched {
+            return Some(Place::TemplateMatch(matched));
         }
-        self.sse.find_place(piece).map(|place| Place::Framed(place, is_untried))
+        self.sse.find_place(piece).map(|place| Place::Framed(place, may_match_template))
     }
 
     /// The other half: the event whose place was found last, in the piece's first
     /// [`taken`](Place::taken) bytes.
     #[cfg(any(feature = "stream", feature = "tokio-codec"))]
-    pub(crate) fn give<'a>(&'a mut self, place: Place, taken: &'a [u8]) -> ChunkEvent<'a> {
+    pub(crate) fn emit<'a>(&'a mut self, place: Place, taken: &'a [u8]) -> ChunkEvent<'a> {
         match place {
-            Place::TemplateMatch(fit) => self.give_fit(fit, taken),
-            Place::Framed(place, is_untried) => {
+            Place::TemplateMatch(matched) => self.emit_templated(matched, taken),
+            Place::Framed(place, may_match_template) => {
                 let Self { sse, readers, end, is_event_stream } = self;
-                let event = sse.give_place(place, taken);
-                read(event, readers, (end, is_event_stream), is_untried)
+                let event = sse.emit_found(place, taken);
+                read(event, readers, (end, is_event_stream), may_match_template)
             }
         }
     }
 
     /// The event that `raw` is, which fits a shape.
     #[inline]
-    fn give_fit<'a>(&'a mut self, fit: TemplateMatch, raw: &'a [u8]) -> ChunkEvent<'a> {
-        let (sse, (data, event_type, chunk)) = self.take_fit(fit, raw);
-        let event = sse.give_found(raw, data, event_type);
+    fn emit_templated<'a>(&'a mut self, matched: TemplateMatch, raw: &'a [u8]) -> ChunkEvent<'a> {
+        let (sse, (data, event_type, chunk)) = self.count_templated(matched, raw);
+        let event = sse.emit_templated(raw, data, event_type);
         ChunkEvent { event, payload: Payload::Chunk(chunk), leniencies: Leniencies::default() }
     }
 
     /// Counts an event that fits a shape; gives its parts, and the framing half, which is to be told.
     #[inline]
-    fn take_fit<'a>(
+    fn count_templated<'a>(
         &'a mut self,
-        fit: TemplateMatch,
+        matched: TemplateMatch,
         raw: &'a [u8],
     ) -> (&'a mut SseDecoder, MatchedEvent<'a>) {
         let Self { sse, readers, end, is_event_stream } = self;
-        readers.settle(raw.len());
+        readers.shrink_if_idle(raw.len());
         end.events += 1;
         end.chunks += 1;
         end.after_done += u64::from(end.done > 0);
         *is_event_stream = true;
-        (sse, readers.shapes.read(fit, raw))
+        (sse, readers.templates.read(matched, raw))
     }
 
     /// The last event, where the stream ended before the blank line that would close it; see
@@ -249,7 +251,7 @@ impl ChunkDecoder {
         let mut is_event_stream = *is_event_stream;
         end.bytes = framing.bytes;
         end.discarded_bytes = framing.discarded_bytes;
-        sse.look_at_rest(|event| {
+        sse.peek_rest(|event| {
             read_last(*event, readers, (&mut end, &mut is_event_stream), true);
         });
         if sse.is_skipping() {
@@ -292,14 +294,14 @@ impl ChunkDecoder {
     /// It can't be told from what the decoder gives: this is for tests, and for whoever wants to see
     /// for themselves.
     pub const fn set_shapes(&mut self, on: bool) {
-        self.readers.shapes.set_on(on);
+        self.readers.templates.set_on(on);
     }
 
     /// Makes the decoder ready for another stream; keeps the limits, the settings and the buffers,
     /// nothing else.
     pub fn reset(&mut self) {
         self.sse.reset();
-        self.readers.shapes.reset();
+        self.readers.templates.reset();
         self.end = End::default();
         self.is_event_stream = false;
     }
@@ -341,7 +343,7 @@ mod tests {
         let mut fits = Vec::new();
         for event in events {
             decoder.sse.between_events();
-            fits.push(decoder.readers.shapes.fit(event.as_bytes()).is_some());
+            fits.push(decoder.readers.templates.match_prefix(event.as_bytes()).is_some());
             let event = decoder.next(&mut event.as_bytes());
             let payload = event.as_ref().map(ChunkEvent::payload);
             assert!(matches!(payload, Some(Payload::Chunk(_) | Payload::Done)), "{payload:?}");

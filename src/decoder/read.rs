@@ -16,7 +16,7 @@ pub(super) struct PayloadParser {
     /// `reading` or `side` may hold much.
     is_large: bool,
     small_payloads: u32,
-    pub(super) shapes: Templates,
+    pub(super) templates: Templates,
     parser: Parser,
     /// What the payload at hand is read into, unless it fits a shape.
     reading: ChunkBuffers,
@@ -33,7 +33,7 @@ impl PayloadParser {
     pub(super) fn new(limits: &Limits) -> Self {
         Self {
             parser: Parser::new(limits),
-            shapes: Templates::new(),
+            templates: Templates::new(),
             reading: ChunkBuffers::default(),
             side: Tape::default(),
             is_large: false,
@@ -47,7 +47,7 @@ impl PayloadParser {
 
     /// Gives large buffers back when the payloads have been small for a while.
     #[inline]
-    pub(super) fn settle(&mut self, payload: usize) {
+    pub(super) fn shrink_if_idle(&mut self, payload: usize) {
         if self.is_large {
             self.shrink(payload);
         }
@@ -71,7 +71,7 @@ impl PayloadParser {
 
 /// Whether an event shows that the body is an event stream. A comment does only where nothing
 /// came before it that is none: HTML and compressed bodies have lines that begin with a colon.
-pub(super) fn says_event_stream(event: &Event<'_>, body: Option<Body>) -> bool {
+pub(super) fn proves_event_stream(event: &Event<'_>, body: Option<Body>) -> bool {
     match event.kind() {
         EventKind::Message | EventKind::Undispatched | EventKind::TooLarge => true,
         EventKind::Comment => body.is_none(),
@@ -79,16 +79,17 @@ pub(super) fn says_event_stream(event: &Event<'_>, body: Option<Body>) -> bool {
     }
 }
 
-/// Reads the payload of `event` and takes note of it in `end`. `is_untried` says that the event may
+/// Reads the payload of `event` and takes note of it in `end`. `may_match_template` says that the event may
 /// fit a shape.
 pub(super) fn read<'a>(
     event: Event<'a>,
     readers: &'a mut PayloadParser,
     (end, is_event_stream): (&mut End, &mut bool),
-    is_untried: bool,
+    may_match_template: bool,
 ) -> ChunkEvent<'a> {
     let mut leniencies = Leniencies::default();
-    let payload = payload(&event, readers, &mut leniencies, (end, is_event_stream), is_untried);
+    let payload =
+        payload(&event, readers, &mut leniencies, (end, is_event_stream), may_match_template);
     end.events += u64::from(event.kind() == EventKind::Message);
     note(end, &payload, leniencies, event.offset());
     ChunkEvent { event, payload, leniencies }
@@ -154,11 +155,11 @@ fn payload<'a>(
     readers: &'a mut PayloadParser,
     leniencies: &mut Leniencies,
     (end, is_event_stream): (&mut End, &mut bool),
-    is_untried: bool,
+    may_match_template: bool,
 ) -> Payload<'a> {
-    *is_event_stream |= says_event_stream(event, end.body);
+    *is_event_stream |= proves_event_stream(event, end.body);
     match event.kind() {
-        EventKind::Message => message(event, readers, leniencies, is_untried),
+        EventKind::Message => message(event, readers, leniencies, may_match_template),
         EventKind::Undispatched => undispatched(event, readers, leniencies),
         EventKind::Comment => Payload::Comment,
         EventKind::Unknown => unknown(event, readers, leniencies, (end, is_event_stream)),
@@ -202,7 +203,7 @@ fn message<'a>(
     event: &Event<'a>,
     readers: &'a mut PayloadParser,
     leniencies: &mut Leniencies,
-    is_untried: bool,
+    may_match_template: bool,
 ) -> Payload<'a> {
     let data = event.data();
     let is_error = event.event_type() == "error";
@@ -211,13 +212,13 @@ fn message<'a>(
     if is_done(data) && !is_error {
         return Payload::Done;
     }
-    readers.settle(event.raw().len());
-    let PayloadParser { parser, shapes, reading, side, is_large, .. } = readers;
-    if is_untried && let Some(fit) = shapes.fit_whole(event.raw()) {
-        let (_, _, chunk) = shapes.read(fit, event.raw());
+    readers.shrink_if_idle(event.raw().len());
+    let PayloadParser { parser, templates, reading, side, is_large, .. } = readers;
+    if may_match_template && let Some(matched) = templates.match_exact(event.raw()) {
+        let (_, _, chunk) = templates.read(matched, event.raw());
         return Payload::Chunk(chunk);
     }
-    shapes.pass(event.raw().len());
+    templates.record_miss(event.raw().len());
     let ChunkBuffers { tape, table } = reading;
     let read = parser.parse_onto(tape, data);
     *leniencies = read.map_or_else(|_| Leniencies::default(), |(_, found)| found);
@@ -234,7 +235,7 @@ fn message<'a>(
         let ChunkBuffers { tape, table } = &*reading;
         let chunk = ChatCompletionChunk::new(Document::new(tape, Text::Read(json)), table);
         if !is_error && chunk.is_chunk() && chunk.error().is_none() && leniencies.is_empty() {
-            reading = shapes.learn(event, json, reading);
+            reading = templates.learn(event, json, reading);
         }
     }
     let ChunkBuffers { tape, table } = &*reading;
@@ -309,7 +310,7 @@ fn line_error<'a>(
     readers: &'a mut PayloadParser,
     leniencies: &mut Leniencies,
 ) -> UpstreamError<'a> {
-    readers.settle(event.raw().len());
+    readers.shrink_if_idle(event.raw().len());
     let PayloadParser { parser, side, is_large, .. } = readers;
     *is_large = true;
     text_error(text, (parser, side), None, leniencies)
@@ -322,8 +323,8 @@ fn error_line<'a>(event: &Event<'a>) -> Option<&'a [u8]> {
     event.unknown_lines().find_map(|line| match line.strip_prefix(b"error:") {
         Some(text) => {
             let text = text.trim_ascii();
-            let is_nothing = matches!(text, b"" | b"null" | b"false" | b"0" | b"\"\"");
-            (!is_nothing).then_some(text)
+            let is_empty = matches!(text, b"" | b"null" | b"false" | b"0" | b"\"\"");
+            (!is_empty).then_some(text)
         }
         None => begins_error(line).then_some(line),
     })

@@ -252,7 +252,7 @@ impl Editor {
     /// What the rules say of a chunk, as splices; `true` if it is to be dropped.
     #[inline]
     fn apply(&mut self, chunk: &ChatCompletionChunk<'_>) -> bool {
-        let of = (chunk.constants(), chunk.changed().len());
+        let of = (chunk.template_id(), chunk.slots().len());
         let is_known = |plan: Option<&RewritePlan>| plan.is_some_and(|plan| plan.of == of);
         let mut at = self.latest;
         if of.0 == 0 || !self.replaced.is_empty() {
@@ -286,7 +286,7 @@ impl Editor {
     fn plan(&mut self, chunk: &ChatCompletionChunk<'_>, at: usize) {
         let Self { rules, usage, plans, replaced, .. } = self;
         let Some(RewritePlan { of, is_dropped, changes }) = plans.get_mut(at) else { return };
-        *of = (chunk.constants(), chunk.changed().len());
+        *of = (chunk.template_id(), chunk.slots().len());
         *is_dropped = false;
         changes.clear();
         let document = chunk.as_value().document;
@@ -349,7 +349,7 @@ impl Editor {
 fn has_no_choices(chunk: &ChatCompletionChunk<'_>) -> bool {
     let mut choices = chunk.as_value().members().filter(|(name, _)| *name == "choices");
     let is_none = |value: Value<'_>| {
-        matches!(value.kind(), ValueKind::Null | ValueKind::Array) && value.is_nothing()
+        matches!(value.kind(), ValueKind::Null | ValueKind::Array) && value.is_empty_value()
     };
     chunk.error().is_none() && choices.all(|(_, value)| is_none(value))
 }
@@ -480,8 +480,8 @@ impl EventEdit<'_> {
 
 /// Returns true if an event has a line that is no field but that clients read.
 fn has_error_line(event: &Event<'_>) -> bool {
-    let is_one = |line: &[u8]| line.starts_with(b"error:") || line.starts_with(b"{");
-    event.has_unknown_lines() && event.unknown_lines().any(is_one)
+    let is_error = |line: &[u8]| line.starts_with(b"error:") || line.starts_with(b"{");
+    event.has_unknown_lines() && event.unknown_lines().any(is_error)
 }
 
 /// Whether an event that has no chunk may have one that can't be read.

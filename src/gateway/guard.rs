@@ -4,7 +4,7 @@ use core::fmt;
 use core::ops::Range;
 use std::collections::VecDeque;
 
-use super::harmless::{Verdict, rest_of};
+use super::harmless::{Verdict, scan};
 use super::spans::{Spans, object_of};
 use super::texts::{GuardedText, TextAt, TextId, WatchedText, each_text, end_others};
 use super::write;
@@ -249,7 +249,7 @@ impl Guard {
                 has_text |= is_text;
                 is_unwatched |= is_more;
             }
-            is_unwatched |= self.says_more(chunk);
+            is_unwatched |= self.has_unwatched_content(chunk);
         }
         self.end_texts(event, chunk.as_ref(), pieces);
         self.raw.extend_from_slice(event.raw());
@@ -493,8 +493,8 @@ impl Guard {
     /// Whether a chunk says something that is no text here. Found out once for those that have the
     /// same constants.
     #[inline]
-    fn says_more(&mut self, chunk: &ChatCompletionChunk<'_>) -> bool {
-        let of = (chunk.constants(), chunk.changed().len());
+    fn has_unwatched_content(&mut self, chunk: &ChatCompletionChunk<'_>) -> bool {
+        let of = (chunk.template_id(), chunk.slots().len());
         if of.0 != 0 {
             for at in [self.latest, 1 - self.latest] {
                 if self.harmless.get(at) == Some(&of) {
@@ -503,7 +503,7 @@ impl Guard {
                 }
             }
         }
-        let rest = rest_of(chunk);
+        let rest = scan(chunk);
         if of.0 != 0 && rest == Verdict::AlwaysHarmless {
             self.latest = 1 - self.latest;
             if let Some(known) = self.harmless.get_mut(self.latest) {

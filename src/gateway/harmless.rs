@@ -1,4 +1,4 @@
-//! `rest_of`: returns whether a chunk has members that may carry unwatched text to a client.
+//! `scan`: returns whether a chunk has members that may carry unwatched text to a client.
 
 use super::texts::TextKind;
 use crate::chunk::{ChatCompletionChunk, Level, origin};
@@ -28,7 +28,7 @@ pub(super) enum Verdict {
 }
 
 /// What a chunk says besides its texts. Texts of another type than a string are no texts.
-pub(super) fn rest_of(chunk: &ChatCompletionChunk<'_>) -> Verdict {
+pub(super) fn scan(chunk: &ChatCompletionChunk<'_>) -> Verdict {
     let mut look = Scan { chunk, is_more: false, has_empty: false };
     look.chunk();
     match look {
@@ -115,7 +115,7 @@ impl<'l> Scan<'l> {
         if let Some(seen) = seen.get_mut(kind as usize) {
             self.once(seen, value);
         }
-        self.is_more |= value.kind() != ValueKind::String && !value.is_nothing();
+        self.is_more |= value.kind() != ValueKind::String && !value.is_empty_value();
     }
 
     /// Of members with the same name some readers take the first, some the last.
@@ -149,10 +149,10 @@ impl<'l> Scan<'l> {
             ValueKind::Number => name != "token_id",
             ValueKind::String if is_known => true,
             ValueKind::String => {
-                self.has_empty |= self.chunk.changed().any(|leaf| leaf == value.id);
-                value.is_nothing()
+                self.has_empty |= self.chunk.slots().any(|leaf| leaf == value.id);
+                value.is_empty_value()
             }
-            ValueKind::Array | ValueKind::Object if value.is_nothing() => true,
+            ValueKind::Array | ValueKind::Object if value.is_empty_value() => true,
             ValueKind::Array if deeper > 0 && ARRAYS.contains(&name) => {
                 for element in value.elements() {
                     self.is_more |= element.kind() != ValueKind::Object;

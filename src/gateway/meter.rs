@@ -243,7 +243,7 @@ mod tests {
     #[test]
     fn what_counts_as_a_token() {
         let now = Duration::from_millis(5);
-        for (delta, is_one) in [
+        for (delta, is_error) in [
             (r#"{"role":"assistant"}"#, false),
             (r#"{"role":"assistant","content":""}"#, false),
             (r#"{"content":null,"tool_calls":[]}"#, false),
@@ -257,7 +257,7 @@ mod tests {
             let tick = decoder
                 .next(&mut event.as_bytes())
                 .map(|event| meter.observe(event.payload(), now));
-            let expected = is_one.then_some(now);
+            let expected = is_error.then_some(now);
             assert_eq!(tick, Some(Tick { first: expected, ..Tick::default() }), "{delta}");
             assert_eq!(meter.time_to_first_token(), expected, "{delta}");
         }

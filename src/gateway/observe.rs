@@ -170,7 +170,7 @@ impl Observer {
 
     /// Looks at the next event; gives what it brings besides text, if it brings any of it.
     pub fn observe(&mut self, event: &ChunkEvent<'_>) -> Option<Tapped<'_>> {
-        self.look_at(event).then(|| self.seen.tapped())
+        self.observe_event(event).then(|| self.seen.tapped())
     }
 
     /// How many events so far brought output of the model: text, refusal, reasoning, a part of a
@@ -194,7 +194,7 @@ impl Observer {
         let seen =
             core::mem::replace(&mut self.seen, ObserverState { error, ..ObserverState::default() });
         let reasons = seen.choices.iter().map(|choice| choice.finish_reason.is_some());
-        let (outcome, not_whole) = seen.findings.judge(reasons, &end, seen.limit_exceeded);
+        let (outcome, not_whole) = seen.findings.from_summary(reasons, &end, seen.limit_exceeded);
         self.reset();
         let ObserverState { tokens, choices, deltas, limit_exceeded, findings, .. } = seen;
         let failed_finish = findings.failed_finish.or_else(|| end.failed_finish.clone());
@@ -220,12 +220,12 @@ impl Observer {
 
     /// Looks at an event; says whether it has news.
     #[inline(never)]
-    pub(super) fn look_at(&mut self, event: &ChunkEvent<'_>) -> bool {
+    pub(super) fn observe_event(&mut self, event: &ChunkEvent<'_>) -> bool {
         match event.payload() {
-            Payload::Chunk(chunk) if chunk.constants() != 0 => self.look_at_like(chunk),
+            Payload::Chunk(chunk) if chunk.template_id() != 0 => self.observe_templated(chunk),
             _ => {
                 self.seen.news = EventFindings::default();
-                self.seen.look_at(event, self.most_choices);
+                self.seen.observe_event(event, self.most_choices);
                 self.seen.news != EventFindings::default()
             }
         }
@@ -234,7 +234,7 @@ impl Observer {
     /// Looks at a chunk that may be like an earlier one; says whether it has news.
     #[expect(clippy::inline_always, reason = "measured: a call costs a fifteenth of an event")]
     #[inline(always)]
-    pub(super) fn look_at_like(&mut self, chunk: &ChatCompletionChunk<'_>) -> bool {
+    pub(super) fn observe_templated(&mut self, chunk: &ChatCompletionChunk<'_>) -> bool {
         let Self { most_choices, watches, latest, seen } = self;
         seen.news = EventFindings::default();
         if !watches.get(*latest).is_some_and(|watch| watch.is_of(chunk)) {
@@ -246,7 +246,7 @@ impl Observer {
             }
         }
         if let Some(watch) = watches.get(*latest) {
-            seen.look_by(watch, chunk, *most_choices);
+            seen.apply_plan(watch, chunk, *most_choices);
         }
         seen.news != EventFindings::default()
     }
@@ -254,15 +254,15 @@ impl Observer {
 
 impl ObserverState {
     /// A chunk of which is known where its news are.
-    #[expect(clippy::inline_always, reason = "it is a part of `look_at_like`")]
+    #[expect(clippy::inline_always, reason = "it is a part of `observe_templated`")]
     #[inline(always)]
-    fn look_by(&mut self, watch: &ObservePlan, chunk: &ChatCompletionChunk<'_>, most: usize) {
+    fn apply_plan(&mut self, watch: &ObservePlan, chunk: &ChatCompletionChunk<'_>, most: usize) {
         if watch.is_all {
             self.note_choices(chunk, most);
-            return self.look(chunk, most);
+            return self.observe_chunk(chunk, most);
         }
         if let Some(nth) = watch.index {
-            let index = chunk.changed_count(nth).unwrap_or(0);
+            let index = chunk.slot_count(nth).unwrap_or(0);
             if index >= 64 || self.known & (1 << index) == 0 {
                 self.note_choices(chunk, most);
             }
@@ -286,11 +286,11 @@ impl ObserverState {
     }
 
     /// Any event.
-    fn look_at(&mut self, event: &ChunkEvent<'_>, most: usize) {
+    fn observe_event(&mut self, event: &ChunkEvent<'_>, most: usize) {
         match event.payload() {
             Payload::Chunk(chunk) => {
                 self.note_choices(chunk, most);
-                self.look(chunk, most);
+                self.observe_chunk(chunk, most);
             }
             Payload::Error(error) => {
                 match &mut self.error {
@@ -301,7 +301,7 @@ impl ObserverState {
                 self.news.error = true;
                 if let Some(chunk) = error.chunk() {
                     self.note_choices(&chunk, most);
-                    self.look(&chunk, most);
+                    self.observe_chunk(&chunk, most);
                 }
             }
             Payload::Malformed(error) => {
@@ -313,7 +313,7 @@ impl ObserverState {
     }
 
     /// All of a chunk.
-    fn look(&mut self, chunk: &ChatCompletionChunk<'_>, most: usize) {
+    fn observe_chunk(&mut self, chunk: &ChatCompletionChunk<'_>, most: usize) {
         let carries = chunk.carries();
         self.deltas += u64::from(carries.is_output());
         if carries.usage {

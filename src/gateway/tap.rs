@@ -127,9 +127,9 @@ impl UsageTap {
     #[inline]
     fn step<const STOPS: bool>(&mut self, input: &mut &[u8]) -> bool {
         let Self { decoder, observer } = self;
-        while let Some(has_news) = decoder.look(input, |found| match found {
-            Peeked::Like(chunk) => observer.look_at_like(chunk),
-            Peeked::Any(event) => observer.look_at(event),
+        while let Some(has_news) = decoder.peek(input, |found| match found {
+            Peeked::Like(chunk) => observer.observe_templated(chunk),
+            Peeked::Any(event) => observer.observe_event(event),
         }) {
             if has_news && STOPS {
                 return true;

@@ -35,7 +35,7 @@ impl Place {
         let mut leaves = self.leaves;
         let mut is_in = self.always;
         while leaves != 0 && !is_in {
-            is_in = chunk.has_changed_text(leaves.trailing_zeros() as usize);
+            is_in = chunk.has_slot_text(leaves.trailing_zeros() as usize);
             leaves &= leaves - 1;
         }
         is_in
@@ -44,9 +44,9 @@ impl Place {
     /// Adds a text.
     fn add(&mut self, chunk: &ChatCompletionChunk<'_>, text: Option<Value<'_>>) {
         let Some(text) = text.filter(|text| text.kind() == ValueKind::String) else { return };
-        match chunk.changed().position(|leaf| leaf == text.id) {
+        match chunk.slots().position(|leaf| leaf == text.id) {
             Some(nth) => self.leaves |= 1 << nth,
-            None => self.always |= !text.is_nothing(),
+            None => self.always |= !text.is_empty_value(),
         }
     }
 }
@@ -63,7 +63,7 @@ impl UsageSlots {
     /// `None` where something else of the usage has changed.
     fn of(chunk: &ChatCompletionChunk<'_>) -> Option<Self> {
         let mut counts = Self::default();
-        for (name, id) in chunk.changed_usage() {
+        for (name, id) in chunk.usage_slots() {
             let count = match name {
                 "prompt_tokens" => &mut counts.prompt,
                 "completion_tokens" => &mut counts.completion,
@@ -75,9 +75,9 @@ impl UsageSlots {
             if usage.get(name).is_none_or(|value| value.id != id) {
                 return None;
             }
-            let nth = chunk.changed().position(|leaf| leaf == id)?;
+            let nth = chunk.slots().position(|leaf| leaf == id)?;
             // If the leaf is another kind of number, or a string, each usage is read as a whole.
-            chunk.changed_count(nth)?;
+            chunk.slot_count(nth)?;
             *count = u8::try_from(nth).ok();
         }
         chunk.has_own_usage().then_some(counts)
@@ -88,7 +88,7 @@ impl UsageSlots {
     #[inline(always)]
     pub(super) fn update(self, tokens: &mut Tokens, chunk: &ChatCompletionChunk<'_>) {
         let count = |nth: Option<u8>, kept: &mut Option<u64>| {
-            if let Some(count) = nth.and_then(|nth| chunk.changed_count(usize::from(nth))) {
+            if let Some(count) = nth.and_then(|nth| chunk.slot_count(usize::from(nth))) {
                 *kept = Some(count);
             }
         };
@@ -102,21 +102,21 @@ impl ObservePlan {
     /// Whether this is for a chunk.
     #[inline]
     pub(super) fn is_of(&self, chunk: &ChatCompletionChunk<'_>) -> bool {
-        self.of == (chunk.constants(), chunk.changed().len())
+        self.of == (chunk.template_id(), chunk.slots().len())
     }
 
     /// For chunks with the constants of this one.
     #[cold]
     pub(super) fn new(chunk: &ChatCompletionChunk<'_>) -> Self {
         let mut watch = Self {
-            of: (chunk.constants(), chunk.changed().len()),
+            of: (chunk.template_id(), chunk.slots().len()),
             usage: chunk.usage().is_some(),
             counts: UsageSlots::of(chunk),
             ..Self::default()
         };
         let choices = chunk.choices().len();
-        for (nth, leaf) in chunk.changed().enumerate() {
-            match chunk.column_of(leaf) {
+        for (nth, leaf) in chunk.slots().enumerate() {
+            match chunk.field_of(leaf) {
                 Field::ChoiceIndex if choices == 1 => watch.index = Some(nth),
                 Field::ChoiceIndex => watch.is_all = true,
                 _ => {}
@@ -137,10 +137,10 @@ impl ObservePlan {
             self.output.add(chunk, delta.get(name));
         }
         let is = |value: Option<Value<'_>>, kind| {
-            value.is_some_and(|value| value.kind() == kind && !value.is_nothing())
+            value.is_some_and(|value| value.kind() == kind && !value.is_empty_value())
         };
         let is_odd = |value: Option<Value<'_>>| {
-            value.is_some_and(|value| value.kind() != ValueKind::String && !value.is_nothing())
+            value.is_some_and(|value| value.kind() != ValueKind::String && !value.is_empty_value())
         };
         self.is_all |= is_odd(delta.get("content")) || is_odd(choice.message());
         self.is_all |= ["refusal", "reasoning_content", "reasoning"]
@@ -157,7 +157,7 @@ impl ObservePlan {
         }
         for call in delta.tool_calls() {
             self.output.add(chunk, call.get("id"));
-            self.is_all |= call.get("custom").is_some_and(|custom| !custom.is_nothing());
+            self.is_all |= call.get("custom").is_some_and(|custom| !custom.is_empty_value());
             let Some(function) = call.get("function") else { continue };
             self.output.add(chunk, function.get("name"));
             self.output.add(chunk, function.get("arguments"));

@@ -33,16 +33,16 @@ impl JsonObject {
         let Some(kept) = self.member_mut(name) else {
             return self.begin(name, value, rules, room);
         };
-        if value.is_nothing() {
+        if value.is_empty_value() {
             return;
         }
-        let is_other_kind = kept.value.is_nothing()
+        let is_other_kind = kept.value.is_empty_value()
             || !matches!((&kept.value, kind), (Json::Text(text), ValueKind::String) if text.starts_with('"'));
         if is_other_kind {
             // Equal pieces of a text are counted from its first one.
             kept.repeats = 0;
         }
-        if kept.value.is_nothing() {
+        if kept.value.is_empty_value() {
             // The new value is the first one with content.
             if matches!(kind, ValueKind::Array | ValueKind::Object)
                 && !room.replace(kept.value.cost(), 0)
@@ -133,7 +133,7 @@ impl Member {
         if self.repeats != VARIES {
             let len = kept.len().saturating_sub(2);
             let times = self.repeats as usize;
-            if !room.take(len.saturating_mul(times)) {
+            if !room.try_reserve(len.saturating_mul(times)) {
                 return;
             }
             let piece = kept.get(1..=len).unwrap_or_default().to_owned();
@@ -165,7 +165,7 @@ impl Json {
             self.extend_list(value, rules, room);
         } else {
             let mut text = String::from("[]");
-            if room.take(text.len()) {
+            if room.try_reserve(text.len()) {
                 extend_text(&mut text, value, room);
             }
             *self = Self::Text(text);

@@ -91,7 +91,7 @@ impl Json {
         Self::Text(text)
     }
 
-    pub(super) fn is_nothing(&self) -> bool {
+    pub(super) fn is_empty_value(&self) -> bool {
         matches!(self, Self::Text(text) if matches!(text.as_str(), "null" | "\"\"" | "[]" | "{}"))
     }
 
@@ -126,7 +126,7 @@ impl Json {
             return false;
         }
         let text = value.raw().get(1..).unwrap_or_default();
-        if room.take(text.len() - 1) {
+        if room.try_reserve(text.len() - 1) {
             kept.pop();
             kept.push_str(text);
         }
@@ -135,9 +135,9 @@ impl Json {
 
     /// Makes it an empty object or list, unless it is one; says whether it is.
     pub(super) fn make(&mut self, empty: Self, room: &mut Room) -> bool {
-        let is_one = core::mem::discriminant(self) == core::mem::discriminant(&empty);
-        if is_one || room.is_closed() || !room.replace(self.cost(), 0) {
-            return is_one;
+        let is_empty = core::mem::discriminant(self) == core::mem::discriminant(&empty);
+        if is_empty || room.is_closed() || !room.replace(self.cost(), 0) {
+            return is_empty;
         }
         *self = empty;
         true
@@ -203,7 +203,8 @@ impl JsonObject {
         len: usize,
         room: &mut Room,
     ) -> Option<&mut Json> {
-        if !room.has_member(self.members.len()) || !room.take(name.len() + len + ENTRY_COST) {
+        if !room.has_member(self.members.len()) || !room.try_reserve(name.len() + len + ENTRY_COST)
+        {
             return None;
         }
         if self.members.is_empty() {
@@ -240,7 +241,7 @@ impl JsonObject {
     /// Keeps the first value that has something.
     pub(crate) fn first(&mut self, name: &str, value: Value<'_>, room: &mut Room) {
         match self.get_mut(name) {
-            Some(kept) if kept.is_nothing() => kept.set(value, room),
+            Some(kept) if kept.is_empty_value() => kept.set(value, room),
             Some(_) => {}
             None => self.add_text(name, value, room),
         }
@@ -249,7 +250,7 @@ impl JsonObject {
     /// Keeps the last value that has something.
     pub(crate) fn last(&mut self, name: &str, value: Value<'_>, room: &mut Room) {
         match self.get_mut(name) {
-            Some(kept) if value.is_nothing() && !kept.is_nothing() => {}
+            Some(kept) if value.is_empty_value() && !kept.is_empty_value() => {}
             Some(Json::Text(kept)) if kept == value.raw() => {}
             Some(kept) => kept.set(value, room),
             None => self.add_text(name, value, room),
@@ -308,7 +309,7 @@ impl JsonObject {
         };
         let Some(kept) = kept else { return };
         if !matches!(kept, Json::Text(kept) if kept.starts_with('[')) {
-            let keeps = value.is_nothing() && !kept.is_nothing();
+            let keeps = value.is_empty_value() && !kept.is_empty_value();
             if keeps || room.is_closed() || !room.replace(kept.cost(), 2) {
                 return;
             }
@@ -339,7 +340,7 @@ impl JsonObject {
             Some(at) => self.members.get_mut(at).map(|member| &mut member.value),
             None => self.add(name, Json::Object(Self::default()), 0, room),
         }?;
-        let keeps = value.is_nothing() && !kept.is_nothing();
+        let keeps = value.is_empty_value() && !kept.is_empty_value();
         if keeps || !kept.make(Json::Object(Self::default()), room) {
             return None;
         }
@@ -409,7 +410,7 @@ impl JsonObject {
             self.add(name, Json::List(JsonList::default()), 0, room);
         }
         let Some(kept) = self.get_mut(name) else { return };
-        if value.is_nothing() || !kept.make(Json::List(JsonList::default()), room) {
+        if value.is_empty_value() || !kept.make(Json::List(JsonList::default()), room) {
             return;
         }
         if let Json::List(list) = kept {
@@ -431,7 +432,7 @@ impl fmt::Debug for JsonObject {
 /// Appends the elements of an array to the JSON text of another one, as long as there is room.
 pub(super) fn extend_text(kept: &mut String, array: Value<'_>, room: &mut Room) {
     for element in array.elements() {
-        if !room.take(element.json_len() + 1) {
+        if !room.try_reserve(element.json_len() + 1) {
             return;
         }
         kept.pop();

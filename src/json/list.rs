@@ -60,7 +60,7 @@ struct OwnedElementKey {
 const LONGEST_ID: usize = 1024;
 
 impl<'a> ElementKey<'a> {
-    fn of(element: Value<'a>, matching: Matching) -> Self {
+    fn of_element(element: Value<'a>, matching: Matching) -> Self {
         let text = |name| {
             let text = element.get(name).and_then(|value| value.as_str());
             text.filter(|text| (1..=LONGEST_ID).contains(&text.len()))
@@ -185,7 +185,7 @@ impl JsonList {
         matching: Matching,
         room: &mut Room,
     ) -> Option<&mut JsonObject> {
-        let at = self.place(ElementKey::of(element, matching), matching, room)?;
+        let at = self.place(ElementKey::of_element(element, matching), matching, room)?;
         self.elements.get_mut(at).map(|element| &mut element.object)
     }
 
@@ -207,7 +207,7 @@ impl JsonList {
         let mut element =
             KeyedElement { key: OwnedElementKey::default(), object: JsonObject::default() };
         element.key.learn(key);
-        if !room.take(element.cost()) {
+        if !room.try_reserve(element.cost()) {
             return None;
         }
         self.elements.push(element);
@@ -241,7 +241,7 @@ impl JsonList {
                 let is_open = |element: &KeyedElement| {
                     // Servers send encrypted texts whole.
                     let ends = ["signature", "data"].map(|name| element.object.get(name));
-                    ends.into_iter().flatten().all(Json::is_nothing)
+                    ends.into_iter().flatten().all(Json::is_empty_value)
                 };
                 let last = recent().next();
                 let is_of = |last: &KeyedElement| {

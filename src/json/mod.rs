@@ -5,7 +5,6 @@
 
 mod accumulate;
 mod escape;
-mod hole;
 mod kept;
 #[cfg(feature = "serde")]
 mod kept_serde;
@@ -15,10 +14,10 @@ mod object_reader;
 mod reader;
 mod room;
 mod scan;
+mod slot_kind;
 mod value;
 
 pub(crate) use accumulate::Unknown;
-pub(crate) use hole::SlotKind;
 pub use kept::{Json, JsonObject};
 #[cfg(feature = "serde")]
 pub(crate) use kept_serde::{deserialize_by_parser, read_raw};
@@ -30,6 +29,7 @@ pub use reader::Leniencies;
 pub use room::Limit;
 pub(crate) use room::{Room, rewrite};
 pub(crate) use scan::plain_len;
+pub(crate) use slot_kind::SlotKind;
 pub use value::{Value, ValueElements, ValueKind, ValueMembers};
 
 use crate::error::{Error, ErrorKind};

@@ -6,7 +6,7 @@ pub(crate) type NodeId = u32;
 
 use core::ops::Range;
 
-use super::hole::SlotKind;
+use super::slot_kind::SlotKind;
 use super::text;
 
 /// One value of a document. A member is two nodes, its name and its value; an array or object
@@ -59,7 +59,7 @@ pub(crate) struct Tape {
     pub(super) learned: TemplateText,
     /// The leaves that may have another value in the text at hand than in the one that was read,
     /// in order.
-    pub(super) gaps: Vec<Slot>,
+    pub(super) slots: Vec<Slot>,
     /// Lengths of `text` and `unescaped` after the text was read; what is behind belongs to moved
     /// leaves.
     pub(super) kept: (usize, usize),
@@ -92,7 +92,7 @@ impl TemplateText {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Slot {
     pub(crate) id: NodeId,
-    pub(crate) hole: SlotKind,
+    pub(crate) slot_kind: SlotKind,
     /// Where it stood in the text that was learned; of a string, what is between the quotes.
     pub(crate) start: u32,
     pub(crate) end: u32,
@@ -113,7 +113,7 @@ impl Tape {
         self.nodes.clear();
         self.text.clear();
         self.unescaped.clear();
-        self.gaps.clear();
+        self.slots.clear();
         self.learned.number = 0;
         self.kept = (0, 0);
     }
@@ -138,19 +138,19 @@ impl Tape {
 
     /// A node as it is in the text at hand.
     #[inline(never)]
-    fn now(&self, id: NodeId, mut node: Node) -> Node {
+    fn resolve(&self, id: NodeId, mut node: Node) -> Node {
         let holds = matches!(node.kind, Kind::Array | Kind::Object);
         let behind = if holds { node.extra } else { id };
         let (mut before_start, mut before_end) = (0, 0);
-        for gap in &self.gaps {
-            if gap.id == id {
-                return gap.now;
+        for slot in &self.slots {
+            if slot.id == id {
+                return slot.now;
             }
-            if gap.id < id {
-                before_start = gap.shift;
+            if slot.id < id {
+                before_start = slot.shift;
             }
-            if gap.id < behind {
-                before_end = gap.shift;
+            if slot.id < behind {
+                before_end = slot.shift;
             }
         }
         if !holds {
@@ -189,8 +189,8 @@ impl Tape {
     }
 
     /// The leaves that may have another value in another text.
-    pub(crate) fn gaps(&self) -> &[Slot] {
-        &self.gaps
+    pub(crate) fn slots(&self) -> &[Slot] {
+        &self.slots
     }
 
     /// Bytes that the buffers hold, roughly.
@@ -238,19 +238,19 @@ impl<'a> Document<'a> {
         // A text that was read as a whole is the one that the nodes are of.
         match self.text {
             Text::Read(_) => Some(*node),
-            Text::Like(_) => Some(self.tape.now(id, *node)),
+            Text::Like(_) => Some(self.tape.resolve(id, *node)),
         }
     }
 
     /// The leaves that may have another value than when the document was read.
     #[inline]
-    pub(crate) fn gaps(&self) -> &'a [Slot] {
-        &self.tape.gaps
+    pub(crate) fn slots(&self) -> &'a [Slot] {
+        &self.tape.slots
     }
 
     /// The number of the learned text that this one is like, or is; 0 where none was learned.
     #[inline]
-    pub(crate) const fn learned_number(&self) -> u64 {
+    pub(crate) const fn template_id(&self) -> u64 {
         self.tape.learned.number
     }
 
@@ -293,8 +293,8 @@ impl<'a> Document<'a> {
     fn place(&self, id: NodeId) -> TextSource<'a> {
         match self.text {
             Text::Read(text) => TextSource::Read(text),
-            Text::Like(_) => match self.tape.gaps.iter().find(|gap| gap.id == id) {
-                Some(gap) => TextSource::Slot(gap),
+            Text::Like(_) => match self.tape.slots.iter().find(|slot| slot.id == id) {
+                Some(slot) => TextSource::Slot(slot),
                 None => TextSource::Read(self.tape.learned.json()),
             },
         }
@@ -313,41 +313,41 @@ impl<'a> Document<'a> {
                 text.get(start..start + node.extra as usize)
             }
             TextSource::Read(_) => self.tape.unescaped(*node),
-            TextSource::Slot(gap) => self.text_in(gap),
+            TextSource::Slot(slot) => self.slot_text_in(slot),
         }
     }
 
     /// The text of a gap, if it is a string.
     #[inline]
-    pub(crate) fn text_in(&self, gap: &Slot) -> Option<&'a str> {
-        let Node { kind: Kind::String, start, end, extra } = gap.now else { return None };
+    pub(crate) fn slot_text_in(&self, slot: &Slot) -> Option<&'a str> {
+        let Node { kind: Kind::String, start, end, extra } = slot.now else { return None };
         if extra & ESCAPED != 0 {
-            return self.tape.unescaped(gap.now);
+            return self.tape.unescaped(slot.now);
         }
         self.slice(start + 1, end - 1)
     }
 
     /// A gap as it was sent.
     #[inline]
-    pub(crate) fn bytes_in(&self, gap: &Slot) -> &'a [u8] {
+    pub(crate) fn slot_bytes(&self, slot: &Slot) -> &'a [u8] {
         let bytes = match self.text {
             Text::Read(text) => text.as_bytes(),
             Text::Like(bytes) => bytes,
         };
-        bytes.get(gap.now.start as usize..gap.now.end as usize).unwrap_or_default()
+        bytes.get(slot.now.start as usize..slot.now.end as usize).unwrap_or_default()
     }
 
     /// The whole number that a gap holds, if it is one for counts.
     #[inline]
-    pub(crate) fn count_in(&self, gap: &Slot) -> Option<u64> {
-        if gap.hole != SlotKind::Count {
+    pub(crate) fn slot_count_in(&self, slot: &Slot) -> Option<u64> {
+        if slot.slot_kind != SlotKind::Count {
             return None;
         }
-        if gap.now.extra != UNPARSED {
-            return Some(u64::from(gap.now.extra));
+        if slot.now.extra != UNPARSED {
+            return Some(u64::from(slot.now.extra));
         }
         // There are fewer than could overflow.
-        let digits = self.bytes_in(gap);
+        let digits = self.slot_bytes(slot);
         Some(digits.iter().fold(0, |number, digit| number * 10 + u64::from(digit & 0xF)))
     }
 
@@ -402,7 +402,7 @@ impl<'a> Document<'a> {
         let is_leaf = !matches!(node.kind, Kind::Array | Kind::Object);
         let text = match self.text {
             Text::Like(_) if !is_leaf => {
-                let node = self.tape.now(id, *node);
+                let node = self.tape.resolve(id, *node);
                 self.slice(node.start, node.end)
             }
             _ => match self.place(id) {

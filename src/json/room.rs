@@ -57,7 +57,7 @@ impl Room {
     /// Takes room for `bytes` more. Once something didn't fit, nothing does: what is kept is what
     /// came first, without holes.
     #[inline]
-    pub(crate) fn take(&mut self, bytes: usize) -> bool {
+    pub(crate) fn try_reserve(&mut self, bytes: usize) -> bool {
         self.replace(0, bytes)
     }
 
@@ -67,7 +67,7 @@ impl Room {
         let free = self.bytes.saturating_add(before);
         if self.closed || free < after {
             self.closed = true;
-            self.leave_out(Limit::CompletionBytes);
+            self.mark_exceeded(Limit::CompletionBytes);
             return false;
         }
         self.bytes = free - after;
@@ -78,7 +78,7 @@ impl Room {
     pub(super) fn has_member(&mut self, count: usize) -> bool {
         let fits = count < self.members;
         if !fits {
-            self.leave_out(Limit::Members);
+            self.mark_exceeded(Limit::Members);
         }
         fits
     }
@@ -92,7 +92,7 @@ impl Room {
     }
 
     /// Takes note that something was left out.
-    pub(crate) fn leave_out(&mut self, limit: Limit) {
+    pub(crate) fn mark_exceeded(&mut self, limit: Limit) {
         self.exceeded = self.exceeded.or(Some(limit));
     }
 
@@ -134,12 +134,12 @@ mod tests {
     #[test]
     fn room_is_taken_to_the_last_byte() {
         let mut room = Room::new(10, 1);
-        assert!(room.take(4) && room.take(6));
-        assert!(room.replace(6, 6) && room.replace(6, 2) && room.take(4));
+        assert!(room.try_reserve(4) && room.try_reserve(6));
+        assert!(room.replace(6, 6) && room.replace(6, 2) && room.try_reserve(4));
         assert_eq!(room.exceeded(), None);
-        assert!(!room.take(1));
+        assert!(!room.try_reserve(1));
         // Nothing fits any more, however small it is.
-        assert!(!room.take(0));
+        assert!(!room.try_reserve(0));
         assert_eq!(room.exceeded(), Some(Limit::CompletionBytes));
     }
 }

@@ -145,7 +145,7 @@ impl<'a> Value<'a> {
     }
 
     /// Whether there is nothing in it: `null`, `""`, `[]` or `{}`, which are alike when merging.
-    pub(crate) fn is_nothing(&self) -> bool {
+    pub(crate) fn is_empty_value(&self) -> bool {
         self.document.node(self.id).is_none_or(|node| match node.kind {
             Kind::Null => true,
             Kind::String => node.extra == 0,

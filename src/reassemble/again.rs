@@ -35,7 +35,7 @@ pub(super) struct Constants {
 impl Constants {
     /// Takes note of a chunk that has been pushed as a whole.
     pub(super) fn add(&mut self, chunk: &ChatCompletionChunk<'_>) {
-        let number = chunk.constants();
+        let number = chunk.template_id();
         if number != self.number {
             *self = Self { number, choices: 0 };
         }
@@ -109,7 +109,7 @@ impl Index {
     fn of(self, chunk: &ChatCompletionChunk<'_>) -> Option<u64> {
         match self {
             Self::Constant(index) => Some(index),
-            Self::Changed(nth) => chunk.changed_count(nth),
+            Self::Changed(nth) => chunk.slot_count(nth),
         }
     }
 }
@@ -183,8 +183,8 @@ impl MergePlan {
         let call = chunk.choices().next().and_then(|choice| choice.delta().tool_calls().next());
         let mut call_index = call.and_then(|call| call.index()).map(Index::Constant);
         let (mut arguments, mut other_calls) = (None, false);
-        for (nth, leaf) in chunk.changed().enumerate() {
-            match chunk.column_of(leaf) {
+        for (nth, leaf) in chunk.slots().enumerate() {
+            match chunk.field_of(leaf) {
                 Field::Id | Field::Created => again.firsts = true,
                 Field::Obfuscation => {}
                 Field::ChoiceIndex => again.choice = Some(Index::Changed(nth)),
@@ -200,7 +200,7 @@ impl MergePlan {
                 Field::Other => again.is_all = true,
             }
         }
-        again.is_all |= !all_stay(Level::Top, chunk.extra());
+        again.is_all |= !are_idempotent(Level::Top, chunk.extra());
         again.is_all |= chunk.usage().is_some_and(|usage| !all_differ(usage.as_value()));
         again.is_all |= chunk.x_groq().is_some_and(|x_groq| !all_differ(x_groq));
         for choice in chunk.choices() {
@@ -213,7 +213,7 @@ impl MergePlan {
         let has_reasoning = !matches!(again.reasoning, Reasoning::Nothing);
         again.calls = match (call, arguments, call_index) {
             (None, ..) => Calls::Nothing,
-            (Some(call), Some(nth), Some(index)) if !other_calls && goes_on(&call) => {
+            (Some(call), Some(nth), Some(index)) if !other_calls && is_continuation(&call) => {
                 Calls::Arguments { nth, index }
             }
             _ => Calls::Everything,
@@ -237,8 +237,8 @@ impl MergePlan {
             || delta.content_parts().is_some()
             || delta.function_call().is_some()
             || delta.audio().is_some()
-            || !all_stay(Level::Choice, choice.extra())
-            || !all_stay(Level::Delta, delta.extra());
+            || !are_idempotent(Level::Choice, choice.extra())
+            || !are_idempotent(Level::Delta, delta.extra());
     }
 
     /// What there is to do if only one text of the choice has changed: nothing, where half a
@@ -262,7 +262,7 @@ impl MergePlan {
     }
 
     /// Adds what the choice has besides its content.
-    fn push_more(&mut self, target: &mut ChoiceTarget<'_>, chunk: &ChatCompletionChunk<'_>) {
+    fn push_rest(&mut self, target: &mut ChoiceTarget<'_>, chunk: &ChatCompletionChunk<'_>) {
         let Some(choice) = chunk.choices().next() else { return };
         let delta = choice.delta();
         if self.texts {
@@ -271,7 +271,7 @@ impl MergePlan {
         match &mut self.reasoning {
             Reasoning::Nothing => {}
             Reasoning::Changed { text, detail } => {
-                let text = text.and_then(|(nth, name)| Some((chunk.changed_text(nth)?, name)));
+                let text = text.and_then(|(nth, name)| Some((chunk.slot_text(nth)?, name)));
                 let start = text.and_then(|text| push_reasoning_text(target, &delta, text));
                 if let Some(detail) = detail {
                     detail.push(target, chunk);
@@ -285,7 +285,7 @@ impl MergePlan {
             Calls::Nothing => false,
             Calls::Everything => true,
             Calls::Arguments { nth, index } => {
-                let text = chunk.changed_text(nth).unwrap_or_default();
+                let text = chunk.slot_text(nth).unwrap_or_default();
                 !push_arguments(target, index.of(chunk), text)
             }
         };
@@ -343,15 +343,16 @@ impl Detail {
     /// Of an element in which a leaf has changed; if that is a text which is joined, and the others
     /// stay as they are.
     fn of(element: Value<'_>, leaf: NodeId) -> Option<Self> {
-        let stays = |(name, value): (&str, Value<'_>)| match merge(Level::ReasoningDetail, name) {
-            Merge::Concat => value.id == leaf || value.is_nothing(),
-            _ => value.id != leaf && stays(Level::ReasoningDetail, name, value),
-        };
+        let is_idempotent =
+            |(name, value): (&str, Value<'_>)| match merge(Level::ReasoningDetail, name) {
+                Merge::Concat => value.id == leaf || value.is_empty_value(),
+                _ => value.id != leaf && is_idempotent(Level::ReasoningDetail, name, value),
+            };
         let is_member = element.members().any(|(_, value)| value.id == leaf);
         let index = element.get("index").filter(|index| index.kind() == ValueKind::Number)?;
         let [r#type, id] = ["type", "id"].map(|name| element.get(name).map(|value| value.id));
         let detail = Self { text: leaf, index: index.id, r#type, id, found: None };
-        (is_member && element.members().all(stays)).then_some(detail)
+        (is_member && element.members().all(is_idempotent)).then_some(detail)
     }
 
     /// Its index and type are constants, so it is the same detail of a choice each time.
@@ -390,28 +391,28 @@ impl Detail {
 /// What a list of things to do belongs to.
 #[inline]
 fn of(chunk: &ChatCompletionChunk<'_>) -> (u64, usize) {
-    (chunk.constants(), chunk.changed().len())
+    (chunk.template_id(), chunk.slots().len())
 }
 
 /// Whether a part of a tool call only goes on with it.
-fn goes_on(call: &ToolCallDelta<'_>) -> bool {
+fn is_continuation(call: &ToolCallDelta<'_>) -> bool {
     let is_empty = |text: Option<&str>| text.is_none_or(str::is_empty);
     call.index().is_some()
         && is_empty(call.id_text())
         && is_empty(call.name_text())
-        && all_stay(Level::ToolCall, call.extra())
-        && all_stay(Level::Function, call.function_extra())
+        && are_idempotent(Level::ToolCall, call.extra())
+        && are_idempotent(Level::Function, call.function_extra())
 }
 
 /// Whether members stay as they are when they come once more, and take no room for a while either.
-fn all_stay(level: Level, extra: Extra<'_>) -> bool {
-    names_differ(|| extra.clone().map(|(name, _)| name))
-        && extra.clone().all(|(name, value)| stays(level, name, value))
+fn are_idempotent(level: Level, extra: Extra<'_>) -> bool {
+    names_are_unique(|| extra.clone().map(|(name, _)| name))
+        && extra.clone().all(|(name, value)| is_idempotent(level, name, value))
 }
 
 /// Returns true if a member changes nothing when it is sent once more.
-fn stays(level: Level, name: &str, value: Value<'_>) -> bool {
-    value.is_nothing()
+fn is_idempotent(level: Level, name: &str, value: Value<'_>) -> bool {
+    value.is_empty_value()
         || match merge(level, name) {
             Merge::Ignore => true,
             Merge::KeepFirst | Merge::Replace | Merge::Object | Merge::FilterResults => {
@@ -436,11 +437,11 @@ fn adds_nothing(logprobs: Value<'_>) -> bool {
 fn all_differ(value: Value<'_>) -> bool {
     let Value { document, id, .. } = value;
     (id..document.behind(id))
-        .all(|id| names_differ(|| document.members(id).map(|member| member.name)))
+        .all(|id| names_are_unique(|| document.members(id).map(|member| member.name)))
 }
 
 /// Whether these are few, and none of them comes twice.
-fn names_differ<N: PartialEq, I: Iterator<Item = N>>(names: impl Fn() -> I) -> bool {
+fn names_are_unique<N: PartialEq, I: Iterator<Item = N>>(names: impl Fn() -> I) -> bool {
     const MOST: usize = 32;
     let is_first = |(at, name): (usize, N)| names().take(at).all(|earlier| earlier != name);
     names().nth(MOST).is_none() && names().enumerate().all(is_first)
@@ -450,7 +451,7 @@ impl Reassembler {
     /// Adds a chunk that has the constants of the one before it, if that is less than adding all
     /// of it.
     #[inline]
-    pub(super) fn push_again(&mut self, chunk: &ChatCompletionChunk<'_>) -> bool {
+    pub(super) fn push_incremental(&mut self, chunk: &ChatCompletionChunk<'_>) -> bool {
         if self.again.of != of(chunk) {
             self.again = MergePlan::new(chunk, self.completion.usage.as_ref());
         }
@@ -460,7 +461,7 @@ impl Reassembler {
 
     /// Adds a chunk of the constants of the one before it in which only one text differs.
     #[inline]
-    pub(super) fn push_text_only(&mut self, chunk: &ChatCompletionChunk<'_>) -> bool {
+    pub(super) fn push_single_text(&mut self, chunk: &ChatCompletionChunk<'_>) -> bool {
         let SingleTextPlan { of: known, nth, at, is_reasoning } = self.text_only;
         let Self { completion, budget, changes, .. } = self;
         // Nothing but the text takes room. Once something was left out, anything may find some now.
@@ -470,7 +471,7 @@ impl Reassembler {
         let Some(kept) = completion.choices.get_mut(at) else { return false };
         let Message { content, reasoning, .. } = &mut kept.message;
         let kept = if is_reasoning { reasoning } else { content };
-        let (Some(kept), Some(text)) = (kept, chunk.changed_text(nth)) else { return false };
+        let (Some(kept), Some(text)) = (kept, chunk.slot_text(nth)) else { return false };
         if let Some(start) = budget.push_str(kept, text) {
             let choice = at;
             changes.push(if is_reasoning {
@@ -503,13 +504,13 @@ impl Reassembler {
             again.at = at;
             let message = &mut kept.message;
             let mut target = ChoiceTarget { choice: at, message, state, budget, changes };
-            let text = again.content.and_then(|nth| chunk.changed_text(nth));
+            let text = again.content.and_then(|nth| chunk.slot_text(nth));
             let content = || chunk.choices().next()?.delta().get("content");
             if let Some(text) = text {
                 push_content(&mut target, text, content);
             }
             if again.more {
-                again.push_more(&mut target, chunk);
+                again.push_rest(&mut target, chunk);
             }
             if let Some(known) = again.text_only(&target) {
                 *text_only = known;
@@ -520,7 +521,7 @@ impl Reassembler {
         {
             let places = again.usage.places.iter().enumerate();
             for (nth, at) in places.filter_map(|(nth, at)| Some((nth, (*at)?))) {
-                let number = chunk.changed_number(nth);
+                let number = chunk.slot_number(nth);
                 kept.replace_number(at.into(), number, &mut budget.usage_room);
             }
         }
@@ -561,15 +562,18 @@ mod tests {
     /// As [`Reassembler::push`].
     fn push(completion: &mut Reassembler, chunk: &ChatCompletionChunk<'_>) -> Added {
         completion.changes.clear();
-        if completion.push_text_only(chunk) {
+        if completion.push_single_text(chunk) {
             return Added::Text;
         }
-        let constants = chunk.constants();
-        if constants != 0 && constants == completion.last.number && completion.push_again(chunk) {
+        let constants = chunk.template_id();
+        if constants != 0
+            && constants == completion.last.number
+            && completion.push_incremental(chunk)
+        {
             return Added::Changed;
         }
         completion.text_only = SingleTextPlan::default();
-        completion.push_all(chunk);
+        completion.push_full(chunk);
         completion.last.add(chunk);
         completion.end_push();
         Added::Whole

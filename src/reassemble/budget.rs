@@ -76,7 +76,7 @@ impl Budget {
     ) {
         if kept.is_none()
             && let Some(text) = text().filter(|text| !text.is_empty())
-            && self.room.take(text.len())
+            && self.room.try_reserve(text.len())
         {
             *kept = Some(text.into());
         }
@@ -142,7 +142,7 @@ impl Budget {
     #[expect(clippy::inline_always, reason = "measured: a call costs a twentieth of an event")]
     #[inline(always)]
     pub(super) fn push_str(&mut self, kept: &mut String, text: &str) -> Option<usize> {
-        if text.is_empty() || !self.room.take(text.len()) {
+        if text.is_empty() || !self.room.try_reserve(text.len()) {
             return None;
         }
         let start = kept.len();
@@ -175,7 +175,7 @@ impl Budget {
         let (Some(Ok(whole)), Some(rest)) = (whole, rest) else {
             return self.push_str(kept, text);
         };
-        if !self.room.take(1) {
+        if !self.room.try_reserve(1) {
             return None;
         }
         kept.pop();

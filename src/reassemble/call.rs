@@ -27,7 +27,7 @@ pub(super) fn push_call(target: &mut ChoiceTarget<'_>, delta: &ToolCallDelta<'_>
         count(&mut irregular.tool_calls_without_index, true);
     }
     let Some(at) = call_at(target, delta, index) else { return };
-    go_on_with(target, at);
+    select_call(target, at);
     if let Some(id) = delta.id_text().filter(|id| !id.is_empty()) {
         push_id(target, at, id);
     }
@@ -47,7 +47,7 @@ pub(super) fn push_call(target: &mut ChoiceTarget<'_>, delta: &ToolCallDelta<'_>
         let start = if let Some(text) = delta.arguments_text() {
             budget.join(&mut function.arguments, &mut known.arguments, text, value)
         } else if let Some(arguments) = delta.arguments_object()
-            && (function.arguments.is_empty() || !arguments.is_nothing())
+            && (function.arguments.is_empty() || !arguments.is_empty_value())
         {
             budget.set_json(&mut function.arguments, &mut known.arguments, arguments)
         } else {
@@ -93,7 +93,7 @@ pub(super) fn push_whole_call<'t>(target: &mut ChoiceTarget<'_>, at: usize, whol
     let is_known = at < target.message.tool_calls.len();
     let at = if is_known { Some(at) } else { append(target, Some(at as u64)) };
     let Some(at) = at else { return };
-    go_on_with(target, at);
+    select_call(target, at);
     let text = |object: Value<'t>, name: &str| object.get(name).and_then(|text| text.as_str());
     if let Some(id) = text(whole, "id").filter(|id| !id.is_empty()) {
         push_id(target, at, id);
@@ -119,7 +119,7 @@ pub(super) fn push_whole_call<'t>(target: &mut ChoiceTarget<'_>, at: usize, whol
     let is_empty = function.arguments.is_empty();
     let arguments = whole.get("arguments").filter(|arguments| match arguments.kind() {
         ValueKind::Null => false,
-        _ => is_empty || !arguments.is_nothing(),
+        _ => is_empty || !arguments.is_empty_value(),
     });
     let arguments = arguments.map(|arguments| arguments.as_str().unwrap_or(arguments.raw()));
     if let Some(arguments) = arguments.filter(|arguments| **arguments != function.arguments) {
@@ -270,10 +270,10 @@ impl ChoiceState {
 fn append(target: &mut ChoiceTarget<'_>, index: Option<u64>) -> Option<usize> {
     let ChoiceTarget { choice, message, state, budget, changes } = target;
     if message.tool_calls.len() >= budget.limits.tool_calls {
-        budget.room.leave_out(Limit::ToolCalls);
+        budget.room.mark_exceeded(Limit::ToolCalls);
         return None;
     }
-    if !budget.room.take(PART_COST) {
+    if !budget.room.try_reserve(PART_COST) {
         return None;
     }
     let call = CallState { index, is_done: true, ..CallState::default() };
@@ -290,7 +290,7 @@ fn append(target: &mut ChoiceTarget<'_>, index: Option<u64>) -> Option<usize> {
 }
 
 /// The stream goes on with the call at a position: the one before it is done.
-fn go_on_with(target: &mut ChoiceTarget<'_>, at: usize) {
+fn select_call(target: &mut ChoiceTarget<'_>, at: usize) {
     let ChoiceTarget { choice, state, changes, .. } = target;
     let before = state.last_call;
     if before != at
@@ -316,7 +316,7 @@ fn push_id(target: &mut ChoiceTarget<'_>, at: usize, id: &str) {
     if !call.id.is_empty() {
         count(&mut state.irregular.changed_tool_call_ids, call.id != id);
     } else if id.len() > LONGEST_ID {
-        budget.room.leave_out(Limit::ToolCallId);
+        budget.room.mark_exceeded(Limit::ToolCallId);
     } else {
         budget.push_str(&mut call.id, id);
         state.note_id(&message.tool_calls, at);

@@ -85,7 +85,7 @@ fn push_part(target: &mut ChoiceTarget<'_>, part: Value<'_>) {
 /// Stores the members of a part that a next request needs.
 fn push_needed(target: &mut ChoiceTarget<'_>, part: Value<'_>) {
     for name in NEEDED {
-        if let Some(value) = part.get(name).filter(|value| !value.is_nothing()) {
+        if let Some(value) = part.get(name).filter(|value| !value.is_empty_value()) {
             let kept = target.message.extra.get(name).and_then(|kept| kept.as_text());
             if kept.is_some_and(|kept| kept != value.raw()) {
                 target.budget.room.count_replaced();
@@ -242,7 +242,7 @@ pub(super) fn push_snapshot(target: &mut ChoiceTarget<'_>, choice: &Choice<'_>, 
         return;
     }
     state.is_snapshot = true;
-    let has_content = whole.get("reasoning_content").is_some_and(|text| !text.is_nothing());
+    let has_content = whole.get("reasoning_content").is_some_and(|text| !text.is_empty_value());
     for (name, value) in whole.members() {
         push_whole_member(target, name, value, has_content);
     }
@@ -305,12 +305,12 @@ fn push_whole_member(
                 budget.set_text(&mut kept.arguments, arguments);
             }
         }
-        ("content" | "refusal" | "reasoning" | "reasoning_content", None) if value.is_nothing() => {
-        }
+        ("content" | "refusal" | "reasoning" | "reasoning_content", None)
+            if value.is_empty_value() => {}
         ("content" | "refusal" | "reasoning" | "reasoning_content", None) => {
             push_whole_odd(target, name, value);
         }
-        ("audio" | "function_call", _) if !value.is_nothing() => {
+        ("audio" | "function_call", _) if !value.is_empty_value() => {
             count(&mut target.state.irregular.unknown_content_parts);
         }
         ("audio" | "function_call", _) => {}

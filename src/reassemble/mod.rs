@@ -203,17 +203,17 @@ impl Reassembler {
     /// Adds a chunk. What it has changed is there as [`changes`](Self::changes) until the next one.
     pub fn push(&mut self, chunk: &ChatCompletionChunk<'_>) {
         self.changes.clear();
-        if !self.push_text_only(chunk) {
-            self.push_more(chunk);
+        if !self.push_single_text(chunk) {
+            self.push_templated(chunk);
         }
     }
 
     #[inline(never)]
-    fn push_more(&mut self, chunk: &ChatCompletionChunk<'_>) {
-        let constants = chunk.constants();
-        if constants == 0 || constants != self.last.number || !self.push_again(chunk) {
+    fn push_templated(&mut self, chunk: &ChatCompletionChunk<'_>) {
+        let constants = chunk.template_id();
+        if constants == 0 || constants != self.last.number || !self.push_incremental(chunk) {
             self.text_only = SingleTextPlan::default();
-            self.push_all(chunk);
+            self.push_full(chunk);
             self.last.add(chunk);
         }
         self.end_push();
@@ -261,7 +261,7 @@ impl Reassembler {
         }
     }
 
-    fn push_all(&mut self, chunk: &ChatCompletionChunk<'_>) {
+    fn push_full(&mut self, chunk: &ChatCompletionChunk<'_>) {
         self.findings.has_chunk = true;
         self.findings.has_error |= chunk.error().is_some();
         let Self { completion, budget, .. } = self;
@@ -350,7 +350,7 @@ impl Reassembler {
         findings.has_invalid_index |= irregularities.invalid_tool_call_indexes > 0;
         findings.has_unknown_part = irregularities.unknown_content_parts > 0;
         let reasons = self.completion.choices.iter().map(|choice| choice.finish_reason.is_some());
-        let (outcome, not_whole) = findings.judge(reasons, &end, limit_exceeded);
+        let (outcome, not_whole) = findings.from_summary(reasons, &end, limit_exceeded);
         let pending = self.pending();
         let mut completion = core::mem::take(&mut self.completion);
         completion.shrink_to_fit();
@@ -414,7 +414,7 @@ impl Reassembler {
         if self.usage_from == UsageFrom::Usage && from == UsageFrom::Substitute {
             return;
         }
-        let is_empty = usage.as_value().is_nothing();
+        let is_empty = usage.as_value().is_empty_value();
         self.usage_from = if is_empty { self.usage_from } else { from };
         let kept = self.completion.usage.get_or_insert_default();
         let most = self.budget.limits.choices;
@@ -502,11 +502,11 @@ impl Reassembler {
             return Some(at);
         }
         if states.len() >= budget.limits.choices {
-            budget.room.leave_out(Limit::Choices);
+            budget.room.mark_exceeded(Limit::Choices);
             return None;
         }
         // A choice without room is added all the same, so that its finish reason is stored.
-        budget.room.take(PART_COST);
+        budget.room.try_reserve(PART_COST);
         if *late_choices > 0 || states.last().is_some_and(|last| last.index > index) {
             *late_choices += 1;
             changes.is_unordered = true;
@@ -526,7 +526,7 @@ fn push_logprobs(choice: &mut CompletionChoice, logprobs: &Logprobs<'_>, budget:
     for (name, value) in logprobs.as_value().members() {
         budget.logprobs = budget.logprobs.saturating_add(value.elements().count());
         if budget.logprobs > budget.limits.logprob_entries {
-            budget.room.leave_out(Limit::LogprobEntries);
+            budget.room.mark_exceeded(Limit::LogprobEntries);
             return;
         }
         kept.append(name, value, &mut budget.room);

@@ -1,10 +1,10 @@
 //! `SseDecoder`: lines to events by the WHATWG rules; the one owner of bytes that wait for more.
 
-mod glance;
 mod oversize;
 #[cfg(any(feature = "stream", feature = "tokio-codec"))]
 mod place;
 mod rest;
+mod single_line;
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -15,11 +15,11 @@ use crate::error::{Error, ErrorKind};
 use crate::event::{Event, EventKind, StreamState};
 use crate::limits::Limits;
 use crate::line::{LineSpan, LineSplitter};
-use glance::SingleLineEvent;
 use oversize::{Discarding, LimitExceeded};
 #[cfg(any(feature = "stream", feature = "tokio-codec"))]
 pub(crate) use place::Place;
 pub use rest::SseEnd;
+use single_line::SingleLineEvent;
 
 /// Buffers above this size are given back when the events no longer need them.
 const KEPT_CAPACITY: usize = 64 << 10;
@@ -64,20 +64,20 @@ const SMALL_EVENTS: u32 = 64;
 pub struct SseDecoder {
     limits: Limits,
     /// Up to this many bytes of the block at hand no limit can be exceeded.
-    safe: usize,
+    limit_free_len: usize,
     splitter: LineSplitter,
     /// Where the block at hand begins in the stream.
     offset: u64,
     block: EventBuffer,
     /// The block's bytes, where earlier pieces began it.
-    carry: Vec<u8>,
+    buffer: Vec<u8>,
     /// The block's data, where it comes in several lines.
-    joined: Vec<u8>,
+    data_buffer: Vec<u8>,
     /// The block at hand has been given out: the next call begins another one.
-    given: bool,
+    emitted: bool,
     /// Nothing is left over from the bytes before: the next byte begins an event.
     is_between_events: bool,
-    skipping: Option<Discarding>,
+    discarding: Option<Discarding>,
     stream: StreamState,
     /// The event type, where it wasn't UTF-8.
     lossy_type: String,
@@ -114,16 +114,16 @@ impl SseDecoder {
             *bytes = LEAST_LIMIT.max(*bytes);
         }
         Self {
-            safe: limits.line_bytes.min(limits.event_bytes).min(limits.comment_bytes),
+            limit_free_len: limits.line_bytes.min(limits.event_bytes).min(limits.comment_bytes),
             limits,
             splitter: LineSplitter::new(),
             offset: 0,
             block: EventBuffer::default(),
-            carry: Vec::new(),
-            joined: Vec::new(),
-            given: false,
+            buffer: Vec::new(),
+            data_buffer: Vec::new(),
+            emitted: false,
             is_between_events: false,
-            skipping: None,
+            discarding: None,
             stream: StreamState::default(),
             lossy_type: String::new(),
             small_events: 0,
@@ -137,8 +137,8 @@ impl SseDecoder {
     #[inline]
     pub fn next<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Option<Event<'a>> {
         Some(match self.find(input)? {
-            Found::SingleLineEvent(glance) => self.give_glance(&glance),
-            Found::Step(step, taken) => self.give(step, taken),
+            Found::SingleLineEvent(single_line) => self.emit_single_line(&single_line),
+            Found::Step(step, taken) => self.emit(step, taken),
         })
     }
 
@@ -152,29 +152,29 @@ impl SseDecoder {
             self.begin();
         }
         if self.is_between_events {
-            let (glance, end) = self.glance(piece);
-            if let Some(glance) = glance {
-                *input = glance.rest;
-                return Some(Found::SingleLineEvent(glance));
+            let (single_line, end) = self.single_line(piece);
+            if let Some(single_line) = single_line {
+                *input = single_line.rest;
+                return Some(Found::SingleLineEvent(single_line));
             }
             if piece.is_empty() {
                 return None;
             }
             self.is_between_events = false;
-            if end.is_none() && piece.len() <= self.safe {
+            if end.is_none() && piece.len() <= self.limit_free_len {
                 self.block.len = piece.len();
-                self.keep(piece);
+                self.buffer_bytes(piece);
                 *input = &[];
                 return None;
             }
             first = Some(self.splitter.span_to(piece, end));
         } else if self.is_inside_a_line() {
             let span = self.splitter.next(piece)?;
-            if self.takes_all(piece, &span) {
+            if self.buffer_partial_line(piece, &span) {
                 *input = &[];
                 return None;
             }
-            if let Some(step) = self.ends_data(piece, &span) {
+            if let Some(step) = self.finish_single_line(piece, &span) {
                 let (taken, rest) = piece.split_at_checked(step.taken).unwrap_or((piece, &[]));
                 *input = rest;
                 return Some(Found::Step(step, taken));
@@ -194,12 +194,12 @@ impl SseDecoder {
     /// else.
     pub fn reset(&mut self) {
         let mut fresh = Self::with_limits(self.limits);
-        fresh.carry = core::mem::take(&mut self.carry);
-        fresh.joined = core::mem::take(&mut self.joined);
+        fresh.buffer = core::mem::take(&mut self.buffer);
+        fresh.data_buffer = core::mem::take(&mut self.data_buffer);
         fresh.stream.last_event_id = core::mem::take(&mut self.stream.last_event_id);
         fresh.lossy_type = core::mem::take(&mut self.lossy_type);
-        fresh.carry.clear();
-        fresh.joined.clear();
+        fresh.buffer.clear();
+        fresh.data_buffer.clear();
         fresh.stream.last_event_id.clear();
         fresh.lossy_type.clear();
         *self = fresh;
@@ -234,14 +234,14 @@ impl SseDecoder {
     /// The bytes that wait for the rest of their event, as they came.
     #[must_use]
     pub fn buffered(&self) -> &[u8] {
-        if self.given { &[] } else { &self.carry }
+        if self.emitted { &[] } else { &self.buffer }
     }
 
     /// How many bytes are held for the rest of their event: [`buffered`](Self::buffered), and
     /// data in several lines joined.
     #[must_use]
     pub fn buffered_len(&self) -> usize {
-        if self.given { 0 } else { self.carry.len() + self.joined.len() }
+        if self.emitted { 0 } else { self.buffer.len() + self.data_buffer.len() }
     }
 
     /// Bytes of the stream that have been taken.
@@ -259,13 +259,13 @@ impl SseDecoder {
     /// Finds the next event; says what it takes without borrowing it. `first` is the first line
     /// of the piece, if it has been looked for.
     fn step(&mut self, piece: &[u8], mut first: Option<LineSpan>) -> Option<Step> {
-        if let Some(skipping) = self.skipping {
-            return self.skip(piece, skipping);
+        if let Some(discarding) = self.discarding {
+            return self.skip(piece, discarding);
         }
         if first.is_none() && self.block.len == 0 && self.splitter.take_lf(piece) {
             return Some(self.alone(EventKind::Blank, 1));
         }
-        let carried = self.carry.len();
+        let carried = self.buffer.len();
         let mut taken = 0;
         while let Some(span) =
             first.take().or_else(|| self.splitter.next(piece.get(taken..).unwrap_or_default()))
@@ -275,20 +275,20 @@ impl SseDecoder {
                 self.block.line_start = (at + span.content_start()) - span.held().len();
             }
             self.block.len = at + span.len();
-            if self.block.len + self.joined.len() > self.safe
-                && let Some(excess) = self.excess(piece, carried, at, &span)
+            if self.block.len + self.data_buffer.len() > self.limit_free_len
+                && let Some(limit_exceeded) = self.limit_exceeded(piece, carried, at, &span)
             {
-                return Some(self.cut(piece, carried, excess));
+                return Some(self.cut(piece, carried, limit_exceeded));
             }
             if carried > 0 {
-                self.keep(piece.get(taken..taken + span.len()).unwrap_or_default());
+                self.buffer_bytes(piece.get(taken..taken + span.len()).unwrap_or_default());
             }
             taken += span.len();
             if !span.is_complete() {
                 break;
             }
             let line = self.block.line_start..at + span.content_end();
-            if self.outgrows(piece, line.clone()) {
+            if self.exceeds_event_limit(piece, line.clone()) {
                 let error = Some(ErrorKind::EventTooLarge);
                 return Some(self.cut(piece, carried, LimitExceeded { at: line.end, error }));
             }
@@ -307,7 +307,7 @@ impl SseDecoder {
             return Some(self.step_of(kind, taken, carried > 0));
         }
         if carried == 0 {
-            self.keep(piece.get(..taken).unwrap_or_default());
+            self.buffer_bytes(piece.get(..taken).unwrap_or_default());
         }
         None
     }
@@ -322,7 +322,7 @@ impl SseDecoder {
         self.splitter = splitter;
         self.block.len += blank.len();
         if carried {
-            self.keep(rest.get(..blank.len()).unwrap_or_default());
+            self.buffer_bytes(rest.get(..blank.len()).unwrap_or_default());
         }
         blank.len()
     }
@@ -330,22 +330,22 @@ impl SseDecoder {
     /// Begins the next block once the last one has been given out.
     #[inline]
     fn begin(&mut self) {
-        if !self.given {
+        if !self.emitted {
             return;
         }
-        self.given = false;
+        self.emitted = false;
         self.offset += self.block.len as u64;
         if self.largest_capacity() > KEPT_CAPACITY {
             self.shrink();
         }
         // A look counts no events: while a buffer is large, all of them come by `step`.
-        self.is_between_events = self.skipping.is_none()
+        self.is_between_events = self.discarding.is_none()
             && self.splitter.is_between_lines()
             && self.largest_capacity() <= KEPT_CAPACITY;
         self.block = EventBuffer::default();
-        self.safe = self.least_limit();
-        self.carry.clear();
-        self.joined.clear();
+        self.limit_free_len = self.least_limit();
+        self.buffer.clear();
+        self.data_buffer.clear();
     }
 
     /// Up to this many bytes of a block, no limit can be exceeded.
@@ -364,37 +364,37 @@ impl SseDecoder {
         let largest = self.largest_capacity();
         self.small_events = if self.block.len < largest / 8 { self.small_events + 1 } else { 0 };
         if self.small_events >= SMALL_EVENTS {
-            self.carry = Vec::new();
-            self.joined = Vec::new();
+            self.buffer = Vec::new();
+            self.data_buffer = Vec::new();
             self.small_events = 0;
         }
     }
 
     #[inline]
     fn largest_capacity(&self) -> usize {
-        self.carry.capacity().max(self.joined.capacity()).max(self.lossy_type.capacity())
+        self.buffer.capacity().max(self.data_buffer.capacity()).max(self.lossy_type.capacity())
     }
 
     /// Whether a whole line is data that, joined with what came before it, goes over the limit.
     #[inline]
-    fn outgrows(&self, piece: &[u8], line: Range<usize>) -> bool {
-        let bytes: &[u8] = if self.carry.is_empty() { piece } else { &self.carry };
+    fn exceeds_event_limit(&self, piece: &[u8], line: Range<usize>) -> bool {
+        let bytes: &[u8] = if self.buffer.is_empty() { piece } else { &self.buffer };
         let end = line.end;
-        let joined = self.block.joined_len(bytes, line, self.joined.len());
-        joined > 0 && end + 1 + joined > self.limits.event_bytes
+        let data_buffer = self.block.joined_len(bytes, line, self.data_buffer.len());
+        data_buffer > 0 && end + 1 + data_buffer > self.limits.event_bytes
     }
 
     /// Reads a whole line of the block, which is in the carry, or else in `piece`.
     #[inline]
     fn read_line(&mut self, piece: &[u8], line: Range<usize>) -> LineEffect {
-        let bytes: &[u8] = if self.carry.is_empty() { piece } else { &self.carry };
-        self.block.read_line(bytes, line, &mut self.joined, &mut self.stream, &self.limits)
+        let bytes: &[u8] = if self.buffer.is_empty() { piece } else { &self.buffer };
+        self.block.read_line(bytes, line, &mut self.data_buffer, &mut self.stream, &self.limits)
     }
 
     /// Adds bytes to the carry, which grows by doubling but not past what the limits need.
-    fn keep(&mut self, bytes: &[u8]) {
+    fn buffer_bytes(&mut self, bytes: &[u8]) {
         let most = self.limits.event_bytes.max(self.limits.comment_bytes);
-        append(&mut self.carry, bytes, most.saturating_sub(self.joined.len()));
+        append(&mut self.buffer, bytes, most.saturating_sub(self.data_buffer.len()));
     }
 
     /// An event of `taken` bytes of the input that is no block.
@@ -405,13 +405,13 @@ impl SseDecoder {
 
     #[inline]
     fn step_of(&mut self, kind: EventKind, taken: usize, carried: bool) -> Step {
-        self.given = true;
+        self.emitted = true;
         Step { kind, taken, carried, error: None }
     }
 
     /// Turns the lengths of `step` into an event; `taken` are its bytes of the input.
     #[inline]
-    fn give<'a>(&'a mut self, mut step: Step, taken: &'a [u8]) -> Event<'a> {
+    fn emit<'a>(&'a mut self, mut step: Step, taken: &'a [u8]) -> Event<'a> {
         let is_block = matches!(step.kind, EventKind::Message | EventKind::Undispatched);
         if is_block && (self.block.id.is_some() || self.block.event_type.is_some()) {
             step.error = self.close(if step.carried { None } else { Some(taken) });
@@ -427,12 +427,12 @@ impl SseDecoder {
     fn view<'a>(&'a self, step: &Step, taken: &'a [u8]) -> Event<'a> {
         let this = self;
         let closed = matches!(step.kind, EventKind::Message | EventKind::Undispatched);
-        let raw = if step.carried { this.carry.as_slice() } else { taken };
+        let raw = if step.carried { this.buffer.as_slice() } else { taken };
         let (data, data_start) = match &this.block.data {
             DataBuffer::Single(range) if closed => {
                 (raw.get(range.clone()).unwrap_or_default(), Some(range.start))
             }
-            DataBuffer::Joined if closed => (this.joined.as_slice(), None),
+            DataBuffer::Joined if closed => (this.data_buffer.as_slice(), None),
             _ => (&[][..], Some(0)),
         };
         let event_type = match &this.block.event_type {
@@ -459,17 +459,17 @@ impl SseDecoder {
             Ok(found) => found,
             Err(error) => return Some(error),
         };
-        let Self { block, carry, joined, stream, lossy_type, .. } = self;
+        let Self { block, buffer, data_buffer, stream, lossy_type, .. } = self;
         if let Some(id) = block.id.clone().filter(|_| is_new_id) {
-            let id = piece.unwrap_or(carry).get(id).unwrap_or_default();
+            let id = piece.unwrap_or(buffer).get(id).unwrap_or_default();
             set_lossy(&mut stream.last_event_id, id);
         }
         if type_len > KEPT_CAPACITY {
             // The limit knows what this event needs, not what an earlier one has left.
-            carry.shrink_to_fit();
-            joined.shrink_to_fit();
+            buffer.shrink_to_fit();
+            data_buffer.shrink_to_fit();
         }
-        let bytes = piece.unwrap_or(carry);
+        let bytes = piece.unwrap_or(buffer);
         let event_type = block.event_type.clone().filter(|_| type_len > 0);
         if let Some(event_type) = event_type.and_then(|event_type| bytes.get(event_type)) {
             set_lossy(lossy_type, event_type);
@@ -482,8 +482,8 @@ impl SseDecoder {
     /// Returns true if the id is new, and the length of the text that replaces a type that isn't
     /// UTF-8. The length is 0 for any other type.
     fn check(&self, piece: Option<&[u8]>) -> Result<(bool, usize), Error> {
-        let Self { block, carry, joined, stream, .. } = self;
-        let bytes = piece.unwrap_or(carry);
+        let Self { block, buffer, data_buffer, stream, .. } = self;
+        let bytes = piece.unwrap_or(buffer);
         let id = block.id.clone().map(|id| (id.start, bytes.get(id).unwrap_or_default()));
         let id = id.filter(|(_, id)| *id != stream.last_event_id.as_bytes());
         if let Some((at, id)) = id
@@ -494,7 +494,7 @@ impl SseDecoder {
         let event_type = block.event_type.clone().and_then(|event_type| bytes.get(event_type));
         let event_type = event_type.filter(|text| core::str::from_utf8(text).is_err());
         let type_len = event_type.map_or(0, lossy_len);
-        let len = block.line_start + 1 + joined.len();
+        let len = block.line_start + 1 + data_buffer.len();
         if type_len > 0 && len + type_len > self.limits.event_bytes {
             return Err(Error::new(ErrorKind::EventTooLarge, self.offset));
         }

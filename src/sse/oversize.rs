@@ -30,7 +30,7 @@ impl SseDecoder {
     /// Looks for the first byte of the block that is over a limit. The answer depends on the
     /// bytes alone, not on how they were cut.
     #[cold]
-    pub(super) fn excess(
+    pub(super) fn limit_exceeded(
         &mut self,
         piece: &[u8],
         carried: usize,
@@ -56,7 +56,7 @@ impl SseDecoder {
             .then(|| LimitExceeded { at: start + line_bytes, error: Some(ErrorKind::LineTooLong) });
         // A line ends with the first byte of its end.
         let len = end + usize::from(span.is_complete());
-        let room = event_bytes.saturating_sub(self.joined.len());
+        let room = event_bytes.saturating_sub(self.data_buffer.len());
         let error = Some(ErrorKind::EventTooLarge);
         let event =
             (len > room).then(|| LimitExceeded { at: room.max(at + span.content_start()), error });
@@ -66,7 +66,7 @@ impl SseDecoder {
             (None, Some(event)) => Some(event),
             (None, None) => {
                 // The block is no comment, so only these two limits are left for it.
-                self.safe = line_bytes.min(event_bytes);
+                self.limit_free_len = line_bytes.min(event_bytes);
                 None
             }
         }
@@ -81,7 +81,7 @@ impl SseDecoder {
         start: usize,
         end: usize,
     ) -> &'h [u8] {
-        let in_carry = self.carry.get(start..).unwrap_or_default();
+        let in_carry = self.buffer.get(start..).unwrap_or_default();
         let in_piece = piece.get(start.saturating_sub(carried)..end - carried).unwrap_or_default();
         let mut len = 0;
         for (slot, byte) in head.iter_mut().zip(in_carry.iter().chain(in_piece)) {
@@ -93,22 +93,27 @@ impl SseDecoder {
 
     /// Gives what fits of a block that is over a limit; the rest will be skipped.
     #[cold]
-    pub(super) fn cut(&mut self, piece: &[u8], carried: usize, excess: LimitExceeded) -> Step {
-        let taken = excess.at.saturating_sub(carried).min(piece.len());
+    pub(super) fn cut(
+        &mut self,
+        piece: &[u8],
+        carried: usize,
+        limit_exceeded: LimitExceeded,
+    ) -> Step {
+        let taken = limit_exceeded.at.saturating_sub(carried).min(piece.len());
         let fits = piece.get(..taken).unwrap_or_default();
-        let kept = self.carry.len().saturating_sub(carried);
+        let kept = self.buffer.len().saturating_sub(carried);
         if carried > 0 {
-            self.carry.truncate(carried + kept.min(taken));
-            self.keep(fits.get(kept.min(taken)..).unwrap_or_default());
+            self.buffer.truncate(carried + kept.min(taken));
+            self.buffer_bytes(fits.get(kept.min(taken)..).unwrap_or_default());
         }
-        let last = fits.last().or(self.carry.last()).copied().unwrap_or(b'\n');
+        let last = fits.last().or(self.buffer.last()).copied().unwrap_or(b'\n');
         self.splitter = LineSplitter::behind(last);
         let line_is_empty = matches!(last, b'\n' | b'\r');
         self.block.len = carried + taken;
-        let Some(kind) = excess.error else {
-            self.skipping = Some(Discarding { until: DiscardUntil::LineEnd, line_is_empty });
+        let Some(kind) = limit_exceeded.error else {
+            self.discarding = Some(Discarding { until: DiscardUntil::LineEnd, line_is_empty });
             self.block.marks.truncated = true;
-            let bytes = if carried > 0 { &self.carry } else { fits };
+            let bytes = if carried > 0 { &self.buffer } else { fits };
             let is_comment = bytes.get(self.block.line_start) == Some(&b':');
             self.stream.comments += u64::from(is_comment);
             self.block.marks.comments = is_comment;
@@ -116,7 +121,7 @@ impl SseDecoder {
             let kind = if is_comment { EventKind::Comment } else { EventKind::Unknown };
             return self.step_of(kind, taken, carried > 0);
         };
-        self.skipping = Some(Discarding { until: DiscardUntil::BlankLine, line_is_empty });
+        self.discarding = Some(Discarding { until: DiscardUntil::BlankLine, line_is_empty });
         let mut step = self.step_of(EventKind::TooLarge, taken, carried > 0);
         step.error = Some(Error::new(kind, self.offset));
         step
@@ -124,20 +129,20 @@ impl SseDecoder {
 
     /// Passes on what belongs to something that is over a limit, up to its end.
     #[cold]
-    pub(super) fn skip(&mut self, piece: &[u8], mut skipping: Discarding) -> Option<Step> {
+    pub(super) fn skip(&mut self, piece: &[u8], mut discarding: Discarding) -> Option<Step> {
         let mut taken = 0;
         while let Some(span) = self.splitter.next(piece.get(taken..).unwrap_or_default()) {
             taken += span.len();
-            skipping.line_is_empty &= span.content_end() == span.content_start();
+            discarding.line_is_empty &= span.content_end() == span.content_start();
             if span.is_complete() {
-                if skipping.until == DiscardUntil::LineEnd || skipping.line_is_empty {
-                    self.skipping = None;
+                if discarding.until == DiscardUntil::LineEnd || discarding.line_is_empty {
+                    self.discarding = None;
                     return Some(self.alone(EventKind::Skipped, taken));
                 }
-                skipping.line_is_empty = true;
+                discarding.line_is_empty = true;
             }
         }
-        self.skipping = Some(skipping);
+        self.discarding = Some(discarding);
         (taken > 0).then(|| self.alone(EventKind::Skipped, taken))
     }
 }

@@ -3,7 +3,7 @@
 
 use core::ops::Range;
 
-use super::glance::SingleLineEvent;
+use super::single_line::SingleLineEvent;
 use super::{Found, SseDecoder, Step};
 use crate::event::{Event, EventKind};
 
@@ -35,14 +35,14 @@ impl SseDecoder {
     }
 
     /// Gives the event whose place was found last; `raw` is the part of the piece that it takes.
-    pub(crate) fn give_place<'a>(&'a mut self, place: Place, raw: &'a [u8]) -> Event<'a> {
+    pub(crate) fn emit_found<'a>(&'a mut self, place: Place, raw: &'a [u8]) -> Event<'a> {
         match place.of {
             PlaceOf::SingleLineEvent(kind, data) => {
                 let data_start = data.start;
                 let data = raw.get(data).unwrap_or_default();
-                self.give_glance(&SingleLineEvent { kind, raw, data, data_start, rest: &[] })
+                self.emit_single_line(&SingleLineEvent { kind, raw, data, data_start, rest: &[] })
             }
-            PlaceOf::Step(step) => self.give(step, raw),
+            PlaceOf::Step(step) => self.emit(step, raw),
         }
     }
 }

@@ -26,16 +26,16 @@ impl SseDecoder {
     /// gateway that bills by the usage in the last event may need it.
     pub fn salvage(&mut self) -> Option<Event<'_>> {
         let step = self.end_block()?;
-        Some(self.give(step, &[]))
+        Some(self.emit(step, &[]))
     }
 
     /// Calls `look` with the event that [`salvage`](Self::salvage) would return.
     ///
     /// Restores the state of the decoder.
     #[cfg(feature = "std")]
-    pub(crate) fn look_at_rest<R>(&mut self, look: impl FnOnce(&Event<'_>) -> R) -> Option<R> {
+    pub(crate) fn peek_rest<R>(&mut self, look: impl FnOnce(&Event<'_>) -> R) -> Option<R> {
         self.begin();
-        let (block, joined) = (self.block.clone(), self.joined.len());
+        let (block, data_buffer) = (self.block.clone(), self.data_buffer.len());
         let (comments, reconnection_time) = (self.stream.comments, self.stream.reconnection_time);
         let step = self.end_block();
         let looked = step.map(|mut step| {
@@ -46,9 +46,9 @@ impl SseDecoder {
             }
             look(&self.view(&step, &[]))
         });
-        self.given = false;
+        self.emitted = false;
         self.block = block;
-        self.joined.truncate(joined);
+        self.data_buffer.truncate(data_buffer);
         self.stream.comments = comments;
         self.stream.reconnection_time = reconnection_time;
         looked
@@ -57,17 +57,17 @@ impl SseDecoder {
     /// Returns true while the decoder skips the rest of a line or event that is over a limit.
     #[cfg(feature = "std")]
     pub(crate) const fn is_skipping(&self) -> bool {
-        self.skipping.is_some()
+        self.discarding.is_some()
     }
 
     /// Reads the last line of the event block in the carry as if a blank line followed it.
     fn end_block(&mut self) -> Option<Step> {
         self.begin();
-        if self.carry.is_empty() {
+        if self.buffer.is_empty() {
             return None;
         }
         let line = self.block.line_start.min(self.block.len)..self.block.len;
-        if self.outgrows(&[], line.clone()) {
+        if self.exceeds_event_limit(&[], line.clone()) {
             let mut step = self.step_of(EventKind::TooLarge, 0, true);
             step.error = Some(Error::new(ErrorKind::EventTooLarge, self.offset));
             return Some(step);
@@ -92,7 +92,7 @@ impl SseDecoder {
     /// remain readable.
     pub fn finish(&mut self) -> SseEnd {
         self.begin();
-        let discarded = self.carry.len() as u64;
+        let discarded = self.buffer.len() as u64;
         SseEnd { bytes: self.offset + discarded, discarded_bytes: discarded }
     }
 }

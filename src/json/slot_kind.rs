@@ -31,8 +31,9 @@ const LONGEST_ESCAPED: usize = 4096;
 
 impl SlotKind {
     /// What may stand in place of a leaf, whose JSON text is `raw`.
-    pub(crate) fn of(kind: Kind, raw: &[u8]) -> Option<Self> {
-        let fits = |hole: Self| (hole.number_len(raw) == Some(raw.len())).then_some(hole);
+    pub(crate) fn for_leaf(kind: Kind, raw: &[u8]) -> Option<Self> {
+        let fits =
+            |slot_kind: Self| (slot_kind.number_len(raw) == Some(raw.len())).then_some(slot_kind);
         match kind {
             Kind::String => Some(Self::Text),
             Kind::Number => fits(Self::Count).or_else(|| fits(Self::Decimal)),
@@ -103,7 +104,7 @@ impl Tape {
 
     /// Forgets what the gaps held in the text before.
     #[inline]
-    pub(crate) fn empty_gaps(&mut self) {
+    pub(crate) fn truncate_scratch(&mut self) {
         let (text, places) = self.kept;
         // A text that turned out to be none may have left its beginning, and one that was unescaped
         // has left something. Both were this long once, and have only grown.
@@ -115,46 +116,46 @@ impl Tape {
 
     /// The learned text, the gaps in it, and where to unescape what they hold.
     #[inline]
-    pub(crate) fn gaps_to_fill(&mut self) -> (&TemplateText, &mut [Slot], Scratch<'_>) {
-        let Self { learned, gaps, text, unescaped, .. } = self;
-        (learned, gaps, Scratch { text, unescaped, most: usize::MAX })
+    pub(crate) fn slots_mut(&mut self) -> (&TemplateText, &mut [Slot], Scratch<'_>) {
+        let Self { learned, slots, text, unescaped, .. } = self;
+        (learned, slots, Scratch { text, unescaped, most: usize::MAX })
     }
 
     /// Makes a leaf a gap; of a string, `start` and `end` are what is between the quotes.
-    pub(crate) fn add_gap(&mut self, id: NodeId, hole: SlotKind, start: usize, end: usize) {
-        let at = self.gaps.partition_point(|gap| gap.id < id);
+    pub(crate) fn add_slot(&mut self, id: NodeId, slot_kind: SlotKind, start: usize, end: usize) {
+        let at = self.slots.partition_point(|slot| slot.id < id);
         let now = Node { kind: Kind::Null, start: 0, end: 0, extra: 0 };
         let (start, end) = (start as u32, end as u32);
-        let gap = Slot { id, hole, start, end, literal: 0, now, shift: 0, is_new: true };
-        self.gaps.insert(at, gap);
+        let slot = Slot { id, slot_kind, start, end, literal: 0, now, shift: 0, is_new: true };
+        self.slots.insert(at, slot);
         self.measure_literals(at);
     }
 
     /// The gaps that were added last stay, if the text for which they were added fits.
-    pub(crate) fn settle_gaps(&mut self, fits: bool) {
+    pub(crate) fn settle_slots(&mut self, fits: bool) {
         if fits {
-            self.gaps.iter_mut().for_each(|gap| gap.is_new = false);
+            self.slots.iter_mut().for_each(|slot| slot.is_new = false);
         } else {
-            self.gaps.retain(|gap| !gap.is_new);
-            (0..self.gaps.len()).for_each(|at| self.measure_literals(at));
+            self.slots.retain(|slot| !slot.is_new);
+            (0..self.slots.len()).for_each(|at| self.measure_literals(at));
         }
     }
 
     /// Measures the literals before and behind a gap.
     fn measure_literals(&mut self, at: usize) {
-        let (before, gaps) = self.gaps.split_at_mut_checked(at).unwrap_or_default();
+        let (before, slots) = self.slots.split_at_mut_checked(at).unwrap_or_default();
         let head = self.learned.json.start as u32;
-        let mut end = before.last().map_or(0, |gap| head + gap.end);
-        for gap in gaps.iter_mut().take(2) {
-            gap.literal = head + gap.start - end;
-            end = head + gap.end;
+        let mut end = before.last().map_or(0, |slot| head + slot.end);
+        for slot in slots.iter_mut().take(2) {
+            slot.literal = head + slot.start - end;
+            end = head + slot.end;
         }
     }
 
     /// Forgets the learned text: none is like it.
     pub(crate) fn forget(&mut self) {
         self.learned.text.clear();
-        self.gaps.clear();
+        self.slots.clear();
     }
 }
 
@@ -171,11 +172,11 @@ impl Slot {
         scratch: &mut Scratch<'_>,
     ) -> Option<usize> {
         let at = at as u32;
-        if self.hole != SlotKind::Text {
-            let small = if self.hole == SlotKind::Count { small_count(rest) } else { None };
+        if self.slot_kind != SlotKind::Text {
+            let small = if self.slot_kind == SlotKind::Count { small_count(rest) } else { None };
             let (len, extra) = match small {
                 Some(small) => small,
-                None => (self.hole.number_len(rest)?, UNPARSED),
+                None => (self.slot_kind.number_len(rest)?, UNPARSED),
             };
             self.set(Kind::Number, at..at + len as u32, extra);
             return Some(len);
@@ -246,11 +247,11 @@ mod tests {
             ("1e5", None),
             ("1.5e5", None),
         ] {
-            assert_eq!(SlotKind::of(Kind::Number, raw.as_bytes()), expected, "{raw}");
+            assert_eq!(SlotKind::for_leaf(Kind::Number, raw.as_bytes()), expected, "{raw}");
         }
-        assert_eq!(SlotKind::of(Kind::String, b"\"a\""), Some(SlotKind::Text));
+        assert_eq!(SlotKind::for_leaf(Kind::String, b"\"a\""), Some(SlotKind::Text));
         for kind in [Kind::Null, Kind::True, Kind::False, Kind::Huge, Kind::NotFinite] {
-            assert_eq!(SlotKind::of(kind, b"1"), None);
+            assert_eq!(SlotKind::for_leaf(kind, b"1"), None);
         }
     }
 
@@ -260,11 +261,11 @@ mod tests {
         /// What fits a hole of numbers is a number for `serde_json`, and of the hole's type.
         #[test]
         fn what_fits_is_a_number(text in "[-]{0,1}[0-9]{0,20}[.]{0,1}[0-9]{0,20}[eE,.-]{0,1}[0-9]{0,3}") {
-            for hole in [SlotKind::Count, SlotKind::Decimal] {
-                let Some(len) = hole.number_len(text.as_bytes()) else { continue };
+            for slot_kind in [SlotKind::Count, SlotKind::Decimal] {
+                let Some(len) = slot_kind.number_len(text.as_bytes()) else { continue };
                 let number = text.get(..len).unwrap_or_default();
                 prop_assert!(serde_json::from_str::<f64>(number).is_ok(), "{}", number);
-                prop_assert_eq!(number.parse::<u64>().is_ok(), hole == SlotKind::Count);
+                prop_assert_eq!(number.parse::<u64>().is_ok(), slot_kind == SlotKind::Count);
                 let is_whole = number.bytes().all(|byte| byte != b'.');
                 prop_assert!(!is_whole || number.parse::<i64>().is_ok());
             }

@@ -28,21 +28,21 @@ impl SseDecoder {
         if !self.is_between_events {
             self.begin();
         }
-        self.is_between_events.then_some(self.safe)
+        self.is_between_events.then_some(self.limit_free_len)
     }
 
     /// Gives an event of one line of data that is `raw` and was found between events. `data` is
     /// where its data stand.
     #[cfg(feature = "std")]
     #[inline]
-    pub(crate) fn give_found<'a>(
+    pub(crate) fn emit_templated<'a>(
         &'a mut self,
         raw: &'a [u8],
         data: Range<usize>,
         event_type: &'a str,
     ) -> Event<'a> {
         let offset = self.offset;
-        self.pass_found(raw.len());
+        self.advance(raw.len());
         let data_start = Some(data.start);
         Event {
             kind: EventKind::Message,
@@ -60,43 +60,43 @@ impl SseDecoder {
     /// Goes on behind such an event, which nobody wants.
     #[cfg(feature = "std")]
     #[inline]
-    pub(crate) const fn pass_found(&mut self, len: usize) {
+    pub(crate) const fn advance(&mut self, len: usize) {
         self.offset += len as u64;
     }
 
     /// Whether a line has begun and is wanting its end.
     #[inline]
     pub(super) fn is_inside_a_line(&self) -> bool {
-        self.block.line_start < self.block.len && self.skipping.is_none()
+        self.block.line_start < self.block.len && self.discarding.is_none()
     }
 
     /// Keeps a piece that only goes on with a line and stays within the limits. `span` is the
     /// piece's first part of a line.
     #[inline]
-    pub(super) fn takes_all(&mut self, piece: &[u8], span: &LineSpan) -> bool {
+    pub(super) fn buffer_partial_line(&mut self, piece: &[u8], span: &LineSpan) -> bool {
         let len = self.block.len + span.len();
-        let fits = !span.is_complete() && len + self.joined.len() <= self.safe;
+        let fits = !span.is_complete() && len + self.data_buffer.len() <= self.limit_free_len;
         if fits {
             self.block.len = len;
-            self.keep(piece);
+            self.buffer_bytes(piece);
         }
         fits
     }
 
-    /// Ends an event of one line of data, as [`glance`](Self::glance) sees them, whose beginning is
+    /// Ends an event of one line of data, as [`single_line`](Self::single_line) sees them, whose beginning is
     /// in the carry.
     #[inline]
-    pub(super) fn ends_data(&mut self, piece: &[u8], span: &LineSpan) -> Option<Step> {
+    pub(super) fn finish_single_line(&mut self, piece: &[u8], span: &LineSpan) -> Option<Step> {
         let taken = span.len() + 1;
         let is_first = self.block.line_start == 0;
         let ends = piece.get(span.content_end()..taken) == Some(b"\n\n");
-        let fits = self.block.len + taken <= self.safe;
-        if !(is_first && ends && fits && self.carry.starts_with(b"data:")) {
+        let fits = self.block.len + taken <= self.limit_free_len;
+        if !(is_first && ends && fits && self.buffer.starts_with(b"data:")) {
             return None;
         }
-        self.keep(piece.get(..taken).unwrap_or_default());
+        self.buffer_bytes(piece.get(..taken).unwrap_or_default());
         self.block.len += taken;
-        let start = if self.carry.get(5) == Some(&b' ') { 6 } else { 5 };
+        let start = if self.buffer.get(5) == Some(&b' ') { 6 } else { 5 };
         self.block.data = DataBuffer::Single(start..self.block.len - 2);
         Some(self.step_of(EventKind::Message, taken, true))
     }
@@ -105,15 +105,15 @@ impl SseDecoder {
     /// line that stands alone, whole in the piece and within the limits. Most events are such.
     /// Whatever else comes is for [`step`](Self::step), with the end of its first line.
     #[inline]
-    pub(super) fn glance<'i>(
+    pub(super) fn single_line<'i>(
         &mut self,
         piece: &'i [u8],
     ) -> (Option<SingleLineEvent<'i>>, Option<usize>) {
-        let glance;
+        let single_line;
         let Some(value) = piece.strip_prefix(b"data:") else {
             let end = near_line_end(piece);
-            glance = end.and_then(|end| self.glance_alone(piece, end));
-            return (glance, end);
+            single_line = end.and_then(|end| self.standalone_line(piece, end));
+            return (single_line, end);
         };
         let Some(end) = memchr2(b'\n', b'\r', value) else { return (None, None) };
         let (data, ends) = value.split_at_checked(end).unwrap_or_default();
@@ -121,8 +121,8 @@ impl SseDecoder {
             [b'\n', b'\n', rest @ ..] | [b'\r', b'\n', b'\r', b'\n', rest @ ..] => Some(rest),
             _ => None,
         };
-        let fits = end + 9 <= self.safe;
-        glance = rest.filter(|_| fits).map(|rest| {
+        let fits = end + 9 <= self.limit_free_len;
+        single_line = rest.filter(|_| fits).map(|rest| {
             let data = data.strip_prefix(b" ").unwrap_or(data);
             let raw = piece.get(..piece.len() - rest.len()).unwrap_or_default();
             SingleLineEvent {
@@ -133,12 +133,12 @@ impl SseDecoder {
                 rest,
             }
         });
-        (glance, Some(5 + end))
+        (single_line, Some(5 + end))
     }
 
-    /// [`glance`](Self::glance) at a line that is no data and ends at `end`.
+    /// [`single_line`](Self::single_line) at a line that is no data and ends at `end`.
     #[inline]
-    fn glance_alone<'i>(&mut self, piece: &'i [u8], end: usize) -> Option<SingleLineEvent<'i>> {
+    fn standalone_line<'i>(&mut self, piece: &'i [u8], end: usize) -> Option<SingleLineEvent<'i>> {
         let (kind, taken) = match (piece.first()?, piece.get(end..)?) {
             (b':', [b'\n', b'\n', ..]) => (EventKind::Comment, end + 2),
             (b':', [b'\n', b'\r', ..] | [b'\r', ..]) => return None,
@@ -146,7 +146,7 @@ impl SseDecoder {
             (b'\n', _) => (EventKind::Blank, 1),
             _ => return None,
         };
-        if taken > self.safe {
+        if taken > self.limit_free_len {
             return None;
         }
         self.stream.comments += u64::from(kind == EventKind::Comment);
@@ -155,19 +155,22 @@ impl SseDecoder {
     }
 
     #[inline]
-    pub(super) fn give_glance<'a>(&'a mut self, glance: &SingleLineEvent<'a>) -> Event<'a> {
+    pub(super) fn emit_single_line<'a>(
+        &'a mut self,
+        single_line: &SingleLineEvent<'a>,
+    ) -> Event<'a> {
         let offset = self.offset;
-        self.offset += glance.raw.len() as u64;
+        self.offset += single_line.raw.len() as u64;
         Event {
-            kind: glance.kind,
+            kind: single_line.kind,
             offset,
-            raw: glance.raw,
-            data: glance.data,
-            data_start: Some(glance.data_start),
+            raw: single_line.raw,
+            data: single_line.data,
+            data_start: Some(single_line.data_start),
             event_type: "message",
             stream: &self.stream,
             marks: EventFlags {
-                comments: glance.kind == EventKind::Comment,
+                comments: single_line.kind == EventKind::Comment,
                 ..EventFlags::default()
             },
             error: None,
@@ -213,8 +216,8 @@ mod tests {
         ] {
             let piece = [event, behind].concat();
             let mut decoder = decoder(30);
-            let glance = decoder.glance(piece.as_bytes()).0.unwrap();
-            let seen = (glance.kind, glance.raw, glance.rest);
+            let single_line = decoder.single_line(piece.as_bytes()).0.unwrap();
+            let seen = (single_line.kind, single_line.raw, single_line.rest);
             assert_eq!(seen, (kind, event.as_bytes(), behind.as_bytes()), "{piece:?}");
         }
     }
@@ -229,8 +232,8 @@ mod tests {
             assert!(decoder.is_inside_a_line());
             let piece = &event.as_bytes()[at..];
             let span = decoder.splitter.next(piece).unwrap();
-            assert!(!decoder.takes_all(piece, &span));
-            let step = decoder.ends_data(piece, &span).unwrap();
+            assert!(!decoder.buffer_partial_line(piece, &span));
+            let step = decoder.finish_single_line(piece, &span).unwrap();
             assert_eq!((step.kind, step.taken), (EventKind::Message, piece.len()), "{at}");
         }
     }
