@@ -4,11 +4,8 @@
 
 extern crate alloc;
 
-mod block;
 mod error;
-mod event;
 mod limits;
-mod line;
 mod sse;
 
 #[cfg(any(feature = "stream", feature = "tokio-codec", feature = "http-body"))]
@@ -16,21 +13,19 @@ pub mod adapters;
 #[cfg(feature = "std")]
 mod chunk;
 #[cfg(feature = "std")]
+mod completion;
+#[cfg(feature = "std")]
 mod decoder;
 #[cfg(feature = "std")]
 pub mod gateway;
 #[cfg(feature = "std")]
 pub mod json;
 #[cfg(feature = "std")]
-mod reassemble;
-#[cfg(feature = "std")]
-mod shape;
+mod template;
 
 pub use error::{Error, ErrorKind};
-pub use event::{Event, EventKind, is_event_stream};
 pub use limits::Limits;
-pub use line::{LineSpan, LineSplitter};
-pub use sse::{SseDecoder, SseEnd};
+pub use sse::{Event, EventKind, LineSpan, LineSplitter, SseDecoder, SseEnd, is_event_stream};
 
 #[cfg(feature = "std")]
 pub use chunk::{
@@ -40,13 +35,14 @@ pub use chunk::{
     UpstreamError, Usage,
 };
 #[cfg(feature = "std")]
+pub use completion::{
+    Arguments, Change, ChatCompletion, CompletionChoice, Defect, Finished, FunctionCall,
+    Irregularities, Limit, Message, NotWhole, Outcome, Pending, ReasoningName, Reassembler,
+    ToolCall,
+};
+#[cfg(feature = "std")]
 pub use decoder::{
     Api, Body, ChunkDecoder, ChunkEvent, End, OtherObject, Payload, UpstreamFailure,
 };
 #[cfg(feature = "std")]
-pub use json::{Leniencies, Limit};
-#[cfg(feature = "std")]
-pub use reassemble::{
-    Arguments, Change, ChatCompletion, CompletionChoice, Defect, Finished, FunctionCall,
-    Irregularities, Message, NotWhole, Outcome, Pending, ReasoningName, Reassembler, ToolCall,
-};
+pub use json::Leniencies;

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use crate::chunk::OwnedChatCompletionChunk;
 use crate::decoder::{ChunkDecoder, ChunkEvent, Payload, Place, UpstreamFailure};
 use crate::error::{Error, ErrorKind};
-use crate::event::{Event, EventKind};
 use crate::limits::Limits;
+use crate::sse::{Event, EventKind};
 
 /// An event with a memory of its own, to be kept, or sent to other tasks.
 ///

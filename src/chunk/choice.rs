@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use super::table::{ChoiceFields, DeltaFields};
+use super::index::{ChoiceFields, DeltaFields};
 use super::tool_call::number_text;
 use super::{
     ChatCompletionChunk, ContentPart, Extra, Logprobs, OddText, ToolCalls, numbers, texts_of,

@@ -3,7 +3,7 @@
 use core::fmt::Write as _;
 
 use super::ChatCompletionChunk;
-use super::table::{MOST_MISMATCHES, ValueType};
+use super::index::{MOST_MISMATCHES, ValueType};
 use crate::json::{Document, Kind, NodeId, Value};
 
 /// A value whose type isn't the schema's, as `"content": 5`: it reads as `None`.

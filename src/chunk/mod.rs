@@ -26,22 +26,22 @@ macro_rules! view_of_object {
     )*};
 }
 
-mod carries;
 mod choice;
-mod constants;
+mod content_flags;
 mod content_part;
+mod index;
 mod logprobs;
 mod mismatch;
 mod owned;
 mod schema;
-mod table;
+mod slots;
 mod tokens;
 mod tool_call;
 mod upstream_error;
 mod usage;
 
-pub use carries::Carries;
 pub use choice::{AudioDelta, Choice, Choices, Delta, FunctionDelta, StopReason};
+pub use content_flags::Carries;
 pub(crate) use content_part::{ContentPart, NEEDED, OddText, texts_of};
 pub use logprobs::{Logprobs, TokenLogprob, TokenLogprobs};
 pub use mismatch::Mismatch;
@@ -52,15 +52,15 @@ pub use tool_call::{ToolCallDelta, ToolCalls};
 pub use upstream_error::{ErrorCode, UpstreamError};
 pub use usage::{CompletionTokensDetails, PromptTokensDetails, Usage};
 
-pub(crate) use constants::{Field, LARGEST_EVENT};
+pub(crate) use index::ChunkBuffers;
 pub(crate) use schema::{Level, Merge, is_identity, merge, origin};
-pub(crate) use table::ChunkBuffers;
+pub(crate) use slots::{Field, LARGEST_EVENT};
 
 use core::fmt;
 use core::ops::Range;
 
 use crate::json::{Document, Kind, NodeId, Value};
-use table::ChunkIndex;
+use index::ChunkIndex;
 
 /// One `chat.completion.chunk`, borrowed from the decoder.
 ///

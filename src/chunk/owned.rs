@@ -3,7 +3,7 @@
 use core::fmt;
 
 use super::ChatCompletionChunk;
-use super::table::ChunkIndex;
+use super::index::ChunkIndex;
 use crate::error::{Error, ErrorKind};
 use crate::json::{Kind, OwnedDocument, Parser, Tape};
 use crate::limits::Limits;

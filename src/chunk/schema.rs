@@ -316,7 +316,7 @@ mod tests {
 
     use super::{Level, Merge, Row, table};
     use crate::chunk::OwnedChatCompletionChunk;
-    use crate::reassemble::Reassembler;
+    use crate::completion::Reassembler;
 
     /// Makes a chunk with `member` at the level.
     fn chunk(level: Level, member: &Value) -> Value {

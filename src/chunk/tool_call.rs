@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use super::table::ToolCallFields;
+use super::index::ToolCallFields;
 use super::{ChatCompletionChunk, Extra};
 use crate::json::{Kind, Value, ValueKind};
 

@@ -1,25 +1,25 @@
 //! `ChunkDecoder`: events with their payload read; the one place that knows framing and JSON.
 
-mod end;
 mod payload;
-mod read;
+mod payload_parser;
+mod summary;
 mod torn;
 
-pub use end::{Api, Body, End, UpstreamFailure};
-pub(crate) use end::{FailureBuffer, LONGEST_REASON, ends_badly};
 pub use payload::{ChunkEvent, OtherObject, Payload};
+pub use summary::{Api, Body, End, UpstreamFailure};
+pub(crate) use summary::{FailureBuffer, LONGEST_REASON, ends_badly};
 
 use core::fmt;
 
 use crate::chunk::ChatCompletionChunk;
 use crate::json::Leniencies;
 use crate::limits::Limits;
-use crate::shape::{MatchedEvent, TemplateMatch};
 #[cfg(any(feature = "stream", feature = "tokio-codec"))]
 use crate::sse;
 use crate::sse::SseDecoder;
-use end::Rest;
-use read::{PayloadParser, read, read_last};
+use crate::template::{MatchedEvent, TemplateMatch};
+use payload_parser::{PayloadParser, read, read_last};
+use summary::Rest;
 
 /// Decodes a stream of chat completion chunks from pieces cut anywhere.
 ///

@@ -4,8 +4,8 @@ use core::fmt;
 
 use crate::chunk::{Carries, ChatCompletionChunk, UpstreamError};
 use crate::error::Error;
-use crate::event::Event;
 use crate::json::{Leniencies, Value};
+use crate::sse::Event;
 
 /// What one event of a stream says.
 #[derive(Clone, Copy, Debug)]

@@ -1,9 +1,9 @@
 //! Deltas of choices: the first one, pieces of texts, tool calls, and the last one.
 
-use super::portion::{ChunkPage, Rule};
-use super::write::ObjectWriter;
+use super::chunk_page::{ChunkPage, Rule};
+use super::json_write::ObjectWriter;
 use crate::chunk::{Level, Merge};
-use crate::reassemble::{CompletionChoice, FunctionCall, Message, ToolCall};
+use crate::completion::{CompletionChoice, FunctionCall, Message, ToolCall};
 
 /// A text of a message that is written in deltas.
 #[derive(Clone, Copy)]

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use super::write;
+use super::json_write;
 
 /// The event that ends a stream of chunks.
 pub const DONE: &[u8] = b"data: [DONE]\n\n";
@@ -78,7 +78,7 @@ impl<'a> SseEvent<'a> {
         }
         if let Some(milliseconds) = self.retry {
             out.extend_from_slice(b"retry: ");
-            write::number(milliseconds, out);
+            json_write::number(milliseconds, out);
             out.push(b'\n');
         }
         lines("data: ", self.data, out);
@@ -156,7 +156,7 @@ impl core::error::Error for EncodeError {}
 #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::{EncodeError, SseEvent, write_comment};
-    use crate::event::EventKind;
+    use crate::sse::EventKind;
     use crate::sse::SseDecoder;
     use proptest::prelude::*;
 

@@ -4,13 +4,13 @@ use core::fmt;
 use core::ops::Range;
 use std::collections::VecDeque;
 
-use super::harmless::{Verdict, scan};
+use super::allowlist::{Verdict, scan};
+use super::json_write;
 use super::spans::{Spans, object_of};
-use super::texts::{GuardedText, TextAt, TextId, WatchedText, each_text, end_others};
-use super::write;
+use super::watched_text::{GuardedText, TextAt, TextId, WatchedText, each_text, end_others};
 use crate::chunk::{ChatCompletionChunk, Choice};
 use crate::decoder::{ChunkEvent, Payload};
-use crate::event::EventKind;
+use crate::sse::EventKind;
 
 /// Holds events back, so that a guard can look at their text before anybody else does: for words
 /// that are cut over several deltas, for patterns, for a model that judges a sentence at a time.
@@ -542,7 +542,7 @@ impl Guard {
                 }
                 let new = text.get(piece.start - *gone..piece.end - *gone).unwrap_or_default();
                 out.extend_from_slice(event.get(from..piece.at.start).unwrap_or_default());
-                write::string(new, out);
+                json_write::string(new, out);
                 from = piece.at.end;
             }
             out.extend_from_slice(event.get(from..).unwrap_or_default());

@@ -11,32 +11,32 @@
 //! | hold events back until their text has been looked at | [`Guard`] |
 //! | tell a stream from an error page or a whole completion | [`Sniffer`] |
 
-mod convert;
+mod allowlist;
+mod chunk_page;
+mod chunk_writer;
 mod deltas;
-mod edit;
 mod encode;
 mod guard;
-mod harmless;
-mod meter;
+mod json_write;
+mod latency;
 mod observe;
-mod parts;
-mod portion;
+mod observe_plan;
+mod replay;
+mod rewrite;
 mod sniff;
 mod spans;
 mod tap;
-mod texts;
-mod watch;
-mod write;
+mod watched_text;
 
 pub use crate::chunk::Tokens;
-pub use convert::{Replay, assemble};
-pub use edit::{Edited, Editor, EventEdit, HiddenUsage};
+pub use chunk_writer::{ChoiceParts, ChunkParts, ToolCallParts, UsageParts};
 pub use encode::{DONE, EncodeError, SseEvent, write_comment};
 pub use guard::{Guard, Pushed};
-pub use meter::{Gaps, Measured, Meter, Tick};
+pub use latency::{Gaps, Measured, Meter, Tick};
 pub use observe::{Observed, Observer, SeenChoice, Tapped};
-pub use parts::{ChoiceParts, ChunkParts, ToolCallParts, UsageParts};
+pub use replay::{Replay, assemble};
+pub use rewrite::{Edited, Editor, EventEdit, HiddenUsage};
 pub use sniff::{Sniffed, Sniffer};
 pub use spans::Spans;
 pub use tap::UsageTap;
-pub use texts::{GuardedText, TextId, TextKind};
+pub use watched_text::{GuardedText, TextId, TextKind};

@@ -2,13 +2,14 @@
 
 use core::fmt;
 
-use super::watch::ObservePlan;
+use super::observe_plan::ObservePlan;
 use crate::chunk::{ChatCompletionChunk, Choice, ChoiceTokens, ContentPart, Tokens};
+use crate::completion::Limit;
+use crate::completion::{Findings, LONGEST_REASON, NotWhole, Outcome};
 use crate::decoder::{ChunkEvent, End, FailureBuffer, Payload, UpstreamFailure};
 use crate::error::Error;
-use crate::json::{Limit, beginning};
+use crate::json::beginning;
 use crate::limits::Limits;
-use crate::reassemble::{Findings, LONGEST_REASON, NotWhole, Outcome};
 
 /// Watches the events of a decoder: what [`UsageTap`](super::UsageTap) sees, for whoever has a
 /// [`ChunkDecoder`](crate::ChunkDecoder) anyway, as an [`Editor`](super::Editor) takes one.

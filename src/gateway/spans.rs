@@ -5,8 +5,8 @@ use core::ops::Range;
 
 use crate::chunk::ChatCompletionChunk;
 use crate::decoder::{ChunkEvent, Payload};
-use crate::event::{DataLine, Event};
 use crate::json::Value;
+use crate::sse::{DataLine, Event};
 
 /// Where the values of a chunk stand in [`ChunkEvent::raw`]: ranges of bytes, quotes and brackets
 /// included.

@@ -3,33 +3,26 @@
 //! A text is checked to be UTF-8 once, as a whole, and read in one pass. Strings stay where they
 //! are; only those with escapes get a place of their own.
 
-mod accumulate;
-mod escape;
-mod kept;
-#[cfg(feature = "serde")]
-mod kept_serde;
-mod list;
-mod node;
 mod object_reader;
-mod reader;
-mod room;
+mod owned;
+mod parser;
 mod scan;
+#[cfg(feature = "serde")]
+mod serde;
 mod slot_kind;
+mod tape;
+mod unescape;
 mod value;
 
-pub(crate) use accumulate::Unknown;
-pub use kept::{Json, JsonObject};
-#[cfg(feature = "serde")]
-pub(crate) use kept_serde::{deserialize_by_parser, read_raw};
-pub use list::JsonList;
-pub(crate) use list::{ElementKey, Matching};
-pub(crate) use node::{Document, Kind, Member, NodeId, OwnedDocument, Tape, TemplateText, Text};
 pub(crate) use object_reader::ObjectReader;
-pub use reader::Leniencies;
-pub use room::Limit;
-pub(crate) use room::{Room, rewrite};
+pub(crate) use owned::{ENTRY_COST, KeyedElement, OwnedElementKey, OwnedMember, VARIES};
+pub use owned::{Json, JsonList, JsonObject};
+pub use parser::Leniencies;
 pub(crate) use scan::plain_len;
+#[cfg(feature = "serde")]
+pub(crate) use serde::{deserialize_by_parser, read_raw};
 pub(crate) use slot_kind::SlotKind;
+pub(crate) use tape::{Document, Kind, Member, NodeId, OwnedDocument, Tape, TemplateText, Text};
 pub use value::{Value, ValueElements, ValueKind, ValueMembers};
 
 use crate::error::{Error, ErrorKind};
@@ -89,7 +82,7 @@ impl Parser {
         }
         let json = checked(json)?;
         tape.make_room(json.len());
-        let leniencies = reader::read(json, self.bounds, tape)?;
+        let leniencies = parser::read(json, self.bounds, tape)?;
         tape.kept = (tape.text.len(), tape.unescaped.len());
         tape.has_not_finite = leniencies.not_finite > 0;
         Ok((json, leniencies))

@@ -1,7 +1,6 @@
 //! `ObjectReader`: reads the members of an object into fields; fails if one has another type.
 
-use super::kept::{Json, JsonObject};
-use super::list::JsonList;
+use super::owned::{Json, JsonList, JsonObject};
 use super::value::{Value, ValueElements, ValueKind};
 use crate::error::{Error, ErrorKind};
 

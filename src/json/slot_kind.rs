@@ -2,10 +2,10 @@
 
 use core::ops::Range;
 
-use super::escape::{Scratch, unescape};
-use super::node::{ESCAPED, Kind, Node, NodeId, Slot, Tape, TemplateText, UNPARSED};
 use super::scan::{few_digits, plain, plain_len};
+use super::tape::{ESCAPED, Kind, Node, NodeId, Slot, Tape, TemplateText, UNPARSED};
 use super::text;
+use super::unescape::{Scratch, unescape};
 
 /// What may stand in a hole: values that read like the one that was there, for the reader and for
 /// the schema's types, and need no leniency. Whatever else comes doesn't fit.

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use super::node::{Document, Elements, Kind, Members, Node, NodeId};
+use super::tape::{Document, Elements, Kind, Members, Node, NodeId};
 
 /// A JSON value of a payload, borrowed: its kind, its text, and what it holds.
 ///
@@ -243,10 +243,10 @@ impl<'a> Iterator for ValueElements<'a> {
 impl serde::Serialize for Value<'_> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if self.not_finite().next().is_none() {
-            return super::kept_serde::serialize_text(self.raw(), serializer);
+            return super::serde::serialize_text(self.raw(), serializer);
         }
         let mut json = String::new();
         self.write_json(&mut json);
-        super::kept_serde::serialize_text(&json, serializer)
+        super::serde::serialize_text(&json, serializer)
     }
 }

@@ -1,6 +1,9 @@
 //! `SseDecoder`: lines to events by the WHATWG rules; the one owner of bytes that wait for more.
 
-mod oversize;
+mod event;
+mod event_buffer;
+mod line;
+mod overflow;
 #[cfg(any(feature = "stream", feature = "tokio-codec"))]
 mod place;
 mod rest;
@@ -10,12 +13,15 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use crate::block::{DataBuffer, EventBuffer, LineEffect, append};
 use crate::error::{Error, ErrorKind};
-use crate::event::{Event, EventKind, StreamState};
 use crate::limits::Limits;
-use crate::line::{LineSpan, LineSplitter};
-use oversize::{Discarding, LimitExceeded};
+use event::StreamState;
+#[cfg(feature = "std")]
+pub(crate) use event::{DataLine, SseField};
+pub use event::{Event, EventKind, is_event_stream};
+use event_buffer::{DataBuffer, EventBuffer, LineEffect, append};
+pub use line::{LineSpan, LineSplitter};
+use overflow::{Discarding, LimitExceeded};
 #[cfg(any(feature = "stream", feature = "tokio-codec"))]
 pub(crate) use place::Place;
 pub use rest::SseEnd;

@@ -3,9 +3,9 @@
 
 use core::ops::Range;
 
+use super::event::{Event, EventKind};
 use super::single_line::SingleLineEvent;
 use super::{Found, SseDecoder, Step};
-use crate::event::{Event, EventKind};
 
 /// An event that was found, without the piece that it was found in.
 pub(crate) struct Place {

@@ -1,9 +1,9 @@
 //! The end of the input: the rest of an event that no blank line has closed.
 
+use super::event::{Event, EventKind};
+use super::event_buffer::LineEffect;
 use super::{SseDecoder, Step};
-use crate::block::LineEffect;
 use crate::error::{Error, ErrorKind};
-use crate::event::{Event, EventKind};
 
 /// The result of [`SseDecoder::finish`] at the end of the input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,10 +6,10 @@ use core::ops::Range;
 
 use memchr::memchr2;
 
+use super::event::{Event, EventFlags, EventKind};
+use super::event_buffer::DataBuffer;
+use super::line::{LineSpan, near_line_end};
 use super::{SseDecoder, Step};
-use crate::block::DataBuffer;
-use crate::event::{Event, EventFlags, EventKind};
-use crate::line::{LineSpan, near_line_end};
 
 /// An event of one line, and the input behind it.
 pub(super) struct SingleLineEvent<'i> {
@@ -181,8 +181,8 @@ impl SseDecoder {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 mod tests {
-    use crate::event::EventKind;
     use crate::limits::Limits;
+    use crate::sse::EventKind;
     use crate::sse::SseDecoder;
 
     /// A decoder between two events, whose lines, events and comments may have `most` bytes.

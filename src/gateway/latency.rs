@@ -4,8 +4,8 @@ use core::time::Duration;
 
 use super::observe::Observed;
 use crate::chunk::{ChoiceTokens, Tokens};
+use crate::completion::Outcome;
 use crate::decoder::Payload;
-use crate::reassemble::Outcome;
 
 /// Measures when the output of a stream comes: time to first token, and the gaps between tokens.
 ///
@@ -236,7 +236,7 @@ impl Meter {
 #[cfg(test)]
 mod tests {
     use super::{Meter, Tick};
-    use crate::reassemble::Outcome;
+    use crate::completion::Outcome;
     use core::time::Duration;
     use proptest::prelude::*;
 

@@ -1,6 +1,6 @@
 //! Reads whole completions from JSON, by the crate's own parser and within its limits.
 
-use super::completion::{
+use super::model::{
     ChatCompletion, CompletionChoice, FunctionCall, Message, ReasoningName, ToolCall,
 };
 use crate::error::{Error, ErrorKind};

@@ -2,12 +2,13 @@
 
 use super::budget::Budget;
 use super::change::Change;
-use super::completion::{Arguments, FunctionCall, ToolCall};
-use super::delta::ChoiceTarget;
+use super::message::ChoiceTarget;
+use super::model::{Arguments, FunctionCall, ToolCall};
+use super::room::Limit;
 use super::{CallState, ChoiceState};
 use crate::chunk::Level;
 use crate::chunk::ToolCallDelta;
-use crate::json::{Limit, Value, ValueKind};
+use crate::json::{Value, ValueKind};
 
 /// What one more choice or tool call costs besides its texts, for the bound on memory.
 pub(super) const PART_COST: usize = 512;

@@ -1,11 +1,11 @@
 //! What goes over a limit: found at the same byte however the input is cut, given as far as it
 //! fits, and passed on to its end.
 
+use super::event::{EventKind, SseField};
+use super::line::{LineSpan, LineSplitter};
 use super::{SseDecoder, Step};
 use crate::error::{Error, ErrorKind};
-use crate::event::{EventKind, SseField};
 use crate::limits::Limits;
-use crate::line::{LineSpan, LineSplitter};
 
 /// Bytes on their way to the end of something that is over a limit.
 #[derive(Clone, Copy, Debug)]

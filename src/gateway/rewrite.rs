@@ -2,12 +2,12 @@
 
 use core::ops::Range;
 
+use super::json_write;
 use super::spans::{in_data, object_of};
-use super::write;
 use crate::chunk::ChatCompletionChunk;
 use crate::decoder::{ChunkEvent, Payload};
-use crate::event::{Event, EventKind, SseField};
 use crate::json::{Member, NodeId, Value, ValueKind};
+use crate::sse::{Event, EventKind, SseField};
 
 /// Writes the events of a stream with values of their chunks replaced or left out.
 ///
@@ -154,7 +154,7 @@ impl Editor {
     /// Takes the place of an earlier rule for the same name.
     pub fn replace(&mut self, name: &str, text: &str) {
         self.texts.truncate(self.rule_texts);
-        write::string(text, &mut self.texts);
+        json_write::string(text, &mut self.texts);
         self.set(name, Some(self.rule_texts..self.texts.len()));
         self.gather_texts();
     }
@@ -416,7 +416,7 @@ impl EventEdit<'_> {
         let Some(value) = value else { return false };
         let Editor { splices, texts, .. } = &mut *self.editor;
         let start = texts.len();
-        write::string(text, texts);
+        json_write::string(text, texts);
         let at = in_data(value);
         splices.retain(|earlier| earlier.at != at);
         splices.push(ByteEdit { at, text: start..texts.len() });

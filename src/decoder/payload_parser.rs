@@ -1,14 +1,14 @@
 //! Payloads of events: what each kind of event says, and the buffers to read it into.
 
-use super::end::{Api, Body, End, LONGEST_REASON, Rest, UpstreamFailure, ends_badly};
 use super::payload::{ChunkEvent, OtherObject, Payload};
+use super::summary::{Api, Body, End, LONGEST_REASON, Rest, UpstreamFailure, ends_badly};
 use super::torn::{begins_error, is_torn};
 use crate::chunk::{ChatCompletionChunk, ChunkBuffers, UpstreamError};
 use crate::error::{Error, ErrorKind};
-use crate::event::{Event, EventKind};
 use crate::json::{Document, Kind, Leniencies, Parser, Tape, Text, Value, beginning};
 use crate::limits::Limits;
-use crate::shape::Templates;
+use crate::sse::{Event, EventKind};
+use crate::template::Templates;
 
 /// What reads payloads, with all its buffers.
 #[repr(C)] // Beside the shapes stands what is looked at with them.

@@ -6,8 +6,8 @@ use core::fmt;
 use core::ops::Range;
 use core::str;
 
+use super::line::LineSplitter;
 use crate::error::{Error, ErrorKind};
-use crate::line::LineSplitter;
 
 /// What an [`Event`] is.
 ///

@@ -2,13 +2,13 @@
 
 use core::fmt;
 
+use super::chunk_page::{ChunkPage, MOST_COST, PageCursor, Rule, is_readable};
 use super::deltas::{DeltaText, begin, delta, finish, piece_len, text_of, with_delta, write_call};
 use super::encode::DONE;
-use super::portion::{ChunkPage, MOST_COST, PageCursor, Rule, is_readable};
-use super::write::{self, ObjectWriter};
+use super::json_write::{self, ObjectWriter};
 use crate::chunk::Level;
+use crate::completion::{ChatCompletion, CompletionChoice, Finished, Reassembler};
 use crate::decoder::ChunkDecoder;
-use crate::reassemble::{ChatCompletion, CompletionChoice, Finished, Reassembler};
 
 /// The completion of a whole stream that is at hand, in any pieces; while it still comes in, a
 /// [`ChunkDecoder`] and a [`Reassembler`] do the same piece by piece.
@@ -302,7 +302,7 @@ impl<'c> Replay<'c> {
             portion = ChunkPage::alone(cursor.clone(), self.most_cost, has_index);
             write(self, &mut portion, out);
             let reads = |out: &[u8]| is_readable(out.get(start..).unwrap_or_default());
-            if reads(out) || (write::join_lines(out, start) && reads(out)) {
+            if reads(out) || (json_write::join_lines(out, start) && reads(out)) {
                 return portion;
             }
         }
@@ -519,7 +519,8 @@ impl<'c> Replay<'c> {
         let mut room = MOST_REPEATED;
         self.texts().map(|(_, text)| {
             let text = text.unwrap_or_default();
-            let len = if text.len() < MOST_REPEATED { write::string_len(text) } else { usize::MAX };
+            let len =
+                if text.len() < MOST_REPEATED { json_write::string_len(text) } else { usize::MAX };
             let is_repeated = len <= room;
             room -= if is_repeated { len } else { 0 };
             is_repeated

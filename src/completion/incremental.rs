@@ -4,18 +4,18 @@
 //! the first, the last model is the same. What is left are the leaves that differ, and texts, which
 //! are added each time.
 
-use super::call::{push_arguments, push_call};
 use super::change::Change;
-use super::completion::ReasoningName;
-use super::delta::{ChoiceTarget, push_content, push_reasoning, push_reasoning_text, push_texts};
+use super::list::{ElementKey, Matching};
+use super::message::{ChoiceTarget, push_content, push_reasoning, push_reasoning_text, push_texts};
+use super::model::ReasoningName;
+use super::room::Room;
+use super::tool_call::{push_arguments, push_call};
 use super::{ChatCompletion, CompletionChoice, Message, Reassembler};
 use crate::chunk::{
     ChatCompletionChunk, Choice, Delta, Extra, Field, LARGEST_EVENT, Level, Merge, ToolCallDelta,
     is_identity, merge,
 };
-use crate::json::{
-    ElementKey, Json, JsonList, JsonObject, Matching, NodeId, Room, Value, ValueKind,
-};
+use crate::json::{Json, JsonList, JsonObject, NodeId, Value, ValueKind};
 
 /// More leaves than a chunk can have that have changed.
 const MOST_CHANGED: usize = 16;

@@ -1,7 +1,7 @@
 //! What a chunk has in common with the one before it, where a decoder can tell.
 
 use super::ChatCompletionChunk;
-use super::table::ChunkFields;
+use super::index::ChunkFields;
 use crate::json::{Document, Kind, NodeId, Value, text};
 
 /// Larger events have no constants: what a stream holds of them stays small, and so does what a view

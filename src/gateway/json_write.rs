@@ -2,7 +2,8 @@
 
 use memchr::memchr;
 
-use crate::json::{ElementKey, Json, JsonList, JsonObject, plain_len};
+use crate::completion::ElementKey;
+use crate::json::{Json, JsonList, JsonObject, plain_len};
 
 /// Appends a string with its quotes. What isn't ASCII stays as it is; neither CR nor LF is in what
 /// is written, so that it stands in one line.

@@ -4,10 +4,11 @@
 
 use core::fmt;
 
-use super::completion::ChatCompletion;
+use super::model::ChatCompletion;
+use super::room::Limit;
 pub(crate) use crate::decoder::LONGEST_REASON;
 use crate::decoder::{Api, Body, End, ends_badly};
-use crate::json::{Limit, beginning};
+use crate::json::beginning;
 
 /// A completion, and how the stream that it comes from ended.
 #[derive(Clone, Debug, PartialEq, Eq)]

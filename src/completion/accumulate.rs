@@ -1,9 +1,9 @@
 //! Merges members of unknown names by the kind of their values.
 
-use super::kept::{Json, JsonObject, Member, VARIES, extend_text};
-use super::list::{JsonList, Matching};
+use super::list::Matching;
+use super::merge::extend_text;
 use super::room::Room;
-use super::value::{Value, ValueKind};
+use crate::json::{Json, JsonList, JsonObject, OwnedMember, VARIES, Value, ValueKind};
 
 /// The rules for merging members of unknown names.
 #[derive(Clone, Copy)]
@@ -111,7 +111,7 @@ impl JsonObject {
     }
 }
 
-impl Member {
+impl OwnedMember {
     /// Replaces a value with content by a different one, and counts it.
     fn replace(&mut self, value: Value<'_>, room: &mut Room) {
         if self.value.as_text() != Some(value.raw()) {
@@ -190,46 +190,6 @@ impl Json {
             let Some(kept) = list.element(element, rules.matching, room) else { return };
             kept.accumulate_all(element, rules, room);
         }
-    }
-
-    /// Appends the JSON text of this value to `out`.
-    fn write(&self, out: &mut String) {
-        match self {
-            Self::Text(text) => out.push_str(text),
-            Self::Object(object) => object.write(out),
-            Self::List(list) => {
-                out.push('[');
-                for (nth, element) in list.iter().enumerate() {
-                    out.push_str(if nth > 0 { "," } else { "" });
-                    element.write(out);
-                }
-                out.push(']');
-            }
-        }
-    }
-}
-
-impl JsonObject {
-    fn write(&self, out: &mut String) {
-        out.push('{');
-        for (nth, (name, value)) in self.iter().enumerate() {
-            out.push_str(if nth > 0 { ",\"" } else { "\"" });
-            for character in name.chars() {
-                match character {
-                    '"' | '\\' => out.extend(['\\', character]),
-                    '\0'..='\x1F' => {
-                        let digit = |value: u32| char::from_digit(value, 16).unwrap_or('0');
-                        let code = u32::from(character);
-                        out.push_str("\\u00");
-                        out.extend([digit(code >> 4), digit(code & 0xF)]);
-                    }
-                    _ => out.push(character),
-                }
-            }
-            out.push_str("\":");
-            value.write(out);
-        }
-        out.push('}');
     }
 }
 

@@ -1,109 +1,10 @@
-//! `Json` and `JsonObject`: JSON that is kept beyond its payload, as text, and merged as text.
+//! Merges values into stored ones by the rules of the schema, within a budget.
 
-use core::fmt;
-
-use super::list::{JsonList, Matching};
+use super::list::Matching;
 use super::room::{Room, rewrite};
-use super::value::{Value, ValueKind};
-use super::{Parser, Tape};
-use crate::limits::Limits;
-
-/// An owned JSON value that was gathered from the chunks of a stream.
-///
-/// What has come whole is the text that was sent; numbers and strings keep their spelling.
-#[derive(Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Json {
-    /// A value as its JSON text.
-    Text(String),
-    /// An object that was merged member by member.
-    Object(JsonObject),
-    /// A list whose elements were merged by their index.
-    List(JsonList),
-}
-
-/// The members of a JSON object, each name once, in the order in which they first came.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct JsonObject {
-    pub(super) members: Vec<Member>,
-}
-
-/// A stored member.
-#[derive(Clone)]
-pub(super) struct Member {
-    pub(super) name: Box<str>,
-    pub(super) value: Json,
-    /// The number of further pieces of a text that equal the value; [`VARIES`] once one differed.
-    pub(super) repeats: u32,
-}
-
-/// Marks a text whose pieces aren't all equal.
-pub(super) const VARIES: u32 = u32::MAX;
-
-/// Compares name and value only: `repeats` isn't a part of the value.
-impl PartialEq for Member {
-    fn eq(&self, other: &Self) -> bool {
-        self.name == other.name && self.value == other.value
-    }
-}
-
-impl Eq for Member {}
-
-/// The bytes of room that one entry of an object or list costs besides its text.
-pub(super) const ENTRY_COST: usize = 96;
+use crate::json::{ENTRY_COST, Json, JsonList, JsonObject, OwnedMember, Value, ValueKind};
 
 impl Json {
-    /// The JSON text, if the value came whole.
-    #[must_use]
-    pub fn as_text(&self) -> Option<&str> {
-        match self {
-            Self::Text(text) => Some(text),
-            Self::Object(_) | Self::List(_) => None,
-        }
-    }
-
-    /// A number that is written as a whole one and fits.
-    #[must_use]
-    pub fn as_u64(&self) -> Option<u64> {
-        self.as_text()?.parse().ok()
-    }
-
-    /// Returns the text of a string without its escapes, or `None` if the value isn't a string.
-    pub(crate) fn unescaped(&self) -> Option<String> {
-        let json = self.as_text().filter(|json| json.starts_with('"'))?;
-        let mut tape = Tape::default();
-        let (document, _) = Parser::new(&Limits::new()).parse(json.as_bytes(), &mut tape).ok()?;
-        Value::new(document, 0).as_str().map(Into::into)
-    }
-
-    /// The member `name` of a merged object.
-    #[must_use]
-    pub fn get(&self, name: &str) -> Option<&Json> {
-        match self {
-            Self::Object(object) => object.get(name),
-            Self::Text(_) | Self::List(_) => None,
-        }
-    }
-
-    pub(crate) fn text(value: Value<'_>) -> Self {
-        let mut text = String::new();
-        value.write_json(&mut text);
-        Self::Text(text)
-    }
-
-    pub(super) fn is_empty_value(&self) -> bool {
-        matches!(self, Self::Text(text) if matches!(text.as_str(), "null" | "\"\"" | "[]" | "{}"))
-    }
-
-    /// The room that it takes.
-    pub(super) fn cost(&self) -> usize {
-        match self {
-            Self::Text(text) => text.len(),
-            Self::Object(object) => object.cost(),
-            Self::List(list) => list.cost(),
-        }
-    }
-
     /// Replaces the value, if there is room for the new one; what the old one had is room again.
     pub(super) fn set(&mut self, value: Value<'_>, room: &mut Room) {
         if room.is_closed() {
@@ -142,59 +43,9 @@ impl Json {
         *self = empty;
         true
     }
-
-    /// Gives back what the texts hold more than they need.
-    fn shrink_to_fit(&mut self) {
-        match self {
-            Self::Text(text) => text.shrink_to_fit(),
-            Self::Object(object) => object.shrink_to_fit(),
-            Self::List(list) => list.shrink_to_fit(),
-        }
-    }
-}
-
-impl fmt::Debug for Json {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Text(text) => f.write_str(text),
-            Self::Object(object) => fmt::Debug::fmt(object, f),
-            Self::List(list) => fmt::Debug::fmt(list, f),
-        }
-    }
 }
 
 impl JsonObject {
-    /// The value of the member `name`.
-    #[must_use]
-    pub fn get(&self, name: &str) -> Option<&Json> {
-        self.members.iter().find(|member| *member.name == *name).map(|member| &member.value)
-    }
-
-    /// The members in order.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &Json)> {
-        self.members.iter().map(|member| (&*member.name, &member.value))
-    }
-
-    /// How many members there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.members.len()
-    }
-
-    /// Whether there is no member.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.members.is_empty()
-    }
-
-    pub(super) fn member_mut(&mut self, name: &str) -> Option<&mut Member> {
-        self.members.iter_mut().find(|member| *member.name == *name)
-    }
-
-    fn get_mut(&mut self, name: &str) -> Option<&mut Json> {
-        self.member_mut(name).map(|member| &mut member.value)
-    }
-
     /// Adds a member of a name that isn't there.
     pub(super) fn add(
         &mut self,
@@ -211,31 +62,12 @@ impl JsonObject {
             // Most have few members.
             self.members.reserve_exact(1);
         }
-        self.members.push(Member { name: name.into(), value, repeats: 0 });
+        self.members.push(OwnedMember { name: name.into(), value, repeats: 0 });
         self.members.last_mut().map(|member| &mut member.value)
     }
 
     fn add_text(&mut self, name: &str, value: Value<'_>, room: &mut Room) {
         self.add(name, Json::text(value), value.json_len(), room);
-    }
-
-    /// An object of members whose names differ.
-    pub(super) fn from_members(members: impl Iterator<Item = (Box<str>, Json)>) -> Self {
-        let members = members.map(|(name, value)| Member { name, value, repeats: 0 });
-        Self { members: members.collect() }
-    }
-
-    pub(super) fn cost(&self) -> usize {
-        self.members
-            .iter()
-            .map(|Member { name, value, .. }| name.len() + ENTRY_COST + value.cost())
-            .sum()
-    }
-
-    /// Gives back what the texts hold more than they need.
-    pub(crate) fn shrink_to_fit(&mut self) {
-        self.members.shrink_to_fit();
-        self.members.iter_mut().for_each(|member| member.value.shrink_to_fit());
     }
 
     /// Keeps the first value that has something.
@@ -259,7 +91,7 @@ impl JsonObject {
 
     /// Replaces the `nth` member, if it is a text, by a number.
     pub(crate) fn replace_number(&mut self, nth: usize, number: &str, room: &mut Room) {
-        if let Some(Member { value: Json::Text(kept), .. }) = self.members.get_mut(nth)
+        if let Some(OwnedMember { value: Json::Text(kept), .. }) = self.members.get_mut(nth)
             && room.replace(kept.len(), number.len())
         {
             rewrite(kept, number.len(), |kept| kept.push_str(number));
@@ -272,7 +104,9 @@ impl JsonObject {
         match (rest, self.position(name)) {
             ([], Some(at)) => self.replace_number(at, &count.to_string(), room),
             ([_, ..], Some(at)) => {
-                if let Some(Member { value: Json::Object(object), .. }) = self.members.get_mut(at) {
+                if let Some(OwnedMember { value: Json::Object(object), .. }) =
+                    self.members.get_mut(at)
+                {
                     object.set_count(rest, count, room);
                 }
             }
@@ -291,11 +125,6 @@ impl JsonObject {
     /// [`concat`](Self::concat) with the `nth` member; only if both are strings.
     pub(crate) fn concat_nth(&mut self, nth: usize, value: Value<'_>, room: &mut Room) -> bool {
         self.members.get_mut(nth).is_some_and(|member| member.value.join(value, room))
-    }
-
-    /// Which member has this name. It stays the same one.
-    pub(crate) fn position(&self, name: &str) -> Option<usize> {
-        self.members.iter().position(|member| *member.name == *name)
     }
 
     /// Joins arrays. Anything else replaces what was there.
@@ -420,12 +249,6 @@ impl JsonObject {
                 }
             }
         }
-    }
-}
-
-impl fmt::Debug for JsonObject {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map().entries(self.iter()).finish()
     }
 }
 

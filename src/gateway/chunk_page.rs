@@ -1,8 +1,9 @@
 //! `ChunkPage`: how much of a completion goes into one chunk, so that every decoder reads it.
 
-use super::write::{self, ObjectWriter, string_len};
+use super::json_write::{self, ObjectWriter, string_len};
 use crate::chunk::{Level, Merge, merge};
-use crate::json::{ElementKey, Json, JsonList, JsonObject, Matching, plain_len};
+use crate::completion::{ElementKey, Matching};
+use crate::json::{Json, JsonList, JsonObject, plain_len};
 use crate::limits::Limits;
 
 /// What one chunk may cost: a byte costs 1, and a name or value 16 besides. That is a sixteenth of the
@@ -153,7 +154,7 @@ impl ChunkPage {
         self.offer(|portion, from, stop| {
             let cost = named(name, members_cost(members, portion.most));
             if from.is_empty() && (members.is_empty() || portion.fits(cost)) {
-                return portion.whole(cost, |out| write::object(members, out), name, object);
+                return portion.whole(cost, |out| json_write::object(members, out), name, object);
             }
             portion.object((name, members), rule, (from, stop), object)
         });
@@ -216,7 +217,7 @@ impl ChunkPage {
                 _ => {}
             }
         }
-        self.whole(cost, |out| write::json(value, out), name, object)
+        self.whole(cost, |out| json_write::json(value, out), name, object)
     }
 
     /// Writes a member that isn't cut, if it belongs in this chunk. Returns true if it does.
@@ -324,7 +325,7 @@ impl ChunkPage {
             if !is_cut {
                 let is_taken = self.takes(cost);
                 if is_taken {
-                    write::element((key, members), out);
+                    json_write::element((key, members), out);
                 }
                 return is_taken;
             }
@@ -340,10 +341,10 @@ impl ChunkPage {
                 return false;
             }
             object.members(members.iter().take(head));
-            write::key(key, members, &mut object);
+            json_write::key(key, members, &mut object);
         } else {
             object.members(members.iter().take(head).filter(|(name, _)| is_key(name)));
-            write::key(key, members, &mut object);
+            json_write::key(key, members, &mut object);
         }
         let rest = members.iter().skip(head);
         let from = first.checked_sub(1).map(|first| [&[first], inside].concat());
@@ -380,7 +381,7 @@ impl ChunkPage {
                 at = behind;
                 out.push(mark);
                 mark = b',';
-                write::json_text(element, out);
+                json_write::json_text(element, out);
             }
             out.push(b']');
             self.parts > before

@@ -1,18 +1,22 @@
 //! `Reassembler`: folds the deltas of a stream into a `ChatCompletion`.
 
-mod again;
+mod accumulate;
 mod budget;
-mod call;
 mod change;
-mod completion;
-mod delta;
 mod from_json;
+mod incremental;
+mod list;
+mod merge;
+mod message;
+mod model;
 mod order;
 mod outcome;
+mod room;
+mod tool_call;
 
 pub use change::Change;
 use change::Changes;
-pub use completion::{
+pub use model::{
     Arguments, ChatCompletion, CompletionChoice, FunctionCall, Message, ReasoningName, ToolCall,
 };
 pub use outcome::{Defect, Finished, Irregularities, NotWhole, Outcome, Pending};
@@ -20,13 +24,14 @@ pub(crate) use outcome::{Findings, LONGEST_REASON};
 
 use crate::chunk::{ChatCompletionChunk, Choice, ChoiceTokens, Level, Logprobs, Usage};
 use crate::decoder::{End, Payload};
-use crate::json::Limit;
 use crate::limits::Limits;
-use again::{Constants, MergePlan, SingleTextPlan};
 use budget::{Budget, PendingSurrogate};
-use call::PART_COST;
-use delta::{ChoiceTarget, push_delta, push_snapshot};
+use incremental::{Constants, MergePlan, SingleTextPlan};
+pub(crate) use list::{ElementKey, Matching};
+use message::{ChoiceTarget, push_delta, push_snapshot};
 use order::sort_both;
+pub use room::Limit;
+use tool_call::PART_COST;
 
 /// Gathers the chunks of a stream into the completion that the provider would have answered
 /// with, had it not streamed.

@@ -5,7 +5,7 @@ use core::ops::Range;
 
 use memchr::memchr;
 
-use crate::event::{EventFlags, EventKind, SseField, StreamState};
+use super::event::{EventFlags, EventKind, SseField, StreamState};
 use crate::limits::Limits;
 
 /// The lines from one blank line to the next. Positions count from its first byte.

@@ -2,11 +2,12 @@
 
 use super::ChoiceState;
 use super::budget::Budget;
-use super::call::{push_call, push_name, push_whole_call};
 use super::change::{Change, Changes};
-use super::completion::{Message, ReasoningName};
+use super::list::Matching;
+use super::model::{Message, ReasoningName};
+use super::tool_call::{push_call, push_name, push_whole_call};
 use crate::chunk::{Choice, ContentPart, Delta, Level, NEEDED, OddText, texts_of};
-use crate::json::{Matching, Value, ValueKind};
+use crate::json::{Value, ValueKind};
 
 /// What a delta is added to: the message, what is known of it besides, and where changes go.
 pub(super) struct ChoiceTarget<'t> {

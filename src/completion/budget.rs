@@ -1,8 +1,11 @@
 //! `Budget`: how much more may be kept, and how texts are kept within it.
 
+use super::accumulate::Unknown;
+use super::list::Matching;
 use super::outcome::LONGEST_REASON;
+use super::room::{Room, rewrite};
 use crate::chunk::{Level, Merge, is_identity, merge};
-use crate::json::{JsonList, JsonObject, Matching, Room, Unknown, Value, beginning, rewrite};
+use crate::json::{JsonList, JsonObject, Value, beginning};
 use crate::limits::Limits;
 
 /// How much more may be kept.

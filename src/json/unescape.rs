@@ -1,7 +1,7 @@
 //! Escapes: strings that have some, as the texts that they stand for.
 
-use super::node::Unescaped;
 use super::scan::plain_len;
+use super::tape::Unescaped;
 use crate::error::{Error, ErrorKind};
 
 /// Where strings that have escapes are unescaped to.

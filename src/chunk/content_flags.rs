@@ -1,8 +1,8 @@
 //! `Carries`: what kinds of things a chunk brings, without reading any of them.
 
 use super::content_part::ContentPart;
+use super::index::{ChoiceFields, ChunkIndex};
 use super::schema::{Level, Origin, origin};
-use super::table::{ChoiceFields, ChunkIndex};
 use crate::json::{Document, Kind, NodeId, Value};
 
 /// What kinds of things a payload brings: enough to tell the time to the first token, the time

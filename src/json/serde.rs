@@ -4,8 +4,7 @@ use serde::de::{Deserialize, Deserializer};
 use serde::ser::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use super::kept::{Json, JsonObject};
-use super::list::JsonList;
+use super::owned::{Json, JsonList, JsonObject};
 use super::{Parser, Tape, Value};
 use crate::error::Error;
 use crate::limits::Limits;

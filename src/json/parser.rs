@@ -1,9 +1,9 @@
 //! The reader: RFC 8259 in one pass over the bytes, with the few leniencies that real streams need.
 
 use super::ParseLimits;
-use super::escape::{Scratch, unescape};
-use super::node::{ESCAPED, Kind, Node, NodeId, Tape};
 use super::scan::{digits_len, plain_len};
+use super::tape::{ESCAPED, Kind, Node, NodeId, Tape};
+use super::unescape::{Scratch, unescape};
 use crate::error::{Error, ErrorKind};
 
 /// What was let pass in one payload though RFC 8259 doesn't allow it, or leaves it open and

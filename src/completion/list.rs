@@ -1,22 +1,7 @@
 //! `JsonList`: a list of objects that are merged chunk by chunk.
 
-use core::fmt;
-
-use super::kept::{ENTRY_COST, Json, JsonObject};
 use super::room::Room;
-use super::value::{Value, ValueKind};
-
-/// A list whose elements are merged by a key: their index or their id.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct JsonList {
-    elements: Vec<KeyedElement>,
-}
-
-#[derive(Clone, PartialEq, Eq)]
-struct KeyedElement {
-    key: OwnedElementKey,
-    object: JsonObject,
-}
+use crate::json::{Json, JsonList, JsonObject, KeyedElement, OwnedElementKey, Value, ValueKind};
 
 /// The number of last elements that a search compares.
 const WINDOW: usize = 128;
@@ -47,13 +32,6 @@ pub(crate) struct ElementKey<'a> {
     index: Option<&'a str>,
     id: Option<&'a str>,
     r#type: Option<&'a str>,
-}
-
-#[derive(Clone, Default, PartialEq, Eq)]
-struct OwnedElementKey {
-    index: Option<Box<str>>,
-    id: Option<Box<str>>,
-    r#type: Option<Box<str>>,
 }
 
 /// The most bytes of an id or type that identifies an element: each is compared with others.
@@ -121,59 +99,12 @@ impl OwnedElementKey {
             }
         }
     }
-
-    fn cost(&self) -> usize {
-        let texts = [&self.index, &self.id, &self.r#type];
-        texts.into_iter().flatten().map(|text| text.len()).sum()
-    }
-}
-
-impl KeyedElement {
-    fn cost(&self) -> usize {
-        ENTRY_COST + self.key.cost() + self.object.cost()
-    }
 }
 
 impl JsonList {
-    /// The elements in the order of their first chunks.
-    pub fn iter(&self) -> impl Iterator<Item = &JsonObject> {
-        self.elements.iter().map(|element| &element.object)
-    }
-
     /// Returns the elements with their keys.
     pub(crate) fn elements(&self) -> impl Iterator<Item = (ElementKey<'_>, &JsonObject)> {
         self.elements.iter().map(|element| (element.key.as_key(), &element.object))
-    }
-
-    /// The number of elements.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.elements.len()
-    }
-
-    /// Returns true if there is no element.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.elements.is_empty()
-    }
-
-    /// Makes a list of objects without keys.
-    pub(super) fn from_objects(objects: Vec<JsonObject>) -> Self {
-        let elements = objects
-            .into_iter()
-            .map(|object| KeyedElement { key: OwnedElementKey::default(), object });
-        Self { elements: elements.collect() }
-    }
-
-    /// Returns the bytes of room that the list needs.
-    pub(crate) fn cost(&self) -> usize {
-        self.elements.iter().map(KeyedElement::cost).sum()
-    }
-
-    /// Frees the memory that the texts don't need.
-    pub(crate) fn shrink_to_fit(&mut self) {
-        self.elements.shrink_to_fit();
-        self.elements.iter_mut().for_each(|element| element.object.shrink_to_fit());
     }
 
     /// Returns the element into which `element` is merged, or a new one.
@@ -262,11 +193,5 @@ impl JsonList {
     /// Returns the element at a position.
     pub(crate) fn at(&mut self, at: usize) -> Option<&mut JsonObject> {
         self.elements.get_mut(at).map(|element| &mut element.object)
-    }
-}
-
-impl fmt::Debug for JsonList {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.iter()).finish()
     }
 }

@@ -1,6 +1,6 @@
 //! `scan`: returns whether a chunk has members that may carry unwatched text to a client.
 
-use super::texts::TextKind;
+use super::watched_text::TextKind;
 use crate::chunk::{ChatCompletionChunk, Level, origin};
 use crate::json::{Value, ValueKind};
 

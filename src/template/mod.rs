@@ -23,8 +23,8 @@ use core::ops::Range;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use crate::chunk::{ChatCompletionChunk, ChunkBuffers, LARGEST_EVENT};
-use crate::event::Event;
 use crate::json::{self, Document, Kind, NodeId, SlotKind, Tape, TemplateText, Text};
+use crate::sse::Event;
 
 /// Two know 93 to 96 of 100 events of recorded streams; more add a tenth of one.
 const TEMPLATES: usize = 2;

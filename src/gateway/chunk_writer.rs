@@ -1,7 +1,7 @@
 //! `ChunkParts`: chunks that a gateway writes itself, from their parts.
 
-use super::write::ObjectWriter;
-use crate::reassemble::ReasoningName;
+use super::json_write::ObjectWriter;
+use crate::completion::ReasoningName;
 
 /// A `chat.completion.chunk` to be written: what all chunks of a stream have in common, and what
 /// this one brings.
@@ -298,7 +298,7 @@ fn array<T>(values: &[T], out: &mut Vec<u8>, write: impl Fn(&T, &mut Vec<u8>)) {
 #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::{ChoiceParts, ChunkParts, ToolCallParts, UsageParts};
-    use crate::reassemble::ReasoningName;
+    use crate::completion::ReasoningName;
 
     #[test]
     fn every_part_under_its_name() {
