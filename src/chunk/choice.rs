@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use super::index::{ChoiceFields, DeltaFields};
+use super::schema::{ChoiceFields, DeltaFields};
 use super::tool_call::number_text;
 use super::{
     ChatCompletionChunk, ContentPart, Extra, Logprobs, OddText, ToolCalls, numbers, texts_of,
@@ -58,7 +58,7 @@ impl<'a> Choice<'a> {
     /// `delta`: what is new. Empty where it is absent or `null`.
     #[must_use]
     pub fn delta(&self) -> Delta<'a> {
-        Delta { chunk: self.chunk, row: &self.row.delta }
+        Delta { chunk: self.chunk, row: &self.row.delta_fields }
     }
 
     /// `finish_reason`: `stop`, `length`, `tool_calls` … The list grows. Some servers send ""
@@ -210,6 +210,11 @@ impl<'a> Delta<'a> {
     /// Returns true if a member of another type than the schema's has a value that no
     /// [`Message`](crate::Message) can store: calls, their texts, audio, reasoning details.
     pub(crate) fn has_lost_member(&self) -> bool {
+        let DeltaFields { function_call, reasoning_details, .. } = self.row;
+        if self.chunk.table.mismatches.is_empty() && *function_call | *reasoning_details == 0 {
+            // The index has checked the types of all other columns.
+            return false;
+        }
         let is = |value: Value<'_>, kind| value.is_empty_value() || value.kind() == kind;
         let is_list = |value: Value<'_>| {
             let are_objects = || value.elements().all(|element| is(element, ValueKind::Object));

@@ -1,8 +1,8 @@
 //! `Carries`: what kinds of things a chunk brings, without reading any of them.
 
 use super::content_part::ContentPart;
-use super::index::{ChoiceFields, ChunkIndex};
-use super::schema::{Level, Origin, origin};
+use super::index::ChunkIndex;
+use super::schema::{ChoiceFields, Level, Origin, origin};
 use crate::json::{Document, Kind, NodeId, Value};
 
 /// What kinds of things a payload brings: enough to tell the time to the first token, the time
@@ -74,14 +74,16 @@ impl Carries {
         for choice in &table.choices {
             carries.add(document, choice);
             carries.add_extras(document, table, choice);
-            let calls = choice.delta.calls.start as usize..choice.delta.calls.end as usize;
+            let calls =
+                choice.delta_fields.calls.start as usize..choice.delta_fields.calls.end as usize;
             let calls = table.calls.get(calls).unwrap_or_default();
             carries.tool_call |= calls.iter().any(|call| {
                 let some = |id| is_present_and_nonempty(document, id, Kind::String);
-                let object = is_present_and_nonempty(document, call.arguments, Kind::Object);
+                let object =
+                    is_present_and_nonempty(document, call.function_fields.arguments, Kind::Object);
                 some(call.id)
-                    || some(call.name)
-                    || some(call.arguments)
+                    || some(call.function_fields.name)
+                    || some(call.function_fields.arguments)
                     || object
                     || brings_custom(document, call.node)
             });
@@ -98,7 +100,7 @@ impl Carries {
                     .into_iter()
                     .any(|kind| is_present_and_nonempty(document, id, kind))
         };
-        let ChoiceFields { delta, .. } = choice;
+        let delta = &choice.delta_fields;
         self.role |= text(delta.role);
         self.content |= text(delta.content) || text(choice.text);
         self.refusal |= odd(delta.refusal);
@@ -134,16 +136,17 @@ impl Carries {
     ///
     /// Adds a whole message too, where the delta has no content.
     fn add_extras(&mut self, document: Document<'_>, table: &ChunkIndex, choice: &ChoiceFields) {
-        let extras = choice.delta.extras.start as usize..choice.delta.extras.end as usize;
+        let extras =
+            choice.delta_fields.extras.start as usize..choice.delta_fields.extras.end as usize;
         for name in table.extras.get(extras).unwrap_or_default() {
             let value = Value::new(document, name + 1);
             if !value.is_empty_value() {
                 self.set(origin(Level::Delta, document.string(*name).unwrap_or_default()));
             }
         }
-        let delta = Value::new(document, choice.delta.node);
-        let has_delta =
-            choice.delta.node != 0 && delta.members().any(|(_, value)| !value.is_empty_value());
+        let delta = Value::new(document, choice.delta_fields.node);
+        let has_delta = choice.delta_fields.node != 0
+            && delta.members().any(|(_, value)| !value.is_empty_value());
         if choice.message != 0 && !has_delta {
             for (name, value) in Value::new(document, choice.message).members() {
                 if !value.is_empty_value() {

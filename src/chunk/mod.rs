@@ -39,6 +39,7 @@ mod tokens;
 mod tool_call;
 mod upstream_error;
 mod usage;
+mod value_type;
 
 pub use choice::{AudioDelta, Choice, Choices, Delta, FunctionDelta, StopReason};
 pub use content_flags::Carries;
@@ -262,7 +263,7 @@ impl<'a> ChatCompletionChunk<'a> {
     /// assert_eq!((mismatch.path().as_str(), mismatch.value().raw()), ("choices[0].delta.content", "5"));
     /// ```
     pub fn mismatches(&self) -> impl Iterator<Item = Mismatch<'a>> + use<'a> {
-        mismatch::of(self)
+        mismatch::mismatches(self)
     }
 
     /// The chunk with a memory of its own: for whoever must keep it beyond its event. Allocates

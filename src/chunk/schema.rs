@@ -1,6 +1,19 @@
-//! The schema: every known member of a chunk, once, with its merge rule and its origin.
+//! The schema: every known member of a chunk once, with its type, merge rule, origin and field.
 //!
-//! The rules for merging, output, guards and edits follow from it.
+//! The crate derives from it the index of a chunk, mismatches, merging, output flags, the guard's
+//! allow list and the slots of templates. `docs/wire.md` has the same rows with their senders.
+//!
+//! # To add a member
+//!
+//! 1. Add a row to its level: under `fields` if each chunk's index has a column for it, else under
+//!    `named`. Wire names occur here only; other files use the constants of the level's module.
+//! 2. Add the same row to `docs/wire.md`.
+//! 3. If a completion has a field for it, add the field to `completion/model.rs`.
+
+use core::ops::Range;
+
+use super::value_type::ValueType;
+use crate::json::NodeId;
 
 /// The rule that merges a member's values in the chunks of a stream into one.
 ///
@@ -70,207 +83,443 @@ pub(crate) enum Level {
     Delta,
     ToolCall,
     Function,
+    FunctionCall,
     Usage,
+    PromptDetails,
+    CompletionDetails,
+    XGroq,
     ReasoningDetail,
     Audio,
+    ContentPart,
+    Logprobs,
+    TokenLogprob,
+    TopLogprob,
 }
 
-/// The rules for a member.
+/// A member: its name and its rules.
 #[derive(Clone, Copy, Debug)]
-struct Row {
-    name: &'static str,
-    merge: Merge,
-    origin: Origin,
+pub(crate) struct Row {
+    pub(crate) name: &'static str,
+    pub(crate) value_type: ValueType,
+    pub(crate) merge: Merge,
+    pub(crate) origin: Origin,
 }
 
-use Merge::{
-    Accumulate, ByIndex, Concat, CustomCall, Extend, ExtendMembers, FilterResults, Fragments,
-    Ignore, KeepFirst, Nested, Object, Replace,
-};
-use Origin::{
-    Audio, Content, Duplicate, Image, Padding, Reasoning, Refusal, Server, ToolCall, Unknown,
-};
-
-const fn row(name: &'static str, merge: Merge, origin: Origin) -> Row {
-    Row { name, merge, origin }
+impl Row {
+    const fn new(name: &'static str, value_type: ValueType, merge: Merge, origin: Origin) -> Self {
+        Self { name, value_type, merge, origin }
+    }
 }
 
-/// Section 1.1 of the schema's page: the top level.
+/// Returns a name of the wire, which is ASCII, as text. Runs at compile time only.
+#[expect(clippy::panic, reason = "a wrong row must not compile")]
+const fn text(name: &'static [u8]) -> &'static str {
+    match core::str::from_utf8(name) {
+        Ok(name) => name,
+        Err(_) => panic!("a wire name is ASCII"),
+    }
+}
+
+/// The columns of a level.
+pub(crate) trait Columns {
+    /// Returns the column of a member and its type, or `None` if it has no column.
+    fn column(&mut self, name: &[u8]) -> Option<(&mut NodeId, ValueType)>;
+}
+
+/// Defines the rows of a level, and a constant for each name.
 ///
-/// A member without a row is one provider's own: its last value counts.
-const TOP: &[Row] = &[
-    row("id", KeepFirst, Server),
-    // A completion's `object` is always `chat.completion`.
-    row("object", Ignore, Server),
-    row("created", KeepFirst, Unknown),
-    row("model", KeepFirst, Server),
-    row("choices", Nested, Unknown),
-    row("usage", Object, Unknown),
-    row("system_fingerprint", Replace, Server),
-    row("service_tier", Replace, Server),
-    row("obfuscation", Ignore, Padding),
-    row("p", Ignore, Padding),
-    row("moderation", Replace, Unknown),
-    row("prompt_filter_results", ByIndex, Unknown),
-    row("latency_checkpoint", Replace, Unknown),
-    // `End` reports it, with the outcome.
-    row("error", Ignore, Unknown),
-    row("provider", KeepFirst, Server),
-    row("openrouter_metadata", Replace, Unknown),
-    row("x_groq", Object, Unknown),
-    row("time_info", Replace, Unknown),
-    row("timings", Replace, Unknown),
-    row("prompt_progress", Replace, Unknown),
-    row("__verbose", Ignore, Unknown),
-    row("citations", Replace, Unknown),
-    row("search_results", Replace, Unknown),
-    row("images", Replace, Unknown),
-    row("related_questions", Replace, Unknown),
-    row("status", Replace, Unknown),
-    row("type", Replace, Unknown),
-    row("perf_metrics", Replace, Unknown),
-    row("prompt_token_ids", KeepFirst, Unknown),
-    row("prompt_text", KeepFirst, Unknown),
-    row("metrics", Replace, Unknown),
-    row("sglext", Object, Unknown),
-    row("warnings", Extend, Unknown),
-    row("sla_metrics", Replace, Unknown),
-    row("copilot_usage", Replace, Unknown),
-    row("cost", Replace, Unknown),
-    row("generationId", Replace, Server),
-    row("stream_options", Ignore, Unknown),
-    // A member of a completion, not of a chunk.
-    row("not_whole", Ignore, Unknown),
-];
+/// A row is: constant, column, name, type, merge rule, origin. Rows under `named` have no column.
+/// A level with columns also gets a struct of them, and the lookup of a column by name.
+macro_rules! level {
+    (
+        $(#[$doc:meta])*
+        $module:ident $Fields:ident { $($(#[$part_doc:meta])* $part:ident: $Part:ty,)* }
+        fields { $($CONST:ident $field:ident $name:literal $type:expr, $merge:ident, $origin:ident;)* }
+        named { $($rest:tt)* }
+    ) => {
+        level! {
+            $(#[$doc])*
+            $module
+            named {
+                $($CONST $name $type, $merge, $origin;)*
+                $($rest)*
+            }
+        }
 
-/// Section 1.2: `choices[]`.
-const CHOICE: &[Row] = &[
-    row("index", Nested, Unknown),
-    row("delta", Nested, Unknown),
-    row("finish_reason", Replace, Server),
-    row("native_finish_reason", Replace, Server),
-    row("stop_reason", Replace, Server),
-    row("matched_stop", Replace, Server),
-    row("logprobs", ExtendMembers, Duplicate),
-    row("reasoning_logprobs", ExtendMembers, Duplicate),
-    row("top_logprobs", Replace, Unknown),
-    row("content_filter_results", FilterResults, Unknown),
-    row("content_filter_offsets", Replace, Unknown),
-    row("content_filter_result", FilterResults, Unknown),
-    row("token_ids", Extend, Duplicate),
-    row("prompt_token_ids", KeepFirst, Unknown),
-    row("raw_output", Replace, Unknown),
-    row("routed_experts", Replace, Unknown),
-    row("hidden_states", Replace, Unknown),
-    row("seed", Replace, Unknown),
-    // A copy of the delta's content.
-    row("text", Ignore, Content),
-    // `push_snapshot`
-    row("message", Nested, Duplicate),
-    // Merged into the completion's usage.
-    row("usage", Ignore, Unknown),
-    row("trace_details", Replace, Unknown),
-    row("annotations", Extend, Unknown),
-    // Makes the chunk an error.
-    row("error", Ignore, Unknown),
-];
+        /// Positions of members in a chunk's document; 0 if a member is absent or `null`.
+        #[derive(Clone, Debug, Default)]
+        pub(crate) struct $Fields {
+            $(pub(crate) $field: NodeId,)*
+            $($(#[$part_doc])* pub(crate) $part: $Part,)*
+        }
 
-/// Section 1.3: `choices[].delta`.
-const DELTA: &[Row] = &[
-    row("role", KeepFirst, Server),
-    row("content", Concat, Content),
-    row("refusal", Concat, Refusal),
-    row("reasoning_content", Concat, Reasoning),
-    row("reasoning", Concat, Reasoning),
-    row("reasoning_details", Nested, Reasoning),
-    row("tool_calls", Nested, ToolCall),
-    row("extra_content", Object, Unknown),
-    row("function_call", Nested, ToolCall),
-    row("audio", Nested, Audio),
-    row("images", Extend, Image),
-    row("annotations", Extend, Unknown),
-    row("executed_tools", ByIndex, Unknown),
-    row("channel", Replace, Server),
-    row("citations", Extend, Unknown),
-    row("token_id", Ignore, Duplicate),
-    row("hidden_states", Replace, Unknown),
-    row("reasoning_steps", Extend, Unknown),
-    row("tool_call_id", Replace, Unknown),
-    row("index", Replace, Unknown),
-    row("metadata", Replace, Unknown),
-    row("provider_metadata", Replace, Unknown),
-    row("reasoning_encrypted", Replace, Unknown),
-    row("graph_data", Replace, Unknown),
-    row("llm_data", Replace, Unknown),
-    row("image_data", Replace, Unknown),
-    row("translation_data", Replace, Unknown),
-    row("web_search_data", Replace, Unknown),
-    row("reasoning_text", Accumulate, Reasoning),
-    row("thinking", Accumulate, Reasoning),
-    row("thinking_blocks", Fragments, Reasoning),
-    row("reasoning_items", Accumulate, Reasoning),
-    row("reasoning_opaque", Accumulate, Reasoning),
-    row("provider_specific_fields", Accumulate, Unknown),
-];
+        impl Columns for $Fields {
+            #[inline]
+            fn column(&mut self, name: &[u8]) -> Option<(&mut NodeId, ValueType)> {
+                use ValueType::*;
+                Some(match name {
+                    $($name => (&mut self.$field, $type),)*
+                    _ => return None,
+                })
+            }
+        }
+    };
+    (
+        $(#[$doc:meta])*
+        $module:ident
+        named { $($CONST:ident $name:literal $type:expr, $merge:ident, $origin:ident;)* }
+    ) => {
+        $(#[$doc])*
+        #[allow(dead_code, reason = "each row has a constant for its name")]
+        pub(crate) mod $module {
+            use super::{Merge, Origin, Row, text};
+            #[allow(unused_imports, reason = "some levels use neither")]
+            use super::{Level, ValueType::*};
 
-/// `choices[].delta.tool_calls[]`.
-///
-/// A member without a row must survive whole: the next request fails without it.
-const TOOL_CALL: &[Row] = &[
-    // `call_at`
-    row("index", Nested, Unknown),
-    row("id", KeepFirst, Server),
-    row("type", KeepFirst, Server),
-    row("function", Nested, Unknown),
-    row("extra_content", Object, Unknown),
-    row("custom", CustomCall, Unknown),
-];
+            $(pub(crate) const $CONST: &str = text($name);)*
 
-/// `choices[].delta.tool_calls[].function`.
-const FUNCTION: &[Row] = &[
-    // `push_name`
-    row("name", Nested, Unknown),
-    row("arguments", Concat, Unknown),
-];
+            pub(crate) const ROWS: &[Row] = &[
+                $(Row::new($CONST, $type, Merge::$merge, Origin::$origin),)*
+            ];
+        }
+    };
+}
 
-/// `choices[].delta.reasoning_details[]`.
-const REASONING_DETAIL: &[Row] = &[
-    // `index` and `type` identify a detail.
-    row("index", KeepFirst, Unknown),
-    row("type", KeepFirst, Server),
-    row("text", Concat, Unknown),
-    row("summary", Concat, Unknown),
-    row("data", Concat, Unknown),
-    row("signature", Replace, Unknown),
-    row("id", KeepFirst, Server),
-    row("format", Replace, Server),
-];
+level! {
+    /// The members of a chunk itself.
+    ///
+    /// A member without a row is one provider's own: its last value counts.
+    top ChunkFields {
+        /// The positions of other members in the index's list.
+        extras: Range<u32>,
+    }
+    fields {
+        ID id b"id" String, KeepFirst, Server;
+        // A completion's `object` is always `chat.completion`.
+        OBJECT object b"object" String, Ignore, Server;
+        CREATED created b"created" Count, KeepFirst, Unknown;
+        MODEL model b"model" String, KeepFirst, Server;
+        CHOICES choices b"choices" Array, Nested, Unknown;
+        USAGE usage b"usage" ObjectOf(Level::Usage), Object, Unknown;
+        SYSTEM_FINGERPRINT system_fingerprint b"system_fingerprint" String, Replace, Server;
+        SERVICE_TIER service_tier b"service_tier" String, Replace, Server;
+        OBFUSCATION obfuscation b"obfuscation" String, Ignore, Padding;
+        // `End` reports it, with the outcome.
+        ERROR error b"error" Any, Ignore, Unknown;
+        X_GROQ x_groq b"x_groq" ObjectOf(Level::XGroq), Object, Unknown;
+    }
+    named {
+        P b"p" Any, Ignore, Padding;
+        MODERATION b"moderation" Any, Replace, Unknown;
+        PROMPT_FILTER_RESULTS b"prompt_filter_results" Any, ByIndex, Unknown;
+        LATENCY_CHECKPOINT b"latency_checkpoint" Any, Replace, Unknown;
+        PROVIDER b"provider" Any, KeepFirst, Server;
+        OPENROUTER_METADATA b"openrouter_metadata" Any, Replace, Unknown;
+        TIME_INFO b"time_info" Any, Replace, Unknown;
+        TIMINGS b"timings" Any, Replace, Unknown;
+        PROMPT_PROGRESS b"prompt_progress" Any, Replace, Unknown;
+        VERBOSE b"__verbose" Any, Ignore, Unknown;
+        CITATIONS b"citations" Any, Replace, Unknown;
+        SEARCH_RESULTS b"search_results" Any, Replace, Unknown;
+        IMAGES b"images" Any, Replace, Unknown;
+        RELATED_QUESTIONS b"related_questions" Any, Replace, Unknown;
+        STATUS b"status" Any, Replace, Unknown;
+        TYPE b"type" Any, Replace, Unknown;
+        PERF_METRICS b"perf_metrics" Any, Replace, Unknown;
+        PROMPT_TOKEN_IDS b"prompt_token_ids" ArrayOf(&Count), KeepFirst, Unknown;
+        PROMPT_TEXT b"prompt_text" Any, KeepFirst, Unknown;
+        METRICS b"metrics" Any, Replace, Unknown;
+        SGLEXT b"sglext" Any, Object, Unknown;
+        WARNINGS b"warnings" Any, Extend, Unknown;
+        SLA_METRICS b"sla_metrics" Any, Replace, Unknown;
+        COPILOT_USAGE b"copilot_usage" Any, Replace, Unknown;
+        COST b"cost" Any, Replace, Unknown;
+        GENERATIONID b"generationId" Any, Replace, Server;
+        STREAM_OPTIONS b"stream_options" Any, Ignore, Unknown;
+        // A member of a completion, not of a chunk.
+        NOT_WHOLE b"not_whole" Any, Ignore, Unknown;
+    }
+}
 
-/// `choices[].delta.audio`.
-const AUDIO: &[Row] = &[
-    row("id", KeepFirst, Server),
-    row("transcript", Concat, Unknown),
-    row("data", Concat, Unknown),
-    row("expires_at", Replace, Server),
-];
+level! {
+    /// The members of `choices[]`.
+    choice ChoiceFields {
+        /// The choice itself.
+        node: NodeId,
+        delta_fields: DeltaFields,
+        extras: Range<u32>,
+    }
+    fields {
+        INDEX index b"index" Count, Nested, Unknown;
+        DELTA delta b"delta" ObjectOf(Level::Delta), Nested, Unknown;
+        FINISH_REASON finish_reason b"finish_reason" String, Replace, Server;
+        LOGPROBS logprobs b"logprobs" ObjectOf(Level::Logprobs), ExtendMembers, Duplicate;
+        // `push_snapshot`
+        MESSAGE message b"message" Object, Nested, Duplicate;
+        // Merged into the completion's usage.
+        USAGE usage b"usage" ObjectOf(Level::Usage), Ignore, Unknown;
+        // A copy of the delta's content.
+        TEXT text b"text" String, Ignore, Content;
+        // Makes the chunk an error.
+        ERROR error b"error" Any, Ignore, Unknown;
+    }
+    named {
+        NATIVE_FINISH_REASON b"native_finish_reason" Any, Replace, Server;
+        STOP_REASON b"stop_reason" StringOrInteger, Replace, Server;
+        MATCHED_STOP b"matched_stop" Any, Replace, Server;
+        REASONING_LOGPROBS b"reasoning_logprobs" Any, ExtendMembers, Duplicate;
+        TOP_LOGPROBS b"top_logprobs" Any, Replace, Unknown;
+        CONTENT_FILTER_RESULTS b"content_filter_results" Any, FilterResults, Unknown;
+        CONTENT_FILTER_OFFSETS b"content_filter_offsets" Any, Replace, Unknown;
+        CONTENT_FILTER_RESULT b"content_filter_result" Any, FilterResults, Unknown;
+        TOKEN_IDS b"token_ids" ArrayOf(&Count), Extend, Duplicate;
+        PROMPT_TOKEN_IDS b"prompt_token_ids" Any, KeepFirst, Unknown;
+        RAW_OUTPUT b"raw_output" Any, Replace, Unknown;
+        ROUTED_EXPERTS b"routed_experts" Any, Replace, Unknown;
+        HIDDEN_STATES b"hidden_states" Any, Replace, Unknown;
+        SEED b"seed" Any, Replace, Unknown;
+        TRACE_DETAILS b"trace_details" Any, Replace, Unknown;
+        ANNOTATIONS b"annotations" Any, Extend, Unknown;
+    }
+}
+
+level! {
+    /// The members of `choices[].delta`.
+    delta DeltaFields {
+        /// The delta itself, which may be `null`.
+        node: NodeId,
+        calls: Range<u32>,
+        extras: Range<u32>,
+    }
+    fields {
+        ROLE role b"role" String, KeepFirst, Server;
+        CONTENT content b"content" StringOrArrayOf(Level::ContentPart), Concat, Content;
+        REFUSAL refusal b"refusal" String, Concat, Refusal;
+        REASONING_CONTENT reasoning_content b"reasoning_content" String, Concat, Reasoning;
+        REASONING reasoning b"reasoning" String, Concat, Reasoning;
+        REASONING_DETAILS reasoning_details b"reasoning_details" Array, Nested, Reasoning;
+        TOOL_CALLS tool_calls b"tool_calls" Array, Nested, ToolCall;
+        FUNCTION_CALL function_call b"function_call" ObjectOf(Level::FunctionCall), Nested, ToolCall;
+        AUDIO audio b"audio" ObjectOf(Level::Audio), Nested, Audio;
+    }
+    named {
+        EXTRA_CONTENT b"extra_content" Any, Object, Unknown;
+        IMAGES b"images" Any, Extend, Image;
+        ANNOTATIONS b"annotations" Any, Extend, Unknown;
+        EXECUTED_TOOLS b"executed_tools" Any, ByIndex, Unknown;
+        CHANNEL b"channel" Any, Replace, Server;
+        CITATIONS b"citations" Any, Extend, Unknown;
+        TOKEN_ID b"token_id" Any, Ignore, Duplicate;
+        HIDDEN_STATES b"hidden_states" Any, Replace, Unknown;
+        REASONING_STEPS b"reasoning_steps" Any, Extend, Unknown;
+        TOOL_CALL_ID b"tool_call_id" Any, Replace, Unknown;
+        INDEX b"index" Any, Replace, Unknown;
+        METADATA b"metadata" Any, Replace, Unknown;
+        PROVIDER_METADATA b"provider_metadata" Any, Replace, Unknown;
+        REASONING_ENCRYPTED b"reasoning_encrypted" Any, Replace, Unknown;
+        GRAPH_DATA b"graph_data" Any, Replace, Unknown;
+        LLM_DATA b"llm_data" Any, Replace, Unknown;
+        IMAGE_DATA b"image_data" Any, Replace, Unknown;
+        TRANSLATION_DATA b"translation_data" Any, Replace, Unknown;
+        WEB_SEARCH_DATA b"web_search_data" Any, Replace, Unknown;
+        REASONING_TEXT b"reasoning_text" Any, Accumulate, Reasoning;
+        THINKING b"thinking" Any, Accumulate, Reasoning;
+        THINKING_BLOCKS b"thinking_blocks" Any, Fragments, Reasoning;
+        REASONING_ITEMS b"reasoning_items" Any, Accumulate, Reasoning;
+        REASONING_OPAQUE b"reasoning_opaque" Any, Accumulate, Reasoning;
+        PROVIDER_SPECIFIC_FIELDS b"provider_specific_fields" Any, Accumulate, Unknown;
+    }
+}
+
+level! {
+    /// The members of `choices[].delta.tool_calls[]`.
+    ///
+    /// A member without a row must survive whole: the next request fails without it.
+    tool_call ToolCallFields {
+        /// The tool call itself.
+        node: NodeId,
+        function_fields: FunctionFields,
+        extras: Range<u32>,
+    }
+    fields {
+        // `call_at`
+        INDEX index b"index" Count, Nested, Unknown;
+        ID id b"id" String, KeepFirst, Server;
+        TYPE r#type b"type" String, KeepFirst, Server;
+        FUNCTION function b"function" Object, Nested, Unknown;
+    }
+    named {
+        EXTRA_CONTENT b"extra_content" Any, Object, Unknown;
+        CUSTOM b"custom" Any, CustomCall, Unknown;
+    }
+}
+
+level! {
+    /// The members of `choices[].delta.tool_calls[].function`.
+    function FunctionFields {
+        extras: Range<u32>,
+    }
+    fields {
+        // `push_name`
+        NAME name b"name" String, Nested, Unknown;
+        ARGUMENTS arguments b"arguments" StringOrObject, Concat, Unknown;
+    }
+    named {
+
+    }
+}
+
+level! {
+    /// The members of `choices[].delta.reasoning_details[]`.
+    reasoning_detail
+    named {
+        // `index` and `type` identify a detail.
+        INDEX b"index" Any, KeepFirst, Unknown;
+        TYPE b"type" Any, KeepFirst, Server;
+        TEXT b"text" Any, Concat, Unknown;
+        SUMMARY b"summary" Any, Concat, Unknown;
+        DATA b"data" Any, Concat, Unknown;
+        SIGNATURE b"signature" Any, Replace, Unknown;
+        ID b"id" Any, KeepFirst, Server;
+        FORMAT b"format" Any, Replace, Server;
+    }
+}
+
+level! {
+    /// The members of `choices[].delta.audio`.
+    audio
+    named {
+        ID b"id" String, KeepFirst, Server;
+        TRANSCRIPT b"transcript" String, Concat, Unknown;
+        DATA b"data" String, Concat, Unknown;
+        EXPIRES_AT b"expires_at" Count, Replace, Server;
+    }
+}
+
+level! {
+    /// The members of `usage`. Of all leaves the last value that isn't `null` counts.
+    usage
+    named {
+        PROMPT_TOKENS b"prompt_tokens" Count, Object, Unknown;
+        COMPLETION_TOKENS b"completion_tokens" Count, Object, Unknown;
+        TOTAL_TOKENS b"total_tokens" Count, Object, Unknown;
+        PROMPT_TOKENS_DETAILS b"prompt_tokens_details" ObjectOf(Level::PromptDetails), Object, Unknown;
+        COMPLETION_TOKENS_DETAILS b"completion_tokens_details" ObjectOf(Level::CompletionDetails), Object, Unknown;
+        CACHED_TOKENS b"cached_tokens" Count, Object, Unknown;
+        PROMPT_CACHE_HIT_TOKENS b"prompt_cache_hit_tokens" Count, Object, Unknown;
+        REASONING_TOKENS b"reasoning_tokens" Count, Object, Unknown;
+    }
+}
+
+level! {
+    /// The members of `usage.prompt_tokens_details`.
+    prompt_details
+    named {
+        CACHED_TOKENS b"cached_tokens" Count, Object, Unknown;
+        AUDIO_TOKENS b"audio_tokens" Count, Object, Unknown;
+        TEXT_TOKENS b"text_tokens" Count, Object, Unknown;
+        IMAGE_TOKENS b"image_tokens" Count, Object, Unknown;
+        CACHE_WRITE_TOKENS b"cache_write_tokens" Count, Object, Unknown;
+    }
+}
+
+level! {
+    /// The members of `usage.completion_tokens_details`.
+    completion_details
+    named {
+        REASONING_TOKENS b"reasoning_tokens" Count, Object, Unknown;
+        AUDIO_TOKENS b"audio_tokens" Count, Object, Unknown;
+        TEXT_TOKENS b"text_tokens" Count, Object, Unknown;
+        ACCEPTED_PREDICTION_TOKENS b"accepted_prediction_tokens" Count, Object, Unknown;
+        REJECTED_PREDICTION_TOKENS b"rejected_prediction_tokens" Count, Object, Unknown;
+    }
+}
+
+level! {
+    /// The members of `x_groq`.
+    x_groq
+    named {
+        USAGE b"usage" ObjectOf(Level::Usage), Object, Unknown;
+    }
+}
+
+level! {
+    /// The members of `choices[].logprobs`.
+    logprobs
+    named {
+        CONTENT b"content" ArrayOf(&ObjectOf(Level::TokenLogprob)), Extend, Duplicate;
+        REFUSAL b"refusal" ArrayOf(&ObjectOf(Level::TokenLogprob)), Extend, Duplicate;
+    }
+}
+
+level! {
+    /// The members of `choices[].logprobs.content[]`.
+    token_logprob
+    named {
+        TOKEN b"token" String, Nested, Duplicate;
+        LOGPROB b"logprob" Number, Nested, Duplicate;
+        BYTES b"bytes" ArrayOf(&Byte), Nested, Duplicate;
+        TOP_LOGPROBS b"top_logprobs" ArrayOf(&ObjectOf(Level::TopLogprob)), Nested, Duplicate;
+    }
+}
+
+level! {
+    /// The members of `choices[].logprobs.content[].top_logprobs[]`.
+    top_logprob
+    named {
+        TOKEN b"token" String, Nested, Duplicate;
+        LOGPROB b"logprob" Number, Nested, Duplicate;
+        BYTES b"bytes" ArrayOf(&Byte), Nested, Duplicate;
+    }
+}
+
+level! {
+    /// The members of `choices[].delta.function_call`, which older servers send.
+    function_call
+    named {
+        NAME b"name" String, Nested, Unknown;
+        ARGUMENTS b"arguments" String, Concat, Unknown;
+    }
+}
+
+level! {
+    /// The members of a part of a `content` that is a list.
+    content_part
+    named {
+        TEXT b"text" String, Concat, Content;
+        THINKING b"thinking" StringOrArray, Concat, Reasoning;
+    }
+}
 
 /// Returns the rows of a level, and the merge rule for members without a row.
 const fn table(level: Level) -> (&'static [Row], Merge) {
     match level {
-        Level::Top => (TOP, Replace),
-        Level::Choice => (CHOICE, Replace),
-        Level::Delta => (DELTA, Accumulate),
-        Level::ToolCall => (TOOL_CALL, Accumulate),
-        Level::Function => (FUNCTION, Accumulate),
-        // Section 1.4: "all leaves: last non-null".
-        Level::Usage => (&[], Object),
-        Level::ReasoningDetail => (REASONING_DETAIL, Accumulate),
-        Level::Audio => (AUDIO, Accumulate),
+        Level::Top => (top::ROWS, Merge::Replace),
+        Level::Choice => (choice::ROWS, Merge::Replace),
+        Level::Delta => (delta::ROWS, Merge::Accumulate),
+        Level::ToolCall => (tool_call::ROWS, Merge::Accumulate),
+        Level::Function => (function::ROWS, Merge::Accumulate),
+        Level::FunctionCall => (function_call::ROWS, Merge::Accumulate),
+        Level::ReasoningDetail => (reasoning_detail::ROWS, Merge::Accumulate),
+        Level::Audio => (audio::ROWS, Merge::Accumulate),
+        Level::ContentPart => (content_part::ROWS, Merge::Replace),
+        Level::Usage => (usage::ROWS, Merge::Object),
+        Level::PromptDetails => (prompt_details::ROWS, Merge::Object),
+        Level::CompletionDetails => (completion_details::ROWS, Merge::Object),
+        Level::XGroq => (x_groq::ROWS, Merge::Object),
+        Level::Logprobs => (logprobs::ROWS, Merge::Extend),
+        Level::TokenLogprob => (token_logprob::ROWS, Merge::Replace),
+        Level::TopLogprob => (top_logprob::ROWS, Merge::Replace),
     }
 }
 
+/// Returns the known members of a level.
+pub(crate) const fn rows(level: Level) -> &'static [Row] {
+    table(level).0
+}
+
 fn find(level: Level, name: &str) -> Option<&'static Row> {
-    table(level).0.iter().find(|row| row.name == name)
+    rows(level).iter().find(|row| row.name == name)
 }
 
 /// Returns the merge rule of the member `name`.
@@ -280,25 +529,25 @@ pub(crate) fn merge(level: Level, name: &str) -> Merge {
 
 /// Returns the origin of the member `name`.
 pub(crate) fn origin(level: Level, name: &str) -> Origin {
-    find(level, name).map_or(Unknown, |row| row.origin)
+    find(level, name).map_or(Origin::Unknown, |row| row.origin)
 }
 
 impl Merge {
     /// Returns true if the arrays of several chunks become one list.
     pub(crate) const fn joins_lists(self) -> bool {
-        matches!(self, Extend | ByIndex | Accumulate | Fragments)
+        matches!(self, Self::Extend | Self::ByIndex | Self::Accumulate | Self::Fragments)
     }
 }
 
 impl Origin {
     /// Returns true if the values are output of the model.
     pub(crate) const fn is_output(self) -> bool {
-        !matches!(self, Server | Padding | Duplicate | Unknown)
+        !matches!(self, Self::Server | Self::Padding | Self::Duplicate | Self::Unknown)
     }
 
     /// Returns true if the strings are the server's own words.
     pub(crate) const fn is_server(self) -> bool {
-        matches!(self, Server | Padding)
+        matches!(self, Self::Server | Self::Padding)
     }
 }
 
@@ -310,11 +559,16 @@ pub(crate) fn is_identity(name: &str) -> bool {
 
 #[cfg(test)]
 #[cfg(feature = "serde")]
-#[expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#[expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 mod tests {
     use serde_json::{Value, json};
 
-    use super::{Level, Merge, Row, table};
+    use super::{Level, Merge, Origin, Row, ValueType, table};
     use crate::chunk::OwnedChatCompletionChunk;
     use crate::completion::Reassembler;
 
@@ -342,6 +596,7 @@ mod tests {
                 delta(&json!({"reasoning_details": [detail]}))
             }
             Level::Audio => delta(&json!({"audio": member})),
+            _ => panic!("{level:?} isn't merged by itself"),
         }
     }
 
@@ -358,6 +613,7 @@ mod tests {
             Level::Usage => completion["usage"].clone(),
             Level::ReasoningDetail => message["reasoning_details"][0].clone(),
             Level::Audio => message["audio"].clone(),
+            _ => panic!("{level:?} isn't merged by itself"),
         }
     }
 
@@ -425,7 +681,7 @@ mod tests {
             Level::Audio,
         ] {
             let (rows, other) = table(level);
-            let unknown = Row { name: "unknown", merge: other, origin: super::Origin::Unknown };
+            let unknown = Row::new("unknown", ValueType::Any, other, Origin::Unknown);
             for Row { name, merge, .. } in rows.iter().copied().chain([unknown]) {
                 let Some((values, expected)) = example(name, merge) else { continue };
                 if (level, name) == (Level::ReasoningDetail, "index") {

@@ -1,7 +1,7 @@
 //! What a chunk has in common with the one before it, where a decoder can tell.
 
 use super::ChatCompletionChunk;
-use super::index::ChunkFields;
+use super::schema::ChunkFields;
 use crate::json::{Document, Kind, NodeId, Value, text};
 
 /// Larger events have no constants: what a stream holds of them stays small, and so does what a view
@@ -107,7 +107,7 @@ impl<'a> ChatCompletionChunk<'a> {
         }
         let choice = self.table.choices.iter().find(|row| is_in(document, row.node, leaf));
         let Some(choice) = choice else { return Field::Other };
-        let delta = &choice.delta;
+        let delta = &choice.delta_fields;
         if leaf == choice.index {
             Field::ChoiceIndex
         } else if leaf == delta.content {
@@ -123,7 +123,7 @@ impl<'a> ChatCompletionChunk<'a> {
         } else if is_in(document, delta.tool_calls, leaf) {
             match self.table.calls.as_slice() {
                 [call] if leaf == call.index => Field::CallIndex,
-                [call] if leaf == call.arguments => Field::Arguments,
+                [call] if leaf == call.function_fields.arguments => Field::Arguments,
                 _ => Field::ToolCalls,
             }
         } else {

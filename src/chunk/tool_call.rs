@@ -2,9 +2,9 @@
 
 use core::fmt;
 
-use super::index::ToolCallFields;
+use super::schema::ToolCallFields;
 use super::{ChatCompletionChunk, Extra};
-use crate::json::{Kind, Value, ValueKind};
+use crate::json::{Kind, NodeId, Value, ValueKind};
 
 /// The tool calls of a delta; see [`Delta::tool_calls`](super::Delta::tool_calls).
 #[derive(Clone)]
@@ -61,50 +61,53 @@ impl<'a> ToolCallDelta<'a> {
     }
 
     /// Returns the id, also if it is a number: as it was sent.
+    #[inline]
     pub(crate) fn id_text(&self) -> Option<&'a str> {
         self.id().or_else(|| number_text(self.chunk.value(self.row.id)?))
     }
 
     /// Returns the function's name, also if it is a number: as it was sent.
+    #[inline]
     pub(crate) fn name_text(&self) -> Option<&'a str> {
-        self.name().or_else(|| number_text(self.chunk.value(self.row.name)?))
+        self.name().or_else(|| number_text(self.chunk.value(self.row.function_fields.name)?))
     }
 
     /// Returns how many of id, name and arguments are numbers.
     pub(crate) fn numbers_for_texts(&self) -> usize {
-        let ids = [self.row.id, self.row.name, self.row.arguments];
-        let values = ids.into_iter().filter_map(|id| self.chunk.value(id));
-        values.filter_map(number_text).count()
+        let ids = [self.row.id, self.row.function_fields.name, self.row.function_fields.arguments];
+        let is_number = |id: NodeId| self.chunk.document.kind(id) == Some(Kind::Number);
+        ids.into_iter().filter(|id| *id != 0 && is_number(*id)).count()
     }
 
     /// `type`: `function`, or `custom`.
     #[must_use]
     pub fn r#type(&self) -> Option<&'a str> {
-        self.chunk.document.string(self.row.kind)
+        self.chunk.document.string(self.row.r#type)
     }
 
     /// `function.name`
     #[must_use]
     pub fn name(&self) -> Option<&'a str> {
-        self.chunk.document.string(self.row.name)
+        self.chunk.document.string(self.row.function_fields.name)
     }
 
     /// `function.arguments`: a part of a JSON text.
     #[must_use]
     pub fn arguments(&self) -> Option<&'a str> {
-        self.chunk.document.string(self.row.arguments)
+        self.chunk.document.string(self.row.function_fields.arguments)
     }
 
     /// Returns the arguments as a text, also if they are a number: as it was sent.
     pub(crate) fn arguments_text(&self) -> Option<&'a str> {
-        self.arguments().or_else(|| number_text(self.chunk.value(self.row.arguments)?))
+        self.arguments()
+            .or_else(|| number_text(self.chunk.value(self.row.function_fields.arguments)?))
     }
 
     /// `function.arguments`, where a server sends them whole, as a JSON object.
     #[must_use]
     pub fn arguments_object(&self) -> Option<Value<'a>> {
-        let object = self.chunk.is_object(self.row.arguments);
-        object.then(|| Value::new(self.chunk.document, self.row.arguments))
+        let object = self.chunk.is_object(self.row.function_fields.arguments);
+        object.then(|| Value::new(self.chunk.document, self.row.function_fields.arguments))
     }
 
     /// The member `name`, whatever it is.
@@ -123,7 +126,7 @@ impl<'a> ToolCallDelta<'a> {
     /// The members of `function` besides `name` and `arguments`.
     #[must_use]
     pub fn function_extra(&self) -> Extra<'a> {
-        self.chunk.extra_of(&self.row.function_extras)
+        self.chunk.extra_of(&self.row.function_fields.extras)
     }
 
     /// The whole part as the JSON value that it is.

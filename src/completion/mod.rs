@@ -355,7 +355,7 @@ impl Reassembler {
         findings.has_invalid_index |= irregularities.invalid_tool_call_indexes > 0;
         findings.has_unknown_part = irregularities.unknown_content_parts > 0;
         let reasons = self.completion.choices.iter().map(|choice| choice.finish_reason.is_some());
-        let (outcome, not_whole) = findings.from_summary(reasons, &end, limit_exceeded);
+        let (outcome, not_whole) = findings.verdict(reasons, &end, limit_exceeded);
         let pending = self.pending();
         let mut completion = core::mem::take(&mut self.completion);
         completion.shrink_to_fit();

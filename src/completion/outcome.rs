@@ -345,7 +345,7 @@ impl Findings {
     /// `reasons` contains a value for each kept choice, true if it has a finish reason. `end` is
     /// the result of the decoder, or the default without one. `limit` is the exceeded limit of the
     /// completion.
-    pub(crate) fn from_summary(
+    pub(crate) fn verdict(
         &self,
         mut reasons: impl Iterator<Item = bool>,
         end: &End,

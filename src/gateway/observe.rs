@@ -195,7 +195,7 @@ impl Observer {
         let seen =
             core::mem::replace(&mut self.seen, ObserverState { error, ..ObserverState::default() });
         let reasons = seen.choices.iter().map(|choice| choice.finish_reason.is_some());
-        let (outcome, not_whole) = seen.findings.from_summary(reasons, &end, seen.limit_exceeded);
+        let (outcome, not_whole) = seen.findings.verdict(reasons, &end, seen.limit_exceeded);
         self.reset();
         let ObserverState { tokens, choices, deltas, limit_exceeded, findings, .. } = seen;
         let failed_finish = findings.failed_finish.or_else(|| end.failed_finish.clone());

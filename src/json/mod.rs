@@ -22,7 +22,9 @@ pub(crate) use scan::plain_len;
 #[cfg(feature = "serde")]
 pub(crate) use serde::{deserialize_by_parser, read_raw};
 pub(crate) use slot_kind::SlotKind;
-pub(crate) use tape::{Document, Kind, Member, NodeId, OwnedDocument, Tape, TemplateText, Text};
+pub(crate) use tape::{
+    Document, Kind, Member, Members, NodeId, OwnedDocument, Tape, TemplateText, Text,
+};
 pub use value::{Value, ValueElements, ValueKind, ValueMembers};
 
 use crate::error::{Error, ErrorKind};
