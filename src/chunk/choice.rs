@@ -1,5 +1,6 @@
 //! `Choice<'_>` and `Delta<'_>`: what a chunk adds to each answer.
 
+use super::schema::{audio, choice, delta, function, tool_call};
 use core::fmt;
 
 use super::schema::{ChoiceFields, DeltaFields};
@@ -79,7 +80,7 @@ impl<'a> Choice<'a> {
     /// Ray Serve, NIM).
     #[must_use]
     pub fn stop_reason(&self) -> Option<StopReason<'a>> {
-        let reason = self.get("stop_reason")?;
+        let reason = self.get(choice::STOP_REASON)?;
         let string = reason.as_str().map(StopReason::String);
         string.or_else(|| reason.as_i64().map(StopReason::Integer))
     }
@@ -87,7 +88,7 @@ impl<'a> Choice<'a> {
     /// `token_ids`: the ids of the tokens in this delta (vLLM, Fireworks).
     #[must_use]
     pub fn token_ids(&self) -> Option<impl Iterator<Item = u64> + use<'a>> {
-        numbers(self.get("token_ids")?)
+        numbers(self.get(choice::TOKEN_IDS)?)
     }
 
     /// `text`: a legacy completion's text (`text_completion`), or a copy of the delta's content
@@ -226,18 +227,19 @@ impl<'a> Delta<'a> {
         let is_function = |function: Value<'_>| {
             let is_whole = |value: Value<'_>| value.kind() == ValueKind::Object;
             is(function, ValueKind::Object)
-                && function.get("name").is_none_or(is_text)
-                && function.get("arguments").is_none_or(|it| is_text(it) || is_whole(it))
+                && function.get(function::NAME).is_none_or(is_text)
+                && function.get(function::ARGUMENTS).is_none_or(|it| is_text(it) || is_whole(it))
         };
         let is_call = |call: Value<'_>| {
-            call.get("id").is_none_or(is_text) && call.get("function").is_none_or(is_function)
+            call.get(tool_call::ID).is_none_or(is_text)
+                && call.get(tool_call::FUNCTION).is_none_or(is_function)
         };
         let mut members = self.as_value().into_iter().flat_map(|delta| delta.members());
         members.any(|(name, value)| match name {
-            "tool_calls" => !is_list(value) || !value.elements().all(is_call),
-            "reasoning_details" => !is_list(value),
-            "function_call" => !is_function(value),
-            "audio" => !is(value, ValueKind::Object),
+            delta::TOOL_CALLS => !is_list(value) || !value.elements().all(is_call),
+            delta::REASONING_DETAILS => !is_list(value),
+            delta::FUNCTION_CALL => !is_function(value),
+            delta::AUDIO => !is(value, ValueKind::Object),
             _ => false,
         })
     }
@@ -273,7 +275,12 @@ impl<'a> Delta<'a> {
         let content = self.reasoning_content();
         let text = content.filter(|text| !text.is_empty()).or_else(|| self.reasoning());
         text.or(content).or_else(|| {
-            let names = ["reasoning_content", "reasoning", "reasoning_text", "thinking"];
+            let names = [
+                delta::REASONING_CONTENT,
+                delta::REASONING,
+                delta::REASONING_TEXT,
+                delta::THINKING,
+            ];
             names.iter().find_map(|name| texts_of(self.get(name)?).next()?.as_str())
         })
     }
@@ -352,28 +359,29 @@ impl<'a> FunctionDelta<'a> {
     /// `name`
     #[must_use]
     pub fn name(&self) -> Option<&'a str> {
-        self.0.get("name")?.as_str()
+        self.0.get(function::NAME)?.as_str()
     }
 
     /// `arguments`: a part of a JSON text.
     #[must_use]
     pub fn arguments(&self) -> Option<&'a str> {
-        self.0.get("arguments")?.as_str()
+        self.0.get(function::ARGUMENTS)?.as_str()
     }
 
     /// Returns the name, also if it is a number: as it was sent.
     pub(crate) fn name_text(&self) -> Option<&'a str> {
-        self.name().or_else(|| number_text(self.0.get("name")?))
+        self.name().or_else(|| number_text(self.0.get(function::NAME)?))
     }
 
     /// Returns the arguments as a text, also if they are a number: as it was sent.
     pub(crate) fn arguments_text(&self) -> Option<&'a str> {
-        self.arguments().or_else(|| number_text(self.0.get("arguments")?))
+        self.arguments().or_else(|| number_text(self.0.get(function::ARGUMENTS)?))
     }
 
     /// Returns how many of name and arguments are numbers.
     pub(crate) fn numbers_for_texts(&self) -> usize {
-        let values = ["name", "arguments"].into_iter().filter_map(|name| self.0.get(name));
+        let values =
+            [function::NAME, function::ARGUMENTS].into_iter().filter_map(|name| self.0.get(name));
         values.filter_map(number_text).count()
     }
 }
@@ -386,25 +394,25 @@ impl<'a> AudioDelta<'a> {
     /// `id`
     #[must_use]
     pub fn id(&self) -> Option<&'a str> {
-        self.0.get("id")?.as_str()
+        self.0.get(tool_call::ID)?.as_str()
     }
 
     /// `data`: base64, each part of a length of its own.
     #[must_use]
     pub fn data(&self) -> Option<&'a str> {
-        self.0.get("data")?.as_str()
+        self.0.get(audio::DATA)?.as_str()
     }
 
     /// `transcript`: a part of what is said.
     #[must_use]
     pub fn transcript(&self) -> Option<&'a str> {
-        self.0.get("transcript")?.as_str()
+        self.0.get(audio::TRANSCRIPT)?.as_str()
     }
 
     /// `expires_at`: seconds since 1970.
     #[must_use]
     pub fn expires_at(&self) -> Option<u64> {
-        self.0.get("expires_at")?.as_u64()
+        self.0.get(audio::EXPIRES_AT)?.as_u64()
     }
 }
 

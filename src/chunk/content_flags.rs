@@ -3,6 +3,7 @@
 use super::content_part::ContentPart;
 use super::index::ChunkIndex;
 use super::schema::{ChoiceFields, Level, Origin, origin};
+use super::schema::{function, tool_call};
 use crate::json::{Document, Kind, NodeId, Value};
 
 /// What kinds of things a payload brings: enough to tell the time to the first token, the time
@@ -123,7 +124,7 @@ impl Carries {
         }
         if is_present_and_nonempty(document, delta.function_call, Kind::Object) {
             let call = Value::new(document, delta.function_call);
-            self.tool_call |= ["name", "arguments"].into_iter().any(|name| {
+            self.tool_call |= [function::NAME, function::ARGUMENTS].into_iter().any(|name| {
                 call.get(name)
                     .is_some_and(|value| is_present_and_nonempty(document, value.id, Kind::String))
             });
@@ -172,8 +173,8 @@ impl Carries {
 /// Whether a call is one of a custom tool, with its name or a part of its input.
 #[cold]
 fn brings_custom(document: Document<'_>, call: NodeId) -> bool {
-    let Some(custom) = Value::new(document, call).get("custom") else { return false };
-    ["name", "input"].into_iter().any(|name| {
+    let Some(custom) = Value::new(document, call).get(tool_call::CUSTOM) else { return false };
+    [function::NAME, "input"].into_iter().any(|name| {
         custom
             .get(name)
             .is_some_and(|value| is_present_and_nonempty(document, value.id, Kind::String))

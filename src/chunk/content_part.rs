@@ -1,5 +1,6 @@
 //! `ContentPart`: the kinds of parts in a `content` that is a list.
 
+use super::schema::{content_part, delta, reasoning_detail};
 use crate::json::{Value, ValueKind};
 
 /// The content of a value that isn't a string, in place of a text.
@@ -44,20 +45,29 @@ pub(crate) enum ContentPart<'a> {
 }
 
 /// The members of a part that a next request needs.
-pub(crate) const NEEDED: [&str; 3] = ["signature", "thoughtSignature", "closed"];
+pub(crate) const NEEDED: [&str; 3] = [reasoning_detail::SIGNATURE, "thoughtSignature", "closed"];
 
 impl<'a> ContentPart<'a> {
     pub(crate) fn of(part: Value<'a>) -> Self {
         let text = |value: &Value<'_>| value.as_str().is_some();
         let named = |name: &&str| part.get(name);
-        let r#type = part.get("type").and_then(|name| name.as_str()).unwrap_or_default();
-        let is_reasoning = matches!(r#type, "reasoning" | "thinking");
+        let r#type =
+            part.get(content_part::TYPE).and_then(|name| name.as_str()).unwrap_or_default();
+        let is_reasoning = matches!(r#type, delta::REASONING | content_part::THINKING);
         let reasoning = if is_reasoning {
-            ["thinking", "reasoning", "summary", "content", "text"].iter().find_map(named)
+            [
+                content_part::THINKING,
+                delta::REASONING,
+                reasoning_detail::SUMMARY,
+                delta::CONTENT,
+                content_part::TEXT,
+            ]
+            .iter()
+            .find_map(named)
         } else {
-            ["thinking", "reasoning"].iter().find_map(named)
+            [content_part::THINKING, delta::REASONING].iter().find_map(named)
         };
-        let has_text = part.get("text").or(Some(part)).filter(text);
+        let has_text = part.get(content_part::TEXT).or(Some(part)).filter(text);
         match (reasoning, has_text) {
             (Some(reasoning), _) if is_reasoning => Self::Reasoning(reasoning),
             (_, Some(text)) => Self::Text(text),
@@ -65,7 +75,7 @@ impl<'a> ContentPart<'a> {
             (None, None) => {
                 if let Some(ids) = part.get("reference_ids") {
                     Self::Reference(ids)
-                } else if let Some(refusal) = part.get("refusal").filter(text) {
+                } else if let Some(refusal) = part.get(delta::REFUSAL).filter(text) {
                     Self::Refusal(refusal)
                 } else if part.is_empty_value() {
                     Self::Nothing
@@ -86,6 +96,10 @@ pub(crate) fn texts_of(reasoning: Value<'_>) -> impl Iterator<Item = Value<'_>> 
 /// Returns a string itself, or the one in `text`, `content` or `summary` of an object.
 fn slot_text_in(part: Value<'_>) -> Option<Value<'_>> {
     let is_string = |value: &Value<'_>| value.kind() == ValueKind::String;
-    let named = || ["text", "content", "summary"].into_iter().find_map(|name| part.get(name));
+    let named = || {
+        [content_part::TEXT, delta::CONTENT, reasoning_detail::SUMMARY]
+            .into_iter()
+            .find_map(|name| part.get(name))
+    };
     Some(part).filter(is_string).or_else(|| named().filter(is_string))
 }

@@ -1,6 +1,7 @@
 //! `Logprobs<'_>`: the log probabilities of a choice's tokens, read when they are asked for.
 
 use super::numbers;
+use super::schema::{logprobs, token_logprob};
 use crate::json::{Value, ValueElements};
 
 /// The `logprobs` of a choice.
@@ -18,13 +19,13 @@ impl<'a> Logprobs<'a> {
     /// `content`: the tokens of the content; empty where it is absent or `null`.
     #[must_use]
     pub fn content(&self) -> TokenLogprobs<'a> {
-        TokenLogprobs::of(self.get("content"))
+        TokenLogprobs::of(self.get(logprobs::CONTENT))
     }
 
     /// `refusal`: the tokens of the refusal; empty where it is absent or `null`.
     #[must_use]
     pub fn refusal(&self) -> TokenLogprobs<'a> {
-        TokenLogprobs::of(self.get("refusal"))
+        TokenLogprobs::of(self.get(logprobs::REFUSAL))
     }
 }
 
@@ -55,21 +56,21 @@ impl<'a> TokenLogprob<'a> {
     /// `token`
     #[must_use]
     pub fn token(&self) -> Option<&'a str> {
-        self.get("token")?.as_str()
+        self.get(token_logprob::TOKEN)?.as_str()
     }
 
     /// `logprob`. vLLM sends -9999.0 for "very unlikely"; Python servers also `NaN` and
     /// `-Infinity`, which are `None` here and a mismatch of the chunk.
     #[must_use]
     pub fn logprob(&self) -> Option<f64> {
-        self.get("logprob")?.as_f64()
+        self.get(token_logprob::LOGPROB)?.as_f64()
     }
 
     /// `bytes`: the token's bytes, of which it may have a part of a character only. `None` where
     /// it is absent or `null`, or has something else than bytes.
     #[must_use]
     pub fn bytes(&self) -> Option<impl Iterator<Item = u8> + use<'a>> {
-        let list = self.get("bytes")?;
+        let list = self.get(token_logprob::BYTES)?;
         let bytes = || numbers(list).map(|bytes| bytes.map(|byte| u8::try_from(byte).ok()));
         let all = bytes()?.all(|byte| byte.is_some());
         if all { Some(bytes()?.flatten()) } else { None }
@@ -78,7 +79,7 @@ impl<'a> TokenLogprob<'a> {
     /// `top_logprobs`: the likeliest tokens in this place; empty where it is absent or `null`.
     #[must_use]
     pub fn top_logprobs(&self) -> TokenLogprobs<'a> {
-        TokenLogprobs::of(self.get("top_logprobs"))
+        TokenLogprobs::of(self.get(token_logprob::TOP_LOGPROBS))
     }
 }
 

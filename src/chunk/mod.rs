@@ -33,7 +33,7 @@ mod index;
 mod logprobs;
 mod mismatch;
 mod owned;
-mod schema;
+pub(crate) mod schema;
 mod slots;
 mod tokens;
 mod tool_call;
@@ -59,6 +59,7 @@ pub(crate) use slots::{Field, LARGEST_EVENT};
 
 use core::fmt;
 use core::ops::Range;
+use schema::top;
 
 use crate::json::{Document, Kind, NodeId, Value};
 use index::ChunkIndex;
@@ -143,7 +144,7 @@ impl<'a> ChatCompletionChunk<'a> {
     /// `prompt_token_ids`: the ids of the prompt's tokens (vLLM, in the first chunk).
     #[must_use]
     pub fn prompt_token_ids(&self) -> Option<impl Iterator<Item = u64> + use<'a>> {
-        numbers(self.get("prompt_token_ids")?)
+        numbers(self.get(top::PROMPT_TOKEN_IDS)?)
     }
 
     /// `choices`, in the order in which they were sent; empty where there are none.
@@ -165,11 +166,11 @@ impl<'a> ChatCompletionChunk<'a> {
         let top = &self.table.top;
         let says_so = || {
             let object = self.object().unwrap_or_default();
-            let x_groq = || self.x_groq().is_some_and(|x_groq| x_groq.get("usage").is_some());
+            let x_groq = || self.x_groq().is_some_and(|x_groq| x_groq.get(top::USAGE).is_some());
             matches!(object, "chat.completion.chunk" | "chat.completion" | "text_completion")
                 || x_groq()
         };
-        top.choices != 0 || top.usage != 0 || says_so() || self.get("choices").is_some()
+        top.choices != 0 || top.usage != 0 || says_so() || self.get(top::CHOICES).is_some()
     }
 
     /// `usage`, or the usage that a server puts in `x_groq` or in a choice instead.
@@ -179,7 +180,7 @@ impl<'a> ChatCompletionChunk<'a> {
         if self.has_own_usage() {
             return self.value(top).map(Usage::new);
         }
-        let x_groq = self.value(self.table.top.x_groq).and_then(|x_groq| x_groq.get("usage"));
+        let x_groq = self.value(self.table.top.x_groq).and_then(|x_groq| x_groq.get(top::USAGE));
         let in_choice = || self.table.choices.iter().find(|row| self.is_object(row.usage));
         x_groq
             .filter(|usage| self.is_object(usage.id))
@@ -190,7 +191,7 @@ impl<'a> ChatCompletionChunk<'a> {
 
     /// Returns the index and usage of each choice with a usage, if the chunk has no other usage.
     pub(crate) fn usage_of_choices(&self) -> impl Iterator<Item = (u64, Usage<'a>)> {
-        let groq_usage = self.x_groq().and_then(|x_groq| x_groq.get("usage"));
+        let groq_usage = self.x_groq().and_then(|x_groq| x_groq.get(top::USAGE));
         let is_other =
             self.has_own_usage() || groq_usage.is_some_and(|usage| self.is_object(usage.id));
         let choices = self.choices().filter(move |choice| !is_other && !choice.has_invalid_index());

@@ -486,6 +486,7 @@ level! {
     /// The members of a part of a `content` that is a list.
     content_part
     named {
+        TYPE b"type" Any, Nested, Server;
         TEXT b"text" String, Concat, Content;
         THINKING b"thinking" StringOrArray, Concat, Reasoning;
     }

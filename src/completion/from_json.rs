@@ -3,6 +3,7 @@
 use super::model::{
     ChatCompletion, CompletionChoice, FunctionCall, Message, ReasoningName, ToolCall,
 };
+use crate::chunk::schema::{choice, delta, function, tool_call, top};
 use crate::error::{Error, ErrorKind};
 use crate::json::{JsonList, ObjectReader, Parser, Tape, Value};
 use crate::limits::Limits;
@@ -55,21 +56,23 @@ impl ChatCompletion {
 
     pub(crate) fn from_value(value: Value<'_>) -> Result<Self, Error> {
         let mut object = ObjectReader::new(value)?;
-        object.take("object");
-        let Some(choices) = object.take("choices") else {
+        object.take(top::OBJECT);
+        let Some(choices) = object.take(top::CHOICES) else {
             return Err(object.lacks(ErrorKind::ExpectedChoices));
         };
         let choices =
             choices.array()?.map(CompletionChoice::from_value).collect::<Result<_, _>>()?;
         Ok(Self {
-            id: object.string("id")?,
-            created: object.integer("created")?,
-            model: object.string("model")?,
+            id: object.string(top::ID)?,
+            created: object.integer(top::CREATED)?,
+            model: object.string(top::MODEL)?,
             choices,
-            usage: object.object("usage")?,
-            service_tier: object.string("service_tier")?,
-            system_fingerprint: object.string("system_fingerprint")?,
-            not_whole: object.take("not_whole").is_some_and(|value| value.as_bool() != Some(false)),
+            usage: object.object(top::USAGE)?,
+            service_tier: object.string(top::SERVICE_TIER)?,
+            system_fingerprint: object.string(top::SYSTEM_FINGERPRINT)?,
+            not_whole: object
+                .take(top::NOT_WHOLE)
+                .is_some_and(|value| value.as_bool() != Some(false)),
             extra: object.rest(),
         })
     }
@@ -78,15 +81,15 @@ impl ChatCompletion {
 impl CompletionChoice {
     pub(crate) fn from_value(value: Value<'_>) -> Result<Self, Error> {
         let mut object = ObjectReader::new(value)?;
-        let Some(index) = object.integer("index")? else {
+        let Some(index) = object.integer(choice::INDEX)? else {
             return Err(object.lacks(ErrorKind::ExpectedIndex));
         };
-        let message = object.take("message").map(Message::from_value).transpose()?;
+        let message = object.take(choice::MESSAGE).map(Message::from_value).transpose()?;
         Ok(Self {
             index,
             message: message.unwrap_or_default(),
-            finish_reason: object.string("finish_reason")?,
-            logprobs: object.object("logprobs")?,
+            finish_reason: object.string(choice::FINISH_REASON)?,
+            logprobs: object.object(choice::LOGPROBS)?,
             extra: object.rest(),
         })
     }
@@ -104,20 +107,21 @@ impl Message {
                 reasoning_name = ReasoningName::Reasoning;
             }
         }
-        let details = object.take("reasoning_details").map(JsonList::from_value).transpose()?;
-        let calls = object.take("tool_calls").map(Value::array).transpose()?;
+        let details =
+            object.take(delta::REASONING_DETAILS).map(JsonList::from_value).transpose()?;
+        let calls = object.take(delta::TOOL_CALLS).map(Value::array).transpose()?;
         let calls = calls.into_iter().flatten().map(ToolCall::from_value);
-        let function_call = object.take("function_call");
+        let function_call = object.take(delta::FUNCTION_CALL);
         Ok(Self {
-            role: object.string("role")?,
-            content: object.string("content")?,
-            refusal: object.string("refusal")?,
+            role: object.string(delta::ROLE)?,
+            content: object.string(delta::CONTENT)?,
+            refusal: object.string(delta::REFUSAL)?,
             reasoning,
             reasoning_name,
             reasoning_details: details.unwrap_or_default(),
             tool_calls: calls.collect::<Result<_, _>>()?,
             function_call: function_call.map(FunctionCall::from_value).transpose()?,
-            audio: object.object("audio")?,
+            audio: object.object(delta::AUDIO)?,
             extra: object.rest(),
         })
     }
@@ -126,10 +130,10 @@ impl Message {
 impl ToolCall {
     pub(crate) fn from_value(value: Value<'_>) -> Result<Self, Error> {
         let mut object = ObjectReader::new(value)?;
-        let function = object.take("function");
+        let function = object.take(tool_call::FUNCTION);
         Ok(Self {
-            id: object.string("id")?.unwrap_or_default(),
-            r#type: object.string("type")?,
+            id: object.string(tool_call::ID)?.unwrap_or_default(),
+            r#type: object.string(tool_call::TYPE)?,
             function: function.map(FunctionCall::from_value).transpose()?,
             extra: object.rest(),
         })
@@ -140,18 +144,9 @@ impl FunctionCall {
     pub(crate) fn from_value(value: Value<'_>) -> Result<Self, Error> {
         let mut object = ObjectReader::new(value)?;
         Ok(Self {
-            name: object.string("name")?.unwrap_or_default(),
-            arguments: object.string("arguments")?.unwrap_or_default(),
+            name: object.string(function::NAME)?.unwrap_or_default(),
+            arguments: object.string(function::ARGUMENTS)?.unwrap_or_default(),
             extra: object.rest(),
         })
     }
 }
-
-#[cfg(feature = "serde")]
-crate::json::deserialize_by_parser!(
-    ChatCompletion,
-    CompletionChoice,
-    Message,
-    ToolCall,
-    FunctionCall
-);

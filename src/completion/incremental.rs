@@ -11,6 +11,7 @@ use super::model::ReasoningName;
 use super::room::Room;
 use super::tool_call::{push_arguments, push_call};
 use super::{ChatCompletion, CompletionChoice, Message, Reassembler};
+use crate::chunk::schema::{delta, reasoning_detail};
 use crate::chunk::{
     ChatCompletionChunk, Choice, Delta, Extra, Field, LARGEST_EVENT, Level, Merge, ToolCallDelta,
     is_identity, merge,
@@ -349,8 +350,11 @@ impl Detail {
                 _ => value.id != leaf && is_idempotent(Level::ReasoningDetail, name, value),
             };
         let is_member = element.members().any(|(_, value)| value.id == leaf);
-        let index = element.get("index").filter(|index| index.kind() == ValueKind::Number)?;
-        let [r#type, id] = ["type", "id"].map(|name| element.get(name).map(|value| value.id));
+        let index = element
+            .get(reasoning_detail::INDEX)
+            .filter(|index| index.kind() == ValueKind::Number)?;
+        let [r#type, id] = [reasoning_detail::TYPE, reasoning_detail::ID]
+            .map(|name| element.get(name).map(|value| value.id));
         let detail = Self { text: leaf, index: index.id, r#type, id, found: None };
         (is_member && element.members().all(is_idempotent)).then_some(detail)
     }
@@ -505,7 +509,7 @@ impl Reassembler {
             let message = &mut kept.message;
             let mut target = ChoiceTarget { choice: at, message, state, budget, changes };
             let text = again.content.and_then(|nth| chunk.slot_text(nth));
-            let content = || chunk.choices().next()?.delta().get("content");
+            let content = || chunk.choices().next()?.delta().get(delta::CONTENT);
             if let Some(text) = text {
                 push_content(&mut target, text, content);
             }

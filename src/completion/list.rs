@@ -1,6 +1,7 @@
 //! `JsonList`: a list of objects that are merged chunk by chunk.
 
 use super::room::Room;
+use crate::chunk::schema::reasoning_detail;
 use crate::json::{Json, JsonList, JsonObject, KeyedElement, OwnedElementKey, Value, ValueKind};
 
 /// The number of last elements that a search compares.
@@ -43,7 +44,7 @@ impl<'a> ElementKey<'a> {
             let text = element.get(name).and_then(|value| value.as_str());
             text.filter(|text| (1..=LONGEST_ID).contains(&text.len()))
         };
-        let mut index = element.get("index");
+        let mut index = element.get(reasoning_detail::INDEX);
         if matching == Matching::Index {
             let key = Self {
                 index: number(index.or_else(|| element.get("prompt_index"))),
@@ -53,7 +54,11 @@ impl<'a> ElementKey<'a> {
         }
         let has_type = matches!(matching, Matching::Detail | Matching::Fragment);
         index = index.filter(|index| index.kind() == ValueKind::Number);
-        Self { index: number(index), id: text("id"), r#type: text("type").filter(|_| has_type) }
+        Self {
+            index: number(index),
+            id: text(reasoning_detail::ID),
+            r#type: text(reasoning_detail::TYPE).filter(|_| has_type),
+        }
     }
 
     /// Makes the key of a detail from its index, type and id.
@@ -67,7 +72,11 @@ impl<'a> ElementKey<'a> {
 
     /// Returns the members that identify the element: `index` as it was sent, `id` and `type`.
     pub(crate) const fn members(self) -> [(&'static str, Option<&'a str>); 3] {
-        [("index", self.index), ("id", self.id), ("type", self.r#type)]
+        [
+            (reasoning_detail::INDEX, self.index),
+            (reasoning_detail::ID, self.id),
+            (reasoning_detail::TYPE, self.r#type),
+        ]
     }
 
     /// Returns true if an element of this key may be merged into one of the key `known`.
@@ -171,7 +180,8 @@ impl JsonList {
             Matching::Fragment => {
                 let is_open = |element: &KeyedElement| {
                     // Servers send encrypted texts whole.
-                    let ends = ["signature", "data"].map(|name| element.object.get(name));
+                    let ends = [reasoning_detail::SIGNATURE, reasoning_detail::DATA]
+                        .map(|name| element.object.get(name));
                     ends.into_iter().flatten().all(Json::is_empty_value)
                 };
                 let last = recent().next();

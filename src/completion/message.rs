@@ -6,6 +6,7 @@ use super::change::{Change, Changes};
 use super::list::Matching;
 use super::model::{Message, ReasoningName};
 use super::tool_call::{push_call, push_name, push_whole_call};
+use crate::chunk::schema::{delta, function};
 use crate::chunk::{Choice, ContentPart, Delta, Level, NEEDED, OddText, texts_of};
 use crate::json::{Value, ValueKind};
 
@@ -41,7 +42,7 @@ pub(super) fn push_delta(target: &mut ChoiceTarget<'_>, delta: &Delta<'_>) {
         for _ in 0..call.numbers_for_texts() {
             count(&mut state.irregular.texts_of_another_type);
         }
-        let value = || call.as_value().get("arguments");
+        let value = || call.as_value().get(function::ARGUMENTS);
         if let Some(text) = call.arguments_text() {
             budget.join(&mut kept.arguments, &mut state.function_call, text, value);
         } else if let Some(object) = value().filter(|value| value.kind() == ValueKind::Object) {
@@ -157,14 +158,14 @@ fn push_odd_text(target: &mut ChoiceTarget<'_>, of: TextOf, value: Value<'_>) {
 #[inline]
 pub(super) fn push_texts(target: &mut ChoiceTarget<'_>, delta: &Delta<'_>) {
     if let Some(text) = delta.content() {
-        push_content(target, text, || delta.get("content"));
+        push_content(target, text, || delta.get(delta::CONTENT));
     } else if let Some(value) = delta.odd_content() {
         push_odd_text(target, TextOf::Content, value);
     }
     if let Some(text) = delta.refusal() {
         let ChoiceTarget { choice, message, state, budget, changes } = target;
         let kept = budget.text(&mut message.refusal);
-        let start = budget.join(kept, &mut state.refusal, text, || delta.get("refusal"));
+        let start = budget.join(kept, &mut state.refusal, text, || delta.get(delta::REFUSAL));
         changes.extend(start.map(|start| Change::Refusal { choice: *choice, start }));
     } else if let Some(value) = delta.odd_refusal() {
         push_odd_text(target, TextOf::Refusal, value);
@@ -243,7 +244,8 @@ pub(super) fn push_snapshot(target: &mut ChoiceTarget<'_>, choice: &Choice<'_>, 
         return;
     }
     state.is_snapshot = true;
-    let has_content = whole.get("reasoning_content").is_some_and(|text| !text.is_empty_value());
+    let has_content =
+        whole.get(delta::REASONING_CONTENT).is_some_and(|text| !text.is_empty_value());
     for (name, value) in whole.members() {
         push_whole_member(target, name, value, has_content);
     }
@@ -261,60 +263,62 @@ fn push_whole_member(
     let ChoiceTarget { choice, message, budget, changes, .. } = target;
     let choice = *choice;
     match (name, value.as_str()) {
-        ("role", text) => budget.first(&mut message.role, || text),
-        ("content", Some(text)) => {
+        (delta::ROLE, text) => budget.first(&mut message.role, || text),
+        (delta::CONTENT, Some(text)) => {
             let start = set_whole(&mut message.content, text, budget);
             changes.replace(start.map(|start| Change::Content { choice, start }));
         }
-        ("refusal", Some(text)) => {
+        (delta::REFUSAL, Some(text)) => {
             let start = set_whole(&mut message.refusal, text, budget);
             changes.replace(start.map(|start| Change::Refusal { choice, start }));
         }
-        ("reasoning", Some(_)) if has_content => {}
-        ("reasoning_content" | "reasoning", Some(text)) => {
+        (delta::REASONING, Some(_)) if has_content => {}
+        (delta::REASONING_CONTENT | delta::REASONING, Some(text)) => {
             message.reasoning_name = match name {
-                "reasoning" => ReasoningName::Reasoning,
+                delta::REASONING => ReasoningName::Reasoning,
                 _ => ReasoningName::ReasoningContent,
             };
             let start = set_whole(&mut message.reasoning, text, budget);
             changes.replace(start.map(|start| Change::Reasoning { choice, start }));
         }
-        ("tool_calls", _) => {
+        (delta::TOOL_CALLS, _) => {
             for (at, call) in value.elements().enumerate() {
                 push_whole_call(target, at, call);
             }
         }
-        ("reasoning_details", _) => {
+        (delta::REASONING_DETAILS, _) => {
             let kept = &mut message.reasoning_details;
             if kept.len() != value.elements().count() {
                 budget.replace_details(kept, value);
             }
         }
-        ("audio", _) if value.kind() == ValueKind::Object => {
+        (delta::AUDIO, _) if value.kind() == ValueKind::Object => {
             let kept = message.audio.get_or_insert_default();
             for (name, value) in value.members() {
                 kept.last(name, value, &mut budget.room);
             }
         }
-        ("function_call", _) if value.kind() == ValueKind::Object => {
+        (delta::FUNCTION_CALL, _) if value.kind() == ValueKind::Object => {
             let kept = message.function_call.get_or_insert_default();
             let text = |name: &str| value.get(name).and_then(|text| text.as_str());
             if kept.name.is_empty() {
-                budget.push_str(&mut kept.name, text("name").unwrap_or_default());
+                budget.push_str(&mut kept.name, text(function::NAME).unwrap_or_default());
             }
-            if let Some(arguments) = text("arguments").filter(|text| *text != kept.arguments) {
+            if let Some(arguments) =
+                text(function::ARGUMENTS).filter(|text| *text != kept.arguments)
+            {
                 budget.set_text(&mut kept.arguments, arguments);
             }
         }
-        ("content" | "refusal" | "reasoning" | "reasoning_content", None)
+        (delta::CONTENT | delta::REFUSAL | delta::REASONING | delta::REASONING_CONTENT, None)
             if value.is_empty_value() => {}
-        ("content" | "refusal" | "reasoning" | "reasoning_content", None) => {
+        (delta::CONTENT | delta::REFUSAL | delta::REASONING | delta::REASONING_CONTENT, None) => {
             push_whole_odd(target, name, value);
         }
-        ("audio" | "function_call", _) if !value.is_empty_value() => {
+        (delta::AUDIO | delta::FUNCTION_CALL, _) if !value.is_empty_value() => {
             count(&mut target.state.irregular.unknown_content_parts);
         }
-        ("audio" | "function_call", _) => {}
+        (delta::AUDIO | delta::FUNCTION_CALL, _) => {}
         _ => message.extra.last(name, value, &mut budget.room),
     }
 }
@@ -323,14 +327,14 @@ fn push_whole_member(
 #[cold]
 fn push_whole_odd(target: &mut ChoiceTarget<'_>, name: &str, value: Value<'_>) {
     let (mut content, mut reasoning) = (String::new(), String::new());
-    if name != "content" {
+    if name != delta::CONTENT {
         texts_of(value).for_each(|text| reasoning.push_str(text.as_str().unwrap_or_default()));
     }
     let alone = (value.kind() == ValueKind::Object).then_some(value);
-    let parts = alone.into_iter().chain(value.elements()).filter(|_| name == "content");
+    let parts = alone.into_iter().chain(value.elements()).filter(|_| name == delta::CONTENT);
     if value.kind() == ValueKind::Number {
         count(&mut target.state.irregular.texts_of_another_type);
-        let text = if name == "content" { &mut content } else { &mut reasoning };
+        let text = if name == delta::CONTENT { &mut content } else { &mut reasoning };
         text.push_str(value.raw());
     }
     for part in parts {
@@ -345,7 +349,10 @@ fn push_whole_odd(target: &mut ChoiceTarget<'_>, name: &str, value: Value<'_>) {
         }
         push_needed(target, part);
     }
-    if content.is_empty() && reasoning.is_empty() && matches!(name, "refusal" | "reasoning") {
+    if content.is_empty()
+        && reasoning.is_empty()
+        && matches!(name, delta::REFUSAL | delta::REASONING)
+    {
         count(&mut target.state.irregular.unknown_content_parts);
     }
     let ChoiceTarget { choice, message, budget, changes, .. } = target;
@@ -354,7 +361,7 @@ fn push_whole_odd(target: &mut ChoiceTarget<'_>, name: &str, value: Value<'_>) {
         let start = set_whole(&mut message.content, &content, budget);
         changes.replace(start.map(|start| Change::Content { choice, start }));
     }
-    if name == "refusal" && !reasoning.is_empty() {
+    if name == delta::REFUSAL && !reasoning.is_empty() {
         let start = set_whole(&mut message.refusal, &reasoning, budget);
         changes.replace(start.map(|start| Change::Refusal { choice, start }));
     } else if !reasoning.is_empty() {

@@ -12,8 +12,11 @@ mod model;
 mod order;
 mod outcome;
 mod room;
+#[cfg(feature = "serde")]
+mod serde;
 mod tool_call;
 
+use crate::chunk::schema::top;
 pub use change::Change;
 use change::Changes;
 pub use model::{
@@ -281,7 +284,7 @@ impl Reassembler {
             budget.keep(&mut completion.extra, Level::Top, name, value);
         }
         if let Some(x_groq) = chunk.x_groq() {
-            budget.keep(&mut completion.extra, Level::Top, "x_groq", x_groq);
+            budget.keep(&mut completion.extra, Level::Top, top::X_GROQ, x_groq);
         }
         self.push_usage(chunk);
         for choice in chunk.choices() {

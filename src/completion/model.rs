@@ -1,5 +1,6 @@
 //! `ChatCompletion` and its parts: what the provider would have answered without streaming.
 
+use crate::chunk::schema::{content_part, delta};
 use alloc::borrow::Cow;
 
 use crate::error::ErrorKind;
@@ -116,10 +117,12 @@ impl Message {
             return Some(Cow::Borrowed(text));
         }
         let texts = |kept: &Json| {
-            let inside = ["content", "text"].iter().find_map(|name| kept.get(name)?.unescaped());
+            let inside = [delta::CONTENT, content_part::TEXT]
+                .iter()
+                .find_map(|name| kept.get(name)?.unescaped());
             kept.unescaped().or(inside)
         };
-        let names = ["reasoning_text", "thinking"];
+        let names = [delta::REASONING_TEXT, delta::THINKING];
         names.iter().find_map(|name| texts(self.extra.get(name)?)).map(Cow::Owned)
     }
 }
@@ -140,8 +143,8 @@ impl ReasoningName {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::ReasoningContent => "reasoning_content",
-            Self::Reasoning => "reasoning",
+            Self::ReasoningContent => delta::REASONING_CONTENT,
+            Self::Reasoning => delta::REASONING,
         }
     }
 }
@@ -261,105 +264,5 @@ impl Message {
         self.reasoning_details.shrink_to_fit();
         self.audio.iter_mut().for_each(JsonObject::shrink_to_fit);
         self.extra.shrink_to_fit();
-    }
-}
-
-#[cfg(feature = "serde")]
-mod ser {
-    //! Serialises as OpenAI's `chat.completion`: its required members always, the others where
-    //! they were sent.
-
-    use serde::ser::{Serialize, SerializeMap, Serializer};
-
-    use super::{ChatCompletion, CompletionChoice, FunctionCall, JsonObject, Message, ToolCall};
-
-    fn some<M: SerializeMap, T: Serialize>(
-        map: &mut M,
-        name: &str,
-        value: Option<T>,
-    ) -> Result<(), M::Error> {
-        match value {
-            Some(value) => map.serialize_entry(name, &value),
-            None => Ok(()),
-        }
-    }
-
-    fn list<M: SerializeMap, T: Serialize>(
-        map: &mut M,
-        name: &str,
-        values: &[T],
-    ) -> Result<(), M::Error> {
-        some(map, name, (!values.is_empty()).then_some(values))
-    }
-
-    fn members<M: SerializeMap>(map: &mut M, object: &JsonObject) -> Result<(), M::Error> {
-        object.iter().try_for_each(|(name, value)| map.serialize_entry(name, value))
-    }
-
-    impl Serialize for ChatCompletion {
-        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-            let mut map = serializer.serialize_map(None)?;
-            map.serialize_entry("id", &self.id)?;
-            map.serialize_entry("object", "chat.completion")?;
-            map.serialize_entry("created", &self.created)?;
-            map.serialize_entry("model", &self.model)?;
-            map.serialize_entry("choices", &self.choices)?;
-            some(&mut map, "usage", self.usage.as_ref())?;
-            some(&mut map, "service_tier", self.service_tier.as_ref())?;
-            some(&mut map, "system_fingerprint", self.system_fingerprint.as_ref())?;
-            some(&mut map, "not_whole", self.not_whole.then_some(true))?;
-            members(&mut map, &self.extra)?;
-            map.end()
-        }
-    }
-
-    impl Serialize for CompletionChoice {
-        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-            let mut map = serializer.serialize_map(None)?;
-            map.serialize_entry("index", &self.index)?;
-            map.serialize_entry("message", &self.message)?;
-            map.serialize_entry("logprobs", &self.logprobs)?;
-            map.serialize_entry("finish_reason", &self.finish_reason)?;
-            members(&mut map, &self.extra)?;
-            map.end()
-        }
-    }
-
-    impl Serialize for Message {
-        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-            let mut map = serializer.serialize_map(None)?;
-            map.serialize_entry("role", self.role.as_deref().unwrap_or("assistant"))?;
-            map.serialize_entry("content", &self.content)?;
-            some(&mut map, self.reasoning_name.as_str(), self.reasoning.as_ref())?;
-            let details = Some(&self.reasoning_details).filter(|details| !details.is_empty());
-            some(&mut map, "reasoning_details", details)?;
-            map.serialize_entry("refusal", &self.refusal)?;
-            list(&mut map, "tool_calls", &self.tool_calls)?;
-            some(&mut map, "function_call", self.function_call.as_ref())?;
-            some(&mut map, "audio", self.audio.as_ref())?;
-            members(&mut map, &self.extra)?;
-            map.end()
-        }
-    }
-
-    impl Serialize for ToolCall {
-        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-            let mut map = serializer.serialize_map(None)?;
-            map.serialize_entry("id", &self.id)?;
-            map.serialize_entry("type", self.r#type.as_deref().unwrap_or("function"))?;
-            some(&mut map, "function", self.function.as_ref())?;
-            members(&mut map, &self.extra)?;
-            map.end()
-        }
-    }
-
-    impl Serialize for FunctionCall {
-        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-            let mut map = serializer.serialize_map(None)?;
-            map.serialize_entry("name", &self.name)?;
-            map.serialize_entry("arguments", &self.arguments)?;
-            members(&mut map, &self.extra)?;
-            map.end()
-        }
     }
 }

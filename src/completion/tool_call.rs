@@ -8,6 +8,7 @@ use super::room::Limit;
 use super::{CallState, ChoiceState};
 use crate::chunk::Level;
 use crate::chunk::ToolCallDelta;
+use crate::chunk::schema::{function, tool_call};
 use crate::json::{Value, ValueKind};
 
 /// What one more choice or tool call costs besides its texts, for the bound on memory.
@@ -44,7 +45,7 @@ pub(super) fn push_call(target: &mut ChoiceTarget<'_>, delta: &ToolCallDelta<'_>
     if delta.has_function() {
         let function = call.function.get_or_insert_default();
         push_name(function, delta.name_text().unwrap_or_default(), budget);
-        let value = || delta.get("function")?.get("arguments");
+        let value = || delta.get(tool_call::FUNCTION)?.get(function::ARGUMENTS);
         let start = if let Some(text) = delta.arguments_text() {
             budget.join(&mut function.arguments, &mut known.arguments, text, value)
         } else if let Some(arguments) = delta.arguments_object()
@@ -96,29 +97,30 @@ pub(super) fn push_whole_call<'t>(target: &mut ChoiceTarget<'_>, at: usize, whol
     let Some(at) = at else { return };
     select_call(target, at);
     let text = |object: Value<'t>, name: &str| object.get(name).and_then(|text| text.as_str());
-    if let Some(id) = text(whole, "id").filter(|id| !id.is_empty()) {
+    if let Some(id) = text(whole, tool_call::ID).filter(|id| !id.is_empty()) {
         push_id(target, at, id);
     }
     let ChoiceTarget { choice, message, budget, changes, .. } = target;
     let Some(call) = message.tool_calls.get_mut(at) else { return };
-    budget.first(&mut call.r#type, || text(whole, "type"));
+    budget.first(&mut call.r#type, || text(whole, tool_call::TYPE));
     for (name, value) in whole.members() {
-        if !matches!(name, "index" | "id" | "type" | "function") {
+        if !matches!(name, tool_call::INDEX | tool_call::ID | tool_call::TYPE | tool_call::FUNCTION)
+        {
             call.extra.last(name, value, &mut budget.room);
         }
     }
-    let Some(whole) = whole.get("function") else { return };
+    let Some(whole) = whole.get(tool_call::FUNCTION) else { return };
     let function = call.function.get_or_insert_default();
     for (name, value) in whole.members() {
-        if !matches!(name, "name" | "arguments") {
+        if !matches!(name, function::NAME | function::ARGUMENTS) {
             function.extra.last(name, value, &mut budget.room);
         }
     }
     if function.name.is_empty() {
-        budget.push_str(&mut function.name, text(whole, "name").unwrap_or_default());
+        budget.push_str(&mut function.name, text(whole, function::NAME).unwrap_or_default());
     }
     let is_empty = function.arguments.is_empty();
-    let arguments = whole.get("arguments").filter(|arguments| match arguments.kind() {
+    let arguments = whole.get(function::ARGUMENTS).filter(|arguments| match arguments.kind() {
         ValueKind::Null => false,
         _ => is_empty || !arguments.is_empty_value(),
     });
@@ -149,7 +151,7 @@ fn call_at(
 ) -> Option<usize> {
     let ChoiceTarget { message, state, .. } = target;
     let id = delta.id_text().unwrap_or_default();
-    let custom_name = || delta.get("custom")?.get("name")?.as_str();
+    let custom_name = || delta.get(tool_call::CUSTOM)?.get(function::NAME)?.as_str();
     let has_name = || delta.name_text().or_else(custom_name).is_some_and(|name| !name.is_empty());
     let calls = &message.tool_calls;
     let known = match index {
