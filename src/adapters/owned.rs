@@ -9,7 +9,7 @@ use crate::chunk::OwnedChatCompletionChunk;
 use crate::decoder::{ChunkDecoder, ChunkEvent, Payload, Place, UpstreamFailure};
 use crate::error::{Error, ErrorKind};
 use crate::limits::Limits;
-use crate::sse::{Event, EventKind};
+use crate::sse::{Event, EventKind, MESSAGE};
 
 /// An event with a memory of its own, to be kept, or sent to other tasks.
 ///
@@ -95,7 +95,7 @@ impl OwnedEvent {
             None => Bytes::copy_from_slice(event.data()),
         };
         let event_type = event.event_type();
-        let event_type = (event_type != "message").then(|| type_in(&raw, event));
+        let event_type = (event_type != MESSAGE).then(|| type_in(&raw, event));
         Self {
             kind: event.kind(),
             offset: event.offset(),
@@ -179,7 +179,7 @@ impl OwnedEvent {
     #[must_use]
     pub fn event_type(&self) -> &str {
         let name = self.event_type.as_deref();
-        name.and_then(|name| core::str::from_utf8(name).ok()).unwrap_or("message")
+        name.and_then(|name| core::str::from_utf8(name).ok()).unwrap_or(MESSAGE)
     }
 
     /// Whether the stream ended before the blank line that would have closed this event. Only

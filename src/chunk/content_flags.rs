@@ -187,8 +187,8 @@ fn is_present_and_nonempty(document: Document<'_>, id: NodeId, kind: Kind) -> bo
         && document.node(id).is_some_and(|node| {
             node.kind == kind
                 && match kind {
-                    Kind::Array | Kind::Object => node.extra > id + 1,
-                    Kind::String => node.extra > 0,
+                    Kind::Array | Kind::Object => node.payload > id + 1,
+                    Kind::String => node.payload > 0,
                     _ => true,
                 }
         })

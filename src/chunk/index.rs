@@ -7,7 +7,8 @@ use super::schema::{
 };
 use super::value_type::ValueType;
 use crate::error::{Error, ErrorKind};
-use crate::json::{Document, Kind, Member, Members, NodeId, Tape};
+use crate::json::{Document, Kind, Member, Members, NodeId};
+use crate::template::{Buffers, Index};
 
 /// Most choices, and most tool calls, of one chunk.
 const MOST_ROWS: usize = 4096;
@@ -28,28 +29,51 @@ pub(crate) struct ChunkIndex {
     pub(crate) mismatches: Vec<NodeId>,
 }
 
-/// What a payload is read into; reused from one to the next.
-#[derive(Clone, Default)]
-pub(crate) struct ChunkBuffers {
-    pub(crate) tape: Tape,
-    pub(crate) table: ChunkIndex,
-}
+/// The buffers that a chunk is read into.
+pub(crate) type ChunkBuffers = Buffers<ChunkIndex>;
 
-impl ChunkBuffers {
-    /// Bytes that the buffers hold, roughly.
-    pub(crate) fn held(&self) -> usize {
-        self.tape.held() + self.table.held()
+impl Index for ChunkIndex {
+    fn rows(&self) -> usize {
+        self.choices.len() + self.calls.len()
     }
 
-    /// Copies the nodes and the table of `other` into its own buffers.
-    pub(crate) fn copy_from(&mut self, other: &Self) {
-        self.tape.copy_from(&other.tape);
-        let ChunkIndex { top, choices, calls, extras, mismatches } = &other.table;
-        self.table.top.clone_from(top);
-        self.table.choices.clone_from(choices);
-        self.table.calls.clone_from(calls);
-        self.table.extras.clone_from(extras);
-        self.table.mismatches.clone_from(mismatches);
+    fn held(&self) -> usize {
+        self.choices.capacity() * size_of::<ChoiceFields>()
+            + self.calls.capacity() * size_of::<ToolCallFields>()
+            + (self.extras.capacity() + self.mismatches.capacity()) * size_of::<NodeId>()
+    }
+
+    fn copy_from(&mut self, other: &Self) {
+        let Self { top, choices, calls, extras, mismatches } = other;
+        self.top.clone_from(top);
+        self.choices.clone_from(choices);
+        self.calls.clone_from(calls);
+        self.extras.clone_from(extras);
+        self.mismatches.clone_from(mismatches);
+    }
+
+    /// Returns true if a leaf decides whether the chunk is an error.
+    fn is_fixed(&self, leaf: NodeId) -> bool {
+        let ChunkFields { object, error, .. } = self.top;
+        [object, error].contains(&leaf) || self.choices.iter().any(|row| row.error == leaf)
+    }
+
+    /// Adds the padding, and the texts that accumulate and aren't empty.
+    ///
+    /// An empty text mostly belongs to an event of another kind, where it stays empty.
+    fn each_varying(&self, document: Document<'_>, mut add: impl FnMut(NodeId)) {
+        let mut add = |leaf| {
+            if document.string(leaf).is_some_and(|text| !text.is_empty()) {
+                add(leaf);
+            }
+        };
+        add(self.top.obfuscation);
+        for choice in &self.choices {
+            let DeltaFields { content, refusal, reasoning_content, reasoning, .. } =
+                choice.delta_fields;
+            [content, refusal, reasoning_content, reasoning].into_iter().for_each(&mut add);
+        }
+        self.calls.iter().for_each(|call| add(call.function_fields.arguments));
     }
 }
 
@@ -93,24 +117,6 @@ impl ChunkIndex {
             self.choices.push(row);
         }
         Ok(())
-    }
-
-    /// Returns true if a node decides whether the chunk is an error.
-    pub(crate) fn decides(&self, id: NodeId) -> bool {
-        let top = &self.top;
-        [top.object, top.error].contains(&id) || self.choices.iter().any(|row| row.error == id)
-    }
-
-    /// How many choices and tool calls there are.
-    pub(crate) fn rows(&self) -> usize {
-        self.choices.len() + self.calls.len()
-    }
-
-    /// Bytes that the table holds, roughly.
-    pub(crate) fn held(&self) -> usize {
-        self.choices.capacity() * size_of::<ChoiceFields>()
-            + self.calls.capacity() * size_of::<ToolCallFields>()
-            + (self.extras.capacity() + self.mismatches.capacity()) * size_of::<NodeId>()
     }
 
     /// Fills the columns of one object; returns the positions of its other members in `extras`.

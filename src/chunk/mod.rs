@@ -53,16 +53,15 @@ pub use tool_call::{ToolCallDelta, ToolCalls};
 pub use upstream_error::{ErrorCode, UpstreamError};
 pub use usage::{CompletionTokensDetails, PromptTokensDetails, Usage};
 
-pub(crate) use index::ChunkBuffers;
+pub(crate) use index::{ChunkBuffers, ChunkIndex};
 pub(crate) use schema::{Level, Merge, is_identity, merge, origin};
-pub(crate) use slots::{Field, LARGEST_EVENT};
+pub(crate) use slots::Field;
 
 use core::fmt;
 use core::ops::Range;
 use schema::top;
 
 use crate::json::{Document, Kind, NodeId, Value};
-use index::ChunkIndex;
 
 /// One `chat.completion.chunk`, borrowed from the decoder.
 ///

@@ -2,11 +2,7 @@
 
 use super::ChatCompletionChunk;
 use super::schema::ChunkFields;
-use crate::json::{Document, Kind, NodeId, Value, text};
-
-/// Larger events have no constants: what a stream holds of them stays small, and so does what a view
-/// costs.
-pub(crate) const LARGEST_EVENT: usize = 4096;
+use crate::json::{Document, Kind, NodeId, Patch, Value, text};
 
 /// Which member of a chunk a leaf belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,13 +32,13 @@ impl<'a> ChatCompletionChunk<'a> {
     /// [`changed`](Self::changed) in the later one, and in nothing else.
     #[inline]
     pub(crate) const fn template_id(&self) -> u64 {
-        self.document.template_id()
+        self.document.base()
     }
 
     /// The leaves in which the chunk may differ from others of the same constants.
     #[inline]
     pub(crate) fn slots(&self) -> impl ExactSizeIterator<Item = NodeId> + use<'a> {
-        self.document.slots().iter().map(|slot| slot.id)
+        self.document.patches().iter().map(|patch| patch.id)
     }
 
     /// Length of the chunk's JSON text.
@@ -54,27 +50,29 @@ impl<'a> ChatCompletionChunk<'a> {
     /// The text of the `nth` of these leaves, if it is a string.
     #[inline]
     pub(crate) fn slot_text(&self, nth: usize) -> Option<&'a str> {
-        self.document.slot_text_in(self.document.slots().get(nth)?)
+        self.document.patched_text(self.document.patches().get(nth)?)
     }
 
     /// Whether the `nth` of these leaves is a string and has text.
     #[inline]
     pub(crate) fn has_slot_text(&self, nth: usize) -> bool {
-        let slot = self.document.slots().get(nth);
-        slot.is_some_and(|slot| slot.now.kind == Kind::String && slot.now.end - slot.now.start > 2)
+        let patch = self.document.patches().get(nth);
+        patch.is_some_and(|Patch { value, .. }| {
+            value.kind == Kind::String && value.end - value.start > 2
+        })
     }
 
     /// The count that the `nth` of these leaves is, if it is one.
     #[inline]
     pub(crate) fn slot_count(&self, nth: usize) -> Option<u64> {
-        self.document.slot_count_in(self.document.slots().get(nth)?)
+        self.document.patched_count(self.document.patches().get(nth)?)
     }
 
     /// The `nth` of these leaves as it was sent, which is for numbers.
     #[inline]
     pub(crate) fn slot_number(&self, nth: usize) -> &'a str {
-        let slot = self.document.slots().get(nth);
-        slot.and_then(|slot| text(self.document.slot_bytes(slot))).unwrap_or_default()
+        let patch = self.document.patches().get(nth);
+        patch.and_then(|patch| text(self.document.patched_bytes(patch))).unwrap_or_default()
     }
 
     /// A node of the chunk as a value.

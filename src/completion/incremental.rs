@@ -13,10 +13,11 @@ use super::tool_call::{push_arguments, push_call};
 use super::{ChatCompletion, CompletionChoice, Message, Reassembler};
 use crate::chunk::schema::{delta, reasoning_detail};
 use crate::chunk::{
-    ChatCompletionChunk, Choice, Delta, Extra, Field, LARGEST_EVENT, Level, Merge, ToolCallDelta,
-    is_identity, merge,
+    ChatCompletionChunk, Choice, Delta, Extra, Field, Level, Merge, ToolCallDelta, is_identity,
+    merge,
 };
 use crate::json::{Json, JsonList, JsonObject, NodeId, Value, ValueKind};
+use crate::template::LARGEST_EVENT;
 
 /// More leaves than a chunk can have that have changed.
 const MOST_CHANGED: usize = 16;

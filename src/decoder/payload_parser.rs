@@ -3,12 +3,12 @@
 use super::payload::{ChunkEvent, OtherObject, Payload};
 use super::summary::{Api, Body, End, LONGEST_REASON, Rest, UpstreamFailure, ends_badly};
 use super::torn::{begins_error, is_torn};
-use crate::chunk::{ChatCompletionChunk, ChunkBuffers, UpstreamError};
+use crate::chunk::{ChatCompletionChunk, ChunkBuffers, ChunkIndex, UpstreamError};
 use crate::error::{Error, ErrorKind};
-use crate::json::{Document, Kind, Leniencies, Parser, Tape, Text, Value, beginning};
+use crate::json::{Document, Kind, Leniencies, Parser, Tape, Value, beginning};
 use crate::limits::Limits;
 use crate::sse::{Event, EventKind};
-use crate::template::Templates;
+use crate::template::{MatchedEvent, TemplateMatch, Templates};
 
 /// What reads payloads, with all its buffers.
 #[repr(C)] // Beside the shapes stands what is looked at with them.
@@ -16,7 +16,7 @@ pub(super) struct PayloadParser {
     /// `reading` or `side` may hold much.
     is_large: bool,
     small_payloads: u32,
-    pub(super) templates: Templates,
+    pub(super) templates: Templates<ChunkIndex>,
     parser: Parser,
     /// What the payload at hand is read into, unless it fits a shape.
     reading: ChunkBuffers,
@@ -197,6 +197,16 @@ fn note(end: &mut End, payload: &Payload<'_>, leniencies: Leniencies, offset: u6
     }
 }
 
+/// Returns the chunk of an event that matches a template.
+pub(super) fn templated<'a>(
+    templates: &'a Templates<ChunkIndex>,
+    matched: TemplateMatch,
+    raw: &'a [u8],
+) -> ChatCompletionChunk<'a> {
+    let MatchedEvent { document, index, .. } = templates.read(matched, raw);
+    ChatCompletionChunk::new(document, index)
+}
+
 /// What the data of a dispatched event says.
 #[inline]
 fn message<'a>(
@@ -215,31 +225,34 @@ fn message<'a>(
     readers.shrink_if_idle(event.raw().len());
     let PayloadParser { parser, templates, reading, side, is_large, .. } = readers;
     if may_match_template && let Some(matched) = templates.match_exact(event.raw()) {
-        let (_, _, chunk) = templates.read(matched, event.raw());
-        return Payload::Chunk(chunk);
+        return Payload::Chunk(templated(templates, matched, event.raw()));
     }
     templates.record_miss(event.raw().len());
-    let ChunkBuffers { tape, table } = reading;
+    let ChunkBuffers { tape, index: table } = reading;
     let read = parser.parse_onto(tape, data);
     *leniencies = read.map_or_else(|_| Leniencies::default(), |(_, found)| found);
     let filled = read.and_then(|(json, _)| {
-        let document = Document::new(tape, Text::Read(json));
+        let document = Document::new(tape, json);
         match document.kind(0) {
             Some(Kind::Object) => table.fill(document).map(|()| json),
             _ => Err(Error::new(ErrorKind::ExpectedObject, 0)),
         }
     });
     *is_large |= error_line.is_some() || reading.held() >= KEPT_CAPACITY;
-    let mut reading = reading;
     if let Ok(json) = filled {
-        let ChunkBuffers { tape, table } = &*reading;
-        let chunk = ChatCompletionChunk::new(Document::new(tape, Text::Read(json)), table);
-        if !is_error && chunk.is_chunk() && chunk.error().is_none() && leniencies.is_empty() {
-            reading = templates.learn(event, json, reading);
+        let ChunkBuffers { tape, index } = &*reading;
+        let chunk = ChatCompletionChunk::new(Document::new(tape, json), index);
+        if !is_error
+            && chunk.is_chunk()
+            && chunk.error().is_none()
+            && leniencies.is_empty()
+            && let Some(matched) = templates.learn(event, json, reading)
+        {
+            return Payload::Chunk(templated(templates, matched, event.raw()));
         }
     }
-    let ChunkBuffers { tape, table } = &*reading;
-    let document = |json| Document::new(tape, Text::Read(json));
+    let ChunkBuffers { tape, index: table } = &*reading;
+    let document = |json| Document::new(tape, json);
     let chunk = filled.map(|json| ChatCompletionChunk::new(document(json), table));
     if let Some(text) = error_line {
         return Payload::Error(text_error(text, (parser, side), chunk.ok(), leniencies));

@@ -3,28 +3,29 @@
 //! A text is checked to be UTF-8 once, as a whole, and read in one pass. Strings stay where they
 //! are; only those with escapes get a place of their own.
 
+mod document;
 mod object_reader;
 mod owned;
 mod parser;
 mod scan;
 #[cfg(feature = "serde")]
 mod serde;
-mod slot_kind;
 mod tape;
 mod unescape;
 mod value;
 
+pub(crate) use document::{
+    Document, Member, Members, NO_COUNT, OwnedDocument, Patch, Patches, UNPARSED,
+};
 pub(crate) use object_reader::ObjectReader;
 pub(crate) use owned::{ENTRY_COST, KeyedElement, OwnedElementKey, OwnedMember, VARIES};
 pub use owned::{Json, JsonList, JsonObject};
 pub use parser::Leniencies;
-pub(crate) use scan::plain_len;
+pub(crate) use scan::{few_digits, plain, plain_len};
 #[cfg(feature = "serde")]
 pub(crate) use serde::{deserialize_by_parser, read_raw};
-pub(crate) use slot_kind::SlotKind;
-pub(crate) use tape::{
-    Document, Kind, Member, Members, NodeId, OwnedDocument, Tape, TemplateText, Text,
-};
+pub(crate) use tape::{ESCAPED, Kind, Node, NodeId, Strings, Tape};
+pub(crate) use unescape::unescape_into;
 pub use value::{Value, ValueElements, ValueKind, ValueMembers};
 
 use crate::error::{Error, ErrorKind};
@@ -68,7 +69,7 @@ impl Parser {
         tape: &'a mut Tape,
     ) -> Result<(Document<'a>, Leniencies), Error> {
         let (json, leniencies) = self.parse_onto(tape, json)?;
-        Ok((Document::new(tape, Text::Read(json)), leniencies))
+        Ok((Document::new(tape, json), leniencies))
     }
 
     /// Reads `json` onto a tape, in place of what is on it; gives it as text.
@@ -83,9 +84,8 @@ impl Parser {
             return Err(Error::new(ErrorKind::PayloadTooLarge, 0));
         }
         let json = checked(json)?;
-        tape.make_room(json.len());
+        tape.reserve_for(json.len());
         let leniencies = parser::read(json, self.bounds, tape)?;
-        tape.kept = (tape.text.len(), tape.unescaped.len());
         tape.has_not_finite = leniencies.not_finite > 0;
         Ok((json, leniencies))
     }

@@ -45,8 +45,8 @@ impl Leniencies {
 
 /// Reads `json` onto an empty tape.
 pub(super) fn read(json: &str, bounds: ParseLimits, tape: &mut Tape) -> Result<Leniencies, Error> {
-    let Tape { nodes, text, unescaped, .. } = tape;
-    let scratch = Scratch { text, unescaped, most: json.len() };
+    let Tape { nodes, strings, .. } = tape;
+    let scratch = Scratch { strings, most: json.len() };
     // By value while it reads: behind a reference, each push would look its place up again.
     let nodes_of = core::mem::take(nodes);
     let leniencies = Leniencies::default();
@@ -195,7 +195,7 @@ impl Reader<'_> {
         }
         self.depth += 1;
         let outer = core::mem::replace(&mut self.innermost, self.nodes.len() as u32);
-        self.nodes.push(Node { kind, start: at as u32, end: 0, extra: outer });
+        self.nodes.push(Node { kind, start: at as u32, end: 0, payload: outer });
         self.check_values()?;
         Ok(Container::of(kind))
     }
@@ -208,7 +208,7 @@ impl Reader<'_> {
             return Container::Nothing;
         };
         node.end = end as u32;
-        self.innermost = core::mem::replace(&mut node.extra, behind);
+        self.innermost = core::mem::replace(&mut node.payload, behind);
         self.depth -= 1;
         let outer = self.nodes.get(self.innermost as usize);
         outer.map_or(Container::Nothing, |node| Container::of(node.kind))
@@ -328,7 +328,7 @@ impl Reader<'_> {
         if self.byte(at) != Some(b'\\') {
             return self.fail(ErrorKind::ControlCharacter, at);
         }
-        let number = self.scratch.unescaped.len() as u32;
+        let number = self.scratch.strings.places.len() as u32;
         let (end, lone_surrogates) =
             unescape(self.json, start + 1, self.bounds.strict, &mut self.scratch)?;
         self.leniencies.lone_surrogates += lone_surrogates;
@@ -338,8 +338,8 @@ impl Reader<'_> {
 
     /// Adds a value that has nothing in it.
     #[inline]
-    fn leaf(&mut self, kind: Kind, start: usize, end: usize, extra: u32) {
-        self.nodes.push(Node { kind, start: start as u32, end: end as u32, extra });
+    fn leaf(&mut self, kind: Kind, start: usize, end: usize, payload: u32) {
+        self.nodes.push(Node { kind, start: start as u32, end: end as u32, payload });
     }
 
     /// Fails where there are more nodes than there may be. Between two looks only few are added.

@@ -17,7 +17,7 @@ pub(crate) fn plain_len(bytes: &[u8]) -> usize {
 /// Eight at a time: most strings are short, and words need no set-up. From [`NEAR`] on, which few
 /// reach, blocks of the size of a vector.
 #[inline]
-pub(super) fn plain(bytes: &[u8]) -> (usize, bool) {
+pub(crate) fn plain(bytes: &[u8]) -> (usize, bool) {
     let (mut len, mut highs) = (0, 0);
     let mut rest = bytes;
     while let Some((word, behind)) = rest.split_first_chunk::<8>() {
@@ -74,7 +74,7 @@ pub(super) fn digits_len(bytes: &[u8]) -> usize {
 
 /// How many digits eight bytes begin with, and the number that they are; `None` where all are.
 #[inline]
-pub(super) const fn few_digits(word: [u8; 8]) -> Option<(usize, u32)> {
+pub(crate) const fn few_digits(word: [u8; 8]) -> Option<(usize, u32)> {
     let word = u64::from_le_bytes(word);
     let others = no_digits(word);
     if others == 0 {

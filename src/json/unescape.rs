@@ -1,14 +1,13 @@
 //! Escapes: strings that have some, as the texts that they stand for.
 
 use super::scan::plain_len;
-use super::tape::Unescaped;
+use super::tape::{Place, Strings};
 use crate::error::{Error, ErrorKind};
 
-/// Where strings that have escapes are unescaped to.
-pub(crate) struct Scratch<'t> {
-    pub(super) text: &'t mut String,
-    pub(super) unescaped: &'t mut Vec<Unescaped>,
-    /// It has never more than this at once, so it needn't grow any further.
+/// The strings that unescaped text is appended to.
+pub(super) struct Scratch<'t> {
+    pub(super) strings: &'t mut Strings,
+    /// The most bytes that the text can have, so that the buffer doesn't grow beyond.
     pub(super) most: usize,
 }
 
@@ -24,7 +23,7 @@ pub(super) fn unescape(
 ) -> Result<(usize, u32), Error> {
     let mut lone_surrogates = 0;
     let bytes = json.as_bytes();
-    let text_start = scratch.text.len();
+    let text_start = scratch.strings.text.len();
     let mut at = start;
     loop {
         let plain = at;
@@ -51,9 +50,19 @@ pub(super) fn unescape(
             None => return Err(Error::new(ErrorKind::UnexpectedEnd, at as u64)),
         }
     }
-    let end = scratch.text.len() as u32;
-    scratch.unescaped.push(Unescaped { start: text_start as u32, end });
+    let end = scratch.strings.text.len() as u32;
+    scratch.strings.places.push(Place { start: text_start as u32, end });
     Ok((at + 1, lone_surrogates))
+}
+
+/// Appends the string that `text` begins with to `strings`; returns its number among them.
+///
+/// `text` ends with the quote of the string. Returns `None` if an escape is invalid.
+pub(crate) fn unescape_into(strings: &mut Strings, text: &str) -> Option<u32> {
+    let number = u32::try_from(strings.places.len()).ok()?;
+    let mut scratch = Scratch { strings, most: usize::MAX };
+    let (end, _) = unescape(text, 0, true, &mut scratch).ok()?;
+    (end == text.len()).then_some(number)
 }
 
 /// What the escape at the front of `rest` stands for, and its length; no character is half a
@@ -114,27 +123,27 @@ fn invalid(json: &str, at: usize) -> Error {
 impl Scratch<'_> {
     fn push_str(&mut self, text: &str) {
         self.reserve(text.len());
-        self.text.push_str(text);
+        self.strings.text.push_str(text);
     }
 
     #[inline]
     fn push(&mut self, character: char) {
         self.reserve(4);
-        self.text.push(character);
+        self.strings.text.push(character);
     }
 
     /// Makes room for so many bytes. It grows by doubling, but to no more than there can be: an
     /// escape is never shorter than what it stands for.
     #[inline]
     fn reserve(&mut self, more: usize) {
-        if more > self.text.capacity() - self.text.len() {
-            self.grow(self.text.len() + more);
+        if more > self.strings.text.capacity() - self.strings.text.len() {
+            self.grow(self.strings.text.len() + more);
         }
     }
 
     #[cold]
     fn grow(&mut self, needed: usize) {
         let capacity = needed.next_power_of_two().min(self.most).max(needed);
-        self.text.reserve_exact(capacity - self.text.len());
+        self.strings.text.reserve_exact(capacity - self.strings.text.len());
     }
 }

@@ -2,7 +2,8 @@
 
 use core::fmt;
 
-use super::tape::{Document, Elements, Kind, Members, Node, NodeId};
+use super::document::{Document, Elements, Members};
+use super::tape::{Kind, Node, NodeId};
 
 /// A JSON value of a payload, borrowed: its kind, its text, and what it holds.
 ///
@@ -148,8 +149,8 @@ impl<'a> Value<'a> {
     pub(crate) fn is_empty_value(&self) -> bool {
         self.document.node(self.id).is_none_or(|node| match node.kind {
             Kind::Null => true,
-            Kind::String => node.extra == 0,
-            Kind::Array | Kind::Object => node.extra == self.id + 1,
+            Kind::String => node.payload == 0,
+            Kind::Array | Kind::Object => node.payload == self.id + 1,
             _ => false,
         })
     }

@@ -9,6 +9,9 @@ use core::str;
 use super::line::LineSplitter;
 use crate::error::{Error, ErrorKind};
 
+/// The event type of an event without an `event` field.
+pub(crate) const MESSAGE: &str = "message";
+
 /// What an [`Event`] is.
 ///
 /// Only [`Message`](Self::Message) is what the standard dispatches. The other kinds make

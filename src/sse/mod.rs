@@ -15,6 +15,7 @@ use core::ops::Range;
 
 use crate::error::{Error, ErrorKind};
 use crate::limits::Limits;
+pub(crate) use event::MESSAGE;
 use event::StreamState;
 #[cfg(feature = "std")]
 pub(crate) use event::{DataLine, SseField};
@@ -443,7 +444,7 @@ impl SseDecoder {
         };
         let event_type = match &this.block.event_type {
             Some(range) if closed => this.event_type(raw.get(range.clone()).unwrap_or_default()),
-            _ => "message",
+            _ => MESSAGE,
         };
         Event {
             kind: step.kind,
@@ -509,7 +510,7 @@ impl SseDecoder {
 
     fn event_type<'a>(&'a self, bytes: &'a [u8]) -> &'a str {
         match core::str::from_utf8(bytes) {
-            Ok("") => "message",
+            Ok("") => MESSAGE,
             Ok(event_type) => event_type,
             Err(_) => &self.lossy_type,
         }

@@ -6,7 +6,7 @@ use core::ops::Range;
 
 use memchr::memchr2;
 
-use super::event::{Event, EventFlags, EventKind};
+use super::event::{Event, EventFlags, EventKind, MESSAGE};
 use super::event_buffer::DataBuffer;
 use super::line::{LineSpan, near_line_end};
 use super::{SseDecoder, Step};
@@ -167,7 +167,7 @@ impl SseDecoder {
             raw: single_line.raw,
             data: single_line.data,
             data_start: Some(single_line.data_start),
-            event_type: "message",
+            event_type: MESSAGE,
             stream: &self.stream,
             marks: EventFlags {
                 comments: single_line.kind == EventKind::Comment,

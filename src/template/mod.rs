@@ -1,107 +1,182 @@
-//! Shapes: what the events of a stream have in common, learned once, so that only what differs has
-//! to be read.
+//! Templates: the common parts of a stream's events, so that only the differing parts are read.
 //!
-//! A shape is an event that was read by the general path, framing included. All of it is one
-//! literal at first; a leaf in which another event differs becomes a hole:
+//! A *template* is an event that the general path has read: its bytes with the framing, its tape and
+//! its index. The values that may differ in another event are its *slots*. The bytes between slots
+//! are its *literals*.
 //!
 //! ```text
-//! learned   data: {"id":"c1","choices":[{"index":0,"delta":{"content":"He"}}]}\n\n
-//! another   data: {"id":"c1","choices":[{"index":0,"delta":{"content":"llo"}}]}\n\n
-//!           ╰──────────────────────── literal ─────────────────────╯╰┬╯╰─ literal ─╯
-//!                                                                  hole
+//! template  data: {"id":"c1","choices":[{"delta":{"content":"He"}}]}\n\n
+//! event     data: {"id":"c1","choices":[{"delta":{"content":"llo!"}}]}\n\n
+//!           ╰─────────────────── literal ────────────────╯╰┬─╯╰─ literal ─╯
+//!                                                         slot
 //! ```
 //!
-//! An event fits if its literals are the same bytes and its holes have values that the general
-//! path would take without a word. The last literal is the end of the event, so that no line end is
-//! looked for either. What the general path made of the learned event, its nodes and its table, is
-//! then right for this one too, but for where things stand: the tape has that.
+//! An event matches if its literals are the same bytes and each slot has a value that the general
+//! path reads without leniency. The last literal ends the event, so no line end is searched. Tape and
+//! index of the template are those of the event too. A [`Patch`](crate::json::Patch) for each slot
+//! contains the event's own value and position. In the example, positions count in the JSON text:
 //!
-//! A shape can make an event cheaper, never different: whatever doesn't fit goes the general path.
+//! | | template | event | patch |
+//! |---|---|---|---|
+//! | `content`, without quotes | 43..45 | 43..47 | value 42..48, shift 2 |
+//! | the end of `choices` | 49 | 51 | moved by the last shift before it |
+//! | the name `"id"` | 1..5 | 1..5 | not moved |
+//!
+//! # Slots
+//!
+//! The index names the leaves that differ from event to event by the schema: they are slots from the
+//! start. Another leaf becomes a slot when an event first differs in it, if the whole event matches
+//! then. The template gets a new number with its new slot, so consumers never see a template change.
+//!
+//! # Invariants
+//!
+//! 1. A member whose merge isn't idempotent is in a slot, or consumers merge the chunk in full.
+//! 2. The value of a slot has the kind that the schema's type allows, and needs no leniency.
+//! 3. Names and leaves that decide the kind of the payload ([`Index::is_fixed`]) are never slots.
+//! 4. The same number means the same literals. Numbers are unique in the process.
+//! 5. `slots` are in the order of their leaves, and `patches.list.len() == slots.len()` for a match.
+//!
+//! # To add a slot kind
+//!
+//! Add it to [`SlotKind`], with the values that fit in `Slot::fill`. A value that fits must read like
+//! the sample for the parser, the schema's types and `Document::patched_…`: the test
+//! `what_fits_is_a_number` and the suite `shapes` compare both.
+
+mod ids;
+mod learning;
+mod slot;
 
 use core::ops::Range;
-#[cfg(target_has_atomic = "64")]
-use core::sync::atomic::{AtomicU64, Ordering};
 
-use crate::chunk::{ChatCompletionChunk, ChunkBuffers, LARGEST_EVENT};
-use crate::json::{self, Document, Kind, NodeId, SlotKind, Tape, TemplateText, Text};
+use crate::json::{Document, Kind, NodeId, Patches, Tape, text};
 use crate::sse::Event;
+use ids::TemplateIds;
+use learning::LearningBudget;
+use slot::{Slot, SlotKind};
 
-/// Two know 93 to 96 of 100 events of recorded streams; more add a tenth of one.
-const TEMPLATES: usize = 2;
-/// Events of more values, or of more choices and tool calls, aren't learned: what a stream holds
-/// stays small.
-const MOST_NODES: usize = 128;
-const MOST_ROWS: usize = 8;
-/// Buffers that hold more were those of another event: a shape doesn't take them over.
-const MOST_HELD: usize = 8 << 10;
-/// Most holes of a shape, and most that one event can make.
-const MOST_SLOTS: usize = 12;
-const MOST_NEW_SLOTS: u32 = 6;
+/// The bounds of templates, tuned with `cargo bench --bench pipeline` (`corpus`, `mixed-shapes`).
+mod tuning {
+    /// The templates of a stream: two match 93 to 96 of 100 events of the recordings.
+    pub(super) const TEMPLATES: usize = 2;
+    /// The most bytes of an event that is compared or learned, so that a stream holds little.
+    pub(crate) const LARGEST_EVENT: usize = 4096;
+    /// The most values of a learned event, and the most rows of its index.
+    pub(super) const MOST_NODES: usize = 128;
+    pub(super) const MOST_ROWS: usize = 8;
+    /// A template copies from buffers that hold more bytes: a larger event made them grow.
+    pub(super) const MOST_HELD: usize = 8 << 10;
+    /// The most slots of a template, and the most that one event adds.
+    pub(super) const MOST_SLOTS: usize = 12;
+    pub(super) const MOST_NEW_SLOTS: u32 = 6;
+    /// The cost of a slot that is added without a match, as the learning budget counts.
+    pub(super) const SLOT_COST: u32 = 500;
+}
+pub(crate) use tuning::LARGEST_EVENT;
+use tuning::{MOST_HELD, MOST_NEW_SLOTS, MOST_NODES, MOST_ROWS, MOST_SLOTS, SLOT_COST, TEMPLATES};
 
-/// What a hole costs that was made in vain, as [`LearningBudget`] counts.
-const SLOT_COST: u32 = 500;
+/// The index that a reader makes of a document, with the facts that templates need.
+pub(crate) trait Index: Default {
+    /// Returns the number of rows.
+    fn rows(&self) -> usize;
 
-/// The shapes of a stream.
-#[repr(C)] // What an event needs that fits stands together, from here into the tape of the first shape.
-pub(crate) struct Templates {
+    /// Returns the bytes that the buffers hold, roughly.
+    fn held(&self) -> usize;
+
+    /// Copies the contents of `other` into its own buffers.
+    fn copy_from(&mut self, other: &Self);
+
+    /// Returns true if the value of a leaf decides the kind of the payload.
+    fn is_fixed(&self, leaf: NodeId) -> bool;
+
+    /// Calls `add` with the leaves that differ from event to event, in any order.
+    fn each_varying(&self, document: Document<'_>, add: impl FnMut(NodeId));
+}
+
+/// The buffers that a payload is read into, reused from one to the next.
+#[derive(Clone, Default)]
+pub(crate) struct Buffers<I> {
+    pub(crate) tape: Tape,
+    pub(crate) index: I,
+}
+
+impl<I: Index> Buffers<I> {
+    /// Returns the bytes that the buffers hold, roughly.
+    pub(crate) fn held(&self) -> usize {
+        self.tape.held() + self.index.held()
+    }
+
+    fn copy_from(&mut self, other: &Self) {
+        self.tape.copy_from(&other.tape);
+        self.index.copy_from(&other.index);
+    }
+}
+
+/// The templates of a stream, and the match of its current event.
+#[repr(C)] // The parts that a match touches are adjacent, up to the slots of the first template.
+pub(crate) struct Templates<I> {
     is_on: bool,
     learning: LearningBudget,
-    /// The one that was learned last, or that an event fitted last.
+    /// The template that was learned or matched last.
     latest: usize,
-    templates: [Template; TEMPLATES],
-    numbers: TemplateIds,
+    /// The values of the slots in the current event.
+    patches: Patches,
+    templates: [Template<I>; TEMPLATES],
+    ids: TemplateIds,
+    /// The slots of a template before an event added others.
+    slots_before: Vec<Slot>,
 }
 
-/// One shape: an event as the general path has read it.
+/// One template.
 #[derive(Default)]
 #[repr(C)]
-struct Template {
-    /// Where the event type stands in the learned text, if there is one.
+struct Template<I> {
+    /// The bytes of the event; empty if there is none.
+    text: String,
+    /// The JSON text in it: `0 <= json.start <= json.end <= text.len()`.
+    json: Range<usize>,
+    slots: Vec<Slot>,
+    /// The number of the template with these slots.
+    id: u64,
+    /// The event type in the text; empty if it is the default.
     event_type: Range<u32>,
-    reading: ChunkBuffers,
+    buffers: Buffers<I>,
 }
 
-/// An event that fits.
+/// An event that matches a template.
 #[derive(Clone, Copy)]
 pub(crate) struct TemplateMatch {
     template: usize,
-    /// Its length.
+    /// The length of the event in bytes.
     pub(crate) len: usize,
 }
 
-/// Where the data of an event that fits are, its type, and its chunk.
-pub(crate) type MatchedEvent<'a> = (Range<usize>, &'a str, ChatCompletionChunk<'a>);
-
-/// What stands before and behind the data of an event, if that is no more than its type.
-fn surroundings<'a>(event: &Event<'a>) -> Option<(&'a str, &'a str)> {
-    let (head, rest) = event.raw().split_at_checked(event.data_start?)?;
-    let head = core::str::from_utf8(head).ok()?;
-    let type_line = head.strip_suffix(' ').unwrap_or(head).strip_suffix("data:")?;
-    let tail = match rest.get(event.data().len()..)? {
-        b"\n\n" => "\n\n",
-        b"\r\n\r\n" => "\r\n\r\n",
-        _ => return None,
-    };
-    is_type_line(type_line).then_some((head, tail))
+/// The parts of an event that matches: where its data are, its type, its document and its index.
+pub(crate) struct MatchedEvent<'a, I> {
+    pub(crate) data: Range<usize>,
+    pub(crate) event_type: &'a str,
+    pub(crate) document: Document<'a>,
+    pub(crate) index: &'a I,
 }
 
-/// An event that doesn't fit.
+/// An event that doesn't match.
 struct Miss {
-    /// There is more to come of it.
+    /// The event continues behind the input.
     is_cut: bool,
-    /// What it has cost to see that.
+    /// The cost of the comparison.
     cost: u32,
 }
 
-impl Templates {
+impl<I: Index> Templates<I> {
     /// Allocates nothing.
     pub(crate) fn new() -> Self {
         Self {
-            templates: Default::default(),
-            latest: 0,
-            learning: LearningBudget::default(),
-            numbers: TemplateIds::default(),
             is_on: true,
+            learning: LearningBudget::default(),
+            latest: 0,
+            patches: Patches::default(),
+            templates: Default::default(),
+            ids: TemplateIds::default(),
+            slots_before: Vec::new(),
         }
     }
 
@@ -113,20 +188,21 @@ impl Templates {
         self.is_on
     }
 
-    /// Forgets what was learned; keeps the buffers.
+    /// Removes the templates; keeps the buffers.
     pub(crate) fn reset(&mut self) {
         for template in &mut self.templates {
-            template.reading.tape.forget();
+            template.text.clear();
+            template.slots.clear();
+            template.id = 0;
         }
-        // From the first one on, as in the stream before: its buffers have the right sizes.
-        self.latest = 0;
+        (self.patches.base, self.latest) = (0, 0);
+        self.patches.list.clear();
         self.learning = LearningBudget::default();
     }
 
-    /// The event that is `raw`, if it fits a shape.
+    /// Returns the match of the event `raw`.
     #[inline(never)]
     pub(crate) fn match_exact(&mut self, raw: &[u8]) -> Option<TemplateMatch> {
-        // No more of an event is looked at.
         if raw.len() > LARGEST_EVENT {
             None
         } else {
@@ -134,16 +210,16 @@ impl Templates {
         }
     }
 
-    /// The event at the front of `input`, if all of it is there and fits a shape.
-    #[expect(clippy::inline_always, reason = "measured: a call costs a twentieth of an event")]
+    /// Returns the match of the event at the front of `input`, if all of it is in `input`.
+    #[expect(clippy::inline_always, reason = "`vllm next`: a call costs a twentieth of an event")]
     #[inline(always)]
     pub(crate) fn match_prefix(&mut self, input: &[u8]) -> Option<TemplateMatch> {
-        // Comments and blank lines come between; a shape begins with `data` or `event`.
+        // A template begins with `data` or `event`; comments and blank lines don't.
         if !matches!(input, [b'd' | b'e', ..]) || self.learning.is_paused() {
             return None;
         }
         let input = input.get(..LARGEST_EVENT).unwrap_or(input);
-        match self.templates.get_mut(self.latest)?.match_prefix(input) {
+        match self.match_one(self.latest, input) {
             Ok(len) => {
                 self.learning.credit_hit(len);
                 Some(TemplateMatch { template: self.latest, len })
@@ -159,7 +235,7 @@ impl Templates {
             return None;
         }
         let other = self.other();
-        match self.templates.get_mut(other)?.match_prefix(input) {
+        match self.match_one(other, input) {
             Ok(len) => {
                 self.latest = other;
                 self.learning.credit_hit(len);
@@ -172,60 +248,130 @@ impl Templates {
         }
     }
 
-    /// What an event says that fits: where in its bytes the data stand, its type, and the chunk.
-    #[inline]
-    pub(crate) fn read<'a>(&'a self, matched: TemplateMatch, raw: &'a [u8]) -> MatchedEvent<'a> {
+    /// Returns the length of the event at the front of `input`, if it matches one template.
+    #[expect(clippy::inline_always, reason = "`vllm next`: a call costs a twentieth of an event")]
+    #[inline(always)]
+    fn match_one(&mut self, template: usize, input: &[u8]) -> Result<usize, Miss> {
         let [first, second] = &self.templates;
-        let Template { event_type, reading } = if matched.template == 0 { first } else { second };
-        let ChunkBuffers { tape, table } = reading;
-        let TemplateText { text, json, .. } = tape.learned();
-        let data = json.start..raw.len().saturating_sub(text.len() - json.end);
-        let json = raw.get(data.clone()).unwrap_or_default();
-        let event_type = if event_type.is_empty() {
-            "message"
-        } else {
-            // The same bytes as in the learned event.
-            let range = event_type.start as usize..event_type.end as usize;
-            raw.get(range).and_then(json::text).unwrap_or_default()
-        };
-        (data, event_type, ChatCompletionChunk::new(Document::new(tape, Text::Like(json)), table))
+        let matched = if template == 0 { first } else { second };
+        matched.prepare(&mut self.patches);
+        match matched.compare(input, Cursor::default(), &mut self.patches) {
+            Ok(len) => Ok(len),
+            Err(divergence) => self.match_adding_slots(template, input, divergence),
+        }
     }
 
-    /// The general path has read an event that fits no shape.
+    /// Adds slots for the leaves in which the event is the first to differ, if it matches then.
+    #[cold]
+    #[inline(never)]
+    fn match_adding_slots(
+        &mut self,
+        template: usize,
+        input: &[u8],
+        first: Divergence,
+    ) -> Result<usize, Miss> {
+        let Self { templates, patches, ids, slots_before, .. } = self;
+        let [one, two] = templates;
+        let template = if template == 0 { one } else { two };
+        let (mut divergence, mut new_slots) = (first, 0);
+        let matched = loop {
+            let slot = match template.diverging_leaf(input, &divergence) {
+                Ok(slot) => slot,
+                Err(miss) => {
+                    break Err(Miss {
+                        cost: miss.cost.saturating_add(SLOT_COST * new_slots),
+                        ..miss
+                    });
+                }
+            };
+            if new_slots == 0 {
+                slots_before.clone_from(&template.slots);
+            }
+            let at = template.add_slot(slot);
+            new_slots += 1;
+            if new_slots > MOST_NEW_SLOTS {
+                let cost = LearningBudget::cost(divergence.cursor.input) + SLOT_COST * new_slots;
+                break Err(Miss { is_cut: false, cost });
+            }
+            // The slots before the new one are filled and stay so.
+            patches.list.insert(at, slot.empty_patch());
+            match template.compare(input, divergence.cursor, patches) {
+                Ok(len) => break Ok(len),
+                Err(next) => divergence = next,
+            }
+        };
+        if matched.is_ok()
+            && let Some(id) = ids.next()
+        {
+            (template.id, patches.base) = (id, id);
+        } else if new_slots > 0 {
+            core::mem::swap(&mut template.slots, slots_before);
+            template.replace_patches(patches);
+        }
+        matched
+    }
+
+    /// Returns the parts of the event `raw`, which was the last one to match.
+    #[expect(clippy::inline_always, reason = "`vllm next`: a call costs a sixth of an event")]
+    #[inline(always)]
+    pub(crate) fn read<'a>(&'a self, matched: TemplateMatch, raw: &'a [u8]) -> MatchedEvent<'a, I> {
+        let [first, second] = &self.templates;
+        let Template { text, json, event_type, buffers, .. } =
+            if matched.template == 0 { first } else { second };
+        let data = json.start..raw.len().saturating_sub(text.len() - json.end);
+        let bytes = raw.get(data.clone()).unwrap_or_default();
+        let event_type = if event_type.is_empty() {
+            crate::sse::MESSAGE
+        } else {
+            text.get(event_type.start as usize..event_type.end as usize).unwrap_or_default()
+        };
+        // The framing behind the JSON text does no harm: no node is in it.
+        let sample = text.get(json.start..).unwrap_or_default();
+        let document = Document::patched(&buffers.tape, sample, bytes, &self.patches);
+        MatchedEvent { data, event_type, document, index: &buffers.index }
+    }
+
+    /// Credits an event of so many bytes that the general path reads.
     pub(crate) fn record_miss(&mut self, len: usize) {
         self.learning.credit_miss(len);
     }
 
-    /// Learns an event that the general path has read, in place of the shape that wasn't the latest;
-    /// gives its reading, which is then in use here, and `reading` is another one. Only if it is one
-    /// line of data and perhaps its type: whatever else an event has may change what the stream says
-    /// besides.
-    pub(crate) fn learn<'s>(
-        &'s mut self,
+    /// Replaces the template that isn't the latest by an event that the general path has read.
+    ///
+    /// Takes over the contents of `buffers`. Returns the match of the event itself. Learns only an
+    /// event of one line of data and perhaps its type: any other line may have an effect on later
+    /// events.
+    pub(crate) fn learn(
+        &mut self,
         event: &Event<'_>,
         json: &str,
-        reading: &'s mut ChunkBuffers,
-    ) -> &'s mut ChunkBuffers {
-        let is_small = event.raw().len() <= LARGEST_EVENT
-            && reading.tape.nodes().len() <= MOST_NODES
-            && reading.table.rows() <= MOST_ROWS;
-        let is_worthwhile = self.is_on && is_small && !self.learning.is_paused();
-        let at = self.other();
-        let (Some((head, tail)), true) = (surroundings(event), is_worthwhile) else {
-            return reading;
-        };
-        let Some(template) = self.templates.get_mut(at) else { return reading };
-        self.latest = at;
-        self.learning.debit_bytes(event.raw().len());
-        if reading.held() > MOST_HELD {
-            template.reading.copy_from(reading);
-        } else {
-            core::mem::swap(&mut template.reading, reading);
+        buffers: &mut Buffers<I>,
+    ) -> Option<TemplateMatch> {
+        let len = event.raw().len();
+        let is_small = len <= LARGEST_EVENT
+            && buffers.tape.nodes().len() <= MOST_NODES
+            && buffers.index.rows() <= MOST_ROWS;
+        if !self.is_on || !is_small || self.learning.is_paused() {
+            return None;
         }
-        let learned = &mut template.reading;
-        learned.tape.learn((head, json, tail), self.numbers.next());
+        let (head, tail) = surroundings(event)?;
+        let id = self.ids.next()?;
+        let latest = self.other();
+        let template = self.templates.get_mut(latest)?;
+        self.latest = latest;
+        self.learning.debit_bytes(len);
+        if buffers.held() > MOST_HELD {
+            template.buffers.copy_from(buffers);
+        } else {
+            core::mem::swap(&mut template.buffers, buffers);
+        }
+        template.learn(head, json, tail, id);
         template.event_type = event_type_in(head, event.event_type());
-        learned
+        self.patches.strings.clear();
+        template.replace_patches(&mut self.patches);
+        let matched = template.compare(event.raw(), Cursor::default(), &mut self.patches);
+        debug_assert_eq!(matched.as_ref().ok(), Some(&len), "a sample matches its own template");
+        matched.is_ok().then_some(TemplateMatch { template: latest, len })
     }
 
     const fn other(&self) -> usize {
@@ -233,137 +379,167 @@ impl Templates {
     }
 }
 
-impl Template {
-    /// Length of the event at the front of `input`, if it fits.
-    #[expect(clippy::inline_always, reason = "measured: a call costs a twentieth of an event")]
-    #[inline(always)]
-    fn match_prefix(&mut self, input: &[u8]) -> Result<usize, Miss> {
-        self.reading.tape.truncate_scratch();
-        match self.compare(input, Cursor::default()) {
-            Ok(len) => Ok(len),
-            Err(divergence) => self.match_adding_slots(input, divergence),
+impl<I: Index> Template<I> {
+    /// Makes the template from the parts of an event; its buffers are those of the event.
+    fn learn(&mut self, head: &str, json: &str, tail: &str, id: u64) {
+        self.id = id;
+        self.text.clear();
+        self.text.reserve(head.len() + json.len() + tail.len());
+        for part in [head, json, tail] {
+            self.text.push_str(part);
+        }
+        self.json = head.len()..head.len() + json.len();
+        self.slots.clear();
+        let Self { slots, buffers: Buffers { tape, index }, .. } = self;
+        index.each_varying(Document::new(tape, json), |leaf| {
+            if slots.len() < MOST_SLOTS {
+                slots.extend(new_slot(tape, json, leaf));
+            }
+        });
+        slots.sort_unstable_by_key(|slot| slot.id);
+        self.measure_literals();
+    }
+
+    /// Makes the patches those of this template, to be filled by [`compare`](Self::compare).
+    #[inline]
+    fn prepare(&self, patches: &mut Patches) {
+        patches.strings.clear();
+        if patches.base != self.id {
+            self.replace_patches(patches);
         }
     }
 
-    /// Makes holes of the leaves in which the event is the first to differ, if it fits then.
     #[cold]
-    #[inline(never)]
-    fn match_adding_slots(&mut self, input: &[u8], first: Divergence) -> Result<usize, Miss> {
-        let mut divergence = first;
-        let mut new_slots: u32 = 0;
-        let matched = loop {
-            if let Err(miss) = self.add_slot_at(input, &divergence) {
-                break Err(Miss { cost: miss.cost.saturating_add(SLOT_COST * new_slots), ..miss });
-            }
-            new_slots += 1;
-            if new_slots > MOST_NEW_SLOTS {
-                let cost = LearningBudget::cost(divergence.place.input) + SLOT_COST * new_slots;
-                break Err(Miss { is_cut: false, cost });
-            }
-            match self.compare(input, divergence.place) {
-                Ok(len) => break Ok(len),
-                Err(next) => divergence = next,
-            }
-        };
-        self.reading.tape.settle_slots(matched.is_ok());
-        matched
+    fn replace_patches(&self, patches: &mut Patches) {
+        patches.base = self.id;
+        patches.list.clear();
+        patches.list.extend(self.slots.iter().map(Slot::empty_patch));
     }
 
-    /// Compares the literals with `input`, and reads what is in the holes between them, from a place
-    /// on; gives the length of the event.
-    #[expect(clippy::inline_always, reason = "measured: a call costs a twentieth of an event")]
+    /// Compares literals with `input` and fills the slots between them, from a cursor on.
+    ///
+    /// Returns the length of the event.
+    #[expect(clippy::inline_always, reason = "`vllm next`: a call costs a twentieth of an event")]
     #[inline(always)]
-    fn compare(&mut self, input: &[u8], from: Cursor) -> Result<usize, Divergence> {
-        let (TemplateText { text, json, .. }, slots, mut scratch) = self.reading.tape.slots_mut();
-        let mut learned = text.as_bytes().get(from.learned..).unwrap_or_default();
+    fn compare(
+        &self,
+        input: &[u8],
+        from: Cursor,
+        patches: &mut Patches,
+    ) -> Result<usize, Divergence> {
+        let Self { text, json, slots, .. } = self;
+        let Patches { list, strings, .. } = patches;
+        debug_assert_eq!(list.len(), slots.len(), "a patch for each slot");
+        let mut sample = text.as_bytes().get(from.text..).unwrap_or_default();
         let mut rest = input.get(from.input..).unwrap_or_default();
-        let place = |slot: usize, learned: &[u8], rest: &[u8]| Cursor {
-            slot,
-            learned: text.len() - learned.len(),
-            input: input.len() - rest.len(),
+        let diverge = |slot: NodeId, is_in_slot: bool, sample: &[u8], rest: &[u8]| Divergence {
+            cursor: Cursor {
+                slot: slots.partition_point(|other| other.id < slot),
+                text: text.len() - sample.len(),
+                input: input.len() - rest.len(),
+            },
+            is_in_slot,
         };
-        let count = slots.len();
-        for (nth, slot) in slots.iter_mut().enumerate().skip(from.slot) {
+        let slots_left = slots.get(from.slot..).unwrap_or_default().iter();
+        for (slot, patch) in slots_left.zip(list.get_mut(from.slot..).unwrap_or_default()) {
             let (literal, behind) =
-                learned.split_at_checked(slot.literal as usize).unwrap_or_default();
+                sample.split_at_checked(slot.literal as usize).unwrap_or_default();
             let Some(value) = rest.strip_prefix(literal) else {
-                return Err(Divergence { place: place(nth, learned, rest), is_in_slot: false });
+                return Err(diverge(slot.id, false, sample, rest));
             };
-            let at = (input.len() - value.len()).wrapping_sub(json.start);
-            let Some(len) = slot.fill(value, at, &mut scratch) else {
-                return Err(Divergence { place: place(nth, learned, value), is_in_slot: true });
+            let start = (input.len() - value.len()).wrapping_sub(json.start);
+            let Some(len) = slot.fill(value, start, patch, strings) else {
+                return Err(diverge(slot.id, true, sample, value));
             };
             rest = value.get(len..).unwrap_or_default();
-            learned = behind.get((slot.end - slot.start) as usize..).unwrap_or_default();
+            sample = behind.get((slot.end - slot.start) as usize..).unwrap_or_default();
         }
-        match rest.strip_prefix(learned) {
-            Some(rest) if !learned.is_empty() => Ok(input.len() - rest.len()),
-            _ => Err(Divergence { place: place(count, learned, rest), is_in_slot: false }),
+        match rest.strip_prefix(sample) {
+            Some(rest) if !sample.is_empty() => Ok(input.len() - rest.len()),
+            _ => Err(diverge(NodeId::MAX, false, sample, rest)),
         }
     }
 
-    /// Makes the leaf a hole in which the event differs.
-    fn add_slot_at(&mut self, input: &[u8], divergence: &Divergence) -> Result<(), Miss> {
-        let ChunkBuffers { tape, table } = &mut self.reading;
-        let Cursor { learned, input: at, .. } = divergence.place;
-        let rest = input.get(at..).unwrap_or_default();
-        let literal = tape.learned().text.as_bytes().get(learned..).unwrap_or_default();
+    /// Returns the leaf in which the event differs as a slot, if it can be one.
+    fn diverging_leaf(&self, input: &[u8], divergence: &Divergence) -> Result<Slot, Miss> {
+        let Cursor { text: position, input: start, .. } = divergence.cursor;
+        let rest = input.get(start..).unwrap_or_default();
+        let literal = self.text.as_bytes().get(position..).unwrap_or_default();
         let same = if divergence.is_in_slot { 0 } else { shared_len(literal, rest) };
-        let may_be_slot = !divergence.is_in_slot && same < rest.len();
-        let slot = if may_be_slot { slot_at(learned + same, tape) } else { None };
-        let Some((id, slot_kind, range)) = slot.filter(|(id, ..)| !table.decides(*id)) else {
+        let is_leaf = !divergence.is_in_slot && same < rest.len();
+        let slot = if is_leaf { self.slot_at(position + same) } else { None };
+        slot.ok_or_else(|| {
             let line_end = memchr::memchr(b'\n', rest.get(same..).unwrap_or_default());
-            // A text that doesn't fit has been looked at more closely than a literal.
+            // A value that doesn't fit a slot was read more closely than a literal.
             let in_slot = 4 * line_end.unwrap_or(rest.len());
-            let bytes = at + if divergence.is_in_slot { in_slot } else { same };
-            return Err(Miss { is_cut: line_end.is_none(), cost: LearningBudget::cost(bytes) });
-        };
-        tape.add_slot(id, slot_kind, range.start, range.end);
-        Ok(())
+            let bytes = start + if divergence.is_in_slot { in_slot } else { same };
+            Miss { is_cut: line_end.is_none(), cost: LearningBudget::cost(bytes) }
+        })
+    }
+
+    /// Returns the leaf at a position of the text as a slot, if it can be one and is none yet.
+    fn slot_at(&self, position: usize) -> Option<Slot> {
+        let Buffers { tape, index } = &self.buffers;
+        let json = self.text.get(self.json.clone())?;
+        let position = position.checked_sub(self.json.start)?;
+        let (leaf, node) = tape.last_before(position)?;
+        let slot = new_slot(tape, json, leaf)?;
+        // A difference at the end of a leaf is one of its length.
+        let is_inside = (slot.start as usize..=slot.end as usize).contains(&position);
+        let behind = json.as_bytes().get(node.end as usize..)?;
+        let is_name = behind.trim_ascii_start().first() == Some(&b':');
+        let is_new = self.slots.iter().all(|slot| slot.id != leaf);
+        let may_be_added = is_new && self.slots.len() < MOST_SLOTS && !index.is_fixed(leaf);
+        (is_inside && !is_name && may_be_added).then_some(slot)
+    }
+
+    /// Adds a slot; returns its position.
+    fn add_slot(&mut self, slot: Slot) -> usize {
+        let at = self.slots.partition_point(|other| other.id < slot.id);
+        self.slots.insert(at, slot);
+        self.measure_literals();
+        at
+    }
+
+    /// Sets the lengths of the literals.
+    #[expect(clippy::cast_possible_truncation, reason = "an event has at most 4 KiB")]
+    fn measure_literals(&mut self) {
+        let head = self.json.start as u32;
+        let mut end = 0;
+        for slot in &mut self.slots {
+            debug_assert!(end <= head + slot.start && slot.start <= slot.end, "slots are in order");
+            slot.literal = head + slot.start - end;
+            end = head + slot.end;
+        }
     }
 }
 
-/// How far the comparison of an event has gone.
+/// The state of a comparison.
 #[derive(Clone, Copy, Default)]
 struct Cursor {
-    /// So many gaps lie behind.
+    /// The number of slots behind.
     slot: usize,
-    /// Bytes of the learned event, and of the input.
-    learned: usize,
+    /// Positions in the template's text and in the input.
+    text: usize,
     input: usize,
 }
 
-/// Where an event differs: before or in the gap at hand.
+/// The literal or slot in which an event differs.
 struct Divergence {
-    /// Of the literal, or of the hole, in which the divergence is.
-    place: Cursor,
+    cursor: Cursor,
     is_in_slot: bool,
 }
 
-/// The leaf at a position of the learned event as a hole, if it can be one and is none yet: which
-/// it is, what may stand there, and where it stands in the data.
-fn slot_at(position: usize, tape: &Tape) -> Option<(NodeId, SlotKind, Range<usize>)> {
-    let learned = tape.learned();
-    let json = learned.json().as_bytes();
-    let position = position.checked_sub(learned.json.start)?;
-    let (id, node) = tape.last_before(position)?;
-    let range = node.start as usize..node.end as usize;
-    let inside = match node.kind {
-        Kind::String => range.start + 1..range.end - 1,
-        _ => range.clone(),
-    };
-    // A divergence at the end of a leaf is one of its length.
-    let is_inside = (inside.start..=inside.end).contains(&position);
-    let is_name = json.get(range.end..)?.trim_ascii_start().first() == Some(&b':');
-    let may_have_more = tape.slots().len() < MOST_SLOTS;
-    let is_slot = tape.slots().iter().any(|slot| slot.id == id);
-    if !is_inside || is_name || is_slot || !may_have_more {
-        return None;
-    }
-    Some((id, SlotKind::for_leaf(node.kind, json.get(range)?)?, inside))
+/// Returns a leaf as a slot, if its value is of a kind that slots have.
+fn new_slot(tape: &Tape, json: &str, leaf: NodeId) -> Option<Slot> {
+    let node = *tape.nodes().get(leaf as usize)?;
+    let raw = json.as_bytes().get(node.start as usize..node.end as usize)?;
+    let kind = SlotKind::for_leaf(node.kind, raw)?;
+    let quote = u32::from(node.kind == Kind::String);
+    Some(Slot { id: leaf, kind, start: node.start + quote, end: node.end - quote, literal: 0 })
 }
 
-/// How many bytes two texts begin with alike. Eight at a time: mostly they are many.
+/// Returns the number of bytes that two texts begin with alike, eight at a time.
 fn shared_len(one: &[u8], other: &[u8]) -> usize {
     let (words, _) = one.as_chunks::<8>();
     let (others, _) = other.as_chunks::<8>();
@@ -373,118 +549,33 @@ fn shared_len(one: &[u8], other: &[u8]) -> usize {
     same + bytes.take_while(|(one, other)| one == other).count()
 }
 
-/// Whether this is nothing, or one line that is an event type.
+/// Returns the framing before and behind the data of an event, if it has no more than a type.
+fn surroundings<'a>(event: &Event<'a>) -> Option<(&'a str, &'a str)> {
+    let (head, rest) = event.raw().split_at_checked(event.data_start?)?;
+    let head = text(head)?;
+    let type_line = head.strip_suffix(' ').unwrap_or(head).strip_suffix("data:")?;
+    let tail = match rest.get(event.data().len()..)? {
+        b"\n\n" => "\n\n",
+        b"\r\n\r\n" => "\r\n\r\n",
+        _ => return None,
+    };
+    is_type_line(type_line).then_some((head, tail))
+}
+
+/// Returns true if `head` is empty, or one line with an event type.
 fn is_type_line(head: &str) -> bool {
     let line = head.strip_suffix('\n').map(|line| line.strip_suffix('\r').unwrap_or(line));
     head.is_empty()
         || line.is_some_and(|line| line.starts_with("event:") && !line.contains(['\r', '\n']))
 }
 
-/// Where the event type stands in what is before the data; nowhere if that doesn't say it.
+/// Returns the position of the event type in the bytes before the data; empty if it is the default.
 #[expect(clippy::cast_possible_truncation, reason = "an event that is learned has up to 4 KiB")]
 fn event_type_in(head: &str, event_type: &str) -> Range<u32> {
     let value = head.strip_prefix("event:").unwrap_or_default();
     let value = value.strip_prefix(' ').unwrap_or(value);
     let start = head.len() - value.len();
-    // Where the line is empty, or there is none, the type is `message`.
+    // If the line is empty or absent, the type is `message`.
     let len = if value.starts_with(event_type) { event_type.len() } else { 0 };
     start as u32..(start + len) as u32
-}
-
-/// Whether to try, so that a stream in which nothing repeats costs little more than without shapes:
-/// an account, roughly in instructions. What fits saves more than it earns here, and what is read by
-/// the general path allows for a part of what that takes.
-#[derive(Clone, Copy)]
-struct LearningBudget {
-    balance: i32,
-    is_resting: bool,
-}
-
-impl LearningBudget {
-    /// Enough for the first events of an ordinary stream, each of another kind.
-    const START: i32 = 10_000;
-    const MOST: i32 = 20_000;
-    const MOST_EARNED: i32 = 512;
-    /// After a rest, enough to learn one event and try the next.
-    const ENOUGH: i32 = 4_000;
-
-    /// What it has cost to compare so many bytes in vain.
-    fn cost(bytes: usize) -> u32 {
-        u32::try_from(bytes).unwrap_or(u32::MAX).saturating_mul(2).saturating_add(300)
-    }
-
-    /// Whether not to try the event at hand.
-    #[inline]
-    const fn is_paused(self) -> bool {
-        self.is_resting
-    }
-
-    /// An event of so many bytes fits.
-    #[inline]
-    fn credit_hit(&mut self, len: usize) {
-        if self.balance < Self::MOST {
-            self.add(i32::try_from(len).unwrap_or(i32::MAX).saturating_mul(4));
-        }
-    }
-
-    /// An event of so many bytes was read by the general path, which takes more than 15 for each, but
-    /// for those in long texts.
-    fn credit_miss(&mut self, len: usize) {
-        self.add(i32::try_from(len).unwrap_or(i32::MAX).min(Self::MOST_EARNED));
-        self.is_resting &= self.balance < Self::ENOUGH;
-    }
-
-    fn debit_bytes(&mut self, len: usize) {
-        self.debit(Self::cost(len));
-    }
-
-    fn debit(&mut self, cost: u32) {
-        self.balance = self.balance.saturating_sub(i32::try_from(cost).unwrap_or(i32::MAX));
-        self.is_resting |= self.balance < 0;
-    }
-
-    fn add(&mut self, sum: i32) {
-        self.balance = self.balance.saturating_add(sum).min(Self::MOST);
-    }
-}
-
-impl Default for LearningBudget {
-    fn default() -> Self {
-        Self { balance: Self::START, is_resting: false }
-    }
-}
-
-/// Numbers that no other decoder of the process gives out, so that a reassembler can tell by them
-/// that a chunk has the constants of the one before.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct TemplateIds {
-    last: u64,
-}
-
-impl TemplateIds {
-    /// Numbers are taken from the process in blocks.
-    const BLOCK: u64 = 256;
-
-    /// The next number. Where the platform can't count so far it is 0: every chunk is pushed as a
-    /// whole then.
-    #[cfg(not(target_has_atomic = "64"))]
-    const fn next(&mut self) -> u64 {
-        self.last
-    }
-
-    /// The next number.
-    #[cfg(target_has_atomic = "64")]
-    fn next(&mut self) -> u64 {
-        if self.last.is_multiple_of(Self::BLOCK) {
-            self.last = Self::next_block();
-        }
-        self.last += 1;
-        self.last
-    }
-
-    #[cfg(target_has_atomic = "64")]
-    fn next_block() -> u64 {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        NEXT.fetch_add(Self::BLOCK, Ordering::Relaxed)
-    }
 }

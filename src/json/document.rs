@@ -1,0 +1,365 @@
+//! `Document`: a tape, the text that it was read from, and patches for leaves that differ.
+
+use super::tape::{ESCAPED, Kind, Node, NodeId, Strings, Tape};
+use super::text;
+
+/// A leaf of a document that differs from the leaf in the text that the tape was read from.
+///
+/// Its kind is the same.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patch {
+    pub(crate) id: NodeId,
+    /// The leaf in the document's own bytes.
+    ///
+    /// The payload of a number is its value if it is a small count, else [`UNPARSED`] or
+    /// [`NO_COUNT`]. The number of a string with escapes counts among the strings of the patches.
+    pub(crate) value: Node,
+    /// The distance by which all bytes behind the leaf have moved; it wraps around if they have
+    /// moved to the front.
+    pub(crate) shift: u32,
+}
+
+/// The payload of a count that has to be parsed: it has at most 18 digits.
+pub(crate) const UNPARSED: u32 = u32::MAX;
+/// The payload of a number that is no count.
+pub(crate) const NO_COUNT: u32 = u32::MAX - 1;
+
+impl Patch {
+    /// Sets the value and its position; id and kind stay.
+    #[inline]
+    pub(crate) const fn set(&mut self, start: u32, end: u32, payload: u32, shift: u32) {
+        (self.value.start, self.value.end, self.value.payload) = (start, end, payload);
+        self.shift = shift;
+    }
+}
+
+/// The patches of one document, in the order of their leaves. Reused from document to document.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Patches {
+    /// The number of the text that the patches belong to; 0 if it has none.
+    pub(crate) base: u64,
+    pub(crate) list: Vec<Patch>,
+    pub(crate) strings: Strings,
+}
+
+/// The patches of a document that was read as a whole.
+static NONE: Patches = Patches { base: 0, list: Vec::new(), strings: Strings::new() };
+
+/// A JSON text that has been read.
+#[derive(Clone, Copy)]
+pub(crate) struct Document<'a> {
+    tape: &'a Tape,
+    /// The text that the tape was read from. All but the patched leaves are the same in `bytes`.
+    text: &'a str,
+    /// The document's own bytes: those of `text` if there are no patches.
+    bytes: &'a [u8],
+    patches: &'a Patches,
+}
+
+impl<'a> Document<'a> {
+    /// Makes the document of the text that the tape was read from.
+    #[inline]
+    pub(crate) const fn new(tape: &'a Tape, text: &'a str) -> Self {
+        Self { tape, text, bytes: text.as_bytes(), patches: &NONE }
+    }
+
+    /// Makes the document of `bytes`, which equal `text` but for the patched leaves.
+    #[inline]
+    pub(crate) const fn patched(
+        tape: &'a Tape,
+        text: &'a str,
+        bytes: &'a [u8],
+        patches: &'a Patches,
+    ) -> Self {
+        Self { tape, text, bytes, patches }
+    }
+
+    /// Returns a node with its position in the document's own bytes.
+    #[inline]
+    pub(crate) fn node(&self, id: NodeId) -> Option<Node> {
+        let node = self.tape.nodes.get(id as usize)?;
+        Some(if self.patches.list.is_empty() { *node } else { self.resolve(id, *node) })
+    }
+
+    #[inline(never)]
+    fn resolve(&self, id: NodeId, mut node: Node) -> Node {
+        let behind = if node.kind.is_container() { node.payload } else { id };
+        let (mut before_start, mut before_end) = (0, 0);
+        for patch in &self.patches.list {
+            if patch.id == id {
+                return patch.value;
+            }
+            if patch.id < id {
+                before_start = patch.shift;
+            }
+            if patch.id < behind {
+                before_end = patch.shift;
+            }
+        }
+        if !node.kind.is_container() {
+            before_end = before_start;
+        }
+        node.start = node.start.wrapping_add(before_start);
+        node.end = node.end.wrapping_add(before_end);
+        node
+    }
+
+    /// Returns the patched leaves.
+    #[inline]
+    pub(crate) const fn patches(&self) -> &'a [Patch] {
+        self.patches.list.as_slice()
+    }
+
+    /// Returns the number of the text that the patches belong to; 0 if it has none.
+    #[inline]
+    pub(crate) const fn base(&self) -> u64 {
+        self.patches.base
+    }
+
+    /// Returns the length of the document's own bytes.
+    #[inline]
+    pub(crate) const fn text_len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Returns true if any value is a [`Kind::NotFinite`].
+    pub(crate) const fn has_not_finite(&self) -> bool {
+        self.tape.has_not_finite
+    }
+
+    /// Returns the number of nodes.
+    #[expect(clippy::cast_possible_truncation, reason = "a text has less than 2 GiB")]
+    pub(crate) const fn len(&self) -> NodeId {
+        self.tape.nodes.len() as NodeId
+    }
+
+    #[inline]
+    pub(crate) fn kind(&self, id: NodeId) -> Option<Kind> {
+        self.tape.nodes.get(id as usize).map(|node| node.kind)
+    }
+
+    #[inline]
+    fn patch(&self, id: NodeId) -> Option<&'a Patch> {
+        self.patches.list.iter().find(|patch| patch.id == id)
+    }
+
+    /// Returns the unescaped text of a string.
+    #[inline]
+    pub(crate) fn string(&self, id: NodeId) -> Option<&'a str> {
+        let node = self.tape.nodes.get(id as usize)?;
+        if node.kind != Kind::String {
+            return None;
+        }
+        match self.patch(id) {
+            Some(patch) => self.patched_text(patch),
+            None => self.unpatched_text(node),
+        }
+    }
+
+    /// Returns the unescaped text of a string that isn't patched, such as a name.
+    #[inline]
+    fn unpatched_text(&self, node: &Node) -> Option<&'a str> {
+        if node.payload & ESCAPED != 0 {
+            return self.tape.strings.get(*node);
+        }
+        let start = node.start as usize + 1;
+        self.text.get(start..start + node.payload as usize)
+    }
+
+    /// Returns the unescaped text of a patched leaf, if it is a string.
+    #[inline]
+    pub(crate) fn patched_text(&self, patch: &Patch) -> Option<&'a str> {
+        let Node { kind: Kind::String, start, end, payload } = patch.value else { return None };
+        if payload & ESCAPED != 0 {
+            return self.patches.strings.get(patch.value);
+        }
+        text(self.bytes.get(start as usize + 1..end as usize - 1)?)
+    }
+
+    /// Returns the bytes of a patched leaf, as sent.
+    #[inline]
+    pub(crate) fn patched_bytes(&self, patch: &Patch) -> &'a [u8] {
+        let Node { start, end, .. } = patch.value;
+        self.bytes.get(start as usize..end as usize).unwrap_or_default()
+    }
+
+    /// Returns the value of a patched leaf, if it is a count.
+    #[inline]
+    pub(crate) fn patched_count(&self, patch: &Patch) -> Option<u64> {
+        match patch.value {
+            Node { kind: Kind::Number, payload: UNPARSED, .. } => {
+                let digits = self.patched_bytes(patch).iter();
+                Some(digits.fold(0, |count, digit| count * 10 + u64::from(digit & 0xF)))
+            }
+            Node { kind: Kind::Number, payload: count, .. } if count != NO_COUNT => {
+                Some(u64::from(count))
+            }
+            _ => None,
+        }
+    }
+
+    /// Returns the name of the member whose value a node is.
+    pub(crate) fn name_of(&self, value: NodeId) -> &'a str {
+        let name = value.checked_sub(1).and_then(|id| self.tape.nodes.get(id as usize));
+        name.and_then(|name| self.unpatched_text(name)).unwrap_or_default()
+    }
+
+    /// Returns the name of a member, unescaped, to compare it.
+    #[inline]
+    fn name(&self, node: &Node) -> &'a [u8] {
+        if node.payload & ESCAPED != 0 {
+            return self.tape.strings.get(*node).unwrap_or_default().as_bytes();
+        }
+        let start = node.start as usize + 1;
+        self.text.as_bytes().get(start..start + node.payload as usize).unwrap_or_default()
+    }
+
+    /// Returns the value of a number that is written as a whole one and fits.
+    #[inline]
+    pub(crate) fn count(&self, id: NodeId) -> Option<u64> {
+        if !matches!(self.kind(id)?, Kind::Number | Kind::Huge) {
+            return None;
+        }
+        let number = self.raw(id);
+        // Most are indexes.
+        match number.as_bytes() {
+            [digit @ b'0'..=b'9'] => Some(u64::from(digit - b'0')),
+            _ => number.parse().ok(),
+        }
+    }
+
+    /// Returns the value as sent.
+    #[inline]
+    pub(crate) fn raw(&self, id: NodeId) -> &'a str {
+        let Some(node) = self.tape.nodes.get(id as usize) else { return "" };
+        let patched = if self.patches.list.is_empty() {
+            None
+        } else if node.kind.is_container() {
+            Some(self.resolve(id, *node))
+        } else {
+            self.patch(id).map(|patch| patch.value)
+        };
+        match patched {
+            Some(Node { start, end, .. }) => {
+                self.bytes.get(start as usize..end as usize).and_then(text)
+            }
+            None => self.text.get(node.start as usize..node.end as usize),
+        }
+        .unwrap_or_default()
+    }
+
+    /// Returns the node behind a value and its contents.
+    #[inline]
+    pub(crate) fn behind(&self, id: NodeId) -> NodeId {
+        match self.tape.nodes.get(id as usize) {
+            Some(node) if node.kind.is_container() => node.payload,
+            _ => id + 1,
+        }
+    }
+
+    /// Returns the members of an object.
+    #[inline]
+    pub(crate) fn members(self, id: NodeId) -> Members<'a> {
+        let end = if self.kind(id) == Some(Kind::Object) { self.behind(id) } else { 0 };
+        Members { document: self, nodes: &self.tape.nodes, next: id + 1, end }
+    }
+
+    /// Returns the members of the object in a column of an index; none if the column is 0.
+    #[inline]
+    pub(crate) fn members_in_column(self, id: NodeId) -> Members<'a> {
+        if id == 0 {
+            Members { document: self, nodes: &[], next: 0, end: 0 }
+        } else {
+            self.members(id)
+        }
+    }
+
+    /// Returns the elements of an array.
+    #[inline]
+    pub(crate) fn elements(self, id: NodeId) -> Elements<'a> {
+        let end = if self.kind(id) == Some(Kind::Array) { self.behind(id) } else { 0 };
+        Elements { document: self, next: id + 1, end }
+    }
+}
+
+/// The members of an object.
+pub(crate) struct Members<'a> {
+    document: Document<'a>,
+    nodes: &'a [Node],
+    next: NodeId,
+    end: NodeId,
+}
+
+/// A member of an object: its unescaped name, and its value. The node of the name is before it.
+pub(crate) struct Member<'a> {
+    pub(crate) name: &'a [u8],
+    pub(crate) value: NodeId,
+}
+
+impl<'a> Iterator for Members<'a> {
+    type Item = Member<'a>;
+
+    #[expect(clippy::inline_always, reason = "`general-next`: a call for each costs a twentieth")]
+    #[inline(always)]
+    fn next(&mut self) -> Option<Member<'a>> {
+        if self.next >= self.end {
+            return None;
+        }
+        let [name, node, ..] = self.nodes.get(self.next as usize..)? else { return None };
+        let value = self.next + 1;
+        self.next = if node.kind.is_container() { node.payload } else { value + 1 };
+        Some(Member { name: self.document.name(name), value })
+    }
+}
+
+/// The elements of an array.
+#[derive(Clone)]
+pub(crate) struct Elements<'a> {
+    document: Document<'a>,
+    next: NodeId,
+    end: NodeId,
+}
+
+impl Iterator for Elements<'_> {
+    type Item = NodeId;
+
+    #[inline]
+    fn next(&mut self) -> Option<NodeId> {
+        if self.next >= self.end {
+            return None;
+        }
+        let element = self.next;
+        self.next = self.document.behind(element);
+        Some(element)
+    }
+}
+
+/// A document that owns its tape and text, without patches.
+#[derive(Clone)]
+pub(crate) struct OwnedDocument {
+    tape: Tape,
+    text: Box<str>,
+}
+
+impl OwnedDocument {
+    /// Copies a document; the patches become a part of its tape.
+    pub(crate) fn new(document: Document<'_>) -> Self {
+        let mut strings = document.tape.strings.clone();
+        let offset = strings.append(&document.patches.strings);
+        let nodes = (0..document.len()).filter_map(|id| {
+            let mut node = document.node(id)?;
+            let is_escaped = node.kind == Kind::String && node.payload & ESCAPED != 0;
+            if is_escaped && document.patch(id).is_some() {
+                node.payload += offset;
+            }
+            Some(node)
+        });
+        let tape =
+            Tape { nodes: nodes.collect(), strings, has_not_finite: document.tape.has_not_finite };
+        Self { tape, text: text(document.bytes).unwrap_or_default().into() }
+    }
+
+    pub(crate) fn as_document(&self) -> Document<'_> {
+        Document::new(&self.tape, &self.text)
+    }
+}
