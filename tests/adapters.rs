@@ -1,4 +1,4 @@
-//! The adapters give what the decoder gives, in any cut, whatever comes in between.
+//! The adapters emit the events of the decoder, in any cut, also between pauses and errors.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -32,7 +32,7 @@ use tokio_util::codec::{Decoder as _, FramedRead};
 #[global_allocator]
 static HEAP: heap::Heap = heap::Heap;
 
-/// The project's streams, and events of all kinds in odd framing.
+/// Returns the project's streams, and events of all kinds in odd framing.
 fn streams() -> Vec<Vec<u8>> {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/streams");
     let names = ["text", "tools", "reasoning", "refusal", "n2", "usage", "error", "truncated"];
@@ -45,7 +45,7 @@ fn streams() -> Vec<Vec<u8>> {
     own.into_iter().chain([odd.to_vec(), huge.into_bytes()]).collect()
 }
 
-/// What an event is, however it is held.
+/// The parts of an event, which are the same in each form of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Seen {
     kind: EventKind,
@@ -123,7 +123,7 @@ fn decoder() -> ChunkDecoder {
     ChunkDecoder::with_limits(limits)
 }
 
-/// What the decoder gives.
+/// Returns the events of the decoder, and its end.
 fn expected(pieces: &[Bytes]) -> (Vec<Seen>, End) {
     let (mut decoder, mut seen) = (decoder(), Vec::new());
     for piece in pieces {
@@ -138,7 +138,7 @@ fn expected(pieces: &[Bytes]) -> (Vec<Seen>, End) {
     (seen, decoder.finish())
 }
 
-/// What a stream or body does when it is polled.
+/// A result of polling a stream or body.
 #[derive(Clone, Debug)]
 enum Step {
     Piece(Bytes),
@@ -220,10 +220,10 @@ fn poll_stream<S: Stream + Unpin>(stream: &mut S) -> Poll<Option<S::Item>> {
     Pin::new(stream).poll_next(&mut Context::from_waker(Waker::noop()))
 }
 
-/// What came, in order, and how often there was nothing yet.
+/// The results in order, and the number of pending polls.
 type Came = (Vec<Result<Seen, &'static str>>, usize);
 
-/// Everything that a lending stream gives, each future polled once and dropped.
+/// Returns the events of a lending stream, each future polled once and dropped.
 fn lend_all(steps: &[Step]) -> (Came, End) {
     let mut chunks = ChunkStream::with_decoder(Script::new(steps.to_vec()), decoder());
     let (mut came, mut pending) = (Vec::new(), 0);
@@ -241,7 +241,7 @@ fn lend_all(steps: &[Step]) -> (Came, End) {
     ((came, pending), chunks.finish())
 }
 
-/// Everything that a stream of owned events gives.
+/// Returns the events of a stream of owned events.
 fn own_all(steps: &[Step]) -> (Came, End) {
     let mut events = EventStream::with_decoder(Script::new(steps.to_vec()), decoder());
     let (mut came, mut pending) = (Vec::new(), 0);
@@ -263,7 +263,7 @@ fn own_all(steps: &[Step]) -> (Came, End) {
     ((came, pending), Pin::new(&mut events).finish())
 }
 
-/// A stream cut at `cuts`, with pauses and errors between the pieces.
+/// Cuts a stream at `cuts`, with pauses and errors between the pieces.
 fn script(stream: &[u8], cuts: &[(usize, u8)]) -> (Vec<Bytes>, Vec<Step>) {
     let stream = Bytes::copy_from_slice(stream);
     let mut cuts: Vec<_> = cuts.iter().map(|(at, how)| (at % (stream.len() + 1), *how)).collect();
@@ -285,13 +285,13 @@ fn script(stream: &[u8], cuts: &[(usize, u8)]) -> (Vec<Bytes>, Vec<Step>) {
     (pieces, steps)
 }
 
-/// Pieces of one size.
+/// Cuts a stream into pieces of one size.
 fn in_pieces_of(stream: &[u8], size: usize) -> (Vec<Bytes>, Vec<Step>) {
     let cuts: Vec<_> = (size..stream.len()).step_by(size).map(|at| (at, 0)).collect();
     script(stream, &cuts)
 }
 
-/// What came without the errors, and the errors.
+/// Splits results into events, and the number of errors.
 fn parted(came: Vec<Result<Seen, &'static str>>) -> (Vec<Seen>, usize) {
     let mut errors = 0;
     let seen = came.into_iter().filter_map(|event| event.inspect_err(|_| errors += 1).ok());
@@ -301,8 +301,7 @@ fn parted(came: Vec<Result<Seen, &'static str>>) -> (Vec<Seen>, usize) {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, cases: 400, ..ProptestConfig::default() })]
 
-    /// Whatever the cuts, and whatever comes between the pieces: the same events, in order, each
-    /// error once, and nothing lost where a future was dropped.
+    /// The same events in order, each error once, also after dropped futures, in all cuts.
     #[test]
     fn streams_give_what_the_decoder_gives(
         which in 0usize..10,
@@ -429,13 +428,13 @@ fn parts_can_be_taken_out_in_the_middle() {
     assert_eq!(events.into_parts().2, rest);
 }
 
-/// Whether a slice lies in the memory of a piece.
+/// Returns true if a slice is in the memory of a piece.
 fn is_in(piece: &Bytes, slice: &[u8]) -> bool {
     let slice = slice.as_ptr_range();
     piece.as_ptr_range().contains(&slice.start) && slice.end <= piece.as_ptr_range().end
 }
 
-/// What lay whole in its piece is a slice of it: bytes, data and type. What was cut isn't.
+/// Bytes, data and type of an event in one piece are slices of the piece. Those of a cut one aren't.
 #[test]
 fn owned_events_are_slices_of_their_piece() {
     let line = |number| format!("event: delta\ndata: {{\"choices\":[],\"n\":{number}}}\n\n");
@@ -526,7 +525,7 @@ fn lending_allocates_nothing() {
     assert_eq!((events, heap::allocations()), (800, before));
 }
 
-/// What an observer was told.
+/// The reports to an observer.
 #[derive(Clone, Default)]
 struct Told(Rc<RefCell<(Vec<u8>, Vec<BodyEnd>)>>);
 
@@ -583,11 +582,11 @@ fn a_body_passes_unchanged() {
     // The end is final, and an inner body that isn't fused isn't asked again.
     assert!(matches!(poll_body(&mut body), Poll::Ready(None)));
     drop(body);
-    // It has failed: what comes behind that is passed on, and isn't the observer's.
+    // It has failed: later frames are passed on, and aren't the observer's.
     assert_eq!(*told.0.borrow(), (stream[..99].to_vec(), vec![BodyEnd::Failed]));
 }
 
-/// A body that says itself that it is over, as one with a length does: nobody polls for the `None`.
+/// A body with a length, which reports its own end: it isn't polled for the `None`.
 struct Sized(Option<Bytes>);
 
 impl Body for Sized {
@@ -650,7 +649,7 @@ fn a_closure_observes() {
     assert_eq!(steps, ["Data([97, 98])", "End(Complete)"]);
 }
 
-/// A tap in a body sees what a tap sees; of a body that is dropped, what came of it.
+/// A tap in a body returns the report of a tap, also if the body is dropped.
 #[test]
 fn a_tap_sees_what_a_tap_sees() {
     for stream in streams() {

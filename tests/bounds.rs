@@ -29,7 +29,7 @@ fn limits(change: impl Fn(&mut Limits)) -> Limits {
     limits
 }
 
-/// What came of a stream: kind, error, data; and all raw bytes.
+/// The result of a stream: kind, error and data of each event, and all raw bytes.
 #[derive(Debug, PartialEq)]
 struct Outcome {
     events: Vec<(EventKind, Option<Error>, Vec<u8>)>,
@@ -55,7 +55,7 @@ fn decode<'p>(limits: Limits, pieces: impl Iterator<Item = &'p [u8]>) -> Outcome
     outcome
 }
 
-/// Decodes `bytes` in several cuts, which must agree, and gives what came of it.
+/// Decodes `bytes` in several cuts, and returns their common result.
 fn decode_all_cuts(limits: Limits, bytes: &[u8]) -> Outcome {
     let whole = decode(limits, std::iter::once(bytes));
     for size in [1, 2, 3, 5, 8, 13] {
@@ -78,7 +78,7 @@ fn errors(outcome: &Outcome) -> Vec<(ErrorKind, u64)> {
     errors.map(|error| (error.kind(), error.offset())).collect()
 }
 
-/// Events that stand before and behind what is too large, and must not be touched by it.
+/// Puts intact events before and behind an event that is too large.
 fn between(middle: &str) -> Vec<u8> {
     format!("data: one\n\n{middle}data: two\n\n").into_bytes()
 }
@@ -132,8 +132,9 @@ fn an_event_may_have_exactly_so_many_bytes() {
     }
 }
 
-/// A limit between the CR and the LF of a line that doesn't close the event: whether the line was
-/// read must not depend on the cut.
+/// A limit between the CR and the LF of a line that doesn't close the event.
+///
+/// The result must not depend on the cut.
 #[test]
 fn a_limit_inside_a_line_end() {
     for len in 16..40 {
@@ -171,7 +172,7 @@ fn a_line_feed_at_the_end_is_not_too_much() {
                     events += 1;
                 }
             }
-            // Too large, and what was skipped of it, up to three times.
+            // Too large, and up to three skipped rests of it.
             assert_eq!(events > 0, limit == 16, "{limit} in pieces of {size}");
         }
     }
@@ -277,7 +278,7 @@ fn an_id_may_have_exactly_so_many_bytes() {
     }
 }
 
-/// What stands for a byte that isn't UTF-8 takes three, and they count.
+/// U+FFFD, which replaces a byte that isn't UTF-8, counts as three bytes.
 #[test]
 fn an_id_counts_as_its_text() {
     for bad in [3, 4] {
@@ -308,8 +309,9 @@ fn of_several_ids_the_last_one_counts() {
     }
 }
 
-/// A type that isn't UTF-8 is held as text, besides its bytes: both count, and neither is held
-/// for ever.
+/// A type that isn't UTF-8 is held as text, besides its bytes.
+///
+/// Both count, and neither is held for ever.
 #[test]
 fn a_type_counts_as_bytes_and_as_text() {
     const LIMIT: usize = 1 << 20;
@@ -353,8 +355,9 @@ fn a_type_counts_as_bytes_and_as_text() {
     assert!(heap::live() < before + (4 << 10));
 }
 
-/// One event makes the carry large, the next one the joined data, and the next one the type: what
-/// they leave is held at once.
+/// One event grows the buffer, the next one the joined data, and the next one the type.
+///
+/// The buffers that they leave are held at once.
 #[test]
 fn buffers_of_different_events_hold_no_more_than_one_events() {
     const LIMIT: usize = 1 << 20;
@@ -395,7 +398,7 @@ fn limits_of_nothing_are_limits() {
     assert_eq!(errors(&outcome).len(), 3, "{:?}", errors(&outcome));
 }
 
-/// An input that would never end, fed in pieces; gives the most memory that was held.
+/// Feeds an input without an end in pieces, and returns the peak of its memory.
 fn peak(limits: Limits, head: &[u8], piece: &[u8], times: usize) -> usize {
     let before = heap::live();
     heap::reset_peak();
@@ -485,7 +488,7 @@ fn an_event_in_one_piece_is_borrowed_from_it() {
     assert_eq!(decoder.buffered_len(), b"data: cut".len());
 }
 
-/// What lies whole in its piece needs no memory, whatever its line ends, its type and what it is.
+/// An event in one piece needs no memory, for all line ends, types and kinds.
 #[test]
 fn an_event_in_one_piece_needs_no_memory() {
     let name = "e".repeat(1000);
@@ -497,7 +500,7 @@ fn an_event_in_one_piece_needs_no_memory() {
             format!("event: {name}{end}data: x{end}: c{end}{end}"),
             format!("retry: 5{end}{end}"),
         ] {
-            // Nor what is over a limit, its rest included.
+            // Nor an event over a limit, its rest included.
             for limits in
                 [Limits::default(), limits_of(20), limits(|limits| limits.comment_bytes = 16)]
             {
@@ -579,8 +582,9 @@ fn the_joined_copy_is_held_too() {
     assert_eq!((decoder.buffered(), decoder.buffered_len()), (&bytes[..], bytes.len() + 4));
 }
 
-/// A large event in tiny pieces costs a small multiple of the same event whole. Quadratic work
-/// would cost a million times as much; the bound leaves room for a call for each byte.
+/// A large event in tiny pieces costs a small multiple of the same event whole.
+///
+/// Quadratic work would cost a million times as much. The bound allows one call for each byte.
 #[test]
 fn one_byte_pieces_cost_a_small_multiple() {
     let bytes = format!("data: {}\n\n", "x".repeat(64 << 20)).into_bytes();
@@ -600,13 +604,13 @@ fn one_byte_pieces_cost_a_small_multiple() {
         assert_eq!(len, 64 << 20);
         start.elapsed()
     };
-    // For each byte: what a call costs in a build without optimisation, at its worst.
+    // For each byte: the worst cost of a call in a build without optimisation.
     let call = Duration::from_micros(1) * (64 << 20);
     assert!(time(16 << 10) < Duration::from_secs(10));
     assert!(time(1) < call);
 }
 
-/// The table in the docs of `Limits` says what the defaults are.
+/// The table in the docs of `Limits` has the defaults.
 #[test]
 fn the_defaults_are_what_the_docs_say() {
     let source = include_str!("../src/limits.rs");

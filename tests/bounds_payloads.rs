@@ -1,5 +1,6 @@
-//! Memory and work of payloads and completions: bounds, no allocation in steady state, and what
-//! must not take effect.
+//! Memory and work of payloads and completions: bounds, and no allocation in steady state.
+//!
+//! Also events without any effect.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -30,7 +31,7 @@ fn event(json: &str) -> String {
     format!("data: {json}\n\n")
 }
 
-/// Feeds a stream to a decoder and a reassembler; gives the kinds of malformed events.
+/// Feeds a stream to a decoder and a reassembler, and returns the kinds of malformed events.
 fn feed(decoder: &mut ChunkDecoder, completion: &mut Reassembler, stream: &str) -> Vec<ErrorKind> {
     let mut malformed = Vec::new();
     let mut input = stream.as_bytes();
@@ -116,7 +117,7 @@ fn a_payload_of_many_values_costs_no_more_than_they_may() {
         let malformed = feed(&mut decoder, &mut completion, &stream);
         let expected: &[_] = if error.is_some() { &[ErrorKind::TooManyValues] } else { &[] };
         assert_eq!(malformed, expected, "{name}");
-        // The text unescaped, if it has escapes, and what each value costs.
+        // The text unescaped, if it has escapes, and the cost of each value.
         let text = if json.contains('\\') && name != "late escape" { json.len() } else { 0 };
         let most = text + 64 * 10_000 + 4096 * 256 + (64 << 10);
         let peak = (heap::peak() - before) as usize;
@@ -124,8 +125,9 @@ fn a_payload_of_many_values_costs_no_more_than_they_may() {
     }
 }
 
-/// A string that has escapes is held unescaped besides its payload: that is never longer than the
-/// payload, however the text has grown to it.
+/// A string with escapes is held unescaped besides its payload.
+///
+/// It is never longer than the payload, even if the text has grown to it.
 #[test]
 fn an_unescaped_text_is_no_longer_than_its_payload() {
     let json = format!(r#"{{"a":"{}"}}"#, "\\n0123456789".repeat(6000));
@@ -138,8 +140,7 @@ fn an_unescaped_text_is_no_longer_than_its_payload() {
     assert!((json.len() * 9 / 10..json.len() + (8 << 10)).contains(&peak), "{peak}");
 }
 
-/// Whether it is the text that is large, its values, or what the chunk has; in a line of data, or
-/// in one that is an error.
+/// Large texts, many values, many members, in a line of data or in one that is an error.
 #[test]
 fn large_payloads_are_forgotten() {
     let many = |element: &str, count: usize| vec![element; count].join(",");
@@ -164,8 +165,8 @@ fn large_payloads_are_forgotten() {
         ("errors besides", format!("data: {{}}\nerror: {numbers}\n\n"), 8 << 20),
         ("error types", format!("event: error\nerror: {numbers}\n\n"), 8 << 20),
     ] {
-        // What is small fits a shape from the start, so that nothing else is read; or it is learned
-        // when the buffers are large.
+        // A small event matches a template from the start, so that no other path is used. Or its
+        // template is learned while the buffers are large.
         for (shapes, behind) in [(true, &small), (true, &other), (false, &small)] {
             let before = heap::live();
             let mut decoder = ChunkDecoder::new();
@@ -180,8 +181,9 @@ fn large_payloads_are_forgotten() {
     }
 }
 
-/// Large payloads, and now and then small ones between them, don't cost a buffer each; nor do others,
-/// however many small ones come between, whatever it is that they have many of.
+/// Large payloads, and now and then small ones between them, don't cost a buffer each.
+///
+/// Nor do others with many small ones between them.
 #[test]
 fn large_payloads_are_not_forgotten_while_they_come() {
     let many = |element: &str, count: usize| vec![element; count].join(",");
@@ -220,7 +222,7 @@ fn a_decoder_in_mid_stream_is_small() {
     assert!(heap::live() - before <= 5 << 10, "{}", heap::live() - before);
 }
 
-/// However many skeletons a peer sends, and whatever differs in them.
+/// A peer sends many skeletons, with all kinds of differences.
 #[test]
 fn shapes_hold_little() {
     let event_of = |number: usize| {
@@ -244,8 +246,9 @@ fn shapes_hold_little() {
     }
 }
 
-/// Events of many values or choices are not learned, however short they are: of those that take
-/// turns one is held at a time.
+/// Short events of many values or choices are not learned.
+///
+/// Of those that alternate, one is held at a time.
 #[test]
 fn shapes_of_many_values_are_not_held() {
     let many = |element: &str, count: usize| vec![element; count].join(",");
@@ -271,7 +274,7 @@ fn shapes_of_many_values_are_not_held() {
     }
 }
 
-/// A text that fits a hole, but for its end, leaves nothing behind.
+/// A text that fits a slot, except for its end, is freed.
 #[test]
 fn texts_that_do_not_fit_are_forgotten() {
     let chunk =
@@ -287,7 +290,7 @@ fn texts_that_do_not_fit_are_forgotten() {
     assert!(heap::live() - before <= 8 << 10, "{}", heap::live() - before);
 }
 
-/// An event that fits allocates nothing, whatever stands in its holes, once the longest was there.
+/// A matching event allocates nothing, once the longest value was there.
 #[test]
 fn events_that_fit_allocate_nothing() {
     let text = |len: usize| "x\\n\u{e9}".repeat(len);
@@ -405,7 +408,7 @@ fn a_completion_holds_no_more_than_it_may() {
     }
 }
 
-/// Texts grow by doubling, but a finished completion holds what it needs.
+/// Texts grow by doubling, but a finished completion holds only its bytes.
 #[test]
 fn a_finished_completion_holds_what_it_needs() {
     // Each text has 3 400 bytes in parts of 100: by doubling that is a buffer of 6 400.
@@ -437,7 +440,7 @@ fn a_finished_completion_holds_what_it_needs() {
     }
 }
 
-/// What a reset leaves is enough for a stream like the one before.
+/// The buffers after a reset are enough for a stream like the one before.
 #[test]
 fn buffers_are_kept_over_a_reset() {
     let delta = |delta: &str| event(&format!(r#"{{"choices":[{{"index":0,"delta":{delta}}}]}}"#));
@@ -495,7 +498,7 @@ fn looking_for_list_elements_is_cheap() {
     assert!(start.elapsed().as_secs() < 3, "{:?}", start.elapsed());
 }
 
-/// What an unfinished block says doesn't take effect, and `finish` can be asked again.
+/// An unfinished event has no effect, and `finish` can be called again.
 #[test]
 fn finish_changes_nothing() {
     let mut decoder = ChunkDecoder::new();
@@ -511,8 +514,9 @@ fn finish_changes_nothing() {
     assert_eq!(decoder.sse().comments(), comments);
 }
 
-/// Values that replace each other, grow and shrink, and change their kind: what is held stays
-/// within the limit, and the limit is told only where something is held.
+/// Values that replace each other, grow and shrink, and change their kind.
+///
+/// The held bytes stay within the limit. The limit is reported only if bytes are held.
 #[test]
 fn what_is_replaced_is_held_no_longer() {
     const LIMIT: usize = 1 << 20;

@@ -18,7 +18,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use support::{clock, recordings, shared, vectors};
 
-/// What comes of a stream.
+/// Returns the result of a stream.
 fn finished(stream: &str) -> Finished {
     let mut decoder = ChunkDecoder::new();
     let mut completion = Reassembler::new();
@@ -29,18 +29,18 @@ fn finished(stream: &str) -> Finished {
     completion.finish(decoder.finish())
 }
 
-/// What comes of some chunks and `[DONE]`.
+/// Returns the result of some chunks and `[DONE]`.
 fn finished_chunks(chunks: &[impl ToString]) -> Finished {
     let events = chunks.iter().map(|chunk| format!("data: {}\n\n", chunk.to_string()));
     finished(&(events.collect::<Vec<_>>().concat() + "data: [DONE]\n\n"))
 }
 
-/// The completion of some chunks.
+/// Returns the completion of some chunks.
 fn completion(chunks: &[impl ToString]) -> ChatCompletion {
     finished_chunks(chunks).completion
 }
 
-/// A completion as JSON; a role that never came is null, not the default that is written for it.
+/// Returns a completion as JSON; a role that never came is null, not its written default.
 fn as_json(completion: &ChatCompletion) -> Value {
     let mut json = serde_json::to_value(completion).unwrap();
     for (at, choice) in completion.choices.iter().enumerate() {
@@ -51,7 +51,7 @@ fn as_json(completion: &ChatCompletion) -> Value {
     json
 }
 
-/// Where `found` lacks something of `expected`, or has it otherwise. Null and absent are alike.
+/// Returns the paths at which `found` differs from `expected`. Null and absent are alike.
 fn differences(
     expected: &Value,
     found: &Value,
@@ -107,7 +107,7 @@ fn every_vector() {
     assert!(count == 0 || count == 79, "{count} vectors");
 }
 
-/// Chunks with these texts at `@` of a delta.
+/// Merges chunks with these texts at `@` of a delta.
 fn deltas(template: &str, texts: &[&str]) -> ChatCompletion {
     let chunks: Vec<_> = texts
         .iter()
@@ -320,7 +320,7 @@ fn an_index_is_a_key_never_a_slot() {
     }
 }
 
-/// A delta of one choice, pushed.
+/// Pushes a delta of one choice.
 fn push(completion: &mut Reassembler, choice: &Value) {
     let json = json!({"choices": [choice]}).to_string();
     completion.push(&OwnedChatCompletionChunk::from_json(json.as_bytes()).unwrap().as_chunk());
@@ -426,8 +426,9 @@ fn a_change_begins_at_a_character() {
     }
 }
 
-/// Found by the fuzz target `reassemble`: a text that is replaced in the same chunk that it has grown
-/// in is told once, and each place that is told is one of the text as it is now.
+/// Found by the fuzz target `reassemble`: a chunk appends to a text, and replaces it.
+///
+/// The text is reported once, and each reported position is one of the new text.
 #[test]
 fn a_change_of_a_text_that_is_replaced_is_void() {
     let whole = |text: &str| json!({"index": 0, "message": {"content": text, "refusal": text, "reasoning": text}});
@@ -517,8 +518,9 @@ fn what_arguments_are() {
     }
 }
 
-/// A detail goes on with one of its index among the last 128, also where the stream has said the same
-/// so often that it is no longer looked for.
+/// A detail continues one of its index among the last 128.
+///
+/// This is also true if the stream repeats itself so often that no search is needed.
 #[test]
 fn details_of_reasoning_go_on_by_their_index() {
     let chunk = |details: Value| json!({"choices": [{"index": 0, "delta": {"reasoning_details": details}}]});
@@ -699,7 +701,7 @@ fn what_is_as_large_as_it_may_be_is_kept() {
     }
 }
 
-/// A text of which the last one counts stays as it was where there is no room for another.
+/// A text with the rule `Replace` keeps its value if the budget is used up.
 #[test]
 fn a_text_without_room_leaves_the_one_before() {
     let mut limits = Limits::default();
@@ -718,7 +720,7 @@ fn a_text_without_room_leaves_the_one_before() {
     }
 }
 
-/// What there is already isn't taken away, and how a stream ended is told all the same.
+/// Stored values stay, and the outcome is reported as without a limit.
 #[test]
 fn behind_a_limit_nothing_is_lost_that_was_there() {
     let mut limits = Limits::default();
@@ -860,7 +862,7 @@ fn without_a_decoder_the_chunks_say_how_it_ended() {
     let mut end = End::default();
     end.done = 1;
     assert_eq!(completion.finish(end).outcome, Outcome::UpstreamError);
-    // An error as a decoder tells it, alone and with a chunk beside it.
+    // An error from a decoder, alone and with a chunk beside it.
     for (json, content) in [
         (r#"{"error":{"code":500}}"#, None),
         (r#"{"error":{"code":500},"choices":[{"delta":{"content":"a"}}]}"#, Some("a")),
@@ -1015,7 +1017,7 @@ fn pushes_cost_the_same_however_long_the_text() {
     }
 }
 
-/// Streams of deltas: choice, member, text.
+/// Returns streams of deltas: choice, member, text.
 fn deltas_of_choices() -> impl Strategy<Value = Vec<Value>> {
     let text = "[a-zé😀\"\\\\ ]{0,8}";
     let delta = prop_oneof![

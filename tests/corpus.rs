@@ -16,7 +16,7 @@ use support::decoded::pieces;
 use support::fold::{facts, fold, payloads};
 use support::{Recording, recordings};
 
-/// What one run over a stream has shown, in a form that can be compared.
+/// The result of one run over a stream, in a form that can be compared.
 #[derive(Debug, PartialEq)]
 struct Run {
     /// Offset and kind of each payload, and the chunk as it is serialised again.
@@ -107,7 +107,7 @@ fn a_chunk_serialises_as_it_was_sent() {
 /// The only event of all recordings that can't be read.
 ///
 /// - `nvidia-nim__llama-3.1-8b-instruct__text__6b77f5.sse` (feature `badjson`): a fixture written
-///   by hand, whose last event is `data: [DATA]`, at byte 745; its payload begins 6 bytes later,
+///   by hand. Its last event is `data: [DATA]`, at byte 745. The payload begins 6 bytes later,
 ///   and the first byte that is no JSON is the `D`.
 const MALFORMED: &[(&str, u64, &str)] = &[(
     "nvidia-nim__llama-3.1-8b-instruct__text__6b77f5.sse",

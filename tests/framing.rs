@@ -24,7 +24,7 @@ fn whole(bytes: &[u8]) -> Run {
     run(&mut SseDecoder::new(), &[bytes]).0
 }
 
-/// Whole, by bytes, in all pairs of pieces, and as given.
+/// Compares the results whole, by bytes, in all pairs of pieces, and in the `given` pieces.
 fn assert_all_cuts(bytes: &[u8], last_event_id: &str, given: &[usize], name: &str) {
     let mut decoder = SseDecoder::new();
     let mut run = |cut: &[&[u8]]| {
@@ -57,7 +57,7 @@ fn expected(vector: &Value) -> Vec<Dispatched> {
         .collect()
 }
 
-/// A number; a decimal string where JavaScript has no such number.
+/// Returns a number, or that of a decimal string, which is beyond JavaScript's numbers.
 fn retry(value: &Value) -> Option<u64> {
     match value {
         Value::Null => None,
@@ -98,7 +98,7 @@ fn every_vector_in_every_cut() {
             assert_eq!(messages, promptness, "{name}: promptness");
         }
         assert_all_cuts(&bytes, id, &lengths, name);
-        // What is left at the end has comments too, which only salvage shows.
+        // The rest at the end has comments too, which only salvage returns.
         let mut texts: Vec<_> = found
             .events
             .iter()
@@ -208,7 +208,7 @@ fn a_byte_order_mark_alone_is_no_event() {
     }
 }
 
-/// Wherever it stands and whatever its lines end with, if the blank line is there in time.
+/// At any place, with any line ends, if the blank line is there in time.
 #[test]
 fn a_blank_line_behind_a_comment_belongs_to_it() {
     for end in ["\n", "\r\n", "\r"] {
@@ -287,7 +287,7 @@ fn every_recording_in_every_cut() {
     }
 }
 
-/// Streams of what matters to framing.
+/// Returns streams of bytes that matter to framing.
 fn streams() -> impl Strategy<Value = Vec<u8>> {
     let token = prop_oneof![
         8 => Just(&b"data"[..]), 4 => Just(&b": "[..]), 4 => Just(&b":"[..]), 6 => Just(&b"\n"[..]),

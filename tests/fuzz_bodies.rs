@@ -25,7 +25,7 @@ use proptest::prelude::*;
 #[global_allocator]
 static HEAP: Heap = Heap;
 
-/// The streams in `tests/streams`.
+/// Reads the streams in `tests/streams`.
 fn streams() -> Vec<Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/streams");
     let files = fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
@@ -35,7 +35,7 @@ fn streams() -> Vec<Vec<u8>> {
     streams
 }
 
-/// Their payloads.
+/// Returns their payloads.
 fn payloads() -> Vec<Vec<u8>> {
     let streams = streams();
     let lines = streams.iter().flat_map(|stream| stream.split(|byte| *byte == b'\n'));
@@ -45,7 +45,7 @@ fn payloads() -> Vec<Vec<u8>> {
     payloads
 }
 
-/// Streams as the input of a target, as they are and in pieces.
+/// Returns streams as the input of a target, whole and in pieces.
 fn inputs() -> Vec<Vec<u8>> {
     let headers: [&[u8]; 3] = [b"\0\0", b"\0\x03\x01\x40\x07", b"\0\x01\xFF"];
     let streams = streams();
@@ -130,7 +130,7 @@ fn shapes_over_the_seeds() {
     }
 }
 
-/// Bytes as a fuzzer has them at first, with the settings of a target.
+/// Makes bytes like those of a new fuzzer, with the settings of a target.
 fn scripts(settings: std::ops::Range<u8>) -> impl Strategy<Value = Vec<u8>> {
     let rest = proptest::collection::vec(any::<u8>(), 0..400);
     (settings, 0..4u8, rest)

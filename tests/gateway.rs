@@ -1,4 +1,4 @@
-//! What a gateway does with streams, on recorded and generated ones, in all cuts.
+//! The parts of a gateway on recorded and generated streams, in all cuts.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -30,7 +30,7 @@ use support::recordings;
 #[global_allocator]
 static HEAP: Heap = Heap;
 
-/// All streams of chunks that there are, by their names.
+/// Returns all streams of chunks, by their names.
 fn streams() -> Vec<(String, Vec<u8>)> {
     let generated = workloads::NAMES.into_iter().filter(|name| *name != "huge");
     let generated = generated.map(|name| (name.to_owned(), workloads::generate(name, 60, 5).bytes));
@@ -55,7 +55,7 @@ fn decode(stream: &[u8], size: usize, shapes: bool, mut each: impl FnMut(&ChunkE
     }
 }
 
-/// The data of the messages in a stream.
+/// Returns the data of the messages in a stream.
 fn messages(stream: &[u8]) -> Vec<Vec<u8>> {
     let (mut decoder, mut input, mut found) = (SseDecoder::new(), stream, Vec::new());
     while let Some(event) = decoder.next(&mut input) {
@@ -71,7 +71,7 @@ fn has_no_choices(chunk: &serde_json::Map<String, Value>) -> bool {
     chunk.get("choices").is_none_or(|choices| *choices == json!(null) || *choices == json!([]))
 }
 
-/// An edited stream is what `serde_json` makes of each payload, in all cuts.
+/// An edited stream equals the one that `serde_json` makes of each payload, in all cuts.
 #[test]
 fn edits_are_those_of_serde_json() {
     for (name, stream) in streams() {
@@ -127,7 +127,7 @@ fn edits_are_those_of_serde_json() {
     }
 }
 
-/// A chunk without choices is dropped, whatever it has besides its usage.
+/// A chunk without choices is dropped, with all members besides its usage.
 #[test]
 fn what_is_dropped_does_not_depend_on_the_chunks_before() {
     let chunk = |note: &str| {
@@ -234,7 +234,7 @@ fn spans_hold_their_values() {
     }
 }
 
-/// A tap has seen what a decoder and a reassembler give.
+/// Compares the report of a tap with the results of a decoder and a reassembler.
 fn assert_same(name: &str, seen: &Observed, finished: &Finished, deltas: u64) {
     assert_eq!(seen.outcome, finished.outcome, "{name}");
     assert_eq!(seen.end, finished.end, "{name}");
@@ -252,7 +252,7 @@ fn assert_same(name: &str, seen: &Observed, finished: &Finished, deltas: u64) {
     }
 }
 
-/// In all cuts, on all streams, a tap sees what a decoder sees event by event.
+/// In all cuts, on all streams, a tap reports the findings of a decoder, event by event.
 #[test]
 fn a_tap_sees_what_a_decoder_sees() {
     let mut usages = 0;
@@ -389,7 +389,7 @@ fn a_tap_forgets_the_stream_before() {
     }
 }
 
-/// What a usage doesn't change counts too: of a chunk that is like one before the last.
+/// An unchanged usage counts too: of a chunk that is like one before the last.
 #[test]
 fn the_last_usage_counts() {
     let event =
@@ -425,7 +425,7 @@ fn counts_of_any_length_are_seen() {
     }
 }
 
-/// A completion as a stream, in deltas of a size.
+/// Replays a completion as a stream, in deltas of a size.
 fn replayed(completion: &ChatCompletion, delta_bytes: usize) -> Vec<u8> {
     let mut replay = Replay::new(completion);
     replay.set_delta_bytes(delta_bytes);
@@ -434,8 +434,9 @@ fn replayed(completion: &ChatCompletion, delta_bytes: usize) -> Vec<u8> {
     out
 }
 
-/// Replayed, a completion is the same again, and every chunk of it is in order. One that isn't whole
-/// doesn't end as if it were.
+/// Replays a completion, which must be the same again, and checks the order of its chunks.
+///
+/// A completion that isn't whole doesn't end as if it were.
 fn assert_replays(name: &str, completion: &ChatCompletion) {
     let is_finished = |choice: &CompletionChoice| choice.finish_reason.is_some();
     let choices = &completion.choices;
@@ -474,7 +475,7 @@ fn streams_are_replayed() {
     assert!(replayed > 15, "{replayed}");
 }
 
-/// However long a completion is, a decoder with default limits reads what a replay writes.
+/// A decoder with default limits reads the replay of a completion of any length.
 #[test]
 fn long_completions_are_replayed() {
     // 1 240 000 names and values.
@@ -513,8 +514,9 @@ fn completions_from_json_are_replayed() {
     }
 }
 
-/// Through JSON and back a completion writes the same JSON, whether or not it is equal: the table in
-/// the docs of `ChatCompletion`, row by row.
+/// Through JSON and back a completion writes the same JSON, even if it isn't equal.
+///
+/// The cases are the rows of the table in the docs of `ChatCompletion`.
 #[test]
 fn there_and_back_the_json_is_the_same() {
     let role = r#""role":"assistant","#;
@@ -564,7 +566,7 @@ fn there_and_back_the_json_is_the_same() {
     assert_eq!((again.outcome, again.completion.id), (Outcome::UpstreamError, None));
 }
 
-/// A guard that replaces nothing passes on what came, and holds no more than it may.
+/// A guard that replaces no text forwards the stream, and holds no more than its bound.
 #[test]
 fn a_guard_passes_on_what_came() {
     for (name, stream) in streams() {
@@ -586,7 +588,7 @@ fn a_guard_passes_on_what_came() {
             });
             guard.release_all(&mut out);
             assert!(out == stream[..out.len()], "{name}");
-            // What is left is an event that is cut.
+            // The rest is an event that is cut.
             assert!(messages(&stream[out.len()..]).is_empty(), "{name}");
         }
     }
@@ -634,7 +636,7 @@ fn nothing_is_allocated_in_steady_state() {
                 guard.release(5, &mut out);
             }
         };
-        // So often that each buffer has grown to what it needs.
+        // So often that each buffer has grown to its final size.
         for _ in 0..12 {
             pass(head);
         }
@@ -711,7 +713,7 @@ prop_compose! {
     }
 }
 
-/// An object's members, each with the space around its parts, and a value.
+/// Returns an object's members, each with the space around its parts, and a value.
 fn members() -> impl Strategy<Value = Vec<(String, String, String)>> {
     let value = proptest::sample::select(vec![
         "1",
@@ -736,8 +738,9 @@ fn members() -> impl Strategy<Value = Vec<(String, String, String)>> {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, cases: 2000, ..ProptestConfig::default() })]
 
-    /// Whatever the members and the rules, what comes out has the members that the rules say, in
-    /// their order, with the text that they had; and so it does when it fits a shape.
+    /// For any members and rules, the result has the members that the rules leave.
+    ///
+    /// They have their order and their text, also if the event matches a template.
     #[test]
     fn rules_change_what_they_name(
         members in members(),

@@ -1,4 +1,4 @@
-//! What the parts of a gateway do, case by case, where the laws in `gateway` don't tell.
+//! The parts of a gateway, case by case, for behaviour that the laws in `gateway` don't cover.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -51,7 +51,7 @@ fn observed(limits: &Limits, stream: &str) -> Observer {
     observer
 }
 
-/// Pushes all of a stream, which has room.
+/// Pushes all of a stream within the bound.
 fn guarded(stream: &str) -> (Guard, Vec<Pushed>) {
     let (mut guard, mut pushed) = (Guard::new(), Vec::new());
     each(stream, |event| pushed.push(guard.push(event)));
@@ -92,7 +92,7 @@ mod guard {
         assert_eq!(texts, expected);
     }
 
-    /// Each of what `Pushed::Unwatched` names, beside a text and alone.
+    /// Each kind of `Pushed::Unwatched`, beside a text and alone.
     #[test]
     fn what_is_no_text_is_unwatched() {
         for more in [
@@ -123,7 +123,7 @@ mod guard {
             let mut guard = Guard::with_bounds(most, 0);
             each(&stream, |event| assert_eq!(guard.push(event), expected));
         }
-        // Where something is held it has no room, and has it later.
+        // While bytes are held it is over the bound, and later it isn't.
         let mut guard = Guard::with_bounds(cost, 0);
         each(": ping\n\n", |event| assert_eq!(guard.push(event), Pushed::NoText));
         each(&stream, |event| assert_eq!(guard.push(event), Pushed::Full));
@@ -142,8 +142,9 @@ mod guard {
         assert_eq!(pushed[256..], [Pushed::Unwatched; 44]);
     }
 
-    /// A text that is replaced goes into the event in which it begins, and the others stay as they
-    /// were sent, spelling included.
+    /// A replaced text is written in the event in which it begins.
+    ///
+    /// The other texts stay as they were sent, spelling included.
     #[test]
     fn only_what_is_replaced_is_written_anew() {
         let stream =
@@ -164,7 +165,7 @@ mod guard {
         }
     }
 
-    /// A string that nobody knows and that alone changes is harmless only as long as it is empty.
+    /// A string of an unknown name that alone changes is harmless only while it is empty.
     #[test]
     fn what_is_empty_may_be_a_text_later() {
         let texts = ["a", "", "", "", "secret", ""];
@@ -249,7 +250,7 @@ mod guard {
         assert!(ratio < 8.0, "{ratio}");
     }
 
-    /// What is held has the same buffers all the time, and so has what isn't held for long.
+    /// Held events use the same buffers all the time, and so do events that are held for a moment.
     #[test]
     fn a_guard_that_holds_as_much_as_before_allocates_nothing() {
         let stream = delta(&format!(r#"{{"content":"{}"}}"#, "x".repeat(100))).repeat(500);
@@ -352,8 +353,9 @@ mod observer {
         found
     }
 
-    /// The usage itself outranks the others, the last one of its rank counts, and so does the last
-    /// of members with the same name.
+    /// The usage itself outranks the others, and the last one of its rank counts.
+    ///
+    /// So does the last of members with the same name.
     #[test]
     fn the_usage_that_counts_is_kept() {
         let own =
@@ -399,7 +401,7 @@ mod observer {
         while let Some(event) = decoder.next(&mut input) {
             observer.observe(&event);
             if observer.deltas() == 3 {
-                // In mid-stream: the choice is seen again by what comes next.
+                // In mid-stream: the later chunks report the choice again.
                 observer.reset();
             }
         }
@@ -428,7 +430,7 @@ mod tap {
         assert_eq!((tap.deltas(), tap.sse().offset()), (0, 0));
     }
 
-    /// What breaks off behind its last line counts where it is asked for.
+    /// A usage that breaks off behind its last line counts if it is salvaged.
     #[test]
     fn a_last_usage_can_be_salvaged() {
         let mut tap = UsageTap::new();
@@ -516,8 +518,9 @@ mod replay {
         assert!(assemble([replayed.as_bytes()]).completion == completion);
     }
 
-    /// Elements that are long, have long names, or have many values: as many as 4 MiB have room for, or
-    /// 262 144 names and values.
+    /// Elements that are long, have long names, or have many values.
+    ///
+    /// A chunk contains at most 4 MiB of them, or 262 144 names and values.
     #[test]
     fn lists_go_on_where_a_chunk_is_full() {
         let escaped = format!(r#""@@{}""#, r#"\"],["#.repeat(1 << 13));
@@ -553,7 +556,7 @@ mod replay {
         }
     }
 
-    /// `[DONE]` only behind what is finished.
+    /// `[DONE]` comes only after finished choices.
     #[test]
     fn an_unfinished_completion_has_no_done() {
         let end = event(r#"{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#);

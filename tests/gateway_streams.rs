@@ -1,4 +1,4 @@
-//! What an editor and a guard make of generated streams that are nearly valid, in all cuts.
+//! Editor and guard on generated streams that are nearly valid, in all cuts.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -21,11 +21,12 @@ use support::heap::{self, Heap};
 #[global_allocator]
 static HEAP: Heap = Heap;
 
-/// Stands in every string that a client may take for what the model has said.
+/// A part of every string that a client may read as the model's text.
 const MARK: &str = "§";
 
-/// The JSON text of an object with members in any order, repeated ones too; `~` is where a space or a
-/// line may be.
+/// Returns the JSON text of an object with members in any order, repeated ones too.
+///
+/// `~` is a place for a space or a line end.
 fn object(members: BoxedStrategy<(&'static str, String)>, most: usize) -> BoxedStrategy<String> {
     let members = proptest::collection::vec((members, select(vec!["", "", "~"])), 0..=most);
     members
@@ -38,13 +39,13 @@ fn object(members: BoxedStrategy<(&'static str, String)>, most: usize) -> BoxedS
         .boxed()
 }
 
-/// A value out of a list.
+/// Returns a value out of a list.
 fn one_of(values: &[&str]) -> BoxedStrategy<String> {
     let values: Vec<String> = values.iter().map(|value| (*value).to_owned()).collect();
     select(values).boxed()
 }
 
-/// A member of this name.
+/// Returns a member of this name.
 fn member(
     name: &'static str,
     value: impl Strategy<Value = String> + 'static,
@@ -124,7 +125,7 @@ fn line_end() -> BoxedStrategy<&'static str> {
     select(vec!["\n", "\n", "\n", "\r\n", "\r\n", "\r"]).boxed()
 }
 
-/// An event, or what stands between two.
+/// Returns an event, or bytes between two events.
 fn event() -> BoxedStrategy<String> {
     let around = || {
         let line =
@@ -170,7 +171,7 @@ fn event() -> BoxedStrategy<String> {
     .boxed()
 }
 
-/// Events, some of them again and again, and where the stream is cut.
+/// Returns events, some of them repeated, and the positions at which the stream is cut.
 fn stream() -> impl Strategy<Value = (String, Vec<usize>)> {
     let events = proptest::collection::vec((event(), 1..4usize), 1..8);
     let stream = events
@@ -190,7 +191,7 @@ fn decode((stream, cuts): &(String, Vec<usize>), mut each: impl FnMut(&ChunkEven
     }
 }
 
-/// What an event says: its kind, its data, and its lines but for those of data and blank ones.
+/// The contents of an event: kind, data, and other lines that aren't blank.
 type Said = (EventKind, Vec<u8>, Vec<String>);
 
 fn said(stream: &[u8]) -> Vec<Said> {
@@ -210,7 +211,7 @@ fn said(stream: &[u8]) -> Vec<Said> {
 
 type NamedValues = Vec<(String, Value)>;
 
-/// The members of an object, repeated ones too: each is read by `serde_json`.
+/// Returns the members of an object, repeated ones too, each read by `serde_json`.
 fn members(json: &[u8]) -> Option<NamedValues> {
     struct Members(NamedValues);
     impl<'de> serde::Deserialize<'de> for Members {
@@ -238,7 +239,7 @@ fn members(json: &[u8]) -> Option<NamedValues> {
     serde_json::from_slice::<Members>(json).ok().map(|members| members.0)
 }
 
-/// A stream as the rules have it: another model, no fingerprint, and the usage hidden.
+/// Applies the rules to a stream: another model, no fingerprint, and the usage hidden.
 fn edited_by_hand(stream: &[u8], how: HiddenUsage) -> Vec<(Said, Option<NamedValues>)> {
     let mut expected = Vec::new();
     for (kind, data, lines) in said(stream) {
@@ -276,8 +277,9 @@ fn edited_by_hand(stream: &[u8], how: HiddenUsage) -> Vec<(Said, Option<NamedVal
     expected
 }
 
-/// The texts that are read by a client of an event, by choice and name. None where names are repeated:
-/// clients differ then.
+/// Returns the texts that a client reads in an event, by choice and name.
+///
+/// Returns none if names are repeated: clients differ then.
 fn texts_by_hand(data: &[u8]) -> BTreeMap<(u64, &'static str), String> {
     let mut texts = BTreeMap::<_, String>::new();
     let chunk: Map<String, Value> = serde_json::from_slice(data).unwrap_or_default();
@@ -323,7 +325,7 @@ proptest! {
         prop_assert!(out == raw && stream.0.as_bytes().starts_with(&out));
     }
 
-    /// What comes out is what `serde_json` makes of each event, and all else is as it was.
+    /// The result equals the one that `serde_json` makes of each event, and all else is unchanged.
     #[test]
     fn an_editor_does_what_its_rules_say(stream in stream(), is_null in any::<bool>()) {
         let how = if is_null { HiddenUsage::Null } else { HiddenUsage::Removed };
@@ -354,8 +356,9 @@ proptest! {
         }
     }
 
-    /// What a guard calls harmless has no text, its texts are those of the events, all of it comes out
-    /// as it came, and it holds no more than it says.
+    /// A harmless event has no text, and the texts of a guard are those of the events.
+    ///
+    /// The guard emits all bytes unchanged, and holds no more than its bound.
     #[test]
     fn a_guard_sees_all_texts(
         stream in stream(),
@@ -364,7 +367,7 @@ proptest! {
         keeps in proptest::collection::vec(0usize..30, 1..4),
     ) {
         let mut guard = Guard::with_bounds(most, overlap);
-        // So large that what is allocated is the guard's.
+        // So large that every counted allocation is the guard's.
         let mut out = Vec::with_capacity(stream.0.len());
         let (mut raw, mut held, mut nth) = (Vec::new(), 0, 0);
         let mut held_texts = BTreeMap::<(u64, &'static str), usize>::new();
@@ -390,7 +393,7 @@ proptest! {
                 out.extend_from_slice(event.raw());
                 return;
             }
-            // What came with this event is what is held and wasn't before.
+            // The texts of this event are the held texts that weren't held before.
             let mut found = BTreeMap::new();
             for text in guard.texts() {
                 let before = held_texts.get(&name_of(text.id)).copied().unwrap_or(0);
@@ -421,7 +424,7 @@ proptest! {
     }
 }
 
-/// What the docs of `Guard` say of the heap, with a little for its lists.
+/// Returns the heap of a guard by its docs, with a little for its lists.
 fn most_heap(guard: &Guard, most: usize, overlap: usize) -> isize {
     let texts = guard.texts().count();
     (4 * (most + texts * overlap) + texts * (4096 + 256) + 2048).cast_signed()

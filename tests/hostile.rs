@@ -1,10 +1,12 @@
-//! Streams that mean harm: each is told by its promised error, costs no more memory than its limits
-//! say and no more work than its bytes, and doesn't touch the stream beside it.
+//! Hostile streams: each has its promised error, and doesn't affect the stream beside it.
 //!
-//! Work is measured in three ways. Calls: one for each event and one more for each piece. Bytes asked
-//! of the allocator, which a buffer that is copied again and again makes grow. And time, which
-//! knows of rescans too, as the kernel tells it of the thread: eight times the bytes may take 24 times
-//! as long, since caches and neighbours are what they are; quadratic work would take 64 times as long.
+//! It costs no more memory than its limits and no more work than its bytes. Work is measured in
+//! three ways.
+//!
+//! - Calls: one for each event and one more for each piece.
+//! - Bytes asked of the allocator, which grow if a buffer is copied again and again.
+//! - Time of the thread, by the kernel, which includes rescans. Eight times the bytes may take 24
+//!   times as long, because of caches and neighbours. Quadratic work would take 64 times as long.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -32,7 +34,7 @@ const MIB: usize = 1 << 20;
 /// A stream of about so many bytes.
 type Make = fn(usize) -> Vec<u8>;
 
-/// What comes of one.
+/// A stream, and its promised result.
 struct Hostile {
     name: &'static str,
     make: Make,
@@ -55,7 +57,7 @@ enum Told {
     Always(ErrorKind),
 }
 
-/// Small enough to be exceeded.
+/// Returns limits that are small enough to be exceeded.
 fn limits() -> Limits {
     let mut limits = Limits::new();
     limits.event_bytes = 128 * KIB;
@@ -65,7 +67,7 @@ fn limits() -> Limits {
     limits
 }
 
-/// The carry and the joined data of an event at its limit, and what a decoder holds besides.
+/// The buffers of an event at its limit, joined data included, and the decoder's other bytes.
 const FRAMING: usize = (128 + 64) * KIB + CONSTANT;
 /// Names and values of a payload: 64 bytes each, and the payload unescaped.
 const READING: usize = 64 * 4096 + 128 * KIB;
@@ -84,7 +86,7 @@ const STREAM: Hostile = Hostile {
     most: CONSTANT,
 };
 
-/// So many events that there are about `bytes` of them.
+/// Makes so many events that they have about `bytes`.
 fn events(bytes: usize, mut json: impl FnMut(usize) -> String) -> Vec<u8> {
     let mut stream = String::new();
     for number in 0.. {
@@ -96,7 +98,7 @@ fn events(bytes: usize, mut json: impl FnMut(usize) -> String) -> Vec<u8> {
     stream.into_bytes()
 }
 
-/// Bytes without end or meaning.
+/// Returns bytes without end or meaning.
 fn noise(bytes: usize) -> impl Iterator<Item = u8> {
     let mut state = 0x2545_F491_4F6C_DD1D_u64;
     (0..bytes).map(move |_| {
@@ -107,7 +109,7 @@ fn noise(bytes: usize) -> impl Iterator<Item = u8> {
     })
 }
 
-/// What has no end: lines, comments, data.
+/// Returns streams without end: lines, comments, data.
 fn endless() -> Vec<Hostile> {
     vec![
         Hostile {
@@ -170,7 +172,7 @@ fn endless() -> Vec<Hostile> {
     ]
 }
 
-/// Events whose payloads cost more than they look, or nothing but their number.
+/// Returns events whose payloads cost more than their length, or have a cost by their number.
 fn payloads() -> Vec<Hostile> {
     vec![
         Hostile {
@@ -214,7 +216,7 @@ fn payloads() -> Vec<Hostile> {
     ]
 }
 
-/// What makes a completion grow.
+/// Returns chunks that make a completion grow.
 fn chunks() -> Vec<Hostile> {
     vec![
         Hostile {
@@ -241,7 +243,7 @@ fn chunks() -> Vec<Hostile> {
                     format!("{{\"choices\":[{{\"delta\":{{\"tool_calls\":[{call}]}}}}]}}")
                 })
             },
-            // 512 bytes are accounted for a call: there is room for less than 1 024 of them.
+            // A call counts as 512 bytes: less than 1 024 of them are within the limit.
             limit: Some(Limit::CompletionBytes),
             most: COMPLETION + CONSTANT,
             ..STREAM
@@ -288,7 +290,7 @@ fn chunks() -> Vec<Hostile> {
     ]
 }
 
-/// What is no text, or no event stream.
+/// Returns bytes that are no text, or no event stream.
 fn bytes() -> Vec<Hostile> {
     vec![
         Hostile {
@@ -355,7 +357,7 @@ struct Pair {
     completion: Reassembler,
 }
 
-/// What was seen of a stream.
+/// The counts of a stream.
 #[derive(Default)]
 struct Seen {
     events: usize,
@@ -400,7 +402,7 @@ impl Pair {
     }
 }
 
-/// The stream beside a hostile one: it is read again and again, and always gives the same.
+/// The stream beside a hostile one: it is read again and again, always with the same result.
 struct Neighbour {
     pair: Pair,
     stream: Vec<u8>,
@@ -458,7 +460,7 @@ fn check(hostile: &Hostile, stream: &[u8]) {
     assert_eq!(seen.calls, seen.events + pieces, "{name}");
     assert!(neighbour.rounds > 1, "{name}: {} rounds", neighbour.rounds);
     assert!(peak as usize <= hostile.most, "{name}: {peak} bytes held of {}", hostile.most);
-    // What grows by doubling asks for twice as much; an event that is given back is asked for again.
+    // A buffer that grows by doubling asks for twice as much. A freed event asks for its bytes again.
     let most = 4 * stream.len() + 2 * hostile.most;
     assert!(requested <= most, "{name}: {requested} bytes asked for, {} sent", stream.len());
     let end = pair.decoder.finish();
@@ -480,7 +482,7 @@ fn check(hostile: &Hostile, stream: &[u8]) {
         (hostile.outcome, hostile.limit),
         "{name}"
     );
-    // What comes next is read as if nothing had been.
+    // The next stream is read as if the first one had not been.
     pair.feed(&neighbour.stream, &mut Seen::default());
     assert_eq!(pair.finish(), neighbour.expected, "{name}");
 }
@@ -510,8 +512,9 @@ fn hostile_streams_take_linear_time() {
     }
 }
 
-/// 16 MiB in one event and in pieces of one byte cost what as many small events cost in such pieces,
-/// and hold what the event has.
+/// 16 MiB in one event and in pieces of one byte cost as much as small events in such pieces.
+///
+/// They hold the bytes of the event.
 #[test]
 fn a_large_event_by_bytes() {
     let large = |bytes: usize| {
@@ -531,7 +534,7 @@ fn a_large_event_by_bytes() {
             neighbour.go_on();
         }
     }
-    // The carry by doubling, the text unescaped, and the completion's.
+    // The buffer by doubling, the text unescaped, and the completion's.
     let peak = (heap::peak() - before) as usize;
     assert!(peak <= 32 * MIB + 16 * MIB + 16 * MIB, "{peak} bytes held");
     let requested = heap::requested() - asked;

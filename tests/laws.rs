@@ -1,7 +1,8 @@
-//! The laws of the design as properties, where no other suite has them: laws 3 to 8.
+//! The laws of the design as properties, unless another suite has them: laws 3 to 8.
 //!
-//! Laws 1 and 3 of framing are in `framing.rs`, law 2 in `shapes.rs`, laws 1, 5 and 7 of completions
-//! in the body of the fuzz target `reassemble`, which `fuzz_bodies.rs` runs over made streams.
+//! Laws 1 and 3 of framing are in `framing.rs`, and law 2 is in `shapes.rs`. Laws 1, 5 and 7 of
+//! completions are in the body of the fuzz target `reassemble`. `fuzz_bodies.rs` runs it over made
+//! streams.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -33,7 +34,7 @@ use proptest::prelude::*;
 #[global_allocator]
 static HEAP: Heap = Heap;
 
-/// Choices of which a stream or a chunk is made.
+/// Returns choices of which a stream or a chunk is made.
 fn scripts() -> impl Strategy<Value = Vec<u8>> {
     vec(any::<u8>(), 0..300)
 }
@@ -44,7 +45,7 @@ fn made(script: &[u8], is_tame: bool) -> Vec<u8> {
     chunks(&mut choices)
 }
 
-/// The event of a chunk without faults.
+/// Returns the event of a chunk without faults.
 fn event(script: &[u8]) -> Vec<u8> {
     let mut choices = Choices::new(script);
     choices.is_tame = true;
@@ -52,7 +53,7 @@ fn event(script: &[u8]) -> Vec<u8> {
     format!("data: {json}\n\n").into_bytes()
 }
 
-/// Offset, kind, and what was said of each event; and the completion.
+/// Returns offset, kind and contents of each event, and the completion.
 fn decode(stream: &[u8], limits: &Limits) -> (Vec<(u64, String)>, ChatCompletion) {
     let mut decoder = ChunkDecoder::with_limits(*limits);
     let mut completion = Reassembler::new();
@@ -82,8 +83,9 @@ fn finish(stream: &[u8]) -> Finished {
 proptest! {
     #![proptest_config(cases::cases("proptest-regressions/laws.txt", 500))]
 
-    /// Law 3: the raw bytes of all events, and what is left, are the stream; offsets are where they
-    /// begin; and nothing of the input waits where an event was given.
+    /// Law 3: the raw bytes of all events, and the rest at the end, are the stream.
+    ///
+    /// Offsets are the beginnings of events, and an event is emitted with its last byte.
     #[test]
     fn every_byte_is_accounted_for(script in scripts(), settings in 0..8u8) {
         let input = Input::new(&[&[settings], &script[..]].concat(), chunks);
@@ -125,8 +127,9 @@ proptest! {
         prop_assert!(pass() == 0 || has_error);
     }
 
-    /// Law 5: what is asked of the allocator grows with the bytes, whatever the pieces and limits; and
-    /// each call gives an event or ends a piece.
+    /// Law 5: the bytes asked of the allocator grow with the stream, in any pieces and limits.
+    ///
+    /// Each call emits an event or ends a piece.
     #[test]
     fn work_is_linear(script in scripts(), settings in 0..8u8) {
         let input = Input::new(&[&[settings], &script[..]].concat(), chunks);
@@ -150,8 +153,9 @@ proptest! {
         }
     }
 
-    /// Law 6: an event of whatever bytes changes nothing of those before and behind it but where they
-    /// stand; what can't be read changes nothing of the completion; no error repeats what was sent.
+    /// Law 6: an event of any bytes changes only the offsets of the events behind it.
+    ///
+    /// An unreadable one changes nothing of the completion. No error repeats bytes of the stream.
     #[test]
     fn one_events_fault_stays_in_it(
         good in vec(scripts(), 1..6),
@@ -179,7 +183,7 @@ proptest! {
             *offset -= bad.len() as u64;
         }
         prop_assert_eq!(found, expected);
-        // An event over a limit is followed by what is skipped of it.
+        // After an event over a limit comes its skipped rest.
         prop_assert!(!its.is_empty() && its.len() <= 2);
         let said = &its[0].1;
         if said.starts_with("Malformed") {
@@ -190,8 +194,9 @@ proptest! {
         }
     }
 
-    /// Law 7: what breaks off is not whole, an error is told wherever it stands, and each way to end
-    /// has a name of its own.
+    /// Law 7: a broken stream is not whole, and an error is reported at each place.
+    ///
+    /// Each end has a name of its own.
     #[test]
     fn failure_is_never_laundered_into_success(
         texts in vec(("[a-z\"é\\\\]{0,9}", 0u64..3), 1..8),
@@ -214,7 +219,7 @@ proptest! {
         let cut = at.index(stream.len() + 1);
         let expected = match cut {
             0 => Outcome::Empty,
-            // What might become `data` is no field yet.
+            // A line that may become `data` is no field yet.
             1..4 => Outcome::NotAnEventStream(Body::Other),
             _ if cut < chunks.len() => Outcome::Truncated,
             _ if cut < chunks.len() + "data: [DONE]".len() => Outcome::FinishedWithoutDone,
@@ -237,7 +242,7 @@ proptest! {
     }
 }
 
-/// Law 8 is the compiler's. That nobody has taken it from it is looked at here.
+/// Law 8 is the compiler's. This test checks that the attribute is still there.
 #[test]
 fn the_crate_forbids_unsafe_code() {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");

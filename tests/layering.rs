@@ -1,4 +1,4 @@
-//! Holds the imports of `src` against the table of rooms in `DESIGN.md`.
+//! Compares the imports of `src` with the table of modules in `DESIGN.md`.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A row of the table: a room, and the crate's rooms and outside crates that it may use.
+/// A row of the table: a module, and the modules and outside crates that it may use.
 #[derive(Debug)]
 struct Room {
     name: String,
@@ -24,7 +24,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The rows between the table's header and the next blank line.
+/// Returns the rows between the table's header and the next blank line.
 fn rooms() -> Vec<Room> {
     let design = fs::read_to_string(root().join("DESIGN.md")).unwrap();
     let table = design.split("| file | what it is for | may use |").nth(1).unwrap();
@@ -38,7 +38,7 @@ fn rooms() -> Vec<Room> {
     .collect()
 }
 
-/// The source files of each room.
+/// Returns the source files of each module.
 fn files() -> BTreeMap<String, Vec<PathBuf>> {
     let mut files = BTreeMap::<_, Vec<_>>::new();
     let mut folders = vec![root().join("src")];
@@ -57,14 +57,14 @@ fn files() -> BTreeMap<String, Vec<PathBuf>> {
     files
 }
 
-/// The code of a file: no comments, no tests.
+/// Returns the code of a file: no comments, no tests.
 fn code(path: &Path) -> String {
     let text = fs::read_to_string(path).unwrap();
     let text = text.split("#[cfg(test)]").next().unwrap().to_owned();
     text.lines().map(|line| line.split("//").next().unwrap()).collect::<Vec<_>>().join("\n")
 }
 
-/// The identifiers that follow `prefix`.
+/// Returns the identifiers that follow `prefix`.
 fn names_after<'t>(code: &'t str, prefix: &str) -> Vec<&'t str> {
     let is_part = |character: char| character.is_alphanumeric() || character == '_';
     let starts = code.match_indices(prefix).filter(|(at, _)| !code[..*at].ends_with(is_part));
@@ -99,7 +99,7 @@ fn each_file_stands_in_the_table_and_uses_only_what_it_may() {
                 let allowed = used == room.name || room.may_use.iter().any(|may| may == used);
                 assert!(allowed, "{} uses {used}", file.display());
             }
-            // From a room's own file, `super` is the crate.
+            // From a module's own file, `super` is the crate.
             let is_top = file.ends_with("mod.rs") || file.parent().unwrap().ends_with("src");
             assert!(!is_top || !code.contains("super::"), "{}: use crate::", file.display());
             assert!(!code.contains("super::super"), "{}: use crate::", file.display());
@@ -114,7 +114,7 @@ fn each_file_stands_in_the_table_and_uses_only_what_it_may() {
     }
 }
 
-/// The names in `[dependencies]`.
+/// Returns the names in `[dependencies]`.
 fn dependencies() -> Vec<String> {
     let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
     let section = manifest.split("[dependencies]\n").nth(1).unwrap().split("\n[").next().unwrap();

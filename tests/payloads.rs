@@ -1,5 +1,6 @@
-//! What a `ChunkDecoder` says of payloads: `[DONE]`, errors in all their shapes, and where a
-//! payload that can't be read goes wrong.
+//! Payloads of a `ChunkDecoder`: `[DONE]`, errors in all their forms, and malformed ones.
+//!
+//! A malformed payload has the offset of its fault.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -13,7 +14,7 @@ mod support;
 use deltawire::{Body, ChunkDecoder, ErrorCode, ErrorKind, Limits, Payload, Reassembler};
 use support::{base64, vectors};
 
-/// Kind and offset of each payload but the ignored ones.
+/// Returns kind and offset of each payload, except the ignored ones.
 fn kinds(stream: &[u8]) -> Vec<(&'static str, u64)> {
     let mut decoder = ChunkDecoder::new();
     let mut input = stream;
@@ -144,7 +145,7 @@ fn a_payload_that_cannot_be_read_says_where() {
     assert_eq!(malformed(nested(100_000).as_bytes()), Some((ErrorKind::TooDeep, 6 + 5 + 127)));
 }
 
-/// Wherever the byte stands, and whatever the length: short and long texts are checked differently.
+/// At every place, in texts of every length: short and long texts are checked differently.
 #[test]
 fn text_that_is_no_utf8_is_found_at_every_place() {
     for len in (0..70).chain([127, 128, 129, 300]) {
@@ -185,7 +186,7 @@ fn bodies_that_are_no_event_stream() {
     }
 }
 
-/// No error, and nothing that describes one, repeats what was sent.
+/// No error, and no text that describes one, repeats bytes of the stream.
 #[test]
 fn errors_keep_what_was_sent_to_themselves() {
     let canary = "sk-canary";
@@ -239,7 +240,7 @@ fn errors_in_every_vector_keep_it_to_themselves() {
                     completion.push_payload(event.payload());
                     shown.push(format!("{:?}", event.event()));
                     shown.push(match event.payload() {
-                        // An object shows what was sent: it is no error.
+                        // An object shows its JSON text: it is no error.
                         Payload::Chunk(_) | Payload::Other(_) => String::new(),
                         Payload::Malformed(error) => format!("{error} {error:?} {event:?}"),
                         payload => format!("{payload:?} {event:?}"),
@@ -254,7 +255,7 @@ fn errors_in_every_vector_keep_it_to_themselves() {
     }
 }
 
-/// The streams of all vectors: framing, payloads, and what servers sent in the wild.
+/// Returns the streams of all vectors: framing, payloads, and streams of servers in the wild.
 fn every_vector() -> Vec<Vec<u8>> {
     let event = |json: &[u8]| [b"data: ", json, b"\n\n"].concat();
     let mut streams = Vec::new();
@@ -274,7 +275,7 @@ fn every_vector() -> Vec<Vec<u8>> {
     streams
 }
 
-/// What comes behind `[DONE]` is counted, errors too; a chunk counts, also beside an error.
+/// Events behind `[DONE]` are counted, errors too. A chunk counts, also beside an error.
 #[test]
 fn errors_are_counted_with_their_chunks() {
     let (error, both) = (r#"{"error":{"code":1}}"#, r#"{"error":{"code":2},"choices":[]}"#);
@@ -313,8 +314,9 @@ fn a_text_is_an_error_with_what_stands_beside_it() {
     assert_eq!(error.as_value().unwrap().raw(), "\"boom\"");
 }
 
-/// A `[DONE]` that breaks off counts, whatever came before it; a byte order mark is one only at the
-/// start.
+/// A `[DONE]` that breaks off counts, after any other event.
+///
+/// A byte order mark is one only at the start.
 #[test]
 fn an_unfinished_done_counts() {
     for (stream, done) in [

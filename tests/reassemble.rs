@@ -1,7 +1,7 @@
-//! `examples/reassemble.rs` by its contract: the project's own streams, and what they must give.
+//! `examples/reassemble.rs` by its contract: the project's own streams, and their results.
 //!
-//! The `.json` beside each stream was written from what the stream was meant to say, not from
-//! what the program printed.
+//! The `.json` beside each stream states the meaning of the stream. It isn't a copy of the
+//! program's output.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -22,7 +22,7 @@ use std::process::{Command, Output, Stdio};
 use serde_json::{Value, json};
 use support::{oracle, recordings, shared};
 
-/// The example that `cargo test` has built beside this test.
+/// Runs the example that `cargo test` has built beside this test.
 fn reassemble(arguments: &[&str], input: &[u8]) -> Output {
     let test = std::env::current_exe().unwrap();
     let program = test.parent().unwrap().with_file_name("examples").join("reassemble");
@@ -236,7 +236,7 @@ fn wrong_usage_and_missing_files_say_so() {
     assert!(stdout(&help).contains("Usage: reassemble"));
 }
 
-/// What a report says besides the completion, of streams that have it all.
+/// The parts of a report besides the completion, of streams that have them all.
 #[test]
 fn a_report_names_what_is_wrong() {
     let report = |input: &str| lines(&reassemble(&["--report"], input.as_bytes())).remove(0);
@@ -301,8 +301,9 @@ fn an_error_body_is_shown() {
     }
 }
 
-/// The members of an error are those that were sent, be it the body or in a stream: a code keeps its
-/// type and its digits.
+/// The members of an error are those that were sent, in the body or in a stream.
+///
+/// A code keeps its type and its digits.
 #[test]
 fn an_error_keeps_its_members() {
     for code in
@@ -371,7 +372,7 @@ fn a_completion_that_was_not_streamed_is_told() {
     }
 }
 
-/// No text steers a terminal, and the JSON says what was sent all the same.
+/// No text steers a terminal, and the JSON contains it all the same.
 #[test]
 fn what_is_written_is_harmless_and_the_same() {
     let text: String =
@@ -396,7 +397,7 @@ fn what_is_written_is_harmless_and_the_same() {
     }
 }
 
-/// What a terminal shows of a stream.
+/// Returns the output of a terminal for a stream.
 #[cfg(target_os = "linux")]
 fn shown(stream: &Path) -> String {
     let test = std::env::current_exe().unwrap();
@@ -417,7 +418,7 @@ fn a_terminal_shows_choices_and_a_summary() {
     assert!(last.ends_with(" in all"), "{last}");
 }
 
-/// On a terminal: text in parts, calls with their own arguments, and the summary behind what is wrong.
+/// On a terminal: text in parts, calls with their own arguments, and the summary after the faults.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_terminal_shows_parts_and_calls() {

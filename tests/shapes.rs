@@ -1,4 +1,4 @@
-//! Shapes on against shapes off: nobody can tell but by the clock.
+//! Templates on against templates off: the results are the same.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -45,7 +45,7 @@ fn the_corpus_in_all_piecings() {
     }
 }
 
-/// Each stream of the vectors thrice over: what is learned from one is there for the next.
+/// Each stream of the vectors three times: a template of the first one is there for the next.
 #[test]
 fn the_vectors() {
     for (_, vector) in vectors("accumulate") {
@@ -79,7 +79,7 @@ fn generated_streams() {
     }
 }
 
-/// Events that teach a shape, with holes where they differ.
+/// Makes events that teach a template, with slots for their differences.
 fn lesson(template: &str) -> Vec<u8> {
     let mut events = Vec::new();
     for (from, to) in [("", ""), ("He", "llo"), ("17", "18"), ("So", "what"), ("\"ab\"", "\"c\"")] {
@@ -88,8 +88,9 @@ fn lesson(template: &str) -> Vec<u8> {
     events
 }
 
-/// Every change of one byte, at every place of an event that fits a shape: another byte, one more,
-/// one less.
+/// Every change of one byte, at every place of an event that matches a template.
+///
+/// The change is another byte, one more, or one less.
 #[test]
 fn mutations_of_every_byte() {
     let others = *b"\"\\\n\r,:{}[]0519-.eE tx\0\x1F\x7F\x80\xC3\xFF";
@@ -116,7 +117,7 @@ fn mutations_of_every_byte() {
     }
 }
 
-/// Streams in which something that differs changes what the rest means.
+/// Streams in which a different value changes the meaning of the rest.
 #[test]
 fn what_differs_may_matter_elsewhere() {
     let big = "x".repeat(300);
@@ -156,7 +157,7 @@ fn what_differs_may_matter_elsewhere() {
             r#"{"choices":[{"index":0,"delta":{"refusal":""}}]}"#,
             r#"{"choices":[{"index":0,"delta":{"refusal":"b"}}]}"#,
         ],
-        // Constants of one name take turns in the room.
+        // Constants of one name take turns in the budget.
         vec![
             r#"{"foo":"a long first value","foo":"x","choices":[{"delta":{"content":"aaaaaaaa"}}]}"#,
             r#"{"foo":"a long first value","foo":"x","choices":[{"delta":{"content":"bbbbbbbb"}}]}"#,
@@ -183,9 +184,10 @@ fn what_differs_may_matter_elsewhere() {
     }
 }
 
-/// What is the same in each event is said each time: what is joined grows by it, and what stays does
-/// so beside whatever else differs. `#` is a number, `%` another one for each three, `?` a text that
-/// is empty each third time.
+/// The equal parts of each event are merged each time.
+///
+/// A joined text grows by them, and other values stay, beside all other differences. `#` is a
+/// number, `%` another one for each three, `?` a text that is empty each third time.
 #[test]
 fn what_stays_is_said_each_time() {
     let many = (0..40).map(|name| format!(r#""k{name}":1,"#)).collect::<Vec<_>>().concat();
@@ -196,7 +198,7 @@ fn what_stays_is_said_each_time() {
         choice(r#""delta":{"content":"c#"},"message":{"content":"m"}"#),
         choice(r#""delta":{"content":"c#"},"rank":%"#),
         choice(r#""delta":{"content":"c#"},"token_ids":[1]"#),
-        // A name that comes again merges with what the one before it has left.
+        // A repeated name merges with the value of the one before it.
         choice(
             r#""delta":{"content":"c#"},"content_filter_results":{"h":{"s":1},"h":5,"h":{"filtered":true}}"#,
         ),
@@ -244,7 +246,7 @@ fn what_stays_is_said_each_time() {
     }
 }
 
-/// A name that comes twice in an object takes room for its longer value, be it for a while, each time.
+/// A name that comes twice in an object needs budget for its longer value, for a while, each time.
 #[test]
 fn names_that_come_twice_take_room() {
     let long = "y".repeat(300);
@@ -270,7 +272,7 @@ fn names_that_come_twice_take_room() {
     }
 }
 
-/// The type of an event that fits is what its line says, be that nothing.
+/// The type of a matching event is the one in its line, or none.
 #[test]
 fn types_of_events_that_fit() {
     let lines = ["", "event:\n", "event: \r\n", "event:delta\n", "event: message\n", "event:  m\n"];
@@ -348,7 +350,7 @@ proptest! {
         shapes::run(&script);
     }
 
-    /// Streams of several shapes in any order, each with values of its own, in any cut.
+    /// Streams of several templates in any order, each with values of its own, in any cut.
     #[test]
     fn shapes_in_any_order(
         events in proptest::collection::vec((0..TEMPLATES.len(), "[a-zé\\\\n]{0,9}", 0u32..2000, 0..4u8), 1..80),

@@ -1,5 +1,6 @@
-//! What is shown for debugging: views show the JSON that was sent, and nothing else shows any text of
-//! a stream, which may be personal.
+//! The output of `Debug`: views show the JSON that was sent.
+//!
+//! No other type shows any text of a stream, which may be personal.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::fmt::Debug;
@@ -15,7 +16,7 @@ const SECRET: &str = "s3cret";
 /// A chunk with a secret in each part, and two values that are of a wrong type.
 const JSON: &str = r#"{"id":7,"choices":[{"index":0,"delta":{"content":"s3cret","tool_calls":[{"index":0,"function":{"arguments":"s3cret"}}]},"logprobs":["s3cret"]}],"usage":{"total_tokens":3,"note":"s3cret"}}"#;
 
-/// Shows neither in one line nor in several what is secret.
+/// Shows no secret, neither in one line nor in several.
 #[track_caller]
 fn shows_nothing(value: &dyn Debug) {
     for shown in [format!("{value:?}"), format!("{value:#?}")] {
@@ -93,7 +94,7 @@ fn nothing_else_shows_text() {
     }
 }
 
-/// What is made by default is what is new.
+/// A default value equals a new one.
 #[test]
 fn defaults_are_new() {
     fn alike(default: &dyn Debug, new: &dyn Debug) {
@@ -109,7 +110,7 @@ fn defaults_are_new() {
     alike(&Sniffer::default(), &Sniffer::new());
 }
 
-/// A meter that is shown payloads counts what one counts that is told by an observer.
+/// A meter with payloads counts the same as a meter with the reports of an observer.
 #[test]
 fn a_meter_observes_by_itself() {
     let stream = format!(
@@ -128,7 +129,7 @@ fn a_meter_observes_by_itself() {
     assert_eq!((meter.gaps().count, last > Duration::from_millis(20)), (1, true));
 }
 
-/// The usage itself outranks its substitutes, whichever comes later, as in a completion.
+/// The usage itself outranks its substitutes, before and after them, as in a completion.
 #[test]
 fn a_meter_ranks_usage() {
     let stream = b"data: {\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":9}}\n\ndata: {\"x_groq\":{\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":6}}}\n\n";

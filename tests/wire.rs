@@ -122,8 +122,9 @@ fn level_of(completion: &Value, level: &str) -> Value {
     .clone()
 }
 
-/// Returns triples of values for a type. Each two rules that fit the type merge one of them to
-/// different values.
+/// Returns triples of values for a type.
+///
+/// Each two rules that fit the type merge one of them to different values.
 fn examples(of_type: &str, rule: &str) -> Vec<[Value; 3]> {
     let strings = [[json!("a"), json!("b"), Value::Null], [json!("a"), json!("a"), json!("a")]];
     let numbers = [json!(0), json!(5), json!(6)];

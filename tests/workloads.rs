@@ -1,4 +1,4 @@
-//! The generated workloads are what they claim to be, and come out as they were made, in any pieces.
+//! The generated workloads have their stated contents, and decode to them in any pieces.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -20,7 +20,7 @@ use cuts::{CUTS, Cut};
 use deltawire::{ChunkDecoder, Outcome, Reassembler};
 use workloads::{Expected, NAMES, Workload, generate};
 
-/// What comes of a stream, in the generator's words.
+/// Returns the result of a stream, in the generator's words.
 fn run<'p>(pieces: impl Iterator<Item = &'p [u8]>) -> Expected {
     let mut decoder = ChunkDecoder::new();
     let mut completion = Reassembler::new();

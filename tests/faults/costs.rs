@@ -279,7 +279,7 @@ fn arguments_are_read_within_limits() {
     }
 }
 
-/// Large events that alternate with small ones of other shapes allocate nothing in steady state.
+/// Large events that alternate with other small ones allocate nothing in steady state.
 #[test]
 fn large_events_by_turns_with_small_ones_allocate_nothing() {
     let top: Vec<_> =
@@ -405,7 +405,7 @@ fn a_guard_takes_texts_of_many_lines() {
     assert_eq!(out.lines().count(), stream.lines().count());
 }
 
-/// A value without room costs a time that doesn't depend on the number of stored members.
+/// A value beyond the budget costs a time that doesn't depend on the number of stored members.
 #[test]
 fn what_has_no_room_costs_nothing() {
     let replaced = |members: usize| {

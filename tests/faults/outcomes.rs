@@ -127,7 +127,7 @@ fn a_choice_that_is_left_out_has_not_finished() {
     let over = (Outcome::DoneWithoutFinish, &[Unfinished, LimitExceeded]);
     let one = limits(|limits| limits.choices = 1);
     assert_judged(&[(&open, over.0, over.1), (&ended, over.0, over.1)], &one);
-    // A choice without room for its text is stored, so that its finish reason counts.
+    // A choice without budget for its text is stored, so that its finish reason counts.
     let full = limits(|limits| limits.completion_bytes = 1);
     let rows = [(&*open, over.0, &over.1[..]), (&ended, Outcome::Complete, &[LimitExceeded])];
     assert_judged(&rows, &full);
@@ -226,7 +226,7 @@ fn finish_reasons_that_name_a_failure() {
     }
 }
 
-/// Reports an error of a choice, also behind chunks of the same shape without an error.
+/// Reports an error of a choice, also behind equal chunks without an error.
 #[test]
 fn an_error_of_a_choice_is_told() {
     let chunk = |error: &str| {
@@ -501,7 +501,7 @@ fn what_stands_in_place_of_a_text_is_told() {
     }
 }
 
-/// Reads a number in place of a text in the same way with shapes and without.
+/// Reads a number in place of a text in the same way with templates and without.
 #[test]
 fn a_number_beside_a_text_is_read_like_any() {
     for (first, second) in [

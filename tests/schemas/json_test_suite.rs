@@ -1,11 +1,12 @@
-//! nst/JSONTestSuite: a strict decoder takes all `y_` texts and none of the `n_` texts; another one
-//! differs from it by what it counts.
+//! nst/JSONTestSuite: a strict decoder accepts all `y_` texts and none of the `n_` texts.
+//!
+//! Another one differs from it by its counted leniencies.
 
 use deltawire::{ChunkDecoder, ErrorKind, Leniencies, Payload};
 
 use super::support::{base64, vectors};
 
-/// Reads a text as a payload, its lines as lines of data; gives the leniencies if it is JSON.
+/// Reads a text as a payload, its lines as lines of data, and returns its leniencies.
 fn read(text: &[u8], strict: bool) -> Result<Leniencies, ErrorKind> {
     let mut stream = b"data: ".to_vec();
     for byte in text {
@@ -46,13 +47,13 @@ fn strict_is_what_the_suite_says() {
             "y" => assert!(strict.is_ok() && lenient.is_ok(), "{name}: {strict:?}"),
             "n" => {
                 assert!(strict.is_err(), "{name}");
-                // What is let pass of these are the words of Python alone.
+                // The accepted ones of these are the words of Python alone.
                 let words = ["NaN", "nan", "nfinity"].iter().any(|word| name.contains(word));
                 assert!(lenient.is_err() || words, "{name}");
             }
             _ => {}
         }
-        // Strict and not, they differ by what is counted.
+        // Strict and not, they differ by the counts.
         if let Ok(lenient) = lenient {
             assert_eq!(lenient.is_empty(), strict.is_ok(), "{name}");
         } else {

@@ -1,5 +1,7 @@
-//! Chunk views, field by field: a module for each system that the crate was made for, one for all
-//! else that is on the wire, and one for what is tolerated.
+//! Chunk views, field by field.
+//!
+//! There is a module for each system that the crate was made for, one for all else on the wire,
+//! and one for tolerance.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -37,12 +39,12 @@ fn with_chunk<T>(json: &str, look: impl FnOnce(ChatCompletionChunk<'_>) -> T) ->
     look(OwnedChatCompletionChunk::from_json(json.as_bytes()).unwrap().as_chunk())
 }
 
-/// The paths of a chunk's mismatches.
+/// Returns the paths of a chunk's mismatches.
 fn mismatches(chunk: &ChatCompletionChunk<'_>) -> Vec<String> {
     chunk.mismatches().map(|mismatch| mismatch.path()).collect()
 }
 
-/// What a value of the view is to `serde_json`; of members with the same name the last one counts.
+/// Converts a value of the view; of members with the same name the last one counts.
 fn to_serde(value: Value<'_>) -> serde_json::Value {
     match value.kind() {
         ValueKind::Bool => value.as_bool().unwrap().into(),

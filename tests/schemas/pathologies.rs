@@ -1,20 +1,22 @@
-//! What servers sent in the wild, of `../shared/vectors/pathologies.jsonl`: rows D (fields), E (tool
-//! calls) and F (payloads) that are about one chunk.
+//! Streams of servers in the wild, of `../shared/vectors/pathologies.jsonl`.
+//!
+//! These are the rows D (fields), E (tool calls) and F (payloads) that are about one chunk.
 
 use deltawire::{ChatCompletionChunk, ChunkDecoder, ErrorCode, ErrorKind, Payload};
 use serde_json::Value;
 
 use super::support;
 
-/// The payloads of a row, as an owned summary made by `look`.
+/// Returns the payloads of a row, as an owned summary made by `look`.
 fn rows() -> Vec<Value> {
     let Some(folder) = support::shared("vectors") else { return Vec::new() };
     let text = std::fs::read_to_string(folder.join("pathologies.jsonl")).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// Calls `look` with each chunk of a row, in order, those of errors too; gives the kinds of all
-/// payloads.
+/// Passes each chunk of a row to `look`, in order, those of errors too.
+///
+/// Returns the kinds of all payloads.
 fn each_chunk(
     row: &Value,
     mut look: impl FnMut(usize, ChatCompletionChunk<'_>),
@@ -52,7 +54,7 @@ fn each_chunk(
     kinds
 }
 
-/// Field by field what each row of D expects.
+/// The expectations of each row of D, field by field.
 #[test]
 #[expect(clippy::too_many_lines, reason = "a table, row by row")]
 fn rows_d() {

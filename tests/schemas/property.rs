@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::to_serde;
 
-/// Any JSON value, small.
+/// Makes any JSON value, small.
 fn values() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -26,7 +26,7 @@ fn values() -> impl Strategy<Value = Value> {
     })
 }
 
-/// An object with some of `names`, some of whose values are what `known` makes.
+/// Makes an object with some of `names`, with values of `known` for some of them.
 fn objects<S: Strategy<Value = Value> + 'static>(
     names: &'static [&'static str],
     known: impl Fn(&'static str) -> S,
@@ -102,7 +102,7 @@ fn chunks() -> impl Strategy<Value = Value> {
     )
 }
 
-/// The elements of a list that are objects.
+/// Returns the elements of a list that are objects.
 fn objects_in(list: &Value) -> impl Iterator<Item = &Value> + Clone {
     list.as_array().into_iter().flatten().filter(|element| element.is_object())
 }
@@ -169,7 +169,7 @@ fn assert_agrees(chunk: ChatCompletionChunk<'_>, sent: &Value) {
     }
 }
 
-/// How many values at known places are of a type that the schema doesn't have.
+/// Returns the number of values at known places that have another type than the schema's.
 fn wrong(sent: &Value) -> usize {
     let text = |value: &Value| usize::from(!(value.is_null() || value.is_string()));
     let count = |value: &Value| usize::from(!(value.is_null() || value.is_u64()));

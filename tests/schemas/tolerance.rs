@@ -1,11 +1,11 @@
-//! What is told apart, what is let pass, and what a wrong type costs: its own field.
+//! Empty values, accepted deviations, and the cost of a wrong type: its own field.
 
 use deltawire::json::ValueKind;
 use deltawire::{ErrorKind, Leniencies, Payload};
 
 use super::{mismatches, with_chunk, with_event};
 
-/// `get` tells what was sent; the typed methods say `None` to what isn't there to be read.
+/// `get` returns the value that was sent; the typed methods return `None` for an unreadable one.
 #[test]
 fn nothing_comes_in_five_ways() {
     for (sent, kind, content) in [
@@ -37,7 +37,7 @@ fn nothing_comes_in_five_ways() {
     }
 }
 
-/// Methods that give a value as it was sent give none for `null`; `get` tells that it was sent.
+/// Methods that return a value as it was sent return none for `null`; `get` returns it.
 #[test]
 fn null_is_no_value() {
     let json = r#"{"x_groq":null,"choices":[{"message":null,"delta":{"reasoning_details":null}}]}"#;
@@ -74,8 +74,9 @@ fn only_an_object_is_required() {
     }
 }
 
-/// Each field with each value that isn't of its type: the field is `None`, it is noted with its
-/// text, and all the others are there.
+/// Each field with each value that isn't of its type.
+///
+/// The field is `None`, the mismatch has its text, and all the others are there.
 #[test]
 fn a_wrong_type_costs_its_own_field() {
     let fields = [
@@ -162,7 +163,7 @@ fn a_wrong_type_costs_its_own_field() {
     }
 }
 
-/// The same for what is read when it is asked for, and for lists: a wrong element costs the list.
+/// The same for values that are read on demand, and for lists: a wrong element costs the list.
 #[test]
 fn a_wrong_type_is_noted_wherever_there_is_a_method() {
     for (path, json) in [
@@ -202,7 +203,7 @@ fn a_wrong_type_is_noted_wherever_there_is_a_method() {
             }
         });
     }
-    // What has no method, has no type, and a name means something in its place only.
+    // A member without a method has no type, and a name has a meaning in its place only.
     for json in [
         r#"{"usage":{"prompt_tokens_details":{"foo":"bar"},"x":[]},"x":5}"#,
         r#"{"content":"x","refusal":[1],"token_ids":5,"choices":[{"delta":{}}]}"#,
@@ -213,7 +214,7 @@ fn a_wrong_type_is_noted_wherever_there_is_a_method() {
     }
 }
 
-/// Hostile chunks: what they cost grows with their size.
+/// Hostile chunks: their cost grows with their size.
 #[test]
 fn mismatches_are_told_up_to_a_number() {
     let many = "0,".repeat(200_000);
@@ -376,7 +377,7 @@ fn nesting_is_capped_while_reading() {
     }
 }
 
-/// More of them than `ErrorKind::TooManyValues` says are too many: the first of these is the place.
+/// More of them than the limit of `ErrorKind::TooManyValues`: the first of these is the place.
 #[test]
 fn choices_and_calls_are_capped() {
     for (before, behind) in
@@ -479,7 +480,7 @@ fn what_a_chunk_carries() {
         with_event(json, |event| {
             let carries = event.payload().carries();
             assert_eq!((carries.done, carries.error), (done, error));
-            // The chunk says the same, for whoever has only that.
+            // The chunk alone has the same result.
             if let Payload::Error(failure) = event.payload() {
                 assert!(failure.chunk().unwrap().carries().error);
             }

@@ -1,5 +1,6 @@
-//! Everything else on the wire: each member that some server is known to send can be read, at each
-//! level, by its name.
+//! Everything else on the wire: each member that some server is known to send can be read.
+//!
+//! It can be read at each level, by its name.
 
 use std::fs;
 
@@ -115,7 +116,7 @@ const USAGE: &str = r#"{
     "tokens_per_second": 50.5, "time_to_first_token_ms": 12.25
 }"#;
 
-/// Compares what `get` finds with what was sent, name by name, and all of it below.
+/// Compares the values of `get` with the sent ones, name by name, and all of it below.
 fn assert_reachable<'v>(sent: &str, get: impl Fn(&str) -> Option<Value<'v>>) {
     let sent: serde_json::Value = serde_json::from_str(sent).unwrap();
     for (name, value) in sent.as_object().unwrap() {
@@ -169,8 +170,9 @@ fn every_member_of_usage() {
     }
 }
 
-/// `../shared/schema.md` lists every member that is known, with its evidence. Each name in its
-/// tables that a specification or a recording attests is in the samples of this file.
+/// `../shared/schema.md` lists every member that is known, with its evidence.
+///
+/// Each name in its tables with a specification or a recording is in the samples of this file.
 #[test]
 fn the_samples_have_every_member_that_the_schema_lists() {
     let Some(folder) = support::shared("") else { return };

@@ -1,5 +1,6 @@
-//! How often properties are tried, and where what was found against them is kept: in
-//! `proptest-regressions`, to be committed with what mends it, and tried first from then on.
+//! The number of cases of a property, and the place of its counterexamples.
+//!
+//! They are kept in `proptest-regressions`, committed with their fix, and tried first from then on.
 
 use proptest::test_runner::{Config, FileFailurePersistence};
 

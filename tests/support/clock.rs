@@ -1,9 +1,9 @@
-//! How long the thread at hand has been busy, so that what else the machine does counts little.
+//! The busy time of the current thread, so that other work of the machine counts little.
 
 use std::fs;
 use std::time::Duration;
 
-/// From the kernel, where it tells; else it is the time that has passed.
+/// Returns the kernel's figure, or else the time since the start.
 fn busy() -> Duration {
     let told = fs::read_to_string("/proc/thread-self/schedstat").ok();
     let nanoseconds = told.and_then(|told| told.split(' ').next()?.parse().ok());
@@ -13,8 +13,7 @@ fn busy() -> Duration {
     )
 }
 
-/// Seconds that `work` takes: the mean of as many times as are needed to be sure of it, for the
-/// kernel counts in milliseconds.
+/// Returns the seconds of `work`: a mean over many runs, as the kernel counts in milliseconds.
 pub fn seconds(mut work: impl FnMut()) -> f64 {
     let start = busy();
     for times in 1u32.. {
@@ -27,8 +26,9 @@ pub fn seconds(mut work: impl FnMut()) -> f64 {
     f64::INFINITY
 }
 
-/// How many times as long `large` takes as `small` does: the least of some tries, the first that is
-/// no more than `enough`.
+/// Returns the time of `large` divided by that of `small`.
+///
+/// This is the least of some tries, or the first that is at most `enough`.
 pub fn ratio(mut small: impl FnMut(), mut large: impl FnMut(), enough: f64) -> f64 {
     let mut least = f64::INFINITY;
     for _ in 0..4 {

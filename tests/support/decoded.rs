@@ -1,12 +1,13 @@
-//! What an `SseDecoder` gives of a stream in pieces, in a form that can be compared, and what must
-//! hold of it.
+//! The events of an `SseDecoder` for a stream in pieces, and their laws.
+//!
+//! The form of the events can be compared.
 
 use deltawire::{Event, EventKind, SseDecoder};
 
 use super::framed::{Framed, Seen};
 use super::oracle::{self, Dispatched};
 
-/// `bytes` cut at lengths; what is left is the last piece.
+/// Cuts `bytes` at lengths; the rest is the last piece.
 pub fn pieces<'b>(bytes: &'b [u8], lengths: &[usize]) -> Vec<&'b [u8]> {
     let mut rest = bytes;
     let mut pieces = Vec::new();
@@ -32,7 +33,7 @@ pub struct Run {
 }
 
 impl Run {
-    /// What a whole stream gives by the docs.
+    /// Returns the events of a whole stream by the docs.
     pub fn of(framed: Framed, bytes: &[u8]) -> Self {
         let Framed { mut events, discarded_bytes, last_event_id, retry, comments } = framed;
         for event in events.iter_mut().filter(|event| !has_positions(&event.data)) {
@@ -43,7 +44,7 @@ impl Run {
     }
 }
 
-/// Whether the positions of such data are compared: each costs a look at the lines before it.
+/// Returns true if the positions of such data are compared: each costs a look at the lines before it.
 fn has_positions(data: &[u8]) -> bool {
     data.len() < 256
 }
@@ -70,8 +71,10 @@ fn seen(event: &Event<'_>) -> Seen {
     }
 }
 
-/// Adds an event to those before it. As the input is cut, and not otherwise, come: what is
-/// skipped, in parts; a blank line behind a comment; and the LF of a CRLF.
+/// Adds an event to those before it.
+///
+/// The cuts alone decide on the pieces of skipped bytes, on a blank line behind a comment, and on
+/// the LF of a CRLF.
 fn add(events: &mut Vec<Seen>, seen: Seen) {
     let one_line = |raw: &[u8]| {
         let text = raw.strip_suffix(b"\n").unwrap_or(raw);
@@ -91,7 +94,7 @@ fn add(events: &mut Vec<Seen>, seen: Seen) {
     events.push(seen);
 }
 
-/// Decodes pieces; tells besides how many messages were out after each of them.
+/// Decodes pieces, and returns the number of emitted messages after each of them.
 pub fn run(decoder: &mut SseDecoder, cut: &[&[u8]]) -> (Run, Vec<usize>) {
     let stream = cut.concat();
     let mut events = Vec::<Seen>::new();
@@ -144,7 +147,7 @@ pub fn dispatched(run: &Run) -> Vec<Dispatched> {
         .collect()
 }
 
-/// What every run of `bytes` must give, however they are cut.
+/// Asserts the laws of every run of `bytes`, in any cut.
 pub fn assert_laws(run: &Run, bytes: &[u8], last_event_id: &str, name: &str) {
     let parsed = oracle::parse(bytes, last_event_id);
     assert_eq!(dispatched(run), parsed.events, "{name}");

@@ -1,6 +1,7 @@
-//! The merge rules as a plain fold over `serde_json::Value`: `chat.completion.chunk` objects to
-//! what a `chat.completion` must say. Slow, allocating, and written against the schema's page
-//! alone. It shares no code with the crate.
+//! The merge rules as a plain fold over `serde_json::Value`.
+//!
+//! It makes a `chat.completion` of `chat.completion.chunk` objects. It is slow, allocates, and is
+//! written against the schema's page alone. It shares no code with the crate.
 
 use serde_json::{Map, Value, json};
 
@@ -35,7 +36,7 @@ pub struct Folded {
     pub system_fingerprint: Option<String>,
 }
 
-/// The `data` values of a stream whose framing is plain, as JSON; stops at `[DONE]`.
+/// Returns the `data` values of a stream whose framing is plain, as JSON; stops at `[DONE]`.
 pub fn payloads(bytes: &[u8]) -> Vec<Value> {
     let text = String::from_utf8(bytes.to_vec()).unwrap().replace("\r\n", "\n");
     text.split("\n\n")
@@ -139,7 +140,7 @@ fn fold_call(choice: &mut Choice, call: &Value) {
     kept.3.push_str(&text(&call["function"]["arguments"]));
 }
 
-/// The first name; one that differs comes before any argument, and is its other part.
+/// Stores the first name; one that differs comes before any argument, and is its other part.
 fn fold_name(kept: &mut String, name: &str, arguments: &str) {
     if kept.is_empty() || kept != name && arguments.is_empty() {
         kept.push_str(name);
@@ -171,7 +172,7 @@ fn deep_last(kept: &mut Value, value: &Value) {
     }
 }
 
-/// The same facts, read from a completion as it is serialised.
+/// Reads the same facts from a completion as it is serialised.
 pub fn facts(completion: &Value) -> Folded {
     let text = |value: &Value| value.as_str().map(str::to_owned);
     let choices = completion["choices"].as_array().unwrap().iter().map(|choice| {
@@ -214,7 +215,7 @@ pub fn facts(completion: &Value) -> Folded {
 }
 
 impl Folded {
-    /// What an answer without streaming has where the chunks say nothing.
+    /// Adds the members of an answer without streaming that the chunks lack.
     pub fn with_defaults(mut self) -> Self {
         for choice in &mut self.choices {
             choice.role.get_or_insert_with(|| "assistant".to_owned());

@@ -1,6 +1,6 @@
-//! The docs of `EventKind` and `Limits` as a program: what a whole stream gives, a line at a time.
+//! The docs of `EventKind` and `Limits` as a program: the events of a whole stream, by lines.
 //!
-//! Like the oracle it is slow and knows nothing of pieces, but it knows of every byte and limit.
+//! Like the oracle it is slow and has no pieces, but it counts every byte and limit.
 
 use std::ops::Range;
 
@@ -45,7 +45,7 @@ struct Block {
 }
 
 impl Block {
-    /// The length of the data's own buffer: there is one where several values are joined.
+    /// Returns the length of the data's own buffer, which exists if several values are joined.
     fn joined(&self, more: &[Range<usize>]) -> usize {
         let values = self.values.len() + more.len();
         let sum: usize = self.values.iter().chain(more).map(|value| value.len() + 1).sum();
@@ -179,7 +179,7 @@ impl Framed {
         }
     }
 
-    /// A blank line has closed `block`; `counted` are its bytes as the event limit has them.
+    /// Closes `block` at a blank line; `counted` are its bytes as the event limit has them.
     fn close(
         &mut self,
         bytes: &[u8],
@@ -225,7 +225,7 @@ impl Framed {
     }
 }
 
-/// Where the line at `at` ends, and where the next one begins: there too, if it has no end.
+/// Returns the end of the line at `at`, and the start of the next one: the same without a line end.
 fn line(bytes: &[u8], at: usize) -> (usize, usize) {
     let rest = bytes.get(at..).unwrap_or_default();
     match rest.iter().position(|byte| matches!(byte, b'\r' | b'\n')) {
@@ -247,7 +247,7 @@ fn behind_blank_line(bytes: &[u8], cut: usize) -> usize {
     }
 }
 
-/// The field's name, and where its value stands.
+/// Splits a field into its name and the range of its value.
 fn name_and_value(bytes: &[u8], line: Range<usize>) -> (&[u8], Range<usize>) {
     let text = &bytes[line.clone()];
     let Some(colon) = text.iter().position(|byte| *byte == b':') else {

@@ -1,4 +1,4 @@
-//! An allocator that counts what the thread at hand allocates.
+//! An allocator that counts the allocations of the current thread.
 #![allow(unsafe_code, reason = "an allocator is unsafe to implement; it only forwards")]
 #![allow(dead_code, reason = "each user reads a part of it")]
 
@@ -15,18 +15,19 @@ thread_local! {
     static REQUESTED: Cell<usize> = const { Cell::new(0) };
 }
 
-/// Bytes that this thread has allocated and not freed; below 0 where it freed what another one
-/// had allocated.
+/// Returns the bytes that this thread has allocated and not freed.
+///
+/// Below 0 if it freed bytes of another thread.
 pub fn live() -> isize {
     LIVE.get()
 }
 
-/// The most of them since [`reset_peak`].
+/// Returns the peak of them since [`reset_peak`].
 pub fn peak() -> isize {
     PEAK.get()
 }
 
-/// [`peak`], where a buffer that grows is moved: then the old one and the new one are there together.
+/// Returns [`peak`] for moved buffers: the old and the new one exist together.
 pub fn moving_peak() -> isize {
     MOVING_PEAK.get().max(PEAK.get())
 }
@@ -36,12 +37,12 @@ pub fn reset_peak() {
     MOVING_PEAK.set(LIVE.get());
 }
 
-/// How often this thread has allocated or grown something.
+/// Returns the number of this thread's allocations and reallocations.
 pub fn allocations() -> usize {
     ALLOCATIONS.get()
 }
 
-/// Bytes that this thread has asked for altogether: what grows again and again is counted each time.
+/// Returns all bytes that this thread has asked for: a growing buffer is counted each time.
 pub fn requested() -> usize {
     REQUESTED.get()
 }

@@ -1,8 +1,8 @@
-//! What the test suites share: third-party recordings and vectors, cuts, a tiny base64 reader.
+//! Helpers of the test suites: third-party recordings and vectors, cuts, a tiny base64 reader.
 //!
-//! Recordings and vectors stand beside the repository in `../shared`. Where they are absent the
-//! tests that need them say so and the others stand alone; with `DELTAWIRE_REQUIRE_SHARED` set,
-//! as in `.ci/run`, their absence is a failure.
+//! Recordings and vectors are beside the repository in `../shared`. Where they are absent the
+//! tests that need them print that and pass. With `DELTAWIRE_REQUIRE_SHARED` set, as in `.ci/run`,
+//! their absence is a failure.
 #![allow(dead_code, unreachable_pub, reason = "each suite uses a part of it")]
 
 pub mod cases;
@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-/// The folder `../shared/{name}`, if it is there.
+/// Returns the folder `../shared/{name}`, if it is there.
 pub fn shared(name: &str) -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared").join(name);
     if path.is_dir() {
@@ -32,7 +32,7 @@ pub fn shared(name: &str) -> Option<PathBuf> {
     None
 }
 
-/// Prints past the test harness, which keeps what a passing test prints with a macro.
+/// Prints past the test harness, which keeps the macro's output of a passing test.
 #[expect(clippy::explicit_write, reason = "eprintln! is what the harness captures")]
 pub fn say(text: &str) {
     writeln!(std::io::stderr(), "{text}").unwrap();
@@ -54,7 +54,7 @@ impl Recording {
     }
 }
 
-/// The recordings of one API, in the order of the manifest.
+/// Returns the recordings of one API, in the order of the manifest.
 pub fn recordings(api: &str) -> Vec<Recording> {
     let Some(folder) = shared("corpus") else { return Vec::new() };
     let manifest = fs::read_to_string(folder.join("MANIFEST.tsv")).unwrap();
@@ -80,7 +80,7 @@ pub fn recordings(api: &str) -> Vec<Recording> {
     recordings
 }
 
-/// The lines of all `vectors/{folder}/*.jsonl`, with the name of their file.
+/// Returns the lines of all `vectors/{folder}/*.jsonl`, with the name of their file.
 pub fn vectors(folder: &str) -> Vec<(String, Value)> {
     let Some(path) = shared("vectors").map(|vectors| vectors.join(folder)) else {
         return Vec::new();

@@ -1,6 +1,6 @@
 //! The standard's text as a program: WHATWG HTML, 9.2.5 and 9.2.6, a byte at a time.
 //!
-//! It is slow, keeps everything, and knows nothing of pieces or limits.
+//! It is slow, keeps everything, and has no pieces or limits.
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dispatched {
@@ -18,7 +18,7 @@ pub struct Parsed {
     pub retry: Option<u64>,
 }
 
-/// "Streams must be decoded using the UTF-8 decode algorithm", then "interpreted line by line".
+/// Applies "the UTF-8 decode algorithm", then interprets the text "line by line".
 pub fn parse(bytes: &[u8], last_event_id: &str) -> Parsed {
     let bytes = bytes.strip_prefix("\u{FEFF}".as_bytes()).unwrap_or(bytes);
     let text = String::from_utf8_lossy(bytes);

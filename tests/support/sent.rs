@@ -1,5 +1,6 @@
-//! A JSON text as `serde_json` takes it apart: every value with its text as it was sent, and
-//! members that have a name twice are there twice.
+//! A JSON text as `serde_json` parses it: every value with its text as it was sent.
+//!
+//! Members with the same name are there twice.
 
 use std::fmt;
 
@@ -46,13 +47,13 @@ impl Sent {
         Some(Self { raw: raw.to_owned(), what })
     }
 
-    /// The last member of this name.
+    /// Returns the last member of this name.
     pub fn get(&self, name: &str) -> Option<&Self> {
         let What::Object(members) = &self.what else { return None };
         members.iter().rfind(|(known, _)| known == name).map(|(_, value)| value)
     }
 
-    /// How deep arrays and objects nest.
+    /// Returns the depth of nested arrays and objects.
     pub fn depth(&self) -> usize {
         match &self.what {
             What::Object(members) => {
@@ -63,7 +64,7 @@ impl Sent {
         }
     }
 
-    /// How many names and values there are.
+    /// Returns the number of names and values.
     pub fn values(&self) -> usize {
         match &self.what {
             What::Object(members) => {
