@@ -1,5 +1,7 @@
-//! Draws `target/compare.json` as a bar chart: `cargo run --example chart -- target/compare.json`
-//! prints SVG. Colours follow the reader's scheme, light or dark.
+//! Draws `target/compare.json` as a bar chart.
+//!
+//! `cargo run --example chart -- target/compare.json` prints SVG. Colours follow the reader's
+//! scheme, light or dark.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -13,10 +15,10 @@ use std::{env, fs};
 
 use serde_json::Value;
 
-/// The pieces of which the chart tells: most of those that clients recorded are events.
+/// The pieces that the chart shows: most of the recorded ones are events.
 const PIECES: &str = "event";
 
-/// What is drawn of a workload, from the fastest engine that is ours to what people write.
+/// The bars of a workload, from our fastest engine to the common pair of crates.
 const SERIES: [(&str, &str); 3] = [
     ("ours", "deltawire"),
     ("best", "fastest peer with borrowed structs"),
@@ -35,11 +37,11 @@ struct Bar {
     class: &'static str,
     /// 0 where no engine of the series has the right answer.
     price: f64,
-    /// What stands behind the bar.
+    /// The text behind the bar.
     label: String,
 }
 
-/// The bars of each workload that has a price of ours, in the order of the rows.
+/// Returns the bars of each workload with a price of ours, in the order of the rows.
 fn groups(report: &Value) -> Vec<(&str, Vec<Bar>)> {
     let rows = || report["rows"].as_array().into_iter().flatten();
     let mut seen = BTreeSet::new();
@@ -65,7 +67,7 @@ fn groups(report: &Value) -> Vec<(&str, Vec<Bar>)> {
     bars.filter(|(_, bars)| bars.iter().any(|bar| bar.class == "ours")).collect()
 }
 
-/// The series that an engine belongs to, if one.
+/// Returns the series that an engine belongs to, if one.
 fn series(engine: &str) -> Option<&'static str> {
     match engine.strip_prefix("peer/") {
         Some(peer) if peer.ends_with("+async-openai") => Some("usual"),

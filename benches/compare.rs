@@ -1,5 +1,6 @@
 //! The whole job beside other crates: one table, and the same rows as `target/compare.json`.
-//! `benches/README.md` says how each figure is made and what it doesn't say.
+//!
+//! `benches/README.md` describes how each figure is made, and its limits.
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -116,19 +117,21 @@ impl Options {
         Effort { rounds, patience, budget }
     }
 
-    /// Events of a generated workload.
+    /// Returns the number of events of a generated workload.
     fn events(&self) -> usize {
         if self.test { 42 } else { 1000 }
     }
 }
 
-/// Whether an engine isn't run: eventsource-stream looks with each piece at all that it holds, and
-/// works for minutes on an event of 10 MiB.
+/// Returns true if an engine isn't run.
+///
+/// With each piece eventsource-stream reads all its bytes again, which takes minutes for an event of
+/// 10 MiB.
 fn is_too_slow(workload: &Workload, cut: Cut, engine: &str) -> bool {
     workload.name == "huge" && cut != Cut::Whole && engine.contains("eventsource-stream")
 }
 
-/// Everything about one workload: a row for each engine in each cut, and the ratios of each cut.
+/// Measures one workload: a row for each engine in each cut, and the ratios of each cut.
 fn workload(workload: &Workload, options: &Options) -> (Vec<Row>, Vec<Ratios>) {
     let (mut rows, mut ratios) = (Vec::new(), Vec::new());
     for cut in options.cuts().iter().copied().filter(|cut| workload.has(*cut)) {
@@ -162,7 +165,7 @@ fn workload(workload: &Workload, options: &Options) -> (Vec<Row>, Vec<Ratios>) {
     (rows, ratios)
 }
 
-/// What is measured besides, by its name.
+/// The other measurements, by their names.
 const TABLES: [&str; 5] = ["memory", "network", "fanout", "scaling", "gateway"];
 
 fn tables(options: &Options) -> Vec<Table> {

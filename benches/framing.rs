@@ -1,8 +1,9 @@
-//! Framing alone, beside other crates: ns per event, and how many times faster than the fastest
-//! of them. Theirs are owned events whose data is text; ours are borrowed ones whose data is bytes,
-//! and, in a row of their own, text.
+//! Framing alone, beside other crates: ns per event, and the ratio to the fastest of them.
 //!
-//! `cargo bench --bench framing` takes about a minute; with `-- --test` it only checks answers.
+//! Theirs are owned events whose data is text. Ours are borrowed ones whose data is bytes, and, in a
+//! row of their own, text.
+//!
+//! `cargo bench --bench framing` runs for about a minute; with `-- --test` it only checks answers.
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -32,7 +33,7 @@ use peers::{FRAMERS, Framer};
 /// Events with data, and bytes of their data.
 type Answer = (usize, usize);
 
-/// A stream, how it is cut, and what is in it.
+/// A stream with its cuts and its contents.
 struct Workload {
     name: &'static str,
     bytes: Bytes,
@@ -45,7 +46,7 @@ struct Workload {
 }
 
 impl Workload {
-    /// Pieces that share the workload's memory.
+    /// Returns pieces that share the workload's memory.
     fn pieces(&self, cut: Cut) -> Vec<Bytes> {
         let len = self.bytes.len();
         let ends: Vec<_> = (1..=self.items).map(|item| len / self.items * item).collect();
@@ -53,7 +54,7 @@ impl Workload {
     }
 }
 
-/// So many events of exactly `len` bytes.
+/// Makes `count` events of exactly `len` bytes.
 fn events(count: usize, len: usize) -> (Bytes, Answer) {
     let data: String = r#"{"id":"chatcmpl-1","choices":[{"index":0,"delta":{"content":" x"}}]}"#
         .chars()
@@ -87,7 +88,7 @@ fn workloads(scale: usize) -> Vec<Workload> {
     ]
 }
 
-/// The data as it is borrowed: bytes, or text, which is a second look at them.
+/// Reads the data as it is borrowed: bytes, or text, which needs a check of them.
 fn deltawire(pieces: &[Bytes], as_text: bool) -> Answer {
     let mut answer = (0, 0);
     let mut decoder = SseDecoder::new();
@@ -110,7 +111,7 @@ fn count(frame: Framer, pieces: &[Bytes]) -> Answer {
     answer
 }
 
-/// The floor: finding every line end with memchr.
+/// Counts every line end with memchr: the floor.
 fn line_ends(pieces: &[Bytes]) -> usize {
     pieces.iter().map(|piece| memchr::memchr_iter(b'\n', piece).count()).sum()
 }

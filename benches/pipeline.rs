@@ -62,7 +62,7 @@ fn pipeline<'p>(pieces: impl Iterator<Item = &'p [u8]>) -> Finished {
     completion.finish(decoder.finish())
 }
 
-/// Chunks that are read already.
+/// Returns chunks that are read already.
 fn owned(stream: &Stream) -> Vec<OwnedChatCompletionChunk> {
     let (mut decoder, mut input) = (ChunkDecoder::new(), &stream.bytes[..]);
     let mut chunks = Vec::new();
@@ -86,8 +86,10 @@ fn reassemble(chunks: &[OwnedChatCompletionChunk]) -> Finished {
     completion.finish(End::default())
 }
 
-/// Runs `job` on all streams of a workload. What it gives is looked at in full once, since the look
-/// takes longer than the job, and every time as `brief`.
+/// Runs `job` on all streams of a workload.
+///
+/// Its result is checked in full once, since the check takes longer than the job, and every time
+/// as `brief`.
 fn bench<T>(
     criterion: &mut Criterion,
     layer: &str,
@@ -116,7 +118,7 @@ fn bench<T>(
     group.finish();
 }
 
-/// Bytes of the texts of a completion.
+/// Returns the bytes of the texts of a completion.
 fn text(finished: &Finished) -> usize {
     let choices = finished.completion.choices.iter();
     choices.map(|choice| choice.message.content.as_ref().map_or(0, String::len)).sum()
@@ -176,7 +178,7 @@ fn layers(criterion: &mut Criterion) {
     }
 }
 
-/// 200 cases and more: each is short.
+/// Returns settings for more than 200 cases: each is short.
 fn config() -> Criterion {
     Criterion::default()
         .sample_size(20)

@@ -1,12 +1,13 @@
-//! Reassembly beside stream-rs and a fold over the types of async-openai: ns per chunk. `push`
-//! has chunks that are read already; `whole` begins with their payloads, as a gateway does; `push, as
-//! decoded` has chunks that fit a shape, of which only what has changed is pushed.
+//! Reassembly beside stream-rs and a fold over the types of async-openai: ns per chunk.
 //!
-//! stream-rs keeps role, content, finish reason and tool calls and is handed each of them; the fold
-//! appends to owned strings; deltawire looks at every member and keeps all of them. `push_str alone`
-//! is what no reassembler can do without: the texts are at hand, and are appended to one string.
+//! `push` has chunks that are read already. `whole` begins with their payloads, as a gateway does.
+//! `push, as decoded` has chunks that match a template, of which only the changed values are pushed.
 //!
-//! `cargo bench --bench reassembly` takes a few seconds; with `-- --test` it only checks answers.
+//! stream-rs keeps role, content, finish reason and tool calls, and gets each of them. The fold
+//! appends to owned strings. deltawire reads every member and keeps all of them. `push_str alone` is
+//! the least work of a reassembler: it appends the texts to one string.
+//!
+//! `cargo bench --bench reassembly` runs for a few seconds; with `-- --test` it only checks answers.
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -81,7 +82,7 @@ fn stream_rs_push<'c>(chunks: impl Iterator<Item = ChatCompletionChunk<'c>>) -> 
     (choice.content.len(), choice.tool_calls.values().map(|call| call.arguments.len()).sum())
 }
 
-/// What a gateway writes itself: owned strings, appended to.
+/// The code that a gateway writes itself: owned strings, appended to.
 #[derive(Default)]
 struct Fold {
     id: Option<String>,
@@ -121,7 +122,7 @@ impl Fold {
     }
 }
 
-/// The text of the content and that of the arguments.
+/// Returns the text of the content and that of the arguments.
 fn texts_of(chunk: &ChatCompletionChunk<'_>) -> (String, String) {
     let deltas = || chunk.choices().map(|choice| choice.delta());
     let content = deltas().filter_map(|delta| delta.content()).collect();
@@ -159,8 +160,9 @@ fn report(name: &str, stage: &str, chunks: usize, timings: &[harness::Timing]) {
     }
 }
 
-/// What a push of a chunk costs as the decoder gives it, on a stream of so many events: decoding and
-/// pushing, less decoding.
+/// Reports the cost of pushing a chunk from the decoder, on a stream of so many events.
+///
+/// This is decoding and pushing, less decoding.
 fn report_as_decoded(name: &str, effort: Effort) {
     let Workload { bytes, expected, .. } = workloads::generate(name, 1000, 1);
     let run = |completion: &mut Option<Reassembler>| {

@@ -1,8 +1,9 @@
-//! Framing and chunk views by the general path, beside each of four framers with `serde_json` or
-//! sonic-rs into a borrowed struct of the same fields: ns per event, and how many times faster than
-//! the fastest of them.
+//! Framing and chunk views by the general path: ns per event, and the ratio to the fastest peer.
 //!
-//! `cargo bench --bench views` takes about a minute; with `-- --test` it only checks answers.
+//! The peers are four framers with `serde_json` or sonic-rs, into a borrowed struct of the same
+//! fields.
+//!
+//! `cargo bench --bench views` runs for about a minute; with `-- --test` it only checks answers.
 #![allow(
     missing_docs,
     clippy::unwrap_used,

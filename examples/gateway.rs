@@ -1,13 +1,13 @@
-//! A gateway for streaming chat completions: a reverse proxy on hyper that watches what it forwards.
+//! A gateway for streaming chat completions: a reverse proxy on hyper that watches all streams.
 //!
-//! It is made to be copied from. What each file is for:
+//! It is made to be copied from. The files are:
 //!
 //! - here: the process, and the server;
 //! - `gateway/options.rs`: the command line;
 //! - `gateway/forward.rs`: requests on their way to the upstream;
 //! - `gateway/path.rs`: one spelling for each path, before it is compared or forwarded;
 //! - `gateway/headers.rs`: headers of one connection only, and headers that describe a body;
-//! - `gateway/request.rs`: what is changed in a request, and what follows from that for the answer;
+//! - `gateway/request.rs`: the changes of a request, and their consequences for the answer;
 //! - `gateway/json.rs`: edits of JSON texts by position, without a tree;
 //! - `gateway/answer.rs`: answers on their way back: watched, edited, refused, or unchanged;
 //! - `gateway/edited.rs`: streams with edits;
@@ -102,7 +102,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Writes a line to standard error. Where it can't be written to, nobody reads it.
+/// Writes a line to standard error, and ignores a failure.
 fn say(line: &str) {
     let _unread = writeln!(io::stderr(), "{line}");
 }
@@ -156,7 +156,7 @@ where
             http(gateway.options.request_timeout).serve_connection(connection, service);
         let connection = open.watch(connection);
         tokio::spawn(async move {
-            // A client that leaves is an error to hyper; what it means is in the log of its stream.
+            // A client that leaves is an error to hyper; the log of its stream has the meaning.
             let _left = connection.await;
         });
     }

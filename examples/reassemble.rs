@@ -174,7 +174,7 @@ fn name(file: &Path) -> String {
     if file == Path::new("-") { "standard input".into() } else { file.display().to_string() }
 }
 
-/// Reads one stream and prints what the mode wants; gives its exit status.
+/// Reads one stream and prints the output of the mode; returns its exit status.
 fn run(options: &Options, file: &Path, out: &mut impl Write) -> io::Result<u8> {
     let mut screen = Screen::new(name(file), options.mode == Mode::Completion);
     match options.mode {
@@ -198,7 +198,7 @@ fn run(options: &Options, file: &Path, out: &mut impl Write) -> io::Result<u8> {
     }
 }
 
-/// Gives the stream to `push`, piece by piece.
+/// Passes the stream to `push`, piece by piece.
 fn feed(
     options: &Options,
     file: &Path,
@@ -244,7 +244,7 @@ fn feed(
     Ok(())
 }
 
-/// Reads what one call gives, and nothing at the end.
+/// Reads the bytes of one call, and nothing at the end.
 fn read_some(input: &mut impl Read, buffer: &mut Vec<u8>) -> io::Result<()> {
     buffer.resize(READ_SIZE, 0);
     loop {
@@ -259,7 +259,7 @@ fn read_some(input: &mut impl Read, buffer: &mut Vec<u8>) -> io::Result<()> {
     }
 }
 
-/// `--events`: what the framing says.
+/// `--events`: the framing.
 struct Events<'o, W> {
     decoder: SseDecoder,
     out: &'o mut W,
@@ -308,7 +308,7 @@ fn event_line(event: &deltawire::Event<'_>) -> Value {
     })
 }
 
-/// The completion, `--chunks` and `--report`: what the chunks say.
+/// The completion, `--chunks` and `--report`: the chunks.
 struct Chunks<'o, W> {
     mode: Mode,
     decoder: ChunkDecoder,
@@ -411,7 +411,7 @@ impl<W: Write> Sinks<'_, W> {
     }
 }
 
-/// A line of `--chunks`.
+/// Returns a line of `--chunks`.
 fn chunk_line(event: &ChunkEvent<'_>) -> io::Result<Option<String>> {
     let (kind, rest) = match event.payload() {
         Payload::Chunk(chunk) => ("chunk", with_chunk(Some(*chunk))?),
@@ -451,7 +451,9 @@ fn error_members(error: &UpstreamError<'_>) -> io::Result<String> {
     Ok(format!(r#","message":{message},"code":{code},"type":{type}"#))
 }
 
-/// JSON on one line. A chunk keeps its white space, where a line feed can't be part of a string.
+/// Returns JSON on one line.
+///
+/// A chunk keeps its white space, where a line feed can't be part of a string.
 fn one_line(value: &impl serde::Serialize) -> io::Result<String> {
     Ok(serde_json::to_string(value)?.replace(['\n', '\r'], " "))
 }
@@ -477,7 +479,7 @@ fn status(outcome: Outcome) -> u8 {
     }
 }
 
-/// Says on standard error what is wrong with a stream: file, offset, what was expected.
+/// Prints the faults of a stream on standard error: file, offset, and the expected bytes.
 fn complain(file: &Path, finished: &Finished, head: &BodyHead) {
     let end = &finished.end;
     let complain = |offset: u64, what: &str| {

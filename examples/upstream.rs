@@ -87,7 +87,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Writes a line to standard error. Where it can't be written to, nobody reads it.
+/// Writes a line to standard error, and ignores a failure.
 fn say(line: &str) {
     let _unread = writeln!(io::stderr(), "{line}");
 }
@@ -150,7 +150,7 @@ fn serve(options: Options) -> io::Result<()> {
     })
 }
 
-/// What a request wants, by the names of `HELP`.
+/// The options of a request, by the names of `HELP`.
 struct Wishes(HashMap<String, String>);
 
 impl Wishes {
@@ -239,7 +239,7 @@ fn refuse(status: StatusCode, reason: &str) -> Response<Replay> {
     with_type(response, "application/json")
 }
 
-/// The events of a recording, each with its blank line.
+/// Returns the events of a recording, each with its blank line.
 fn events(recording: &[u8]) -> Vec<&[u8]> {
     let mut events = Vec::new();
     let mut rest = recording;
@@ -252,8 +252,9 @@ fn events(recording: &[u8]) -> Vec<&[u8]> {
     events
 }
 
-/// What a server sends that isn't asked for the usage: no such member, and no event that is for it
-/// alone.
+/// Returns a recording as it is without a request for the usage.
+///
+/// No chunk has the member, and no event contains it alone.
 fn without_usage(recording: &[u8]) -> Vec<u8> {
     let mut kept = Vec::new();
     for event in events(recording) {
@@ -273,7 +274,7 @@ fn without_usage(recording: &[u8]) -> Vec<u8> {
     kept
 }
 
-/// What is done with a recording.
+/// Returns the replay of a recording.
 fn replay(
     mut bytes: Vec<u8>,
     recorded: Option<String>,
@@ -340,14 +341,14 @@ fn replay(
     if let Some(Ok(trailer)) = gzip.map(GzEncoder::finish) {
         steps.push(Step::Send(trailer.into()));
     }
-    // What was sent has to leave before the connection does.
+    // The bytes before the end have to leave before the connection does.
     steps.extend(
         stop.and_then(|(_, how)| how).map(|how| [Step::Wait(FLUSH), how]).into_iter().flatten(),
     );
     Replay::new(steps)
 }
 
-/// xorshift: enough to cut by.
+/// Returns the next number of xorshift: enough to cut by.
 fn random(seed: &mut u64) -> u64 {
     *seed = (*seed).max(1);
     *seed ^= *seed << 13;
@@ -356,7 +357,7 @@ fn random(seed: &mut u64) -> u64 {
     *seed
 }
 
-/// A stream that isn't recorded, and says when it was sent.
+/// Makes a stream that isn't recorded, with the time of each chunk.
 fn generate(wishes: &Wishes, count: usize, with_usage: bool) -> Replay {
     let id = wishes.text("id").unwrap_or("none").to_owned();
     let (gap, wait) = (wishes.milliseconds("gap"), wishes.milliseconds("wait"));

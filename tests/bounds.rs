@@ -172,7 +172,7 @@ fn a_line_feed_at_the_end_is_not_too_much() {
                     events += 1;
                 }
             }
-            // Too large, and up to three skipped rests of it.
+            // Too large, and up to three events of its skipped bytes.
             assert_eq!(events > 0, limit == 16, "{limit} in pieces of {size}");
         }
     }

@@ -6,17 +6,17 @@ use stream_rs::accumulators::openai::OpenAiAccumulator;
 use crate::typed::{Chunk, Content, Delta, PARSERS, Part, Usage, text};
 use crate::workloads::{Choice, Expected};
 
-/// Takes the data of events.
+/// Accumulates the data of events.
 pub trait Accumulate: Default {
     const NAME: &'static str;
     /// The name of the pipeline that it is the end of.
     const WITH_SSE_CORE: &'static str;
-    /// Whether it has room for reasoning.
+    /// True if it has a field for reasoning.
     const HEARS_REASONING: bool;
 
     fn push(&mut self, data: &str);
 
-    /// What it has heard.
+    /// Returns the accumulated contents.
     fn said(&self) -> Expected;
 }
 

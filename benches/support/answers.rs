@@ -1,4 +1,4 @@
-//! What comes out of a pipeline, in the generator's words.
+//! The results of a pipeline, in the generator's words.
 
 use deltawire::Finished;
 use deltawire::json::Json;
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::workloads::{Choice, Expected};
 
-/// What a completion says. Comments are for the decoder to count.
+/// Returns the contents of a completion. Comments are for the decoder to count.
 pub fn said(finished: &Finished) -> Expected {
     let choices = finished.completion.choices.iter().map(|choice| {
         let message = &choice.message;

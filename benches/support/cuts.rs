@@ -39,8 +39,9 @@ impl fmt::Display for Cut {
 }
 
 impl Cut {
-    /// The pieces of a stream of `len` bytes whose events end at `ends`; a stream that was recorded
-    /// in no pieces came whole.
+    /// Returns the pieces of a stream of `len` bytes whose events end at `ends`.
+    ///
+    /// A stream that was recorded in no pieces came whole.
     pub fn ranges(self, len: usize, ends: &[usize], recorded: &[usize]) -> Vec<Range<usize>> {
         let ends = match self {
             Self::Whole => Vec::new(),

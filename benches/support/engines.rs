@@ -47,7 +47,7 @@ impl Answer for Read {
     }
 }
 
-/// A workload's streams in pieces that share each stream's memory.
+/// Returns a workload's streams in pieces that share each stream's memory.
 pub fn pieces(workload: &Workload, cut: Cut) -> Vec<Vec<Bytes>> {
     let streams = workload.streams.iter().map(|stream| {
         let bytes = Bytes::copy_from_slice(&stream.bytes);
@@ -56,13 +56,13 @@ pub fn pieces(workload: &Workload, cut: Cut) -> Vec<Vec<Bytes>> {
     streams.collect()
 }
 
-/// How many answers are wrong.
+/// Returns the number of wrong answers.
 pub fn wrong(answers: &Answers, workload: &Workload) -> usize {
     let answers = answers.iter().zip(&workload.streams);
     answers.filter(|(answer, stream)| !answer.is_right(stream)).count()
 }
 
-/// The engines for streams in these pieces, floors first, peers last.
+/// Returns the engines for streams in these pieces, floors first, peers last.
 pub fn engines(streams: &[Vec<Bytes>]) -> Vec<Engine<'_, Answers>> {
     let longest = streams.iter().map(|pieces| pieces.iter().map(Bytes::len).sum()).max();
     let mut buffer = vec![0; longest.unwrap_or(0)];
@@ -106,12 +106,12 @@ fn each<'e, A: Answer + 'static>(
     })
 }
 
-/// The floor of framing: nothing can frame without reading.
+/// Runs the floor of framing: nothing can frame without reading.
 fn line_ends(pieces: &[Bytes]) -> LineEnds {
     LineEnds(pieces.iter().map(|piece| memchr::memchr_iter(b'\n', piece).count()).sum())
 }
 
-/// The floor of forwarding.
+/// Runs the floor of forwarding.
 fn copy(pieces: &[Bytes], buffer: &mut [u8]) -> Copied {
     let mut len = 0;
     for piece in pieces {

@@ -1,4 +1,4 @@
-//! What a gateway does with every event besides reading it: watching, and another model's name.
+//! The work of a gateway on every event besides reading it: watching, and another model's name.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,10 +14,10 @@ use crate::harness::{Effort, Engine, compare};
 use crate::report::Table;
 use crate::streams::Stream;
 
-/// The name that the client knows.
+/// The name of the model for the client.
 const ALIAS: &str = "our-model";
 
-/// What comes of a run.
+/// The result of a run.
 enum Answer {
     /// So many events, or events with output.
     Count(usize),
@@ -28,7 +28,7 @@ enum Answer {
 /// Streams in which most events are like the one before.
 const WORKLOADS: [&str; 6] = ["vllm", "openai", "openrouter", "continuous-usage", "tools", "n2"];
 
-/// Each workload event by event, as most pieces come.
+/// Measures each workload event by event, as most pieces come.
 pub fn table(events: usize, effort: Effort) -> Table {
     let header = [
         "ns per event",
@@ -79,10 +79,10 @@ pub fn table(events: usize, effort: Effort) -> Table {
     table
 }
 
-/// Whether a stream has been read, or every chunk of it has the alias and `[DONE]` is at its end.
+/// Returns true if a stream was read, or every chunk has the alias and `[DONE]` is at its end.
 fn is_right(answer: &Answer, events: usize, chunks: usize) -> bool {
     match answer {
-        // All but `[DONE]`, comments, and what has no output: roles, ends, calls that begin.
+        // All but `[DONE]`, comments, and chunks without output: roles, ends, calls that begin.
         Answer::Count(count) => *count <= events && *count * 10 >= chunks * 9,
         Answer::Stream(stream) => {
             let alias = format!("\"model\":\"{ALIAS}\"");
@@ -146,7 +146,7 @@ fn engines<'p>(pieces: &'p [&'p [u8]]) -> Vec<Engine<'p, Answer>> {
     ]
 }
 
-/// The stream with each chunk written by `rewrite`; the framing is ours, the fastest there is.
+/// Returns the stream with each chunk written by `rewrite`; the framing is ours, the fastest.
 fn rewritten(pieces: &[&[u8]], mut rewrite: impl FnMut(&[u8], &mut Vec<u8>)) -> Vec<u8> {
     let (mut decoder, mut out) = (SseDecoder::new(), Vec::new());
     for piece in pieces {

@@ -1,11 +1,11 @@
 //! Times engines against each other: in one process, in turn, round by round, medians.
 //!
-//! A machine's speed drifts; in a round every engine meets the same machine, and the median of
-//! the rounds forgets the ones in which something else ran. Read the ratios.
+//! A machine's speed drifts. In a round every engine meets the same machine, and the median ignores
+//! the rounds in which something else ran. Read the ratios.
 
 use std::time::{Duration, Instant};
 
-/// Something that does a workload and gives its answer.
+/// An engine: it does a workload and returns its answer.
 pub struct Engine<'e, A> {
     pub name: String,
     pub run: Box<dyn FnMut() -> A + 'e>,
@@ -17,7 +17,7 @@ impl<'e, A> Engine<'e, A> {
     }
 }
 
-/// What an engine needed.
+/// The cost of an engine.
 #[derive(Clone, Debug)]
 pub struct Timing {
     pub name: String,
@@ -28,7 +28,7 @@ pub struct Timing {
 }
 
 impl Timing {
-    /// The median as nanoseconds for each of so many items.
+    /// Returns the median as nanoseconds for each of so many items.
     pub fn price(&self, items: usize) -> Option<f64> {
         self.median.map(|median| median.as_secs_f64() * 1e9 / items as f64)
     }
@@ -48,14 +48,16 @@ impl Effort {
     /// Answers alone.
     pub const TEST: Self = Self::rounds(0);
 
-    /// So many rounds, however long they take.
+    /// Sets the number of rounds, for any duration.
     pub const fn rounds(rounds: usize) -> Self {
         Self { rounds, patience: Duration::from_millis(50), budget: Duration::MAX }
     }
 }
 
-/// Runs every engine once for its answer, then all of them in turn. An engine with a wrong answer
-/// is not timed. Answers are looked at between the runs, and dropped there.
+/// Runs every engine once for its answer, then all of them in turn.
+///
+/// An engine with a wrong answer is not timed. Answers are checked between the runs, and dropped
+/// there.
 pub fn compare<A>(
     engines: &mut [Engine<'_, A>],
     is_right: impl Fn(&A) -> bool,

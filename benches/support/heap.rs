@@ -1,4 +1,4 @@
-//! What a run does to the heap: the allocator that the tests count with, and bytes besides.
+//! The heap of a run: the allocator that the tests count with, and bytes besides.
 #![allow(unsafe_code, reason = "an allocator is unsafe to implement; it only forwards")]
 
 #[path = "../../tests/support/heap.rs"]
@@ -22,7 +22,7 @@ thread_local! {
     static ALLOCATED: Cell<usize> = const { Cell::new(0) };
 }
 
-/// Whether to count; if so, these bytes.
+/// Returns true if these bytes count, and counts them.
 fn counts(len: usize) -> bool {
     let counts = IS_COUNTING.load(Ordering::Relaxed);
     if counts {
@@ -55,7 +55,7 @@ unsafe impl GlobalAlloc for Switched {
     }
 }
 
-/// What a run did to the heap of its thread.
+/// The heap figures of a run on its thread.
 #[derive(Clone, Copy, Debug)]
 pub struct Usage {
     /// How often it allocated or grew something.

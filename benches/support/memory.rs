@@ -1,4 +1,4 @@
-//! What pipelines hold and ask of the heap: per event, per stream, and for one huge event.
+//! The heap of pipelines: per event, per stream, and for one huge event.
 
 use crate::accumulate::{AsyncOpenAi, SerdeJson, SonicRs};
 use crate::cuts::Cut;
@@ -8,10 +8,10 @@ use crate::pipelines::{Deltawire, Pipeline, SseCore};
 use crate::report::Table;
 use crate::streams::{Stream, Workload};
 
-/// How a large event arrives: what a TLS record holds.
+/// The pieces of a large event: TLS records.
 const RECORD: Cut = Cut::Size(16 << 10);
 
-/// Both tables.
+/// Measures both tables.
 pub fn tables(huge_events: bool) -> [Table; 2] {
     let mut held = Table::new(
         "memory: what one stream of vllm holds, bytes (text that it keeps subtracted)",
@@ -27,8 +27,9 @@ pub fn tables(huge_events: bool) -> [Table; 2] {
     [per_event(huge_events), held]
 }
 
-/// In steady state, which is what a second thousand of events costs, and at the height of an event
-/// of 10 MiB.
+/// Measures steady state, as the cost of a second thousand of events, and the peak.
+///
+/// The peak is that of an event of 10 MiB.
 fn per_event(huge_events: bool) -> Table {
     let mut table = Table::new(
         "memory: what vllm asks of the heap for one event, and the peak for one of 10 MiB",
@@ -63,7 +64,7 @@ fn per_event(huge_events: bool) -> Table {
     table
 }
 
-/// The heap of one stream at three moments.
+/// Measures the heap of one stream at three moments.
 fn one_stream<P: Pipeline>() -> Vec<String> {
     let workload = Workload::generated("vllm", 1200);
     let Stream { bytes, ends, .. } = &workload.streams[0];

@@ -1,4 +1,4 @@
-//! What else an event costs a gateway at the least: a loopback socket, without TLS.
+//! The least other cost of an event at a gateway: a loopback socket, without TLS.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -8,7 +8,7 @@ use crate::cuts::Cut;
 use crate::report::Table;
 use crate::streams::Stream;
 
-/// The median of so many rounds. Where there is no network the table is empty.
+/// Returns the median of so many rounds. Where there is no network the table is empty.
 pub fn table(rounds: usize) -> Table {
     let mut table = Table::new(
         "network: an event of vllm written to a loopback TCP socket and read, without TLS",

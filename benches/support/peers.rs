@@ -47,7 +47,7 @@ pub const FRAMERS: [(&str, Framer); 4] = [
     ("eventsource-stream", eventsource_stream),
 ];
 
-/// Its default limit is below some of the workloads' events; ours is this.
+/// Returns a decoder with our limit: its default is below some of the workloads' events.
 pub fn sse_core_decoder() -> sse_core::SseDecoder {
     sse_core::SseDecoder::with_limit(NonZeroUsize::new(64 << 20).unwrap())
 }
@@ -66,7 +66,7 @@ pub fn sse_core_piece(
     }
 }
 
-/// The decoder itself, without the stream around it.
+/// Runs the decoder itself, without the stream around it.
 fn sse_core(pieces: &[Bytes], take: &mut dyn FnMut(&str)) {
     let mut decoder = sse_core_decoder();
     for piece in pieces {

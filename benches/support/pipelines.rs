@@ -1,4 +1,4 @@
-//! Whole pipelines, from bytes to what a stream says, that can stop behind any piece.
+//! Whole pipelines, from bytes to the contents of a stream, that can stop behind any piece.
 
 use deltawire::{ChunkDecoder, Finished, Reassembler};
 
@@ -8,14 +8,14 @@ use crate::peers::{sse_core_decoder, sse_core_piece};
 use crate::streams::Stream;
 use crate::workloads::Expected;
 
-/// A decoder whose fast path, the shapes of events, is on or off.
+/// Returns a decoder whose fast path, the templates, is on or off.
 pub fn decoder(shapes: bool) -> ChunkDecoder {
     let mut decoder = ChunkDecoder::new();
     decoder.set_shapes(shapes);
     decoder
 }
 
-/// What comes of a stream.
+/// The result of a stream.
 pub trait Answer {
     fn is_right(&self, stream: &Stream) -> bool;
 }
@@ -27,7 +27,7 @@ pub trait Pipeline {
 
     fn new() -> Self;
     fn feed(&mut self, piece: &[u8]);
-    /// Bytes of the texts that it keeps.
+    /// Returns the bytes of the texts that it keeps.
     fn text(&self) -> usize;
     fn end(self) -> Self::End;
 }
@@ -96,7 +96,7 @@ impl<A: Accumulate + 'static> Pipeline for SseCore<A> {
 }
 
 impl<A: Accumulate> Answer for A {
-    /// Asks of a peer what it has room for.
+    /// Checks the members for which a peer has a field.
     fn is_right(&self, stream: &Stream) -> bool {
         let mut expected = Expected { comments: 0, ..stream.expected.clone() };
         for choice in &mut expected.choices {

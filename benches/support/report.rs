@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde::ser::{Serialize, SerializeMap as _, Serializer};
 
-/// What one engine needed for a workload in some pieces.
+/// The cost of one engine for a workload in some pieces.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct Row {
     pub workload: &'static str,
@@ -52,7 +52,7 @@ impl Row {
         }
     }
 
-    /// As a cell of a table; what was timed once has a tilde.
+    /// Formats a cell of a table; a single run has a tilde.
     fn cell(&self) -> String {
         match self.verdict {
             Verdict::Timed { ns_per_event, spread: None } => format!("~{ns_per_event:.1}"),
@@ -77,7 +77,7 @@ pub struct Ratios {
 }
 
 impl Ratios {
-    /// Of the rows of one workload in one cut.
+    /// Returns the ratios of the rows of one workload in one cut.
     pub fn of(rows: &[Row]) -> Self {
         let price =
             |name: &str| rows.iter().find(|row| row.engine == name).and_then(Row::price).unwrap();
@@ -108,7 +108,7 @@ impl Table {
         Self { title: title.into(), header, rows: Vec::new() }
     }
 
-    /// The rows of one workload: a line for each engine, a column for each cut, and both ratios.
+    /// Returns the table of one workload: lines for engines, columns for cuts, and both ratios.
     pub fn of_workload(rows: &[Row], ratios: &[Ratios]) -> Self {
         let mut table = Self::new(rows[0].workload, &["ns per event"]);
         table.header.extend(ratios.iter().map(|ratios| ratios.pieces.clone()));
@@ -130,7 +130,7 @@ impl Table {
         table
     }
 
-    /// What matters of each workload, event by event, or whole where it is one event.
+    /// Returns the main figures of each workload, event by event, or whole where it is one event.
     pub fn in_short(report: &Report) -> Self {
         let mut table = Self::new(
             "in short: event by event, or whole where it is one event",

@@ -28,7 +28,7 @@ macro_rules! pipelines {
     };
 }
 
-/// Each pipeline in turn, as often as `times`: the median of each.
+/// Runs each pipeline in turn, as often as `times`, and returns the median of each.
 fn in_turn(
     pipelines: &[Measured<Duration>],
     size: usize,
@@ -59,7 +59,7 @@ const EVENTS: usize = 21;
 /// Streams of which the bytes are counted, at most: that takes a run of its own.
 const COUNTED: usize = 10_000;
 
-/// So many streams, fed in turn, an event each, at least as often as `times`.
+/// Feeds so many streams in turn, an event each, at least as often as `times`.
 pub fn fanout(counts: &[usize], times: usize) -> Table {
     let mut table = Table::new(
         "fanout: streams of vllm fed in turn, one event each; bytes are all that a stream holds",
@@ -81,7 +81,7 @@ pub fn fanout(counts: &[usize], times: usize) -> Table {
     table
 }
 
-/// The time behind the warm-up.
+/// Returns the time behind the warm-up.
 fn fan_out<P: Pipeline>(count: usize) -> Duration {
     let fan = Fan::new();
     let (pipelines, time) = fan.feed::<P>(count);
@@ -91,7 +91,7 @@ fn fan_out<P: Pipeline>(count: usize) -> Duration {
     time
 }
 
-/// The bytes that a stream holds at its end, its own size included.
+/// Returns the bytes that a stream holds at its end, its own size included.
 fn held<P: Pipeline>(count: usize) -> isize {
     let fan = Fan::new();
     let ((pipelines, _), usage) = counted(|| fan.feed::<P>(count));
@@ -102,7 +102,7 @@ fn held<P: Pipeline>(count: usize) -> isize {
 struct Fan(Vec<(Stream, Vec<Range<usize>>)>);
 
 impl Fan {
-    /// As long as the median of recorded streams, and of the kind that is most common.
+    /// Makes a stream of the median length of recorded ones, and of the most common kind.
     fn new() -> Self {
         let kinds = (0..8).map(|seed| {
             let stream = Stream::generated("vllm", EVENTS - 1, seed);
@@ -117,7 +117,7 @@ impl Fan {
         &self.0[at % self.0.len()].0
     }
 
-    /// So many pipelines at the ends of their streams, and the time behind the warm-up.
+    /// Returns so many pipelines at the ends of their streams, and the time behind the warm-up.
     fn feed<P: Pipeline>(&self, count: usize) -> (Vec<P>, Duration) {
         let mut pipelines: Vec<P> = (0..count).map(|_| P::new()).collect();
         let mut start = Instant::now();
@@ -134,7 +134,7 @@ impl Fan {
     }
 }
 
-/// Streams of so many events.
+/// Measures streams of so many events.
 pub fn length(counts: &[usize]) -> Table {
     let mut table = Table::new("scaling: ns per event by events a stream", &["pipeline"]);
     let columns = counts.iter().map(|count| {
@@ -175,7 +175,7 @@ fn long_stream<P: Pipeline>(events: usize) -> Duration {
     time
 }
 
-/// So many threads, each with its own streams.
+/// Runs so many threads, each with its own streams.
 pub fn threads(counts: &[usize], times: usize) -> Table {
     let mut table = Table::new(
         "scaling: ns per event of a thread, by threads, each with its own streams",
@@ -197,7 +197,7 @@ pub fn threads(counts: &[usize], times: usize) -> Table {
 /// Streams of a thread.
 const STREAMS: usize = 50;
 
-/// The time of the slowest thread.
+/// Returns the time of the slowest thread.
 fn side_by_side<P: Pipeline>(threads: usize) -> Duration {
     let begin = Barrier::new(threads);
     let run = |seed| {

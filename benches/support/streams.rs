@@ -1,4 +1,4 @@
-//! The streams of a workload, generated or recorded, with what they say.
+//! The streams of a workload, generated or recorded, with their contents.
 
 #[path = "../../tests/support/fold.rs"]
 #[expect(dead_code, reason = "the tests use more of it")]
@@ -19,7 +19,7 @@ pub struct Workload {
     pub streams: Vec<Stream>,
 }
 
-/// A stream, where its events end, and what is in it.
+/// A stream, the ends of its events, and its contents.
 pub struct Stream {
     pub bytes: Vec<u8>,
     pub ends: Vec<usize>,
@@ -32,7 +32,7 @@ pub struct Stream {
 }
 
 impl Workload {
-    /// A generated workload of about so many events in all.
+    /// Makes a generated workload of about so many events in all.
     pub fn generated(name: &'static str, events: usize) -> Self {
         // One of its streams has 21 events.
         let streams = if name == "mixed-shapes" { (events as u64 / 21).max(2) } else { 1 };
@@ -40,8 +40,9 @@ impl Workload {
         Self { name, streams: streams.collect() }
     }
 
-    /// Every recorded chat stream but those that were sorted again; `None` where the folder is
-    /// absent.
+    /// Reads every recorded chat stream, except those that were sorted again.
+    ///
+    /// Returns `None` if the folder is absent.
     pub fn recorded() -> Option<Self> {
         let folder = corpus()?;
         let manifest = fs::read_to_string(folder.join("MANIFEST.tsv")).unwrap();
@@ -64,7 +65,7 @@ impl Workload {
         self.streams.iter().map(|stream| stream.ends.len()).sum()
     }
 
-    /// Whether a cut makes a case of its own: pieces are recorded of some streams only.
+    /// Returns true if a cut makes a case of its own: pieces are recorded of some streams only.
     pub fn has(&self, cut: Cut) -> bool {
         cut != Cut::Recorded || self.name == "corpus"
     }
@@ -111,14 +112,16 @@ impl Stream {
     }
 }
 
-/// The recordings that stand beside the repository; this file is built for two of its packages.
+/// Returns the folder of recordings beside the repository; two packages build this file.
 fn corpus() -> Option<PathBuf> {
     let packages = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().take(2);
     packages.map(|package| package.join("../shared/corpus")).find(|folder| folder.is_dir())
 }
 
-/// Events with data, and bytes of their data, by the standard's rules as far as these streams need
-/// them: there are no lone carriage returns, and no `data` without a colon.
+/// Returns the number of events with data, and the bytes of their data.
+///
+/// The standard's rules apply as far as these streams need them. There are no lone carriage
+/// returns, and no `data` without a colon.
 fn framed(bytes: &[u8]) -> (usize, usize) {
     let (mut events, mut len) = (0, 0);
     let mut data: Option<usize> = None;
@@ -138,7 +141,7 @@ fn framed(bytes: &[u8]) -> (usize, usize) {
     (events, len)
 }
 
-/// What a stream says, by a fold that has nothing from this crate.
+/// Returns the contents of a stream, by a fold that uses nothing of this crate.
 fn folded(bytes: &[u8]) -> Expected {
     let chunks = fold::payloads(bytes);
     let folded = fold::fold(&chunks);

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, SeqAccess, Visitor};
 
-/// Reads a payload and hands its chunk on; what is none is passed over.
+/// Reads a payload and hands its chunk on, if it is one.
 pub type Parser = fn(&str, &mut dyn FnMut(&Chunk<'_>));
 
 pub const PARSERS: [(&str, Parser); 2] = [
@@ -21,8 +21,10 @@ pub const PARSERS: [(&str, Parser); 2] = [
     }),
 ];
 
-/// A string that is copied only where it has escapes. In an `Option` a bare `Cow` always would be:
-/// serde borrows a field that is one, and none inside of another type.
+/// A string that is copied only if it has escapes.
+///
+/// In an `Option` a bare `Cow` always would be: serde borrows a field that is one, and none inside
+/// of another type.
 #[derive(serde::Deserialize)]
 pub struct Text<'a>(#[serde(borrow)] pub Cow<'a, str>);
 

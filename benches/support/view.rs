@@ -6,7 +6,7 @@ use deltawire::{ChatCompletionChunk, ChunkDecoder, Payload};
 
 use crate::streams::Stream;
 
-/// What was read of some chunks.
+/// The values read from some chunks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Read {
     pub chunks: usize,
@@ -27,14 +27,16 @@ pub fn sum(numbers: impl IntoIterator<Item = Option<u64>>) -> u64 {
 }
 
 impl Read {
-    /// Whether the text is as long as what an accumulator would keep. Some recorded streams have
-    /// texts in parts, errors with chunks and other things that reading fields alone doesn't give.
+    /// Returns true if the text is as long as the text of an accumulator.
+    ///
+    /// Some recorded streams have texts in parts, errors with chunks and others. Reading fields alone
+    /// doesn't find these.
     pub fn is_right(&self, stream: &Stream) -> bool {
         let text = stream.expected.choices.iter().map(|choice| {
             let arguments = choice.calls.iter().map(|(_, _, arguments)| arguments.len());
             choice.content.len() + choice.reasoning.len() + arguments.sum::<usize>()
         });
-        // What stands around the text is read too; the generator doesn't say what it is.
+        // The bytes around the text are read too; the generator has no figure for them.
         black_box((self.around, self.numbers));
         stream.is_recorded || (self.chunks, self.text) == (stream.expected.chunks, text.sum())
     }

@@ -1,8 +1,8 @@
-//! Streams as servers send them, generated from a seed, with what they say: for tests and benches.
+//! Streams as servers send them, generated from a seed, with their contents: for tests and benches.
 
 use std::fmt::Write as _;
 
-/// A stream, and what is in it.
+/// A stream, and its contents.
 pub struct Workload {
     pub bytes: Vec<u8>,
     /// Where each event ends, comments and their blank lines included.
@@ -10,7 +10,7 @@ pub struct Workload {
     pub expected: Expected,
 }
 
-/// What a stream says.
+/// The contents of a stream.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Expected {
     pub chunks: usize,
@@ -30,7 +30,7 @@ pub struct Choice {
     pub finish_reason: String,
 }
 
-/// All that there are; `huge` is one event of 10 MiB, whatever the number of events.
+/// All names; `huge` is one event of 10 MiB, for any number of events.
 pub const NAMES: [&str; 11] = [
     "vllm",
     "openai",
@@ -45,7 +45,7 @@ pub const NAMES: [&str; 11] = [
     "heartbeat",
 ];
 
-/// A stream of about so many events; `mixed-shapes` has a whole stream of 21 as often as they fit.
+/// Makes a stream of about so many events; `mixed-shapes` repeats a whole stream of 21.
 pub fn generate(name: &str, events: usize, seed: u64) -> Workload {
     let mut stream = Stream { random: Random(seed | 1), ..Stream::default() };
     let count = events.max(2);
@@ -88,7 +88,7 @@ impl Random {
         (self.0 % end as u64) as usize
     }
 
-    /// A token, its space included.
+    /// Returns a token, its space included.
     fn word(&mut self) -> &'static str {
         const WORDS: [&str; 16] = [
             " the", " of", " stream", ",", " and", " token", "s", " is", " a", " gateway", ".",
@@ -98,15 +98,15 @@ impl Random {
     }
 }
 
-/// What vLLM has around a choice.
+/// The members of vLLM around a choice.
 const VLLM: &str = r#"{"id":"chatcmpl-3f9a1c7be2d84f0aa5c6d1e2b07d49f1c3","object":"chat.completion.chunk","created":1760000000,"model":"meta-llama/Llama-3.1-8B-Instruct","choices":[@]}"#;
 
-/// A text as JSON has it.
+/// Returns a text as JSON.
 fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// A text as Python's json.dumps has it: everything beyond ASCII is escaped.
+/// Returns a text as Python's json.dumps writes it: everything beyond ASCII is escaped.
 fn ascii_quoted(text: &str) -> String {
     let mut out = String::new();
     for unit in quoted(text).encode_utf16() {
@@ -146,7 +146,7 @@ impl Stream {
         &mut choices[index]
     }
 
-    /// A chunk with one choice: `delta` as JSON, and a finish reason or none.
+    /// Adds a chunk with one choice: `delta` as JSON, and a finish reason or none.
     fn vllm_chunk(&mut self, index: usize, delta: &str, finish_reason: Option<&str>) {
         let reason = finish_reason.map_or("null".to_owned(), quoted);
         let choice = format!(
@@ -239,7 +239,7 @@ impl Stream {
         }
     }
 
-    /// Calls of a hundred parts; each other part has escapes.
+    /// Adds calls of a hundred parts; each other part has escapes.
     fn tools(&mut self, count: usize) {
         self.vllm_chunk(0, r#"{"role":"assistant","content":null}"#, None);
         let mut call = 0;
@@ -316,8 +316,9 @@ impl Stream {
         }
     }
 
-    /// What a whole stream has: a role, text, a tool call, a finish reason, usage; with its `[DONE]`
-    /// 21 events.
+    /// Adds a whole stream: a role, text, a tool call, a finish reason, usage.
+    ///
+    /// With its `[DONE]` it has 21 events.
     fn mixed_shapes(&mut self) {
         self.vllm_chunk(0, r#"{"role":"assistant","content":""}"#, None);
         for _ in 0..10 {
@@ -345,7 +346,7 @@ impl Stream {
         self.chunk(&(chunk[..chunk.len() - 1].to_owned() + usage));
     }
 
-    /// An image as base64, in one event.
+    /// Adds an image as base64, in one event.
     fn huge(&mut self) {
         let image = "iVBORw0KGgoAAAANSUhEUgAA".repeat((10 << 20) / 24);
         self.choice(0).content.push_str(&image);

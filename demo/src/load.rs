@@ -1,8 +1,8 @@
 //! A load test on loopback: many streams at once through the gateway, some of which break.
 //!
-//! It starts `upstream` and `gateway`, which are built beside it. First streams are cut off at random by
-//! the upstream and by clients: nothing may be lost, nothing may cross from one stream to another, and
-//! the gateway's memory is flat afterwards. Then it measures what the gateway costs.
+//! It starts `upstream` and `gateway`, which are built beside it. First the upstream and clients cut
+//! off streams at random. Nothing may be lost, and nothing may cross from one stream to another. The
+//! gateway's memory is flat afterwards. Then it measures the cost of the gateway.
 
 use std::fmt::Write as _;
 use std::io::{self, BufRead as _, BufReader, Write as _};
@@ -92,7 +92,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Prints a line. Where it can't be printed, nobody reads it.
+/// Prints a line, and ignores a failure.
 fn say(line: &str) {
     let _unread = writeln!(io::stdout(), "{line}");
 }
@@ -129,14 +129,14 @@ impl Server {
         Ok(Self { process, address, figures })
     }
 
-    /// A line of `/proc/PID/status`, in KiB.
+    /// Reads a line of `/proc/PID/status`, in KiB.
     fn memory(&self) -> Result<u64, Failure> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         Ok(line.and_then(|line| line.split_whitespace().next()).ok_or("no VmRSS")?.parse()?)
     }
 
-    /// The time that all its threads have had on a core.
+    /// Returns the time that all its threads have had on a core.
     fn core_time(&self) -> Result<Duration, Failure> {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process.id()))?;
         // Behind the name, which may have spaces: the twelfth and thirteenth, in hundredths.
@@ -145,7 +145,7 @@ impl Server {
         Ok(Duration::from_millis(10 * ticks.sum::<Result<u64, _>>()?))
     }
 
-    /// A figure of the gateway.
+    /// Reads a figure of the gateway.
     async fn figure(&self, name: &str) -> Result<u64, Failure> {
         let body = get(self.figures.ok_or("no figures")?, "/metrics").await?;
         let line = body.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
@@ -170,7 +170,7 @@ enum Fate {
     Leave(usize),
 }
 
-/// What a stream is to be.
+/// The plan for a stream.
 struct Plan {
     id: String,
     events: usize,
@@ -179,7 +179,7 @@ struct Plan {
     with_usage: bool,
 }
 
-/// What a client has of a stream. It knows nothing of deltawire: it looks for texts.
+/// The client's side of a stream. It uses nothing of deltawire: it searches for texts.
 struct Reader<'p> {
     plan: &'p Plan,
     rest: Vec<u8>,
@@ -240,7 +240,7 @@ impl<'p> Reader<'p> {
         Ok(())
     }
 
-    /// Whether the stream was what it had to be; `broke` says that the connection did.
+    /// Checks that the stream followed its plan; `broke` is true if the connection broke.
     fn check(&self, broke: bool) -> Result<(), Failure> {
         let Plan { id, events, fate, with_usage, .. } = self.plan;
         let is_whole = self.events == *events && self.is_finished && self.is_done;
@@ -258,7 +258,7 @@ impl<'p> Reader<'p> {
     }
 }
 
-/// One stream, from the request to its end.
+/// Runs one stream, from the request to its end.
 async fn stream(to: SocketAddr, plan: &Plan) -> Result<Vec<u32>, Failure> {
     let Plan { id, events, gap, fate, with_usage } = plan;
     let mut path = format!("/v1/chat/completions?generate={events}&id={id}&gap={gap}");
@@ -310,7 +310,7 @@ async fn get(from: SocketAddr, path: &str) -> Result<String, Failure> {
     Ok(String::from_utf8(body.to_vec())?)
 }
 
-/// What a round has brought.
+/// The results of a round.
 #[derive(Default)]
 struct Round {
     whole: u64,
@@ -392,7 +392,7 @@ impl Kind {
     }
 }
 
-/// splitmix64, below `end`.
+/// Returns the next number of splitmix64, below `end`.
 fn random(seed: &mut u64, end: usize) -> usize {
     *seed = seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
     let mut mixed = (*seed ^ (*seed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -412,8 +412,10 @@ async fn run(options: &Options) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Rounds in which streams break. After each of them nothing is open, and the memory is that after the
-/// first, but for what the allocator keeps.
+/// Runs rounds in which streams break.
+///
+/// After each of them no stream is open, and the memory is that after the first, except for bytes
+/// that the allocator keeps.
 async fn chaos(options: &Options, gateway: &Server) -> Result<(), Failure> {
     let mut sum = Round::default();
     let mut memories = vec![gateway.memory()?];
@@ -451,8 +453,8 @@ async fn chaos(options: &Options, gateway: &Server) -> Result<(), Failure> {
     if !holds {
         return Err(format!("the gateway has counted {outcomes:?}").into());
     }
-    // What the allocator and the pool of idle connections keep levels off slowly. A stream that leaves
-    // its decoder behind leaves seven KiB, and one that leaves its connection more.
+    // The bytes that the allocator and the pool of idle connections keep level off slowly. A stream
+    // that leaves its decoder behind leaves seven KiB, and one that leaves its connection more.
     let streams = sum.whole + sum.cut + sum.left - in_first.unwrap_or(0);
     let growth = memories.last().unwrap_or(&0).saturating_sub(*memories.get(1).unwrap_or(&0));
     if growth > 4096 + streams {
@@ -461,7 +463,7 @@ async fn chaos(options: &Options, gateway: &Server) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What is measured.
+/// A measurement.
 struct Figure {
     name: &'static str,
     /// Of the gateway; none is the upstream alone.
@@ -472,7 +474,7 @@ struct Figure {
     kib_per_stream: Vec<f64>,
 }
 
-/// What the gateway costs, against the upstream alone: in turn, so that each meets the same machine.
+/// Measures the gateway's cost against the upstream alone: in turn, on the same machine.
 async fn figures(options: &Options, upstream: &Server, url: &str) -> Result<(), Failure> {
     const TURNS: u64 = 3;
     let rows: [(_, Option<&'static [&'static str]>, _); 4] = [
@@ -492,7 +494,7 @@ async fn figures(options: &Options, upstream: &Server, url: &str) -> Result<(), 
     let part = Options { seconds: options.seconds.div_ceil(TURNS), ..*options };
     for number in 0..TURNS * 4 {
         let Some(figure) = figures.get_mut(usize::try_from(number % 4)?) else { continue };
-        // A new one: what earlier streams have left behind isn't these streams'.
+        // A new one, without the leftovers of earlier streams.
         let gateway = match figure.arguments {
             Some(arguments) => {
                 Some(Server::start("gateway", &[&["--upstream", url], arguments].concat())?)

@@ -57,12 +57,12 @@ impl Histogram {
 }
 
 impl Metrics {
-    /// A stream begins.
+    /// Counts a stream that begins.
     pub(crate) fn begin(&self) {
         self.active.fetch_add(1, Relaxed);
     }
 
-    /// A piece of a stream has come.
+    /// Counts a piece of a stream.
     pub(crate) fn piece(&self, bytes: usize, tick: &Tick) {
         self.bytes.fetch_add(bytes as u64, Relaxed);
         if let Some(first) = tick.first {
@@ -76,7 +76,7 @@ impl Metrics {
         }
     }
 
-    /// A stream is over.
+    /// Counts a stream that ends.
     pub(crate) fn end(&self, outcome: &str, seen: &Observed) {
         self.active.fetch_sub(1, Relaxed);
         self.events.fetch_add(seen.end.events, Relaxed);
@@ -90,12 +90,12 @@ impl Metrics {
         *outcomes.entry(outcome.to_owned()).or_default() += 1;
     }
 
-    /// A request was turned down, or couldn't be passed on.
+    /// Counts a request that was turned down, or couldn't be passed on.
     pub(crate) fn refused(&self) {
         self.refused.fetch_add(1, Relaxed);
     }
 
-    /// How many streams are open.
+    /// Returns the number of open streams.
     pub(crate) fn active(&self) -> i64 {
         self.active.load(Relaxed)
     }

@@ -13,7 +13,7 @@ use super::options::Options;
 /// Number of characters of a model's name that are logged.
 const MODEL_CHARS: usize = 256;
 
-/// What has to be done with the answer.
+/// The changes that the answer needs.
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
     /// True if the request is for a chat completion.

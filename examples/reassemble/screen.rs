@@ -236,7 +236,7 @@ fn time(time: Duration) -> String {
     }
 }
 
-/// Writes a line to standard error, and ignores a failure, since nobody reads it then.
+/// Writes a line to standard error, and ignores a failure.
 pub(crate) fn say(line: &str) {
     let _unread = writeln!(io::stderr(), "{}", harmless(line));
 }

@@ -4,22 +4,22 @@
 //! settings, count, lengths of pieces…, [limits,] the rest
 //! ```
 //!
-//! `settings` says whether the rest is a stream as it is, or choices of which one is made, and
-//! whether there are limits. So a stream behind two bytes of 0 is an input: seeds are made so.
+//! `settings` decides if the rest is a stream as it is, or choices of which one is made. It also
+//! decides if there are limits. So a stream behind two bytes of 0 is an input: seeds are made so.
 
 use std::fmt::Write as _;
 
 use arbitrary::Unstructured;
 use deltawire::Limits;
 
-/// What a target is to decode, and how.
+/// The input of a target, and its settings.
 #[derive(Debug)]
 pub struct Input {
     pub stream: Vec<u8>,
-    /// The lengths of its pieces; what is left is the last one.
+    /// The lengths of its pieces; the rest is the last one.
     pub lengths: Vec<usize>,
     pub limits: Limits,
-    /// The stream was made, without a fault in it: what comes of it is known.
+    /// The stream was made, without a fault in it: its result is known.
     pub is_tame: bool,
 }
 
@@ -44,13 +44,13 @@ impl Input {
     }
 }
 
-/// Mostly short, now and then some kilobytes.
+/// Returns a length that is mostly short, now and then some kilobytes.
 fn length(byte: u8) -> usize {
     let byte = usize::from(byte);
     if byte < 128 { byte } else { (byte - 127) * 31 }
 }
 
-/// Each is the default, or small.
+/// Returns limits, each the default, or small.
 fn limits(choices: &mut Choices<'_>) -> Limits {
     let mut limits = Limits::new();
     for limit in [
@@ -98,7 +98,7 @@ impl<'b> Choices<'b> {
         list[usize::from(self.byte()) % list.len()]
     }
 
-    /// Once in so many times, and not when there is nothing to choose any more.
+    /// Returns true once in so many times, and never after the last choice.
     fn once_in(&mut self, times: u8) -> bool {
         self.byte() % times == times - 1
     }
@@ -108,7 +108,7 @@ impl<'b> Choices<'b> {
     }
 }
 
-/// A stream of what matters to framing.
+/// Makes a stream of bytes that matter to framing.
 pub fn lines(choices: &mut Choices<'_>) -> Vec<u8> {
     const TOKENS: [&[u8]; 24] = [
         b"\n",
@@ -147,8 +147,9 @@ pub fn lines(choices: &mut Choices<'_>) -> Vec<u8> {
     stream
 }
 
-/// A stream of chunks and what servers send between them. Unless it is tame, they are near-valid,
-/// and some bytes are changed.
+/// Makes a stream of chunks, and of events that servers send between them.
+///
+/// Unless it is tame, they are near-valid, and some bytes are changed.
 pub fn chunks(choices: &mut Choices<'_>) -> Vec<u8> {
     let mut stream = Vec::new();
     let mut json = String::new();
@@ -205,7 +206,7 @@ pub fn chunks(choices: &mut Choices<'_>) -> Vec<u8> {
     stream
 }
 
-/// The event of a payload; one with line breaks has several lines of data.
+/// Frames a payload as an event; one with line breaks has several lines of data.
 fn frame(choices: &mut Choices<'_>, json: &str, ends: &str, stream: &mut Vec<u8>) {
     let name = choices.pick(&["data: ", "data: ", "data: ", "data:"]);
     let before = choices.pick(&["", "", "", "event: delta", "id: 5", ": c"]);
@@ -244,7 +245,7 @@ fn mutate(choices: &mut Choices<'_>, start: usize, stream: &mut Vec<u8>) {
     }
 }
 
-/// The payload before with another text in one of its strings: what shapes are made for.
+/// Replaces one string of the payload before, so that the event matches a template.
 fn another(choices: &mut Choices<'_>, json: &str) -> String {
     let Some((before, rest)) = json.split_once("\"content\":\"") else { return chunk(choices) };
     let Some((_, behind)) = rest.split_once('"') else { return chunk(choices) };
@@ -259,10 +260,10 @@ fn another(choices: &mut Choices<'_>, json: &str) -> String {
     format!("{before}\"content\":{text}{behind}")
 }
 
-/// One member: its name, and what makes its value.
+/// One member: its name, and the function that makes its value.
 type Member = (&'static str, fn(&mut Choices<'_>, &mut String));
 
-/// A chunk as JSON text.
+/// Makes a chunk as JSON text.
 pub fn chunk(choices: &mut Choices<'_>) -> String {
     let mut json = String::new();
     object(
@@ -387,7 +388,7 @@ fn part(choices: &mut Choices<'_>, json: &mut String) {
     }
 }
 
-/// A part of a tool call: of its id only, of its arguments, or of all.
+/// Adds a part of a tool call: of its id only, of its arguments, or of all.
 fn call(choices: &mut Choices<'_>, json: &mut String) {
     let number = choices.byte() % 3;
     if choices.wild(4) {
@@ -464,7 +465,7 @@ fn usage(choices: &mut Choices<'_>, json: &mut String) {
     );
 }
 
-/// An object of some of these members. A bit for each says whether it is there.
+/// Adds an object of some of these members. A bit for each decides if it is there.
 fn object(choices: &mut Choices<'_>, json: &mut String, members: &[Member]) {
     if choices.wild(32) {
         return any(choices, json);
@@ -531,12 +532,12 @@ fn count(choices: &mut Choices<'_>, json: &mut String) {
     json.push_str(&(u16::from(choices.byte()) * u16::from(choices.byte())).to_string());
 }
 
-/// A short text, mostly the same.
+/// Adds a short text, mostly the same.
 fn name(choices: &mut Choices<'_>, json: &mut String) {
     json.push_str(choices.pick(&["\"a\"", "\"a\"", "\"a\"", "\"bc\"", "\"\"", "null"]));
 }
 
-/// Anything.
+/// Adds any value.
 fn any(choices: &mut Choices<'_>, json: &mut String) {
     if choices.is_tame {
         return json.push_str("\"x\"");
@@ -565,7 +566,7 @@ fn any(choices: &mut Choices<'_>, json: &mut String) {
     ]));
 }
 
-/// A string.
+/// Adds a string.
 fn string(choices: &mut Choices<'_>, json: &mut String) {
     const PARTS: [&str; 14] = [
         "a",

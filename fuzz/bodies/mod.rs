@@ -1,5 +1,6 @@
-//! What the fuzz targets assert, as plain functions from bytes: the targets run them, and so does
-//! `tests/fuzz_bodies.rs`, over the seeds and over all that was found.
+//! The assertions of the fuzz targets, as plain functions from bytes.
+//!
+//! The targets run them, and so does `tests/fuzz_bodies.rs`, over the seeds and all findings.
 //!
 //! The oracles are those of the other tests, and share no code with the crate.
 

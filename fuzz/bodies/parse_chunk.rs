@@ -1,4 +1,4 @@
-//! What must hold for any bytes that stand as the `data` of an event.
+//! The assertions for any bytes as the `data` of an event.
 
 use deltawire::json::{Value, ValueKind};
 use deltawire::{
@@ -8,7 +8,7 @@ use deltawire::{
 use super::heap;
 use super::sent::{Sent, What};
 
-/// What a run over a stream has shown.
+/// The result of a run over a stream.
 #[derive(Debug, PartialEq)]
 struct Run {
     payloads: Vec<(u64, &'static str, String)>,
@@ -59,7 +59,7 @@ pub fn run(data: &[u8]) {
     }
 }
 
-/// What the first event is.
+/// The kind of the first event.
 #[derive(Debug, PartialEq)]
 enum Seen {
     /// As it is serialised.
@@ -93,7 +93,7 @@ fn read(stream: &[u8], limits: &Limits, strict: bool) -> Seen {
     }
 }
 
-/// A strict decoder turns down what a lenient one lets pass and counts, and nothing else.
+/// Checks that a strict decoder refuses exactly the leniencies that a lenient one counts.
 fn check_leniencies(lenient: &Seen, strict: &Seen, stream: &[u8]) {
     match lenient {
         Seen::Chunk(_, found) if !found.is_empty() => {
@@ -121,8 +121,9 @@ fn check_leniencies(lenient: &Seen, strict: &Seen, stream: &[u8]) {
     }
 }
 
-/// What `serde_json` takes is a chunk, an error, or no object; and the other way round, but for what
-/// it turns down or nests too deep.
+/// Checks that a text of `serde_json` is a chunk, an error, or no object.
+///
+/// The reverse is also true, except for texts that it refuses or that nest too deep.
 fn check_against(lenient: &Seen, strict: &Seen, sent: Option<&Sent>, data: &[u8]) {
     let is_done = data.trim_ascii() == b"[DONE]";
     assert_eq!(*lenient == Seen::Done, is_done);
@@ -150,7 +151,7 @@ fn check_against(lenient: &Seen, strict: &Seen, sent: Option<&Sent>, data: &[u8]
     }
 }
 
-/// Whether a client in JavaScript or Python would take an `error` for one.
+/// Returns true if a client in JavaScript or Python treats an `error` as one.
 fn is_one(error: &Sent) -> bool {
     match &error.what {
         What::Object(_) | What::Array(_) => true,
@@ -160,7 +161,7 @@ fn is_one(error: &Sent) -> bool {
     }
 }
 
-/// A payload is within limits of exactly its size, and not within less.
+/// Checks that a payload is within limits of exactly its size, and not within less.
 fn check_limits(stream: &[u8], sent: &Sent) {
     let with = |change: &dyn Fn(&mut Limits)| {
         let mut limits = Limits::new();
@@ -178,8 +179,10 @@ fn check_limits(stream: &[u8], sent: &Sent) {
     assert_eq!(kind(few), Some(ErrorKind::TooManyValues), "{values} values");
 }
 
-/// What a payload costs is bounded by its length: 64 bytes for each name or value, which are fewer
-/// than its bytes, its text unescaped, and a table of choices and calls.
+/// Checks that the cost of a payload is bounded by its length.
+///
+/// It has 64 bytes for each name or value, which are fewer than its bytes. Besides, there is its
+/// text unescaped, and a table of choices and calls.
 fn check_memory(stream: &[u8]) {
     let before = heap::live();
     heap::reset_peak();
@@ -223,7 +226,7 @@ fn decode(pieces: &[&[u8]]) -> Run {
     Run { payloads, raw, completion }
 }
 
-/// Every value is a part of the payload, and every mismatch has a place.
+/// Checks that every value is a part of the payload, and that every mismatch has a place.
 fn check_chunk(chunk: ChatCompletionChunk<'_>) {
     check_value(chunk.as_value(), chunk.as_value().raw(), chunk.as_value().position());
     let mut count = 0;
@@ -234,7 +237,7 @@ fn check_chunk(chunk: ChatCompletionChunk<'_>) {
     assert!(count <= 256);
 }
 
-/// A value stands where it says, and what it holds stands in it.
+/// Checks the position of a value, and the positions of the values in it.
 fn check_value(value: Value<'_>, whole: &str, start: usize) {
     let at = value.position() - start;
     assert_eq!(whole.get(at..at + value.raw().len()), Some(value.raw()));
@@ -249,7 +252,7 @@ fn check_value(value: Value<'_>, whole: &str, start: usize) {
     }
 }
 
-/// What changed is there, and new text begins at a character.
+/// Checks that each change is in the completion, and that new text begins at a character.
 pub fn check_changes(completion: &Reassembler) {
     for change in completion.changes() {
         let choices = &completion.snapshot().choices;

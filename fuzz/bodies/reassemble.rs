@@ -1,4 +1,4 @@
-//! What must hold of the completion and the outcome of any stream.
+//! The assertions for the completion and the outcome of any stream.
 
 use deltawire::{
     ChatCompletion, ChunkDecoder, Finished, Limit, Limits, Outcome, OwnedChatCompletionChunk,
@@ -53,14 +53,14 @@ fn finish(pieces: &[&[u8]], of_stream: &Limits, of_completion: &Limits) -> Finis
     completion.finish(decoder.finish())
 }
 
-/// What a stream says, by the standard's text and `serde_json`.
+/// The contents of a stream, by the standard's text and `serde_json`.
 struct Naive {
     chunks: Vec<Value>,
     /// Objects that are no chunks.
     has_others: bool,
     is_done: bool,
     has_error: bool,
-    /// What the standard drops, since no blank line closes it, may say an error.
+    /// The standard drops the last event, which no blank line closes: it may be an error.
     may_end_in_error: bool,
     /// Something is no UTF-8, so nothing is known of it.
     is_dubious: bool,
@@ -106,7 +106,7 @@ impl Naive {
     }
 }
 
-/// Failure is never laundered into success.
+/// Checks that failure is never laundered into success.
 fn check_outcome(full: &Finished, naive: &Naive, is_tame: bool) {
     let choices = &full.completion.choices;
     let has_reason = choices.iter().all(|choice| choice.finish_reason.is_some());
@@ -147,7 +147,7 @@ fn check_outcome(full: &Finished, naive: &Naive, is_tame: bool) {
     }
 }
 
-/// What a limit leaves out is told; what is kept is what came first, without holes.
+/// Checks that each exceeded limit is reported, and that the stored part is the beginning.
 fn check_limits(limited: &Finished, full: &Finished, limits: &Limits, is_tame: bool) {
     if limited.limit_exceeded.is_none() {
         assert_eq!(limited.completion, full.completion);
@@ -171,7 +171,7 @@ fn check_limits(limited: &Finished, full: &Finished, limits: &Limits, is_tame: b
     assert_eq!(limited.outcome == Outcome::UpstreamError, full.outcome == Outcome::UpstreamError);
 }
 
-/// What a reassembler holds is bounded by its limits, and by the stream.
+/// Checks that the memory of a reassembler is bounded by its limits, and by the stream.
 fn check_memory(stream: &[u8], limits: &Limits) {
     let mut decoder = ChunkDecoder::new();
     let mut pass = |completion: &mut Reassembler| {
@@ -181,20 +181,20 @@ fn check_memory(stream: &[u8], limits: &Limits) {
         }
         decoder.reset();
     };
-    // The decoder's buffers grow to what they need.
+    // The decoder's buffers grow to their final size.
     pass(&mut Reassembler::with_limits(*limits));
     let before = heap::live();
     heap::reset_peak();
     let mut completion = Reassembler::with_limits(*limits);
     pass(&mut completion);
     let held = usize::try_from(heap::peak() - before).unwrap_or(0);
-    // Buffers grow by doubling; the usage has a room of its own. A choice or call of a few bytes
+    // Buffers grow by doubling; the usage has a budget of its own. A choice or call of a few bytes
     // costs a struct.
     let most = 4 * limits.completion_bytes.min(256 * stream.len()) + (16 << 10);
     assert!(held <= most, "{held} bytes held, {most} allowed");
 }
 
-/// Chunks that are kept and pushed later give the same completion.
+/// Checks that chunks that are kept and pushed later make the same completion.
 fn check_without_a_decoder(stream: &[u8]) {
     let mut decoder = ChunkDecoder::new();
     let mut completion = Reassembler::new();

@@ -1,4 +1,4 @@
-//! What is written again is what was read: a view by `serde`, a view that is owned, a completion.
+//! Written output equals the input: a view by `serde`, a view that is owned, a completion.
 
 use deltawire::{
     ChatCompletion, ChatCompletionChunk, ChunkDecoder, OwnedChatCompletionChunk, Payload,
@@ -11,7 +11,7 @@ use super::input::{Choices, chunk, chunks};
 use super::sent::Sent;
 use super::shapes::same_chunk;
 
-/// A payload, if it begins as one; else the choices of which a stream of chunks is made.
+/// Runs a payload, if it begins as one; else the choices of which a stream of chunks is made.
 pub fn run(input: &[u8]) {
     if input.first() == Some(&b'{') {
         check_json(input);
@@ -22,7 +22,7 @@ pub fn run(input: &[u8]) {
     check_stream(&chunks(&mut choices));
 }
 
-/// A text that stands alone.
+/// Checks a text that is alone.
 fn check_json(json: &[u8]) {
     let owned = OwnedChatCompletionChunk::from_json(json);
     let by_serde = serde_json::from_slice::<OwnedChatCompletionChunk>(json);
@@ -34,13 +34,13 @@ fn check_json(json: &[u8]) {
             assert_eq!(Sent::read(text.as_bytes()), Some(sent));
             check(chunk);
         }
-        // What `serde_json` doesn't take: a leniency, or deep nesting.
+        // A text that `serde_json` refuses: a leniency, or deep nesting.
         (Ok(owned), None) => check(owned.as_chunk()),
         (Err(_), _) => assert!(by_serde.is_err()),
     }
 }
 
-/// Chunks as they come in a stream, most of which fit a shape.
+/// Checks chunks as they come in a stream, most of which match a template.
 fn check_stream(stream: &[u8]) {
     let mut decoder = ChunkDecoder::new();
     let (mut direct, mut kept) = (Reassembler::new(), Reassembler::new());
@@ -56,7 +56,7 @@ fn check_stream(stream: &[u8]) {
     check_completion(direct.snapshot());
 }
 
-/// Written, read and written again; and kept beyond its event.
+/// Checks a chunk that is written, read and written again; and kept beyond its event.
 fn check(chunk: ChatCompletionChunk<'_>) {
     let owned = chunk.into_owned();
     same_chunk(&chunk, &owned.as_chunk());
@@ -76,7 +76,7 @@ fn check(chunk: ChatCompletionChunk<'_>) {
     }
 }
 
-/// A completion that is read back says the same, and is then written the same again.
+/// Checks that a completion that is read back is written the same again.
 fn check_completion(completion: &ChatCompletion) {
     let text = serde_json::to_string(completion).unwrap();
     match serde_json::from_str::<ChatCompletion>(&text) {

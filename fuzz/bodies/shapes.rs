@@ -1,4 +1,4 @@
-//! What shapes must not change: every event of a stream with them and without, side by side.
+//! Every event of a stream, with templates and without, side by side.
 
 use deltawire::json::{Value, ValueKind};
 use deltawire::{
@@ -6,8 +6,10 @@ use deltawire::{
     Reassembler,
 };
 
-/// Checks a stream of events that are alike: the first bytes say what they are and how they are
-/// cut, the others how each differs from the one before.
+/// Checks a stream of similar events.
+///
+/// The first bytes decide on their contents and their cuts, the others on the difference of each
+/// from the one before.
 pub fn run(script: &[u8]) {
     let [which, size, script @ ..] = script else { return };
     let template = TEMPLATES[usize::from(*which) % TEMPLATES.len()];
@@ -54,7 +56,7 @@ pub const TEMPLATES: [&str; 9] = [
     "data: {\"a\\u00e9\":[1,-2,0.5,1e3,true,\"\\n\"],\"choices\":[],\"created\":\"5\",\"model\":7,\"n\":[[17],5,{\"b\":1},\"So\"]}\n\n",
 ];
 
-/// What may come between.
+/// The bytes that may come between.
 const PARTS: [&str; 8] = [
     "\\n",
     "\\ud83d\\ude00",
@@ -159,7 +161,7 @@ pub fn same_chunk(expected: &ChatCompletionChunk<'_>, found: &ChatCompletionChun
     same_value(expected.as_value(), owned_too.as_chunk().as_value());
 }
 
-/// What a choice has.
+/// Returns the parts of a choice.
 fn look(choice: Choice<'_>) -> impl PartialEq + std::fmt::Debug + use<> {
     let delta = choice.delta();
     let texts = [

@@ -1,4 +1,4 @@
-//! What must hold of the framing of any bytes, in any pieces, under any limits.
+//! The assertions for the framing of any bytes, in any pieces, under any limits.
 
 use deltawire::{Limits, LineSplitter, SseDecoder};
 
@@ -7,7 +7,7 @@ use super::framed::frame;
 use super::heap;
 use super::input::{Input, lines};
 
-/// What a decoder may hold besides what the limits say.
+/// The bytes that a decoder may hold besides its limits.
 const CONSTANT: usize = 4 << 10;
 
 pub fn run(input: &[u8]) {
@@ -15,7 +15,7 @@ pub fn run(input: &[u8]) {
     check(&stream, &lengths, &limits);
 }
 
-/// Compares with the oracles what comes of a stream, whole, in pieces and by bytes.
+/// Compares the results of a stream with the oracles, whole, in pieces and by bytes.
 pub fn check(stream: &[u8], lengths: &[usize], limits: &Limits) {
     let cut = pieces(stream, lengths);
     let bytes: Vec<_> = stream.chunks(1).collect();
@@ -35,13 +35,13 @@ pub fn check(stream: &[u8], lengths: &[usize], limits: &Limits) {
     }
 }
 
-/// The most that the docs allow for.
+/// Returns the most that the docs allow for.
 fn most(limits: &Limits) -> usize {
     let largest = limits.event_bytes.max(limits.comment_bytes).max(16);
     largest.saturating_add(largest / 2).saturating_add(limits.id_bytes).saturating_add(CONSTANT)
 }
 
-/// The most memory that decoding these pieces has taken.
+/// Returns the peak of memory for decoding these pieces.
 fn held(pieces: &[&[u8]], limits: &Limits) -> usize {
     let before = heap::live();
     heap::reset_peak();
@@ -53,7 +53,7 @@ fn held(pieces: &[&[u8]], limits: &Limits) -> usize {
     usize::try_from(heap::peak() - before).unwrap_or(0)
 }
 
-/// The lines that have an end, and what is behind them.
+/// The lines that have an end, and the rest behind them.
 type Lines = (Vec<Vec<u8>>, Vec<u8>);
 
 fn split(pieces: &[&[u8]]) -> Lines {
@@ -74,7 +74,7 @@ fn split(pieces: &[&[u8]]) -> Lines {
     (lines, line)
 }
 
-/// The same a byte at a time.
+/// Splits lines the same way, a byte at a time.
 fn naive_lines(stream: &[u8]) -> Lines {
     let mut rest = stream.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(stream).iter().peekable();
     let (mut lines, mut line) = (Vec::new(), Vec::new());

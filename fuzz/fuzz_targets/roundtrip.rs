@@ -1,4 +1,4 @@
-//! What was read is written again, and kept beyond its event.
+//! A payload is read, written again, and kept beyond its event.
 #![no_main]
 
 #[allow(dead_code)]

@@ -1,4 +1,4 @@
-//! A stream with shapes and without: every event is the same.
+//! A stream with templates and without: every event is the same.
 #![no_main]
 
 #[allow(dead_code)]
