@@ -10,7 +10,8 @@
     reason = "a test fails by panicking"
 )]
 
-use deltawire::{OwnedChatCompletionChunk, Reassembler};
+use deltawire::gateway::assemble;
+use deltawire::{Outcome, OwnedChatCompletionChunk, Reassembler};
 use serde_json::{Map, Value, json};
 
 const PAGE: &str = include_str!("../docs/wire.md");
@@ -378,5 +379,132 @@ fn each_origin_has_its_output_flag() {
         }
         let page = format!("| `{}` | ", row.origin);
         assert!(PAGE.contains(&page), "{} isn't explained", row.origin);
+    }
+}
+
+/// Returns the text of a section of the page.
+fn section(title: &str) -> &'static str {
+    let behind = PAGE.split(&format!("\n## {title}\n")).nth(1).unwrap();
+    behind.split("\n## ").next().unwrap()
+}
+
+/// Returns the code spans of a text.
+fn spans(text: &str) -> Vec<&str> {
+    text.split('`').skip(1).step_by(2).collect()
+}
+
+/// Returns the outcome of a stream of one chunk and `[DONE]`.
+fn outcome(json: &Value) -> Outcome {
+    let stream = format!("data: {json}\n\ndata: [DONE]\n\n");
+    assemble([stream.as_bytes()]).outcome
+}
+
+#[test]
+fn the_listed_finish_reasons_name_a_failure() {
+    let of_reason = |reason: &str| {
+        outcome(&json!({"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]}))
+    };
+    let paragraph = section("Ends of streams").split("\n\n").find(|text| text.contains("`abort`"));
+    let reasons = spans(paragraph.unwrap());
+    assert_eq!(reasons.len(), 8, "{reasons:?}");
+    for reason in reasons {
+        let reason =
+            if reason.starts_with('_') { ["server", reason].concat() } else { reason.into() };
+        assert_eq!(of_reason(&reason), Outcome::FailedFinish, "{reason}");
+        assert_eq!(of_reason(&reason.to_uppercase()), Outcome::FailedFinish, "{reason}");
+        assert_eq!(of_reason(&[&reason, "s"].concat()), Outcome::Complete, "{reason}");
+    }
+}
+
+#[test]
+fn the_listed_identities_are_not_joined() {
+    let names = spans(section("Identities"));
+    assert_eq!(names.len(), 8, "{names:?}");
+    for name in names.iter().map(|name| name.replace("_id", "any_id")).chain(["name".into()]) {
+        let row = Row {
+            level: "Delta".into(),
+            name: "unlisted".into(),
+            types: Vec::new(),
+            rule: "Accumulate".into(),
+            origin: "Unknown".into(),
+        };
+        let values = ["a", "b"].map(|text| json!({&name: text}));
+        let expected = if name == "name" { "ab" } else { "b" };
+        assert_eq!(merged(&row, &values)[&name], expected, "{name}");
+    }
+}
+
+#[test]
+fn the_listed_names_of_counts_are_read() {
+    let counts = section("Usage").lines().filter(|line| line.starts_with("| "));
+    let mut checked = 0;
+    for row in counts.skip(1) {
+        let [count, names] =
+            row.trim_matches('|').split('|').map(str::trim).collect::<Vec<_>>()[..]
+        else {
+            panic!("a row has two cells: {row}")
+        };
+        for places in names.split(';') {
+            // `name`, or `name` of `object` or `object`.
+            let paths: Vec<_> = match places.split_once(" of ") {
+                Some((name, objects)) => {
+                    let name = spans(name)[0];
+                    spans(objects).into_iter().map(|of| json!({of: {name: 7}})).collect()
+                }
+                None => spans(places).into_iter().map(|name| json!({name: 7})).collect(),
+            };
+            for usage in paths {
+                let json = json!({"usage": usage}).to_string();
+                let chunk = OwnedChatCompletionChunk::from_json(json.as_bytes()).unwrap();
+                let usage = chunk.as_chunk().usage().unwrap();
+                let found = match count {
+                    "prompt" => usage.prompt_tokens(),
+                    "completion" => usage.completion_tokens(),
+                    "total" => usage.total_tokens(),
+                    "cached" => usage.cached_tokens(),
+                    "reasoning" => usage.reasoning_tokens(),
+                    _ => panic!("no count {count}"),
+                };
+                assert_eq!(found, Some(7), "{count}: {json}");
+                checked += 1;
+            }
+        }
+    }
+    assert_eq!(checked, 13);
+}
+
+/// The calls that the rows of the page's table continue, in the order of the rows.
+#[test]
+fn deltas_continue_the_calls_of_the_table() {
+    let table = section("Tool calls");
+    let rows: Vec<_> = table.lines().filter(|line| line.starts_with("| ")).skip(1).collect();
+    let first = json!({"index": 0, "id": "a", "function": {"name": "f", "arguments": "1"}});
+    let other = json!({"index": 0, "id": "b", "function": {"name": "f", "arguments": "2"}});
+    // A delta for each row, and the position of the call that it continues; 2 is a new call.
+    let deltas = [
+        (json!({"index": 0, "id": "", "function": {"arguments": "x"}}), 1),
+        (json!({"index": 0, "id": "a", "function": {"arguments": "x"}}), 0),
+        (json!({"index": 0, "id": "c", "function": {"name": "f", "arguments": "x"}}), 2),
+        (json!({"index": 0, "id": "c", "function": {"arguments": "x"}}), 1),
+        (json!({"index": 1, "id": "a", "function": {"arguments": "x"}}), 2),
+        (json!({"id": "a", "function": {"arguments": "x"}}), 0),
+        (json!({"id": "c", "function": {"arguments": "x"}}), 2),
+        (json!({"function": {"name": "f", "arguments": "x"}}), 2),
+        (json!({"function": {"arguments": "x"}}), 1),
+    ];
+    assert_eq!(rows.len(), deltas.len());
+    for (row, (delta, expected)) in rows.iter().zip(deltas) {
+        assert_eq!(row.contains("| no call: a new one begins"), expected == 2, "{row}");
+        let mut completion = Reassembler::new();
+        for call in [&first, &other, &delta] {
+            let json = json!({"choices": [{"index": 0, "delta": {"tool_calls": [call]}}]});
+            let chunk = OwnedChatCompletionChunk::from_json(json.to_string().as_bytes()).unwrap();
+            completion.push(&chunk.as_chunk());
+        }
+        let calls = &completion.snapshot().choices[0].message.tool_calls;
+        let continued = calls.iter().position(|call| {
+            call.function.as_ref().is_some_and(|function| function.arguments.ends_with('x'))
+        });
+        assert_eq!(continued, Some(expected), "{row}");
     }
 }
