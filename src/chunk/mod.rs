@@ -35,6 +35,7 @@ mod mismatch;
 mod owned;
 pub(crate) mod schema;
 mod slots;
+mod template_cache;
 mod tokens;
 mod tool_call;
 mod upstream_error;
@@ -56,6 +57,7 @@ pub use usage::{CompletionTokensDetails, PromptTokensDetails, Usage};
 pub(crate) use index::{ChunkBuffers, ChunkIndex};
 pub(crate) use schema::{Level, Merge, is_identity, merge, origin};
 pub(crate) use slots::Field;
+pub(crate) use template_cache::{TemplateCache, TemplateKey};
 
 use core::fmt;
 use core::ops::Range;

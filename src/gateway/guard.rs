@@ -8,7 +8,7 @@ use super::allowlist::{Verdict, scan};
 use super::json_write;
 use super::spans::{Spans, object_of};
 use super::watched_text::{GuardedText, TextAt, TextId, WatchedText, each_text, end_others};
-use crate::chunk::{ChatCompletionChunk, Choice};
+use crate::chunk::{ChatCompletionChunk, Choice, TemplateCache};
 use crate::decoder::{ChunkEvent, Payload};
 use crate::sse::EventKind;
 
@@ -143,11 +143,7 @@ pub struct Guard {
     text_bytes: usize,
     /// Number of events that the guard has accepted.
     taken: u64,
-    /// Chunks with these constants, and so many leaves that have changed, are harmless but for their
-    /// texts.
-    harmless: [(u64, usize); 2],
-    /// The one that was looked for last.
-    latest: usize,
+    verdicts: TemplateCache<Verdict>,
 }
 
 /// An event that is held.
@@ -218,8 +214,7 @@ impl Guard {
             texts: Vec::new(),
             text_bytes: 0,
             taken: 0,
-            harmless: [(0, 0); 2],
-            latest: 0,
+            verdicts: TemplateCache::new(Verdict::Unknown, Verdict::Unknown),
         }
     }
 
@@ -490,27 +485,16 @@ impl Guard {
         if is_larger { Pushed::TooLarge } else { Pushed::Full }
     }
 
-    /// Whether a chunk says something that is no text here. Found out once for those that have the
-    /// same constants.
+    /// Returns true if a chunk may contain text that the guard doesn't watch.
     #[inline]
     fn has_unwatched_content(&mut self, chunk: &ChatCompletionChunk<'_>) -> bool {
-        let of = (chunk.template_id(), chunk.slots().len());
-        if of.0 != 0 {
-            for at in [self.latest, 1 - self.latest] {
-                if self.harmless.get(at) == Some(&of) {
-                    self.latest = at;
-                    return false;
-                }
-            }
+        let Some(key) = chunk.template_key() else { return scan(chunk) == Verdict::Unknown };
+        let verdict = self.verdicts.get_or_compute(key, |verdict| *verdict = Verdict::Unknown);
+        // The values of the slots may change any other verdict.
+        if *verdict != Verdict::AlwaysHarmless {
+            *verdict = scan(chunk);
         }
-        let rest = scan(chunk);
-        if of.0 != 0 && rest == Verdict::AlwaysHarmless {
-            self.latest = 1 - self.latest;
-            if let Some(known) = self.harmless.get_mut(self.latest) {
-                *known = of;
-            }
-        }
-        rest == Verdict::Unknown
+        *verdict == Verdict::Unknown
     }
 
     /// The number of a text, begun if there is room for one more.

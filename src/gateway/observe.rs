@@ -3,7 +3,9 @@
 use core::fmt;
 
 use super::observe_plan::ObservePlan;
-use crate::chunk::{ChatCompletionChunk, Choice, ChoiceTokens, ContentPart, Tokens};
+use crate::chunk::{
+    ChatCompletionChunk, Choice, ChoiceTokens, ContentPart, TemplateCache, TemplateKey, Tokens,
+};
 use crate::completion::Limit;
 use crate::completion::{Findings, LONGEST_REASON, NotWhole, Outcome};
 use crate::decoder::{ChunkEvent, End, FailureBuffer, Payload, UpstreamFailure};
@@ -44,9 +46,7 @@ use crate::limits::Limits;
 /// ```
 pub struct Observer {
     most_choices: usize,
-    watches: [ObservePlan; 2],
-    /// The one that was right last.
-    latest: usize,
+    plans: TemplateCache<ObservePlan>,
     seen: ObserverState,
 }
 
@@ -63,8 +63,8 @@ struct ObserverState {
     /// The tokens are those of the member `usage` itself, which outranks its substitutes.
     own_usage: bool,
     choice_tokens: ChoiceTokens,
-    /// The constants of the chunk with the last usage: one that is like it differs in leaves only.
-    usage_like: (u64, usize),
+    /// The key of the chunk with the last usage.
+    usage_key: Option<TemplateKey>,
     choices: Vec<SeenChoice>,
     /// Each index with the position of its choice, sorted. Empty up to `FEW_CHOICES` choices.
     places: Vec<(u64, usize)>,
@@ -163,8 +163,7 @@ impl Observer {
     pub fn with_limits(limits: &Limits) -> Self {
         Self {
             most_choices: limits.choices,
-            watches: [ObservePlan::default(); 2],
-            latest: 0,
+            plans: TemplateCache::default(),
             seen: ObserverState::default(),
         }
     }
@@ -204,7 +203,7 @@ impl Observer {
 
     /// Makes the observer ready for another stream; keeps the limits and the buffers, nothing else.
     pub fn reset(&mut self) {
-        self.watches = [ObservePlan::default(); 2];
+        self.plans = TemplateCache::default();
         let mut choices = core::mem::take(&mut self.seen.choices);
         choices.clear();
         if choices.capacity() > KEPT_CHOICES {
@@ -223,7 +222,9 @@ impl Observer {
     #[inline(never)]
     pub(super) fn observe_event(&mut self, event: &ChunkEvent<'_>) -> bool {
         match event.payload() {
-            Payload::Chunk(chunk) if chunk.template_id() != 0 => self.observe_templated(chunk),
+            Payload::Chunk(chunk) if chunk.template_key().is_some() => {
+                self.observe_templated(chunk)
+            }
             _ => {
                 self.seen.news = EventFindings::default();
                 self.seen.observe_event(event, self.most_choices);
@@ -236,18 +237,14 @@ impl Observer {
     #[expect(clippy::inline_always, reason = "measured: a call costs a fifteenth of an event")]
     #[inline(always)]
     pub(super) fn observe_templated(&mut self, chunk: &ChatCompletionChunk<'_>) -> bool {
-        let Self { most_choices, watches, latest, seen } = self;
+        let Self { most_choices, plans, seen } = self;
         seen.news = EventFindings::default();
-        if !watches.get(*latest).is_some_and(|watch| watch.is_of(chunk)) {
-            *latest = 1 - *latest;
-            let watch = watches.get_mut(*latest).filter(|watch| !watch.is_of(chunk));
-            if let Some(watch) = watch {
-                *watch = ObservePlan::new(chunk);
+        if let Some(key) = chunk.template_key() {
+            let plan = plans.get_or_compute(key, |plan| {
+                *plan = ObservePlan::new(chunk);
                 seen.note_choices(chunk, *most_choices);
-            }
-        }
-        if let Some(watch) = watches.get(*latest) {
-            seen.apply_plan(watch, chunk, *most_choices);
+            });
+            seen.apply_plan(plan, key, chunk, *most_choices);
         }
         seen.news != EventFindings::default()
     }
@@ -257,7 +254,13 @@ impl ObserverState {
     /// A chunk of which is known where its news are.
     #[expect(clippy::inline_always, reason = "it is a part of `observe_templated`")]
     #[inline(always)]
-    fn apply_plan(&mut self, watch: &ObservePlan, chunk: &ChatCompletionChunk<'_>, most: usize) {
+    fn apply_plan(
+        &mut self,
+        watch: &ObservePlan,
+        key: TemplateKey,
+        chunk: &ChatCompletionChunk<'_>,
+        most: usize,
+    ) {
         if watch.is_all {
             self.note_choices(chunk, most);
             return self.observe_chunk(chunk, most);
@@ -272,12 +275,12 @@ impl ObserverState {
         if watch.usage {
             self.news.usage = true;
             match (watch.counts, &mut self.tokens) {
-                (Some(counts), Some(tokens)) if self.usage_like == watch.of => {
+                (Some(counts), Some(tokens)) if self.usage_key == Some(key) => {
                     counts.update(tokens, chunk);
                 }
                 _ => {
                     self.add_usage(chunk, most);
-                    self.usage_like = watch.of;
+                    self.usage_key = Some(key);
                 }
             }
         }
@@ -328,7 +331,7 @@ impl ObserverState {
 
     #[inline(never)]
     fn add_usage(&mut self, chunk: &ChatCompletionChunk<'_>, most: usize) {
-        self.usage_like = (0, 0);
+        self.usage_key = None;
         let is_own = chunk.has_own_usage();
         let Some(usage) = chunk.usage().filter(|_| is_own || !self.own_usage) else { return };
         self.own_usage |= is_own;

@@ -6,8 +6,6 @@ use crate::json::{Value, ValueKind};
 /// What chunks with the same constants bring, but for the leaves in which they differ.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct ObservePlan {
-    /// The number of their constants, and how many leaves had changed: more may change later.
-    pub(super) of: (u64, usize),
     /// Where the output of the model is, and where finish reasons are.
     pub(super) output: Place,
     pub(super) finish: Place,
@@ -99,17 +97,10 @@ impl UsageSlots {
 }
 
 impl ObservePlan {
-    /// Whether this is for a chunk.
-    #[inline]
-    pub(super) fn is_of(&self, chunk: &ChatCompletionChunk<'_>) -> bool {
-        self.of == (chunk.template_id(), chunk.slots().len())
-    }
-
     /// For chunks with the constants of this one.
     #[cold]
     pub(super) fn new(chunk: &ChatCompletionChunk<'_>) -> Self {
         let mut watch = Self {
-            of: (chunk.template_id(), chunk.slots().len()),
             usage: chunk.usage().is_some(),
             counts: UsageSlots::of(chunk),
             ..Self::default()

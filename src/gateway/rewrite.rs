@@ -4,7 +4,7 @@ use core::ops::Range;
 
 use super::json_write;
 use super::spans::{in_data, object_of};
-use crate::chunk::ChatCompletionChunk;
+use crate::chunk::{ChatCompletionChunk, TemplateCache};
 use crate::decoder::{ChunkEvent, Payload};
 use crate::json::{Member, NodeId, Value, ValueKind};
 use crate::sse::{Event, EventKind, SseField};
@@ -52,10 +52,9 @@ pub struct Editor {
     /// The texts of the rules, and behind them those of the event at hand.
     texts: Vec<u8>,
     rule_texts: usize,
-    /// What the rules say of the last chunks of constants of their own, and of any other.
-    plans: [RewritePlan; 3],
-    /// The one that was right last, of the first two.
-    latest: usize,
+    plans: TemplateCache<RewritePlan>,
+    /// The plan for an event that has its own: without a template, or with replaced members.
+    own_plan: RewritePlan,
     /// What changes in the event at hand, as positions in its data.
     splices: Vec<ByteEdit>,
     /// Members of it that are replaced in it alone: no rule is for them.
@@ -81,11 +80,9 @@ struct RewriteRule {
     json: Option<Range<usize>>,
 }
 
-/// What the rules say of chunks with the same constants.
+/// The changes that the rules make to all chunks of a template.
 #[derive(Clone, Debug, Default)]
 struct RewritePlan {
-    /// The number of their constants, and how many leaves had changed.
-    of: (u64, usize),
     is_dropped: bool,
     changes: Vec<NodeEdit>,
 }
@@ -184,11 +181,11 @@ impl Editor {
         self.texts.extend_from_slice(b"null");
         self.usage = Some((how, self.rule_texts..self.texts.len()));
         self.gather_texts();
-        self.plans = <[RewritePlan; 3]>::default();
+        self.plans = TemplateCache::default();
     }
 
     fn set(&mut self, name: &str, json: Option<Range<usize>>) {
-        self.plans = <[RewritePlan; 3]>::default();
+        self.plans = TemplateCache::default();
         match self.rules.iter_mut().find(|rule| *rule.name == *name) {
             Some(rule) => rule.json = json,
             None => self.rules.push(RewriteRule { name: name.into(), json }),
@@ -228,8 +225,7 @@ impl Editor {
 
     /// Returns the capacity, in bytes, of the buffers that grow with an event.
     fn held(&self) -> usize {
-        let [.., RewritePlan { changes, .. }] = &self.plans;
-        changes.capacity() * size_of::<NodeEdit>()
+        self.own_plan.changes.capacity() * size_of::<NodeEdit>()
             + self.splices.capacity() * size_of::<ByteEdit>()
             + self.replaced.capacity() * size_of::<NodeId>()
             + self.texts.capacity()
@@ -241,38 +237,32 @@ impl Editor {
     fn shrink(&mut self, is_small: bool) {
         self.small_events = if is_small { self.small_events + 1 } else { 0 };
         if self.small_events >= SMALL_EVENTS {
-            let [.., plan] = &mut self.plans;
-            *plan = RewritePlan::default();
+            self.own_plan = RewritePlan::default();
             (self.splices, self.replaced, self.data) = (Vec::new(), Vec::new(), Vec::new());
             self.texts.shrink_to(self.rule_texts);
             self.small_events = 0;
         }
     }
 
-    /// What the rules say of a chunk, as splices; `true` if it is to be dropped.
+    /// Appends the splices of the rules for a chunk. Returns true if the rules drop it.
     #[inline]
     fn apply(&mut self, chunk: &ChatCompletionChunk<'_>) -> bool {
-        let of = (chunk.template_id(), chunk.slots().len());
-        let is_known = |plan: Option<&RewritePlan>| plan.is_some_and(|plan| plan.of == of);
-        let mut at = self.latest;
-        if of.0 == 0 || !self.replaced.is_empty() {
-            at = 2;
-            self.plan(chunk, at);
-        } else if !is_known(self.plans.get(at)) {
-            at = 1 - at;
-            self.latest = at;
-            if !is_known(self.plans.get(at)) {
-                self.plan(chunk, at);
-            }
-        }
-        let Some(plan) = self.plans.get(at) else { return false };
+        let Self { rules, usage, plans, own_plan, replaced, splices, .. } = self;
+        let key = chunk.template_key().filter(|_| replaced.is_empty());
+        let compute = |plan: &mut RewritePlan| plan.compute(rules, usage.as_ref(), replaced, chunk);
+        let plan = if let Some(key) = key {
+            plans.get_or_compute(key, compute)
+        } else {
+            compute(own_plan);
+            own_plan
+        };
         let document = chunk.as_value().document;
         let in_data = |id: NodeId| in_data(Value::new(document, id));
         let position = |edge: NodeBoundary| match edge {
             NodeBoundary::Start(id) => in_data(id).start,
             NodeBoundary::End(id) => in_data(id).end,
         };
-        self.splices.extend(plan.changes.iter().map(|change| match change {
+        splices.extend(plan.changes.iter().map(|change| match change {
             NodeEdit::Replace(id, text) => ByteEdit { at: in_data(*id), text: text.clone() },
             NodeEdit::Remove(from, to) => {
                 ByteEdit { at: position(*from)..position(*to), text: 0..0 }
@@ -281,12 +271,31 @@ impl Editor {
         plan.is_dropped
     }
 
-    /// Makes a plan for a chunk.
+    /// Appends `data` with the splices.
+    fn splice(splices: &[ByteEdit], texts: &[u8], data: &[u8], out: &mut Vec<u8>) {
+        let mut from = 0;
+        for ByteEdit { at, text } in splices {
+            // What is replaced inside of something else that is, or twice, is replaced once.
+            let Some(copied) = data.get(from..at.start) else { continue };
+            out.extend_from_slice(copied);
+            out.extend_from_slice(texts.get(text.clone()).unwrap_or_default());
+            from = at.end;
+        }
+        out.extend_from_slice(data.get(from..).unwrap_or_default());
+    }
+}
+
+impl RewritePlan {
+    /// Computes the changes to a chunk. No rule applies to the `replaced` members.
     #[inline(never)]
-    fn plan(&mut self, chunk: &ChatCompletionChunk<'_>, at: usize) {
-        let Self { rules, usage, plans, replaced, .. } = self;
-        let Some(RewritePlan { of, is_dropped, changes }) = plans.get_mut(at) else { return };
-        *of = (chunk.template_id(), chunk.slots().len());
+    fn compute(
+        &mut self,
+        rules: &[RewriteRule],
+        usage: Option<&(HiddenUsage, Range<usize>)>,
+        replaced: &[NodeId],
+        chunk: &ChatCompletionChunk<'_>,
+    ) {
+        let Self { is_dropped, changes } = self;
         *is_dropped = false;
         changes.clear();
         let document = chunk.as_value().document;
@@ -329,19 +338,6 @@ impl Editor {
         if let Some(start) = removed_from {
             changes.push(NodeEdit::Remove(start, NodeBoundary::End(before)));
         }
-    }
-
-    /// Appends `data` with the splices.
-    fn splice(splices: &[ByteEdit], texts: &[u8], data: &[u8], out: &mut Vec<u8>) {
-        let mut from = 0;
-        for ByteEdit { at, text } in splices {
-            // What is replaced inside of something else that is, or twice, is replaced once.
-            let Some(copied) = data.get(from..at.start) else { continue };
-            out.extend_from_slice(copied);
-            out.extend_from_slice(texts.get(text.clone()).unwrap_or_default());
-            from = at.end;
-        }
-        out.extend_from_slice(data.get(from..).unwrap_or_default());
     }
 }
 
