@@ -1,28 +1,32 @@
-//! `ChunkPage`: how much of a completion goes into one chunk, so that every decoder reads it.
+//! `ChunkPage`: selects the part of a completion that one chunk contains, so that decoders read it.
 
-use super::json_write::{self, ObjectWriter, string_len};
+use super::json_write::{self, ArrayWriter, ObjectWriter, string_len};
+use super::slices::bytes_in;
 use crate::chunk::{Level, Merge, merge};
 use crate::completion::{ElementKey, Matching};
 use crate::json::{Json, JsonList, JsonObject, plain_len};
 use crate::limits::Limits;
 
-/// What one chunk may cost: a byte costs 1, and a name or value 16 besides. That is a sixteenth of the
-/// default [`event_bytes`](crate::Limits::event_bytes), and a quarter of the default
-/// [`json_values`](crate::Limits::json_values).
-pub(super) const MOST_COST: usize = 4 << 20;
+/// Maximum cost of a chunk: 1 for each byte, and `VALUE_COST` for each name and value.
+///
+/// It is a sixteenth of the default [`event_bytes`](crate::Limits::event_bytes), and a quarter of
+/// the default [`json_values`](crate::Limits::json_values).
+pub(super) const MAX_COST: usize = 4 << 20;
 const VALUE_COST: usize = 16;
 
-/// Most bytes of an event, without the members that every chunk repeats.
-const MOST_BYTES: usize = LIMITS.event_bytes - 4096;
-/// Most names and values of an event, without the members that every chunk repeats.
-const MOST_VALUES: usize = LIMITS.json_values - 64;
+/// Maximum number of bytes of an event, without the members that every chunk repeats.
+const MAX_BYTES: usize = LIMITS.event_bytes - 4096;
+/// Maximum number of names and values of an event, without the members that every chunk repeats.
+const MAX_VALUES: usize = LIMITS.json_values - 64;
 const LIMITS: Limits = Limits::new();
 
-/// The number of written members of a completion, and the position inside the next one, by level.
+/// The position in a completion's members at which a page begins.
 #[derive(Clone, Debug, Default)]
 pub(super) struct PageCursor {
+    /// Number of members that are written.
     member: usize,
-    inside: Vec<usize>,
+    /// The positions inside the next member, the innermost one first.
+    path: Vec<usize>,
 }
 
 /// Number of bytes, and number of names and values.
@@ -35,14 +39,14 @@ struct Cost {
 /// The rule by which the members of an object are merged.
 #[derive(Clone, Copy)]
 pub(super) enum Rule {
-    /// Each by the rules of a level.
+    /// Each member by its row of a level.
     At(Level),
-    /// All in the same way.
+    /// All members in the same way.
     All(Merge),
 }
 
 impl Rule {
-    fn of(self, name: &str) -> Merge {
+    fn merge(self, name: &str) -> Merge {
         match self {
             Self::At(level) => merge(level, name),
             Self::All(merge) => merge,
@@ -50,8 +54,12 @@ impl Rule {
     }
 }
 
-/// The positions at which a chunk stops and another one continues, the innermost first.
-type Stop = Vec<usize>;
+/// The rules by which the elements of a list are matched and merged.
+#[derive(Clone, Copy)]
+struct ElementRules {
+    matching: Matching,
+    rule: Rule,
+}
 
 /// Writes members from a cursor on, as many as a chunk may contain.
 ///
@@ -61,18 +69,20 @@ pub(super) struct ChunkPage {
     cursor: PageCursor,
     /// This is the first chunk of its choice or tool call.
     pub(super) is_first: bool,
-    /// The member that is offered next.
-    nth: usize,
-    most: usize,
-    room: usize,
-    /// Room of the event in bytes, without the names that enclose the remaining members.
-    left: usize,
-    /// Number of written parts, and of their bytes.
-    parts: usize,
+    /// Number of members that have been offered.
+    offered: usize,
+    max_cost: usize,
+    /// Cost that the chunk may still have: `budget <= max_cost`.
+    budget: usize,
+    /// Bytes that the event may still have, without names that enclose further members.
+    byte_budget: usize,
+    /// Number of parts that are written, and of their bytes.
+    pub(super) parts: usize,
     pub(super) bytes: usize,
+    /// The page may contain a part that exceeds its budget.
     is_empty: bool,
     is_full: bool,
-    /// A part was written that costs more than a chunk may.
+    /// A part was written that exceeds the budget.
     pub(super) is_oversized: bool,
     /// The chunk contains one such part only.
     pub(super) is_alone: bool,
@@ -81,16 +91,16 @@ pub(super) struct ChunkPage {
 }
 
 impl ChunkPage {
-    /// Returns a portion from a cursor on that costs up to `most`; without a cursor, the first one.
-    pub(super) fn new(cursor: Option<PageCursor>, most: usize) -> Self {
+    /// Returns a page from a cursor on that costs up to `max_cost`; without a cursor, the first one.
+    pub(super) fn new(cursor: Option<PageCursor>, max_cost: usize) -> Self {
         let is_first = cursor.is_none();
         Self {
             cursor: cursor.unwrap_or_default(),
             is_first,
-            nth: 0,
-            most,
-            room: most,
-            left: MOST_BYTES,
+            offered: 0,
+            max_cost,
+            budget: max_cost,
+            byte_budget: MAX_BYTES,
             parts: 0,
             bytes: 0,
             // The first chunk contains no oversized part.
@@ -102,31 +112,20 @@ impl ChunkPage {
         }
     }
 
-    /// Returns a portion like [`new`](Self::new), for a chunk with one oversized part only.
-    pub(super) fn alone(cursor: Option<PageCursor>, most: usize, has_index: bool) -> Self {
-        Self { is_alone: true, has_index, ..Self::new(cursor, most) }
+    /// Returns a page like [`new`](Self::new), for a chunk with one oversized part only.
+    pub(super) fn alone(cursor: Option<PageCursor>, max_cost: usize, has_index: bool) -> Self {
+        Self { is_alone: true, has_index, ..Self::new(cursor, max_cost) }
     }
 
-    /// Returns the number of written parts.
-    pub(super) const fn parts(&self) -> usize {
-        self.parts
-    }
-
-    /// Where the next chunk begins; `None` if nothing is left.
+    /// Returns the cursor of the next page, or `None` if nothing is left.
     pub(super) fn rest(self) -> Option<PageCursor> {
         self.is_full.then_some(self.cursor)
     }
 
     /// Offers a member that is a string.
     pub(super) fn text(&mut self, name: &str, text: &str, object: &mut ObjectWriter<'_>) {
-        self.offer(|portion, _, _| {
-            let cost = Cost { bytes: name.len() + string_len(text), values: 2 };
-            let is_taken = portion.takes(cost);
-            if is_taken {
-                object.string(name, text);
-            }
-            is_taken
-        });
+        let cost = Cost { bytes: name.len() + string_len(text), values: 2 };
+        self.offer(name, object, |page, out| page.whole(cost, || json_write::string(text, out)));
     }
 
     /// Offers members that have no field.
@@ -137,272 +136,240 @@ impl ChunkPage {
         object: &mut ObjectWriter<'_>,
     ) {
         for (name, value) in members {
-            self.offer(|portion, from, stop| {
-                portion.value((name, value), rule.of(name), (from, stop), object)
-            });
+            self.offer(name, object, |page, out| page.value(name, value, rule.merge(name), out));
         }
     }
 
     /// Offers an object whose members are merged by `rule`.
-    pub(super) fn inside(
+    pub(super) fn object(
         &mut self,
         name: &str,
         members: &JsonObject,
         rule: Rule,
         object: &mut ObjectWriter<'_>,
     ) {
-        self.offer(|portion, from, stop| {
-            let cost = named(name, members_cost(members, portion.most));
-            if from.is_empty() && (members.is_empty() || portion.fits(cost)) {
-                return portion.whole(cost, |out| json_write::object(members, out), name, object);
+        self.offer(name, object, |page, out| {
+            let cost = named(name, members_cost(members, page.max_cost));
+            if !page.is_resumed() && (members.is_empty() || page.fits(cost)) {
+                return page.whole(cost, || json_write::object(members, out));
             }
-            portion.object((name, members), rule, (from, stop), object)
+            page.enclose(name);
+            page.object_parts(members, rule, out)
         });
     }
 
     /// Offers the list of the reasoning details.
     pub(super) fn details(&mut self, name: &str, list: &JsonList, object: &mut ObjectWriter<'_>) {
         if !list.is_empty() {
-            let rules = (Matching::Detail, Rule::At(Level::ReasoningDetail));
-            self.offer(|portion, from, stop| {
-                portion.list((name, list), rules, (from, stop), object)
+            let rule = Rule::At(Level::ReasoningDetail);
+            self.offer(name, object, |page, out| {
+                page.enclose(name);
+                page.list_parts(list, ElementRules { matching: Matching::Detail, rule }, out)
             });
         }
     }
 
-    /// Offers the next member, which `write` writes from a position on.
+    /// Offers the next member, whose value `write` writes from the cursor's path on.
     ///
-    /// `write` returns true if the member is complete. Otherwise it stores the position at which it
-    /// stops.
-    fn offer(&mut self, write: impl FnOnce(&mut Self, &[usize], &mut Stop) -> bool) {
-        let nth = self.nth;
-        self.nth += 1;
-        if self.is_full || nth < self.cursor.member {
+    /// `write` consumes the path and returns true if the value is complete. Otherwise it stores the
+    /// path at which it stops.
+    fn offer(
+        &mut self,
+        name: &str,
+        object: &mut ObjectWriter<'_>,
+        write: impl FnOnce(&mut Self, &mut Vec<u8>) -> bool,
+    ) {
+        let member = self.offered;
+        self.offered += 1;
+        if self.is_full || member < self.cursor.member {
             return;
         }
-        let from = core::mem::take(&mut self.cursor.inside);
-        let mut stop = Stop::new();
-        let is_done = write(self, &from, &mut stop);
-        self.is_full = !is_done;
-        stop.reverse();
-        self.cursor = PageCursor { member: nth + usize::from(is_done), inside: stop };
+        let is_complete = self.member(name, object, write);
+        debug_assert!(!is_complete || !self.is_resumed(), "a complete member has no path");
+        self.is_full = !is_complete;
+        self.cursor.member = member + usize::from(is_complete);
     }
 
-    /// Writes a member, in parts if it can be merged from them. Returns true if it is complete.
-    fn value(
+    /// Writes a member with `write`, and omits it if no part of it is written.
+    ///
+    /// Returns the result of `write`: true if the value is complete.
+    fn member(
         &mut self,
-        (name, value): (&str, &Json),
-        merge: Merge,
-        (from, stop): (&[usize], &mut Stop),
+        name: &str,
         object: &mut ObjectWriter<'_>,
+        write: impl FnOnce(&mut Self, &mut Vec<u8>) -> bool,
     ) -> bool {
+        let (parts, mut is_complete) = (self.parts, true);
+        object.attempt(|object| {
+            is_complete = write(self, object.name(name));
+            self.parts > parts
+        });
+        is_complete
+    }
+
+    /// Returns true if an earlier page contains a part of the next value.
+    const fn is_resumed(&self) -> bool {
+        !self.cursor.path.is_empty()
+    }
+
+    /// Writes the value of a member, in parts if it can be merged from them.
+    ///
+    /// Returns true if the value is complete, as do the functions below.
+    fn value(&mut self, name: &str, value: &Json, merge: Merge, out: &mut Vec<u8>) -> bool {
+        let is_resumed = self.is_resumed();
         let cost =
-            if from.is_empty() { named(name, cost(value, self.most)) } else { Cost::default() };
-        if !from.is_empty() || !self.fits(cost) {
+            if is_resumed { Cost::default() } else { named(name, cost(value, self.max_cost)) };
+        if is_resumed || !self.fits(cost) {
+            self.enclose(name);
             match value {
                 Json::Object(members) if !members.is_empty() => {
-                    if let Some(merge) = inner(merge) {
-                        let rule = Rule::All(merge);
-                        return self.object((name, members), rule, (from, stop), object);
+                    if let Some(merge) = member_merge(merge) {
+                        return self.object_parts(members, Rule::All(merge), out);
                     }
                 }
                 Json::List(list) if !list.is_empty() => {
-                    if let Some(rules) = elements(merge) {
-                        return self.list((name, list), rules, (from, stop), object);
+                    if let Some(rules) = element_rules(merge) {
+                        return self.list_parts(list, rules, out);
                     }
                 }
-                Json::Text(text) if !from.is_empty() || is_cut(text, merge) => {
-                    return self.array((name, text), (from, stop), object);
+                Json::Text(text) if is_resumed || is_split(text, merge) => {
+                    return self.array_parts(text, out);
                 }
                 _ => {}
             }
         }
-        self.whole(cost, |out| json_write::json(value, out), name, object)
+        debug_assert!(!is_resumed, "a value is resumed as it was begun: in parts");
+        self.whole(cost, || json_write::json(value, out))
     }
 
-    /// Writes a member that isn't cut, if it belongs in this chunk. Returns true if it does.
-    fn whole(
-        &mut self,
-        cost: Cost,
-        write: impl FnOnce(&mut Vec<u8>),
-        name: &str,
-        object: &mut ObjectWriter<'_>,
-    ) -> bool {
-        let is_taken = self.takes(cost);
-        if is_taken {
-            write(object.name(name));
+    /// Counts the name of a member that is written in parts.
+    fn enclose(&mut self, name: &str) {
+        self.byte_budget = self.byte_budget.saturating_sub(string_len(name));
+    }
+
+    /// Writes a whole value, if the budget allows it.
+    fn whole(&mut self, cost: Cost, write: impl FnOnce()) -> bool {
+        let is_reserved = self.try_reserve(cost);
+        if is_reserved {
+            write();
         }
-        is_taken
+        is_reserved
     }
 
-    fn object(
-        &mut self,
-        (name, members): (&str, &JsonObject),
-        rule: Rule,
-        (from, stop): (&[usize], &mut Stop),
-        object: &mut ObjectWriter<'_>,
-    ) -> bool {
-        let mut is_done = true;
-        let before = self.parts;
-        self.enclose(name);
-        object.attempt(|object| {
-            let mut inner = ObjectWriter::begin(object.name(name));
-            is_done = self.members_of(members.iter(), rule, (from, stop), &mut inner);
-            inner.end();
-            self.parts > before
-        });
-        is_done
+    fn object_parts(&mut self, members: &JsonObject, rule: Rule, out: &mut Vec<u8>) -> bool {
+        let mut object = ObjectWriter::begin(out);
+        let is_complete = self.member_parts(members.iter(), rule, &mut object);
+        object.end();
+        is_complete
     }
 
-    fn members_of<'m>(
+    fn member_parts<'m>(
         &mut self,
         members: impl Iterator<Item = (&'m str, &'m Json)>,
         rule: Rule,
-        (from, stop): (&[usize], &mut Stop),
         object: &mut ObjectWriter<'_>,
     ) -> bool {
-        let (first, inside) = first(from);
-        for (at, (name, value)) in members.enumerate().skip(first) {
-            let from = if at == first { inside } else { &[] };
-            if !self.value((name, value), rule.of(name), (from, stop), object) {
-                stop.push(at);
+        let first = self.cursor.path.pop().unwrap_or(0);
+        for (position, (name, value)) in members.enumerate().skip(first) {
+            let merge = rule.merge(name);
+            if !self.member(name, object, |page, out| page.value(name, value, merge, out)) {
+                self.cursor.path.push(position);
                 return false;
             }
         }
         true
     }
 
-    fn list(
-        &mut self,
-        (name, list): (&str, &JsonList),
-        rules: (Matching, Rule),
-        (from, stop): (&[usize], &mut Stop),
-        object: &mut ObjectWriter<'_>,
-    ) -> bool {
-        let mut is_done = true;
-        let before = self.parts;
-        self.enclose(name);
-        object.attempt(|object| {
-            let out = object.name(name);
-            out.push(b'[');
-            let (first, inside) = first(from);
-            for (at, element) in list.elements().enumerate().skip(first) {
-                let from = if at == first { inside } else { &[] };
-                let (len, parts) = (out.len(), self.parts);
-                if parts > before {
-                    out.push(b',');
-                }
-                is_done = self.element(element, rules, (from, stop), out);
-                if self.parts == parts {
-                    out.truncate(len);
-                }
-                if !is_done {
-                    stop.push(at);
-                    break;
-                }
+    fn list_parts(&mut self, list: &JsonList, rules: ElementRules, out: &mut Vec<u8>) -> bool {
+        let mut array = ArrayWriter::begin(out);
+        let mut is_complete = true;
+        let first = self.cursor.path.pop().unwrap_or(0);
+        for (position, (key, members)) in list.elements().enumerate().skip(first) {
+            let parts = self.parts;
+            array.attempt(|out| {
+                is_complete = self.element(key, members, rules, out);
+                self.parts > parts
+            });
+            if !is_complete {
+                self.cursor.path.push(position);
+                break;
             }
-            out.push(b']');
-            self.parts > before
-        });
-        is_done
+        }
+        array.end();
+        is_complete
     }
 
-    /// Writes an element of a list. Returns true if it is complete.
+    /// Writes an element of a list.
     ///
-    /// It is written in parts if it costs more than a chunk may and other elements can continue it.
-    /// Each part contains the members that identify the element.
+    /// It is written in parts if it exceeds the maximum cost and other elements can continue it.
+    /// Each part contains the members that identify the element. Its position is 0 before the head,
+    /// and 1 more than the number of written members after it.
     fn element(
         &mut self,
-        (key, members): (ElementKey<'_>, &JsonObject),
-        (matching, rule): (Matching, Rule),
-        (from, stop): (&[usize], &mut Stop),
+        key: ElementKey<'_>,
+        members: &JsonObject,
+        rules: ElementRules,
         out: &mut Vec<u8>,
     ) -> bool {
-        let head = head_len(key, members, matching);
-        if from.is_empty() {
-            let cost = members_cost(members, self.most);
-            let is_cut = cost.total() > self.most && head.is_some();
-            if !is_cut {
-                let is_taken = self.takes(cost);
-                if is_taken {
-                    json_write::element((key, members), out);
-                }
-                return is_taken;
+        let (head, max_cost) = (head_len(key, members, rules.matching), self.max_cost);
+        if !self.is_resumed() {
+            let cost = members_cost(members, max_cost);
+            if head.is_none() || cost.total() <= max_cost {
+                return self.whole(cost, || json_write::element(key, members, out));
             }
         }
-        let (head, (first, inside)) = (head.unwrap_or_default(), first(from));
+        let head_len = head.unwrap_or_default();
+        let head = || members.iter().take(head_len);
         let mut object = ObjectWriter::begin(out);
-        if first == 0 {
-            let most = self.most;
-            let known = members.iter().take(head);
-            let known = known.map(|(name, value)| named(name, cost(value, most)));
-            if !self.takes(sum(known, most)) {
-                stop.push(0);
+        if let Some(position) = self.cursor.path.pop().and_then(|next| next.checked_sub(1)) {
+            self.cursor.path.push(position);
+            object.members(head().filter(|(name, _)| is_key(name)));
+        } else {
+            let costs = head().map(|(name, value)| named(name, cost(value, max_cost)));
+            if !self.try_reserve(sum(costs, max_cost)) {
+                self.cursor.path.push(0);
                 return false;
             }
-            object.members(members.iter().take(head));
-            json_write::key(key, members, &mut object);
-        } else {
-            object.members(members.iter().take(head).filter(|(name, _)| is_key(name)));
-            json_write::key(key, members, &mut object);
+            object.members(head());
         }
-        let rest = members.iter().skip(head);
-        let from = first.checked_sub(1).map(|first| [&[first], inside].concat());
-        let is_done = self.members_of(rest, rule, (&from.unwrap_or_default(), stop), &mut object);
+        json_write::write_key(key, members, &mut object);
+        let is_complete = self.member_parts(members.iter().skip(head_len), rules.rule, &mut object);
         object.end();
-        if !is_done && let Some(at) = stop.last_mut() {
-            *at += 1;
+        if !is_complete && let Some(position) = self.cursor.path.last_mut() {
+            *position += 1;
         }
-        is_done
+        is_complete
     }
 
-    /// Writes the elements of an array that is kept as text. Returns true if it is complete.
+    /// Writes the elements of an array that is stored as text.
     ///
-    /// Its position is that of a byte.
-    fn array(
-        &mut self,
-        (name, text): (&str, &str),
-        (from, stop): (&[usize], &mut Stop),
-        object: &mut ObjectWriter<'_>,
-    ) -> bool {
-        let mut is_done = true;
-        let before = self.parts;
-        self.enclose(name);
-        object.attempt(|object| {
-            let out = object.name(name);
-            let mut at = first(from).0.max(1);
-            let mut mark = b'[';
-            for (behind, cost, element) in (Elements { text, at }) {
-                if !self.takes(cost) {
-                    stop.push(at);
-                    is_done = false;
-                    break;
-                }
-                at = behind;
-                out.push(mark);
-                mark = b',';
-                json_write::json_text(element, out);
+    /// Its position is that of a byte behind the bracket or a comma.
+    fn array_parts(&mut self, text: &str, out: &mut Vec<u8>) -> bool {
+        let mut array = ArrayWriter::begin(out);
+        let mut position = self.cursor.path.pop().unwrap_or(1);
+        let mut is_complete = true;
+        for (end, cost, element) in (Elements { text, position }) {
+            is_complete = self.try_reserve(cost);
+            if !is_complete {
+                self.cursor.path.push(position);
+                break;
             }
-            out.push(b']');
-            self.parts > before
-        });
-        is_done
+            position = end;
+            array.element(|out| json_write::json_text(element, out));
+        }
+        array.end();
+        is_complete
     }
 
-    /// Counts the name of a member that is written in parts.
-    fn enclose(&mut self, name: &str) {
-        self.left = self.left.saturating_sub(string_len(name));
-    }
-
-    /// Returns true if a part is to be written in this chunk, and counts it then.
-    fn takes(&mut self, cost: Cost) -> bool {
+    /// Reserves the cost of a part. Returns true if it belongs in this chunk.
+    fn try_reserve(&mut self, cost: Cost) -> bool {
         let fits = self.fits(cost);
         if !fits && !self.is_empty {
             return false;
         }
         self.is_oversized |= !fits;
-        self.room = self.room.saturating_sub(cost.total());
-        self.left = self.left.saturating_sub(cost.bytes);
+        self.budget = self.budget.saturating_sub(cost.total());
+        self.byte_budget = self.byte_budget.saturating_sub(cost.bytes);
         self.bytes += cost.bytes;
         self.parts += 1;
         self.is_empty = false;
@@ -410,7 +377,7 @@ impl ChunkPage {
     }
 
     const fn fits(&self, cost: Cost) -> bool {
-        cost.total() <= self.room && cost.bytes <= self.left
+        cost.total() <= self.budget && cost.bytes <= self.byte_budget
     }
 }
 
@@ -424,13 +391,8 @@ impl Cost {
     }
 }
 
-/// Splits positions into the outermost one, 0 if there is none, and those inside it.
-fn first(from: &[usize]) -> (usize, &[usize]) {
-    from.split_first().map_or((0, from), |(first, inside)| (*first, inside))
-}
-
 /// Returns the merge of the members, for an object that is merged member by member.
-const fn inner(merge: Merge) -> Option<Merge> {
+const fn member_merge(merge: Merge) -> Option<Merge> {
     match merge {
         Merge::Object | Merge::FilterResults => Some(Merge::Object),
         Merge::ExtendMembers => Some(Merge::Extend),
@@ -441,13 +403,14 @@ const fn inner(merge: Merge) -> Option<Merge> {
 }
 
 /// Returns the rules by which the elements of a list are matched and merged, if they are merged.
-const fn elements(merge: Merge) -> Option<(Matching, Rule)> {
-    match merge {
-        Merge::ByIndex => Some((Matching::Index, Rule::All(Merge::Object))),
-        Merge::Accumulate => Some((Matching::IndexOrId, Rule::All(merge))),
-        Merge::Fragments => Some((Matching::Fragment, Rule::All(merge))),
-        _ => None,
-    }
+const fn element_rules(merge: Merge) -> Option<ElementRules> {
+    let (matching, merge) = match merge {
+        Merge::ByIndex => (Matching::Index, Merge::Object),
+        Merge::Accumulate => (Matching::IndexOrId, merge),
+        Merge::Fragments => (Matching::Fragment, merge),
+        _ => return None,
+    };
+    Some(ElementRules { matching, rule: Rule::All(merge) })
 }
 
 /// Returns the number of members up to the last one that identifies the element.
@@ -455,14 +418,14 @@ const fn elements(merge: Merge) -> Option<(Matching, Rule)> {
 /// Returns `None` if no other element can continue it, or no further member follows.
 fn head_len(key: ElementKey<'_>, members: &JsonObject, matching: Matching) -> Option<usize> {
     let [(_, index), (_, id), _] = key.members();
-    let goes_on = match matching {
+    let is_continuable = match matching {
         Matching::Index | Matching::Detail => index.is_some(),
         Matching::IndexOrId => index.or(id).is_some(),
         Matching::Fragment => index.or(id).is_some() || members.get("signature").is_none(),
     };
     let head = members.iter().enumerate().filter(|(_, (name, _))| is_key(name)).last();
-    let head = head.map_or(0, |(at, _)| at + 1);
-    (goes_on && head < members.len()).then_some(head)
+    let head = head.map_or(0, |(position, _)| position + 1);
+    (is_continuable && head < members.len()).then_some(head)
 }
 
 /// Returns true if a member of this name identifies an element.
@@ -470,25 +433,25 @@ fn is_key(name: &str) -> bool {
     matches!(name, "index" | "prompt_index" | "id" | "type")
 }
 
-/// Returns the cost of a value. If it is more than `most`, any cost above `most`.
-fn cost(value: &Json, most: usize) -> Cost {
+/// Returns the cost of a value, or any cost above `max` if it is more than `max`.
+fn cost(value: &Json, max: usize) -> Cost {
     match value {
-        Json::Text(text) if text.len() > most => Cost { bytes: text.len(), values: 1 },
+        Json::Text(text) if text.len() > max => Cost { bytes: text.len(), values: 1 },
         Json::Text(text) => {
             let marks = text.bytes().filter(|byte| matches!(byte, b',' | b':' | b'[' | b'{'));
             Cost { bytes: text.len(), values: 1 + marks.count() }
         }
-        Json::Object(members) => members_cost(members, most),
-        Json::List(list) => sum(list.iter().map(|element| members_cost(element, most)), most),
+        Json::Object(members) => members_cost(members, max),
+        Json::List(list) => sum(list.iter().map(|element| members_cost(element, max)), max),
     }
 }
 
 /// Returns the cost of an object or list with these parts, bounded like [`cost`].
-fn sum(parts: impl Iterator<Item = Cost>, most: usize) -> Cost {
+fn sum(parts: impl Iterator<Item = Cost>, max: usize) -> Cost {
     let mut sum = Cost { bytes: 2, values: 1 };
     for part in parts {
         sum = sum.and(part);
-        if sum.total() > most {
+        if sum.total() > max {
             break;
         }
     }
@@ -500,14 +463,14 @@ fn named(name: &str, value: Cost) -> Cost {
     value.and(Cost { bytes: string_len(name) + 2, values: 1 })
 }
 
-fn members_cost(members: &JsonObject, most: usize) -> Cost {
-    sum(members.iter().map(|(name, value)| named(name, cost(value, most))), most)
+fn members_cost(members: &JsonObject, max: usize) -> Cost {
+    sum(members.iter().map(|(name, value)| named(name, cost(value, max))), max)
 }
 
 /// Returns true if a decoder with the default limits reads an event.
 pub(super) fn is_readable(event: &[u8]) -> bool {
     let json = event.strip_prefix(b"data: ").unwrap_or(event);
-    // A decoder holds a joined copy of several lines.
+    // A decoder also stores a joined copy of several lines.
     let joined = if json.trim_ascii_end().contains(&b'\n') { json.len() } else { 0 };
     event.len() + joined <= LIMITS.event_bytes && element_len(json).1 <= LIMITS.json_values
 }
@@ -515,60 +478,62 @@ pub(super) fn is_readable(event: &[u8]) -> bool {
 /// Returns true if a JSON text is an array that may be written in parts.
 ///
 /// Where unknown members are merged, a first part of objects alone becomes a list of another kind.
-/// An array that begins with an object is then cut only if a decoder can't read it whole.
-fn is_cut(text: &str, merge: Merge) -> bool {
+/// An array that begins with an object is then split only if a decoder can't read it whole.
+fn is_split(text: &str, merge: Merge) -> bool {
     let first = text.strip_prefix('[').and_then(|rest| rest.trim_start().bytes().next());
     let is_unknown = matches!(merge, Merge::Accumulate | Merge::Fragments);
-    let is_read = || text.len() <= MOST_BYTES && element_len(text.as_bytes()).1 <= MOST_VALUES;
+    let is_read = || text.len() <= MAX_BYTES && element_len(text.as_bytes()).1 <= MAX_VALUES;
     let is_list = merge.joins_lists() && first.is_some_and(|first| first != b']');
     is_list && !(is_unknown && first == Some(b'{') && is_read())
 }
-/// The elements of the JSON text of an array, from a position behind its bracket or a comma on.
+
+/// The elements of the JSON text of an array: end, cost and text of each.
 struct Elements<'t> {
     text: &'t str,
-    at: usize,
+    /// Position of the next element, behind the bracket or a comma: `position <= text.len()`.
+    position: usize,
 }
 
 impl<'t> Iterator for Elements<'t> {
     type Item = (usize, Cost, &'t str);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let rest = self.text.get(self.at..).filter(|rest| !rest.is_empty())?;
+        let rest = self.text.get(self.position..).filter(|rest| !rest.is_empty())?;
         let (len, values) = element_len(rest.as_bytes());
-        self.at += len + 1;
-        Some((self.at, Cost { bytes: len + 1, values }, rest.get(..len)?))
+        self.position += len + 1;
+        Some((self.position, Cost { bytes: len + 1, values }, rest.get(..len)?))
     }
 }
 
 /// Returns the length of the element at the start of `rest`, and its number of names and values.
 fn element_len(rest: &[u8]) -> (usize, usize) {
-    let (mut at, mut depth, mut values) = (0, 0_usize, 1);
-    while let Some(byte) = rest.get(at) {
+    let (mut position, mut depth, mut values) = (0, 0_usize, 1);
+    while let Some(byte) = rest.get(position) {
         match byte {
             b',' | b']' if depth == 0 => break,
             b'"' => {
-                at += 1;
+                position += 1;
                 loop {
-                    at += plain_len(rest.get(at..).unwrap_or_default());
-                    match rest.get(at) {
+                    position += plain_len(bytes_in(rest, position.min(rest.len())..));
+                    match rest.get(position) {
                         Some(b'"') | None => break,
-                        Some(b'\\') => at += 2,
-                        Some(_) => at += 1,
+                        Some(b'\\') => position += 2,
+                        Some(_) => position += 1,
                     }
                 }
             }
             b'[' | b'{' => {
                 depth += 1;
-                let inside = rest.get(at + 1..).unwrap_or_default();
+                let inside = bytes_in(rest, position + 1..);
                 values += usize::from(!is_closed(inside));
             }
             b']' | b'}' => depth = depth.saturating_sub(1),
             b',' | b':' => values += 1,
             _ => {}
         }
-        at += 1;
+        position += 1;
     }
-    (at.min(rest.len()), values)
+    (position.min(rest.len()), values)
 }
 
 /// Returns true if an array or object is empty. `inside` begins after its bracket.

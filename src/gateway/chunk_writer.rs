@@ -1,10 +1,23 @@
-//! `ChunkParts`: chunks that a gateway writes itself, from their parts.
+//! `ChunkParts`: writes a gateway's own chunks.
 
-use super::json_write::ObjectWriter;
+use super::json_write::{self, ObjectWriter};
 use crate::completion::ReasoningName;
 
-/// A `chat.completion.chunk` to be written: what all chunks of a stream have in common, and what
-/// this one brings.
+/// Generates methods that set a field and return the changed value.
+macro_rules! setters {
+    ($($(#[doc = $doc:literal])* $field:ident($argument:ident: $type:ty) = $value:expr;)*) => {$(
+        $(#[doc = $doc])*
+        #[must_use]
+        pub const fn $field(mut self, $argument: $type) -> Self {
+            self.$field = $value;
+            self
+        }
+    )*};
+}
+
+/// A `chat.completion.chunk` to be written.
+///
+/// It contains the members that all chunks of a stream share, and those of one chunk.
 ///
 /// ```
 /// use deltawire::gateway::{ChoiceParts, ChunkParts, DONE, UsageParts};
@@ -19,8 +32,7 @@ use crate::completion::ReasoningName;
 /// assert!(out.starts_with(first.as_bytes()));
 /// ```
 ///
-/// What is written is JSON, whatever the texts: there is nothing to fail. Allocates only where the
-/// buffer has to grow.
+/// The written text is valid JSON for all values. Allocates only if the buffer has to grow.
 #[derive(Clone, Copy, Debug)]
 pub struct ChunkParts<'a> {
     id: &'a str,
@@ -33,46 +45,22 @@ pub struct ChunkParts<'a> {
 }
 
 impl<'a> ChunkParts<'a> {
-    /// A chunk without choices; `created` is in seconds since 1970.
+    /// Creates a chunk without choices. `created` is in seconds since 1970.
     #[must_use]
     pub const fn new(id: &'a str, model: &'a str, created: u64) -> Self {
-        Self {
-            id,
-            model,
-            created,
-            service_tier: None,
-            system_fingerprint: None,
-            choices: &[],
-            usage: None,
-        }
+        let (service_tier, system_fingerprint) = (None, None);
+        Self { id, model, created, service_tier, system_fingerprint, choices: &[], usage: None }
     }
 
-    /// Sets `service_tier`.
-    #[must_use]
-    pub const fn service_tier(mut self, service_tier: &'a str) -> Self {
-        self.service_tier = Some(service_tier);
-        self
-    }
-
-    /// Sets `system_fingerprint`.
-    #[must_use]
-    pub const fn system_fingerprint(mut self, system_fingerprint: &'a str) -> Self {
-        self.system_fingerprint = Some(system_fingerprint);
-        self
-    }
-
-    /// Sets the choices.
-    #[must_use]
-    pub const fn choices(mut self, choices: &'a [ChoiceParts<'a>]) -> Self {
-        self.choices = choices;
-        self
-    }
-
-    /// Sets the usage. OpenAI sends it in a chunk of its own, without choices.
-    #[must_use]
-    pub const fn usage(mut self, usage: UsageParts) -> Self {
-        self.usage = Some(usage);
-        self
+    setters! {
+        /// Sets `service_tier`.
+        service_tier(service_tier: &'a str) = Some(service_tier);
+        /// Sets `system_fingerprint`.
+        system_fingerprint(system_fingerprint: &'a str) = Some(system_fingerprint);
+        /// Sets the choices.
+        choices(choices: &'a [ChoiceParts<'a>]) = choices;
+        /// Sets the usage. OpenAI sends it in a chunk of its own, without choices.
+        usage(usage: UsageParts) = Some(usage);
     }
 
     /// Appends the chunk's JSON text, in one line.
@@ -84,9 +72,9 @@ impl<'a> ChunkParts<'a> {
         chunk.string("model", self.model);
         chunk.string_if("service_tier", self.service_tier);
         chunk.string_if("system_fingerprint", self.system_fingerprint);
-        array(self.choices, chunk.name("choices"), ChoiceParts::write);
+        json_write::array(self.choices, chunk.name("choices"), ChoiceParts::write);
         if let Some(usage) = self.usage {
-            usage.write(chunk.name("usage"));
+            chunk.object("usage", |object| usage.write(object));
         }
         chunk.end();
     }
@@ -99,7 +87,7 @@ impl<'a> ChunkParts<'a> {
     }
 }
 
-/// What a chunk brings to one choice.
+/// The delta and finish reason of one choice in a [`ChunkParts`].
 #[derive(Clone, Copy, Debug)]
 pub struct ChoiceParts<'a> {
     index: u64,
@@ -112,76 +100,48 @@ pub struct ChoiceParts<'a> {
 }
 
 impl<'a> ChoiceParts<'a> {
-    /// An empty delta for the choice of this index.
+    /// Creates an empty delta for the choice with this index.
     #[must_use]
     pub const fn new(index: u64) -> Self {
-        Self {
-            index,
-            role: None,
-            content: None,
-            refusal: None,
-            reasoning: None,
-            tool_calls: &[],
-            finish_reason: None,
-        }
+        let (role, content, refusal, reasoning, finish_reason) = (None, None, None, None, None);
+        Self { index, role, content, refusal, reasoning, tool_calls: &[], finish_reason }
     }
 
-    /// Sets the role, which the first delta of a choice has.
-    #[must_use]
-    pub const fn role(mut self, role: &'a str) -> Self {
-        self.role = Some(role);
-        self
+    setters! {
+        /// Sets the role, which the first delta of a choice contains.
+        role(role: &'a str) = Some(role);
+        /// Sets the piece of the content.
+        content(text: &'a str) = Some(text);
+        /// Sets the piece of the refusal.
+        refusal(text: &'a str) = Some(text);
+        /// Sets the pieces of tool calls.
+        tool_calls(calls: &'a [ToolCallParts<'a>]) = calls;
+        /// Sets the finish reason: `stop`, `length`, `tool_calls` …
+        finish_reason(reason: &'a str) = Some(reason);
     }
 
-    /// Sets the part of the content.
-    #[must_use]
-    pub const fn content(mut self, text: &'a str) -> Self {
-        self.content = Some(text);
-        self
-    }
-
-    /// Sets the part of the refusal.
-    #[must_use]
-    pub const fn refusal(mut self, text: &'a str) -> Self {
-        self.refusal = Some(text);
-        self
-    }
-
-    /// Sets the part of the reasoning, under the name that the client knows.
+    /// Sets the piece of the reasoning, with the member name that the client reads.
     #[must_use]
     pub const fn reasoning(mut self, name: ReasoningName, text: &'a str) -> Self {
         self.reasoning = Some((name, text));
         self
     }
 
-    /// Sets the parts of tool calls.
-    #[must_use]
-    pub const fn tool_calls(mut self, calls: &'a [ToolCallParts<'a>]) -> Self {
-        self.tool_calls = calls;
-        self
-    }
-
-    /// Sets the finish reason: `stop`, `length`, `tool_calls` …
-    #[must_use]
-    pub const fn finish_reason(mut self, reason: &'a str) -> Self {
-        self.finish_reason = Some(reason);
-        self
-    }
-
     fn write(&self, out: &mut Vec<u8>) {
         let mut choice = ObjectWriter::begin(out);
         choice.number("index", self.index);
-        let mut delta = ObjectWriter::begin(choice.name("delta"));
-        delta.string_if("role", self.role);
-        delta.string_if("content", self.content);
-        delta.string_if("refusal", self.refusal);
-        if let Some((name, text)) = self.reasoning {
-            delta.string(name.as_str(), text);
-        }
-        if !self.tool_calls.is_empty() {
-            array(self.tool_calls, delta.name("tool_calls"), ToolCallParts::write);
-        }
-        delta.end();
+        choice.object("delta", |delta| {
+            delta.string_if("role", self.role);
+            delta.string_if("content", self.content);
+            delta.string_if("refusal", self.refusal);
+            if let Some((name, text)) = self.reasoning {
+                delta.string(name.as_str(), text);
+            }
+            if !self.tool_calls.is_empty() {
+                let calls = delta.name("tool_calls");
+                json_write::array(self.tool_calls, calls, ToolCallParts::write);
+            }
+        });
         match self.finish_reason {
             Some(reason) => choice.string("finish_reason", reason),
             None => choice.raw("finish_reason", "null"),
@@ -190,7 +150,7 @@ impl<'a> ChoiceParts<'a> {
     }
 }
 
-/// What a delta brings to one tool call.
+/// The piece of one tool call in a [`ChoiceParts`].
 #[derive(Clone, Copy, Debug)]
 pub struct ToolCallParts<'a> {
     index: u64,
@@ -200,23 +160,21 @@ pub struct ToolCallParts<'a> {
 }
 
 impl<'a> ToolCallParts<'a> {
-    /// The first part of a call of a function, without arguments yet.
+    /// Creates the first piece of a call of a function, without arguments.
     #[must_use]
     pub const fn begin(index: u64, id: &'a str, name: &'a str) -> Self {
         Self { index, id: Some(id), name: Some(name), arguments: "" }
     }
 
-    /// A further part of the arguments.
+    /// Creates a further piece of the arguments.
     #[must_use]
     pub const fn more(index: u64, arguments: &'a str) -> Self {
         Self { index, id: None, name: None, arguments }
     }
 
-    /// Sets the arguments, or the first part of them.
-    #[must_use]
-    pub const fn arguments(mut self, arguments: &'a str) -> Self {
-        self.arguments = arguments;
-        self
+    setters! {
+        /// Sets the arguments, or the first piece of them.
+        arguments(arguments: &'a str) = arguments;
     }
 
     fn write(&self, out: &mut Vec<u8>) {
@@ -226,15 +184,15 @@ impl<'a> ToolCallParts<'a> {
             call.string("id", id);
             call.string("type", "function");
         }
-        let mut function = ObjectWriter::begin(call.name("function"));
-        function.string_if("name", self.name);
-        function.string("arguments", self.arguments);
-        function.end();
+        call.object("function", |function| {
+            function.string_if("name", self.name);
+            function.string("arguments", self.arguments);
+        });
         call.end();
     }
 }
 
-/// The token counts of a stream.
+/// The token counts in a [`ChunkParts`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UsageParts {
     prompt: u64,
@@ -244,28 +202,20 @@ pub struct UsageParts {
 }
 
 impl UsageParts {
-    /// Tokens of the prompt and of the completion. `total_tokens` is their sum.
+    /// Creates a usage of prompt and completion tokens. `total_tokens` is their sum.
     #[must_use]
     pub const fn new(prompt: u64, completion: u64) -> Self {
         Self { prompt, completion, cached: None, reasoning: None }
     }
 
-    /// Sets how many tokens of the prompt came from a cache.
-    #[must_use]
-    pub const fn cached(mut self, tokens: u64) -> Self {
-        self.cached = Some(tokens);
-        self
+    setters! {
+        /// Sets the number of prompt tokens that came from a cache.
+        cached(tokens: u64) = Some(tokens);
+        /// Sets the number of completion tokens that are reasoning.
+        reasoning(tokens: u64) = Some(tokens);
     }
 
-    /// Sets how many tokens of the completion are reasoning.
-    #[must_use]
-    pub const fn reasoning(mut self, tokens: u64) -> Self {
-        self.reasoning = Some(tokens);
-        self
-    }
-
-    fn write(self, out: &mut Vec<u8>) {
-        let mut usage = ObjectWriter::begin(out);
+    fn write(self, usage: &mut ObjectWriter<'_>) {
         usage.number("prompt_tokens", self.prompt);
         usage.number("completion_tokens", self.completion);
         usage.number("total_tokens", self.prompt.saturating_add(self.completion));
@@ -274,24 +224,10 @@ impl UsageParts {
             ("completion_tokens_details", "reasoning_tokens", self.reasoning),
         ] {
             if let Some(tokens) = tokens {
-                let mut details = ObjectWriter::begin(usage.name(details));
-                details.number(name, tokens);
-                details.end();
+                usage.object(details, |details| details.number(name, tokens));
             }
         }
-        usage.end();
     }
-}
-
-fn array<T>(values: &[T], out: &mut Vec<u8>, write: impl Fn(&T, &mut Vec<u8>)) {
-    out.push(b'[');
-    for (nth, value) in values.iter().enumerate() {
-        if nth > 0 {
-            out.push(b',');
-        }
-        write(value, out);
-    }
-    out.push(b']');
 }
 
 #[cfg(test)]

@@ -1,22 +1,22 @@
-//! JSON into a caller's buffer: strings, numbers, members, and what completions keep.
+//! Appends JSON to a caller's buffer: strings, numbers, objects, arrays and stored values.
 
 use memchr::memchr;
 
+use super::slices::{bytes_in, split_bytes};
 use crate::completion::ElementKey;
 use crate::json::{Json, JsonList, JsonObject, plain_len};
 
-/// Appends a string with its quotes. What isn't ASCII stays as it is; neither CR nor LF is in what
-/// is written, so that it stands in one line.
+/// Appends a string with its quotes, in one line. Text that isn't ASCII is not escaped.
 pub(super) fn string(text: &str, out: &mut Vec<u8>) {
     out.reserve(text.len() + 2);
     out.push(b'"');
     let mut rest = text.as_bytes();
     loop {
-        let (plain, special) = rest.split_at_checked(plain_len(rest)).unwrap_or_default();
+        let (plain, special) = split_bytes(rest, plain_len(rest));
         out.extend_from_slice(plain);
-        let Some((byte, behind)) = special.split_first() else { break };
+        let Some((byte, after)) = special.split_first() else { break };
         escape(*byte, out);
-        rest = behind;
+        rest = after;
     }
     out.push(b'"');
 }
@@ -26,11 +26,11 @@ pub(super) fn string_len(text: &str) -> usize {
     let mut len = text.len() + 2;
     let mut rest = text.as_bytes();
     loop {
-        let (_, special) = rest.split_at_checked(plain_len(rest)).unwrap_or_default();
-        let Some((byte, behind)) = special.split_first() else { return len };
+        let (_, special) = split_bytes(rest, plain_len(rest));
+        let Some((byte, after)) = special.split_first() else { return len };
         let is_short = matches!(byte, b'"' | b'\\' | 0x08 | 0x09 | 0x0A | 0x0C | 0x0D);
         len += if is_short { 1 } else { 5 };
-        rest = behind;
+        rest = after;
     }
 }
 
@@ -67,11 +67,10 @@ pub(super) fn number(number: u64, out: &mut Vec<u8>) {
             break;
         }
     }
-    out.extend_from_slice(digits.get(digits.len() - len..).unwrap_or_default());
+    out.extend_from_slice(bytes_in(&digits, digits.len() - len..));
 }
 
-/// Appends a value that a completion keeps, in the data of an event: where it was sent in several
-/// lines, it goes on in another `data` line.
+/// Appends a value of a completion to the data of an event.
 pub(super) fn json(value: &Json, out: &mut Vec<u8>) {
     match value {
         Json::Text(text) => json_text(text, out),
@@ -80,34 +79,40 @@ pub(super) fn json(value: &Json, out: &mut Vec<u8>) {
     }
 }
 
-/// Appends JSON text, as [`json`] has it.
+/// Appends JSON text to the data of an event, with a `data` line for each of its lines.
 pub(super) fn json_text(text: &str, out: &mut Vec<u8>) {
     let lines = text.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line));
-    for (nth, line) in lines.flat_map(|line| line.split('\r')).enumerate() {
-        out.extend_from_slice(if nth > 0 { b"\ndata: " } else { b"" });
+    for (number, line) in lines.flat_map(|line| line.split('\r')).enumerate() {
+        out.extend_from_slice(if number > 0 { b"\ndata: " } else { b"" });
         out.extend_from_slice(line.as_bytes());
     }
 }
 
-/// Appends an object that a completion keeps.
+/// Appends an object of a completion.
 pub(super) fn object(members: &JsonObject, out: &mut Vec<u8>) {
     let mut object = ObjectWriter::begin(out);
     object.members(members.iter());
     object.end();
 }
 
+/// Appends a list of a completion.
+fn list(elements: &JsonList, out: &mut Vec<u8>) {
+    let elements = elements.elements();
+    array(elements, out, |(key, members), out| element(key, members, out));
+}
+
 /// Appends an element of a list, with all members that identify it.
-pub(super) fn element((known, members): (ElementKey<'_>, &JsonObject), out: &mut Vec<u8>) {
+pub(super) fn element(key: ElementKey<'_>, members: &JsonObject, out: &mut Vec<u8>) {
     let mut object = ObjectWriter::begin(out);
     object.members(members.iter());
-    key(known, members, &mut object);
+    write_key(key, members, &mut object);
     object.end();
 }
 
 /// Writes the members of an element's key that are missing among its members.
 ///
-/// They may have had no room there. Without them, the element could be merged with others.
-pub(super) fn key(key: ElementKey<'_>, members: &JsonObject, object: &mut ObjectWriter<'_>) {
+/// The budget may have excluded them. Without them, the element could be merged with others.
+pub(super) fn write_key(key: ElementKey<'_>, members: &JsonObject, object: &mut ObjectWriter<'_>) {
     for (name, value) in key.members() {
         let Some(value) = value.filter(|_| members.get(name).is_none()) else { continue };
         match name {
@@ -120,38 +125,81 @@ pub(super) fn key(key: ElementKey<'_>, members: &JsonObject, object: &mut Object
 
 /// Joins the `data` lines of the event at the end of `out`. Returns true if it had several.
 ///
-/// Between the lines of a JSON text there is only white space.
+/// Line breaks of a JSON text are white space between its tokens.
 pub(super) fn join_lines(out: &mut Vec<u8>, start: usize) -> bool {
     const NEXT: &[u8] = b"\ndata: ";
-    let text = out.get(start..).unwrap_or_default().to_vec();
+    let text = bytes_in(out, start..).to_vec();
     out.truncate(start);
     let mut rest = &text[..];
-    while let Some((line, behind)) = memchr(b'\n', rest).and_then(|at| rest.split_at_checked(at)) {
+    while let Some(position) = memchr(b'\n', rest) {
+        let (line, after) = split_bytes(rest, position);
         out.extend_from_slice(line);
-        rest = if let Some(next) = behind.strip_prefix(NEXT) {
-            next
-        } else {
+        rest = after.strip_prefix(NEXT).unwrap_or_else(|| {
             out.push(b'\n');
-            behind.get(1..).unwrap_or_default()
-        };
+            bytes_in(after, 1..)
+        });
     }
     out.extend_from_slice(rest);
     out.len() < start + text.len()
 }
 
-/// Appends a list that a completion keeps.
-pub(super) fn list(elements: &JsonList, out: &mut Vec<u8>) {
-    out.push(b'[');
-    for (nth, one) in elements.elements().enumerate() {
-        if nth > 0 {
-            out.push(b',');
-        }
-        element(one, out);
+/// Appends an array of elements that `write` writes.
+pub(super) fn array<T>(
+    elements: impl IntoIterator<Item = T>,
+    out: &mut Vec<u8>,
+    mut write: impl FnMut(T, &mut Vec<u8>),
+) {
+    let mut array = ArrayWriter::begin(out);
+    for element in elements {
+        array.element(|out| write(element, out));
     }
-    out.push(b']');
+    array.end();
 }
 
-/// An object that is being written.
+/// Writes an array to a buffer, with the commas between its elements.
+pub(super) struct ArrayWriter<'o> {
+    out: &'o mut Vec<u8>,
+    pub(super) is_empty: bool,
+}
+
+impl<'o> ArrayWriter<'o> {
+    pub(super) fn begin(out: &'o mut Vec<u8>) -> Self {
+        out.push(b'[');
+        Self { out, is_empty: true }
+    }
+
+    /// Returns the length of the buffer.
+    pub(super) const fn buffer_len(&self) -> usize {
+        self.out.len()
+    }
+
+    /// Appends an element that `write` writes.
+    pub(super) fn element(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        self.attempt(|out| {
+            write(out);
+            true
+        });
+    }
+
+    /// Calls `write` for an element, and removes its output if it returns false.
+    pub(super) fn attempt(&mut self, write: impl FnOnce(&mut Vec<u8>) -> bool) {
+        let start = self.out.len();
+        if !self.is_empty {
+            self.out.push(b',');
+        }
+        if write(self.out) {
+            self.is_empty = false;
+        } else {
+            self.out.truncate(start);
+        }
+    }
+
+    pub(super) fn end(self) {
+        self.out.push(b']');
+    }
+}
+
+/// Writes an object to a buffer, with the commas between its members.
 pub(super) struct ObjectWriter<'o> {
     out: &'o mut Vec<u8>,
     is_empty: bool,
@@ -163,7 +211,7 @@ impl<'o> ObjectWriter<'o> {
         Self { out, is_empty: true }
     }
 
-    /// Begins a member; its value is to be written next.
+    /// Appends the name of a member. Returns the buffer for its value.
     pub(super) fn name(&mut self, name: &str) -> &mut Vec<u8> {
         if !self.is_empty {
             self.out.push(b',');
@@ -188,24 +236,6 @@ impl<'o> ObjectWriter<'o> {
         number(value, self.name(name));
     }
 
-    /// Appends an object that `write` fills. If it `may_lack`, an empty object is omitted.
-    pub(super) fn nested(
-        &mut self,
-        name: &str,
-        may_lack: bool,
-        write: impl FnOnce(&mut ObjectWriter<'_>),
-    ) {
-        let (start, was_empty) = (self.out.len(), self.is_empty);
-        let mut inner = ObjectWriter::begin(self.name(name));
-        write(&mut inner);
-        let is_empty = inner.is_empty;
-        inner.end();
-        if is_empty && may_lack {
-            self.out.truncate(start);
-            self.is_empty = was_empty;
-        }
-    }
-
     pub(super) fn raw(&mut self, name: &str, json: &str) {
         self.name(name).extend_from_slice(json.as_bytes());
     }
@@ -214,6 +244,27 @@ impl<'o> ObjectWriter<'o> {
         for (name, value) in members {
             json(value, self.name(name));
         }
+    }
+
+    /// Appends an object that `write` fills.
+    pub(super) fn object(&mut self, name: &str, write: impl FnOnce(&mut ObjectWriter<'_>)) {
+        self.object_if(name, false, write);
+    }
+
+    /// Appends an object that `write` fills. If `is_optional`, an empty object is omitted.
+    pub(super) fn object_if(
+        &mut self,
+        name: &str,
+        is_optional: bool,
+        write: impl FnOnce(&mut ObjectWriter<'_>),
+    ) {
+        self.attempt(|object| {
+            let mut inner = ObjectWriter::begin(object.name(name));
+            write(&mut inner);
+            let is_empty = inner.is_empty;
+            inner.end();
+            !is_empty || !is_optional
+        });
     }
 
     /// Calls `write`, and removes its output if it returns false.
@@ -225,7 +276,7 @@ impl<'o> ObjectWriter<'o> {
         }
     }
 
-    /// Ends the object; gives the buffer back.
+    /// Ends the object. Returns the buffer.
     pub(super) fn end(self) -> &'o mut Vec<u8> {
         self.out.push(b'}');
         self.out

@@ -23,6 +23,7 @@ mod observe;
 mod observe_plan;
 mod replay;
 mod rewrite;
+mod slices;
 mod sniff;
 mod spans;
 mod tap;

@@ -1,17 +1,20 @@
-//! `Replay`: a whole completion as a stream again; `assemble`: a whole stream as a completion.
+//! `Replay` writes a completion as a stream; `assemble` reads a whole stream as a completion.
 
 use core::fmt;
 
-use super::chunk_page::{ChunkPage, MOST_COST, PageCursor, Rule, is_readable};
-use super::deltas::{DeltaText, begin, delta, finish, piece_len, text_of, with_delta, write_call};
+use super::chunk_page::{ChunkPage, MAX_COST, PageCursor, Rule, is_readable};
+use super::deltas::{DeltaText, begin, finish, piece_len, write_call, write_choice};
 use super::encode::DONE;
-use super::json_write::{self, ObjectWriter};
+use super::json_write::{self, ArrayWriter, ObjectWriter};
+use super::slices::{bytes_in, text_in};
 use crate::chunk::Level;
 use crate::completion::{ChatCompletion, CompletionChoice, Finished, Reassembler};
 use crate::decoder::ChunkDecoder;
 
-/// The completion of a whole stream that is at hand, in any pieces; while it still comes in, a
-/// [`ChunkDecoder`] and a [`Reassembler`] do the same piece by piece.
+/// Returns the completion of a whole stream in any pieces.
+///
+/// For a stream that is still arriving, a [`ChunkDecoder`] and a [`Reassembler`] do the same piece
+/// by piece.
 ///
 /// ```
 /// use deltawire::Outcome;
@@ -32,8 +35,9 @@ pub fn assemble<'b>(pieces: impl IntoIterator<Item = &'b [u8]>) -> Finished {
     completion.finish(decoder.finish())
 }
 
-/// Writes a completion as a stream of events: from a cache, or for a client that asked for a stream
-/// when the upstream doesn't stream.
+/// Writes a completion as a stream of events.
+///
+/// Use it for a cache, or if a client requests a stream from an upstream that doesn't stream.
 ///
 /// ```
 /// use deltawire::gateway::{Replay, assemble};
@@ -49,7 +53,7 @@ pub fn assemble<'b>(pieces: impl IntoIterator<Item = &'b [u8]>) -> Finished {
 /// assert_eq!(assemble([&out[..]]).completion, completion);
 /// ```
 ///
-/// A completion that was read from JSON, which takes the feature `serde`, goes in as well:
+/// With the feature `serde` the completion may also be read from JSON:
 ///
 /// ```
 /// # #[cfg(feature = "serde")] {
@@ -66,8 +70,8 @@ pub fn assemble<'b>(pieces: impl IntoIterator<Item = &'b [u8]>) -> Finished {
 /// ```
 ///
 /// Every chunk repeats the id, the model and the other members that OpenAI repeats, with up to 256
-/// bytes of text. A text without room is in the first chunk only. A choice begins with its role.
-/// Its reasoning, content, refusal and tool calls follow in deltas of
+/// bytes of text. A text beyond that budget is in the first chunk only. A choice begins with its
+/// role. Its reasoning, content, refusal and tool calls follow in deltas of
 /// [`delta_bytes`](Self::set_delta_bytes), and its finish reason is last. The first delta of a
 /// choice contains its log probabilities and its members that have no field. The first chunk
 /// contains such members of the completion. The usage and `x_groq`, if present, have a chunk of
@@ -89,88 +93,99 @@ pub fn assemble<'b>(pieces: impl IntoIterator<Item = &'b [u8]>) -> Finished {
 /// may [not be whole](ChatCompletion::not_whole). Its stream then ends with an error instead of
 /// `[DONE]`, with the code `not_whole`.
 ///
-/// Reassembled, the stream of a completion that a [`Reassembler`] made gives an equal one, but that
-/// `x_groq` stands last among the members that have no field. One that was read from JSON or made by
-/// hand gives one that writes the same JSON, but for what a stream can't say or says otherwise:
+/// The stream of a completion that a [`Reassembler`] made is reassembled to an equal one. Only
+/// `x_groq` is then the last of the members that have no field. The stream of any other completion
+/// is reassembled to one with the same JSON, with these exceptions:
 ///
-/// - members that a `Reassembler` doesn't keep, and a `reasoning` beside the `reasoning_content`;
-/// - strings that are empty and not absent, such as `id`, `model`, `role`, `service_tier`,
-///   `finish_reason` or the type and name of a call, and members of the completion that are `null`;
-/// - choices, and elements of lists that are merged by their index: those of the same index become
-///   one, elements that are no objects `{}`, and choices come in the order of their index;
-/// - a usage in `x_groq`, which is the usage where there is no other;
-/// - white space between the elements of a list, and line feeds in a value that would make its
-///   event too large.
+/// - Members that a `Reassembler` doesn't store are lost, and a `reasoning` beside the
+///   `reasoning_content`.
+/// - Empty strings become absent, such as `id`, `model`, `role`, `service_tier`, `finish_reason` or
+///   the type and name of a call. So do members of the completion that are `null`.
+/// - Choices with the same index become one, and so do elements of lists that are merged by their
+///   index. Such elements that are no objects become `{}`. Choices are sorted by their index.
+/// - A usage in `x_groq` becomes the usage if there is no other.
+/// - White space between the elements of a list is lost, and line feeds in a value that would make
+///   its event too large.
 ///
 /// A top-level `error` becomes an error in mid-stream: the outcome is
 /// [`UpstreamError`](crate::Outcome::UpstreamError).
 pub struct Replay<'c> {
     completion: &'c ChatCompletion,
     delta_bytes: usize,
-    most_cost: usize,
+    max_cost: usize,
+    /// Position of the choice that is written: `choice <= completion.choices.len()`.
+    choice: usize,
     step: ReplayState,
-    /// Credit in bytes, which `pay` counts.
+    /// Bytes that the stream may be longer than its completion: `credit <= MAX_CREDIT`.
     ///
-    /// Below `LEAST_SAVED`, choices and tool calls share events.
-    saved: usize,
+    /// Below `LOW_CREDIT`, choices and tool calls share events.
+    credit: usize,
     /// A value was omitted that no decoder with the default limits reads.
-    lacks: bool,
+    lacks_value: bool,
 }
 
-/// What is to be written next. Numbers are positions.
+/// The next part of the stream, of the current choice if it has one.
 #[derive(Clone, Debug)]
 enum ReplayState {
     /// The first delta of a choice, or the only chunk of a completion without choices.
     ///
-    /// With a cursor, the members that had no room in it.
-    Begin(usize, Option<PageCursor>),
-    /// More of a choice's texts, from a byte of one of them on.
+    /// A cursor selects the members that the earlier chunks lack.
+    Begin(Option<PageCursor>),
+    /// The text at this position, from this byte on.
     Text {
-        choice: usize,
         text: usize,
         from: usize,
     },
-    /// The members of a tool call that had no room in its first chunk.
+    /// The members of a tool call that its first chunk lacks.
     Call {
-        choice: usize,
         text: usize,
         from: usize,
         cursor: PageCursor,
     },
-    Finish(usize),
+    Finish,
     Usage(PageCursor),
     Done,
     End,
 }
 
+/// The part of a text that isn't written yet.
+struct RestOfText<'c> {
+    target: DeltaText<'c>,
+    rest: &'c str,
+    /// No delta with this tool call is written yet.
+    is_new_call: bool,
+}
+
 impl<'c> Replay<'c> {
-    /// A replay from the beginning, in deltas of up to 32 bytes.
+    /// Creates a replay from the beginning, in deltas of up to 32 bytes.
     #[must_use]
     pub const fn new(completion: &'c ChatCompletion) -> Self {
         Self {
             completion,
             delta_bytes: 32,
-            most_cost: MOST_COST,
-            step: ReplayState::Begin(0, None),
-            saved: MOST_SAVED,
-            lacks: false,
+            max_cost: MAX_COST,
+            choice: 0,
+            step: ReplayState::Begin(None),
+            credit: MAX_CREDIT,
+            lacks_value: false,
         }
     }
 
-    /// Sets how many bytes of text a delta has at most; a character is never cut, so that one may be
-    /// longer. `usize::MAX` writes each text at once, but for those of more than 4 MiB.
+    /// Sets the maximum number of bytes of text in a delta. A longer character is still whole.
+    ///
+    /// `usize::MAX` writes each text at once, except texts of more than 4 MiB.
     pub const fn set_delta_bytes(&mut self, bytes: usize) {
-        self.delta_bytes = if bytes < MOST_COST { bytes } else { MOST_COST };
+        self.delta_bytes = if bytes < MAX_COST { bytes } else { MAX_COST };
     }
 
-    /// Appends the next event; `false` where there is none.
+    /// Appends the next event. Returns false if none is left.
     pub fn write_next(&mut self, out: &mut Vec<u8>) -> bool {
         let before = out.len();
         while out.len() == before {
             if matches!(self.step, ReplayState::End) {
                 return false;
             }
-            if self.saved >= LEAST_SAVED || !self.write_several(out) {
+            if self.credit >= LOW_CREDIT || !self.write_several(out) {
                 self.step = self.advance(out);
             }
         }
@@ -182,173 +197,192 @@ impl<'c> Replay<'c> {
         while self.write_next(out) {}
     }
 
-    /// Writes what is to be written next, if there is anything, and says what comes then.
+    /// Appends the event of the current state, if it has one. Returns the next state.
     fn advance(&mut self, out: &mut Vec<u8>) -> ReplayState {
-        let completion = self.completion;
-        let choices = &completion.choices;
-        let start = out.len();
         match core::mem::replace(&mut self.step, ReplayState::End) {
-            ReplayState::Begin(at, cursor) => {
-                let choice = choices.get(at);
-                let portion = self.portion(cursor, out, |replay, portion, out| {
-                    replay.begin(choice, at == 0, portion, out);
-                });
-                self.pay(LEAST_CHOICE + portion.bytes, out.len() - start);
-                match (portion.rest(), choice) {
-                    (Some(cursor), _) => ReplayState::Begin(at, Some(cursor)),
-                    (None, Some(_)) => ReplayState::Text { choice: at, text: 0, from: 0 },
-                    (None, None) => ReplayState::Usage(PageCursor::default()),
-                }
-            }
-            ReplayState::Text { choice: at, text, from } => {
-                let Some(choice) = choices.get(at) else {
-                    return ReplayState::Usage(PageCursor::default());
-                };
-                let Some((part, whole)) = text_of(&choice.message, text) else {
-                    return ReplayState::Finish(at);
-                };
-                let rest = whole.get(from..).unwrap_or_default();
-                let begins = from == 0 && matches!(part, DeltaText::Call(..));
-                if rest.is_empty() && !begins {
-                    return ReplayState::Text { choice: at, text: text + 1, from: 0 };
-                }
-                let len = piece_len(rest, self.delta_bytes);
-                let piece = rest.get(..len).unwrap_or_default();
-                let mut portion = ChunkPage::new(None, self.most_cost);
-                self.chunk(false, out, |out| {
-                    delta(choice.index, part, (piece, begins), &mut portion, out);
-                });
-                // The caller chose the number of pieces, so only the last one counts.
-                if len == rest.len() {
-                    self.pay(LEAST_CALL + len + portion.bytes, out.len() - start);
-                }
-                after_piece((at, text), (from, len), portion.rest())
-            }
-            ReplayState::Call { choice: at, text, from, cursor } => {
-                let choice = choices.get(at);
-                let called = choice.and_then(|choice| text_of(&choice.message, text));
-                let (Some(choice), Some((part, _))) = (choice, called) else {
-                    return ReplayState::Finish(at);
-                };
-                let portion = self.portion(Some(cursor), out, |replay, portion, out| {
-                    replay.chunk(portion.is_alone, out, |out| {
-                        delta(choice.index, part, ("", true), portion, out);
-                    });
-                });
-                after_piece((at, text), (0, from), portion.rest())
-            }
-            ReplayState::Finish(at) => {
-                let Some(choice) = choices.get(at) else {
-                    return ReplayState::Usage(PageCursor::default());
-                };
-                if choice.finish_reason.is_some() {
-                    let cursor = Some(PageCursor::default());
-                    let portion = self.portion(cursor, out, |replay, portion, out| {
-                        replay.chunk(portion.is_alone, out, |out| finish(choice, portion, out));
-                    });
-                    self.pay(portion.bytes, out.len() - start);
-                }
-                self.after(at)
-            }
-            ReplayState::Usage(cursor) => {
-                let x_groq = completion.extra.get("x_groq");
-                if completion.usage.is_none() && x_groq.is_none() {
-                    return ReplayState::Done;
-                }
-                let portion = self.portion(Some(cursor), out, |replay, portion, out| {
-                    let mut chunk = replay.begin_chunk(portion.is_alone, out);
-                    chunk.raw("choices", "[]");
-                    // The usage is written first: it outranks the usage that `x_groq` may contain.
-                    if let Some(usage) = &completion.usage {
-                        portion.inside("usage", usage, Rule::At(Level::Usage), &mut chunk);
-                    }
-                    let x_groq = x_groq.map(|x_groq| ("x_groq", x_groq));
-                    portion.members(Rule::At(Level::Top), x_groq.into_iter(), &mut chunk);
-                    end(chunk);
-                });
-                portion.rest().map_or(ReplayState::Done, ReplayState::Usage)
-            }
+            ReplayState::Begin(cursor) => self.write_begin(cursor, out),
+            ReplayState::Text { text, from } => self.write_piece(text, from, out),
+            ReplayState::Call { text, from, cursor } => self.write_call(text, from, cursor, out),
+            ReplayState::Finish => self.write_finish(out),
+            ReplayState::Usage(cursor) => self.write_usage(cursor, out),
             ReplayState::Done => {
-                let is_finished = |choice: &CompletionChoice| choice.finish_reason.is_some();
-                let is_done = !choices.is_empty() && choices.iter().all(is_finished);
-                if self.lacks || is_done {
-                    let is_whole = !self.lacks && !completion.not_whole;
-                    out.extend_from_slice(if is_whole { DONE } else { NOT_WHOLE });
-                }
+                self.write_end(out);
                 ReplayState::End
             }
             ReplayState::End => ReplayState::End,
         }
     }
 
-    /// Appends an event that `write` fills from a cursor on, as far as it has room.
+    fn current_choice(&self) -> Option<&'c CompletionChoice> {
+        self.completion.choices.get(self.choice)
+    }
+
+    /// Returns the rest of a text of the current choice, or `None` after the last text.
+    fn rest_of_text(&self, text: usize, from: usize) -> Option<RestOfText<'c>> {
+        let (target, whole) = DeltaText::find(&self.current_choice()?.message, text)?;
+        let is_new_call = from == 0 && matches!(target, DeltaText::Call(..));
+        Some(RestOfText { target, rest: text_in(whole, from..), is_new_call })
+    }
+
+    fn write_begin(&mut self, cursor: Option<PageCursor>, out: &mut Vec<u8>) -> ReplayState {
+        let start = out.len();
+        let page = self.write_page(cursor, out, Self::write_first_chunk);
+        self.pay(LEAST_CHOICE + page.bytes, out.len() - start);
+        match (page.rest(), self.current_choice()) {
+            (Some(cursor), _) => ReplayState::Begin(Some(cursor)),
+            (None, Some(_)) => ReplayState::Text { text: 0, from: 0 },
+            (None, None) => ReplayState::Usage(PageCursor::default()),
+        }
+    }
+
+    fn write_piece(&mut self, text: usize, from: usize, out: &mut Vec<u8>) -> ReplayState {
+        let (Some(choice), Some(RestOfText { target, rest, is_new_call })) =
+            (self.current_choice(), self.rest_of_text(text, from))
+        else {
+            return ReplayState::Finish;
+        };
+        if rest.is_empty() && !is_new_call {
+            return ReplayState::Text { text: text + 1, from: 0 };
+        }
+        let start = out.len();
+        let len = piece_len(rest, self.delta_bytes);
+        let mut page = ChunkPage::new(None, self.max_cost);
+        self.write_chunk(false, out, |out| {
+            target.write(choice.index, text_in(rest, ..len), is_new_call, &mut page, out);
+        });
+        // The caller chose the number of pieces, so only the last one counts.
+        if len == rest.len() {
+            self.pay(LEAST_CALL + len + page.bytes, out.len() - start);
+        }
+        after_piece(text, from + len, page.rest())
+    }
+
+    fn write_call(
+        &mut self,
+        text: usize,
+        from: usize,
+        cursor: PageCursor,
+        out: &mut Vec<u8>,
+    ) -> ReplayState {
+        let (Some(choice), Some(RestOfText { target, .. })) =
+            (self.current_choice(), self.rest_of_text(text, from))
+        else {
+            return ReplayState::Finish;
+        };
+        let page = self.write_page(Some(cursor), out, |replay, page, out| {
+            replay.write_chunk(page.is_alone, out, |out| {
+                target.write(choice.index, "", true, page, out);
+            });
+        });
+        after_piece(text, from, page.rest())
+    }
+
+    fn write_finish(&mut self, out: &mut Vec<u8>) -> ReplayState {
+        let start = out.len();
+        if let Some(choice) = self.current_choice().filter(|choice| choice.finish_reason.is_some())
+        {
+            let cursor = Some(PageCursor::default());
+            let page = self.write_page(cursor, out, |replay, page, out| {
+                replay.write_chunk(page.is_alone, out, |out| finish(choice, page, out));
+            });
+            self.pay(page.bytes, out.len() - start);
+        }
+        self.next_choice()
+    }
+
+    fn write_usage(&mut self, cursor: PageCursor, out: &mut Vec<u8>) -> ReplayState {
+        let ChatCompletion { usage, extra, .. } = self.completion;
+        let x_groq = extra.get("x_groq");
+        if usage.is_none() && x_groq.is_none() {
+            return ReplayState::Done;
+        }
+        let page = self.write_page(Some(cursor), out, |replay, page, out| {
+            let mut chunk = replay.begin_chunk(page.is_alone, out);
+            chunk.raw("choices", "[]");
+            // The usage is written first: it outranks the usage that `x_groq` may contain.
+            if let Some(usage) = usage {
+                page.object("usage", usage, Rule::At(Level::Usage), &mut chunk);
+            }
+            let x_groq = x_groq.map(|x_groq| ("x_groq", x_groq));
+            page.members(Rule::At(Level::Top), x_groq.into_iter(), &mut chunk);
+            end(chunk);
+        });
+        page.rest().map_or(ReplayState::Done, ReplayState::Usage)
+    }
+
+    fn write_end(&self, out: &mut Vec<u8>) {
+        let choices = &self.completion.choices;
+        let is_finished = |choice: &CompletionChoice| choice.finish_reason.is_some();
+        let is_done = !choices.is_empty() && choices.iter().all(is_finished);
+        if self.lacks_value || is_done {
+            let is_whole = !self.lacks_value && !self.completion.not_whole;
+            out.extend_from_slice(if is_whole { DONE } else { NOT_WHOLE });
+        }
+    }
+
+    /// Appends an event that `write` fills from a cursor on, within the budget of a chunk.
     ///
     /// An oversized value is alone in its event. A value that no decoder with the default limits
     /// reads even then is omitted.
-    fn portion(
+    fn write_page(
         &mut self,
         cursor: Option<PageCursor>,
         out: &mut Vec<u8>,
         mut write: impl FnMut(&Self, &mut ChunkPage, &mut Vec<u8>),
     ) -> ChunkPage {
         let start = out.len();
-        let mut portion = ChunkPage::new(cursor.clone(), self.most_cost);
-        write(self, &mut portion, out);
-        if !portion.is_oversized {
-            return portion;
+        let mut page = ChunkPage::new(cursor.clone(), self.max_cost);
+        write(self, &mut page, out);
+        if !page.is_oversized {
+            return page;
         }
         for has_index in [true, false] {
             out.truncate(start);
-            portion = ChunkPage::alone(cursor.clone(), self.most_cost, has_index);
-            write(self, &mut portion, out);
-            let reads = |out: &[u8]| is_readable(out.get(start..).unwrap_or_default());
-            if reads(out) || (json_write::join_lines(out, start) && reads(out)) {
-                return portion;
+            page = ChunkPage::alone(cursor.clone(), self.max_cost, has_index);
+            write(self, &mut page, out);
+            let is_read = |out: &[u8]| is_readable(bytes_in(out, start..));
+            if is_read(out) || (json_write::join_lines(out, start) && is_read(out)) {
+                return page;
             }
         }
         out.truncate(start);
-        self.lacks = true;
-        portion
+        self.lacks_value = true;
+        page
     }
 
     /// Counts an event of `written` bytes, `own` of which are the completion's.
     fn pay(&mut self, own: usize, written: usize) {
-        let saved = self.saved.saturating_add(own.saturating_mul(SAVED));
-        self.saved = saved.saturating_sub(written).min(MOST_SAVED);
+        let credit = self.credit.saturating_add(own.saturating_mul(CREDIT_PER_BYTE));
+        self.credit = credit.saturating_sub(written).min(MAX_CREDIT);
     }
 
-    /// Returns the step after a choice.
-    fn after(&self, at: usize) -> ReplayState {
-        if at + 1 < self.completion.choices.len() {
-            ReplayState::Begin(at + 1, None)
-        } else {
-            ReplayState::Usage(PageCursor::default())
+    /// Selects the next choice. Returns the state after the current one.
+    fn next_choice(&mut self) -> ReplayState {
+        self.choice += 1;
+        match self.current_choice() {
+            Some(_) => ReplayState::Begin(None),
+            None => ReplayState::Usage(PageCursor::default()),
         }
     }
 
-    /// Appends an event with several small choices or tool calls; returns false if none is next.
+    /// Appends an event with several small choices or tool calls. Returns false if none is next.
     #[cold]
     fn write_several(&mut self, out: &mut Vec<u8>) -> bool {
         let start = out.len();
         let mut chunk = self.envelope(out);
-        let choices = chunk.name("choices");
-        choices.push(b'[');
-        let first = choices.len();
-        while choices.len() - start < SEVERAL {
-            let before = choices.len();
-            if before > first {
-                choices.push(b',');
-            }
-            let begins = choices.len();
-            let next = self.write_small(choices);
-            if next.is_none() || choices.len() == begins {
-                choices.truncate(before);
-            }
+        let mut choices = ArrayWriter::begin(chunk.name("choices"));
+        while choices.buffer_len() - start < SHARED_BYTES {
+            let mut next = None;
+            choices.attempt(|out| {
+                let before = out.len();
+                next = self.write_small(out);
+                next.is_some() && out.len() > before
+            });
             let Some(next) = next else { break };
             self.step = next;
         }
-        let is_written = choices.len() > first;
-        choices.push(b']');
+        let is_written = !choices.is_empty;
+        choices.end();
         end(chunk);
         if !is_written {
             out.truncate(start);
@@ -356,50 +390,49 @@ impl<'c> Replay<'c> {
         is_written
     }
 
-    /// Appends the choice of the current step if it is small, and returns the step after it.
-    fn write_small(&self, out: &mut Vec<u8>) -> Option<ReplayState> {
-        let choices = &self.completion.choices;
+    /// Appends the choice of the current state if it is small. Returns the next state.
+    fn write_small(&mut self, out: &mut Vec<u8>) -> Option<ReplayState> {
+        let choice = self.current_choice()?;
         match self.step {
-            ReplayState::Begin(at @ 1.., None) => {
-                let mut portion = ChunkPage::new(None, SEVERAL.min(self.most_cost));
-                begin(choices.get(at)?, &mut portion, out);
-                let is_whole = portion.rest().is_none();
-                is_whole.then_some(ReplayState::Text { choice: at, text: 0, from: 0 })
+            ReplayState::Begin(None) if self.choice > 0 => {
+                let mut page = ChunkPage::new(None, SHARED_BYTES.min(self.max_cost));
+                begin(choice, &mut page, out);
+                page.rest().is_none().then_some(ReplayState::Text { text: 0, from: 0 })
             }
-            ReplayState::Text { choice: at, text, from } => {
-                let choice = choices.get(at)?;
-                let Some((part, whole)) = text_of(&choice.message, text) else {
-                    return Some(ReplayState::Finish(at));
+            ReplayState::Text { text, from } => {
+                let Some(RestOfText { target, rest, is_new_call }) = self.rest_of_text(text, from)
+                else {
+                    return Some(ReplayState::Finish);
                 };
-                let rest = whole.get(from..).unwrap_or_default();
-                let begins = from == 0 && matches!(part, DeltaText::Call(..));
-                if rest.len() > self.delta_bytes.min(SEVERAL) {
+                if rest.len() > self.small_len() {
                     return None;
                 }
-                let next = ReplayState::Text { choice: at, text: text + 1, from: 0 };
-                if begins {
-                    let text = self.write_calls(choice, text, out)?;
-                    return Some(ReplayState::Text { choice: at, text, from: 0 });
+                let mut next = text + 1;
+                if is_new_call {
+                    next = self.write_calls(choice, text, out)?;
+                } else if !rest.is_empty() {
+                    let mut page = ChunkPage::new(None, self.max_cost);
+                    target.write(choice.index, rest, false, &mut page, out);
                 }
-                if !rest.is_empty() {
-                    let mut portion = ChunkPage::new(None, self.most_cost);
-                    delta(choice.index, part, (rest, false), &mut portion, out);
-                }
-                Some(next)
+                Some(ReplayState::Text { text: next, from: 0 })
             }
-            ReplayState::Finish(at) => {
-                let choice = choices.get(at)?;
+            ReplayState::Finish => {
                 if let Some(reason) = &choice.finish_reason {
-                    if reason.len() > SEVERAL {
+                    if reason.len() > SHARED_BYTES {
                         return None;
                     }
-                    let mut portion = ChunkPage::new(Some(PageCursor::default()), self.most_cost);
-                    finish(choice, &mut portion, out);
+                    let mut page = ChunkPage::new(Some(PageCursor::default()), self.max_cost);
+                    finish(choice, &mut page, out);
                 }
-                Some(self.after(at))
+                Some(self.next_choice())
             }
             _ => None,
         }
+    }
+
+    /// Returns the maximum length of a text that shares its event.
+    fn small_len(&self) -> usize {
+        self.delta_bytes.min(SHARED_BYTES)
     }
 
     /// Appends a choice with the small tool calls from `text` on. Returns the text after them.
@@ -412,161 +445,142 @@ impl<'c> Replay<'c> {
         out: &mut Vec<u8>,
     ) -> Option<usize> {
         let mut next = text;
-        with_delta(choice.index, false, out, |delta| {
-            let calls = delta.name("tool_calls");
-            calls.push(b'[');
-            let start = calls.len();
-            while calls.len() - start < SEVERAL {
-                let Some((DeltaText::Call(at, call), arguments)) = text_of(&choice.message, next)
+        write_choice(choice.index, false, out, |delta| {
+            let mut calls = ArrayWriter::begin(delta.name("tool_calls"));
+            let start = calls.buffer_len();
+            let mut is_small = true;
+            while is_small && calls.buffer_len() - start < SHARED_BYTES {
+                let Some((DeltaText::Call(position, call), arguments)) =
+                    DeltaText::find(&choice.message, next)
                 else {
                     break;
                 };
-                if arguments.len() > self.delta_bytes.min(SEVERAL) {
-                    break;
-                }
-                let before = calls.len();
-                if before > start {
-                    calls.push(b',');
-                }
-                let mut portion = ChunkPage::new(None, SEVERAL.min(self.most_cost));
-                write_call(at, call, (arguments, true), &mut portion, calls);
-                if portion.rest().is_some() {
-                    calls.truncate(before);
-                    break;
-                }
-                next += 1;
+                calls.attempt(|out| {
+                    let mut page = ChunkPage::new(None, SHARED_BYTES.min(self.max_cost));
+                    is_small = arguments.len() <= self.small_len() && {
+                        write_call(position, call, arguments, true, &mut page, out);
+                        page.rest().is_none()
+                    };
+                    is_small
+                });
+                next += usize::from(is_small);
             }
-            calls.push(b']');
+            calls.end();
         });
         (next > text).then_some(next)
     }
 
-    /// Appends a chunk with the beginning of a choice, and with the completion's members if it is the
-    /// first one, as far as they have room.
-    fn begin(
-        &self,
-        choice: Option<&CompletionChoice>,
-        has_members: bool,
-        portion: &mut ChunkPage,
-        out: &mut Vec<u8>,
-    ) {
-        let mut chunk = self.begin_chunk(portion.is_alone, out);
+    /// Appends a chunk with the beginning of the current choice.
+    ///
+    /// The chunk of the first choice also contains members of the completion.
+    fn write_first_chunk(&self, page: &mut ChunkPage, out: &mut Vec<u8>) {
+        let has_members = self.choice == 0;
+        let mut chunk = self.begin_chunk(page.is_alone, out);
         if has_members {
-            let texts = self.texts().into_iter().zip(self.repeated());
-            for ((name, text), is_repeated) in texts {
+            for (name, text, is_repeated) in self.repeated_texts() {
                 if let Some(text) = text.filter(|_| !is_repeated) {
-                    portion.text(name, text, &mut chunk);
+                    page.text(name, text, &mut chunk);
                 }
             }
         }
-        let choices = chunk.name("choices");
-        choices.push(b'[');
-        if let Some(choice) = choice {
-            begin(choice, portion, choices);
-        }
-        choices.push(b']');
+        json_write::array(self.current_choice(), chunk.name("choices"), |choice, out| {
+            begin(choice, page, out);
+        });
         if has_members {
             let members = self.completion.extra.iter().filter(|(name, _)| *name != "x_groq");
-            portion.members(Rule::At(Level::Top), members, &mut chunk);
+            page.members(Rule::At(Level::Top), members, &mut chunk);
         }
         end(chunk);
     }
 
-    /// Appends a chunk with one choice.
-    fn chunk(&self, is_alone: bool, out: &mut Vec<u8>, choice: impl FnOnce(&mut Vec<u8>)) {
+    /// Appends a chunk with a choice that `write_choice` writes.
+    fn write_chunk(
+        &self,
+        is_alone: bool,
+        out: &mut Vec<u8>,
+        write_choice: impl FnOnce(&mut Vec<u8>),
+    ) {
         let mut chunk = self.begin_chunk(is_alone, out);
-        let choices = chunk.name("choices");
-        choices.push(b'[');
-        choice(choices);
-        choices.push(b']');
+        let mut choices = ArrayWriter::begin(chunk.name("choices"));
+        choices.element(write_choice);
+        choices.end();
         end(chunk);
     }
 
     /// Begins an event, with the members that all chunks repeat unless its value `is_alone`.
     fn begin_chunk<'o>(&self, is_alone: bool, out: &'o mut Vec<u8>) -> ObjectWriter<'o> {
-        if is_alone { ObjectWriter::begin(data(out)) } else { self.envelope(out) }
+        if is_alone { begin_event(out) } else { self.envelope(out) }
     }
 
-    /// Begins an event with what all chunks have.
+    /// Begins an event with the members that all chunks repeat.
     fn envelope<'o>(&self, out: &'o mut Vec<u8>) -> ObjectWriter<'o> {
-        let [id, others @ ..] = self.texts();
-        let [has_id, has_others @ ..] = self.repeated();
-        let mut chunk = ObjectWriter::begin(data(out));
-        chunk.string_if("id", id.1.filter(|_| has_id));
-        chunk.string("object", "chat.completion.chunk");
-        if let Some(created) = self.completion.created {
-            chunk.number("created", created);
-        }
-        for ((name, text), _) in others.into_iter().zip(has_others).filter(|(_, has)| *has) {
-            chunk.string_if(name, text);
+        let mut chunk = begin_event(out);
+        for (name, text, is_repeated) in self.repeated_texts() {
+            chunk.string_if(name, text.filter(|_| is_repeated));
+            if name == "id" {
+                chunk.string("object", "chat.completion.chunk");
+                if let Some(created) = self.completion.created {
+                    chunk.number("created", created);
+                }
+            }
         }
         chunk
     }
 
-    /// Returns the texts of the completion that chunks may repeat, with their names.
-    fn texts(&self) -> [(&'static str, Option<&'c str>); 4] {
+    /// Returns the texts that chunks may repeat: name, text, and true if every chunk repeats it.
+    fn repeated_texts(&self) -> [(&'static str, Option<&'c str>, bool); 4] {
         let ChatCompletion { id, model, service_tier, system_fingerprint, .. } = self.completion;
+        let mut budget = REPEATED_BYTES;
         [
             ("id", Some(id.as_deref().unwrap_or_default())),
             ("model", Some(model.as_deref().unwrap_or_default())),
             ("service_tier", service_tier.as_deref()),
             ("system_fingerprint", system_fingerprint.as_deref()),
         ]
-    }
-
-    /// Returns, for each of these texts, true if every chunk repeats it.
-    fn repeated(&self) -> [bool; 4] {
-        let mut room = MOST_REPEATED;
-        self.texts().map(|(_, text)| {
-            let text = text.unwrap_or_default();
-            let len =
-                if text.len() < MOST_REPEATED { json_write::string_len(text) } else { usize::MAX };
-            let is_repeated = len <= room;
-            room -= if is_repeated { len } else { 0 };
-            is_repeated
+        .map(|(name, text)| {
+            let value = text.unwrap_or_default();
+            let is_short = value.len() < REPEATED_BYTES;
+            let len = if is_short { json_write::string_len(value) } else { usize::MAX };
+            let is_repeated = len <= budget;
+            budget -= if is_repeated { len } else { 0 };
+            (name, text, is_repeated)
         })
     }
 }
 
-/// Returns the step after a piece of a text.
-fn after_piece(
-    (choice, text): (usize, usize),
-    (from, len): (usize, usize),
-    rest: Option<PageCursor>,
-) -> ReplayState {
-    let from = from + len;
+/// Returns the state after a piece of a text that ends at `end`.
+fn after_piece(text: usize, end: usize, rest: Option<PageCursor>) -> ReplayState {
     match rest {
-        Some(cursor) => ReplayState::Call { choice, text, from, cursor },
-        None => ReplayState::Text { choice, text: text + usize::from(len == 0), from },
+        Some(cursor) => ReplayState::Call { text, from: end, cursor },
+        None => ReplayState::Text { text: text + usize::from(end == 0), from: end },
     }
 }
 
-/// Most bytes of the texts that every chunk repeats, with their escapes and quotes.
-const MOST_REPEATED: usize = 256 + 4 * 2;
+/// Maximum number of bytes of the texts that every chunk repeats, with escapes and quotes.
+const REPEATED_BYTES: usize = 256 + 4 * 2;
 
 /// Credit for each byte of a completion, in bytes.
 ///
-/// A replay starts with `MOST_SAVED`, which is also the largest credit. Below `LEAST_SAVED`,
-/// several choices or tool calls share an event.
-const SAVED: usize = 12;
-const MOST_SAVED: usize = 64 << 10;
-const LEAST_SAVED: usize = 2 << 10;
+/// A replay starts with `MAX_CREDIT`. Below `LOW_CREDIT`, several choices or tool calls share an
+/// event.
+const CREDIT_PER_BYTE: usize = 12;
+const MAX_CREDIT: usize = 64 << 10;
+const LOW_CREDIT: usize = 2 << 10;
 
 /// Least number of bytes in the JSON of a choice, and of a tool call.
 const LEAST_CHOICE: usize = 12;
 const LEAST_CALL: usize = 3;
 
-/// Most bytes of an event that several choices or tool calls share, before its last one.
-const SEVERAL: usize = 4 << 10;
+/// Maximum number of bytes of an event that several choices share, before its last one.
+const SHARED_BYTES: usize = 4 << 10;
 
 /// The event that ends the stream of a completion that isn't whole.
 const NOT_WHOLE: &[u8] = b"data: {\"error\":{\"message\":\"The completion is not whole.\",\
     \"type\":\"incomplete_completion\",\"param\":null,\"code\":\"not_whole\"}}\n\n";
 
-/// Begins an event.
-fn data(out: &mut Vec<u8>) -> &mut Vec<u8> {
+fn begin_event(out: &mut Vec<u8>) -> ObjectWriter<'_> {
     out.extend_from_slice(b"data: ");
-    out
+    ObjectWriter::begin(out)
 }
 
 fn end(chunk: ObjectWriter<'_>) {
@@ -599,7 +613,7 @@ mod tests {
             replay.set_delta_bytes(delta_bytes);
             let mut out = Vec::new();
             while replay.write_next(&mut out) {
-                replay.saved = 0;
+                replay.credit = 0;
             }
             let again = assemble([&out[..]]);
             assert_eq!((again.end.malformed, again.completion), (0, completion.clone()));
@@ -624,7 +638,7 @@ mod tests {
         let mut chunks = Vec::new();
         for cost in [usize::MAX, 300, 100, 40, 1] {
             let mut replay = Replay::new(&completion);
-            replay.most_cost = cost;
+            replay.max_cost = cost;
             let mut out = Vec::new();
             replay.write_all(&mut out);
             let again = assemble([&out[..]]);
