@@ -1,4 +1,4 @@
-//! `Guard`: events held back until the text in them has been looked at.
+//! `Guard`: holds events back until a gateway has checked their text.
 
 use core::fmt;
 use core::ops::Range;
@@ -6,19 +6,21 @@ use std::collections::VecDeque;
 
 use super::allowlist::{Verdict, scan};
 use super::json_write;
+use super::slices::bytes_in;
 use super::spans::{Spans, object_of};
-use super::watched_text::{GuardedText, TextAt, TextId, WatchedText, each_text, end_others};
+use super::watched_text::{FoundText, GuardedText, TextId, WatchedText, each_text, end_others};
 use crate::chunk::{ChatCompletionChunk, Choice, TemplateCache};
 use crate::decoder::{ChunkEvent, Payload};
 use crate::sse::EventKind;
 
-/// Holds events back, so that a guard can look at their text before anybody else does: for words
-/// that are cut over several deltas, for patterns, for a model that judges a sentence at a time.
+/// Holds events back until a gateway has checked the text in them.
 ///
-/// Each text of a stream, such as the content of a choice, is there as one string: what is held, and
-/// before it an overlap of what has been released. Parts of what is held can be replaced; when events
-/// are released, those whose text was replaced are written with the new one, and all others byte
-/// for byte.
+/// Such checks are searches for words that may be cut over several deltas, for patterns, or models
+/// that judge a sentence at a time.
+///
+/// Each text of a stream, such as the content of a choice, is one string: an overlap of released
+/// text, followed by the held text. Ranges of held text can be replaced. A released event is
+/// written with its new text, and any other event is copied byte for byte.
 ///
 /// ```
 /// use deltawire::gateway::{Guard, Pushed};
@@ -99,8 +101,8 @@ use crate::sse::EventKind;
 ///
 /// # What is harmless
 ///
-/// It is a list of what is allowed: what a server adds tomorrow is unwatched until it is in it.
-/// Harmless is, by its name and its kind:
+/// Members are harmless if this list contains their name and their kind of value. A member that a
+/// server adds later is unwatched until the list contains it.
 ///
 /// | where | what |
 /// |---|---|
@@ -124,84 +126,98 @@ use crate::sse::EventKind;
 ///
 /// # Bounds
 ///
-/// What is held is bounded, and nothing goes out unseen since the bound was met: an event that has no
-/// room isn't taken, and neither is a replacement. Of each text the overlap is held besides, and there
-/// are at most 256. Buffers grow by doubling and keep some of what has been released, so that the
-/// heap holds up to four times of all that, and 4 KiB for each text.
+/// The held bytes are bounded, and the guard releases nothing by itself to stay within the bound.
+/// It rejects an event or a replacement that exceeds the bound. It also stores the overlap of each
+/// text, of at most 256 texts. Buffers grow by doubling and contain some released bytes, so the
+/// heap holds up to four times the sum, and 4 KiB for each text.
+///
+/// An event whose replacement can't be written is dropped. Its original bytes are never released.
 #[derive(Clone)]
 pub struct Guard {
     most_bytes: usize,
     overlap: usize,
-    /// The bytes of the held events, one behind the other, and before them some that are released.
+    /// Some released bytes, followed by the bytes of `events`: `raw_from <= raw.len()`.
     raw: Vec<u8>,
     raw_from: usize,
     events: VecDeque<HeldEvent>,
-    /// Where the texts of the held events are, in their order.
-    pieces: VecDeque<TextSegment>,
+    /// The texts of the held events, in the order of the events.
+    segments: VecDeque<TextSegment>,
     texts: Vec<WatchedText>,
-    /// How much of the texts is held.
+    /// Number of bytes of held text: the sum of `end - start` of `segments`.
     text_bytes: usize,
     /// Number of events that the guard has accepted.
-    taken: u64,
+    accepted: u64,
     verdicts: TemplateCache<Verdict>,
 }
 
-/// An event that is held.
+/// An event that is held: the number of its bytes in `raw`, and of its `segments`.
 #[derive(Clone, Copy)]
 struct HeldEvent {
     len: usize,
-    pieces: usize,
+    segments: usize,
 }
 
 /// A text in an event.
 #[derive(Clone, Debug)]
 struct TextSegment {
-    /// Which of the texts it belongs to, and where: bytes since that began.
+    /// The position of its text in `texts`, and its range in this text: `start <= end`.
     text: usize,
     start: usize,
     end: usize,
-    /// Where its value stands in the event.
-    at: Range<usize>,
+    /// The range of its JSON string in the event: `span.start < span.end <= len`.
+    span: Range<usize>,
     is_changed: bool,
 }
 
-/// What [`Guard::push`] has done with an event.
+/// The result of [`Guard::push`] for an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[must_use = "an event that wasn't taken is lost"]
 #[non_exhaustive]
 pub enum Pushed {
-    /// It is held, and brings text: look at it.
+    /// The event is held and contains text to check.
     Text,
-    /// It is held, and is known to bring nothing to look at: keep-alives, roles, usage, `[DONE]`.
+    /// The event is held and contains nothing to check: keep-alives, roles, usage, `[DONE]`.
     NoText,
-    /// It is held, and brings what isn't among the texts and not
-    /// [known to be harmless](Guard#what-is-harmless), perhaps besides some text. Look at
+    /// The event is held and contains a value that isn't [harmless](Guard#what-is-harmless).
+    ///
+    /// The value isn't among the texts, but the event may also contain texts. Check
     /// [`ChunkEvent::payload`].
     Unwatched,
-    /// It isn't taken, since it and what is held would be too much. Release or discard some, and
-    /// push it again.
+    /// The event isn't held, since it and the held events would exceed the bound.
+    ///
+    /// Release or discard held events, and push it again.
     Full,
-    /// It isn't taken, since it alone is more than may be held. Pass it on unseen, or end the stream.
+    /// The event isn't held, since it alone exceeds the bound.
+    ///
+    /// Forward it unchecked, or end the stream.
     TooLarge,
 }
 
-/// What an event costs besides its bytes, and a text in it, so that many small ones count.
-const EVENT_COST: usize = 64;
-const PIECE_COST: usize = 64;
+/// The result of adding the texts of a choice.
+#[derive(Clone, Copy, Default)]
+struct AddedTexts {
+    has_text: bool,
+    has_unwatched: bool,
+}
 
-/// Most texts of a stream.
-const MOST_TEXTS: usize = 256;
+/// Costs of an event and of a text in it, besides their bytes.
+const EVENT_COST: usize = 64;
+const SEGMENT_COST: usize = 64;
+
+/// Maximum number of texts of a stream.
+const MAX_TEXTS: usize = 256;
 
 impl Guard {
-    /// A guard that holds up to 256 KiB, and overlaps by up to 256 bytes. Allocates nothing.
+    /// Creates a guard that holds up to 256 KiB, with an overlap of 256 bytes. Allocates nothing.
     #[must_use]
     pub const fn new() -> Self {
         Self::with_bounds(256 << 10, 256)
     }
 
-    /// A guard that holds up to so many bytes: those of the events and of the texts in them, and 64
-    /// for each event and each text in it. Of each text that has been released it keeps `overlap`
-    /// bytes besides.
+    /// Creates a guard that holds up to `most_bytes`, with an overlap of `overlap` bytes.
+    ///
+    /// The bound counts the bytes of the held events and of the texts in them, and 64 for each
+    /// event and each text in it. The overlap of each released text is not counted.
     #[must_use]
     pub const fn with_bounds(most_bytes: usize, overlap: usize) -> Self {
         Self {
@@ -210,46 +226,46 @@ impl Guard {
             raw: Vec::new(),
             raw_from: 0,
             events: VecDeque::new(),
-            pieces: VecDeque::new(),
+            segments: VecDeque::new(),
             texts: Vec::new(),
             text_bytes: 0,
-            taken: 0,
+            accepted: 0,
             verdicts: TemplateCache::new(Verdict::Unknown, Verdict::Unknown),
         }
     }
 
-    /// Takes the next event of the stream, of whatever kind, and holds it.
+    /// Holds the next event of the stream, of any kind, if the bound allows it.
     pub fn push(&mut self, event: &ChunkEvent<'_>) -> Pushed {
-        let room = self.most_bytes - self.held_bytes();
-        let Some(mut room) = room.checked_sub(event.raw().len() + EVENT_COST) else {
-            return self.no_room(event);
+        let budget = self.most_bytes - self.held_bytes();
+        let Some(mut budget) = budget.checked_sub(event.raw().len() + EVENT_COST) else {
+            return self.rejection(event);
         };
-        let (texts, pieces) = (self.texts.len(), self.pieces.len());
+        let (texts, segments) = (self.texts.len(), self.segments.len());
+        let mut has_text = false;
         let mut is_unwatched = match event.payload() {
             Payload::Malformed(_) | Payload::Error(_) => true,
             _ => {
-                let is_no_field =
-                    matches!(event.event().kind(), EventKind::Skipped | EventKind::Unknown);
-                is_no_field || event.event().has_unknown_lines()
+                matches!(event.event().kind(), EventKind::Skipped | EventKind::Unknown)
+                    || event.event().has_unknown_lines()
             }
         };
-        let mut has_text = false;
         let chunk = object_of(event);
         if let (Some(chunk), Some(spans)) = (&chunk, Spans::of(event)) {
             for choice in chunk.choices() {
-                let Some((is_text, is_more)) = self.add(&spans, &choice, &mut room) else {
-                    self.take_back(texts, pieces);
-                    return self.no_room(event);
+                let Some(added) = self.add(&spans, &choice, &mut budget) else {
+                    self.take_back(texts, segments);
+                    return self.rejection(event);
                 };
-                has_text |= is_text;
-                is_unwatched |= is_more;
+                has_text |= added.has_text;
+                is_unwatched |= added.has_unwatched;
             }
             is_unwatched |= self.has_unwatched_content(chunk);
         }
-        self.end_texts(event, chunk.as_ref(), pieces);
+        self.end_texts(event, chunk.as_ref(), segments);
         self.raw.extend_from_slice(event.raw());
-        let pieces = self.pieces.len() - pieces;
-        self.events.push_back(HeldEvent { len: event.raw().len(), pieces });
+        let segments = self.segments.len() - segments;
+        self.events.push_back(HeldEvent { len: event.raw().len(), segments });
+        debug_assert!(self.held_bytes() <= self.most_bytes, "the budget was checked");
         match (is_unwatched, has_text) {
             (true, _) => Pushed::Unwatched,
             (false, true) => Pushed::Text,
@@ -257,71 +273,50 @@ impl Guard {
         }
     }
 
-    /// The texts so far, in the order in which they began.
+    /// Returns the texts so far, in the order of their first pieces.
     pub fn texts(&self) -> impl Iterator<Item = GuardedText<'_>> {
         self.texts.iter().map(WatchedText::shown)
     }
 
-    /// Replaces a part of a text that is held: bytes of [`GuardedText::text`]. Where it is cut over
-    /// several events, the first has all of the new text.
+    /// Replaces a range of held text, in bytes of [`GuardedText::text`].
     ///
-    /// `false`, and nothing is changed, where a part of it has been released already, where the range
-    /// ends within a character or behind the text, or where a longer text has no room: then release
-    /// some, or discard all.
+    /// If the range spans several events, the first one contains all of the new text.
+    ///
+    /// Returns false and changes nothing in each of these cases:
+    ///
+    /// - A part of the range is released.
+    /// - The range ends within a character or beyond the text.
+    /// - A longer text exceeds the bound. Release some events, or discard all.
     #[must_use = "what has been released can't be replaced"]
     pub fn replace(&mut self, id: TextId, range: Range<usize>, with: &str) -> bool {
-        let room = self.most_bytes - self.held_bytes();
-        let Some(nth) = self.texts.iter().position(|text| text.id == id) else { return false };
-        let Some(kept) = self.texts.get_mut(nth) else { return false };
-        let shown = kept.shown();
+        let budget = self.most_bytes - self.held_bytes();
+        let Some(position) = self.texts.iter().position(|text| text.id == id) else { return false };
+        let Some(text) = self.texts.get_mut(position) else { return false };
+        let shown = text.shown();
         if range.start < shown.held_from || shown.text.get(range.clone()).is_none() {
             return false;
         }
         let Some(text_bytes) = (self.text_bytes - range.len()).checked_add(with.len()) else {
             return false;
         };
-        if text_bytes > self.text_bytes && text_bytes - self.text_bytes > room {
+        if text_bytes.saturating_sub(self.text_bytes) > budget {
             return false;
         }
-        let range = range.start + kept.hidden..range.end + kept.hidden;
-        let (start, end) = (range.start + kept.gone, range.end + kept.gone);
-        let mut pieces = self.pieces.iter_mut().filter(|piece| piece.text == nth).peekable();
-        // The piece that begins or goes on at the start, else the one that ends there.
-        let mut first = None;
-        while let Some(piece) = pieces.peek() {
-            if piece.end > start {
-                break;
-            }
-            first = pieces.next();
+        let range = range.start + text.hidden..range.end + text.hidden;
+        let (start, end) = (range.start + text.dropped, range.end + text.dropped);
+        let own = self.segments.iter_mut().filter(|segment| segment.text == position);
+        if !move_segments(own, start..end, start + with.len()) {
+            return false;
         }
-        let new_end = start + with.len();
-        let moved = |position: usize| position - end + new_end;
-        match pieces.next() {
-            Some(piece) => {
-                piece.end = if piece.end >= end { moved(piece.end) } else { new_end };
-                piece.is_changed = true;
-            }
-            // Behind all that is held.
-            None => match first {
-                Some(piece) => {
-                    piece.end = new_end;
-                    piece.is_changed = true;
-                }
-                None => return false,
-            },
-        }
-        for piece in pieces {
-            piece.is_changed |= piece.start < end;
-            piece.start = if piece.start < end { new_end } else { moved(piece.start) };
-            piece.end = if piece.end < end { new_end } else { moved(piece.end) };
-        }
-        kept.text.replace_range(range, with);
+        text.text.replace_range(range, with);
         self.text_bytes = text_bytes;
         true
     }
 
-    /// Releases events from the front, and appends them to `out`, up to the first with text among
-    /// the last `keep` bytes of what there is of it. With `keep` 0 all are released.
+    /// Appends released events to `out`, from the front.
+    ///
+    /// Stops at the first event with text among the last `keep` bytes of its text so far. With
+    /// `keep` 0 all events are released.
     ///
     /// A text that has ended holds no event back. It has ended in each of these cases:
     ///
@@ -331,29 +326,27 @@ impl Guard {
     ///   events earlier.
     /// - Its choice or the stream has finished.
     ///
-    /// A text that continues nevertheless, for example if reasoning and content alternate, is kept
-    /// again from there. An event without text is released as soon as all events before it are, so
-    /// call this after each push.
+    /// A text that continues nevertheless is held again from there, for example if reasoning and
+    /// content alternate. An event without text is released as soon as all events before it are,
+    /// so call this after each push.
     pub fn release(&mut self, keep: usize, out: &mut Vec<u8>) {
         self.release_by(|_| keep, out);
     }
 
     /// Releases events like [`release`](Self::release), with a `keep` for each text.
     pub fn release_by(&mut self, mut keep: impl FnMut(TextId) -> usize, out: &mut Vec<u8>) {
-        let mut pieces = 0;
-        let mut events = 0;
+        let (mut segments, mut events) = (0, 0);
         for held in &self.events {
-            let mut own = self.pieces.iter().skip(pieces).take(held.pieces);
-            let stays = |piece: &TextSegment| {
-                let text = self.texts.get(piece.text).filter(|text| !text.is_over);
-                piece.start < piece.end
-                    && text
-                        .is_some_and(|text| text.gone + text.text.len() - piece.end < keep(text.id))
+            let mut own = self.segments.iter().skip(segments).take(held.segments);
+            let is_kept = |segment: &TextSegment| {
+                let text = self.texts.get(segment.text).filter(|text| !text.is_over);
+                segment.start < segment.end
+                    && text.is_some_and(|text| text.end() - segment.end < keep(text.id))
             };
-            if own.any(stays) {
+            if own.any(is_kept) {
                 break;
             }
-            pieces += held.pieces;
+            segments += held.segments;
             events += 1;
         }
         self.write(events, out);
@@ -364,33 +357,33 @@ impl Guard {
         self.write(self.events.len(), out);
     }
 
-    /// Throws away what is held, and its text with it. The overlap stays.
+    /// Discards the held events and their text. The overlap remains.
     pub fn discard(&mut self) {
         self.raw.clear();
         self.raw_from = 0;
         self.events.clear();
-        self.pieces.clear();
+        self.segments.clear();
         self.text_bytes = 0;
         for text in &mut self.texts {
-            text.text.truncate(text.released - text.gone);
+            text.text.truncate(text.released - text.dropped);
             text.forget(self.overlap);
         }
     }
 
-    /// What is held, as [`with_bounds`](Self::with_bounds) counts it.
+    /// Returns the number of held bytes, as [`with_bounds`](Self::with_bounds) counts them.
     #[must_use]
     pub fn held_bytes(&self) -> usize {
         let bytes = self.raw.len() - self.raw_from + self.text_bytes;
-        bytes + EVENT_COST * self.events.len() + PIECE_COST * self.pieces.len()
+        bytes + EVENT_COST * self.events.len() + SEGMENT_COST * self.segments.len()
     }
 
-    /// Whether nothing is held.
+    /// Returns true if no event is held.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.events.is_empty()
     }
 
-    /// Marks the texts that an event continues or ends. Its pieces are those from `new` on.
+    /// Marks the texts that an event continues or ends. Its segments are those from `new` on.
     ///
     /// A piece of another text of the same choice, a finish reason and `[DONE]` end a text.
     #[inline]
@@ -400,19 +393,19 @@ impl Guard {
         chunk: Option<&ChatCompletionChunk<'_>>,
         new: usize,
     ) {
-        self.taken += 1;
-        let now = self.taken;
-        let Self { pieces, texts, .. } = self;
-        let new = || pieces.iter().skip(new).filter(|piece| piece.start < piece.end);
-        for piece in new() {
-            if let Some(text) = texts.get_mut(piece.text) {
+        self.accepted += 1;
+        let now = self.accepted;
+        let Self { segments, texts, .. } = self;
+        let new = || segments.iter().skip(new).filter(|segment| segment.start < segment.end);
+        for segment in new() {
+            if let Some(text) = texts.get_mut(segment.text) {
                 text.began = if text.began == 0 { now } else { text.began };
                 (text.last_event, text.is_over) = (now, false);
             }
         }
         let has_others = texts.len() > 1;
-        for piece in new().filter(|_| has_others) {
-            end_others(texts, piece.text);
+        for segment in new().filter(|_| has_others) {
+            end_others(texts, segment.text);
         }
         let choices = chunk.into_iter().flat_map(ChatCompletionChunk::choices);
         for choice in choices.filter(|choice| choice.finish_reason().is_some()) {
@@ -427,62 +420,62 @@ impl Guard {
         }
     }
 
-    /// Adds the texts of a choice; gives whether there are any that aren't empty, and whether there
-    /// are others that aren't watched. `None` where there is no room.
+    /// Adds the texts of a choice, or returns `None` if they exceed the budget.
     fn add(
         &mut self,
         spans: &Spans<'_>,
         choice: &Choice<'_>,
-        room: &mut usize,
-    ) -> Option<(bool, bool)> {
+        budget: &mut usize,
+    ) -> Option<AddedTexts> {
         let has_index = !choice.has_invalid_index();
-        let (mut has_text, mut is_more) = (false, false);
-        each_text(choice, |TextAt { id, value, text }| {
-            *room = room.checked_sub(PIECE_COST + text.len())?;
-            let nth = if has_index { self.text(id) } else { None };
-            let Some(nth) = nth else {
-                is_more |= !text.is_empty();
+        let mut added = AddedTexts::default();
+        each_text(choice, |FoundText { id, value, text }| {
+            *budget = budget.checked_sub(SEGMENT_COST + text.len())?;
+            let position = if has_index { self.text_position(id) } else { None };
+            let Some((position, span)) = position.zip(spans.find(value)) else {
+                added.has_unwatched |= !text.is_empty();
                 return Some(());
             };
-            let kept = self.texts.get_mut(nth)?;
-            let start = kept.gone + kept.text.len();
-            kept.text.push_str(text);
+            let watched = self.texts.get_mut(position)?;
+            let start = watched.end();
+            watched.text.push_str(text);
             self.text_bytes += text.len();
-            let at = spans.of_value(value);
-            let end = start + text.len();
-            self.pieces.push_back(TextSegment { text: nth, start, end, at, is_changed: false });
-            has_text |= !text.is_empty();
+            let (end, is_changed) = (start + text.len(), false);
+            debug_assert!(span.start < span.end, "a string has quotes");
+            self.segments.push_back(TextSegment { text: position, start, end, span, is_changed });
+            added.has_text |= !text.is_empty();
             Some(())
         })?;
-        Some((has_text, is_more))
+        Some(added)
     }
 
-    /// Takes back what has been added of an event, down to so many texts and pieces.
+    /// Removes what was added of an event, down to so many texts and segments.
     #[cold]
-    fn take_back(&mut self, texts: usize, pieces: usize) {
-        while self.pieces.len() > pieces {
-            let Some(TextSegment { text, start, end, .. }) = self.pieces.pop_back() else { break };
-            let Some(kept) = self.texts.get_mut(text) else { continue };
-            kept.text.truncate(start - kept.gone);
+    fn take_back(&mut self, texts: usize, segments: usize) {
+        while self.segments.len() > segments {
+            let Some(TextSegment { text, start, end, .. }) = self.segments.pop_back() else {
+                break;
+            };
+            let Some(watched) = self.texts.get_mut(text) else { continue };
+            watched.text.truncate(start - watched.dropped);
             self.text_bytes -= end - start;
         }
         self.texts.truncate(texts);
     }
 
-    /// Why an event isn't taken.
+    /// Returns the reason for which an event isn't held.
     #[cold]
-    fn no_room(&self, event: &ChunkEvent<'_>) -> Pushed {
+    fn rejection(&self, event: &ChunkEvent<'_>) -> Pushed {
         let chunk = object_of(event);
         let choices = chunk.iter().flat_map(ChatCompletionChunk::choices);
-        let mut texts = 0;
+        let mut cost = event.raw().len() + EVENT_COST;
         for choice in choices {
-            each_text(&choice, |TextAt { text, .. }| {
-                texts += PIECE_COST + text.len();
+            each_text(&choice, |FoundText { text, .. }| {
+                cost += SEGMENT_COST + text.len();
                 Some(())
             });
         }
-        let is_larger = event.raw().len() + EVENT_COST + texts > self.most_bytes;
-        if is_larger { Pushed::TooLarge } else { Pushed::Full }
+        if cost > self.most_bytes { Pushed::TooLarge } else { Pushed::Full }
     }
 
     /// Returns true if a chunk may contain text that the guard doesn't watch.
@@ -497,39 +490,35 @@ impl Guard {
         *verdict == Verdict::Unknown
     }
 
-    /// The number of a text, begun if there is room for one more.
-    fn text(&mut self, id: TextId) -> Option<usize> {
+    /// Returns the position of a text, which is added if the number of texts allows it.
+    fn text_position(&mut self, id: TextId) -> Option<usize> {
         let known = self.texts.iter().position(|text| text.id == id);
-        if known.is_none() && self.texts.len() < MOST_TEXTS {
+        if known.is_none() && self.texts.len() < MAX_TEXTS {
             self.texts.push(WatchedText::new(id));
             return Some(self.texts.len() - 1);
         }
         known
     }
 
-    /// Writes the first events, and forgets them.
+    /// Writes the first events, and removes them.
+    ///
+    /// An event with a replacement that can't be written is dropped.
     fn write(&mut self, events: usize, out: &mut Vec<u8>) {
-        let Self { raw, raw_from, texts, pieces, overlap, .. } = self;
+        let Self { raw, raw_from, texts, segments, overlap, .. } = self;
         for held in self.events.drain(..events) {
-            let event = raw.get(*raw_from..*raw_from + held.len).unwrap_or_default();
+            let event = bytes_in(raw, *raw_from..*raw_from + held.len);
             *raw_from += held.len;
-            let mut from = 0;
-            for piece in pieces.drain(..held.pieces) {
-                let Some(WatchedText { gone, released, text, .. }) = texts.get_mut(piece.text)
-                else {
-                    continue;
-                };
-                *released = piece.end;
-                self.text_bytes -= piece.end - piece.start;
-                if !piece.is_changed {
-                    continue;
-                }
-                let new = text.get(piece.start - *gone..piece.end - *gone).unwrap_or_default();
-                out.extend_from_slice(event.get(from..piece.at.start).unwrap_or_default());
-                json_write::string(new, out);
-                from = piece.at.end;
+            let start = out.len();
+            if write_event(event, segments.iter().take(held.segments), texts, out).is_none() {
+                debug_assert!(false, "a replacement is outside of its event or text");
+                out.truncate(start);
             }
-            out.extend_from_slice(event.get(from..).unwrap_or_default());
+            for segment in segments.drain(..held.segments) {
+                self.text_bytes -= segment.end - segment.start;
+                if let Some(text) = texts.get_mut(segment.text) {
+                    text.released = segment.end;
+                }
+            }
         }
         if *raw_from > raw.len() / 2 {
             raw.drain(..*raw_from);
@@ -539,6 +528,55 @@ impl Guard {
             text.forget(*overlap);
         }
     }
+}
+
+/// Appends an event with its changed texts.
+///
+/// Returns `None` if the range of a changed text is outside of the event or of its text.
+fn write_event<'s>(
+    event: &[u8],
+    segments: impl Iterator<Item = &'s TextSegment>,
+    texts: &[WatchedText],
+    out: &mut Vec<u8>,
+) -> Option<()> {
+    let mut rest = 0;
+    for TextSegment { text, start, end, span, .. } in segments.filter(|it| it.is_changed) {
+        let text = texts.get(*text)?.range(*start..*end)?;
+        event.get(span.clone())?;
+        out.extend_from_slice(event.get(rest..span.start)?);
+        json_write::string(text, out);
+        rest = span.end;
+    }
+    out.extend_from_slice(event.get(rest..)?);
+    Some(())
+}
+
+/// Moves the segments of a text whose `range` is replaced by a text that ends at `new_end`.
+///
+/// The segment that contains the start of the range contains the new text, else the one that ends
+/// there. Returns false if there is none.
+fn move_segments<'s>(
+    segments: impl Iterator<Item = &'s mut TextSegment>,
+    range: Range<usize>,
+    new_end: usize,
+) -> bool {
+    let Range { start, end } = range;
+    let moved = |position: usize| position - end + new_end;
+    let mut segments = segments.peekable();
+    let mut before = None;
+    while segments.peek().is_some_and(|segment| segment.end <= start) {
+        before = segments.next();
+    }
+    let Some(first) = segments.next().or(before) else { return false };
+    first.end = if first.end >= end { moved(first.end) } else { new_end };
+    first.is_changed = true;
+    for segment in segments {
+        segment.is_changed |= segment.start < end;
+        segment.start = if segment.start < end { new_end } else { moved(segment.start) };
+        segment.end = if segment.end < end { new_end } else { moved(segment.end) };
+        debug_assert!(segment.start <= segment.end, "a segment is moved as a whole");
+    }
+    true
 }
 
 impl Default for Guard {
@@ -558,24 +596,14 @@ impl fmt::Debug for Guard {
     }
 }
 
-/// Shows of the text its length only.
-impl fmt::Debug for GuardedText<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("GuardedText")
-            .field("id", &self.id)
-            .field("text_len", &self.text.len())
-            .field("held_from", &self.held_from)
-            .finish()
-    }
-}
-
 #[cfg(test)]
 #[expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 mod tests {
-    use super::{EVENT_COST, Guard, PIECE_COST, Pushed, TextId};
+    use super::{EVENT_COST, Guard, Pushed, SEGMENT_COST, TextId, TextSegment, write_event};
     use crate::decoder::ChunkDecoder;
     use crate::gateway::TextKind;
     use crate::gateway::assemble;
+    use core::ops::Range;
     use proptest::prelude::*;
 
     fn push(guard: &mut Guard, event: &str) -> Pushed {
@@ -779,7 +807,7 @@ mod tests {
     #[test]
     fn nothing_is_taken_beyond_the_bound() {
         let event = delta(r#"{"content":"a"}"#);
-        let cost = event.len() + EVENT_COST + PIECE_COST + 1;
+        let cost = event.len() + EVENT_COST + SEGMENT_COST + 1;
         let mut guard = Guard::with_bounds(2 * cost, 0);
         assert_eq!(push(&mut guard, &event), Pushed::Text);
         assert_eq!(push(&mut guard, &event), Pushed::Text);
@@ -800,8 +828,8 @@ mod tests {
     fn texts_count_too() {
         let small = delta(r#"{"content":"a"}"#);
         let large = delta(&format!(r#"{{"content":"b","reasoning":"{}"}}"#, "c".repeat(200)));
-        let small_cost = small.len() + EVENT_COST + PIECE_COST + 1;
-        let large_cost = large.len() + EVENT_COST + 2 * PIECE_COST + 201;
+        let small_cost = small.len() + EVENT_COST + SEGMENT_COST + 1;
+        let large_cost = large.len() + EVENT_COST + 2 * SEGMENT_COST + 201;
         let mut guard = Guard::with_bounds(large_cost + small_cost - 1, 0);
         assert_eq!(push(&mut guard, &small), Pushed::Text);
         assert_eq!(push(&mut guard, &large), Pushed::Full);
@@ -839,6 +867,48 @@ mod tests {
         out.clear();
         guard.release_all(&mut out);
         assert_eq!(out, delta(r#"{"content":"é"}"#).as_bytes());
+    }
+
+    /// Ranges that no push creates: each time nothing of the event is released.
+    #[test]
+    fn a_replacement_out_of_range_is_not_written() {
+        let event = delta(r#"{"content":"secret"}"#);
+        let mut guard = Guard::new();
+        let _ = push(&mut guard, &event);
+        assert!(guard.replace(CONTENT, 0..6, "***"));
+        let right = guard.segments[0].clone();
+        let written = |segment: &TextSegment| {
+            let mut out = Vec::new();
+            write_event(event.as_bytes(), [segment].into_iter(), &guard.texts, &mut out)
+                .map(|()| out)
+        };
+        assert_eq!(written(&right), Some(delta(r#"{"content":"***"}"#).into_bytes()));
+        let Range { start, end } = right.span.clone();
+        for wrong in [
+            TextSegment { text: 1, ..right.clone() },
+            TextSegment { end: 4, ..right.clone() },
+            TextSegment { start: 2, end: 1, ..right.clone() },
+            TextSegment { span: start..event.len() + 1, ..right.clone() },
+            TextSegment { span: end..start, ..right.clone() },
+            TextSegment { span: usize::MAX..usize::MAX, ..right.clone() },
+        ] {
+            assert_eq!(written(&wrong), None, "{wrong:?}");
+        }
+    }
+
+    /// With a broken invariant, a release build drops the event, and a debug build panics.
+    #[test]
+    #[cfg_attr(debug_assertions, should_panic = "a replacement is outside of its event or text")]
+    fn a_broken_replacement_drops_its_event() {
+        let event = delta(r#"{"content":"secret"}"#);
+        let mut guard = Guard::new();
+        let _ = (push(&mut guard, &event), push(&mut guard, ": ping\n\n"));
+        assert!(guard.replace(CONTENT, 0..6, "***"));
+        guard.segments[0].span.end = event.len() + 1;
+        let mut out = Vec::new();
+        guard.release_all(&mut out);
+        assert_eq!(out, b": ping\n\n");
+        assert_eq!(guard.held_bytes(), 0);
     }
 
     #[derive(Clone, Debug)]

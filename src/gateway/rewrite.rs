@@ -1,19 +1,19 @@
-//! `Editor`: writes events with values replaced or left out, and everything else byte for byte.
+//! `Editor`: writes events with replaced or removed values, and copies all other bytes.
 
 use core::ops::Range;
 
 use super::json_write;
-use super::spans::{in_data, object_of};
+use super::slices::{bytes_in, split_bytes};
+use super::spans::{object_of, value_range};
 use crate::chunk::{ChatCompletionChunk, TemplateCache};
 use crate::decoder::{ChunkEvent, Payload};
 use crate::json::{Member, NodeId, Value, ValueKind};
-use crate::sse::{Event, EventKind, SseField};
+use crate::sse::{Event, EventKind, LineSpan, SseField};
 
-/// Writes the events of a stream with values of their chunks replaced or left out.
+/// Writes the events of a stream with replaced or removed values.
 ///
-/// What is to be changed in every chunk is said once, and [`write`](Self::write) is called for each
-/// event. What no rule is for is copied byte for byte: framing, spaces, the order of members, how
-/// numbers and strings are written.
+/// A rule applies to a member of every chunk, and [`write`](Self::write) writes each event. All
+/// bytes without a rule are copied: framing, spaces, the order of members, numbers and strings.
 ///
 /// ```
 /// use deltawire::ChunkDecoder;
@@ -39,44 +39,47 @@ use crate::sse::{Event, EventKind, SseField};
 /// assert_eq!(out, expected);
 /// ```
 ///
-/// Rules are for members of the chunk itself, and for all of them where a name is repeated: some
-/// readers take the first, some the last. What isn't there isn't added.
+/// Rules apply to members of the chunk itself. If a name is repeated, a rule applies to all members
+/// of this name, since some readers use the first one and some the last. An absent member is not
+/// added.
 ///
-/// An event costs a look at its members' names and a copy, nothing is parsed again. Nothing is
-/// allocated once the buffers have grown.
+/// An event costs a search for its members and a copy. Allocates nothing once the buffers have
+/// grown.
 #[derive(Clone, Debug, Default)]
 pub struct Editor {
     rules: Vec<RewriteRule>,
-    /// How the usage is hidden, and `null` among the texts.
+    /// How the usage is hidden, and the range of `null` in `texts`.
     usage: Option<(HiddenUsage, Range<usize>)>,
-    /// The texts of the rules, and behind them those of the event at hand.
+    /// The texts of the rules, followed by those of the current event.
     texts: Vec<u8>,
+    /// Length of the texts of the rules: `rule_texts <= texts.len()`.
     rule_texts: usize,
     plans: TemplateCache<RewritePlan>,
     /// The plan for an event that has its own: without a template, or with replaced members.
     own_plan: RewritePlan,
-    /// What changes in the event at hand, as positions in its data.
-    splices: Vec<ByteEdit>,
-    /// Members of it that are replaced in it alone: no rule is for them.
+    /// The changes to the current event.
+    edits: Vec<ByteEdit>,
+    /// Members of the current event to which no rule applies, since they are replaced in it.
     replaced: Vec<NodeId>,
-    /// Where the stream goes on behind an event that was dropped and may have ended with half of a
-    /// CRLF.
+    /// The stream offset behind a dropped event that ended with CR.
+    ///
+    /// A LF at this offset is the rest of its line end.
     half_end: Option<u64>,
-    /// Its data, where they come in several lines.
+    /// The data of an event that come in several lines.
     data: Vec<u8>,
-    /// Number of events in a row that used little of large buffers.
+    /// Number of consecutive events that used little of large buffers.
     small_events: u32,
 }
 
-/// Buffers above this size are freed after `SMALL_EVENTS` events in a row that don't need them.
+/// Buffers above this size are freed after `SMALL_EVENTS` consecutive events that don't need them.
 const KEPT_CAPACITY: usize = 64 << 10;
 const SMALL_EVENTS: u32 = 64;
 
-/// What to do with a member of every chunk.
+/// The change to a member of every chunk.
 #[derive(Clone, Debug)]
 struct RewriteRule {
     name: Box<str>,
-    /// The JSON text to put in its place, among the texts; `None` removes it.
+    /// The range in `texts` of the JSON text that replaces the value; `None` removes the member.
     json: Option<Range<usize>>,
 }
 
@@ -84,13 +87,13 @@ struct RewriteRule {
 #[derive(Clone, Debug, Default)]
 struct RewritePlan {
     is_dropped: bool,
-    changes: Vec<NodeEdit>,
+    edits: Vec<NodeEdit>,
 }
 
-/// What changes in a chunk, by its nodes.
+/// A change to a chunk, by its nodes.
 #[derive(Clone, Debug)]
 enum NodeEdit {
-    /// A value, and the text in its place.
+    /// Replaces a value by a range of `texts`.
     Replace(NodeId, Range<usize>),
     Remove(NodeBoundary, NodeBoundary),
 }
@@ -101,36 +104,41 @@ enum NodeBoundary {
     End(NodeId),
 }
 
-/// A part of the data, and what stands in its place: a range of the texts.
+/// A range of the data that is replaced by a range of `texts`.
 #[derive(Clone, Debug)]
 struct ByteEdit {
-    at: Range<usize>,
+    range: Range<usize>,
     text: Range<usize>,
 }
 
-/// How the usage is hidden from a client that hasn't asked for it; see [`Editor::hide_usage`].
+/// The range of a value that isn't in the data, which is a bug. Its edit can't be written.
+const MISSING: Range<usize> = usize::MAX..usize::MAX;
+
+/// How the usage is hidden from a client that hasn't requested it; see [`Editor::hide_usage`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum HiddenUsage {
-    /// Left out, as where nobody has asked.
+    /// The member is removed, as if nobody had requested it.
     Removed,
-    /// `"usage": null`, as in all but the last chunk where somebody has.
+    /// The value is replaced by `null`, as in all but the last chunk if it is requested.
     Null,
 }
 
-/// What [`Editor::write`] has done.
+/// The result of [`Editor::write`] for an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[must_use = "an event that can't be read is passed on as it is"]
 #[non_exhaustive]
 pub enum Edited {
-    /// Copied: there was nothing to change.
+    /// The event is copied, since no rule changes it.
     Unchanged,
-    /// Written with something changed.
+    /// The event is written with changes.
     Changed,
-    /// Nothing is written: the event had nothing but the usage that is hidden, or is the rest of its
-    /// line end.
+    /// Nothing is written.
+    ///
+    /// The event contained only the usage that is hidden, or is the rest of its line end. An event
+    /// with a change that can't be written is dropped, too. That would be a bug of this crate.
     Dropped,
-    /// The written event may still contain a value that was to be changed.
+    /// The written event may still contain a value that a rule changes.
     ///
     /// An event without readable members is copied: it is malformed, exceeds a limit, or is an
     /// error that is no chunk. Any other event is written with its chunk changed by the rules. But
@@ -139,16 +147,16 @@ pub enum Edited {
 }
 
 impl Editor {
-    /// An editor that changes nothing. Allocates nothing.
+    /// Creates an editor without rules. Allocates nothing.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Replaces the value of a member by a string, in every chunk that has it: `model` by the alias
-    /// that the client knows, `id` by one's own.
+    /// Replaces the value of a member by a string in every chunk that has the member.
     ///
-    /// Takes the place of an earlier rule for the same name.
+    /// Examples are `model` with the client's alias, and `id`. Replaces an earlier rule for the
+    /// same name.
     pub fn replace(&mut self, name: &str, text: &str) {
         self.texts.truncate(self.rule_texts);
         json_write::string(text, &mut self.texts);
@@ -158,7 +166,7 @@ impl Editor {
 
     /// Removes a member, with its comma, from every chunk that has it.
     ///
-    /// Takes the place of an earlier rule for the same name.
+    /// Replaces an earlier rule for the same name.
     pub fn remove(&mut self, name: &str) {
         self.set(name, None);
     }
@@ -174,8 +182,8 @@ impl Editor {
     /// only. The `id` and `retry` lines of a dropped event are written without the chunk, so that
     /// they apply. The comments in its event block are dropped.
     ///
-    /// It is the member `usage` of the chunk; what some servers say besides, unasked, stays. Goes
-    /// before a rule for that name.
+    /// This applies to the member `usage` of the chunk. Counts that some servers send elsewhere,
+    /// without a request, remain. It takes precedence over a rule for `usage`.
     pub fn hide_usage(&mut self, how: HiddenUsage) {
         self.texts.truncate(self.rule_texts);
         self.texts.extend_from_slice(b"null");
@@ -192,62 +200,64 @@ impl Editor {
         }
     }
 
-    /// Forgets the texts of rules that aren't there any more.
+    /// Removes the texts of rules that were replaced.
     fn gather_texts(&mut self) {
         let rules = self.rules.iter_mut().filter_map(|rule| rule.json.as_mut());
         let mut texts = Vec::new();
         for range in rules.chain(self.usage.as_mut().map(|(_, range)| range)) {
             let start = texts.len();
-            texts.extend_from_slice(self.texts.get(range.clone()).unwrap_or_default());
+            texts.extend_from_slice(bytes_in(&self.texts, range.clone()));
             *range = start..texts.len();
         }
         self.rule_texts = texts.len();
         self.texts = texts;
     }
 
-    /// Appends an event to `out` as the rules have it. Events without a chunk, such as comments and
-    /// `[DONE]`, are copied.
+    /// Appends an event to `out` with the changes of the rules.
+    ///
+    /// Events without a chunk, such as comments and `[DONE]`, are copied.
     pub fn write(&mut self, event: &ChunkEvent<'_>, out: &mut Vec<u8>) -> Edited {
         self.edit(event).write(out)
     }
 
-    /// Begins to edit one event: what is changed in it besides what the rules say.
+    /// Begins to edit one event, for changes in addition to the rules.
     pub fn edit<'e>(&'e mut self, event: &'e ChunkEvent<'e>) -> EventEdit<'e> {
-        self.splices.clear();
+        self.edits.clear();
         self.replaced.clear();
+        debug_assert!(self.rule_texts <= self.texts.len());
         self.texts.truncate(self.rule_texts);
-        let held = self.held();
-        if held > KEPT_CAPACITY {
-            self.shrink(event.raw().len() < held / 32);
+        let capacity = self.capacity();
+        if capacity > KEPT_CAPACITY {
+            self.shrink(event.raw().len() < capacity / 32);
         }
         EventEdit { editor: self, event, chunk: object_of(event) }
     }
 
     /// Returns the capacity, in bytes, of the buffers that grow with an event.
-    fn held(&self) -> usize {
-        self.own_plan.changes.capacity() * size_of::<NodeEdit>()
-            + self.splices.capacity() * size_of::<ByteEdit>()
+    fn capacity(&self) -> usize {
+        self.own_plan.edits.capacity() * size_of::<NodeEdit>()
+            + self.edits.capacity() * size_of::<ByteEdit>()
             + self.replaced.capacity() * size_of::<NodeId>()
             + self.texts.capacity()
             + self.data.capacity()
     }
 
-    /// Frees large buffers after `SMALL_EVENTS` small events in a row.
+    /// Frees large buffers after `SMALL_EVENTS` consecutive small events.
     #[cold]
     fn shrink(&mut self, is_small: bool) {
         self.small_events = if is_small { self.small_events + 1 } else { 0 };
         if self.small_events >= SMALL_EVENTS {
             self.own_plan = RewritePlan::default();
-            (self.splices, self.replaced, self.data) = (Vec::new(), Vec::new(), Vec::new());
+            (self.edits, self.replaced, self.data) = (Vec::new(), Vec::new(), Vec::new());
             self.texts.shrink_to(self.rule_texts);
             self.small_events = 0;
         }
     }
 
-    /// Appends the splices of the rules for a chunk. Returns true if the rules drop it.
+    /// Appends the edits of the rules for a chunk. Returns true if the rules drop it.
     #[inline]
     fn apply(&mut self, chunk: &ChatCompletionChunk<'_>) -> bool {
-        let Self { rules, usage, plans, own_plan, replaced, splices, .. } = self;
+        let Self { rules, usage, plans, own_plan, replaced, edits, .. } = self;
         let key = chunk.template_key().filter(|_| replaced.is_empty());
         let compute = |plan: &mut RewritePlan| plan.compute(rules, usage.as_ref(), replaced, chunk);
         let plan = if let Some(key) = key {
@@ -257,32 +267,27 @@ impl Editor {
             own_plan
         };
         let document = chunk.as_value().document;
-        let in_data = |id: NodeId| in_data(Value::new(document, id));
-        let position = |edge: NodeBoundary| match edge {
-            NodeBoundary::Start(id) => in_data(id).start,
-            NodeBoundary::End(id) => in_data(id).end,
+        let range = |id: NodeId| data_range(Value::new(document, id));
+        let position = |boundary: NodeBoundary| match boundary {
+            NodeBoundary::Start(id) => range(id).start,
+            NodeBoundary::End(id) => range(id).end,
         };
-        splices.extend(plan.changes.iter().map(|change| match change {
-            NodeEdit::Replace(id, text) => ByteEdit { at: in_data(*id), text: text.clone() },
+        edits.extend(plan.edits.iter().map(|edit| match edit {
+            NodeEdit::Replace(id, text) => ByteEdit { range: range(*id), text: text.clone() },
             NodeEdit::Remove(from, to) => {
-                ByteEdit { at: position(*from)..position(*to), text: 0..0 }
+                ByteEdit { range: position(*from)..position(*to), text: 0..0 }
             }
         }));
         plan.is_dropped
     }
+}
 
-    /// Appends `data` with the splices.
-    fn splice(splices: &[ByteEdit], texts: &[u8], data: &[u8], out: &mut Vec<u8>) {
-        let mut from = 0;
-        for ByteEdit { at, text } in splices {
-            // What is replaced inside of something else that is, or twice, is replaced once.
-            let Some(copied) = data.get(from..at.start) else { continue };
-            out.extend_from_slice(copied);
-            out.extend_from_slice(texts.get(text.clone()).unwrap_or_default());
-            from = at.end;
-        }
-        out.extend_from_slice(data.get(from..).unwrap_or_default());
-    }
+/// Returns the range of a value in the event's data.
+#[inline]
+fn data_range(value: Value<'_>) -> Range<usize> {
+    let range = value_range(value);
+    debug_assert!(range.is_some(), "a value has a node");
+    range.unwrap_or(MISSING)
 }
 
 impl RewritePlan {
@@ -295,48 +300,45 @@ impl RewritePlan {
         replaced: &[NodeId],
         chunk: &ChatCompletionChunk<'_>,
     ) {
-        let Self { is_dropped, changes } = self;
-        *is_dropped = false;
-        changes.clear();
+        self.is_dropped = false;
+        self.edits.clear();
         let document = chunk.as_value().document;
         let mut has_kept = false;
-        let mut before = 0;
-        // Where members begin that are removed though none before them stays.
+        let mut previous = 0;
+        // The start of the first member, while all members up to the current one are removed.
         let mut removed_from = None;
         for Member { name, value } in document.members(0) {
             if let Some(start) = removed_from.take() {
-                changes.push(NodeEdit::Remove(start, NodeBoundary::Start(value - 1)));
+                self.edits.push(NodeEdit::Remove(start, NodeBoundary::Start(value - 1)));
             }
-            let action = match usage {
+            let rule = match usage {
                 _ if replaced.contains(&value) => None,
                 Some((how, null)) if name == b"usage" => {
                     let kind = Value::new(document, value).kind();
-                    *is_dropped |= kind == ValueKind::Object && has_no_choices(chunk);
-                    Some((*how == HiddenUsage::Null).then(|| null.clone()))
+                    self.is_dropped |= kind == ValueKind::Object && has_no_choices(chunk);
+                    Some((*how == HiddenUsage::Null).then_some(null))
                 }
                 _ => {
                     let rule = rules.iter().find(|rule| rule.name.as_bytes() == name);
-                    rule.map(|rule| rule.json.clone())
+                    rule.map(|rule| rule.json.as_ref())
                 }
             };
-            match action {
-                None => has_kept = true,
-                Some(Some(text)) => {
-                    has_kept = true;
-                    changes.push(NodeEdit::Replace(value, text));
-                }
+            match rule {
                 Some(None) if has_kept => {
-                    changes.push(NodeEdit::Remove(
-                        NodeBoundary::End(before),
-                        NodeBoundary::End(value),
-                    ));
+                    let (from, to) = (NodeBoundary::End(previous), NodeBoundary::End(value));
+                    self.edits.push(NodeEdit::Remove(from, to));
                 }
                 Some(None) => removed_from = Some(NodeBoundary::Start(value - 1)),
+                Some(Some(text)) => {
+                    has_kept = true;
+                    self.edits.push(NodeEdit::Replace(value, text.clone()));
+                }
+                None => has_kept = true,
             }
-            before = value;
+            previous = value;
         }
         if let Some(start) = removed_from {
-            changes.push(NodeEdit::Remove(start, NodeBoundary::End(before)));
+            self.edits.push(NodeEdit::Remove(start, NodeBoundary::End(previous)));
         }
     }
 }
@@ -348,19 +350,6 @@ fn has_no_choices(chunk: &ChatCompletionChunk<'_>) -> bool {
         matches!(value.kind(), ValueKind::Null | ValueKind::Array) && value.is_empty_value()
     };
     chunk.error().is_none() && choices.all(|(_, value)| is_none(value))
-}
-
-/// Whether an event sets what outlives it.
-#[cold]
-fn sets_state(event: &Event<'_>) -> bool {
-    let (mut rest, mut splitter) = (event.raw(), event.splitter());
-    while let Some(span) = splitter.next(rest) {
-        if matches!(SseField::of(span.content(rest)), SseField::Id(_) | SseField::Retry(_)) {
-            return true;
-        }
-        rest = rest.get(span.len()..).unwrap_or_default();
-    }
-    false
 }
 
 /// An event that is being edited; see [`Editor::edit`].
@@ -386,22 +375,22 @@ pub struct EventEdit<'e> {
 }
 
 impl EventEdit<'_> {
-    /// Replaces the content of a choice; `position` is the choice's in
-    /// [`choices`](ChatCompletionChunk::choices), which need not be its index. `false` where there
-    /// is no content to be replaced.
+    /// Replaces the content of a choice. Returns false if the choice has no content.
     ///
-    /// A rule for `choices` goes before it: what is in them is gone then.
+    /// `position` is the choice's in [`choices`](ChatCompletionChunk::choices), which may differ
+    /// from its index. A rule for `choices` takes precedence: it changes the content, too.
     pub fn content(&mut self, position: usize, text: &str) -> bool {
         let choice = self.chunk.and_then(|chunk| chunk.choices().nth(position));
         self.replace_value(choice.and_then(|choice| choice.delta().get("content")), text)
     }
 
-    /// Replaces the value of a member of the chunk by a string, in this event only. Goes before a
-    /// rule, be it one that removes. Of members with the same name it is the last one's; a rule is
-    /// for the others. `false` where there is none. An event in which something is replaced isn't
-    /// dropped.
+    /// Replaces the value of a member of the chunk by a string, in this event only.
     ///
-    /// Of two for the same name the later one counts.
+    /// Returns false if the chunk has no such member. Of members with the same name it replaces the
+    /// last one, and rules apply to the others. It takes precedence over a rule, even over one that
+    /// removes the member. An event with a replaced value isn't dropped.
+    ///
+    /// A later call for the same name replaces an earlier one.
     pub fn replace(&mut self, name: &str, text: &str) -> bool {
         let value = self.chunk.and_then(|chunk| chunk.get(name));
         self.editor.replaced.extend(value.map(|value| value.id));
@@ -410,19 +399,18 @@ impl EventEdit<'_> {
 
     fn replace_value(&mut self, value: Option<Value<'_>>, text: &str) -> bool {
         let Some(value) = value else { return false };
-        let Editor { splices, texts, .. } = &mut *self.editor;
+        let Editor { edits, texts, .. } = &mut *self.editor;
         let start = texts.len();
         json_write::string(text, texts);
-        let at = in_data(value);
-        splices.retain(|earlier| earlier.at != at);
-        splices.push(ByteEdit { at, text: start..texts.len() });
+        let range = data_range(value);
+        edits.retain(|earlier| earlier.range != range);
+        edits.push(ByteEdit { range, text: start..texts.len() });
         true
     }
 
     /// Appends the event to `out`.
     pub fn write(self, out: &mut Vec<u8>) -> Edited {
         let Self { editor, event, chunk } = self;
-        let event_bytes = event.event();
         let half_end = editor.half_end.take();
         let Some(chunk) = chunk else {
             if half_end == Some(event.offset()) && event.raw() == b"\n" {
@@ -431,47 +419,95 @@ impl EventEdit<'_> {
             out.extend_from_slice(event.raw());
             return if is_unreadable(event) { Edited::Unreadable } else { Edited::Unchanged };
         };
-        let is_edited = !editor.splices.is_empty();
+        let event = event.event();
+        let is_edited = !editor.edits.is_empty();
         let changes_nothing = editor.rules.is_empty() && editor.usage.is_none() && !is_edited;
-        let has_line = !changes_nothing && has_error_line(event_bytes);
-        let is_dropped = editor.apply(&chunk) && !is_edited && !has_line;
-        if is_dropped && sets_state(event_bytes) {
-            write_state(event_bytes, out);
-            return Edited::Changed;
+        let has_line = !changes_nothing && has_error_line(event);
+        if editor.apply(&chunk) && !is_edited && !has_line {
+            return if write_state(event, out) {
+                Edited::Changed
+            } else {
+                editor.drop_event(event)
+            };
         }
-        if is_dropped {
-            editor.half_end = event.raw().ends_with(b"\r").then(|| event_bytes.span().end);
-            return Edited::Dropped;
-        }
-        let Editor { splices, texts, data, .. } = editor;
         if is_edited {
-            // Of two for the same place the one that isn't a rule's stays the first.
-            splices.sort_by_key(|splice| splice.at.start);
+            // The order of edits of the same value remains: the rule's is later and has no effect.
+            editor.edits.sort_by_key(|edit| edit.range.start);
         }
-        let is_new = |ByteEdit { at, text }: &ByteEdit| {
-            event_bytes.data().get(at.clone()) != texts.get(text.clone())
-        };
-        if !splices.iter().any(is_new) {
-            out.extend_from_slice(event.raw());
-            return if has_line { Edited::Unreadable } else { Edited::Unchanged };
-        }
-        let old = event_bytes.data();
-        let around = event_bytes.data_start.and_then(|start| {
-            let (head, rest) = event.raw().split_at_checked(start)?;
-            Some((head, rest.get(old.len()..)?))
-        });
-        if let Some((head, tail)) = around {
-            out.reserve(event.raw().len() + texts.len());
-            out.extend_from_slice(head);
-            Editor::splice(splices, texts, old, out);
-            out.extend_from_slice(tail);
+        let Editor { edits, texts, data, .. } = &mut *editor;
+        let written = if edits.iter().any(|edit| edit.is_effective(texts, event.data())) {
+            let start = out.len();
+            if write_edits(event, edits, texts, data, out).is_none() {
+                debug_assert!(false, "an edit is outside of its event");
+                out.truncate(start);
+                return editor.drop_event(event);
+            }
+            Edited::Changed
         } else {
-            data.clear();
-            Editor::splice(splices, texts, old, data);
-            write_joined(event_bytes, data, out);
-        }
-        if has_line { Edited::Unreadable } else { Edited::Changed }
+            out.extend_from_slice(event.raw());
+            Edited::Unchanged
+        };
+        if has_line { Edited::Unreadable } else { written }
     }
+}
+
+impl Editor {
+    /// Records a dropped event, so that the rest of its line end is dropped, too.
+    fn drop_event(&mut self, event: &Event<'_>) -> Edited {
+        self.half_end = event.raw().ends_with(b"\r").then(|| event.span().end);
+        Edited::Dropped
+    }
+}
+
+impl ByteEdit {
+    /// Returns true if the edit changes the data, or can't be written.
+    fn is_effective(&self, texts: &[u8], data: &[u8]) -> bool {
+        let old = data.get(self.range.clone());
+        old.is_none() || old != texts.get(self.text.clone())
+    }
+}
+
+/// Appends an event with edits. `joined` is a buffer for data in several lines.
+///
+/// Returns `None` if the range of an edit is outside of the data or of `texts`.
+fn write_edits(
+    event: &Event<'_>,
+    edits: &[ByteEdit],
+    texts: &[u8],
+    joined: &mut Vec<u8>,
+    out: &mut Vec<u8>,
+) -> Option<()> {
+    let (raw, data) = (event.raw(), event.data());
+    let Some(start) = event.data_start else {
+        joined.clear();
+        write_data(data, edits, texts, joined)?;
+        write_joined(event, joined, out);
+        return Some(());
+    };
+    out.reserve(raw.len() + texts.len());
+    out.extend_from_slice(raw.get(..start)?);
+    write_data(data, edits, texts, out)?;
+    out.extend_from_slice(raw.get(start + data.len()..)?);
+    Some(())
+}
+
+/// Appends `data` with edits, which are sorted by their starts.
+///
+/// Returns `None` if the range of an edit is outside of `data` or of `texts`.
+fn write_data(data: &[u8], edits: &[ByteEdit], texts: &[u8], out: &mut Vec<u8>) -> Option<()> {
+    let mut rest = 0;
+    for ByteEdit { range, text } in edits {
+        data.get(range.clone())?;
+        // An edit inside an earlier one, or of the same value, has no effect.
+        if range.start < rest && range.end <= rest {
+            continue;
+        }
+        out.extend_from_slice(data.get(rest..range.start)?);
+        out.extend_from_slice(texts.get(text.clone())?);
+        rest = range.end;
+    }
+    out.extend_from_slice(data.get(rest..)?);
+    Some(())
 }
 
 /// Returns true if an event has a line that is no field but that clients read.
@@ -480,7 +516,7 @@ fn has_error_line(event: &Event<'_>) -> bool {
     event.has_unknown_lines() && event.unknown_lines().any(is_error)
 }
 
-/// Whether an event that has no chunk may have one that can't be read.
+/// Returns true if an event without a chunk may contain one that can't be read.
 fn is_unreadable(event: &ChunkEvent<'_>) -> bool {
     let kind = event.event().kind();
     match event.payload() {
@@ -491,44 +527,52 @@ fn is_unreadable(event: &ChunkEvent<'_>) -> bool {
     }
 }
 
-/// Appends the `id` and `retry` lines of an event, and a blank line.
-#[cold]
-fn write_state(event: &Event<'_>, out: &mut Vec<u8>) {
+/// Returns the lines of an event with their spans.
+fn lines<'e>(event: &'e Event<'_>) -> impl Iterator<Item = (&'e [u8], LineSpan)> {
     let (mut rest, mut splitter) = (event.raw(), event.splitter());
-    while let Some(span) = splitter.next(rest) {
-        let (line, behind) = rest.split_at_checked(span.len()).unwrap_or_default();
-        rest = behind;
+    core::iter::from_fn(move || {
+        let span = splitter.next(rest)?;
+        let line;
+        (line, rest) = split_bytes(rest, span.len());
+        Some((line, span))
+    })
+}
+
+/// Appends the `id` and `retry` lines of an event, and a blank line. Returns false if it has none.
+#[cold]
+fn write_state(event: &Event<'_>, out: &mut Vec<u8>) -> bool {
+    let start = out.len();
+    for (line, span) in lines(event) {
         let content = span.content(line);
         if matches!(SseField::of(content), SseField::Id(_) | SseField::Retry(_)) {
             out.extend_from_slice(content);
             out.push(b'\n');
         }
     }
-    out.push(b'\n');
+    let is_written = out.len() > start;
+    out.extend_from_slice(if is_written { b"\n" } else { b"" });
+    is_written
 }
 
-/// Appends an event whose data come in several lines, with other data: they stand where the first of
-/// these lines stood, and all that isn't data stays.
+/// Appends an event with other data, for data that come in several lines.
+///
+/// The other data replace the first of these lines. All lines that aren't data remain.
 #[cold]
 fn write_joined(event: &Event<'_>, data: &[u8], out: &mut Vec<u8>) {
-    let mut rest = event.raw();
-    let mut splitter = event.splitter();
     let mut is_written = false;
     let start = out.len();
-    while let Some(span) = splitter.next(rest) {
-        let (line, behind) = rest.split_at_checked(span.len()).unwrap_or_default();
-        rest = behind;
+    for (line, span) in lines(event) {
         if !matches!(SseField::of(span.content(line)), SseField::Data(_)) {
-            // A blank line whose LF stands behind another line's CR now would be gone.
-            if line == b"\n" && out.get(start..).is_some_and(|event| event.ends_with(b"\r")) {
+            // A blank line whose LF now follows another line's CR would be a part of its CRLF.
+            if line == b"\n" && bytes_in(out, start..).ends_with(b"\r") {
                 out.push(b'\n');
             }
             out.extend_from_slice(line);
             continue;
         }
-        out.extend_from_slice(line.get(..span.content_start()).unwrap_or_default());
+        out.extend_from_slice(bytes_in(line, ..span.content_start()));
         if !is_written {
-            let end = line.get(span.content_end()..).unwrap_or_default();
+            let end = bytes_in(line, span.content_end()..);
             for text in data.split(|byte| *byte == b'\n') {
                 out.extend_from_slice(b"data: ");
                 out.extend_from_slice(text);
@@ -547,9 +591,10 @@ fn write_joined(event: &Event<'_>, data: &[u8], out: &mut Vec<u8>) {
     reason = "a test fails by panicking"
 )]
 mod tests {
-    use super::{Edited, Editor, HiddenUsage};
+    use super::{ByteEdit, Edited, Editor, HiddenUsage, MISSING, write_data};
     use crate::decoder::ChunkDecoder;
     use crate::sse::SseDecoder;
+    use core::ops::Range;
 
     /// What an editor makes of a stream of one event.
     fn write(editor: &mut Editor, event: &str) -> (Edited, String) {
@@ -827,5 +872,53 @@ mod tests {
         assert!(edit.replace("model", "m"));
         assert_eq!(edit.write(&mut out), Edited::Unchanged);
         assert_eq!(out, event.as_bytes());
+    }
+
+    /// Ranges that no chunk has: each time the event isn't written.
+    #[test]
+    fn an_edit_out_of_range_is_not_written() {
+        let (data, texts) = (&b"{\"model\":\"m\"}"[..], &b"\"alias\""[..]);
+        let written = |edits: &[(Range<usize>, Range<usize>)]| {
+            let edit = |(range, text): &(Range<usize>, Range<usize>)| ByteEdit {
+                range: range.clone(),
+                text: text.clone(),
+            };
+            let edits: Vec<_> = edits.iter().map(edit).collect();
+            assert!(edits.iter().any(|edit| edit.is_effective(texts, data)));
+            let mut out = Vec::new();
+            write_data(data, &edits, texts, &mut out).map(|()| String::from_utf8(out).unwrap())
+        };
+        assert_eq!(written(&[(9..12, 0..7)]).unwrap(), "{\"model\":\"alias\"}");
+        // The second edit is inside the first one.
+        assert_eq!(written(&[(1..12, 0..7), (9..12, 0..7)]).unwrap(), "{\"alias\"}");
+        let reversed = Range { start: 12, end: 9 };
+        for wrong in [
+            &[(9..14, 0..7)][..],
+            &[(reversed, 0..7)],
+            &[(MISSING, 0..7)],
+            &[(9..12, 0..8)],
+            &[(MISSING, 0..8)],
+            &[(1..10, 0..7), (9..12, 0..7)],
+        ] {
+            assert_eq!(written(wrong), None, "{wrong:?}");
+        }
+    }
+
+    /// With a broken invariant, a release build drops the event, and a debug build panics.
+    #[test]
+    #[cfg_attr(debug_assertions, should_panic = "an edit is outside of its event")]
+    fn a_broken_edit_drops_its_event() {
+        for lines in ["", "data: \n"] {
+            let event = format!("{lines}data: {{\"model\":\"m\"}}\r\r");
+            let mut decoder = ChunkDecoder::new();
+            let event = decoder.next(&mut event.as_bytes()).unwrap();
+            let (mut editor, mut out) = (Editor::new(), Vec::new());
+            let mut edit = editor.edit(&event);
+            assert!(edit.replace("model", "alias"));
+            edit.editor.edits[0].range = MISSING;
+            assert_eq!(edit.write(&mut out), Edited::Dropped);
+            assert_eq!(out, b"");
+            assert!(editor.half_end.is_some());
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! `Spans`: where the values of a chunk stand in the raw bytes of its event.
+//! `Spans`: finds the values of a chunk in the raw bytes of its event.
 
 use core::cell::OnceCell;
 use core::ops::Range;
@@ -8,8 +8,9 @@ use crate::decoder::{ChunkEvent, Payload};
 use crate::json::Value;
 use crate::sse::{DataLine, Event};
 
-/// Where the values of a chunk stand in [`ChunkEvent::raw`]: ranges of bytes, quotes and brackets
-/// included.
+/// Returns the ranges of a chunk's values in [`ChunkEvent::raw`].
+///
+/// The ranges include quotes and brackets.
 ///
 /// ```
 /// use deltawire::ChunkDecoder;
@@ -27,8 +28,9 @@ use crate::sse::{DataLine, Event};
 /// assert_eq!(text(spans.value("usage")), b"null");
 /// ```
 ///
-/// Of an event with several `data` lines, what spans two of them has the line break and the name of
-/// the field in its range. Strings and numbers never do. [`Editor`](super::Editor) knows.
+/// If an event has several `data` lines, a value may span some of them. Its range then includes the
+/// line breaks and field names between them. Strings and numbers never span lines. An
+/// [`Editor`](super::Editor) handles such values.
 ///
 /// Creating one costs nothing; a range costs a search for its value. If an event has several `data`
 /// lines, the first range allocates 16 bytes for each of them.
@@ -49,42 +51,51 @@ impl<'a> Spans<'a> {
         Some(Self { event: *event.event(), chunk: object_of(event)?, lines: OnceCell::new() })
     }
 
-    /// The value of the chunk's member `name`. Of members with the same name it is the last one's.
+    /// Returns the range of the value of the chunk's member `name`, the last one of this name.
     #[must_use]
     pub fn value(&self, name: &str) -> Option<Range<usize>> {
         self.chunk.get(name).map(|value| self.of_value(value))
     }
 
-    /// The content of a choice, whatever its type; `position` is the choice's in
-    /// [`choices`](ChatCompletionChunk::choices), which need not be its index.
+    /// Returns the range of the content of a choice, of any type.
+    ///
+    /// `position` is the choice's in [`choices`](ChatCompletionChunk::choices), which may differ
+    /// from its index.
     #[must_use]
     pub fn content(&self, position: usize) -> Option<Range<usize>> {
         let choice = self.chunk.choices().nth(position)?;
         choice.delta().get("content").map(|value| self.of_value(value))
     }
 
-    /// The usage, wherever it is; see [`ChatCompletionChunk::usage`].
+    /// Returns the range of the usage that [`ChatCompletionChunk::usage`] returns.
     #[must_use]
     pub fn usage(&self) -> Option<Range<usize>> {
         self.chunk.usage().map(|usage| self.of_value(usage.as_value()))
     }
 
-    /// Any value of this chunk; of another chunk's values it says nothing of use.
+    /// Returns the range of a value of this chunk. For a value of another chunk it is meaningless.
     #[must_use]
     pub fn of_value(&self, value: Value<'a>) -> Range<usize> {
-        let Range { start, end } = in_data(value);
-        self.in_raw(start)..self.in_raw(end.saturating_sub(1)) + 1
+        let range = self.find(value);
+        debug_assert!(range.is_some(), "a value has a node, and a node a line");
+        range.unwrap_or_default()
+    }
+
+    /// Returns the range of a value, or `None` if it has none, which is a bug.
+    pub(super) fn find(&self, value: Value<'a>) -> Option<Range<usize>> {
+        let Range { start, end } = value_range(value)?;
+        Some(self.raw_position(start)?..self.raw_position(end.checked_sub(1)?)? + 1)
     }
 
     /// Returns the position in the event of a byte of the data.
-    fn in_raw(&self, position: usize) -> usize {
+    fn raw_position(&self, position: usize) -> Option<usize> {
         if let Some(data) = self.event.data_start {
-            return data + position;
+            return Some(data + position);
         }
         let lines = self.lines.get_or_init(|| self.event.data_lines().collect());
-        let behind = lines.partition_point(|line| line.in_data <= position);
-        let line = behind.checked_sub(1).and_then(|at| lines.get(at));
-        line.map_or(0, |line| line.in_raw + (position - line.in_data))
+        let after = lines.partition_point(|line| line.in_data <= position);
+        let line = lines.get(after.checked_sub(1)?)?;
+        Some(line.in_raw + (position - line.in_data))
     }
 }
 
@@ -99,9 +110,9 @@ pub(super) fn object_of<'a>(event: &ChunkEvent<'a>) -> Option<ChatCompletionChun
     }
 }
 
-/// Where a value stands in the event's data.
+/// Returns the range of a value in the event's data, or `None` if it has no node, which is a bug.
 #[inline]
-pub(super) fn in_data(value: Value<'_>) -> Range<usize> {
-    let node = value.document.node(value.id);
-    node.map_or(0..0, |node| node.start as usize..node.end as usize)
+pub(super) fn value_range(value: Value<'_>) -> Option<Range<usize>> {
+    let node = value.document.node(value.id)?;
+    Some(node.start as usize..node.end as usize)
 }

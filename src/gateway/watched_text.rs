@@ -1,5 +1,9 @@
-//! Texts of a stream that a guard watches: their ids, stored parts, and places in a chunk.
+//! Texts of a stream that a guard watches: their ids, their stored parts, and how chunks have them.
 
+use core::fmt;
+use core::ops::Range;
+
+use super::slices::text_in;
 use crate::chunk::Choice;
 use crate::json::Value;
 
@@ -34,7 +38,7 @@ pub enum TextKind {
     FunctionName,
     /// `tool_calls[].function.arguments`, or `function_call.arguments`.
     ///
-    /// This is the text of a JSON object, piece by piece, with its own escapes.
+    /// This is the text of a JSON object, in pieces, with its own escapes.
     Arguments,
 }
 
@@ -60,7 +64,7 @@ impl TextKind {
     }
 }
 
-/// The part of a text of a stream that a guard stores: the overlap and the held text.
+/// The part of a text that a guard stores: the overlap, followed by the held text.
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub struct GuardedText<'g> {
@@ -72,17 +76,31 @@ pub struct GuardedText<'g> {
     pub held_from: usize,
 }
 
-/// Spare bytes that a text may hold, so that its buffer isn't allocated again for each event.
+/// Shows only the length of the text.
+impl fmt::Debug for GuardedText<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GuardedText")
+            .field("id", &self.id)
+            .field("text_len", &self.text.len())
+            .field("held_from", &self.held_from)
+            .finish()
+    }
+}
+
+/// Bytes that a text's buffer may exceed its need by, so that it isn't allocated for each event.
 const SPARE_BYTES: usize = 4 << 10;
 
 /// A text of a stream, with the part of it that a guard stores.
+///
+/// Positions count from the start of the text. The stored part begins at `dropped`:
+/// `dropped + hidden <= released <= dropped + text.len()`.
 #[derive(Clone)]
 pub(super) struct WatchedText {
     pub(super) id: TextId,
     /// Number of bytes removed from its front, and of the hidden bytes at the front of `text`.
-    pub(super) gone: usize,
+    pub(super) dropped: usize,
     pub(super) hidden: usize,
-    /// Number of bytes of it that have been released.
+    /// Number of bytes of it that are released.
     pub(super) released: usize,
     pub(super) text: String,
     /// The numbers of the first and the last event with a piece of it; 0 if there is none.
@@ -94,16 +112,24 @@ pub(super) struct WatchedText {
 
 impl WatchedText {
     pub(super) const fn new(id: TextId) -> Self {
-        let (gone, hidden, released, began, last_event, is_over) = (0, 0, 0, 0, 0, false);
-        Self { id, gone, hidden, released, text: String::new(), began, last_event, is_over }
+        let (dropped, hidden, released, began, last_event, is_over) = (0, 0, 0, 0, 0, false);
+        Self { id, dropped, hidden, released, text: String::new(), began, last_event, is_over }
+    }
+
+    /// Returns the position at which the text ends.
+    pub(super) const fn end(&self) -> usize {
+        self.dropped + self.text.len()
+    }
+
+    /// Returns the text in a range, or `None` if the guard doesn't store all of it.
+    pub(super) fn range(&self, range: Range<usize>) -> Option<&str> {
+        let start = range.start.checked_sub(self.dropped)?;
+        self.text.get(start..range.end.checked_sub(self.dropped)?)
     }
 
     pub(super) fn shown(&self) -> GuardedText<'_> {
-        GuardedText {
-            id: self.id,
-            text: self.text.get(self.hidden..).unwrap_or_default(),
-            held_from: self.released - self.gone - self.hidden,
-        }
+        let text = text_in(&self.text, self.hidden..);
+        GuardedText { id: self.id, text, held_from: self.released - self.dropped - self.hidden }
     }
 
     /// Hides the released text except the overlap.
@@ -111,13 +137,14 @@ impl WatchedText {
     /// Hidden text is removed when it is the larger part, so that a byte is moved a few times at
     /// most.
     pub(super) fn forget(&mut self, overlap: usize) {
-        let released = self.released - self.gone;
+        debug_assert!(self.dropped <= self.released && self.released <= self.end());
+        let released = self.released - self.dropped;
         let least = released.saturating_sub(overlap);
-        let from = (least..released).find(|at| self.text.is_char_boundary(*at));
+        let from = (least..released).find(|start| self.text.is_char_boundary(*start));
         self.hidden = from.unwrap_or(released);
         if self.hidden > self.text.len() / 2 {
             self.text.drain(..self.hidden);
-            self.gone += self.hidden;
+            self.dropped += self.hidden;
             self.hidden = 0;
         }
         let least = 2 * (self.text.len() - self.hidden);
@@ -127,15 +154,17 @@ impl WatchedText {
     }
 }
 
-/// Number of events for which a text is kept while other texts of its choice interrupt it.
+/// Number of events for which a text is held while other texts of its choice interrupt it.
 const INTERRUPTED: u64 = 32;
 
-/// Ends other texts of a choice when the text `going_on` continues.
+/// Ends the other texts of a choice when the text `continued` continues.
 ///
-/// A text ends if its last piece came no later than the first one of `going_on`, or too many events
-/// ago.
-pub(super) fn end_others(texts: &mut [WatchedText], going_on: usize) {
-    let Some(&WatchedText { id, began, last_event: now, .. }) = texts.get(going_on) else { return };
+/// A text ends if its last piece came no later than the first one of `continued`, or too many
+/// events ago.
+pub(super) fn end_others(texts: &mut [WatchedText], continued: usize) {
+    let Some(&WatchedText { id, began, last_event: now, .. }) = texts.get(continued) else {
+        return;
+    };
     for text in texts.iter_mut().filter(|text| text.id.choice == id.choice) {
         let is_left = text.last_event <= began || now - text.last_event > INTERRUPTED;
         text.is_over |= text.last_event < now && is_left;
@@ -143,7 +172,7 @@ pub(super) fn end_others(texts: &mut [WatchedText], going_on: usize) {
 }
 
 /// A text in a choice, with its identity and its value.
-pub(super) struct TextAt<'a> {
+pub(super) struct FoundText<'a> {
     pub(super) id: TextId,
     pub(super) value: Value<'a>,
     pub(super) text: &'a str,
@@ -154,11 +183,11 @@ pub(super) struct TextAt<'a> {
 /// Texts with repeated names are included. The first `None` ends the calls.
 pub(super) fn each_text<'a>(
     choice: &Choice<'a>,
-    mut each: impl FnMut(TextAt<'a>) -> Option<()>,
+    mut each: impl FnMut(FoundText<'a>) -> Option<()>,
 ) -> Option<()> {
     let index = choice.index().unwrap_or(0);
     let mut add = |kind, call, value: Value<'a>| match value.as_str() {
-        Some(text) => each(TextAt { id: TextId { choice: index, kind, call }, value, text }),
+        Some(text) => each(FoundText { id: TextId { choice: index, kind, call }, value, text }),
         None => Some(()),
     };
     let Some(delta) = choice.delta().as_value() else { return Some(()) };
