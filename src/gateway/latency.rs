@@ -1,20 +1,21 @@
-//! `Meter`: when a stream's output came, and how much of it.
+//! `Meter`: measures when the output of a stream arrives, and how much of it.
 
 use core::time::Duration;
 
 use super::observe::Observed;
-use crate::chunk::{ChoiceTokens, Tokens};
+use super::usage_totals::UsageTotals;
+use crate::chunk::Tokens;
 use crate::completion::Outcome;
 use crate::decoder::Payload;
 
-/// Measures when the output of a stream comes: time to first token, and the gaps between tokens.
+/// Measures time to first token and the gaps between the tokens of a stream.
 ///
-/// It has no clock: every call is given how long ago the request was sent. That is one look at the
-/// clock for each piece, since all that a piece brings has come at once.
+/// It has no clock: the caller passes the time since the request was sent. One time per piece is
+/// enough, since all events of a piece arrive together.
 ///
-/// What counts as a token is an event with output: text, refusal, reasoning, a part of a tool call,
-/// or audio. A role alone is none, and neither is an empty text, as in the first chunk of many
-/// servers; reasoning is, as it is billed and read as output is.
+/// An event with output counts as a token: text, refusal, reasoning, a part of a tool call, or
+/// audio. A role alone is no output, and neither is an empty text, as in the first chunk of many
+/// servers. Reasoning is output, since it is billed and read as such.
 ///
 /// ```
 /// use std::time::Duration;
@@ -37,37 +38,33 @@ use crate::decoder::Payload;
 /// assert_eq!((measured.gaps.count, measured.output_tokens), (1, 2));
 /// ```
 ///
-/// Servers that put several tokens in an event, or whose events come together in a piece, have
-/// fewer and longer gaps beside gaps of nothing: what is measured is what a client sees. Allocates
-/// nothing.
+/// It measures what a client sees. If a server sends several tokens in an event, or several events
+/// in a piece, there are fewer and longer gaps, and gaps of zero. Allocates nothing.
 #[derive(Clone, Debug, Default)]
 pub struct Meter {
     first: Option<Duration>,
     last: Option<Duration>,
     gaps: Gaps,
     deltas: u64,
-    tokens: Option<Tokens>,
-    /// They are those of the member `usage` itself, which outranks its substitutes.
-    own_usage: bool,
-    choice_tokens: ChoiceTokens,
+    usage: UsageTotals,
 }
 
-/// The gaps between the tokens of a stream, summed up.
+/// The sum, minimum and maximum of the gaps between the tokens of a stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Gaps {
-    /// How many: one less than there were tokens.
+    /// Number of gaps: one less than the number of tokens.
     pub count: u64,
-    /// All of them together: from the first token to the last.
+    /// Sum of all gaps: the time from the first token to the last.
     pub sum: Duration,
-    /// The shortest.
+    /// The shortest gap.
     pub min: Option<Duration>,
-    /// The longest.
+    /// The longest gap.
     pub max: Option<Duration>,
 }
 
 impl Gaps {
-    /// The mean of all gaps; `None` where there is none, or it is more than 500 years.
+    /// Returns the mean gap, or `None` without gaps or if it is more than 500 years.
     #[must_use]
     pub fn mean(&self) -> Option<Duration> {
         let nanoseconds = self.sum.as_nanos().checked_div(self.count.into())?;
@@ -82,61 +79,61 @@ impl Gaps {
     }
 }
 
-/// What a call of [`Meter::record`] has brought.
+/// The result of [`Meter::record`]: the token times of one call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Tick {
-    /// The time to first token, if this was the first.
+    /// The time to first token, if this call recorded the first token.
     pub first: Option<Duration>,
-    /// The gap since the token before, if there was one.
+    /// The gap since the previous token, if there was one.
     pub gap: Option<Duration>,
-    /// How many tokens came together with the first of this call: gaps of nothing.
+    /// Number of tokens that arrived together with the first one of this call: gaps of zero.
     pub together: u64,
 }
 
 impl Tick {
-    /// Each gap, those of nothing too, for a histogram.
+    /// Returns each gap for a histogram, including gaps of zero.
     pub fn gaps(self) -> impl Iterator<Item = Duration> {
         let together = usize::try_from(self.together).unwrap_or(usize::MAX);
         self.gap.into_iter().chain(core::iter::repeat_n(Duration::ZERO, together))
     }
 }
 
-/// What a stream was in figures; see [`Meter::finish`].
+/// The measurements of a whole stream; see [`Meter::finish`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Measured {
-    /// From the request to the first event with output.
+    /// The time from the request to the first event with output.
     pub time_to_first_token: Option<Duration>,
-    /// From the request to the end of the stream, which isn't before the last event with output.
+    /// The time from the request to the end of the stream, or to a later event with output.
     pub total_time: Duration,
     /// The gaps between tokens.
     pub gaps: Gaps,
-    /// Tokens of the completion: as the usage says, else the number of events with output.
+    /// Tokens of the completion by the usage, else the number of events with output.
     pub output_tokens: u64,
-    /// Whether `output_tokens` is what the usage says.
+    /// True if `output_tokens` is the count of the usage.
     pub is_from_usage: bool,
-    /// Tokens of the prompt, as the usage says.
+    /// Tokens of the prompt by the usage.
     pub prompt_tokens: Option<u64>,
     /// How the stream ended.
     pub outcome: Outcome,
 }
 
-/// Most choices whose own usage is counted.
-const MOST_CHOICES: usize = 128;
+/// Maximum number of choices whose own usage is counted.
+const MAX_CHOICES: usize = 128;
 
 impl Meter {
-    /// A meter before the first token.
+    /// Creates a meter before the first token.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Takes note that so many events with output have come, `now` after the request: what
-    /// [`UsageTap::push`](super::UsageTap::push) has counted.
+    /// Records the arrival of events with output, `now` after the request.
     ///
-    /// A time before that of the last event with output counts as that: a clock that goes back makes
-    /// no gap.
+    /// `deltas` is their number, as [`UsageTap::push`](super::UsageTap::push) returns it. A time
+    /// before that of the last event with output counts as the latter, so a clock that is set back
+    /// causes no gap.
     pub fn record(&mut self, deltas: u64, now: Duration) -> Tick {
         let Some(together) = deltas.checked_sub(1) else { return Tick::default() };
         let now = self.last.map_or(now, |last| last.max(now));
@@ -160,14 +157,14 @@ impl Meter {
         tick
     }
 
-    /// [`record`](Self::record) by what there is in all, as
-    /// [`Observer::deltas`](super::Observer::deltas) has it.
+    /// Records events like [`record`](Self::record), by the number of all events with output so far.
+    ///
+    /// `deltas` is their number, as [`Observer::deltas`](super::Observer::deltas) returns it.
     pub fn record_total(&mut self, deltas: u64, now: Duration) -> Tick {
         self.record(deltas.saturating_sub(self.deltas), now)
     }
 
-    /// Takes note of an event that came `now` after the request: for whoever has neither
-    /// tap nor observer.
+    /// Records an event that arrived `now` after the request, without a tap or an observer.
     pub fn observe(&mut self, payload: &Payload<'_>, now: Duration) -> Tick {
         let chunk = match payload {
             Payload::Chunk(chunk) => Some(*chunk),
@@ -175,48 +172,40 @@ impl Meter {
             _ => None,
         };
         let Some(chunk) = chunk else { return Tick::default() };
-        let is_own = chunk.has_own_usage();
-        if let Some(usage) = chunk.usage().filter(|_| is_own || !self.own_usage) {
-            self.own_usage |= is_own;
-            let mut tokens = self.tokens.unwrap_or_default();
-            tokens.update(&usage);
-            for (index, usage) in chunk.usage_of_choices() {
-                tokens = self.choice_tokens.update(index, &usage, MOST_CHOICES);
-            }
-            self.tokens = (!tokens.is_empty()).then_some(tokens);
-        }
+        self.usage.update(&chunk, MAX_CHOICES);
         self.record(u64::from(chunk.carries().is_output()), now)
     }
 
-    /// From the request to the first event with output, once it has come.
+    /// Returns the time from the request to the first event with output, once it has arrived.
     #[must_use]
     pub const fn time_to_first_token(&self) -> Option<Duration> {
         self.first
     }
 
-    /// When the last event with output came: for a limit on silence.
+    /// Returns the time of the last event with output, for a limit on silence.
     #[must_use]
     pub const fn last_token(&self) -> Option<Duration> {
         self.last
     }
 
-    /// The gaps so far.
+    /// Returns the gaps so far.
     #[must_use]
     pub const fn gaps(&self) -> Gaps {
         self.gaps
     }
 
-    /// Sums up what a tap has seen, `now` after the request.
+    /// Returns the measurements of a stream that a tap has observed, `now` after the request.
     #[must_use]
     pub fn finish(&self, seen: &Observed, now: Duration) -> Measured {
         self.measured(seen.outcome, seen.tokens, now)
     }
 
-    /// Sums up what was [observed](Self::observe), `now` after the request, with the outcome that a
-    /// [`Reassembler`](crate::Reassembler) has found.
+    /// Returns the measurements of [observed](Self::observe) events, `now` after the request.
+    ///
+    /// `outcome` is that of a [`Reassembler`](crate::Reassembler).
     #[must_use]
     pub fn finish_with(&self, outcome: Outcome, now: Duration) -> Measured {
-        self.measured(outcome, self.tokens, now)
+        self.measured(outcome, self.usage.tokens, now)
     }
 
     fn measured(&self, outcome: Outcome, tokens: Option<Tokens>, now: Duration) -> Measured {

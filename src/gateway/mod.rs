@@ -1,15 +1,15 @@
-//! What a gateway does with the events of a stream besides reading them.
+//! Functions of a gateway for the events of a stream besides reading them.
 //!
 //! | task | with |
 //! |---|---|
-//! | watch a stream that is forwarded: usage, errors, the outcome | [`UsageTap`], or [`Observer`] beside a decoder |
-//! | time to first token, gaps between tokens | [`Meter`] |
+//! | observe a forwarded stream: usage, errors, the outcome | [`UsageTap`], or [`Observer`] with a decoder |
+//! | measure time to first token and gaps between tokens | [`Meter`] |
 //! | change a chunk and copy the rest: an alias for `model`, no `usage` | [`Editor`] |
-//! | know where a value stands in the bytes of an event | [`Spans`] |
-//! | write events and chunks of one's own | [`SseEvent`], [`ChunkParts`], [`write_comment`] |
-//! | a completion as a stream, for caches, and back | [`Replay`], [`assemble`] |
-//! | hold events back until their text has been looked at | [`Guard`] |
-//! | tell a stream from an error page or a whole completion | [`Sniffer`] |
+//! | find a value in the bytes of an event | [`Spans`] |
+//! | write own events and chunks | [`SseEvent`], [`ChunkParts`], [`write_comment`] |
+//! | convert a completion to a stream, for caches, and back | [`Replay`], [`assemble`] |
+//! | hold events back until their text is checked | [`Guard`] |
+//! | distinguish a stream from an error page or a whole completion | [`Sniffer`] |
 
 mod allowlist;
 mod chunk_page;
@@ -27,6 +27,7 @@ mod slices;
 mod sniff;
 mod spans;
 mod tap;
+mod usage_totals;
 mod watched_text;
 
 pub use crate::chunk::Tokens;

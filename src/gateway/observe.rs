@@ -1,11 +1,10 @@
-//! `Observer`: what the events of a stream bring besides text, looked at where it may be.
+//! `Observer`: collects what the events of a stream contain besides text.
 
 use core::fmt;
 
 use super::observe_plan::ObservePlan;
-use crate::chunk::{
-    ChatCompletionChunk, Choice, ChoiceTokens, ContentPart, TemplateCache, TemplateKey, Tokens,
-};
+use super::usage_totals::UsageTotals;
+use crate::chunk::{ChatCompletionChunk, Choice, ContentPart, TemplateCache, TemplateKey, Tokens};
 use crate::completion::Limit;
 use crate::completion::{Findings, LONGEST_REASON, NotWhole, Outcome};
 use crate::decoder::{ChunkEvent, End, FailureBuffer, Payload, UpstreamFailure};
@@ -13,8 +12,10 @@ use crate::error::Error;
 use crate::json::beginning;
 use crate::limits::Limits;
 
-/// Watches the events of a decoder: what [`UsageTap`](super::UsageTap) sees, for whoever has a
-/// [`ChunkDecoder`](crate::ChunkDecoder) anyway, as an [`Editor`](super::Editor) takes one.
+/// Observes the events of a decoder as a [`UsageTap`](super::UsageTap) observes the bytes of a body.
+///
+/// Use it with a [`ChunkDecoder`](crate::ChunkDecoder) whose events have other consumers, such as an
+/// [`Editor`](super::Editor).
 ///
 /// ```
 /// use std::time::Duration;
@@ -45,42 +46,41 @@ use crate::limits::Limits;
 /// assert_eq!(out, b"data: {\"model\":\"alias\",\"choices\":[{\"delta\":{\"content\":\"Hi\"}}]}\n\n");
 /// ```
 pub struct Observer {
-    most_choices: usize,
+    max_choices: usize,
     plans: TemplateCache<ObservePlan>,
-    seen: ObserverState,
+    state: ObserverState,
 }
 
-/// Most choices that are searched one by one for an index.
+/// Maximum number of choices that are searched without an index.
 const FEW_CHOICES: usize = 16;
 
 /// Largest capacity, in choices, that a reset retains.
 const KEPT_CHOICES: usize = 128;
 
-/// What has been seen so far.
+/// The findings of the stream so far.
 #[derive(Debug, Default)]
 struct ObserverState {
-    tokens: Option<Tokens>,
-    /// The tokens are those of the member `usage` itself, which outranks its substitutes.
-    own_usage: bool,
-    choice_tokens: ChoiceTokens,
+    usage: UsageTotals,
     /// The key of the chunk with the last usage.
     usage_key: Option<TemplateKey>,
     choices: Vec<SeenChoice>,
-    /// Each index with the position of its choice, sorted. Empty up to `FEW_CHOICES` choices.
-    places: Vec<(u64, usize)>,
+    /// Each index and the position of its choice, sorted: `positions.len() == choices.len()`.
+    ///
+    /// Empty up to `FEW_CHOICES` choices.
+    positions: Vec<(u64, usize)>,
     /// The indexes below 64 of the choices, as bits.
-    known: u64,
+    known_indexes: u64,
     /// The buffer of the last error, which is the current event's if `news.error` is true.
     error: Option<Box<FailureBuffer>>,
     malformed: Option<Error>,
     deltas: u64,
     findings: Findings,
-    /// [`Limit::Choices`], if the stream has more choices than are kept.
+    /// [`Limit::Choices`], if the stream has more choices than are stored.
     limit_exceeded: Option<Limit>,
     news: EventFindings,
 }
 
-/// What the event at hand has brought.
+/// The findings of the current event.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct EventFindings {
     usage: bool,
@@ -93,13 +93,13 @@ struct EventFindings {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SeenChoice {
-    /// Its index.
+    /// The index of the choice.
     pub index: u64,
-    /// Its last finish reason, of which the first 64 bytes are kept. `None` while it has none.
+    /// Its last finish reason, truncated to 64 bytes. `None` while it has none.
     pub finish_reason: Option<String>,
 }
 
-/// What an event has brought besides text; see [`Observer::observe`].
+/// The findings of an event besides text; see [`Observer::observe`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Tapped<'t> {
@@ -109,29 +109,29 @@ pub struct Tapped<'t> {
     pub finished: Option<&'t [SeenChoice]>,
     /// The error that the server reports.
     pub error: Option<&'t UpstreamFailure>,
-    /// Why the event can't be read.
+    /// The reason for which the event can't be read.
     pub malformed: Option<Error>,
 }
 
-/// What a stream was; see [`Observer::finish`].
+/// The findings of a whole stream; see [`Observer::finish`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Observed {
-    /// How the stream ended, as [`Reassembler::finish`](crate::Reassembler::finish) has it.
+    /// How the stream ended, as [`Reassembler::finish`](crate::Reassembler::finish) returns it.
     pub outcome: Outcome,
     /// The token counts, if there was a usage.
     pub tokens: Option<Tokens>,
-    /// The choices in the order in which they came.
+    /// The choices in the order of their first chunks.
     pub choices: Vec<SeenChoice>,
-    /// How many events brought output; see [`Observer::deltas`].
+    /// Number of events with output; see [`Observer::deltas`].
     pub deltas: u64,
-    /// [`Limit::Choices`], if the stream had more choices than are kept.
+    /// [`Limit::Choices`], if the stream had more choices than are stored.
     ///
     /// No other limit of a completion applies to an observer.
     pub limit_exceeded: Option<Limit>,
-    /// The first finish reason that names a failure, if one does; see [`Outcome::FailedFinish`].
+    /// The first finish reason that names a failure; see [`Outcome::FailedFinish`].
     pub failed_finish: Option<String>,
-    /// What the decoder saw.
+    /// The findings of the decoder.
     pub end: End,
     not_whole: Option<NotWhole>,
 }
@@ -141,7 +141,7 @@ impl Observed {
     ///
     /// Call this before you cache the bytes of the stream, or bill by its observed values. The
     /// result equals that of [`Finished::whole`](crate::Finished::whole) for the same stream,
-    /// unless a limit other than [`Limits::choices`] has left a part out of the completion.
+    /// unless a limit other than [`Limits::choices`] has excluded a part of the completion.
     ///
     /// # Errors
     ///
@@ -152,73 +152,84 @@ impl Observed {
 }
 
 impl Observer {
-    /// An observer at the start of a stream, with the default [`Limits`]. Allocates nothing.
+    /// Creates an observer with the default [`Limits`]. Allocates nothing.
     #[must_use]
     pub fn new() -> Self {
         Self::with_limits(&Limits::new())
     }
 
-    /// An observer at the start of a stream that keeps no more choices than the limits allow.
+    /// Creates an observer that stores at most [`Limits::choices`] choices.
     #[must_use]
     pub fn with_limits(limits: &Limits) -> Self {
         Self {
-            most_choices: limits.choices,
+            max_choices: limits.choices,
             plans: TemplateCache::default(),
-            seen: ObserverState::default(),
+            state: ObserverState::default(),
         }
     }
 
-    /// Looks at the next event; gives what it brings besides text, if it brings any of it.
+    /// Observes the next event. Returns its findings besides text, if it has any.
     pub fn observe(&mut self, event: &ChunkEvent<'_>) -> Option<Tapped<'_>> {
-        self.observe_event(event).then(|| self.seen.tapped())
+        self.observe_event(event).then(|| self.tapped())
     }
 
-    /// How many events so far brought output of the model: text, refusal, reasoning, a part of a
-    /// tool call, or audio, as [`Carries::is_output`](crate::Carries::is_output) has it. A role
-    /// alone is none, and neither is an empty text. Most servers send a token with each.
+    /// Returns the number of events with output of the model.
+    ///
+    /// Output is text, refusal, reasoning, a part of a tool call, or audio, as
+    /// [`Carries::is_output`](crate::Carries::is_output) defines it. A role alone is no output, and
+    /// neither is an empty text. Most servers send one token in each such event.
     #[must_use]
     pub const fn deltas(&self) -> u64 {
-        self.seen.deltas
+        self.state.deltas
     }
 
-    /// The token counts so far.
+    /// Returns the token counts so far.
     #[must_use]
     pub const fn tokens(&self) -> Option<Tokens> {
-        self.seen.tokens
+        self.state.usage.tokens
     }
 
-    /// Tells how the stream was, with what [`ChunkDecoder::finish`](crate::ChunkDecoder::finish)
-    /// has said. The observer is then as after a [`reset`](Self::reset).
+    /// Returns the findings of the whole stream, and [resets](Self::reset) the observer.
+    ///
+    /// `end` is the result of [`ChunkDecoder::finish`](crate::ChunkDecoder::finish).
     pub fn finish(&mut self, end: End) -> Observed {
-        let error = self.seen.error.take();
-        let seen =
-            core::mem::replace(&mut self.seen, ObserverState { error, ..ObserverState::default() });
-        let reasons = seen.choices.iter().map(|choice| choice.finish_reason.is_some());
-        let (outcome, not_whole) = seen.findings.verdict(reasons, &end, seen.limit_exceeded);
+        let error = self.state.error.take();
+        let next = ObserverState { error, ..ObserverState::default() };
+        let state = core::mem::replace(&mut self.state, next);
+        let reasons = state.choices.iter().map(|choice| choice.finish_reason.is_some());
+        let (outcome, not_whole) = state.findings.verdict(reasons, &end, state.limit_exceeded);
         self.reset();
-        let ObserverState { tokens, choices, deltas, limit_exceeded, findings, .. } = seen;
+        let ObserverState { usage, choices, deltas, limit_exceeded, findings, .. } = state;
         let failed_finish = findings.failed_finish.or_else(|| end.failed_finish.clone());
+        let tokens = usage.tokens;
         Observed { outcome, tokens, choices, deltas, limit_exceeded, failed_finish, end, not_whole }
     }
 
-    /// Makes the observer ready for another stream; keeps the limits and the buffers, nothing else.
+    /// Prepares the observer for another stream. Retains only the limits and the buffers.
     pub fn reset(&mut self) {
         self.plans = TemplateCache::default();
-        let mut choices = core::mem::take(&mut self.seen.choices);
+        let mut choices = core::mem::take(&mut self.state.choices);
         choices.clear();
         if choices.capacity() > KEPT_CHOICES {
             choices = Vec::new();
         }
-        let error = self.seen.error.take();
-        self.seen = ObserverState { choices, error, ..ObserverState::default() };
+        let error = self.state.error.take();
+        self.state = ObserverState { choices, error, ..ObserverState::default() };
     }
 
-    /// What the last event has brought.
+    /// Returns the findings of the last event.
     pub(super) fn tapped(&self) -> Tapped<'_> {
-        self.seen.tapped()
+        let state = &self.state;
+        let EventFindings { usage, finish, error, malformed } = state.news;
+        Tapped {
+            tokens: state.usage.tokens.filter(|_| usage),
+            finished: finish.then_some(&*state.choices),
+            error: state.error.as_deref().filter(|_| error).map(FailureBuffer::failure),
+            malformed: state.malformed.filter(|_| malformed),
+        }
     }
 
-    /// Looks at an event; says whether it has news.
+    /// Observes an event. Returns true if it has findings besides text.
     #[inline(never)]
     pub(super) fn observe_event(&mut self, event: &ChunkEvent<'_>) -> bool {
         match event.payload() {
@@ -226,75 +237,76 @@ impl Observer {
                 self.observe_templated(chunk)
             }
             _ => {
-                self.seen.news = EventFindings::default();
-                self.seen.observe_event(event, self.most_choices);
-                self.seen.news != EventFindings::default()
+                self.state.news = EventFindings::default();
+                self.state.observe_event(event, self.max_choices);
+                self.state.news != EventFindings::default()
             }
         }
     }
 
-    /// Looks at a chunk that may be like an earlier one; says whether it has news.
-    #[expect(clippy::inline_always, reason = "measured: a call costs a fifteenth of an event")]
+    /// Observes a chunk that matched a template. Returns true if it has findings besides text.
+    #[expect(clippy::inline_always, reason = "4 % of `benches/instructions vllm`, tap")]
     #[inline(always)]
     pub(super) fn observe_templated(&mut self, chunk: &ChatCompletionChunk<'_>) -> bool {
-        let Self { most_choices, plans, seen } = self;
-        seen.news = EventFindings::default();
-        if let Some(key) = chunk.template_key() {
+        let Self { max_choices, plans, state } = self;
+        state.news = EventFindings::default();
+        let key = chunk.template_key();
+        debug_assert!(key.is_some(), "the chunk matched a template");
+        if let Some(key) = key {
             let plan = plans.get_or_compute(key, |plan| {
                 *plan = ObservePlan::new(chunk);
-                seen.note_choices(chunk, *most_choices);
+                state.note_choices(chunk, *max_choices);
             });
-            seen.apply_plan(plan, key, chunk, *most_choices);
+            state.apply_plan(plan, key, chunk, *max_choices);
         }
-        seen.news != EventFindings::default()
+        state.news != EventFindings::default()
     }
 }
 
 impl ObserverState {
-    /// A chunk of which is known where its news are.
-    #[expect(clippy::inline_always, reason = "it is a part of `observe_templated`")]
+    /// Observes a chunk with the plan of its template.
+    #[expect(clippy::inline_always, reason = "4 % of `benches/instructions vllm`, tap")]
     #[inline(always)]
     fn apply_plan(
         &mut self,
-        watch: &ObservePlan,
+        plan: &ObservePlan,
         key: TemplateKey,
         chunk: &ChatCompletionChunk<'_>,
-        most: usize,
+        max_choices: usize,
     ) {
-        if watch.is_all {
-            self.note_choices(chunk, most);
-            return self.observe_chunk(chunk, most);
+        if plan.is_incomplete {
+            self.note_choices(chunk, max_choices);
+            return self.observe_chunk(chunk, max_choices);
         }
-        if let Some(nth) = watch.index {
-            let index = chunk.slot_count(nth).unwrap_or(0);
-            if index >= 64 || self.known & (1 << index) == 0 {
-                self.note_choices(chunk, most);
+        if let Some(slot) = plan.index {
+            let index = chunk.slot_count(slot).unwrap_or(0);
+            if index >= 64 || self.known_indexes & (1 << index) == 0 {
+                self.note_choices(chunk, max_choices);
             }
         }
-        self.deltas += u64::from(watch.output.is_in(chunk));
-        if watch.usage {
+        self.deltas += u64::from(plan.output.is_in(chunk));
+        if plan.has_usage {
             self.news.usage = true;
-            match (watch.counts, &mut self.tokens) {
+            match (plan.counts, &mut self.usage.tokens) {
                 (Some(counts), Some(tokens)) if self.usage_key == Some(key) => {
                     counts.update(tokens, chunk);
                 }
                 _ => {
-                    self.add_usage(chunk, most);
+                    self.add_usage(chunk, max_choices);
                     self.usage_key = Some(key);
                 }
             }
         }
-        if watch.finish.is_in(chunk) {
-            self.finish(chunk, most);
+        if plan.finish.is_in(chunk) {
+            self.finish(chunk, max_choices);
         }
     }
 
-    /// Any event.
-    fn observe_event(&mut self, event: &ChunkEvent<'_>, most: usize) {
+    fn observe_event(&mut self, event: &ChunkEvent<'_>, max_choices: usize) {
         match event.payload() {
             Payload::Chunk(chunk) => {
-                self.note_choices(chunk, most);
-                self.observe_chunk(chunk, most);
+                self.note_choices(chunk, max_choices);
+                self.observe_chunk(chunk, max_choices);
             }
             Payload::Error(error) => {
                 match &mut self.error {
@@ -304,8 +316,8 @@ impl ObserverState {
                 self.findings.has_error = true;
                 self.news.error = true;
                 if let Some(chunk) = error.chunk() {
-                    self.note_choices(&chunk, most);
-                    self.observe_chunk(&chunk, most);
+                    self.note_choices(&chunk, max_choices);
+                    self.observe_chunk(&chunk, max_choices);
                 }
             }
             Payload::Malformed(error) => {
@@ -316,47 +328,39 @@ impl ObserverState {
         }
     }
 
-    /// All of a chunk.
-    fn observe_chunk(&mut self, chunk: &ChatCompletionChunk<'_>, most: usize) {
+    /// Observes all of a chunk, except its choices.
+    fn observe_chunk(&mut self, chunk: &ChatCompletionChunk<'_>, max_choices: usize) {
         let carries = chunk.carries();
         self.deltas += u64::from(carries.is_output());
         if carries.usage {
             self.news.usage = true;
-            self.add_usage(chunk, most);
+            self.add_usage(chunk, max_choices);
         }
         if carries.finish {
-            self.finish(chunk, most);
+            self.finish(chunk, max_choices);
         }
     }
 
     #[inline(never)]
-    fn add_usage(&mut self, chunk: &ChatCompletionChunk<'_>, most: usize) {
+    fn add_usage(&mut self, chunk: &ChatCompletionChunk<'_>, max_choices: usize) {
         self.usage_key = None;
-        let is_own = chunk.has_own_usage();
-        let Some(usage) = chunk.usage().filter(|_| is_own || !self.own_usage) else { return };
-        self.own_usage |= is_own;
-        let mut tokens = self.tokens.unwrap_or_default();
-        tokens.update(&usage);
-        for (index, usage) in chunk.usage_of_choices() {
-            tokens = self.choice_tokens.update(index, &usage, most);
-        }
-        self.tokens = (!tokens.is_empty()).then_some(tokens);
+        self.usage.update(chunk, max_choices);
     }
 
-    /// Records the choices of a chunk, and any part of them that can't be kept.
+    /// Records the choices of a chunk, and any part of them that a completion can't store.
     #[inline(never)]
-    fn note_choices(&mut self, chunk: &ChatCompletionChunk<'_>, most: usize) {
+    fn note_choices(&mut self, chunk: &ChatCompletionChunk<'_>, max_choices: usize) {
         self.findings.has_chunk = true;
         for choice in chunk.choices() {
             if choice.has_invalid_index() {
                 self.findings.add_invalid_index(true);
-            } else if self.choice(choice.index().unwrap_or(0), most).is_some() {
+            } else if self.choice(choice.index().unwrap_or(0), max_choices).is_some() {
                 self.note_delta(&choice);
             }
         }
     }
 
-    /// Records any part of a delta that can't be kept.
+    /// Records any part of a delta that a completion can't store.
     fn note_delta(&mut self, choice: &Choice<'_>) {
         let delta = choice.delta();
         if delta.is_content() && delta.content().is_some() {
@@ -373,61 +377,50 @@ impl ObserverState {
         }
     }
 
-    /// The choice of an index, begun if it is a new one; there are no more than `most`.
-    fn choice(&mut self, index: u64, most: usize) -> Option<&mut SeenChoice> {
-        let is_few = self.choices.len() <= FEW_CHOICES;
-        let place = if is_few {
+    /// Returns the choice of an index, or a new one if there are fewer than `max_choices`.
+    fn choice(&mut self, index: u64, max_choices: usize) -> Option<&mut SeenChoice> {
+        let len = self.choices.len();
+        let found = if len <= FEW_CHOICES {
             self.choices.iter().position(|choice| choice.index == index)
         } else {
-            let at = self.places.binary_search_by_key(&index, |(index, _)| *index);
-            at.ok().and_then(|at| self.places.get(at)).map(|(_, at)| *at)
+            debug_assert_eq!(self.positions.len(), len);
+            let found = self.positions.binary_search_by_key(&index, |(index, _)| *index);
+            found.ok().and_then(|found| self.positions.get(found)).map(|(_, position)| *position)
         };
-        let at = match place {
-            Some(at) => at,
-            None if self.choices.len() < most => {
-                self.known |= if index < 64 { 1 << index } else { 0 };
-                self.choices.push(SeenChoice { index, finish_reason: None });
-                if !is_few {
-                    let before = self.places.partition_point(|(known, _)| *known < index);
-                    self.places.insert(before, (index, self.choices.len() - 1));
-                } else if self.choices.len() > FEW_CHOICES {
-                    let places = self.choices.iter().enumerate();
-                    self.places = places.map(|(at, choice)| (choice.index, at)).collect();
-                    self.places.sort_unstable();
-                }
-                self.choices.len() - 1
+        if found.is_none() && len >= max_choices {
+            self.findings.lacks_choice = true;
+            self.limit_exceeded = Some(Limit::Choices);
+            return None;
+        }
+        if found.is_none() {
+            self.known_indexes |= if index < 64 { 1 << index } else { 0 };
+            self.choices.push(SeenChoice { index, finish_reason: None });
+            if len > FEW_CHOICES {
+                let before = self.positions.partition_point(|(known, _)| *known < index);
+                self.positions.insert(before, (index, len));
+            } else if len == FEW_CHOICES {
+                let choices = self.choices.iter().enumerate();
+                self.positions =
+                    choices.map(|(position, choice)| (choice.index, position)).collect();
+                self.positions.sort_unstable();
             }
-            None => {
-                self.findings.lacks_choice = true;
-                self.limit_exceeded = Some(Limit::Choices);
-                return None;
-            }
-        };
-        self.choices.get_mut(at)
+        }
+        self.choices.get_mut(found.unwrap_or(len))
     }
 
-    /// Keeps the finish reasons of a chunk.
+    /// Stores the finish reasons of a chunk.
     #[cold]
-    fn finish(&mut self, chunk: &ChatCompletionChunk<'_>, most: usize) {
+    fn finish(&mut self, chunk: &ChatCompletionChunk<'_>, max_choices: usize) {
         for choice in chunk.choices().filter(|choice| !choice.has_invalid_index()) {
             let Some(reason) = choice.finish_reason() else { continue };
             self.news.finish = true;
-            let Some(seen) = self.choice(choice.index().unwrap_or(0), most) else { continue };
-            let kept = beginning(reason, LONGEST_REASON);
-            if seen.finish_reason.as_deref() != Some(kept) {
-                seen.finish_reason = Some(kept.into());
+            let index = choice.index().unwrap_or(0);
+            let Some(seen) = self.choice(index, max_choices) else { continue };
+            let stored = beginning(reason, LONGEST_REASON);
+            if seen.finish_reason.as_deref() != Some(stored) {
+                seen.finish_reason = Some(stored.into());
             }
             self.findings.add_reason(reason);
-        }
-    }
-
-    fn tapped(&self) -> Tapped<'_> {
-        let EventFindings { usage, finish, error, malformed } = self.news;
-        Tapped {
-            tokens: self.tokens.filter(|_| usage),
-            finished: finish.then_some(&*self.choices),
-            error: self.error.as_deref().filter(|_| error).map(FailureBuffer::failure),
-            malformed: self.malformed.filter(|_| malformed),
         }
     }
 }
@@ -441,8 +434,8 @@ impl Default for Observer {
 impl fmt::Debug for Observer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Observer")
-            .field("deltas", &self.seen.deltas)
-            .field("tokens", &self.seen.tokens)
+            .field("deltas", &self.deltas())
+            .field("tokens", &self.tokens())
             .finish_non_exhaustive()
     }
 }

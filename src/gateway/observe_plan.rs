@@ -1,40 +1,41 @@
-//! `ObservePlan`: which leaves of chunks that have much in common have to be looked at.
+//! `ObservePlan`: selects the slots of a template that an observer has to read.
 
 use crate::chunk::{ChatCompletionChunk, Choice, Field, Level, Tokens, origin};
 use crate::json::{Value, ValueKind};
 
-/// What chunks with the same constants bring, but for the leaves in which they differ.
+/// The findings of all chunks of a template, and the slots that contain others.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct ObservePlan {
-    /// Where the output of the model is, and where finish reasons are.
-    pub(super) output: Place,
-    pub(super) finish: Place,
-    /// There is usage.
-    pub(super) usage: bool,
-    /// Nothing of the usage has changed but these counts: which of the leaves they are.
+    /// Where the chunks have output of the model, and finish reasons.
+    pub(super) output: Presence,
+    pub(super) finish: Presence,
+    pub(super) has_usage: bool,
+    /// The slots of the usage, if they are all counts of its own.
     pub(super) counts: Option<UsageSlots>,
-    /// Which of the changed leaves is the index of the only choice.
+    /// The slot that is the index of the only choice.
     pub(super) index: Option<usize>,
-    /// The leaves don't say it: look at all of the chunk.
-    pub(super) is_all: bool,
+    /// The slots aren't enough: all of a chunk has to be read.
+    pub(super) is_incomplete: bool,
 }
 
-/// Where something is: in what is the same in all chunks, or in some of the leaves.
+/// Where chunks of a template have a text of some kind.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Place {
+pub(super) struct Presence {
+    /// The template itself contains such a text.
     always: bool,
-    /// Bits, by the number of the leaf.
-    leaves: u32,
+    /// The slots that are such a text, as bits.
+    slots: u32,
 }
 
-impl Place {
+impl Presence {
+    /// Returns true if a chunk of the template has such a text that isn't empty.
     #[inline]
     pub(super) fn is_in(self, chunk: &ChatCompletionChunk<'_>) -> bool {
-        let mut leaves = self.leaves;
+        let mut slots = self.slots;
         let mut is_in = self.always;
-        while leaves != 0 && !is_in {
-            is_in = chunk.has_slot_text(leaves.trailing_zeros() as usize);
-            leaves &= leaves - 1;
+        while slots != 0 && !is_in {
+            is_in = chunk.has_slot_text(slots.trailing_zeros() as usize);
+            slots &= slots - 1;
         }
         is_in
     }
@@ -42,14 +43,17 @@ impl Place {
     /// Adds a text.
     fn add(&mut self, chunk: &ChatCompletionChunk<'_>, text: Option<Value<'_>>) {
         let Some(text) = text.filter(|text| text.kind() == ValueKind::String) else { return };
-        match chunk.slots().position(|leaf| leaf == text.id) {
-            Some(nth) => self.leaves |= 1 << nth,
+        match chunk.slots().position(|node| node == text.id) {
+            Some(slot) => {
+                debug_assert!(slot < 32, "a template has fewer slots");
+                self.slots |= 1 << slot;
+            }
             None => self.always |= !text.is_empty_value(),
         }
     }
 }
 
-/// The counts of a usage that are leaves, by their numbers.
+/// The slots that are counts of a usage.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct UsageSlots {
     prompt: Option<u8>,
@@ -58,86 +62,83 @@ pub(super) struct UsageSlots {
 }
 
 impl UsageSlots {
-    /// `None` where something else of the usage has changed.
-    fn of(chunk: &ChatCompletionChunk<'_>) -> Option<Self> {
-        let mut counts = Self::default();
+    /// Returns the slots of a chunk's usage, or `None` if one of them isn't such a count.
+    fn from_chunk(chunk: &ChatCompletionChunk<'_>) -> Option<Self> {
+        let mut slots = Self::default();
         for (name, id) in chunk.usage_slots() {
             let count = match name {
-                "prompt_tokens" => &mut counts.prompt,
-                "completion_tokens" => &mut counts.completion,
-                "total_tokens" => &mut counts.total,
+                "prompt_tokens" => &mut slots.prompt,
+                "completion_tokens" => &mut slots.completion,
+                "total_tokens" => &mut slots.total,
                 _ => return None,
             };
-            // A member of the usage itself, and of those with the same name the one that counts.
-            let usage = chunk.usage()?;
-            if usage.get(name).is_none_or(|value| value.id != id) {
+            // A member of the usage itself, and the last one of its name.
+            if chunk.usage()?.get(name).is_none_or(|value| value.id != id) {
                 return None;
             }
-            let nth = chunk.slots().position(|leaf| leaf == id)?;
-            // If the leaf is another kind of number, or a string, each usage is read as a whole.
-            chunk.slot_count(nth)?;
-            *count = u8::try_from(nth).ok();
+            let slot = chunk.slots().position(|node| node == id)?;
+            // If the slot is another kind of number, or a string, each usage is read as a whole.
+            chunk.slot_count(slot)?;
+            *count = u8::try_from(slot).ok();
         }
-        chunk.has_own_usage().then_some(counts)
+        chunk.has_own_usage().then_some(slots)
     }
 
-    /// Takes over the counts of a chunk that is like the one with the last usage.
-    #[expect(clippy::inline_always, reason = "measured: a call costs a twentieth of an event")]
+    /// Replaces the counts that the slots of a chunk contain.
+    #[expect(clippy::inline_always, reason = "2 % of `benches/instructions continuous-usage`, tap")]
     #[inline(always)]
     pub(super) fn update(self, tokens: &mut Tokens, chunk: &ChatCompletionChunk<'_>) {
-        let count = |nth: Option<u8>, kept: &mut Option<u64>| {
-            if let Some(count) = nth.and_then(|nth| chunk.slot_count(usize::from(nth))) {
-                *kept = Some(count);
+        let update = |slot: Option<u8>, count: &mut Option<u64>| {
+            if let Some(later) = slot.and_then(|slot| chunk.slot_count(usize::from(slot))) {
+                *count = Some(later);
             }
         };
-        count(self.prompt, &mut tokens.prompt);
-        count(self.completion, &mut tokens.completion);
-        count(self.total, &mut tokens.total);
+        update(self.prompt, &mut tokens.prompt);
+        update(self.completion, &mut tokens.completion);
+        update(self.total, &mut tokens.total);
     }
 }
 
 impl ObservePlan {
-    /// For chunks with the constants of this one.
+    /// Returns the plan for the template of a chunk.
     #[cold]
     pub(super) fn new(chunk: &ChatCompletionChunk<'_>) -> Self {
-        let mut watch = Self {
-            usage: chunk.usage().is_some(),
-            counts: UsageSlots::of(chunk),
+        let mut plan = Self {
+            has_usage: chunk.usage().is_some(),
+            counts: UsageSlots::from_chunk(chunk),
             ..Self::default()
         };
         let choices = chunk.choices().len();
-        for (nth, leaf) in chunk.slots().enumerate() {
-            match chunk.field_of(leaf) {
-                Field::ChoiceIndex if choices == 1 => watch.index = Some(nth),
-                Field::ChoiceIndex => watch.is_all = true,
+        for (slot, node) in chunk.slots().enumerate() {
+            match chunk.field_of(node) {
+                Field::ChoiceIndex if choices == 1 => plan.index = Some(slot),
+                Field::ChoiceIndex => plan.is_incomplete = true,
                 _ => {}
             }
         }
         for choice in chunk.choices() {
-            watch.add(chunk, &choice);
+            plan.add(chunk, &choice);
         }
-        watch
+        plan
     }
 
-    /// Adds what a choice brings, as [`Carries`](crate::Carries) has it.
+    /// Adds the output of a choice, as [`Carries`](crate::Carries) defines it.
     fn add(&mut self, chunk: &ChatCompletionChunk<'_>, choice: &Choice<'_>) {
         self.finish.add(chunk, choice.get("finish_reason"));
         self.output.add(chunk, choice.get("text"));
         let delta = choice.delta();
-        for name in ["content", "refusal", "reasoning_content", "reasoning"] {
-            self.output.add(chunk, delta.get(name));
-        }
         let is = |value: Option<Value<'_>>, kind| {
             value.is_some_and(|value| value.kind() == kind && !value.is_empty_value())
         };
         let is_odd = |value: Option<Value<'_>>| {
             value.is_some_and(|value| value.kind() != ValueKind::String && !value.is_empty_value())
         };
-        self.is_all |= is_odd(delta.get("content")) || is_odd(choice.message());
-        self.is_all |= ["refusal", "reasoning_content", "reasoning"]
-            .into_iter()
-            .any(|name| is_odd(delta.get(name)));
-        self.is_all |= is(delta.get("function_call"), ValueKind::Object);
+        for name in ["content", "refusal", "reasoning_content", "reasoning"] {
+            self.output.add(chunk, delta.get(name));
+            self.is_incomplete |= is_odd(delta.get(name));
+        }
+        self.is_incomplete |= is_odd(choice.message());
+        self.is_incomplete |= is(delta.get("function_call"), ValueKind::Object);
         self.output.always |= is(delta.get("reasoning_details"), ValueKind::Array);
         self.output.always |= is(delta.get("audio"), ValueKind::Object);
         for (name, value) in delta.extra() {
@@ -148,7 +149,7 @@ impl ObservePlan {
         }
         for call in delta.tool_calls() {
             self.output.add(chunk, call.get("id"));
-            self.is_all |= call.get("custom").is_some_and(|custom| !custom.is_empty_value());
+            self.is_incomplete |= call.get("custom").is_some_and(|custom| !custom.is_empty_value());
             let Some(function) = call.get("function") else { continue };
             self.output.add(chunk, function.get("name"));
             self.output.add(chunk, function.get("arguments"));

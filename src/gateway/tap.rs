@@ -1,4 +1,4 @@
-//! `UsageTap`: watches a stream that is forwarded, for usage, finish reasons, errors and the outcome.
+//! `UsageTap`: observes the bytes of a stream: usage, finish reasons, errors and the outcome.
 
 use core::fmt;
 
@@ -8,12 +8,11 @@ use crate::decoder::{ChunkDecoder, Peeked};
 use crate::limits::Limits;
 use crate::sse::SseDecoder;
 
-/// Watches a stream that is forwarded.
+/// Observes a forwarded stream: usage, finish reasons, errors, outputs and the outcome.
 ///
-/// It is shown the pieces of a body, whenever the caller likes, and tells what a gateway wants to
-/// know of a stream that it only passes on: usage, finish reasons, errors, how many events brought
-/// output, and in the end the [`Outcome`](crate::Outcome). Nothing that it finds can change, delay or end what is
-/// forwarded: it owns no byte of it, and nothing here is a `Result`.
+/// The caller passes it the pieces of a body, before or after they are forwarded. It owns no byte of
+/// the body and returns no `Result`, so it can't change, delay or end the forwarded stream. At the
+/// end it returns the [`Outcome`](crate::Outcome).
 ///
 /// ```
 /// use deltawire::Outcome;
@@ -34,30 +33,30 @@ use crate::sse::SseDecoder;
 /// assert_eq!(seen.choices[0].finish_reason.as_deref(), Some("stop"));
 /// ```
 ///
-/// Of an event that is like an earlier one of its stream nothing is looked at but the leaves that
-/// have changed: that costs little more than [`ChunkDecoder::next`]. Nothing is allocated but for
-/// errors and finish reasons.
+/// Of an event that matches a template it reads only the slots, which costs little more than
+/// [`ChunkDecoder::next`]. Allocates only for errors and finish reasons.
 pub struct UsageTap {
     decoder: ChunkDecoder,
     observer: Observer,
 }
 
 impl UsageTap {
-    /// A tap at the start of a stream, with the default [`Limits`]. Allocates nothing.
+    /// Creates a tap with the default [`Limits`]. Allocates nothing.
     #[must_use]
     pub fn new() -> Self {
         Self::with_limits(Limits::new())
     }
 
-    /// A tap at the start of a stream.
+    /// Creates a tap with the given limits.
     #[must_use]
     pub fn with_limits(limits: Limits) -> Self {
         let observer = Observer::with_limits(&limits);
         Self { decoder: ChunkDecoder::with_limits(limits), observer }
     }
 
-    /// Watches a whole piece; gives how many of its events brought output, as
-    /// [`Meter::record`](super::Meter::record) wants it.
+    /// Observes a whole piece. Returns the number of its events with output.
+    ///
+    /// Pass this number to [`Meter::record`](super::Meter::record).
     pub fn push(&mut self, piece: &[u8]) -> u64 {
         let before = self.deltas();
         let mut input = piece;
@@ -65,10 +64,10 @@ impl UsageTap {
         self.deltas() - before
     }
 
-    /// Watches the front of `input` up to the next event that brings a usage, a finish reason or an
-    /// error, or can't be read, and takes `input` forward past it.
+    /// Consumes `input` up to the next event with findings, and returns the findings.
     ///
-    /// `None` means that all of `input` has been taken.
+    /// Findings are a usage, a finish reason, an error, or that the event can't be read. Returns
+    /// `None` when all of `input` is consumed.
     ///
     /// ```
     /// use deltawire::gateway::UsageTap;
@@ -83,55 +82,55 @@ impl UsageTap {
         self.step::<true>(input).then(|| self.observer.tapped())
     }
 
-    /// What the last event says, where the stream ended before the blank line that would close it;
-    /// see [`ChunkDecoder::salvage`]. For whoever bills by a usage that is cut short by nothing but
-    /// a line end.
+    /// Returns the findings of a last event without its blank line; see [`ChunkDecoder::salvage`].
+    ///
+    /// Call this to bill by a usage that lacks only a line end.
     pub fn salvage(&mut self) -> Option<Tapped<'_>> {
         self.observer.observe(&self.decoder.salvage()?)
     }
 
-    /// How many events so far brought output of the model; see [`Observer::deltas`].
+    /// Returns the number of events with output of the model; see [`Observer::deltas`].
     #[must_use]
     pub const fn deltas(&self) -> u64 {
         self.observer.deltas()
     }
 
-    /// The token counts so far.
+    /// Returns the token counts so far.
     #[must_use]
     pub const fn tokens(&self) -> Option<Tokens> {
         self.observer.tokens()
     }
 
-    /// The framing half, for what it tells of the stream: bytes, comments, the last event ID.
+    /// Returns the framing half, with the stream's bytes, comments and last event ID.
     #[must_use]
     pub const fn sse(&self) -> &SseDecoder {
         self.decoder.sse()
     }
 
-    /// Tells at the end of the input how the stream was. The tap is then as after a
-    /// [`reset`](Self::reset).
+    /// Returns the findings of the whole stream, and [resets](Self::reset) the tap.
     pub fn finish(&mut self) -> Observed {
         let end = self.decoder.finish();
         self.decoder.reset();
         self.observer.finish(end)
     }
 
-    /// Makes the tap ready for another stream; keeps the limits and the buffers, nothing else.
+    /// Prepares the tap for another stream. Retains only the limits and the buffers.
     pub fn reset(&mut self) {
         self.decoder.reset();
         self.observer.reset();
     }
 
-    /// Goes on to the next event that has news, or with `STOPS` false to the end; `false` where there
-    /// is none.
+    /// Observes events up to the next one with findings, or to the end if `STOPS` is false.
+    ///
+    /// Returns false at the end.
     #[inline]
     fn step<const STOPS: bool>(&mut self, input: &mut &[u8]) -> bool {
         let Self { decoder, observer } = self;
-        while let Some(has_news) = decoder.peek(input, |found| match found {
+        while let Some(has_findings) = decoder.peek(input, |found| match found {
             Peeked::Like(chunk) => observer.observe_templated(chunk),
             Peeked::Any(event) => observer.observe_event(event),
         }) {
-            if has_news && STOPS {
+            if has_findings && STOPS {
                 return true;
             }
         }

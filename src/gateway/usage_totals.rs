@@ -1,0 +1,29 @@
+//! `UsageTotals`: the token counts of a stream, from the usages of its chunks.
+
+use crate::chunk::{ChatCompletionChunk, ChoiceTokens, Tokens};
+
+/// The token counts of a stream so far.
+#[derive(Clone, Debug, Default)]
+pub(super) struct UsageTotals {
+    pub(super) tokens: Option<Tokens>,
+    /// The counts are those of the member `usage` itself, which outranks its substitutes.
+    is_own: bool,
+    choices: ChoiceTokens,
+}
+
+impl UsageTotals {
+    /// Replaces the counts that the usage of a chunk contains.
+    ///
+    /// Stores the counts of at most `max_choices` choices that have a usage of their own.
+    pub(super) fn update(&mut self, chunk: &ChatCompletionChunk<'_>, max_choices: usize) {
+        let is_own = chunk.has_own_usage();
+        let Some(usage) = chunk.usage().filter(|_| is_own || !self.is_own) else { return };
+        self.is_own |= is_own;
+        let mut tokens = self.tokens.unwrap_or_default();
+        tokens.update(&usage);
+        for (index, usage) in chunk.usage_of_choices() {
+            tokens = self.choices.update(index, &usage, max_choices);
+        }
+        self.tokens = (!tokens.is_empty()).then_some(tokens);
+    }
+}
