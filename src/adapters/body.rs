@@ -1,4 +1,4 @@
-//! `ObservedBody`: an HTTP body that is observed while it is forwarded.
+//! `ObservedBody`: forwards an HTTP body and passes its bytes to an observer.
 
 use core::fmt;
 use core::pin::Pin;
@@ -11,13 +11,11 @@ use pin_project_lite::pin_project;
 use crate::gateway::{Observed, UsageTap};
 
 pin_project! {
-    /// A body that passes on the frames of another one as they are, trailers too, and shows their
-    /// bytes to an observer.
+    /// A body that forwards the frames of another body and passes their bytes to an observer.
     ///
-    /// Nothing of the body changes for whoever reads it: frames, their memory, errors, the size hint
-    /// and whether it is at its end are those of the inner one. The observer is told of the end
-    /// exactly once, also where the body fails, or is dropped in the middle since the client has
-    /// gone.
+    /// Its frames, their memory, errors, the size hint and the end are those of the inner body. The
+    /// observer receives the end exactly once, even if the body fails, or is dropped before its end
+    /// because the client has left.
     ///
     /// ```
     /// use deltawire::adapters::{BodyEnd, ObservedBody};
@@ -32,9 +30,9 @@ pin_project! {
     /// }
     /// ```
     ///
-    /// [`tap`](Self::tap) watches by a [`UsageTap`]. For the time to first token, or whatever else
-    /// has to be known while the stream runs, a [`BodyObserver`] of one's own sees each piece; any
-    /// closure that takes a [`BodyStep`] is one.
+    /// [`tap`](Self::tap) observes with a [`UsageTap`]. Implement [`BodyObserver`] to receive each
+    /// piece while the stream runs, for example for the time to first token. A closure with a
+    /// [`BodyStep`] argument is such an observer.
     pub struct ObservedBody<B: Body, O: BodyObserver> {
         #[pin]
         inner: B,
@@ -58,11 +56,11 @@ pin_project! {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Running,
-    /// Nothing but the end can come.
+    /// Only the end can follow.
     Trailers,
-    /// The observer knows the end.
+    /// The observer has received the end.
     EndReported,
-    /// So does the reader.
+    /// The reader has received the end, too.
     Finished,
 }
 
@@ -70,31 +68,33 @@ enum State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum BodyEnd {
-    /// It was read to its end.
+    /// The body was read to its end.
     Complete,
-    /// It failed: an error came from it.
+    /// The body returned an error.
     Failed,
-    /// It was dropped before its end: the client has gone, or a time was over.
+    /// The body was dropped before its end: the client has left, or a timeout has elapsed.
     Dropped,
 }
 
-/// What looks at the bytes of a body on their way.
+/// Receives the bytes of a forwarded body.
 pub trait BodyObserver {
-    /// Looks at the next piece, before it is passed on.
+    /// Receives the next piece, before it is forwarded.
     fn data(&mut self, piece: &[u8]);
 
-    /// Takes note of the end. It is called once, and nothing behind it; perhaps while the body is
-    /// being dropped.
+    /// Receives the end.
+    ///
+    /// This is the last call, and the only one of this method. It may occur while the body is being
+    /// dropped.
     fn end(&mut self, end: BodyEnd);
 }
 
-/// What a closure is told that is a [`BodyObserver`].
+/// The argument of a closure that is a [`BodyObserver`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BodyStep<'p> {
-    /// The next piece, before it is passed on.
+    /// The next piece, before it is forwarded.
     Data(&'p [u8]),
-    /// The end.
+    /// The end of the body.
     End(BodyEnd),
 }
 
@@ -108,7 +108,7 @@ impl<F: FnMut(BodyStep<'_>)> BodyObserver for F {
     }
 }
 
-/// A [`UsageTap`], and what is done with that which it has seen; see [`ObservedBody::tap`].
+/// A [`UsageTap`], and the function that receives its findings; see [`ObservedBody::tap`].
 pub struct TapThen<F> {
     tap: UsageTap,
     then: Option<F>,
@@ -133,14 +133,15 @@ impl<F> fmt::Debug for TapThen<F> {
 }
 
 impl<B: Body, F: FnOnce(Observed, BodyEnd)> ObservedBody<B, TapThen<F>> {
-    /// Watches by a [`UsageTap`] with the default [`Limits`](crate::Limits), and calls `then` at the
-    /// end with what it has seen.
+    /// Observes with a [`UsageTap`], and calls `then` with its findings at the end.
+    ///
+    /// The tap has the default [`Limits`](crate::Limits).
     #[must_use]
     pub fn tap(inner: B, then: F) -> Self {
         Self::with_tap(inner, UsageTap::new(), then)
     }
 
-    /// Watches by a tap that has limits of its own.
+    /// Observes like [`tap`](Self::tap), with a tap that has other limits.
     #[must_use]
     pub fn with_tap(inner: B, tap: UsageTap, then: F) -> Self {
         Self::new(inner, TapThen { tap, then: Some(then) })
@@ -148,19 +149,19 @@ impl<B: Body, F: FnOnce(Observed, BodyEnd)> ObservedBody<B, TapThen<F>> {
 }
 
 impl<B: Body, O: BodyObserver> ObservedBody<B, O> {
-    /// Shows the body's bytes to an observer.
+    /// Creates a body that passes the bytes of `inner` to an observer.
     #[must_use]
     pub const fn new(inner: B, observer: O) -> Self {
         Self { inner, observer, state: State::Running }
     }
 
-    /// The inner body.
+    /// Returns the inner body.
     #[must_use]
     pub const fn inner(&self) -> &B {
         &self.inner
     }
 
-    /// The observer.
+    /// Returns the observer.
     #[must_use]
     pub const fn observer(&self) -> &O {
         &self.observer
@@ -180,25 +181,25 @@ impl<B: Body<Data = Bytes>, O: BodyObserver> Body for ObservedBody<B, O> {
             return Poll::Ready(None);
         }
         let frame = ready!(this.inner.as_mut().poll_frame(context));
-        let is_told = *this.state == State::EndReported;
+        let is_reported = *this.state == State::EndReported;
         let end = match &frame {
             Some(Ok(frame)) => {
                 if let Some(data) = frame.data_ref()
-                    && !is_told
+                    && !is_reported
                 {
                     this.observer.data(data);
                 }
-                if frame.is_trailers() && !is_told {
+                if frame.is_trailers() && !is_reported {
                     *this.state = State::Trailers;
                 }
-                // Who sees that here reads no further.
+                // A reader that checks `is_end_stream` polls no further.
                 this.inner.is_end_stream().then_some(BodyEnd::Complete)
             }
             Some(Err(_)) => Some(BodyEnd::Failed),
             None => Some(BodyEnd::Complete),
         };
         if let Some(end) = end
-            && !is_told
+            && !is_reported
         {
             *this.state = State::EndReported;
             this.observer.end(end);

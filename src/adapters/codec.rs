@@ -1,4 +1,4 @@
-//! `EventCodec`: events of an `AsyncRead`, by tokio-util's `Decoder`.
+//! `EventCodec`: decodes the events of an `AsyncRead` as tokio-util's `Decoder`.
 
 use std::io;
 
@@ -23,48 +23,47 @@ use crate::decoder::{ChunkDecoder, End};
 /// # Ok::<(), std::io::Error>(())
 /// ```
 ///
-/// Events are slices of the buffer where they lay whole in it; the beginning of one that is cut goes
-/// into the decoder, and is never looked at twice. Bytes behind the event at hand stay in the buffer.
-/// Decoding doesn't fail: the error is there for those of the reader.
+/// An event that is whole in the buffer is a slice of it. The decoder stores the beginning of an
+/// event that is cut, so that no byte is read twice. Bytes after the current event remain in the
+/// buffer. Decoding never fails: the error type is that of the reader.
 ///
-/// At the end of the reader an event that no blank line closes is dropped, as the standard has it;
-/// [`salvage`](Self::salvage) gives it all the same. A reset makes the codec ready for a stream that
-/// follows in the same connection.
+/// At the end of the reader an event without its blank line is dropped, as the standard requires.
+/// [`salvage`](Self::salvage) returns it nevertheless. A reset prepares the codec for another stream
+/// in the same connection.
 #[derive(Debug, Default)]
 pub struct EventCodec {
     decoder: ChunkDecoder,
 }
 
 impl EventCodec {
-    /// At the start of a stream, with the default [`Limits`](crate::Limits).
+    /// Creates a codec with the default [`Limits`](crate::Limits).
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// With a decoder that has limits or settings of its own.
+    /// Creates a codec with the limits and settings of a decoder.
     #[must_use]
     pub const fn with_decoder(decoder: ChunkDecoder) -> Self {
         Self { decoder }
     }
 
-    /// The last event, where the stream ended before the blank line that would close it; see
-    /// [`ChunkDecoder::salvage`].
+    /// Returns a last event without its blank line; see [`ChunkDecoder::salvage`].
     pub fn salvage(&mut self) -> Option<OwnedEvent> {
         OwnedEvent::salvage(&mut self.decoder)
     }
 
-    /// Tells at the end how the stream was; see [`ChunkDecoder::finish`].
+    /// Returns the summary of the stream at its end; see [`ChunkDecoder::finish`].
     pub fn finish(&mut self) -> End {
         self.decoder.finish()
     }
 
-    /// Makes the codec ready for another stream; keeps the limits, the settings and the buffers.
+    /// Prepares the codec for another stream. Retains the limits, the settings and the buffers.
     pub fn reset(&mut self) {
         self.decoder.reset();
     }
 
-    /// The decoder, for what it tells of the stream, such as the last event ID.
+    /// Returns the decoder, which stores values of the stream such as the last event ID.
     #[must_use]
     pub const fn decoder(&self) -> &ChunkDecoder {
         &self.decoder
@@ -77,11 +76,11 @@ impl Decoder for EventCodec {
 
     fn decode(&mut self, buffer: &mut BytesMut) -> Result<Option<OwnedEvent>, io::Error> {
         let Some(place) = self.decoder.find(buffer) else {
-            // The decoder has taken all of it.
+            // The decoder has consumed all of it.
             buffer.clear();
             return Ok(None);
         };
-        let taken = buffer.split_to(place.taken()).freeze();
-        Ok(Some(OwnedEvent::take(&mut self.decoder, place, &taken)))
+        let event = buffer.split_to(place.taken()).freeze();
+        Ok(Some(OwnedEvent::take(&mut self.decoder, place, &event)))
     }
 }

@@ -1,14 +1,14 @@
-//! Streams of pieces, codecs and bodies, each behind its feature.
+//! Adapters for streams of pieces, codecs and HTTP bodies, each with its feature.
 //!
-//! | you have | feature | with |
+//! | source | feature | adapter |
 //! |---|---|---|
-//! | a stream of pieces, and read its chunks one by one | `stream` | [`ChunkStream`] |
-//! | a stream of pieces, and want one of events that can be kept or sent elsewhere | `stream` | [`EventStream`] |
+//! | a stream of pieces, whose chunks are read one by one | `stream` | [`ChunkStream`] |
+//! | a stream of pieces, as a stream of events that can be stored or sent elsewhere | `stream` | [`EventStream`] |
 //! | an `AsyncRead` | `tokio-codec` | [`EventCodec`] in a `FramedRead` |
-//! | an `http_body::Body` that is forwarded | `http-body` | [`ObservedBody`] |
+//! | a forwarded `http_body::Body` | `http-body` | [`ObservedBody`] |
 //!
-//! None of them needs a runtime, spawns a task, or reads ahead of what it is asked for. Errors of the
-//! transport pass through with their type, in their place among the events.
+//! No adapter needs a runtime, spawns a task or reads ahead. Errors of the transport keep their type
+//! and their place among the events.
 
 #[cfg(feature = "http-body")]
 mod body;

@@ -1,4 +1,4 @@
-//! `OwnedEvent`: an event that is kept beyond its piece, as slices of it.
+//! `OwnedEvent`: an event that is stored beyond its piece, as slices of the piece.
 
 use core::fmt;
 use core::ops::Range;
@@ -8,71 +8,75 @@ use bytes::Bytes;
 use crate::chunk::OwnedChatCompletionChunk;
 use crate::decoder::{ChunkDecoder, ChunkEvent, Payload, Place, UpstreamFailure};
 use crate::error::{Error, ErrorKind};
+use crate::gateway::bytes_in;
 use crate::limits::Limits;
 use crate::sse::{Event, EventKind, MESSAGE};
 
-/// An event with a memory of its own, to be kept, or sent to other tasks.
+/// An event with its own memory, which can be stored or sent to other tasks.
 ///
-/// Where the event lay whole in a piece of the body, [`raw`](Self::raw) and [`data`](Self::data) are
-/// slices of that piece, and nothing is copied. An event that was cut over several pieces is copied
-/// once. A slice keeps all of its piece alive: who keeps events for long copies them, with
+/// If the event was whole in a piece of the body, [`raw`](Self::raw) and [`data`](Self::data) are
+/// slices of that piece, without a copy. An event that was cut over several pieces is copied once. A
+/// slice keeps all of its piece alive. Copy events that are stored for long, with
 /// [`Bytes::copy_from_slice`].
 ///
-/// The payload has been read; of a chunk that is said and nothing kept. [`chunk`](Self::chunk) reads
-/// it again, for whoever wants it.
+/// The kind of the payload is stored, but no chunk. [`chunk`](Self::chunk) reads it again.
 ///
-/// The last event ID and the reconnection time outlive an event, and are the decoder's to tell.
+/// The decoder stores the last event ID and the reconnection time, which outlive an event.
 #[derive(Clone)]
 pub struct OwnedEvent {
     kind: EventKind,
     offset: u64,
     raw: Bytes,
     data: Bytes,
-    /// Where `data` begins in `raw`; `None` where it was joined from several lines.
+    /// The start of `data` in `raw`: `data_start + data.len() <= raw.len()`.
+    ///
+    /// `None` if the data were joined from several lines.
     data_start: Option<usize>,
     /// UTF-8; `None` is `message`.
     event_type: Option<Bytes>,
     is_unterminated: bool,
     payload: OwnedPayload,
-    /// Those of the decoder: depth, and number of values.
+    /// The limits of the decoder: depth, and number of values.
     json_limits: (usize, usize),
 }
 
-/// What an [`OwnedEvent`] says; see [`Payload`].
+/// The kind of payload of an [`OwnedEvent`]; see [`Payload`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OwnedPayload {
-    /// A chunk; [`OwnedEvent::chunk`] has it.
+    /// A chunk, which [`OwnedEvent::chunk`] reads.
     Chunk,
     /// The `[DONE]` that ends a stream.
     Done,
-    /// An error that the server reports. If it came with a chunk, [`OwnedEvent::chunk`] has it.
+    /// An error that the server reports. [`OwnedEvent::chunk`] reads its chunk, if it has one.
     Error(Box<UpstreamFailure>),
-    /// A JSON object that is no chunk; [`OwnedEvent::data`] has it.
+    /// A JSON object that is no chunk, in [`OwnedEvent::data`].
     Other,
     /// An event that can't be read; the next one is read normally.
     Malformed(Error),
     /// A comment, which servers send as a keep-alive.
     Comment,
-    /// Nothing that a client has to do with: blank lines, blocks without data, unknown lines,
-    /// and what is left of an event that went over a limit.
+    /// Bytes that a client ignores.
+    ///
+    /// They are blank lines, blocks without data, unknown lines, and the rest of an event that
+    /// exceeds a limit.
     Ignored,
 }
 
 impl OwnedEvent {
-    /// The event that `place` has found in `taken`.
-    pub(super) fn take(decoder: &mut ChunkDecoder, place: Place, taken: &Bytes) -> Self {
+    /// Returns the event at `place`, whose bytes are `bytes`.
+    pub(super) fn take(decoder: &mut ChunkDecoder, place: Place, bytes: &Bytes) -> Self {
         let limits = *decoder.sse().limits();
-        Self::new(&decoder.emit(place, taken), taken, &limits)
+        Self::new(&decoder.emit(place, bytes), bytes, &limits)
     }
 
-    /// The last event of a stream that ended before its blank line.
+    /// Returns a last event without its blank line.
     pub(super) fn salvage(decoder: &mut ChunkDecoder) -> Option<Self> {
         let limits = *decoder.sse().limits();
         Some(Self::new(&decoder.salvage()?, &Bytes::new(), &limits))
     }
 
-    /// Of an event whose bytes, unless it was cut, are in `piece`.
+    /// Converts an event whose bytes are in `piece`, unless it was cut.
     fn new(event: &ChunkEvent<'_>, piece: &Bytes, limits: &Limits) -> Self {
         let payload = match event.payload() {
             Payload::Chunk(_) => OwnedPayload::Chunk,
@@ -88,10 +92,7 @@ impl OwnedEvent {
         let event: &Event<'_> = event.event();
         let raw = slice(piece, event.raw());
         let data = match event.data_start {
-            Some(start) => {
-                let data = raw.get(start..start + event.data().len());
-                raw.slice_ref(data.unwrap_or_default())
-            }
+            Some(start) => raw.slice_ref(bytes_in(&raw, start..start + event.data().len())),
             None => Bytes::copy_from_slice(event.data()),
         };
         let event_type = event.event_type();
@@ -109,64 +110,67 @@ impl OwnedEvent {
         }
     }
 
-    /// What this is.
+    /// Returns the kind of the event.
     #[must_use]
     pub const fn kind(&self) -> EventKind {
         self.kind
     }
 
-    /// What the event says.
+    /// Returns the kind of the payload.
     #[must_use]
     pub const fn payload(&self) -> &OwnedPayload {
         &self.payload
     }
 
-    /// The event's bytes as they came, all lines and line ends included; those of all events, in
-    /// order, are the stream.
+    /// Returns the received bytes of the event, including all lines and line ends.
+    ///
+    /// The bytes of all events, in order, are the stream.
     #[must_use]
     pub const fn raw(&self) -> &Bytes {
         &self.raw
     }
 
-    /// The event's bytes as they came, to be forwarded.
+    /// Returns the received bytes of the event, to be forwarded.
     #[must_use]
     pub fn into_raw(self) -> Bytes {
         self.raw
     }
 
-    /// Where [`raw`](Self::raw) begins: bytes from the start of the stream.
+    /// Returns the offset of [`raw`](Self::raw): bytes from the start of the stream.
     #[must_use]
     pub const fn offset(&self) -> u64 {
         self.offset
     }
 
-    /// The range of [`raw`](Self::raw) in the stream.
+    /// Returns the range of [`raw`](Self::raw) in the stream.
     #[must_use]
     pub const fn span(&self) -> Range<u64> {
         self.offset..self.offset + self.raw.len() as u64
     }
 
-    /// The event's `data`, the values of several lines joined by LF. Empty unless this is a
-    /// [`Message`](EventKind::Message).
+    /// Returns the event's `data`, with the values of several lines joined by LF.
+    ///
+    /// It is empty unless this is a [`Message`](EventKind::Message).
     #[must_use]
     pub const fn data(&self) -> &Bytes {
         &self.data
     }
 
-    /// Where [`data`](Self::data) stands in [`raw`](Self::raw). `None` where it was joined from
-    /// several lines, or the event has none.
+    /// Returns the range of [`data`](Self::data) in [`raw`](Self::raw).
+    ///
+    /// Returns `None` if the data were joined from several lines, or the event has no data.
     #[must_use]
     pub fn data_range(&self) -> Option<Range<usize>> {
         let start = self.data_start.filter(|_| self.kind == EventKind::Message)?;
         Some(start..start + self.data.len())
     }
 
-    /// The event's `data` as text.
+    /// Returns the event's `data` as text.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidUtf8`] with the stream offset of the first byte that isn't UTF-8; of the
-    /// event, where data in several lines were joined.
+    /// [`ErrorKind::InvalidUtf8`] with the stream offset of the first byte that isn't UTF-8. If data
+    /// in several lines were joined, it is the offset of the event.
     pub fn data_str(&self) -> Result<&str, Error> {
         core::str::from_utf8(&self.data).map_err(|error| {
             let position = self.data_range().map_or(0, |data| data.start + error.valid_up_to());
@@ -174,25 +178,27 @@ impl OwnedEvent {
         })
     }
 
-    /// The event type: the value of the last `event` line, else `message`. What isn't UTF-8
-    /// is U+FFFD.
+    /// Returns the event type: the value of the last `event` line, else `message`.
+    ///
+    /// Bytes that aren't UTF-8 are U+FFFD.
     #[must_use]
     pub fn event_type(&self) -> &str {
         let name = self.event_type.as_deref();
         name.and_then(|name| core::str::from_utf8(name).ok()).unwrap_or(MESSAGE)
     }
 
-    /// Whether the stream ended before the blank line that would have closed this event. Only
-    /// `salvage` gives such events.
+    /// Returns true if the stream ended before the blank line of this event.
+    ///
+    /// Only `salvage` returns such events.
     #[must_use]
     pub const fn is_unterminated(&self) -> bool {
         self.is_unterminated
     }
 
-    /// The chunk, read again; `None` where there is none.
+    /// Reads the chunk again. Returns `None` if the event has no chunk.
     ///
-    /// It is a copy of the data and of what was read. Where all chunks are wanted, a [`ChunkDecoder`]
-    /// reads them many times as fast, from the raw bytes of all events in order.
+    /// This copies the data. To read all chunks, a [`ChunkDecoder`] is faster, with the raw bytes of
+    /// all events in order.
     ///
     /// ```
     /// use deltawire::adapters::OwnedEvent;
@@ -222,7 +228,7 @@ impl From<OwnedEvent> for Bytes {
     }
 }
 
-/// Shows the framing, and of the text its length only: it may be personal.
+/// Shows the framing and the length of the text, which may be personal.
 impl fmt::Debug for OwnedEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OwnedEvent")
@@ -233,7 +239,7 @@ impl fmt::Debug for OwnedEvent {
     }
 }
 
-/// The event type as a slice of the event's bytes, which are `raw`; a copy where it isn't UTF-8 there.
+/// Returns the event type as a slice of the event's bytes `raw`, or a copy if it isn't UTF-8 there.
 fn type_in(raw: &Bytes, event: &Event<'_>) -> Bytes {
     let event_type = event.event_type().as_bytes();
     let start = event_type.as_ptr().addr().checked_sub(event.raw().as_ptr().addr());
@@ -244,7 +250,7 @@ fn type_in(raw: &Bytes, event: &Event<'_>) -> Bytes {
     }
 }
 
-/// `part` as a slice of `whole` where it is one, else a copy.
+/// Returns `part` as a slice of `whole` if it is one, else a copy.
 fn slice(whole: &Bytes, part: &[u8]) -> Bytes {
     let (range, start) = (whole.as_ptr_range(), part.as_ptr());
     let is_in = start >= range.start && start < range.end;

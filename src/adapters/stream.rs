@@ -1,7 +1,8 @@
-//! `ChunkStream` and `EventStream`: events of a stream of pieces, lent or owned.
+//! `ChunkStream` and `EventStream`: decode a stream of pieces into lent or owned events.
 
 use core::fmt;
 use core::future::poll_fn;
+use core::ops::Range;
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 
@@ -11,11 +12,12 @@ use pin_project_lite::pin_project;
 
 use super::owned::OwnedEvent;
 use crate::decoder::{ChunkDecoder, ChunkEvent, End, Place};
+use crate::gateway::bytes_in;
 
 /// Reads chunks from a stream of pieces, such as a response body.
 ///
-/// [`next`](Self::next) lends one event at a time, as [`ChunkDecoder::next`] does: nothing is copied
-/// that lay whole in its piece, and nothing is allocated.
+/// [`next`](Self::next) lends one event at a time, as [`ChunkDecoder::next`] does. An event that is
+/// whole in its piece is not copied, and nothing is allocated.
 ///
 /// ```
 /// use bytes::Bytes;
@@ -34,26 +36,26 @@ use crate::decoder::{ChunkDecoder, ChunkEvent, End, Place};
 /// }
 /// ```
 ///
-/// A stream that isn't `Unpin` goes in pinned, by `core::pin::pin!` or `Box::pin`. What pieces are is
-/// up to the stream: anything that becomes [`Bytes`].
+/// Pin a stream that isn't `Unpin` by `core::pin::pin!` or `Box::pin`. Pieces are of any type that
+/// converts to [`Bytes`].
 ///
-/// An error of the stream is given in its place, and the next call goes on behind it, if there is
-/// anything. Behind the end there is nothing but `None`, and the stream isn't asked again.
+/// An error of the stream is returned in its place, and the next call continues after it. After the
+/// end each call returns `None`, and the stream isn't polled again.
 pub struct ChunkStream<S> {
     body: S,
     events: PieceReader,
 }
 
-/// What both kinds of streams have besides the body.
+/// The state that both kinds of streams have besides the body.
 struct PieceReader {
     decoder: ChunkDecoder,
-    /// The piece at hand, and how much of it has been given.
+    /// The current piece, and the number of its emitted bytes: `emitted <= piece.len()`.
     piece: Bytes,
-    given: usize,
+    emitted: usize,
     is_at_end: bool,
 }
 
-/// Shows where the decoder stands, and no payload.
+/// Shows the decoder, but no payload.
 impl fmt::Debug for PieceReader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PieceReader")
@@ -65,11 +67,12 @@ impl fmt::Debug for PieceReader {
 
 impl PieceReader {
     fn new(decoder: ChunkDecoder) -> Self {
-        Self { decoder, piece: Bytes::new(), given: 0, is_at_end: false }
+        Self { decoder, piece: Bytes::new(), emitted: 0, is_at_end: false }
     }
 
-    /// Finds the next event, which is at the front of the piece then. Nothing is lost where it is
-    /// called again.
+    /// Finds the next event, which is then at the front of the rest of the piece.
+    ///
+    /// A repeated call before the event is emitted finds it again.
     fn poll_find<S, B, E>(
         &mut self,
         mut body: Pin<&mut S>,
@@ -80,12 +83,11 @@ impl PieceReader {
         B: Into<Bytes>,
     {
         loop {
-            let rest = self.piece.get(self.given..).unwrap_or_default();
-            if let Some(place) = self.decoder.find(rest) {
+            if let Some(place) = self.decoder.find(bytes_in(&self.piece, self.emitted..)) {
                 return Poll::Ready(Some(Ok(place)));
             }
-            // The decoder has taken all of it.
-            (self.piece, self.given) = (Bytes::new(), 0);
+            // The decoder has consumed all of it.
+            (self.piece, self.emitted) = (Bytes::new(), 0);
             if self.is_at_end {
                 return Poll::Ready(None);
             }
@@ -97,65 +99,71 @@ impl PieceReader {
         }
     }
 
-    /// The event that was found.
+    /// Returns the event that was found.
     fn lend(&mut self, place: Place) -> ChunkEvent<'_> {
-        let start = self.given;
-        self.given += place.taken();
-        self.decoder.emit(place, self.piece.get(start..self.given).unwrap_or_default())
+        let event = self.advance(&place);
+        self.decoder.emit(place, bytes_in(&self.piece, event))
     }
 
-    /// The event that was found, as slices of the piece.
+    /// Returns the event that was found, as slices of the piece.
     fn own(&mut self, place: Place) -> OwnedEvent {
-        let start = self.given;
-        self.given += place.taken();
-        OwnedEvent::take(&mut self.decoder, place, &self.piece.slice(start..self.given))
+        let event = self.advance(&place);
+        OwnedEvent::take(&mut self.decoder, place, &self.piece.slice(event))
     }
 
-    /// Whether there are no more events.
+    /// Returns the range in the piece of the event that was found, and advances past it.
+    fn advance(&mut self, place: &Place) -> Range<usize> {
+        let start = self.emitted;
+        self.emitted += place.taken();
+        debug_assert!(self.emitted <= self.piece.len());
+        start..self.emitted
+    }
+
+    /// Returns true if there are no more events.
     fn is_over(&self) -> bool {
-        self.is_at_end && self.given == self.piece.len()
+        self.is_at_end && self.emitted == self.piece.len()
     }
 
-    /// The decoder, and what is left of the piece at hand.
+    /// Returns the decoder and the rest of the current piece.
     fn into_parts(self) -> (ChunkDecoder, Bytes) {
-        let Self { decoder, mut piece, given, .. } = self;
-        piece.advance(given);
+        let Self { decoder, mut piece, emitted, .. } = self;
+        piece.advance(emitted);
         (decoder, piece)
     }
 }
 
 impl<S> ChunkStream<S> {
-    /// At the start of a body, with the default [`Limits`](crate::Limits).
+    /// Creates a stream at the start of a body, with the default [`Limits`](crate::Limits).
     #[must_use]
     pub fn new(body: S) -> Self {
         Self::with_decoder(body, ChunkDecoder::new())
     }
 
-    /// With a decoder that has limits or settings of its own, or is used again after a
-    /// [`reset`](ChunkDecoder::reset).
+    /// Creates a stream with the limits and settings of a decoder.
+    ///
+    /// A decoder that is used again needs a [`reset`](ChunkDecoder::reset).
     #[must_use]
     pub fn with_decoder(body: S, decoder: ChunkDecoder) -> Self {
         Self { body, events: PieceReader::new(decoder) }
     }
 
-    /// The last event, where the stream ended before the blank line that would close it; see
-    /// [`ChunkDecoder::salvage`].
+    /// Returns a last event without its blank line; see [`ChunkDecoder::salvage`].
     pub fn salvage(&mut self) -> Option<ChunkEvent<'_>> {
         self.events.decoder.salvage()
     }
 
-    /// Tells at the end how the stream was; see [`ChunkDecoder::finish`].
+    /// Returns the summary of the stream at its end; see [`ChunkDecoder::finish`].
     pub fn finish(&mut self) -> End {
         self.events.decoder.finish()
     }
 
-    /// The decoder, for what it tells of the stream.
+    /// Returns the decoder, which stores values of the stream such as the last event ID.
     #[must_use]
     pub const fn decoder(&self) -> &ChunkDecoder {
         &self.events.decoder
     }
 
-    /// The body, the decoder, and what is left of the piece at hand.
+    /// Returns the body, the decoder, and the rest of the current piece.
     #[must_use]
     pub fn into_parts(self) -> (S, ChunkDecoder, Bytes) {
         let (decoder, rest) = self.events.into_parts();
@@ -168,26 +176,25 @@ where
     S: Stream<Item = Result<B, E>> + Unpin,
     B: Into<Bytes>,
 {
-    /// Waits for the next event. `None` is the end of the stream; [`finish`](Self::finish) tells how
-    /// it was.
+    /// Waits for the next event. Returns `None` at the end of the stream.
     ///
-    /// Whatever the server sends is an event: see [`Payload`](crate::Payload). Dropping the future
-    /// loses nothing: the next call goes on where this one was.
+    /// Then [`finish`](Self::finish) returns how the stream ended. All bytes of the server are part
+    /// of an event: see [`Payload`](crate::Payload). No event is lost if the future is dropped.
     ///
     /// # Errors
     ///
-    /// Those of the body.
+    /// The errors of the body.
     pub async fn next(&mut self) -> Option<Result<ChunkEvent<'_>, E>> {
         let Self { body, events } = self;
         let found = poll_fn(|context| events.poll_find(Pin::new(&mut *body), context)).await?;
         Some(found.map(|place| events.lend(place)))
     }
 
-    /// [`next`](Self::next), for whoever polls.
+    /// Polls for the next event, like [`next`](Self::next).
     ///
     /// # Errors
     ///
-    /// Those of the body.
+    /// The errors of the body.
     pub fn poll_next(
         &mut self,
         context: &mut Context<'_>,
@@ -206,11 +213,11 @@ impl<S> fmt::Debug for ChunkStream<S> {
 
 pin_project! {
     #[project = Projected]
-    /// A stream of [`OwnedEvent`]s from a stream of pieces: for combinators, for events that are
-    /// kept, and for those that go to other tasks.
+    /// A stream of [`OwnedEvent`]s from a stream of pieces.
     ///
-    /// Events are slices of their piece where they lay whole in one; see [`OwnedEvent`]. To read all
-    /// chunks of a stream where it arrives, [`ChunkStream`] is quicker.
+    /// Use it for combinators, or to store events or send them to other tasks. An event that is
+    /// whole in its piece is a slice of it; see [`OwnedEvent`]. To read all chunks of a stream in
+    /// one task, [`ChunkStream`] is faster.
     ///
     /// ```
     /// use core::pin::Pin;
@@ -227,8 +234,8 @@ pin_project! {
     /// }
     /// ```
     ///
-    /// Errors of the body are given in their place, and the next call goes on behind them. The end is
-    /// final. Nothing is lost where a future of `next` is dropped: what there is stays in here.
+    /// An error of the body is returned in its place, and the next call continues after it. The end
+    /// is final. No event is lost if a future of `next` is dropped, since the stream stores it.
     pub struct EventStream<S> {
         #[pin]
         body: S,
@@ -237,38 +244,37 @@ pin_project! {
 }
 
 impl<S> EventStream<S> {
-    /// At the start of a body, with the default [`Limits`](crate::Limits).
+    /// Creates a stream at the start of a body, with the default [`Limits`](crate::Limits).
     #[must_use]
     pub fn new(body: S) -> Self {
         Self::with_decoder(body, ChunkDecoder::new())
     }
 
-    /// With a decoder that has limits or settings of its own.
+    /// Creates a stream with the limits and settings of a decoder.
     #[must_use]
     pub fn with_decoder(body: S, decoder: ChunkDecoder) -> Self {
         Self { body, events: PieceReader::new(decoder) }
     }
 
-    /// The last event, where the stream ended before the blank line that would close it; see
-    /// [`ChunkDecoder::salvage`].
+    /// Returns a last event without its blank line; see [`ChunkDecoder::salvage`].
     #[must_use]
     pub fn salvage(self: Pin<&mut Self>) -> Option<OwnedEvent> {
         OwnedEvent::salvage(&mut self.project().events.decoder)
     }
 
-    /// Tells at the end how the stream was; see [`ChunkDecoder::finish`].
+    /// Returns the summary of the stream at its end; see [`ChunkDecoder::finish`].
     #[must_use]
     pub fn finish(self: Pin<&mut Self>) -> End {
         self.project().events.decoder.finish()
     }
 
-    /// The decoder, for what it tells of the stream, such as the last event ID.
+    /// Returns the decoder, which stores values of the stream such as the last event ID.
     #[must_use]
     pub const fn decoder(&self) -> &ChunkDecoder {
         &self.events.decoder
     }
 
-    /// The body, the decoder, and what is left of the piece at hand.
+    /// Returns the body, the decoder, and the rest of the current piece.
     #[must_use]
     pub fn into_parts(self) -> (S, ChunkDecoder, Bytes) {
         let (decoder, rest) = self.events.into_parts();
@@ -289,7 +295,7 @@ where
         Poll::Ready(found.map(|found| found.map(|place| events.own(place))))
     }
 
-    /// A piece may have any number of events, and none: only the end is known.
+    /// Returns the exact size at the end only, since a piece may contain any number of events.
     fn size_hint(&self) -> (usize, Option<usize>) {
         (0, self.events.is_over().then_some(0))
     }

@@ -1,38 +1,38 @@
-//! `scan`: returns whether a chunk has members that may carry unwatched text to a client.
+//! `scan`: checks whether a chunk has members that may contain unwatched text.
 
 use super::watched_text::TextKind;
 use crate::chunk::{ChatCompletionChunk, Level, origin};
 use crate::json::{Value, ValueKind};
 
-/// Members deeper down: in a usage, in timings, in what a filter has found.
-const INSIDE: &[&str] = &["id", "service_tier", "severity"];
+/// Harmless strings in nested objects: in a usage, in timings, in results of a filter.
+const NESTED_STRINGS: &[&str] = &["id", "service_tier", "severity"];
 
-/// Arrays whose elements are looked through.
+/// Arrays whose elements are scanned.
 const ARRAYS: &[&str] = &["prompt_filter_results"];
 
 /// Number of kinds of texts.
 const KINDS: usize = TextKind::Arguments as usize + 1;
 
-/// How deep is looked; what is deeper isn't known.
-const DEEPEST: usize = 8;
+/// Maximum depth of nested objects. Deeper members are unwatched.
+const MAX_DEPTH: usize = 8;
 
-/// Whether a chunk says something besides its texts, as far as a client may read it as text.
+/// The result of [`scan`] for a chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// It may.
+    /// The chunk may contain unwatched text.
     Unknown,
-    /// It doesn't; another chunk of the same constants may.
+    /// The chunk is harmless. Another chunk of its template may contain unwatched text.
     Harmless,
-    /// It doesn't, and neither does any chunk that differs in its leaves only.
+    /// All chunks of the template are harmless.
     AlwaysHarmless,
 }
 
-/// What a chunk says besides its texts. Texts of another type than a string are no texts.
+/// Checks all members of a chunk except its texts. A text that is no string is such a member.
 pub(super) fn scan(chunk: &ChatCompletionChunk<'_>) -> Verdict {
-    let mut look = Scan { chunk, is_more: false, has_empty: false };
-    look.chunk();
-    match look {
-        Scan { is_more: true, .. } => Verdict::Unknown,
+    let mut scan = Scan { chunk, has_unwatched: false, has_empty: false };
+    scan.chunk();
+    match scan {
+        Scan { has_unwatched: true, .. } => Verdict::Unknown,
         Scan { has_empty: true, .. } => Verdict::Harmless,
         Scan { .. } => Verdict::AlwaysHarmless,
     }
@@ -40,8 +40,8 @@ pub(super) fn scan(chunk: &ChatCompletionChunk<'_>) -> Verdict {
 
 struct Scan<'l> {
     chunk: &'l ChatCompletionChunk<'l>,
-    is_more: bool,
-    /// There is a leaf that is harmless only as long as it is empty.
+    has_unwatched: bool,
+    /// The chunk has a slot that is harmless only while it is empty.
     has_empty: bool,
 }
 
@@ -67,7 +67,7 @@ impl<'l> Scan<'l> {
         let mut texts = [None; KINDS];
         let (mut calls, mut call) = (None, None);
         for (name, value) in delta.members() {
-            match (TextKind::of_delta(name), name) {
+            match (TextKind::from_delta(name), name) {
                 (Some(kind), _) => self.text(&mut texts, kind, value),
                 (None, "tool_calls") => self.once(&mut calls, value),
                 (None, "function_call") => self.once(&mut call, value),
@@ -82,7 +82,7 @@ impl<'l> Scan<'l> {
         self.function(call);
     }
 
-    /// Checks the members of a choice or call, and returns the member `inner`, which has texts.
+    /// Checks the members of a choice or call. Returns the member `inner`, which contains texts.
     fn inside(&mut self, outer: Value<'l>, level: Level, inner: &str) -> Option<Value<'l>> {
         let outer = self.container(Some(outer), ValueKind::Object)?;
         let (mut found, mut index) = (None, None);
@@ -103,7 +103,7 @@ impl<'l> Scan<'l> {
         let Some(function) = self.container(function, ValueKind::Object) else { return };
         let mut texts = [None; KINDS];
         for (name, value) in function.members() {
-            match TextKind::of_function(name) {
+            match TextKind::from_function(name) {
                 Some(kind) => self.text(&mut texts, kind, value),
                 None => self.known(Level::Function, name, value),
             }
@@ -112,18 +112,19 @@ impl<'l> Scan<'l> {
 
     /// Checks a member that the guard watches if it is a string.
     fn text(&mut self, seen: &mut [Option<Value<'l>>; KINDS], kind: TextKind, value: Value<'l>) {
-        if let Some(seen) = seen.get_mut(kind as usize) {
-            self.once(seen, value);
+        match seen.get_mut(kind as usize) {
+            Some(seen) => self.once(seen, value),
+            None => self.has_unwatched = true,
         }
-        self.is_more |= value.kind() != ValueKind::String && !value.is_empty_value();
+        self.has_unwatched |= value.kind() != ValueKind::String && !value.is_empty_value();
     }
 
-    /// Of members with the same name some readers take the first, some the last.
+    /// Stores a member. A second one is unwatched: some readers use the first one, some the last.
     fn once(&mut self, seen: &mut Option<Value<'l>>, value: Value<'l>) {
-        self.is_more |= seen.replace(value).is_some();
+        self.has_unwatched |= seen.replace(value).is_some();
     }
 
-    /// A value that is looked into, if it is of the kind that it should be.
+    /// Returns a value if it is of the expected kind, and checks it as any other member if not.
     fn container(&mut self, value: Option<Value<'l>>, kind: ValueKind) -> Option<Value<'l>> {
         let value = value?;
         if value.kind() == kind {
@@ -135,39 +136,39 @@ impl<'l> Scan<'l> {
 
     /// Checks a member that isn't watched, by its origin in the schema.
     fn known(&mut self, level: Level, name: &str, value: Value<'l>) {
-        self.member(name, origin(level, name).is_server(), value, DEEPEST);
+        self.member(name, origin(level, name).is_server(), value, MAX_DEPTH);
     }
 
     /// Checks a member that isn't watched. `is_known` is true if its strings are the server's own.
-    fn member(&mut self, name: &str, is_known: bool, value: Value<'l>, deeper: usize) {
-        if self.is_more {
+    fn member(&mut self, name: &str, is_known: bool, value: Value<'l>, depth: usize) {
+        if self.has_unwatched {
             return;
         }
         let is_harmless = match value.kind() {
             ValueKind::Null | ValueKind::Bool | ValueKind::NotFinite => true,
-            // A token's number is its text to whoever has the tokenizer.
+            // A reader with the tokenizer can convert a token's number to its text.
             ValueKind::Number => name != "token_id",
             ValueKind::String if is_known => true,
             ValueKind::String => {
-                self.has_empty |= self.chunk.slots().any(|leaf| leaf == value.id);
+                self.has_empty |= self.chunk.slots().any(|node| node == value.id);
                 value.is_empty_value()
             }
             ValueKind::Array | ValueKind::Object if value.is_empty_value() => true,
-            ValueKind::Array if deeper > 0 && ARRAYS.contains(&name) => {
+            ValueKind::Array if depth > 0 && ARRAYS.contains(&name) => {
                 for element in value.elements() {
-                    self.is_more |= element.kind() != ValueKind::Object;
-                    self.member("", false, element, deeper - 1);
+                    self.has_unwatched |= element.kind() != ValueKind::Object;
+                    self.member("", false, element, depth - 1);
                 }
                 true
             }
-            ValueKind::Object if deeper > 0 => {
+            ValueKind::Object if depth > 0 => {
                 for (name, value) in value.members() {
-                    self.member(name, INSIDE.contains(&name), value, deeper - 1);
+                    self.member(name, NESTED_STRINGS.contains(&name), value, depth - 1);
                 }
                 true
             }
             ValueKind::Array | ValueKind::Object => false,
         };
-        self.is_more |= !is_harmless;
+        self.has_unwatched |= !is_harmless;
     }
 }

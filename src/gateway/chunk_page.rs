@@ -128,6 +128,18 @@ impl ChunkPage {
         self.offer(name, object, |page, out| page.whole(cost, || json_write::string(text, out)));
     }
 
+    /// Offers a member that is a string, if it is present.
+    pub(super) fn text_if(
+        &mut self,
+        name: &str,
+        text: Option<&str>,
+        object: &mut ObjectWriter<'_>,
+    ) {
+        if let Some(text) = text {
+            self.text(name, text, object);
+        }
+    }
+
     /// Offers members that have no field.
     pub(super) fn members<'m>(
         &mut self,

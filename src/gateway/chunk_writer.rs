@@ -3,18 +3,6 @@
 use super::json_write::{self, ObjectWriter};
 use crate::completion::ReasoningName;
 
-/// Generates methods that set a field and return the changed value.
-macro_rules! setters {
-    ($($(#[doc = $doc:literal])* $field:ident($argument:ident: $type:ty) = $value:expr;)*) => {$(
-        $(#[doc = $doc])*
-        #[must_use]
-        pub const fn $field(mut self, $argument: $type) -> Self {
-            self.$field = $value;
-            self
-        }
-    )*};
-}
-
 /// A `chat.completion.chunk` to be written.
 ///
 /// It contains the members that all chunks of a stream share, and those of one chunk.

@@ -78,9 +78,7 @@ pub(super) fn begin(choice: &CompletionChoice, page: &mut ChunkPage, out: &mut V
     let (parts, is_alone, is_first) = (page.parts, page.is_alone, page.is_first);
     let mut object = begin_choice(*index, is_alone, out);
     object.object_if("delta", is_alone, |delta| {
-        if let Some(role) = &message.role {
-            page.text("role", role, delta);
-        }
+        page.text_if("role", message.role.as_deref(), delta);
         if is_first {
             begin_texts(message, delta);
         }
@@ -126,12 +124,9 @@ fn begin_texts(message: &Message, delta: &mut ObjectWriter<'_>) {
         Some(_) => delta.string("content", ""),
         None => delta.raw("content", "null"),
     }
-    if message.reasoning.is_some() {
-        delta.string(message.reasoning_name.as_str(), "");
-    }
-    if message.refusal.is_some() {
-        delta.string("refusal", "");
-    }
+    let reasoning = message.reasoning.as_ref().map(|_| "");
+    delta.string_if(message.reasoning_name.as_str(), reasoning);
+    delta.string_if("refusal", message.refusal.as_ref().map(|_| ""));
 }
 
 /// Appends the last delta of a choice.
@@ -174,12 +169,8 @@ pub(super) fn write_call(
         object.number("index", position as u64);
     }
     if is_begin {
-        if !id.is_empty() {
-            page.text("id", id, &mut object);
-        }
-        if let Some(r#type) = r#type {
-            page.text("type", r#type, &mut object);
-        }
+        page.text_if("id", Some(&**id).filter(|id| !id.is_empty()), &mut object);
+        page.text_if("type", r#type.as_deref(), &mut object);
         if let Some(call) = function {
             object.object_if("function", !page.is_first, |function| {
                 let piece = page.is_first.then_some(piece);

@@ -1,8 +1,9 @@
-//! `SseEvent`: what a gateway says itself as events, by the WHATWG rules.
+//! `SseEvent`: writes a gateway's own events and comments.
 
 use core::fmt;
 
 use super::json_write;
+use super::slices::text_in;
 
 /// The event that ends a stream of chunks.
 pub const DONE: &[u8] = b"data: [DONE]\n\n";
@@ -18,8 +19,8 @@ pub const DONE: &[u8] = b"data: [DONE]\n\n";
 /// # Ok::<(), deltawire::gateway::EncodeError>(())
 /// ```
 ///
-/// Every line break in the data, be it CR, LF or CRLF, begins another `data` line: a reader gets
-/// LF for each.
+/// Every line break in the data begins another `data` line: CR, LF or CRLF. A reader receives LF
+/// for each.
 #[derive(Clone, Copy)]
 pub struct SseEvent<'a> {
     data: &'a str,
@@ -29,39 +30,28 @@ pub struct SseEvent<'a> {
 }
 
 impl<'a> SseEvent<'a> {
-    /// An event with this data, which may be empty.
+    /// Creates an event with this data, which may be empty.
     #[must_use]
     pub const fn new(data: &'a str) -> Self {
         Self { data, event_type: None, id: None, retry: None }
     }
 
-    /// Sets the event type. Without one it is `message`.
-    #[must_use]
-    pub const fn event_type(mut self, event_type: &'a str) -> Self {
-        self.event_type = Some(event_type);
-        self
+    setters! {
+        /// Sets the event type, which is `message` by default.
+        event_type(event_type: &'a str) = Some(event_type);
+        /// Sets the last event ID, which a client sends when it reconnects.
+        ///
+        /// An empty ID removes the one that an earlier event has set.
+        id(id: &'a str) = Some(id);
+        /// Sets the time after which a client reconnects, in milliseconds.
+        retry(milliseconds: u64) = Some(milliseconds);
     }
 
-    /// Sets the last event ID, which a client sends back when it reconnects. An empty one takes
-    /// back what an earlier event has set.
-    #[must_use]
-    pub const fn id(mut self, id: &'a str) -> Self {
-        self.id = Some(id);
-        self
-    }
-
-    /// Sets the time after which a client reconnects, in milliseconds.
-    #[must_use]
-    pub const fn retry(mut self, milliseconds: u64) -> Self {
-        self.retry = Some(milliseconds);
-        self
-    }
-
-    /// Appends the event with its blank line. Allocates only where `out` has to grow.
+    /// Appends the event with its blank line. Allocates only if `out` has to grow.
     ///
     /// # Errors
     ///
-    /// A line break or U+0000 in the event type or in the id: it would end the line, or make a
+    /// A line break or U+0000 in the event type or in the id. It would end the line, or make a
     /// reader ignore the id. Nothing is written then.
     pub fn write(&self, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         let breaks = |text: &&str| text.contains(['\r', '\n', '\0']);
@@ -86,7 +76,7 @@ impl<'a> SseEvent<'a> {
     }
 }
 
-/// Shows of the data its length only: it may be personal.
+/// Shows only the length of the data, which may be personal.
 impl fmt::Debug for SseEvent<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SseEvent")
@@ -98,7 +88,7 @@ impl fmt::Debug for SseEvent<'_> {
     }
 }
 
-/// Appends a comment, which clients pass over, with a blank line: a keep-alive.
+/// Appends a comment with a blank line: a keep-alive, which clients ignore.
 ///
 /// ```
 /// let mut out = Vec::new();
@@ -106,19 +96,18 @@ impl fmt::Debug for SseEvent<'_> {
 /// assert_eq!(out, b": keep-alive\n\n");
 /// ```
 ///
-/// Each line of a text of several is a comment.
+/// Each line of the text is written as a comment of its own.
 pub fn write_comment(text: &str, out: &mut Vec<u8>) {
     lines(": ", text, out);
 }
 
-/// Appends every line of a text behind `name`, and a blank line.
+/// Appends every line of a text, each after `name`, and a blank line.
 fn lines(name: &str, text: &str, out: &mut Vec<u8>) {
     let mut rest = text;
-    while let Some(at) = memchr::memchr2(b'\r', b'\n', rest.as_bytes()) {
-        let (text, behind) = rest.split_at_checked(at).unwrap_or_default();
-        line(name, text, out);
-        let one = behind.strip_prefix("\r\n");
-        rest = one.or_else(|| behind.get(1..)).unwrap_or_default();
+    while let Some(end) = memchr::memchr2(b'\r', b'\n', rest.as_bytes()) {
+        line(name, text_in(rest, ..end), out);
+        let line_end = text_in(rest, end..);
+        rest = line_end.strip_prefix("\r\n").unwrap_or_else(|| text_in(line_end, 1..));
     }
     line(name, rest, out);
     out.push(b'\n');
@@ -131,13 +120,13 @@ fn line(name: &str, text: &str, out: &mut Vec<u8>) {
     out.push(b'\n');
 }
 
-/// Why an event can't be written: a line break or U+0000 where none may be.
+/// The part of an event that can't be written: it contains a line break or U+0000.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum EncodeError {
-    /// In the event type.
+    /// The event type.
     EventType,
-    /// In the id.
+    /// The id.
     Id,
 }
 

@@ -11,6 +11,18 @@
 //! | hold events back until their text is checked | [`Guard`] |
 //! | distinguish a stream from an error page or a whole completion | [`Sniffer`] |
 
+/// Generates methods that set a field and return the changed value.
+macro_rules! setters {
+    ($($(#[doc = $doc:literal])* $field:ident($argument:ident: $type:ty) = $value:expr;)*) => {$(
+        $(#[doc = $doc])*
+        #[must_use]
+        pub const fn $field(mut self, $argument: $type) -> Self {
+            self.$field = $value;
+            self
+        }
+    )*};
+}
+
 mod allowlist;
 mod chunk_page;
 mod chunk_writer;
@@ -42,3 +54,6 @@ pub use sniff::{Sniffed, Sniffer};
 pub use spans::Spans;
 pub use tap::UsageTap;
 pub use watched_text::{GuardedText, TextId, TextKind};
+
+#[cfg(any(feature = "stream", feature = "tokio-codec"))]
+pub(crate) use slices::bytes_in;

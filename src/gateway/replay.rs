@@ -478,9 +478,7 @@ impl<'c> Replay<'c> {
         let mut chunk = self.begin_chunk(page.is_alone, out);
         if has_members {
             for (name, text, is_repeated) in self.repeated_texts() {
-                if let Some(text) = text.filter(|_| !is_repeated) {
-                    page.text(name, text, &mut chunk);
-                }
+                page.text_if(name, text.filter(|_| !is_repeated), &mut chunk);
             }
         }
         json_write::array(self.current_choice(), chunk.name("choices"), |choice, out| {

@@ -1,12 +1,13 @@
-//! `Sniffer`: what a body is, by its first bytes.
+//! `Sniffer`: detects by its first bytes whether a body is an event stream.
 
+use super::slices::bytes_in;
 use crate::decoder::Body;
 
-/// Says what a body is by its first bytes, cut anywhere: for upstreams that answer a request for a
-/// stream with an error page, a completion that isn't streamed, or something compressed.
+/// Detects the kind of a body by its first bytes, in any pieces.
 ///
-/// Pieces are only held back while they don't tell, and given back then. That is at most
-/// [`Sniffer::MOST_BYTES`] bytes, and mostly none.
+/// An upstream may answer a request for a stream with an error page, a completion that isn't
+/// streamed, or a compressed body. Pieces are held while the kind is unknown: at most
+/// [`Sniffer::MOST_BYTES`] bytes, and usually none.
 ///
 /// ```
 /// use deltawire::Body;
@@ -22,34 +23,35 @@ use crate::decoder::Body;
 /// assert_eq!(sniffer.held(), b"");
 /// ```
 ///
-/// | first bytes, behind blank lines | is |
+/// | first bytes after blank lines | kind |
 /// |---|---|
-/// | a field's name and a colon or line end, a comment, `error:` | an event stream |
+/// | the name of a field and a colon or line end, a comment, `error:` | an event stream |
 /// | `{`, `[`, `"` | JSON |
 /// | `<` | HTML or XML |
 /// | the magic numbers of gzip and zstd | compressed |
 /// | anything else | [`Body::Other`] |
 ///
-/// Brotli and deflate have no magic number: they are `Other`, if they don't look like something
-/// else. Believe the `Content-Encoding`, where there is one.
+/// Brotli and deflate have no magic number and may be detected as any kind. Prefer the
+/// `Content-Encoding`, if present.
 #[derive(Clone, Debug, Default)]
 pub struct Sniffer {
     held: Vec<u8>,
     found: Option<Sniffed>,
 }
 
-/// What a body is; see [`Sniffer`].
+/// The kind of a body; see [`Sniffer`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Sniffed {
-    /// Server-Sent Events.
+    /// The body consists of Server-Sent Events.
     EventStream,
-    /// Something else.
+    /// The body is something else.
     NotAnEventStream(Body),
 }
 
-/// What a line of an event stream begins with, a colon or the line's end behind it. The last is no
-/// field, but an error as llama.cpp sends it.
+/// Names at the start of a line, before a colon or the line's end.
+///
+/// The last one is no field, but an error as llama.cpp sends it.
 const NAMES: [&[u8]; 5] = [b"data", b"event", b"id", b"retry", b"error"];
 
 const GZIP: &[u8] = &[0x1F, 0x8B];
@@ -57,35 +59,38 @@ const ZSTD: &[u8] = &[0x28, 0xB5, 0x2F, 0xFD];
 const BOM: &[u8] = b"\xEF\xBB\xBF";
 
 impl Sniffer {
-    /// Most bytes that are looked at. A body that begins with more white space is
-    /// [`Body::Other`].
+    /// Maximum number of bytes that are read.
+    ///
+    /// A body that begins with more white space is [`Body::Other`].
     pub const MOST_BYTES: usize = 1024;
 
-    /// A sniffer at the start of a body. Allocates nothing.
+    /// Creates a sniffer at the start of a body. Allocates nothing.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Looks at the next piece. `None` means that it doesn't tell yet: the piece is held back.
+    /// Reads the next piece. Returns the kind of the body, or `None` if the piece is held.
     ///
-    /// Once it is known what the body is, [`held`](Self::held) has what comes before the piece at
-    /// hand, which isn't held. Further pieces give the same answer.
+    /// Once the kind is known, [`held`](Self::held) returns the bytes before the current piece,
+    /// which isn't held. Further pieces return the same kind.
     pub fn push(&mut self, piece: &[u8]) -> Option<Sniffed> {
         if self.found.is_some() {
             return self.found;
         }
-        let room = Self::MOST_BYTES.saturating_sub(self.held.len());
+        debug_assert!(self.held.len() <= Self::MOST_BYTES);
+        let budget = Self::MOST_BYTES.saturating_sub(self.held.len());
+        let start = piece.get(..budget).unwrap_or(piece);
         self.found = if self.held.is_empty() {
-            look(piece.get(..room).unwrap_or(piece))
+            detect(start)
         } else {
             let before = self.held.len();
-            self.held.extend(piece.iter().take(room));
-            let found = look(&self.held);
+            self.held.extend_from_slice(start);
+            let found = detect(&self.held);
             self.held.truncate(before);
             found
         };
-        if self.found.is_none() && piece.len() >= room {
+        if self.found.is_none() && piece.len() >= budget {
             self.found = Some(Sniffed::NotAnEventStream(Body::Other));
         }
         if self.found.is_none() {
@@ -94,35 +99,35 @@ impl Sniffer {
         self.found
     }
 
-    /// Says what the body is once it has ended, as far as it went.
+    /// Returns the kind of a body that has ended.
     pub fn finish(&mut self) -> Sniffed {
         let held = &self.held;
         *self.found.get_or_insert_with(|| Sniffed::NotAnEventStream(Body::of(held)))
     }
 
-    /// The bytes that are held back: all before the piece that told.
+    /// Returns the held bytes: all before the piece that revealed the kind.
     #[must_use]
     pub fn held(&self) -> &[u8] {
         &self.held
     }
 
-    /// Takes the bytes that are held back.
+    /// Returns the held bytes as a vector.
     #[must_use]
     pub fn into_held(self) -> Vec<u8> {
         self.held
     }
 }
 
-/// What a body is that begins with `bytes`, if they tell.
-fn look(bytes: &[u8]) -> Option<Sniffed> {
+/// Returns the kind of a body that begins with `bytes`, or `None` if more bytes are needed.
+fn detect(bytes: &[u8]) -> Option<Sniffed> {
     if [GZIP, ZSTD, BOM].iter().any(|magic| magic.len() > bytes.len() && magic.starts_with(bytes)) {
         return None;
     }
     let text = bytes.strip_prefix(BOM).unwrap_or(bytes);
     let line = text.trim_ascii_start();
     let body = Sniffed::NotAnEventStream(Body::of(bytes));
-    // Only blank lines may stand before a line of an event stream: no space does.
-    let blank = text.get(..text.len() - line.len()).unwrap_or_default();
+    // Before a line of an event stream there may be blank lines, but no other white space.
+    let blank = bytes_in(text, ..text.len() - line.len());
     let begins_a_line = blank.iter().all(|byte| matches!(byte, b'\r' | b'\n'));
     let (first, _) = line.split_first()?;
     if !begins_a_line {

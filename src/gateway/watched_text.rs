@@ -44,7 +44,7 @@ pub enum TextKind {
 
 impl TextKind {
     /// Returns the kind of the text that the member `name` of a delta contains.
-    pub(super) fn of_delta(name: &str) -> Option<Self> {
+    pub(super) fn from_delta(name: &str) -> Option<Self> {
         match name {
             "content" => Some(Self::Content),
             "refusal" => Some(Self::Refusal),
@@ -55,7 +55,7 @@ impl TextKind {
     }
 
     /// Returns the kind of the text that the member `name` of a function contains.
-    pub(super) fn of_function(name: &str) -> Option<Self> {
+    pub(super) fn from_function(name: &str) -> Option<Self> {
         match name {
             "name" => Some(Self::FunctionName),
             "arguments" => Some(Self::Arguments),
@@ -186,31 +186,31 @@ pub(super) fn each_text<'a>(
     mut each: impl FnMut(FoundText<'a>) -> Option<()>,
 ) -> Option<()> {
     let index = choice.index().unwrap_or(0);
-    let mut add = |kind, call, value: Value<'a>| match value.as_str() {
-        Some(text) => each(FoundText { id: TextId { choice: index, kind, call }, value, text }),
+    let mut add = |kind: Option<TextKind>, call, value: Value<'a>| match kind.zip(value.as_str()) {
+        Some((kind, text)) => {
+            each(FoundText { id: TextId { choice: index, kind, call }, value, text })
+        }
         None => Some(()),
     };
     let Some(delta) = choice.delta().as_value() else { return Some(()) };
     for (name, value) in delta.members() {
-        match (TextKind::of_delta(name), name) {
-            (Some(kind), _) => add(kind, None, value)?,
-            (None, "tool_calls") => {
+        match name {
+            "tool_calls" => {
                 for call in value.elements() {
                     let index = call.get("index").and_then(|index| index.as_u64());
                     for (_, function) in call.members().filter(|(name, _)| *name == "function") {
                         for (name, value) in function.members() {
-                            TextKind::of_function(name)
-                                .map_or(Some(()), |kind| add(kind, index, value))?;
+                            add(TextKind::from_function(name), index, value)?;
                         }
                     }
                 }
             }
-            (None, "function_call") => {
+            "function_call" => {
                 for (name, value) in value.members() {
-                    TextKind::of_function(name).map_or(Some(()), |kind| add(kind, None, value))?;
+                    add(TextKind::from_function(name), None, value)?;
                 }
             }
-            (None, _) => {}
+            _ => add(TextKind::from_delta(name), None, value)?,
         }
     }
     Some(())
