@@ -163,7 +163,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, cases: 2000, ..ProptestConfig::default() })]
 
-        /// A decoder reads what was said, with LF for each line break.
+        /// A decoder reads the written event, with LF for each line break.
         #[test]
         fn what_is_written_is_read(
             data in "[ab :\r\n\u{feff}é\0]{0,12}",

@@ -110,7 +110,7 @@ use crate::sse::EventKind;
 /// | the chunk | strings: `id`, `object`, `model`, `system_fingerprint`, `service_tier`, `obfuscation`, `p`, `provider`, `generationId` |
 /// | a choice | strings: `finish_reason`, `native_finish_reason`, `stop_reason`, `matched_stop` |
 /// | a delta | strings: `role`, `channel`; of tool calls `id` and `type` |
-/// | deeper | objects of what is harmless, such as `usage`, `timings` and `content_filter_results`, with the strings `id`, `service_tier` and `severity`; the array `prompt_filter_results` of such objects |
+/// | deeper | objects of harmless members, such as `usage`, `timings` and `content_filter_results`, with the strings `id`, `service_tier` and `severity`; the array `prompt_filter_results` of such objects |
 /// | the stream | comments, blank lines, events without data, `[DONE]` |
 ///
 /// So these are unwatched:
@@ -321,7 +321,7 @@ impl Guard {
     /// A text that has ended holds no event back. It has ended in each of these cases:
     ///
     /// - Another text of its choice continues, and that one began no earlier than the last piece of
-    ///   this one: for example the content after the reasoning, or a tool call.
+    ///   this one. An example is the content after the reasoning, or a tool call.
     /// - Another text of its choice continues, and the last piece of this one was more than 32
     ///   events earlier.
     /// - Its choice or the stream has finished.
@@ -449,7 +449,7 @@ impl Guard {
         Some(added)
     }
 
-    /// Removes what was added of an event, down to so many texts and segments.
+    /// Truncates the texts and segments to their numbers before a rejected event.
     #[cold]
     fn take_back(&mut self, texts: usize, segments: usize) {
         while self.segments.len() > segments {
@@ -710,7 +710,7 @@ mod tests {
         assert_eq!(guard.events.len(), 1);
     }
 
-    /// `a` stands for text that the model has said: wherever it is, it is watched or told.
+    /// `a` is output of the model. In each place it is watched, or the event is unwatched.
     #[test]
     fn only_what_is_known_is_harmless() {
         for harmless in [
@@ -729,7 +729,7 @@ mod tests {
             assert_eq!(pushed, Pushed::NoText, "{harmless}");
         }
         for unwatched in [
-            // Twice: some readers take the first, some the last.
+            // Repeated names: some readers use the first one, some the last.
             r#"{"choices":[{"delta":{"content":"a"}}],"choices":[]}"#,
             r#"{"choices":[{"delta":{"content":"a"},"delta":{}}]}"#,
             r#"{"choices":[{"delta":{"content":"a"},"delta":null}]}"#,
@@ -752,7 +752,7 @@ mod tests {
             r#"{"choices":[{"index":"a","delta":{}}]}"#,
             r#"{"created":"a"}"#,
             r#"{"model":["a"]}"#,
-            // Calls, in whatever form.
+            // Calls of any form.
             r#"{"choices":[{"delta":{"tool_calls":[{"function":{"arguments":{"x":"a"}}}]}}]}"#,
             r#"{"choices":[{"delta":{"tool_calls":[{"function":{"arguments":"a","arguments":""}}]}}]}"#,
             r#"{"choices":[{"delta":{"tool_calls":[{"function":{"name":"a"},"function":{}}]}}]}"#,
@@ -784,7 +784,7 @@ mod tests {
         }
     }
 
-    /// What is learned of a stream's chunks doesn't hide what one of them says.
+    /// The verdict on a template doesn't hide the text in a slot of one chunk.
     #[test]
     fn a_chunk_like_the_others_may_say_more() {
         for name in ["text", "new", "content"] {
@@ -823,7 +823,7 @@ mod tests {
         assert_eq!(push(&mut Guard::with_bounds(cost - 1, 0), &event), Pushed::TooLarge);
     }
 
-    /// What isn't taken leaves nothing behind, and what is replaced counts as what it is.
+    /// A rejected event leaves no text behind, and a replacement counts by its own length.
     #[test]
     fn texts_count_too() {
         let small = delta(r#"{"content":"a"}"#);
@@ -931,7 +931,7 @@ mod tests {
         proptest::collection::vec(step, 0..30)
     }
 
-    /// What a stream says under an id.
+    /// Returns the text of a stream with an id.
     fn said(stream: &[u8], id: TextId) -> String {
         let completion = assemble([stream]).completion;
         let message = completion.choice(id.choice).map(|choice| choice.message.clone());
@@ -946,13 +946,14 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, cases: 1000, ..ProptestConfig::default() })]
 
-        /// However it is pushed, replaced and released: what goes out is what the guard has shown, and
-        /// without a replacement it is what came in.
+        /// The released text equals the text that the guard has shown.
+        ///
+        /// Without a replacement the released bytes equal the pushed bytes.
         #[test]
         fn what_goes_out_is_what_was_shown(steps in steps(), overlap in 0usize..6) {
             let mut guard = Guard::with_bounds(1 << 20, overlap);
             let (mut decoder, mut stream, mut out) = (ChunkDecoder::new(), Vec::new(), Vec::new());
-            // The texts as they are to be, what is held included, and how often one was changed.
+            // The expected texts, including held text, and the number of changes.
             let mut model = std::collections::BTreeMap::<(u64, bool), String>::new();
             let mut changes = 0;
             for step in steps {

@@ -181,7 +181,7 @@ impl<'o> ArrayWriter<'o> {
         });
     }
 
-    /// Calls `write` for an element, and removes its output if it returns false.
+    /// Appends an element that `write` writes, unless `write` returns false.
     pub(super) fn attempt(&mut self, write: impl FnOnce(&mut Vec<u8>) -> bool) {
         let start = self.out.len();
         if !self.is_empty {
@@ -267,7 +267,7 @@ impl<'o> ObjectWriter<'o> {
         });
     }
 
-    /// Calls `write`, and removes its output if it returns false.
+    /// Appends members that `write` writes, unless `write` returns false.
     pub(super) fn attempt(&mut self, write: impl FnOnce(&mut ObjectWriter<'_>) -> bool) {
         let (start, was_empty) = (self.out.len(), self.is_empty);
         if !write(self) {

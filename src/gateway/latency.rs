@@ -38,7 +38,7 @@ use crate::decoder::Payload;
 /// assert_eq!((measured.gaps.count, measured.output_tokens), (1, 2));
 /// ```
 ///
-/// It measures what a client sees. If a server sends several tokens in an event, or several events
+/// All times are those that a client observes. If a server sends several tokens in an event, or several events
 /// in a piece, there are fewer and longer gaps, and gaps of zero. Allocates nothing.
 #[derive(Clone, Debug, Default)]
 pub struct Meter {
@@ -271,8 +271,10 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, cases: 500, ..ProptestConfig::default() })]
 
-        /// The gaps that are handed out are those that are summed up, and the sum is the time from
-        /// the first token to the last; a clock that goes back stands still.
+        /// The returned gaps equal the counted ones.
+        ///
+        /// Their sum is the time from the first token to the last. A clock that is set back causes
+        /// no gap.
         #[test]
         fn gaps_are_what_was_handed_out(records in proptest::collection::vec((0u64..4, 0u64..50), 0..20)) {
             let mut meter = Meter::new();

@@ -1,4 +1,4 @@
-//! `Observer`: collects what the events of a stream contain besides text.
+//! `Observer`: collects usage, finish reasons and errors from the events of a stream.
 
 use core::fmt;
 

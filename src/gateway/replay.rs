@@ -81,14 +81,14 @@ pub fn assemble<'b>(pieces: impl IntoIterator<Item = &'b [u8]>) -> Finished {
 /// times, and 64 KiB more. If very many choices or tool calls are almost empty, several of them
 /// share a chunk.
 ///
-/// A value that was joined or merged from many chunks, such as log probabilities, may cost more
-/// than 4 MiB: its bytes, and 16 for each name or value. It then continues in further chunks, and a
-/// decoder with the default [`Limits`](crate::Limits) reads them all. A value that was sent whole
-/// is written whole; if it costs more, it is alone in its chunk and nothing is repeated there. Such
-/// a decoder may be unable to read a value of a completion from JSON even then. The replay omits
-/// that value, and the stream ends with the error `not_whole`.
+/// The cost of a value is its number of bytes, and 16 for each name or value in it. A value that
+/// was joined or merged from many chunks, such as log probabilities, may cost more than 4 MiB. It
+/// then continues in further chunks, and a decoder with the default [`Limits`](crate::Limits) reads
+/// them all. A value that was sent whole is written whole. If it costs more, it is alone in its
+/// chunk and nothing is repeated there. Such a decoder may be unable to read a value of a completion
+/// from JSON even then. The replay omits that value, and the stream ends with the error `not_whole`.
 ///
-/// `[DONE]` is written only if the completion has choices and all of them have a finish reason: a
+/// `[DONE]` is written only if the completion has choices and all of them have a finish reason. So a
 /// truncated completion remains truncated when it is replayed. A completion with all finish reasons
 /// may [not be whole](ChatCompletion::not_whole). Its stream then ends with an error instead of
 /// `[DONE]`, with the code `not_whole`.
@@ -619,8 +619,7 @@ mod tests {
         }
     }
 
-    /// Wherever a chunk has no more room, what is joined again is the same, in as many chunks as it
-    /// takes.
+    /// A completion is reassembled unchanged, for each maximum cost of a chunk.
     #[test]
     fn lists_go_on_in_further_chunks() {
         let lists = [
@@ -646,12 +645,12 @@ mod tests {
             let mut decoder = ChunkDecoder::new();
             let mut input = &out[..];
             while let Some(event) = decoder.next(&mut input) {
-                // What costs more than there is room for is alone.
+                // A value that exceeds the budget is alone.
                 assert!(event.raw().len() < 240 + cost.min(1000), "{event:?}");
             }
         }
-        // One chunk for each of 39 members, elements and parts of them, for the beginning of each
-        // of the two choices, for the content, and for the usage.
+        // One chunk for each of 39 members, elements and parts of them. The others are for the
+        // beginnings of the two choices, the content and the usage.
         assert!(chunks.is_sorted() && chunks.last() == Some(&43), "{chunks:?}");
     }
 }

@@ -118,7 +118,7 @@ const MISSING: Range<usize> = usize::MAX..usize::MAX;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum HiddenUsage {
-    /// The member is removed, as if nobody had requested it.
+    /// The member is removed, as in a stream without a requested usage.
     Removed,
     /// The value is replaced by `null`, as in all but the last chunk if it is requested.
     Null,
@@ -183,7 +183,7 @@ impl Editor {
     /// they apply. The comments in its event block are dropped.
     ///
     /// This applies to the member `usage` of the chunk. Counts that some servers send elsewhere,
-    /// without a request, remain. It takes precedence over a rule for `usage`.
+    /// without a request, remain. It outranks a rule for `usage`.
     pub fn hide_usage(&mut self, how: HiddenUsage) {
         self.texts.truncate(self.rule_texts);
         self.texts.extend_from_slice(b"null");
@@ -378,7 +378,7 @@ impl EventEdit<'_> {
     /// Replaces the content of a choice. Returns false if the choice has no content.
     ///
     /// `position` is the choice's in [`choices`](ChatCompletionChunk::choices), which may differ
-    /// from its index. A rule for `choices` takes precedence: it changes the content, too.
+    /// from its index. A rule for `choices` outranks the edit, since it changes the content, too.
     pub fn content(&mut self, position: usize, text: &str) -> bool {
         let choice = self.chunk.and_then(|chunk| chunk.choices().nth(position));
         self.replace_value(choice.and_then(|choice| choice.delta().get("content")), text)
@@ -387,8 +387,8 @@ impl EventEdit<'_> {
     /// Replaces the value of a member of the chunk by a string, in this event only.
     ///
     /// Returns false if the chunk has no such member. Of members with the same name it replaces the
-    /// last one, and rules apply to the others. It takes precedence over a rule, even over one that
-    /// removes the member. An event with a replaced value isn't dropped.
+    /// last one, and rules apply to the others. The edit outranks a rule, even one that removes the
+    /// member. An event with a replaced value isn't dropped.
     ///
     /// A later call for the same name replaces an earlier one.
     pub fn replace(&mut self, name: &str, text: &str) -> bool {
@@ -596,7 +596,7 @@ mod tests {
     use crate::sse::SseDecoder;
     use core::ops::Range;
 
-    /// What an editor makes of a stream of one event.
+    /// Returns the output of an editor for a stream of one event.
     fn write(editor: &mut Editor, event: &str) -> (Edited, String) {
         let mut out = Vec::new();
         let mut decoder = ChunkDecoder::new();
@@ -700,7 +700,7 @@ mod tests {
             let expected = format!("{line}\n\n");
             assert_eq!(write(&mut removed, &event), (Edited::Changed, expected));
         }
-        // Nobody asks for an error, nor for a filter's results.
+        // Errors and results of a filter are sent without a request.
         let error = "data: {\"error\":{\"code\":1},\"usage\":{}}\n\n";
         assert_eq!(write(&mut removed, error).1, "data: {\"error\":{\"code\":1}}\n\n");
         let filter = "data: {\"choices\":[],\"prompt_filter_results\":[],\"usage\":null}\n\n";
@@ -769,7 +769,7 @@ mod tests {
         assert_eq!(changed, 72 * 3);
     }
 
-    /// A CRLF that is cut behind an event that is dropped goes with it, and no other line end.
+    /// A CRLF that is cut after a dropped event is dropped as a whole, and no other line end is.
     #[test]
     fn half_a_line_end_is_dropped_with_its_event() {
         let mut editor = Editor::new();
@@ -829,7 +829,7 @@ mod tests {
         let expected =
             "data: {\"model\":\"edit\",\"choices\":[{\"delta\":{\"content\":\"b\"}}]}\n\n";
         assert_eq!(String::from_utf8(out.clone()).unwrap(), expected);
-        // What is inside of something that is removed is gone, and nothing of it stays behind.
+        // An edit inside a removed member has no effect, and its text isn't written.
         editor.remove("choices");
         out.clear();
         let mut edit = editor.edit(&event);
@@ -860,7 +860,7 @@ mod tests {
         assert_eq!(written(&[]), (Edited::Dropped, String::new()));
     }
 
-    /// What an edit leaves as it is stays, whatever the rule says.
+    /// An edit with the same text keeps it, even if a rule would replace it.
     #[test]
     fn an_edit_may_say_what_is_there() {
         let event = "data: {\"model\":\"m\"}\n\n";

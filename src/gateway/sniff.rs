@@ -159,7 +159,7 @@ mod tests {
         Sniffed::NotAnEventStream(body)
     }
 
-    /// What a body is, and whether all of it came back.
+    /// Returns the kind of a body, and the bytes that a caller forwards.
     fn sniff(pieces: &[&[u8]]) -> (Sniffed, Vec<u8>) {
         let mut sniffer = Sniffer::new();
         let mut forwarded = Vec::new();
@@ -230,8 +230,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, cases: 2000, ..ProptestConfig::default() })]
 
-        /// Whatever the bytes: the cut doesn't matter, and what a decoder takes for an event stream by
-        /// its first line is one here.
+        /// The kind of a body doesn't depend on the cut, and equals the decoder's.
         #[test]
         fn a_decoder_agrees(
             body in "\u{feff}{0,1}[\n\r ]{0,2}(data|event|id|retry|error|:|\\{|<|x|d){0,3}[: \n\r]{0,3}[\\{x:\n\"]{0,8}",
@@ -246,13 +245,13 @@ mod tests {
             let mut input = body;
             while decoder.next(&mut input).is_some() {}
             let found = decoder.finish().body;
-            // To a decoder an `error:` line with nothing behind it is none.
+            // To a decoder an empty `error:` line is no field.
             let text = body.strip_prefix(super::BOM).unwrap_or(body).trim_ascii_start();
             let is_stream = whole.0 == Sniffed::EventStream && !text.starts_with(b"error:");
             if is_stream && body.ends_with(b"\n\n") {
                 prop_assert_eq!(found, None);
             }
-            // A line of spaces tells a decoder that it is no event stream, and no more.
+            // A line of spaces is no event stream to a decoder, but has no kind.
             let is_told = !body.contains(&b' ');
             if let (Sniffed::NotAnEventStream(sniffed), Some(body)) = (whole.0, found) {
                 prop_assert!(sniffed == body || !is_told);

@@ -178,7 +178,7 @@ pub(super) struct FoundText<'a> {
     pub(super) text: &'a str,
 }
 
-/// Calls `each` for the texts of a choice that are strings, in the order in which they were sent.
+/// Passes each text of a choice that is a string to `each`, in the order of the members.
 ///
 /// Texts with repeated names are included. The first `None` ends the calls.
 pub(super) fn each_text<'a>(
