@@ -65,6 +65,7 @@ struct ElementRules {
 ///
 /// Each member is offered in each chunk, in the same order. A member that can't be merged from
 /// parts is written whole, if necessary alone.
+#[derive(Default)]
 pub(super) struct ChunkPage {
     cursor: PageCursor,
     /// This is the first chunk of its choice or tool call.
@@ -79,8 +80,8 @@ pub(super) struct ChunkPage {
     /// Number of parts that are written, and of their bytes.
     pub(super) parts: usize,
     pub(super) bytes: usize,
-    /// The page may contain a part that exceeds its budget.
-    is_empty: bool,
+    /// The next part is written even if it exceeds the budget.
+    may_exceed: bool,
     is_full: bool,
     /// A part was written that exceeds the budget.
     pub(super) is_oversized: bool,
@@ -97,18 +98,13 @@ impl ChunkPage {
         Self {
             cursor: cursor.unwrap_or_default(),
             is_first,
-            offered: 0,
             max_cost,
             budget: max_cost,
             byte_budget: MAX_BYTES,
-            parts: 0,
-            bytes: 0,
             // The first chunk contains no oversized part.
-            is_empty: !is_first,
-            is_full: false,
-            is_oversized: false,
-            is_alone: false,
+            may_exceed: !is_first,
             has_index: true,
+            ..Self::default()
         }
     }
 
@@ -376,7 +372,7 @@ impl ChunkPage {
     /// Reserves the cost of a part. Returns true if it belongs in this chunk.
     fn try_reserve(&mut self, cost: Cost) -> bool {
         let fits = self.fits(cost);
-        if !fits && !self.is_empty {
+        if !fits && !self.may_exceed {
             return false;
         }
         self.is_oversized |= !fits;
@@ -384,7 +380,7 @@ impl ChunkPage {
         self.byte_budget = self.byte_budget.saturating_sub(cost.bytes);
         self.bytes += cost.bytes;
         self.parts += 1;
-        self.is_empty = false;
+        self.may_exceed = false;
         true
     }
 

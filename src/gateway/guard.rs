@@ -710,9 +710,8 @@ mod tests {
         assert_eq!(guard.events.len(), 1);
     }
 
-    /// `a` is output of the model. In each place it is watched, or the event is unwatched.
     #[test]
-    fn only_what_is_known_is_harmless() {
+    fn known_members_are_harmless() {
         for harmless in [
             r#"{"id":"a","object":"a","created":1,"model":"a","system_fingerprint":"a","choices":[]}"#,
             r#"{"service_tier":"a","obfuscation":"a","p":"a","provider":"a","choices":null}"#,
@@ -728,6 +727,11 @@ mod tests {
             let pushed = push(&mut Guard::new(), &format!("data: {harmless}\n\n"));
             assert_eq!(pushed, Pushed::NoText, "{harmless}");
         }
+    }
+
+    /// `a` is output of the model. In each place it is watched, or the event is unwatched.
+    #[test]
+    fn other_members_are_unwatched() {
         for unwatched in [
             // Repeated names: some readers use the first one, some the last.
             r#"{"choices":[{"delta":{"content":"a"}}],"choices":[]}"#,
@@ -789,9 +793,9 @@ mod tests {
     fn a_chunk_like_the_others_may_say_more() {
         for name in ["text", "new", "content"] {
             let (mut guard, mut decoder) = (Guard::new(), ChunkDecoder::new());
-            for (nth, text) in ["", "a", "", "b", "", "", "c", ""].into_iter().enumerate() {
+            for (number, text) in ["", "a", "", "b", "", "", "c", ""].into_iter().enumerate() {
                 let event = format!(
-                    "data: {{\"id\":\"{nth}\",\"choices\":[{{\"delta\":{{\"{name}\":\"{text}\"}}}}]}}\n\n"
+                    "data: {{\"id\":\"{number}\",\"choices\":[{{\"delta\":{{\"{name}\":\"{text}\"}}}}]}}\n\n"
                 );
                 let pushed = guard.push(&decoder.next(&mut event.as_bytes()).unwrap());
                 let expected = match (text, name) {
@@ -931,6 +935,26 @@ mod tests {
         proptest::collection::vec(step, 0..30)
     }
 
+    /// Returns an event with a content or reasoning, whose members and lines depend on the choice.
+    fn event_with(choice: u64, is_content: bool, text: &str) -> String {
+        let name = if is_content { "content" } else { "reasoning" };
+        let text = serde_json::to_string(text).unwrap();
+        if choice == 0 {
+            format!(
+                "data: {{\"choices\":[{{\"delta\":{{\"{name}\":{text}}}\ndata: ,\"index\":0}}]}}\n\n"
+            )
+        } else {
+            format!(
+                "data: {{\"choices\":[{{\"index\":{choice}, \"delta\": {{ \"{name}\" : {text} }}}}]}}\n\n"
+            )
+        }
+    }
+
+    /// Returns the key of a text in the model: its choice, and true for a content.
+    fn key(id: TextId) -> (u64, bool) {
+        (id.choice, id.kind == TextKind::Content)
+    }
+
     /// Returns the text of a stream with an id.
     fn said(stream: &[u8], id: TextId) -> String {
         let completion = assemble([stream]).completion;
@@ -959,14 +983,7 @@ mod tests {
             for step in steps {
                 match step {
                     Step::Push(choice, is_content, text) => {
-                        let name = if is_content { "content" } else { "reasoning" };
-                        let text_json = serde_json::to_string(&text).unwrap();
-                        // In several lines, and with members in any order.
-                        let event = if choice == 0 {
-                            format!("data: {{\"choices\":[{{\"delta\":{{\"{name}\":{text_json}}}\ndata: ,\"index\":0}}]}}\n\n")
-                        } else {
-                            format!("data: {{\"choices\":[{{\"index\":{choice}, \"delta\": {{ \"{name}\" : {text_json} }}}}]}}\n\n")
-                        };
+                        let event = event_with(choice, is_content, &text);
                         let event_bytes = event.as_bytes();
                         let pushed = guard.push(&decoder.next(&mut &*event_bytes).unwrap());
                         prop_assert_eq!(pushed, if text.is_empty() { Pushed::NoText } else { Pushed::Text });
@@ -977,19 +994,19 @@ mod tests {
                         let _ = guard.push(&decoder.next(&mut &b": ping\n\n"[..]).unwrap());
                         stream.extend_from_slice(b": ping\n\n");
                     }
-                    Step::Replace(nth, start, len, with) => {
+                    Step::Replace(position, start, len, with) => {
                         let texts: Vec<_> = guard.texts().map(|text| (text.id, text.text.to_owned(), text.held_from)).collect();
                         if texts.is_empty() { continue; }
-                        let (id, text, held_from) = &texts[nth % texts.len()];
+                        let (id, text, held_from) = &texts[position % texts.len()];
                         let start = start % (text.len() + 2);
                         let end = start + len % 5;
                         let is_there = text.get(start..end).is_some() && start >= *held_from;
                         let is_replaced = guard.replace(*id, start..end, &with);
                         if held_from < &text.len() || !is_there { prop_assert_eq!(is_replaced, is_there); }
                         if is_replaced {
-                            let whole = model.get_mut(&(id.choice, id.kind == TextKind::Content)).unwrap();
-                            let gone = whole.len() - text.len();
-                            whole.replace_range(gone + start..gone + end, &with);
+                            let whole = model.get_mut(&key(*id)).unwrap();
+                            let dropped = whole.len() - text.len();
+                            whole.replace_range(dropped + start..dropped + end, &with);
                             changes += 1;
                         }
                     }
@@ -997,14 +1014,14 @@ mod tests {
                     Step::Discard => {
                         if changes > 0 || !guard.is_empty() { changes += 1; }
                         for text in guard.texts() {
-                            let whole = model.get_mut(&(text.id.choice, text.id.kind == TextKind::Content)).unwrap();
+                            let whole = model.get_mut(&key(text.id)).unwrap();
                             whole.truncate(whole.len() - (text.text.len() - text.held_from));
                         }
                         guard.discard();
                     }
                 }
                 for text in guard.texts() {
-                    let whole = &model[&(text.id.choice, text.id.kind == TextKind::Content)];
+                    let whole = &model[&key(text.id)];
                     prop_assert!(whole.ends_with(text.text));
                     prop_assert!(text.text.is_char_boundary(text.held_from));
                     let released = whole.len() - (text.text.len() - text.held_from);
@@ -1013,7 +1030,7 @@ mod tests {
             }
             guard.release_all(&mut out);
             for text in guard.texts() {
-                prop_assert_eq!(&said(&out, text.id), &model[&(text.id.choice, text.id.kind == TextKind::Content)]);
+                prop_assert_eq!(&said(&out, text.id), &model[&key(text.id)]);
                 prop_assert!(text.text.len() <= overlap);
             }
             if changes == 0 {

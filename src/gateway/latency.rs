@@ -280,13 +280,13 @@ mod tests {
             let mut meter = Meter::new();
             let (mut gaps, mut tokens, mut firsts) = (Vec::new(), 0, 0);
             let (mut first, mut latest) = (None, 0);
-            for (deltas, at) in records {
-                let tick = meter.record(deltas, Duration::from_micros(at));
+            for (deltas, time) in records {
+                let tick = meter.record(deltas, Duration::from_micros(time));
                 firsts += u64::from(tick.first.is_some());
                 gaps.extend(tick.gaps());
                 tokens += deltas;
                 if deltas > 0 {
-                    latest = at.max(latest);
+                    latest = time.max(latest);
                     first = first.or(Some(latest));
                 }
             }

@@ -163,11 +163,11 @@ mod tests {
     fn sniff(pieces: &[&[u8]]) -> (Sniffed, Vec<u8>) {
         let mut sniffer = Sniffer::new();
         let mut forwarded = Vec::new();
-        for (nth, piece) in pieces.iter().enumerate() {
+        for (number, piece) in pieces.iter().enumerate() {
             if let Some(found) = sniffer.push(piece) {
                 assert!(sniffer.held().len() <= Sniffer::MOST_BYTES);
                 forwarded.extend_from_slice(sniffer.held());
-                forwarded.extend(pieces[nth..].concat());
+                forwarded.extend(pieces[number..].concat());
                 assert_eq!(sniffer.push(b"x"), Some(found));
                 assert_eq!(sniffer.finish(), found);
                 return (found, forwarded);
