@@ -28,13 +28,6 @@ pub(crate) enum Field {
 }
 
 impl<'a> ChatCompletionChunk<'a> {
-    /// Chunks with the same number, which isn't 0, differ in the leaves that are
-    /// [`changed`](Self::changed) in the later one, and in nothing else.
-    #[inline]
-    pub(crate) const fn template_id(&self) -> u64 {
-        self.document.base()
-    }
-
     /// The leaves in which the chunk may differ from others of the same constants.
     #[inline]
     pub(crate) fn slots(&self) -> impl ExactSizeIterator<Item = NodeId> + use<'a> {

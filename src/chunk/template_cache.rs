@@ -4,22 +4,17 @@ use core::num::NonZeroU64;
 
 use super::ChatCompletionChunk;
 
-/// Identifies the template that a chunk matched, with its slots at that time.
+/// Identifies the template that a chunk matched, with its slots.
 ///
-/// Chunks with equal keys differ in the values of their slots only. A template may get further
-/// slots later, so the number of slots is a part of the key.
+/// Chunks with equal keys differ in the values of their slots only. Keys are unique in the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct TemplateKey {
-    id: NonZeroU64,
-    slots: usize,
-}
+pub(crate) struct TemplateKey(NonZeroU64);
 
 impl ChatCompletionChunk<'_> {
     /// Returns the key of the chunk's template, or `None` if the chunk matched no template.
     #[inline]
     pub(crate) fn template_key(&self) -> Option<TemplateKey> {
-        let id = NonZeroU64::new(self.template_id())?;
-        Some(TemplateKey { id, slots: self.slots().len() })
+        NonZeroU64::new(self.document.base()).map(TemplateKey)
     }
 }
 
@@ -83,17 +78,17 @@ mod tests {
 
     #[test]
     fn the_last_two_keys_are_computed_once() {
-        let key = |id, slots| TemplateKey { id: NonZeroU64::MIN.saturating_add(id), slots };
+        let key = |id| TemplateKey(NonZeroU64::MIN.saturating_add(id));
         let (mut cache, mut computed) = (TemplateCache::<u64>::default(), Vec::new());
         for (key, value) in [
-            (key(0, 1), 1),
-            (key(0, 1), 2),
-            (key(0, 2), 3), // another slot
-            (key(0, 1), 4),
-            (key(1, 1), 5), // replaces (0, 2)
-            (key(0, 1), 6),
-            (key(1, 1), 7),
-            (key(0, 2), 8),
+            (key(0), 1),
+            (key(0), 2),
+            (key(1), 3),
+            (key(0), 4),
+            (key(2), 5), // replaces key 1
+            (key(0), 6),
+            (key(2), 7),
+            (key(1), 8),
         ] {
             let found = *cache.get_or_compute(key, |stored| {
                 computed.push(value);

@@ -1,8 +1,9 @@
-//! `MergePlan`: what there is to do for a chunk that has the constants of the one before it.
+//! `MergePlan`: the fields that a chunk with the template of the one before it adds.
 //!
-//! Most of a chunk has been said before, and saying it twice changes nothing: the first id stays
-//! the first, the last model is the same. What is left are the leaves that differ, and texts, which
-//! are added each time.
+//! The first chunk of a template is merged in full. Most members of the next one are literals, and
+//! merging them again changes nothing: the first id stays, the last model is the same. A plan lists
+//! the rest: slots, and fields whose merge isn't idempotent. They are merged by the functions of the
+//! full merge. A chunk with a field that no plan lists is merged in full.
 
 use super::change::Change;
 use super::list::{ElementKey, Matching};
@@ -13,131 +14,133 @@ use super::tool_call::{push_arguments, push_call};
 use super::{ChatCompletion, CompletionChoice, Message, Reassembler};
 use crate::chunk::schema::{delta, reasoning_detail};
 use crate::chunk::{
-    ChatCompletionChunk, Choice, Delta, Extra, Field, Level, Merge, ToolCallDelta, is_identity,
-    merge,
+    ChatCompletionChunk, Choice, Delta, Extra, Field, Level, Merge, TemplateKey, ToolCallDelta,
+    is_identity, merge,
 };
 use crate::json::{Json, JsonList, JsonObject, NodeId, Value, ValueKind};
 use crate::template::LARGEST_EVENT;
 
-/// More leaves than a chunk can have that have changed.
-const MOST_CHANGED: usize = 16;
+/// More slots than a template has.
+const MOST_SLOTS: usize = 16;
 
-/// Room that a byte of a chunk may take at most: a member costs more than its text.
+/// The most bytes of budget that a byte of a chunk reserves: a member costs more than its text.
 const COST: usize = 32;
 
-/// What the last chunk has in common with others.
+/// The template of the chunk that was merged in full last.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Constants {
-    /// The number of its constants, or 0.
-    pub(super) number: u64,
-    /// The indexes, as bits, of the choices for which they have been pushed since.
+pub(super) struct MergedTemplate {
+    key: Option<TemplateKey>,
+    /// The indexes, as bits, of the choices for which it has been merged.
     choices: u64,
 }
 
-impl Constants {
-    /// Takes note of a chunk that has been pushed as a whole.
+impl MergedTemplate {
+    /// Returns true if the chunk has this template.
+    pub(super) fn is_of(&self, chunk: &ChatCompletionChunk<'_>) -> bool {
+        self.key.is_some() && self.key == chunk.template_key()
+    }
+
+    /// Stores the template of a chunk that has been merged in full.
     pub(super) fn add(&mut self, chunk: &ChatCompletionChunk<'_>) {
-        let number = chunk.template_id();
-        if number != self.number {
-            *self = Self { number, choices: 0 };
+        let key = chunk.template_key();
+        if key != self.key {
+            *self = Self { key, choices: 0 };
         }
-        if number == 0 {
-            return;
-        }
-        for choice in chunk.choices() {
-            self.choices |= bit(choice.index().unwrap_or(0));
+        if key.is_some() {
+            for choice in chunk.choices() {
+                self.choices |= bit(choice.index().unwrap_or(0));
+            }
         }
     }
 }
 
-/// The bit of an index; 0 if there is none.
+/// Returns the bit of an index; 0 if it has none.
 #[inline]
 fn bit(index: u64) -> u64 {
     u32::try_from(index).ok().and_then(|index| 1u64.checked_shl(index)).unwrap_or(0)
 }
 
-/// What to do again for each chunk of the same constants.
+/// The fields that each chunk of a template adds.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct MergePlan {
-    /// The number of the constants, and how many leaves had changed: more may change later.
-    of: (u64, usize),
-    /// There is more than is listed here: a whole push it is.
-    is_all: bool,
-    /// An id or a time has changed, of which the first counts.
-    firsts: bool,
-    /// The index of the choice, if there is one; and where it was found last.
-    choice: Option<Index>,
-    at: usize,
-    /// Which of the changed leaves is the content.
+    key: Option<TemplateKey>,
+    /// The chunk has a field that isn't listed: it is merged in full.
+    is_full: bool,
+    /// An id or a time is in a slot, and the first one counts.
+    has_firsts: bool,
+    /// The index of the choice, if there is a choice, and its position in the completion.
+    choice: Option<ChoiceIndex>,
+    position: usize,
+    /// The slot of the content.
     content: Option<usize>,
-    /// The choice has something besides: texts that aren't the changed content, reasoning, calls.
-    more: bool,
-    texts: bool,
+    /// The choice adds more than the content: other texts, reasoning, calls.
+    has_more: bool,
+    has_texts: bool,
     reasoning: Reasoning,
     calls: Calls,
-    usage: ChangedUsage,
+    usage: UsagePlan,
 }
 
-/// Which of the changed leaves are numbers of the usage, and each one's place among the members that
-/// are kept.
+/// The slots that are numbers of the usage, each with its position among the stored members.
 #[derive(Clone, Copy, Debug, Default)]
-struct ChangedUsage {
-    places: [Option<u8>; MOST_CHANGED],
+struct UsagePlan {
+    positions: [Option<u8>; MOST_SLOTS],
     has_some: bool,
 }
 
-/// Chunks in which nothing differs but one text, as most do: where it is, and where it goes. The text so
-/// far doesn't end in half a surrogate pair, and what is added doesn't either: it would be a leniency.
+/// The plan of a template that adds one text only, as most do.
+///
+/// The text so far doesn't end in half a surrogate pair. Nor does the new one, since that is a
+/// leniency.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct SingleTextPlan {
-    /// As [`MergePlan::of`].
-    of: (u64, usize),
-    nth: usize,
-    /// Position of the choice.
-    at: usize,
-    /// It is the reasoning, not the content.
+    key: Option<TemplateKey>,
+    slot: usize,
+    /// The position of the choice.
+    choice: usize,
+    /// The text is the reasoning, not the content.
     is_reasoning: bool,
 }
 
-/// An index: the same in all chunks, or one of the leaves that have changed.
+/// The index of a choice or call: a literal, or in a slot.
 #[derive(Clone, Copy, Debug)]
-enum Index {
-    Constant(u64),
-    Changed(usize),
+enum ChoiceIndex {
+    Literal(u64),
+    Slot(usize),
 }
 
-impl Index {
+impl ChoiceIndex {
     #[inline]
-    fn of(self, chunk: &ChatCompletionChunk<'_>) -> Option<u64> {
+    fn resolve(self, chunk: &ChatCompletionChunk<'_>) -> Option<u64> {
         match self {
-            Self::Constant(index) => Some(index),
-            Self::Changed(nth) => chunk.slot_count(nth),
+            Self::Literal(index) => Some(index),
+            Self::Slot(slot) => chunk.slot_count(slot),
         }
     }
 }
 
-/// What to do for reasoning.
+/// The reasoning that a chunk adds.
 #[derive(Clone, Copy, Debug, Default)]
 enum Reasoning {
     #[default]
     Nothing,
-    /// One changed text, or one changed text in the only one of the details, or both.
-    Changed {
+    /// One text in a slot, or one text in a slot of the only detail, or both.
+    Slots {
         text: Option<(usize, ReasoningName)>,
         detail: Option<Detail>,
     },
     Everything,
 }
 
-/// The changed leaves in reasoning details.
+/// The slots in reasoning details.
 #[derive(Clone, Copy)]
-enum ChangedDetails {
+enum DetailSlots {
     Nothing,
     One(NodeId),
     Several,
 }
 
-impl ChangedDetails {
+impl DetailSlots {
     const fn and(self, leaf: NodeId) -> Self {
         match self {
             Self::Nothing => Self::One(leaf),
@@ -146,94 +149,101 @@ impl ChangedDetails {
     }
 }
 
-/// What to do for tool calls.
+/// The tool calls that a chunk adds.
 #[derive(Clone, Copy, Debug, Default)]
 enum Calls {
     #[default]
     Nothing,
-    /// The arguments of the only call have changed.
+    /// The arguments of the only call, in a slot.
     Arguments {
-        nth: usize,
-        index: Index,
+        slot: usize,
+        index: ChoiceIndex,
     },
     Everything,
 }
 
-/// A detail whose text has changed, by its leaves; and where it was found last: of which choice, which of
-/// the details that are kept, and which member of it.
+/// A reasoning detail whose text is in a slot, by its leaves.
 #[derive(Clone, Copy, Debug)]
 struct Detail {
     text: NodeId,
     index: NodeId,
     r#type: Option<NodeId>,
     id: Option<NodeId>,
-    found: Option<(usize, usize, usize)>,
+    found: Option<StoredDetail>,
+}
+
+/// The position of a detail's text in the completion.
+#[derive(Clone, Copy, Debug)]
+struct StoredDetail {
+    choice: usize,
+    detail: usize,
+    member: usize,
 }
 
 impl MergePlan {
-    /// `usage` is what is kept of it so far.
+    /// Makes the plan for the template of a chunk; `usage` is the stored one.
     #[cold]
     fn new(chunk: &ChatCompletionChunk<'_>, usage: Option<&JsonObject>) -> Self {
-        let index = |choice: Choice<'_>| Index::Constant(choice.index().unwrap_or(0));
-        let mut again = Self {
-            of: of(chunk),
-            is_all: chunk.choices().len() > 1 || chunk.error().is_some(),
-            choice: chunk.choices().next().map(index),
+        let literal = |choice: Choice<'_>| ChoiceIndex::Literal(choice.index().unwrap_or(0));
+        let mut plan = Self {
+            key: chunk.template_key(),
+            is_full: chunk.choices().len() > 1 || chunk.error().is_some(),
+            choice: chunk.choices().next().map(literal),
             ..Self::default()
         };
-        let (mut text, mut details) = (None, ChangedDetails::Nothing);
+        let (mut text, mut details) = (None, DetailSlots::Nothing);
         let call = chunk.choices().next().and_then(|choice| choice.delta().tool_calls().next());
-        let mut call_index = call.and_then(|call| call.index()).map(Index::Constant);
+        let mut call_index = call.and_then(|call| call.index()).map(ChoiceIndex::Literal);
         let (mut arguments, mut other_calls) = (None, false);
-        for (nth, leaf) in chunk.slots().enumerate() {
+        for (slot, leaf) in chunk.slots().enumerate() {
             match chunk.field_of(leaf) {
-                Field::Id | Field::Created => again.firsts = true,
+                Field::Id | Field::Created => plan.has_firsts = true,
                 Field::Obfuscation => {}
-                Field::ChoiceIndex => again.choice = Some(Index::Changed(nth)),
-                Field::Content => again.content = Some(nth),
-                Field::Refusal => again.texts = true,
-                Field::Reasoning => text = text.or(Some((nth, ReasoningName::Reasoning))),
-                Field::ReasoningContent => text = Some((nth, ReasoningName::ReasoningContent)),
+                Field::ChoiceIndex => plan.choice = Some(ChoiceIndex::Slot(slot)),
+                Field::Content => plan.content = Some(slot),
+                Field::Refusal => plan.has_texts = true,
+                Field::Reasoning => text = text.or(Some((slot, ReasoningName::Reasoning))),
+                Field::ReasoningContent => text = Some((slot, ReasoningName::ReasoningContent)),
                 Field::ReasoningDetail => details = details.and(leaf),
-                Field::CallIndex => call_index = Some(Index::Changed(nth)),
-                Field::Arguments => arguments = Some(nth),
+                Field::CallIndex => call_index = Some(ChoiceIndex::Slot(slot)),
+                Field::Arguments => arguments = Some(slot),
                 Field::ToolCalls => other_calls = true,
-                Field::Usage => again.is_all |= !again.usage.add(nth, chunk.value_at(leaf), usage),
-                Field::Other => again.is_all = true,
+                Field::Usage => plan.is_full |= !plan.usage.add(slot, chunk.value_at(leaf), usage),
+                Field::Other => plan.is_full = true,
             }
         }
-        again.is_all |= !are_idempotent(Level::Top, chunk.extra());
-        again.is_all |= chunk.usage().is_some_and(|usage| !all_differ(usage.as_value()));
-        again.is_all |= chunk.x_groq().is_some_and(|x_groq| !all_differ(x_groq));
+        plan.is_full |= !are_idempotent(Level::Top, chunk.extra());
+        plan.is_full |= chunk.usage().is_some_and(|usage| !has_unique_names(usage.as_value()));
+        plan.is_full |= chunk.x_groq().is_some_and(|x_groq| !has_unique_names(x_groq));
         for choice in chunk.choices() {
-            again.add(&choice);
-            again.reasoning = Reasoning::of(&choice.delta(), text, details);
+            plan.add(&choice);
+            plan.reasoning = Reasoning::new(&choice.delta(), text, details);
         }
-        if again.texts {
-            again.content = None;
+        if plan.has_texts {
+            plan.content = None;
         }
-        let has_reasoning = !matches!(again.reasoning, Reasoning::Nothing);
-        again.calls = match (call, arguments, call_index) {
+        let has_reasoning = !matches!(plan.reasoning, Reasoning::Nothing);
+        plan.calls = match (call, arguments, call_index) {
             (None, ..) => Calls::Nothing,
-            (Some(call), Some(nth), Some(index)) if !other_calls && is_continuation(&call) => {
-                Calls::Arguments { nth, index }
+            (Some(call), Some(slot), Some(index)) if !other_calls && is_continuation(&call) => {
+                Calls::Arguments { slot, index }
             }
             _ => Calls::Everything,
         };
-        again.more = again.texts || has_reasoning || !matches!(again.calls, Calls::Nothing);
-        again
+        plan.has_more = plan.has_texts || has_reasoning || !matches!(plan.calls, Calls::Nothing);
+        plan
     }
 
     fn add(&mut self, choice: &Choice<'_>) {
         let delta = choice.delta();
         let has = |text: Option<&str>| text.is_some_and(|text| !text.is_empty());
-        self.texts |= self.content.is_none() && has(delta.content()) || has(delta.refusal());
-        self.is_all |= delta.odd_content().is_some()
+        self.has_texts |= self.content.is_none() && has(delta.content()) || has(delta.refusal());
+        self.is_full |= delta.odd_content().is_some()
             || delta.odd_refusal().is_some()
             || delta.odd_reasoning().iter().any(Option::is_some)
             || delta.has_lost_member()
             || choice.finish_reason().is_some()
-            || choice.logprobs().is_some_and(|logprobs| !adds_nothing(logprobs.as_value()))
+            || choice.logprobs().is_some_and(|logprobs| !is_empty_logprobs(logprobs.as_value()))
             || choice.has_invalid_index()
             || choice.message().is_some_and(|message| !message.is_null())
             || delta.content_parts().is_some()
@@ -243,37 +253,40 @@ impl MergePlan {
             || !are_idempotent(Level::Delta, delta.extra());
     }
 
-    /// What there is to do if only one text of the choice has changed: nothing, where half a
+    /// Returns the plan for one text, if the chunk adds no more. Its key is `None` while half a
     /// surrogate pair is pending.
     #[inline]
-    fn text_only(&self, target: &ChoiceTarget<'_>) -> Option<SingleTextPlan> {
-        if self.usage.has_some || self.texts || !matches!(self.choice, Some(Index::Constant(_))) {
+    fn single_text(&self, target: &ChoiceTarget<'_>) -> Option<SingleTextPlan> {
+        if self.usage.has_some
+            || self.has_texts
+            || !matches!(self.choice, Some(ChoiceIndex::Literal(_)))
+        {
             return None;
         }
-        let (nth, is_reasoning, cut) = match (self.content, self.reasoning, self.calls) {
-            (Some(nth), Reasoning::Nothing, Calls::Nothing) => (nth, false, target.state.content),
-            (None, Reasoning::Changed { text: Some((nth, _)), detail: None }, Calls::Nothing) => {
-                (nth, true, target.state.reasoning)
+        let (slot, is_reasoning, pending) = match (self.content, self.reasoning, self.calls) {
+            (Some(slot), Reasoning::Nothing, Calls::Nothing) => (slot, false, target.state.content),
+            (None, Reasoning::Slots { text: Some((slot, _)), detail: None }, Calls::Nothing) => {
+                (slot, true, target.state.reasoning)
             }
             _ => return None,
         };
-        if cut.may_join("") {
+        if pending.may_join("") {
             return Some(SingleTextPlan::default());
         }
-        Some(SingleTextPlan { of: self.of, nth, at: target.choice, is_reasoning })
+        Some(SingleTextPlan { key: self.key, slot, choice: target.choice, is_reasoning })
     }
 
-    /// Adds what the choice has besides its content.
+    /// Merges the fields of the choice besides its content.
     fn push_rest(&mut self, target: &mut ChoiceTarget<'_>, chunk: &ChatCompletionChunk<'_>) {
         let Some(choice) = chunk.choices().next() else { return };
         let delta = choice.delta();
-        if self.texts {
+        if self.has_texts {
             push_texts(target, &delta);
         }
         match &mut self.reasoning {
             Reasoning::Nothing => {}
-            Reasoning::Changed { text, detail } => {
-                let text = text.and_then(|(nth, name)| Some((chunk.slot_text(nth)?, name)));
+            Reasoning::Slots { text, detail } => {
+                let text = text.and_then(|(slot, name)| Some((chunk.slot_text(slot)?, name)));
                 let start = text.and_then(|text| push_reasoning_text(target, &delta, text));
                 if let Some(detail) = detail {
                     detail.push(target, chunk);
@@ -286,9 +299,9 @@ impl MergePlan {
         let everything = match self.calls {
             Calls::Nothing => false,
             Calls::Everything => true,
-            Calls::Arguments { nth, index } => {
-                let text = chunk.slot_text(nth).unwrap_or_default();
-                !push_arguments(target, index.of(chunk), text)
+            Calls::Arguments { slot, index } => {
+                let text = chunk.slot_text(slot).unwrap_or_default();
+                !push_arguments(target, index.resolve(chunk), text)
             }
         };
         if everything {
@@ -298,26 +311,21 @@ impl MergePlan {
 }
 
 impl Reasoning {
-    /// What to do for the reasoning of a delta, of which `text` and the leaves `details` have
-    /// changed.
-    fn of(
-        delta: &Delta<'_>,
-        text: Option<(usize, ReasoningName)>,
-        details: ChangedDetails,
-    ) -> Self {
+    /// Returns the reasoning that a delta adds; `text` and `details` are its slots.
+    fn new(delta: &Delta<'_>, text: Option<(usize, ReasoningName)>, details: DetailSlots) -> Self {
         let has_one_text = delta.reasoning().is_none() || delta.reasoning_content().is_none();
         let has_text = delta.reasoning().or(delta.reasoning_content()).is_some();
         let mut elements = delta.reasoning_details().into_iter().flat_map(|list| list.elements());
         match (elements.next(), elements.next(), details) {
-            (None, None, ChangedDetails::Nothing) if !has_text => Self::Nothing,
-            (None, None, ChangedDetails::Nothing) if has_one_text && text.is_some() => {
-                Self::Changed { text, detail: None }
+            (None, None, DetailSlots::Nothing) if !has_text => Self::Nothing,
+            (None, None, DetailSlots::Nothing) if has_one_text && text.is_some() => {
+                Self::Slots { text, detail: None }
             }
-            (Some(element), None, ChangedDetails::One(leaf))
+            (Some(element), None, DetailSlots::One(leaf))
                 if has_one_text && has_text == text.is_some() =>
             {
-                match Detail::of(element, leaf) {
-                    Some(detail) => Self::Changed { text, detail: Some(detail) },
+                match Detail::new(element, leaf) {
+                    Some(detail) => Self::Slots { text, detail: Some(detail) },
                     None => Self::Everything,
                 }
             }
@@ -326,25 +334,27 @@ impl Reasoning {
     }
 }
 
-impl ChangedUsage {
-    /// Adds the `nth` of the changed leaves; only if it is a number that is kept.
-    fn add(&mut self, nth: usize, leaf: Value<'_>, usage: Option<&JsonObject>) -> bool {
+impl UsagePlan {
+    /// Adds a slot; returns false if it isn't a number that is stored.
+    fn add(&mut self, slot: usize, leaf: Value<'_>, usage: Option<&JsonObject>) -> bool {
         let name = leaf.document.name_of(leaf.id);
         let is_number = leaf.kind() == ValueKind::Number;
         let is_it = |(known, kept): (&str, &Json)| known == name && kept.as_text().is_some();
-        let at = usage.and_then(|usage| usage.iter().position(is_it));
-        let at = at.filter(|_| is_number).and_then(|at| u8::try_from(at).ok());
-        let (Some(place), true) = (self.places.get_mut(nth), at.is_some()) else { return false };
-        *place = at;
+        let position = usage.and_then(|usage| usage.iter().position(is_it));
+        let position = position.filter(|_| is_number).and_then(|it| u8::try_from(it).ok());
+        let (Some(stored), true) = (self.positions.get_mut(slot), position.is_some()) else {
+            return false;
+        };
+        *stored = position;
         self.has_some = true;
         true
     }
 }
 
 impl Detail {
-    /// Of an element in which a leaf has changed; if that is a text which is joined, and the others
-    /// stay as they are.
-    fn of(element: Value<'_>, leaf: NodeId) -> Option<Self> {
+    /// Returns the detail of an element, if its slot `leaf` is a text that is joined, and merging the
+    /// other members again changes nothing.
+    fn new(element: Value<'_>, leaf: NodeId) -> Option<Self> {
         let is_idempotent =
             |(name, value): (&str, Value<'_>)| match merge(Level::ReasoningDetail, name) {
                 Merge::Concat => value.id == leaf || value.is_empty_value(),
@@ -360,46 +370,47 @@ impl Detail {
         (is_member && element.members().all(is_idempotent)).then_some(detail)
     }
 
-    /// Its index and type are constants, so it is the same detail of a choice each time.
+    /// Merges the text.
+    ///
+    /// Index and type are literals, so it is the same detail of a choice each time.
     fn push(&mut self, target: &mut ChoiceTarget<'_>, chunk: &ChatCompletionChunk<'_>) {
         let ChoiceTarget { choice, message, budget, .. } = target;
-        let (kept, room) = (&mut message.reasoning_details, &mut budget.room);
+        let (details, room) = (&mut message.reasoning_details, &mut budget.room);
         let text = chunk.value_at(self.text);
-        let is_known = self.found.is_some_and(|(found, at, nth)| {
-            found == *choice
-                && kept.last_at(at).is_some_and(|kept| kept.concat_nth(nth, text, room))
+        let is_merged = self.found.is_some_and(|found| {
+            found.choice == *choice
+                && details
+                    .last_at(found.detail)
+                    .is_some_and(|detail| detail.concat_nth(found.member, text, room))
         });
-        if !is_known {
-            let found = self.find(kept, chunk, room);
-            self.found = found.map(|(at, nth)| (*choice, at, nth));
+        if !is_merged {
+            self.found = self.find(details, chunk, room).map(|(detail, member)| StoredDetail {
+                choice: *choice,
+                detail,
+                member,
+            });
         }
     }
 
-    /// Adds the text; gives which detail and member it is of.
+    /// Merges the text into the stored detail; returns the positions of the detail and the text.
     #[cold]
     fn find(
         &self,
-        kept: &mut JsonList,
+        details: &mut JsonList,
         chunk: &ChatCompletionChunk<'_>,
         room: &mut Room,
     ) -> Option<(usize, usize)> {
         let value = |id: Option<NodeId>| id.map(|id| chunk.value_at(id));
         let key = ElementKey::new(chunk.value_at(self.index), value(self.r#type), value(self.id));
-        let at = kept.place(key, Matching::Detail, room)?;
-        let kept = kept.at(at)?;
+        let position = details.place(key, Matching::Detail, room)?;
+        let detail = details.at(position)?;
         let name = chunk.value_at(self.text - 1).as_str().unwrap_or_default();
-        kept.concat(name, chunk.value_at(self.text), room);
-        Some((at, kept.position(name)?))
+        detail.concat(name, chunk.value_at(self.text), room);
+        Some((position, detail.position(name)?))
     }
 }
 
-/// What a list of things to do belongs to.
-#[inline]
-fn of(chunk: &ChatCompletionChunk<'_>) -> (u64, usize) {
-    (chunk.template_id(), chunk.slots().len())
-}
-
-/// Whether a part of a tool call only goes on with it.
+/// Returns true if a part of a tool call only continues the call.
 fn is_continuation(call: &ToolCallDelta<'_>) -> bool {
     let is_empty = |text: Option<&str>| text.is_none_or(str::is_empty);
     call.index().is_some()
@@ -409,19 +420,19 @@ fn is_continuation(call: &ToolCallDelta<'_>) -> bool {
         && are_idempotent(Level::Function, call.function_extra())
 }
 
-/// Whether members stay as they are when they come once more, and take no room for a while either.
+/// Returns true if merging the members again changes nothing, and reserves nothing for a while.
 fn are_idempotent(level: Level, extra: Extra<'_>) -> bool {
     names_are_unique(|| extra.clone().map(|(name, _)| name))
         && extra.clone().all(|(name, value)| is_idempotent(level, name, value))
 }
 
-/// Returns true if a member changes nothing when it is sent once more.
+/// Returns true if merging a member again changes nothing.
 fn is_idempotent(level: Level, name: &str, value: Value<'_>) -> bool {
     value.is_empty_value()
         || match merge(level, name) {
             Merge::Ignore => true,
             Merge::KeepFirst | Merge::Replace | Merge::Object | Merge::FilterResults => {
-                all_differ(value)
+                has_unique_names(value)
             }
             Merge::Accumulate => match value.kind() {
                 ValueKind::String => is_identity(name),
@@ -432,20 +443,22 @@ fn is_idempotent(level: Level, name: &str, value: Value<'_>) -> bool {
         }
 }
 
-/// Whether the lists are empty. Some servers say with each chunk that it has no logprobs.
-fn adds_nothing(logprobs: Value<'_>) -> bool {
-    all_differ(logprobs) && logprobs.members().all(|(_, list)| list.elements().next().is_none())
+/// Returns true if all lists are empty, as some servers send them with each chunk.
+fn is_empty_logprobs(logprobs: Value<'_>) -> bool {
+    has_unique_names(logprobs)
+        && logprobs.members().all(|(_, list)| list.elements().next().is_none())
 }
 
-/// Whether no object in a value has a name twice. Else what a member has in the end isn't all that it
-/// brings.
-fn all_differ(value: Value<'_>) -> bool {
+/// Returns true if no object in a value has a name twice.
+///
+/// Otherwise the last value of a member isn't all that the member merges.
+fn has_unique_names(value: Value<'_>) -> bool {
     let Value { document, id, .. } = value;
     (id..document.behind(id))
         .all(|id| names_are_unique(|| document.members(id).map(|member| member.name)))
 }
 
-/// Whether these are few, and none of them comes twice.
+/// Returns true if there are at most 32 names, and none comes twice.
 fn names_are_unique<N: PartialEq, I: Iterator<Item = N>>(names: impl Fn() -> I) -> bool {
     const MOST: usize = 32;
     let is_first = |(at, name): (usize, N)| names().take(at).all(|earlier| earlier != name);
@@ -453,32 +466,31 @@ fn names_are_unique<N: PartialEq, I: Iterator<Item = N>>(names: impl Fn() -> I) 
 }
 
 impl Reassembler {
-    /// Adds a chunk that has the constants of the one before it, if that is less than adding all
-    /// of it.
+    /// Merges a chunk of the template that was merged last by its plan; returns false if it has to be
+    /// merged in full.
     #[inline]
     pub(super) fn push_incremental(&mut self, chunk: &ChatCompletionChunk<'_>) -> bool {
-        if self.again.of != of(chunk) {
-            self.again = MergePlan::new(chunk, self.completion.usage.as_ref());
+        if self.plan.key != chunk.template_key() {
+            self.plan = MergePlan::new(chunk, self.completion.usage.as_ref());
         }
-        let is_settled = self.has_room(chunk) && (!self.again.firsts || self.has_firsts());
-        is_settled && !self.again.is_all && self.push_changed(chunk)
+        let may_merge = self.has_room(chunk) && (!self.plan.has_firsts || self.has_firsts());
+        may_merge && !self.plan.is_full && self.push_planned(chunk)
     }
 
-    /// Adds a chunk of the constants of the one before it in which only one text differs.
+    /// Merges a chunk that adds one text only; returns false if it isn't known to be one.
     #[inline]
     pub(super) fn push_single_text(&mut self, chunk: &ChatCompletionChunk<'_>) -> bool {
-        let SingleTextPlan { of: known, nth, at, is_reasoning } = self.text_only;
+        let SingleTextPlan { key, slot, choice, is_reasoning } = self.single_text;
         let Self { completion, budget, changes, .. } = self;
-        // Nothing but the text takes room. Once something was left out, anything may find some now.
-        if known != of(chunk) || budget.room.exceeded().is_some() {
+        // Only the text reserves bytes. Once something was left out, anything may fit now.
+        if key.is_none() || key != chunk.template_key() || budget.room.exceeded().is_some() {
             return false;
         }
-        let Some(kept) = completion.choices.get_mut(at) else { return false };
-        let Message { content, reasoning, .. } = &mut kept.message;
-        let kept = if is_reasoning { reasoning } else { content };
-        let (Some(kept), Some(text)) = (kept, chunk.slot_text(nth)) else { return false };
-        if let Some(start) = budget.push_str(kept, text) {
-            let choice = at;
+        let Some(stored) = completion.choices.get_mut(choice) else { return false };
+        let Message { content, reasoning, .. } = &mut stored.message;
+        let stored = if is_reasoning { reasoning } else { content };
+        let (Some(stored), Some(text)) = (stored, chunk.slot_text(slot)) else { return false };
+        if let Some(start) = budget.push_str(stored, text) {
             changes.push(if is_reasoning {
                 Change::Reasoning { choice, start }
             } else {
@@ -489,52 +501,53 @@ impl Reassembler {
     }
 
     #[inline]
-    fn push_changed(&mut self, chunk: &ChatCompletionChunk<'_>) -> bool {
-        let Self { completion, states, budget, changes, last, again, text_only, .. } = self;
-        if let Some(index) = again.choice {
-            let Some(index) = index.of(chunk) else { return false };
-            if last.choices & bit(index) == 0 {
+    fn push_planned(&mut self, chunk: &ChatCompletionChunk<'_>) -> bool {
+        let Self { completion, states, budget, changes, merged, plan, single_text, .. } = self;
+        if let Some(index) = plan.choice {
+            let Some(index) = index.resolve(chunk) else { return false };
+            if merged.choices & bit(index) == 0 {
                 return false;
             }
-            let is_it = |kept: &CompletionChoice| kept.index == index;
-            let at = match completion.choices.get(again.at) {
-                Some(kept) if is_it(kept) => Some(again.at),
-                _ => completion.choices.iter().position(is_it),
+            let has_index = |stored: &CompletionChoice| stored.index == index;
+            let position = match completion.choices.get(plan.position) {
+                Some(stored) if has_index(stored) => Some(plan.position),
+                _ => completion.choices.iter().position(has_index),
             };
-            let Some(at) = at else { return false };
-            let (Some(kept), Some(state)) = (completion.choices.get_mut(at), states.get_mut(at))
+            let Some(position) = position else { return false };
+            let (Some(stored), Some(state)) =
+                (completion.choices.get_mut(position), states.get_mut(position))
             else {
                 return false;
             };
-            again.at = at;
-            let message = &mut kept.message;
-            let mut target = ChoiceTarget { choice: at, message, state, budget, changes };
-            let text = again.content.and_then(|nth| chunk.slot_text(nth));
+            plan.position = position;
+            let message = &mut stored.message;
+            let mut target = ChoiceTarget { choice: position, message, state, budget, changes };
+            let text = plan.content.and_then(|slot| chunk.slot_text(slot));
             let content = || chunk.choices().next()?.delta().get(delta::CONTENT);
             if let Some(text) = text {
                 push_content(&mut target, text, content);
             }
-            if again.more {
-                again.push_rest(&mut target, chunk);
+            if plan.has_more {
+                plan.push_rest(&mut target, chunk);
             }
-            if let Some(known) = again.text_only(&target) {
-                *text_only = known;
+            if let Some(known) = plan.single_text(&target) {
+                *single_text = known;
             }
         }
-        if again.usage.has_some
-            && let Some(kept) = &mut completion.usage
+        if plan.usage.has_some
+            && let Some(usage) = &mut completion.usage
         {
-            let places = again.usage.places.iter().enumerate();
-            for (nth, at) in places.filter_map(|(nth, at)| Some((nth, (*at)?))) {
-                let number = chunk.slot_number(nth);
-                kept.replace_number(at.into(), number, &mut budget.usage_room);
+            for (slot, position) in plan.usage.positions.iter().enumerate() {
+                if let Some(position) = *position {
+                    let number = chunk.slot_number(slot);
+                    usage.replace_number(position.into(), number, &mut budget.usage_room);
+                }
             }
         }
         true
     }
 
-    /// Whether nothing has been left out that may find room now, and there is room for all that the
-    /// chunk has, were it pushed as a whole.
+    /// Returns true if nothing was left out, and there is budget for the chunk merged in full.
     #[inline]
     fn has_room(&self, chunk: &ChatCompletionChunk<'_>) -> bool {
         let has_usage_room = || self.budget.usage_room.is_free(COST * chunk.json_len());
@@ -542,7 +555,7 @@ impl Reassembler {
             && (self.completion.usage.is_none() || has_usage_room())
     }
 
-    /// Whether there are the id and the time of which the first one counts.
+    /// Returns true if the completion has an id and a time, of which the first ones count.
     fn has_firsts(&self) -> bool {
         let ChatCompletion { id, created, .. } = &self.completion;
         id.is_some() && created.is_some_and(|created| created != 0)
@@ -552,7 +565,7 @@ impl Reassembler {
 #[cfg(test)]
 #[expect(clippy::panic, reason = "a test fails by panicking")]
 mod tests {
-    use super::{Calls, Index, Reasoning, Reassembler, SingleTextPlan};
+    use super::{Calls, ChoiceIndex, Reasoning, Reassembler, SingleTextPlan};
     use crate::chunk::ChatCompletionChunk;
     use crate::decoder::{ChunkDecoder, ChunkEvent, Payload};
 
@@ -570,16 +583,12 @@ mod tests {
         if completion.push_single_text(chunk) {
             return Added::Text;
         }
-        let constants = chunk.template_id();
-        if constants != 0
-            && constants == completion.last.number
-            && completion.push_incremental(chunk)
-        {
+        if completion.merged.is_of(chunk) && completion.push_incremental(chunk) {
             return Added::Changed;
         }
-        completion.text_only = SingleTextPlan::default();
+        completion.single_text = SingleTextPlan::default();
         completion.push_full(chunk);
-        completion.last.add(chunk);
+        completion.merged.add(chunk);
         completion.end_push();
         Added::Whole
     }
@@ -647,22 +656,21 @@ mod tests {
             r#""reasoning":"r#","reasoning_details":[{"type":"t","text":"r#","index":0,"signature":null}]"#,
         ));
         assert_eq!(added, Added::Changed);
-        let Reasoning::Changed { text: Some(_), detail: Some(_) } = completion.again.reasoning
-        else {
-            panic!("{:?}", completion.again);
+        let Reasoning::Slots { text: Some(_), detail: Some(_) } = completion.plan.reasoning else {
+            panic!("{:?}", completion.plan);
         };
         let (added, completion) = last_of(&delta(
             r#""tool_calls":[{"index":0,"function":{"arguments":"a#","x":1},"y":null}]"#,
         ));
         assert_eq!(added, Added::Changed);
-        let Calls::Arguments { index: Index::Constant(0), .. } = completion.again.calls else {
-            panic!("{:?}", completion.again);
+        let Calls::Arguments { index: ChoiceIndex::Literal(0), .. } = completion.plan.calls else {
+            panic!("{:?}", completion.plan);
         };
         let (added, completion) =
             last_of(&delta(r#""tool_calls":[{"index":%,"function":{"arguments":"a#"}}]"#));
         assert_eq!(added, Added::Changed);
-        let Calls::Arguments { index: Index::Changed(_), .. } = completion.again.calls else {
-            panic!("{:?}", completion.again);
+        let Calls::Arguments { index: ChoiceIndex::Slot(_), .. } = completion.plan.calls else {
+            panic!("{:?}", completion.plan);
         };
     }
 }

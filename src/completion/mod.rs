@@ -29,7 +29,7 @@ use crate::chunk::{ChatCompletionChunk, Choice, ChoiceTokens, Level, Logprobs, U
 use crate::decoder::{End, Payload};
 use crate::limits::Limits;
 use budget::{Budget, PendingSurrogate};
-use incremental::{Constants, MergePlan, SingleTextPlan};
+use incremental::{MergePlan, MergedTemplate, SingleTextPlan};
 pub(crate) use list::{ElementKey, Matching};
 use message::{ChoiceTarget, push_delta, push_snapshot};
 use order::sort_both;
@@ -74,10 +74,10 @@ pub struct Reassembler {
     choice_tokens: ChoiceTokens,
     budget: Budget,
     changes: Changes,
-    /// What the last chunk has in common with others.
-    last: Constants,
-    again: MergePlan,
-    text_only: SingleTextPlan,
+    /// The template of the chunk that was merged in full last.
+    merged: MergedTemplate,
+    plan: MergePlan,
+    single_text: SingleTextPlan,
     invalid_choice_indexes: u32,
     findings: Findings,
 }
@@ -179,9 +179,9 @@ impl Reassembler {
             choice_tokens: ChoiceTokens::default(),
             budget: Budget::new(limits),
             changes: Changes::default(),
-            last: Constants::default(),
-            again: MergePlan::default(),
-            text_only: SingleTextPlan::default(),
+            merged: MergedTemplate::default(),
+            plan: MergePlan::default(),
+            single_text: SingleTextPlan::default(),
             invalid_choice_indexes: 0,
             findings: Findings::default(),
         }
@@ -218,11 +218,10 @@ impl Reassembler {
 
     #[inline(never)]
     fn push_templated(&mut self, chunk: &ChatCompletionChunk<'_>) {
-        let constants = chunk.template_id();
-        if constants == 0 || constants != self.last.number || !self.push_incremental(chunk) {
-            self.text_only = SingleTextPlan::default();
+        if !self.merged.is_of(chunk) || !self.push_incremental(chunk) {
+            self.single_text = SingleTextPlan::default();
             self.push_full(chunk);
-            self.last.add(chunk);
+            self.merged.add(chunk);
         }
         self.end_push();
     }
@@ -241,7 +240,7 @@ impl Reassembler {
 
     #[cold]
     fn put_in_order(&mut self) {
-        let Self { completion, states, late_choices, changes, again, .. } = self;
+        let Self { completion, states, late_choices, changes, plan, .. } = self;
         changes.is_unordered = false;
         let moved: Vec<_> = completion
             .choices
@@ -265,7 +264,7 @@ impl Reassembler {
             let moved = sort_both(&mut completion.choices, states, late, |state| state.index);
             changes.move_choices(&moved);
             // `MergePlan` contains positions of choices.
-            *again = MergePlan::default();
+            *plan = MergePlan::default();
         }
     }
 
@@ -397,8 +396,8 @@ impl Reassembler {
         self.choice_tokens = ChoiceTokens::default();
         changes.reset();
         self.late_choices = 0;
-        self.last = Constants::default();
-        (self.again, self.text_only) = (MergePlan::default(), SingleTextPlan::default());
+        self.merged = MergedTemplate::default();
+        (self.plan, self.single_text) = (MergePlan::default(), SingleTextPlan::default());
         self.invalid_choice_indexes = 0;
         self.findings = Findings::default();
     }
