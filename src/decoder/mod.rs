@@ -15,7 +15,7 @@ use crate::chunk::{ChatCompletionChunk, ChunkIndex};
 use crate::json::Leniencies;
 use crate::limits::Limits;
 #[cfg(any(feature = "stream", feature = "tokio-codec"))]
-use crate::sse;
+use crate::sse::EventSpan;
 use crate::sse::SseDecoder;
 use crate::template::{MatchedEvent, TemplateMatch};
 use payload_parser::{PayloadParser, read, read_last};
@@ -61,7 +61,7 @@ pub struct ChunkDecoder {
 #[cfg(any(feature = "stream", feature = "tokio-codec"))]
 pub(crate) enum Place {
     TemplateMatch(TemplateMatch),
-    Framed(sse::Place, bool),
+    Framed(EventSpan, bool),
 }
 
 /// What [`ChunkDecoder::look`] has found.
@@ -77,7 +77,7 @@ impl Place {
     pub(crate) const fn taken(&self) -> usize {
         match self {
             Self::TemplateMatch(matched) => matched.len,
-            Self::Framed(place, _) => place.taken,
+            Self::Framed(span, _) => span.len,
         }
     }
 }
@@ -186,7 +186,7 @@ impl ChunkDecoder {
         if let Some(matched) = matched {
             return Some(Place::TemplateMatch(matched));
         }
-        self.sse.find_place(piece).map(|place| Place::Framed(place, may_match_template))
+        self.sse.locate(piece).map(|span| Place::Framed(span, may_match_template))
     }
 
     /// The other half: the event whose place was found last, in the piece's first
@@ -195,9 +195,9 @@ impl ChunkDecoder {
     pub(crate) fn emit<'a>(&'a mut self, place: Place, taken: &'a [u8]) -> ChunkEvent<'a> {
         match place {
             Place::TemplateMatch(matched) => self.emit_templated(matched, taken),
-            Place::Framed(place, may_match_template) => {
+            Place::Framed(span, may_match_template) => {
                 let Self { sse, readers, end, is_event_stream } = self;
-                let event = sse.emit_found(place, taken);
+                let event = sse.emit(span, taken);
                 read(event, readers, (end, is_event_stream), may_match_template)
             }
         }

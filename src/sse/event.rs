@@ -54,7 +54,7 @@ pub struct Event<'a> {
     pub(crate) data_start: Option<usize>,
     pub(crate) event_type: &'a str,
     pub(crate) stream: &'a StreamState,
-    pub(crate) marks: EventFlags,
+    pub(crate) flags: EventFlags,
     pub(crate) error: Option<Error>,
 }
 
@@ -193,7 +193,7 @@ impl<'a> Event<'a> {
     /// The comments in this event, without their colon and one space after it. Of a
     /// [`TooLarge`](EventKind::TooLarge) event, those that were read before its limit.
     pub fn comments(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-        self.lines(self.marks.comments)
+        self.lines(self.flags.comments)
             .filter_map(|line| line.strip_prefix(b":"))
             .map(|text| text.strip_prefix(b" ").unwrap_or(text))
     }
@@ -201,13 +201,13 @@ impl<'a> Event<'a> {
     /// Whether [`unknown_lines`](Self::unknown_lines) has any.
     #[must_use]
     pub const fn has_unknown_lines(&self) -> bool {
-        self.marks.unknown
+        self.flags.unknown
     }
 
     /// The lines in this event that are neither field nor comment nor blank. Of a
     /// [`TooLarge`](EventKind::TooLarge) event, those that were read before its limit.
     pub fn unknown_lines(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-        self.lines(self.marks.unknown).filter(|line| {
+        self.lines(self.flags.unknown).filter(|line| {
             !matches!(line, [] | [b':', ..]) && SseField::of(line) == SseField::Unknown
         })
     }
@@ -216,14 +216,14 @@ impl<'a> Event<'a> {
     /// [`Limits::comment_bytes`](crate::Limits::comment_bytes), and only its start is here.
     #[must_use]
     pub const fn is_truncated(&self) -> bool {
-        self.marks.truncated
+        self.flags.truncated
     }
 
     /// Whether the stream ended before the blank line that would have closed this event.
     /// Only [`salvage`](crate::SseDecoder::salvage) gives such events.
     #[must_use]
     pub const fn is_unterminated(&self) -> bool {
-        self.marks.unterminated
+        self.flags.unterminated
     }
 
     /// Which limit a [`TooLarge`](EventKind::TooLarge) event went over.

@@ -1,4 +1,4 @@
-//! `EventBuffer`: what the lines of one event have said so far, as positions in its bytes.
+//! `EventBuffer`: the fields of the event that is being read, as positions in its bytes.
 
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -6,56 +6,57 @@ use core::ops::Range;
 use memchr::memchr;
 
 use super::event::{EventFlags, EventKind, SseField, StreamState};
+use super::slice;
+use crate::error::Error;
 use crate::limits::Limits;
 
-/// The lines from one blank line to the next. Positions count from its first byte.
+/// The lines of one event so far. Positions count from its first byte.
+///
+/// `line_start <= len`, and the ranges end at or before `len`.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct EventBuffer {
-    /// Bytes of the block in the pieces so far.
+    /// Number of bytes of the event that were read.
     pub(crate) len: usize,
-    /// Where the line at hand begins.
+    /// Start of the current line.
     pub(crate) line_start: usize,
-    /// A field has been read: the next blank line closes the block.
-    pub(crate) open: bool,
+    /// True if the event has a field, so that the next blank line closes it.
+    pub(crate) has_field: bool,
     pub(crate) data: DataBuffer,
     pub(crate) event_type: Option<Range<usize>>,
     pub(crate) id: Option<Range<usize>>,
-    pub(crate) marks: EventFlags,
+    pub(crate) flags: EventFlags,
+    /// The kind of a line, or of discarded bytes, between two events.
+    pub(crate) lone_kind: Option<EventKind>,
+    /// The error of an event that exceeds a limit.
+    pub(crate) error: Option<Error>,
 }
 
+/// The standard's data buffer.
 #[derive(Clone, Debug, Default)]
 pub(crate) enum DataBuffer {
     #[default]
     Empty,
     /// One value, in the event's bytes.
     Single(Range<usize>),
-    /// Several values, in a buffer.
+    /// Several values, in a buffer of their own.
     Joined,
 }
 
-/// What a line does to its block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum LineEffect {
-    /// The block goes on.
-    Continue,
-    /// The block is closed.
-    Dispatch,
-    /// The line stands alone, between two blocks.
-    Standalone(EventKind),
-}
-
 impl EventBuffer {
-    /// What the block is once it is closed.
+    /// Returns the kind of the event, if it ends here.
+    #[inline]
     pub(crate) const fn kind(&self) -> EventKind {
-        if matches!(self.data, DataBuffer::Empty) {
-            EventKind::Undispatched
-        } else {
-            EventKind::Message
+        match (self.error, self.lone_kind, &self.data) {
+            (Some(_), ..) => EventKind::TooLarge,
+            (None, Some(kind), _) => kind,
+            (None, None, DataBuffer::Empty) => EventKind::Undispatched,
+            (None, None, _) => EventKind::Message,
         }
     }
 
-    /// Processes a whole line of the block, whose bytes so far are `bytes` ("9.2.6 Interpreting
-    /// an event stream").
+    /// Processes a finished line ("9.2.6 Interpreting an event stream"); `bytes` are the event's.
+    ///
+    /// Returns true if the line ends the event, because it closes the event or is one.
     #[inline]
     pub(crate) fn read_line(
         &mut self,
@@ -64,48 +65,44 @@ impl EventBuffer {
         data_buffer: &mut Vec<u8>,
         stream: &mut StreamState,
         limits: &Limits,
-    ) -> LineEffect {
-        let text = bytes.get(line.clone()).unwrap_or_default();
+    ) -> bool {
+        debug_assert!(line.start == self.line_start && line.end <= self.len);
+        let text = slice(bytes, line.clone());
         if text.is_empty() {
-            return if self.open {
-                LineEffect::Dispatch
-            } else {
-                LineEffect::Standalone(EventKind::Blank)
-            };
+            self.lone_kind = (!self.has_field).then_some(EventKind::Blank);
+            return true;
         }
         match SseField::of(text) {
             SseField::Data(start) => {
-                let most = limits.event_bytes.saturating_sub(line.end);
-                self.add_data(bytes, line.start + start..line.end, data_buffer, most);
+                let max_capacity = limits.event_bytes.saturating_sub(line.end);
+                self.add_data(bytes, line.start + start..line.end, data_buffer, max_capacity);
             }
             SseField::Event(start) => self.event_type = Some(line.start + start..line.end),
             SseField::Id(start) => {
-                // "If the field value does not contain U+0000 NULL": else it is ignored.
-                if memchr(0, text.get(start..).unwrap_or_default()).is_none() {
+                // The standard ignores an id with U+0000.
+                if memchr(0, slice(text, start..)).is_none() {
                     self.id = Some(line.start + start..line.end);
                 }
             }
             SseField::Retry(start) => {
-                let time = milliseconds(text.get(start..).unwrap_or_default());
+                let time = milliseconds(slice(text, start..));
                 stream.reconnection_time = time.or(stream.reconnection_time);
             }
             SseField::Unknown => {
                 let is_comment = text.first() == Some(&b':');
                 stream.comments += u64::from(is_comment);
-                self.marks.comments |= is_comment;
-                self.marks.unknown |= !is_comment;
-                return match (self.open, is_comment) {
-                    (true, _) => LineEffect::Continue,
-                    (false, true) => LineEffect::Standalone(EventKind::Comment),
-                    (false, false) => LineEffect::Standalone(EventKind::Unknown),
-                };
+                self.flags.comments |= is_comment;
+                self.flags.unknown |= !is_comment;
+                let kind = if is_comment { EventKind::Comment } else { EventKind::Unknown };
+                self.lone_kind = (!self.has_field).then_some(kind);
+                return !self.has_field;
             }
         }
-        self.open = true;
-        LineEffect::Continue
+        self.has_field = true;
+        false
     }
 
-    /// How long the joined data becomes with `line`; 0 where nothing is to be joined.
+    /// Returns the length of the joined data including `line`, or 0 if `line` joins nothing.
     #[inline]
     pub(crate) fn joined_len(&self, bytes: &[u8], line: Range<usize>, data_len: usize) -> usize {
         let before = match &self.data {
@@ -113,52 +110,50 @@ impl EventBuffer {
             DataBuffer::Single(first) => first.len(),
             DataBuffer::Joined => data_len,
         };
-        match SseField::of(bytes.get(line.clone()).unwrap_or_default()) {
+        match SseField::of(slice(bytes, line.clone())) {
             SseField::Data(start) => before + 1 + (line.len() - start),
             _ => 0,
         }
     }
 
-    /// Adds the value of a `data` line. One value stays where it is; a second one makes both
-    /// move to `data_buffer`.
+    /// Adds the value of a `data` line; the second value moves both to `data_buffer`.
     #[inline]
     fn add_data(
         &mut self,
         bytes: &[u8],
         value: Range<usize>,
         data_buffer: &mut Vec<u8>,
-        most: usize,
+        max_capacity: usize,
     ) {
         match &self.data {
-            DataBuffer::Empty => self.data = DataBuffer::Single(value),
+            DataBuffer::Empty => {
+                self.data = DataBuffer::Single(value);
+                return;
+            }
             DataBuffer::Single(first) => {
-                append(data_buffer, bytes.get(first.clone()).unwrap_or_default(), most);
-                append(data_buffer, b"\n", most);
-                append(data_buffer, bytes.get(value).unwrap_or_default(), most);
+                append(data_buffer, slice(bytes, first.clone()), max_capacity);
                 self.data = DataBuffer::Joined;
             }
-            DataBuffer::Joined => {
-                append(data_buffer, b"\n", most);
-                append(data_buffer, bytes.get(value).unwrap_or_default(), most);
-            }
+            DataBuffer::Joined => {}
         }
+        append(data_buffer, b"\n", max_capacity);
+        append(data_buffer, slice(bytes, value), max_capacity);
     }
 }
 
-/// Appends to a buffer that grows to powers of two, but not past `most` bytes: the caller keeps no
-/// more.
+/// Appends to a buffer that grows to powers of two up to `max_capacity`, and past it only by need.
 #[inline]
-pub(crate) fn append(buffer: &mut Vec<u8>, bytes: &[u8], most: usize) {
+pub(crate) fn append(buffer: &mut Vec<u8>, bytes: &[u8], max_capacity: usize) {
     let needed = buffer.len() + bytes.len();
     if needed > buffer.capacity() {
-        let capacity =
-            needed.checked_next_power_of_two().unwrap_or(needed).max(256).min(most).max(needed);
+        let doubled = needed.checked_next_power_of_two().unwrap_or(needed);
+        let capacity = doubled.max(256).min(max_capacity).max(needed);
         buffer.reserve_exact(capacity - buffer.len());
     }
     buffer.extend_from_slice(bytes);
 }
 
-/// A `retry` value: one or more ASCII digits.
+/// Returns the value of a `retry` line that is one or more ASCII digits.
 fn milliseconds(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() {
         return None;

@@ -1,45 +1,74 @@
-//! `SseDecoder`: lines to events by the WHATWG rules; the one owner of bytes that wait for more.
+//! `SseDecoder`: pieces to events by the WHATWG rules, and the buffer of an unfinished event.
+//!
+//! The decoder is a state machine. `locate` consumes the bytes of one event from a piece and
+//! returns their positions, an [`EventSpan`]. `emit` returns the [`Event`] that borrows them.
+//!
+//! ```text
+//!             ╭───╮ single-line event
+//!             ▼   │
+//!      ╭─► BetweenEvents ─┬── unfinished line ──► InLine ◄── unfinished line ──╮
+//!      │                  │                         │                          │
+//!      ├─► AtStart ───────┤                         │ finished line            │
+//!      │                  │                         ▼                          │
+//!   Emitted               ╰── finished lines ──► BetweenLines ─────────────────╯
+//!    ▲ │
+//!    │ ╰─► Discarding ──╮
+//!    ╰──────────────────┴─ from each state: the end of an event, an exceeded limit
+//! ```
+//!
+//! | state | invariant | input | next state |
+//! |---|---|---|---|
+//! | `BetweenEvents` | `event.len == 0`, and the next byte begins a line | a single-line event | `BetweenEvents` |
+//! | | | anything else | as from `AtStart` |
+//! | `AtStart` | `event.len == 0` | an event, or the LF of an earlier CR | `Emitted` |
+//! | | | anything else | `InLine` or `BetweenLines` |
+//! | `InLine` | `line_start < event.len == buffer.len()` | as from `AtStart` | as from `AtStart` |
+//! | `BetweenLines` | `0 < line_start == event.len == buffer.len()` | as from `AtStart` | as from `AtStart` |
+//! | `Discarding` | `event.len == 0` | any piece, up to the end of the exceeding event | `Emitted` |
+//! | `Emitted` | `event` and the buffers describe the event of the caller | the next call | by `begin` |
+//!
+//! A new state needs a row here, an arm in `has_valid_state` and `locate_by_state`, and one function
+//! that enters it. Only `begin` leaves `Emitted`. The hot path compares the state with
+//! `BetweenEvents` once, so another state costs it nothing.
 
+mod emit;
 mod event;
 mod event_buffer;
 mod line;
 mod overflow;
-#[cfg(any(feature = "stream", feature = "tokio-codec"))]
-mod place;
 mod rest;
 mod single_line;
 
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::ops::Range;
+use core::slice::SliceIndex;
 
-use crate::error::{Error, ErrorKind};
+use crate::error::ErrorKind;
 use crate::limits::Limits;
+pub(crate) use emit::EventSpan;
 pub(crate) use event::MESSAGE;
 use event::StreamState;
 #[cfg(feature = "std")]
 pub(crate) use event::{DataLine, SseField};
 pub use event::{Event, EventKind, is_event_stream};
-use event_buffer::{DataBuffer, EventBuffer, LineEffect, append};
+use event_buffer::{EventBuffer, append};
 pub use line::{LineSpan, LineSplitter};
 use overflow::{Discarding, LimitExceeded};
-#[cfg(any(feature = "stream", feature = "tokio-codec"))]
-pub(crate) use place::Place;
 pub use rest::SseEnd;
-use single_line::SingleLineEvent;
 
-/// Buffers above this size are given back when the events no longer need them.
-const KEPT_CAPACITY: usize = 64 << 10;
-/// Smaller limits count as this: so many bytes tell what a line is.
-const LEAST_LIMIT: usize = 16;
-/// How many small events in a row make a large buffer too large.
+/// Capacity up to which a buffer is kept while the events don't need it.
+const IDLE_CAPACITY: usize = 64 << 10;
+/// Smaller limits are raised to this one, so that a line's field is known before its limit.
+const MIN_LIMIT: usize = 16;
+/// Number of small events in a row after which large buffers are freed.
 const SMALL_EVENTS: u32 = 64;
 
 /// Decodes an event stream (WHATWG HTML, 9.2.5 and 9.2.6) from pieces cut anywhere.
 ///
-/// [`next`](Self::next) takes bytes from the front of its input and gives one [`Event`] at a
-/// time. An event that lies whole in the input is borrowed from it; only one that is cut is
-/// copied, once, into the decoder.
+/// [`next`](Self::next) consumes bytes from the front of its input and returns one [`Event`] at a
+/// time. An event that lies whole in the input is borrowed from it. An event that is cut is
+/// copied once, into the decoder.
 ///
 /// ```text
 ///            next()                    next()               next()
@@ -70,135 +99,88 @@ const SMALL_EVENTS: u32 = 64;
 #[derive(Clone)]
 pub struct SseDecoder {
     limits: Limits,
-    /// Up to this many bytes of the block at hand no limit can be exceeded.
+    /// An event of `event.len + data_buffer.len() <= limit_free_len` bytes exceeds no limit.
     limit_free_len: usize,
     splitter: LineSplitter,
-    /// Where the block at hand begins in the stream.
+    /// Stream offset of the first byte of `event`.
     offset: u64,
-    block: EventBuffer,
-    /// The block's bytes, where earlier pieces began it.
+    state: State,
+    event: EventBuffer,
+    /// The bytes of `event` if an earlier piece contains its start, else empty.
     buffer: Vec<u8>,
-    /// The block's data, where it comes in several lines.
+    /// The data of `event` if several lines contain it, else empty.
     data_buffer: Vec<u8>,
-    /// The block at hand has been given out: the next call begins another one.
-    emitted: bool,
-    /// Nothing is left over from the bytes before: the next byte begins an event.
-    is_between_events: bool,
-    discarding: Option<Discarding>,
     stream: StreamState,
-    /// The event type, where it wasn't UTF-8.
+    /// The event type with U+FFFD, if its bytes aren't UTF-8.
     lossy_type: String,
+    /// Number of small events in a row while a buffer is large: `small_events < SMALL_EVENTS`.
     small_events: u32,
 }
 
-/// An event that was found, and what it takes of the input.
-enum Found<'i> {
-    SingleLineEvent(SingleLineEvent<'i>),
-    Step(Step, &'i [u8]),
-}
-
-/// An event as lengths, before anything is borrowed.
-struct Step {
-    kind: EventKind,
-    /// Bytes of the input that it takes.
-    taken: usize,
-    /// Its bytes are in the carry, not in the input.
-    carried: bool,
-    error: Option<Error>,
+/// State of an [`SseDecoder`]; the module's head has the transitions.
+#[derive(Clone, Copy)]
+enum State {
+    /// The next byte begins an event, or continues a byte order mark or a CRLF before it.
+    ///
+    /// Also the state between events while a buffer is large, because only `begin` frees it.
+    AtStart,
+    /// The next byte begins an event.
+    BetweenEvents,
+    /// The next byte continues a line of `event`.
+    InLine,
+    /// The next byte begins a line of `event`, or belongs to the end of the line before.
+    BetweenLines,
+    /// The last call located `event`; the next one discards bytes behind it, or begins another.
+    Emitted(Option<Discarding>),
+    /// The next byte belongs to a line or an event that exceeded a limit.
+    Discarding(Discarding),
 }
 
 impl SseDecoder {
-    /// A decoder at the start of a stream, with the default [`Limits`]. Allocates nothing.
+    /// Creates a decoder at the start of a stream, with the default [`Limits`]; allocates nothing.
     #[must_use]
     pub fn new() -> Self {
         Self::with_limits(Limits::new())
     }
 
-    /// A decoder at the start of a stream.
+    /// Creates a decoder at the start of a stream.
     #[must_use]
     pub fn with_limits(mut limits: Limits) -> Self {
         for bytes in [&mut limits.line_bytes, &mut limits.event_bytes, &mut limits.comment_bytes] {
-            *bytes = LEAST_LIMIT.max(*bytes);
+            *bytes = MIN_LIMIT.max(*bytes);
         }
         Self {
-            limit_free_len: limits.line_bytes.min(limits.event_bytes).min(limits.comment_bytes),
+            limit_free_len: least_limit(&limits),
             limits,
             splitter: LineSplitter::new(),
             offset: 0,
-            block: EventBuffer::default(),
+            state: State::AtStart,
+            event: EventBuffer::default(),
             buffer: Vec::new(),
             data_buffer: Vec::new(),
-            emitted: false,
-            is_between_events: false,
-            discarding: None,
             stream: StreamState::default(),
             lossy_type: String::new(),
             small_events: 0,
         }
     }
 
-    /// Takes the next event from the front of `input`, and `input` forward past it.
+    /// Consumes the next event from the front of `input`, and returns it.
     ///
-    /// `None` means that all of `input` has been taken and more is needed. An event is given
-    /// as soon as its last byte is there.
+    /// Returns an event as soon as its last byte is read. Returns `None` after consuming all of
+    /// `input`, when the next event needs more bytes.
     #[inline]
     pub fn next<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Option<Event<'a>> {
-        Some(match self.find(input)? {
-            Found::SingleLineEvent(single_line) => self.emit_single_line(&single_line),
-            Found::Step(step, taken) => self.emit(step, taken),
-        })
-    }
-
-    /// Finds the next event at the front of `input`, and takes `input` forward past it.
-    #[expect(clippy::inline_always, reason = "it is the body of `next`")]
-    #[inline(always)]
-    fn find<'i>(&mut self, input: &mut &'i [u8]) -> Option<Found<'i>> {
         let piece = *input;
-        let mut first = None;
-        if !self.is_between_events {
-            self.begin();
-        }
-        if self.is_between_events {
-            let (single_line, end) = self.single_line(piece);
-            if let Some(single_line) = single_line {
-                *input = single_line.rest;
-                return Some(Found::SingleLineEvent(single_line));
-            }
-            if piece.is_empty() {
-                return None;
-            }
-            self.is_between_events = false;
-            if end.is_none() && piece.len() <= self.limit_free_len {
-                self.block.len = piece.len();
-                self.buffer_bytes(piece);
-                *input = &[];
-                return None;
-            }
-            first = Some(self.splitter.span_to(piece, end));
-        } else if self.is_inside_a_line() {
-            let span = self.splitter.next(piece)?;
-            if self.buffer_partial_line(piece, &span) {
-                *input = &[];
-                return None;
-            }
-            if let Some(step) = self.finish_single_line(piece, &span) {
-                let (taken, rest) = piece.split_at_checked(step.taken).unwrap_or((piece, &[]));
-                *input = rest;
-                return Some(Found::Step(step, taken));
-            }
-            first = Some(span);
-        }
-        let Some(step) = self.step(piece, first) else {
+        let Some(span) = self.locate(piece) else {
             *input = &[];
             return None;
         };
-        let (taken, rest) = piece.split_at_checked(step.taken).unwrap_or((piece, &[]));
-        *input = rest;
-        Some(Found::Step(step, taken))
+        *input = slice(piece, span.len..);
+        let raw = slice(piece, ..span.len);
+        Some(self.emit(span, raw))
     }
 
-    /// Makes the decoder ready for another stream; keeps the limits and the buffers, nothing
-    /// else.
+    /// Prepares the decoder for another stream; keeps only the limits and the buffers' capacity.
     pub fn reset(&mut self) {
         let mut fresh = Self::with_limits(self.limits);
         fresh.buffer = core::mem::take(&mut self.buffer);
@@ -212,8 +194,9 @@ impl SseDecoder {
         *self = fresh;
     }
 
-    /// The last event ID: the value of the latest `id` line in a closed block, or what
-    /// [`set_last_event_id`](Self::set_last_event_id) was given.
+    /// Returns the last event ID: the value of the latest `id` line in a closed event.
+    ///
+    /// Before such a line it is the text of [`set_last_event_id`](Self::set_last_event_id).
     #[must_use]
     pub fn last_event_id(&self) -> &str {
         &self.stream.last_event_id
@@ -225,151 +208,200 @@ impl SseDecoder {
         self.stream.last_event_id.push_str(id);
     }
 
-    /// The reconnection time in milliseconds: the latest `retry` line so far.
+    /// Returns the reconnection time in milliseconds: the value of the latest `retry` line.
     #[must_use]
     pub const fn reconnection_time(&self) -> Option<u64> {
         self.stream.reconnection_time
     }
 
-    /// How many comments have been read, those inside of an unfinished event included: each
-    /// is a sign of life.
+    /// Returns the number of comments that were read, including those in an unfinished event.
+    ///
+    /// Each comment shows that the server is alive.
     #[must_use]
     pub const fn comments(&self) -> u64 {
         self.stream.comments
     }
 
-    /// The bytes that wait for the rest of their event, as they came.
+    /// Returns the stored bytes of an unfinished event, as they were received.
     #[must_use]
     pub fn buffered(&self) -> &[u8] {
-        if self.emitted { &[] } else { &self.buffer }
+        if matches!(self.state, State::Emitted(_)) { &[] } else { &self.buffer }
     }
 
-    /// How many bytes are held for the rest of their event: [`buffered`](Self::buffered), and
-    /// data in several lines joined.
+    /// Returns the number of stored bytes: [`buffered`](Self::buffered), and joined `data` lines.
     #[must_use]
     pub fn buffered_len(&self) -> usize {
-        if self.emitted { 0 } else { self.buffer.len() + self.data_buffer.len() }
+        let is_emitted = matches!(self.state, State::Emitted(_));
+        if is_emitted { 0 } else { self.buffer.len() + self.data_buffer.len() }
     }
 
-    /// Bytes of the stream that have been taken.
+    /// Returns the number of bytes of the stream that were consumed.
     #[must_use]
     pub const fn offset(&self) -> u64 {
-        self.offset + self.block.len as u64
+        self.offset + self.event.len as u64
     }
 
-    /// The limits, as they are enforced.
+    /// Returns the limits as the decoder enforces them.
     #[must_use]
     pub const fn limits(&self) -> &Limits {
         &self.limits
     }
 
-    /// Finds the next event; says what it takes without borrowing it. `first` is the first line
-    /// of the piece, if it has been looked for.
-    fn step(&mut self, piece: &[u8], mut first: Option<LineSpan>) -> Option<Step> {
-        if let Some(discarding) = self.discarding {
-            return self.skip(piece, discarding);
+    /// Locates the next event at the front of `piece`, for [`emit`](Self::emit).
+    ///
+    /// Consumes all of `piece` if it returns `None`.
+    #[inline]
+    pub(crate) fn locate(&mut self, piece: &[u8]) -> Option<EventSpan> {
+        let mut line_end = None;
+        let is_between = self.between_events().is_some();
+        debug_assert!(self.has_valid_state());
+        if is_between {
+            let span;
+            (span, line_end) = self.locate_single_line(piece);
+            if span.is_some() {
+                return span;
+            }
         }
-        if first.is_none() && self.block.len == 0 && self.splitter.take_lf(piece) {
-            return Some(self.alone(EventKind::Blank, 1));
+        if piece.is_empty() {
+            None
+        } else {
+            self.locate_by_state(piece, line_end).map(EventSpan::of_buffer)
         }
-        let carried = self.buffer.len();
-        let mut taken = 0;
-        while let Some(span) =
-            first.take().or_else(|| self.splitter.next(piece.get(taken..).unwrap_or_default()))
+    }
+
+    /// Locates an event that isn't a single line in `piece`, and returns its length in the piece.
+    ///
+    /// `line_end` is the first line's end in `piece` between two events.
+    #[inline]
+    fn locate_by_state(&mut self, piece: &[u8], line_end: Option<usize>) -> Option<usize> {
+        let line = match self.state {
+            State::BetweenEvents => self.splitter.span_to(piece, line_end),
+            State::InLine => self.splitter.next(piece)?,
+            _ => return self.locate_from_line_start(piece),
+        };
+        let len = self.event.len + piece.len() + self.data_buffer.len();
+        if !line.is_complete() && len <= self.limit_free_len {
+            self.event.len += piece.len();
+            self.buffer_bytes(piece);
+            self.state = State::InLine;
+            return None;
+        }
+        let len = self.finish_single_line(piece, &line);
+        len.or_else(|| self.locate_lines(piece, Some(line)))
+    }
+
+    /// Locates an event in a state that has no unfinished line.
+    fn locate_from_line_start(&mut self, piece: &[u8]) -> Option<usize> {
+        match self.state {
+            State::Discarding(discarding) => Some(self.discard(piece, discarding)),
+            State::AtStart if self.splitter.take_lf(piece) => {
+                Some(self.end_lone(EventKind::Blank, 1, None))
+            }
+            _ => self.locate_lines(piece, None),
+        }
+    }
+
+    /// Locates the next event line by line, and returns its length in the piece.
+    ///
+    /// `first_line` is the first line of the piece, if its end has been searched.
+    fn locate_lines(&mut self, piece: &[u8], mut first_line: Option<LineSpan>) -> Option<usize> {
+        let buffered = self.buffer.len();
+        let mut len = 0;
+        while let Some(line) = first_line.take().or_else(|| self.splitter.next(slice(piece, len..)))
         {
-            let at = carried + taken;
-            if self.block.line_start >= self.block.len {
-                self.block.line_start = (at + span.content_start()) - span.held().len();
+            let start = buffered + len;
+            if self.event.line_start == self.event.len {
+                self.event.line_start = start + line.content_start() - line.held().len();
             }
-            self.block.len = at + span.len();
-            if self.block.len + self.data_buffer.len() > self.limit_free_len
-                && let Some(limit_exceeded) = self.limit_exceeded(piece, carried, at, &span)
+            self.event.len = start + line.len();
+            if self.event.len + self.data_buffer.len() > self.limit_free_len
+                && let Some(exceeded) = self.limit_exceeded(piece, buffered, &line)
             {
-                return Some(self.cut(piece, carried, limit_exceeded));
+                return Some(self.cut(piece, buffered, exceeded));
             }
-            if carried > 0 {
-                self.buffer_bytes(piece.get(taken..taken + span.len()).unwrap_or_default());
+            if buffered > 0 {
+                self.buffer_bytes(slice(piece, len..len + line.len()));
             }
-            taken += span.len();
-            if !span.is_complete() {
+            len += line.len();
+            if !line.is_complete() {
                 break;
             }
-            let line = self.block.line_start..at + span.content_end();
-            if self.exceeds_event_limit(piece, line.clone()) {
+            let range = self.event.line_start..start + line.content_end();
+            if self.exceeds_event_limit(piece, range.clone()) {
                 let error = Some(ErrorKind::EventTooLarge);
-                return Some(self.cut(piece, carried, LimitExceeded { at: line.end, error }));
+                let exceeded = LimitExceeded { position: range.end, error };
+                return Some(self.cut(piece, buffered, exceeded));
             }
-            let after = self.read_line(piece, line);
-            if after == LineEffect::Continue {
-                self.block.line_start = self.block.len;
+            if !self.read_line(piece, range) {
+                self.event.line_start = self.event.len;
                 continue;
             }
-            let kind = match after {
-                LineEffect::Standalone(kind) => kind,
-                LineEffect::Continue | LineEffect::Dispatch => self.block.kind(),
-            };
-            if kind == EventKind::Comment {
-                taken += self.take_blank_line(piece.get(taken..).unwrap_or_default(), carried > 0);
+            if self.event.kind() == EventKind::Comment
+                && matches!(piece.get(len), Some(b'\n' | b'\r'))
+                && let Some(blank_line) = self.splitter.next(slice(piece, len..))
+            {
+                if buffered > 0 {
+                    self.buffer_bytes(slice(piece, len..len + blank_line.len()));
+                }
+                len += blank_line.len();
+                self.event.len += blank_line.len();
             }
-            return Some(self.step_of(kind, taken, carried > 0));
+            self.state = State::Emitted(None);
+            return Some(len);
         }
-        if carried == 0 {
-            self.buffer_bytes(piece.get(..taken).unwrap_or_default());
+        debug_assert_eq!(len, piece.len());
+        if buffered == 0 {
+            self.buffer_bytes(piece);
         }
+        let is_in_line = self.event.line_start < self.event.len;
+        self.state = if is_in_line { State::InLine } else { State::BetweenLines };
         None
     }
 
-    /// Takes the blank line behind a comment, if it is at hand; gives its length.
-    fn take_blank_line(&mut self, rest: &[u8], carried: bool) -> usize {
-        let mut splitter = self.splitter.clone();
-        let line = splitter.next(rest);
-        let Some(blank) = line.filter(|line| line.is_complete() && line.content_end() == 0) else {
-            return 0;
-        };
-        self.splitter = splitter;
-        self.block.len += blank.len();
-        if carried {
-            self.buffer_bytes(rest.get(..blank.len()).unwrap_or_default());
-        }
-        blank.len()
-    }
-
-    /// Begins the next block once the last one has been given out.
-    #[inline]
+    /// Begins the next event, or its discarded rest, if the caller has the one before.
+    #[inline(never)]
     fn begin(&mut self) {
-        if !self.emitted {
-            return;
+        let State::Emitted(discarding) = self.state else { return };
+        self.offset += self.event.len as u64;
+        if self.largest_capacity() > IDLE_CAPACITY {
+            self.shrink_if_idle();
         }
-        self.emitted = false;
-        self.offset += self.block.len as u64;
-        if self.largest_capacity() > KEPT_CAPACITY {
-            self.shrink();
-        }
-        // A look counts no events: while a buffer is large, all of them come by `step`.
-        self.is_between_events = self.discarding.is_none()
-            && self.splitter.is_between_lines()
-            && self.largest_capacity() <= KEPT_CAPACITY;
-        self.block = EventBuffer::default();
-        self.limit_free_len = self.least_limit();
+        let is_between =
+            self.splitter.is_between_lines() && self.largest_capacity() <= IDLE_CAPACITY;
+        self.state = match discarding {
+            Some(discarding) => State::Discarding(discarding),
+            None if is_between => State::BetweenEvents,
+            None => State::AtStart,
+        };
+        self.event = EventBuffer::default();
+        self.limit_free_len = least_limit(&self.limits);
         self.buffer.clear();
         self.data_buffer.clear();
     }
 
-    /// Up to this many bytes of a block, no limit can be exceeded.
-    fn least_limit(&self) -> usize {
-        let Limits { line_bytes, event_bytes, comment_bytes, .. } = self.limits;
-        line_bytes.min(event_bytes).min(comment_bytes)
+    /// Returns true if the fields have the invariant of the state.
+    fn has_valid_state(&self) -> bool {
+        let EventBuffer { len, line_start, .. } = self.event;
+        let buffered = self.buffer.len();
+        match self.state {
+            State::AtStart | State::BetweenEvents | State::Discarding(_) => {
+                len == 0 && line_start == 0 && buffered == 0 && self.data_buffer.is_empty()
+            }
+            State::InLine => line_start < len && len == buffered,
+            State::BetweenLines => 0 < line_start && line_start == len && len == buffered,
+            State::Emitted(_) => false,
+        }
     }
 
-    /// Gives large buffers back when the events have been small for a while.
+    /// Frees large buffers after [`SMALL_EVENTS`] small events in a row.
     #[cold]
-    fn shrink(&mut self) {
-        if self.lossy_type.capacity() > KEPT_CAPACITY {
-            // No server means to send another one.
+    fn shrink_if_idle(&mut self) {
+        if self.lossy_type.capacity() > IDLE_CAPACITY {
+            // A large event type is rare, so its buffer isn't kept for another one.
             self.lossy_type = String::new();
         }
         let largest = self.largest_capacity();
-        self.small_events = if self.block.len < largest / 8 { self.small_events + 1 } else { 0 };
+        self.small_events = if self.event.len < largest / 8 { self.small_events + 1 } else { 0 };
         if self.small_events >= SMALL_EVENTS {
             self.buffer = Vec::new();
             self.data_buffer = Vec::new();
@@ -382,158 +414,53 @@ impl SseDecoder {
         self.buffer.capacity().max(self.data_buffer.capacity()).max(self.lossy_type.capacity())
     }
 
-    /// Whether a whole line is data that, joined with what came before it, goes over the limit.
+    /// Returns true if joining the data of a finished `line` exceeds the limit of the event.
     #[inline]
     fn exceeds_event_limit(&self, piece: &[u8], line: Range<usize>) -> bool {
-        let bytes: &[u8] = if self.buffer.is_empty() { piece } else { &self.buffer };
+        let bytes = self.bytes(piece);
         let end = line.end;
-        let data_buffer = self.block.joined_len(bytes, line, self.data_buffer.len());
-        data_buffer > 0 && end + 1 + data_buffer > self.limits.event_bytes
+        let joined_len = self.event.joined_len(bytes, line, self.data_buffer.len());
+        joined_len > 0 && end + 1 + joined_len > self.limits.event_bytes
     }
 
-    /// Reads a whole line of the block, which is in the carry, or else in `piece`.
+    /// Returns the bytes of the event, of which `piece` has all unless an earlier piece has some.
     #[inline]
-    fn read_line(&mut self, piece: &[u8], line: Range<usize>) -> LineEffect {
+    fn bytes<'a>(&'a self, piece: &'a [u8]) -> &'a [u8] {
+        if self.buffer.is_empty() { piece } else { &self.buffer }
+    }
+
+    /// Reads a finished line of the event; returns true if the line ends it.
+    #[inline]
+    fn read_line(&mut self, piece: &[u8], line: Range<usize>) -> bool {
         let bytes: &[u8] = if self.buffer.is_empty() { piece } else { &self.buffer };
-        self.block.read_line(bytes, line, &mut self.data_buffer, &mut self.stream, &self.limits)
+        self.event.read_line(bytes, line, &mut self.data_buffer, &mut self.stream, &self.limits)
     }
 
-    /// Adds bytes to the carry, which grows by doubling but not past what the limits need.
+    /// Appends bytes to the buffer, whose capacity stays within the limits.
     fn buffer_bytes(&mut self, bytes: &[u8]) {
-        let most = self.limits.event_bytes.max(self.limits.comment_bytes);
-        append(&mut self.buffer, bytes, most.saturating_sub(self.data_buffer.len()));
-    }
-
-    /// An event of `taken` bytes of the input that is no block.
-    fn alone(&mut self, kind: EventKind, taken: usize) -> Step {
-        self.block.len = taken;
-        self.step_of(kind, taken, false)
-    }
-
-    #[inline]
-    fn step_of(&mut self, kind: EventKind, taken: usize, carried: bool) -> Step {
-        self.emitted = true;
-        Step { kind, taken, carried, error: None }
-    }
-
-    /// Turns the lengths of `step` into an event; `taken` are its bytes of the input.
-    #[inline]
-    fn emit<'a>(&'a mut self, mut step: Step, taken: &'a [u8]) -> Event<'a> {
-        let is_block = matches!(step.kind, EventKind::Message | EventKind::Undispatched);
-        if is_block && (self.block.id.is_some() || self.block.event_type.is_some()) {
-            step.error = self.close(if step.carried { None } else { Some(taken) });
-            if step.error.is_some() {
-                step.kind = EventKind::TooLarge;
-            }
-        }
-        self.view(&step, taken)
-    }
-
-    /// Returns the event of `step`. Stores neither its id nor its type.
-    #[inline]
-    fn view<'a>(&'a self, step: &Step, taken: &'a [u8]) -> Event<'a> {
-        let this = self;
-        let closed = matches!(step.kind, EventKind::Message | EventKind::Undispatched);
-        let raw = if step.carried { this.buffer.as_slice() } else { taken };
-        let (data, data_start) = match &this.block.data {
-            DataBuffer::Single(range) if closed => {
-                (raw.get(range.clone()).unwrap_or_default(), Some(range.start))
-            }
-            DataBuffer::Joined if closed => (this.data_buffer.as_slice(), None),
-            _ => (&[][..], Some(0)),
-        };
-        let event_type = match &this.block.event_type {
-            Some(range) if closed => this.event_type(raw.get(range.clone()).unwrap_or_default()),
-            _ => MESSAGE,
-        };
-        Event {
-            kind: step.kind,
-            offset: this.offset,
-            raw,
-            data,
-            data_start,
-            event_type,
-            stream: &this.stream,
-            marks: this.block.marks,
-            error: step.error,
-        }
-    }
-
-    /// Takes over the closed block's id, and its type if that isn't UTF-8, unless one of them is
-    /// too long.
-    fn close(&mut self, piece: Option<&[u8]>) -> Option<Error> {
-        let (is_new_id, type_len) = match self.check(piece) {
-            Ok(found) => found,
-            Err(error) => return Some(error),
-        };
-        let Self { block, buffer, data_buffer, stream, lossy_type, .. } = self;
-        if let Some(id) = block.id.clone().filter(|_| is_new_id) {
-            let id = piece.unwrap_or(buffer).get(id).unwrap_or_default();
-            set_lossy(&mut stream.last_event_id, id);
-        }
-        if type_len > KEPT_CAPACITY {
-            // The limit knows what this event needs, not what an earlier one has left.
-            buffer.shrink_to_fit();
-            data_buffer.shrink_to_fit();
-        }
-        let bytes = piece.unwrap_or(buffer);
-        let event_type = block.event_type.clone().filter(|_| type_len > 0);
-        if let Some(event_type) = event_type.and_then(|event_type| bytes.get(event_type)) {
-            set_lossy(lossy_type, event_type);
-        }
-        None
-    }
-
-    /// Checks that the id and type of the closed event block are within the limits.
-    ///
-    /// Returns true if the id is new, and the length of the text that replaces a type that isn't
-    /// UTF-8. The length is 0 for any other type.
-    fn check(&self, piece: Option<&[u8]>) -> Result<(bool, usize), Error> {
-        let Self { block, buffer, data_buffer, stream, .. } = self;
-        let bytes = piece.unwrap_or(buffer);
-        let id = block.id.clone().map(|id| (id.start, bytes.get(id).unwrap_or_default()));
-        let id = id.filter(|(_, id)| *id != stream.last_event_id.as_bytes());
-        if let Some((at, id)) = id
-            && lossy_len(id) > self.limits.id_bytes
-        {
-            return Err(Error::new(ErrorKind::IdTooLong, self.offset + at as u64));
-        }
-        let event_type = block.event_type.clone().and_then(|event_type| bytes.get(event_type));
-        let event_type = event_type.filter(|text| core::str::from_utf8(text).is_err());
-        let type_len = event_type.map_or(0, lossy_len);
-        let len = block.line_start + 1 + data_buffer.len();
-        if type_len > 0 && len + type_len > self.limits.event_bytes {
-            return Err(Error::new(ErrorKind::EventTooLarge, self.offset));
-        }
-        Ok((id.is_some(), type_len))
-    }
-
-    fn event_type<'a>(&'a self, bytes: &'a [u8]) -> &'a str {
-        match core::str::from_utf8(bytes) {
-            Ok("") => MESSAGE,
-            Ok(event_type) => event_type,
-            Err(_) => &self.lossy_type,
-        }
+        let limit = self.limits.event_bytes.max(self.limits.comment_bytes);
+        append(&mut self.buffer, bytes, limit.saturating_sub(self.data_buffer.len()));
     }
 }
 
-/// How long `bytes` are where U+FFFD stands for what isn't UTF-8.
-fn lossy_len(bytes: &[u8]) -> usize {
-    bytes.utf8_chunks().map(|chunk| chunk.valid().len() + replacement(&chunk).len()).sum()
+/// Returns the length up to which nothing exceeds a limit.
+fn least_limit(limits: &Limits) -> usize {
+    limits.line_bytes.min(limits.event_bytes).min(limits.comment_bytes)
 }
 
-/// Makes `text` what the standard reads in `bytes`; allocates only where it has to grow.
-fn set_lossy(text: &mut String, bytes: &[u8]) {
-    text.clear();
-    text.reserve_exact(lossy_len(bytes));
-    for chunk in bytes.utf8_chunks() {
-        text.push_str(chunk.valid());
-        text.push_str(replacement(&chunk));
-    }
+/// Returns the bytes in `range`, which lies within `bytes`.
+#[inline]
+fn slice<R: SliceIndex<[u8], Output = [u8]>>(bytes: &[u8], range: R) -> &[u8] {
+    let found = bytes.get(range);
+    debug_assert!(found.is_some(), "the range isn't within {} bytes", bytes.len());
+    found.unwrap_or_else(no_bytes)
 }
 
-fn replacement(chunk: &core::str::Utf8Chunk<'_>) -> &'static str {
-    if chunk.invalid().is_empty() { "" } else { "\u{FFFD}" }
+/// Returns the empty slice; a cold call is a branch, which costs less than selecting a slice.
+#[cold]
+#[inline(never)]
+const fn no_bytes<'a>() -> &'a [u8] {
+    &[]
 }
 
 impl Default for SseDecoder {
@@ -542,7 +469,7 @@ impl Default for SseDecoder {
     }
 }
 
-/// Shows where the decoder stands, and no payload.
+/// Shows the decoder's position and no payload.
 impl core::fmt::Debug for SseDecoder {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("SseDecoder")

@@ -1,148 +1,146 @@
-//! What goes over a limit: found at the same byte however the input is cut, given as far as it
-//! fits, and passed on to its end.
+//! Events and lines that exceed a limit: cut at the same byte in every piecing, then discarded.
 
 use super::event::{EventKind, SseField};
 use super::line::{LineSpan, LineSplitter};
-use super::{SseDecoder, Step};
+use super::{SseDecoder, State, slice};
 use crate::error::{Error, ErrorKind};
 use crate::limits::Limits;
 
-/// Bytes on their way to the end of something that is over a limit.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Discarding {
-    pub(super) until: DiscardUntil,
-    pub(super) line_is_empty: bool,
+/// The end up to which bytes are discarded.
+#[derive(Clone, Copy)]
+pub(super) enum Discarding {
+    /// The end of the line, which is a comment or an unknown line.
+    ToLineEnd,
+    /// The end of the next blank line.
+    ToBlankLine { line_is_empty: bool },
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum DiscardUntil {
-    LineEnd,
-    BlankLine,
-}
-
-/// Where a block is cut since it is over a limit.
+/// Where an event or a line is cut.
 pub(super) struct LimitExceeded {
-    pub(super) at: usize,
+    /// `line_start <= position <= event.len`
+    pub(super) position: usize,
+    /// `None` for a comment or an unknown line, which is truncated without an error.
     pub(super) error: Option<ErrorKind>,
 }
 
 impl SseDecoder {
-    /// Looks for the first byte of the block that is over a limit. The answer depends on the
-    /// bytes alone, not on how they were cut.
+    /// Returns the first position of the event that exceeds a limit.
+    ///
+    /// `line` is the end of the event so far, from `piece`. The result depends on the bytes of the
+    /// stream only, not on its pieces.
     #[cold]
     pub(super) fn limit_exceeded(
         &mut self,
         piece: &[u8],
-        carried: usize,
-        at: usize,
-        span: &LineSpan,
+        buffered: usize,
+        line: &LineSpan,
     ) -> Option<LimitExceeded> {
         let Limits { line_bytes, event_bytes, comment_bytes, .. } = self.limits;
-        let start = self.block.line_start;
-        let end = at + span.content_end();
-        if span.content_end() == span.content_start() && !span.is_complete() {
-            // Only the LF of a CRLF: it counts once something follows, as in one piece.
+        let line_start = self.event.line_start;
+        let span_start = self.event.len - line.len();
+        let content_start = span_start + line.content_start();
+        let end = span_start + line.content_end();
+        if content_start == end && !line.is_complete() {
+            // Only the LF of a CRLF: as in one piece, it counts with the byte behind it.
             return None;
         }
-        if !self.block.open {
-            let mut head = [0; 16];
-            let head = self.head(&mut head, piece, carried, start, end);
-            if head.len() > 8 && SseField::of(head) == SseField::Unknown {
-                let over = end - start > comment_bytes;
-                return over.then_some(LimitExceeded { at: start + comment_bytes, error: None });
-            }
+        if !self.event.has_field && self.is_unknown_field(slice(piece, ..end - buffered), buffered)
+        {
+            let exceeds = end - line_start > comment_bytes;
+            return exceeds
+                .then_some(LimitExceeded { position: line_start + comment_bytes, error: None });
         }
-        let line = (end - start > line_bytes)
-            .then(|| LimitExceeded { at: start + line_bytes, error: Some(ErrorKind::LineTooLong) });
+        let line_cut = (end - line_start > line_bytes)
+            .then_some((line_start + line_bytes, ErrorKind::LineTooLong));
         // A line ends with the first byte of its end.
-        let len = end + usize::from(span.is_complete());
-        let room = event_bytes.saturating_sub(self.data_buffer.len());
-        let error = Some(ErrorKind::EventTooLarge);
-        let event =
-            (len > room).then(|| LimitExceeded { at: room.max(at + span.content_start()), error });
-        match (line, event) {
-            (Some(line), Some(event)) if event.at < line.at => Some(event),
-            (Some(line), _) => Some(line),
-            (None, Some(event)) => Some(event),
-            (None, None) => {
-                // The block is no comment, so only these two limits are left for it.
-                self.limit_free_len = line_bytes.min(event_bytes);
-                None
-            }
+        let len = end + usize::from(line.is_complete());
+        let budget = event_bytes.saturating_sub(self.data_buffer.len());
+        let event_cut =
+            (len > budget).then_some((budget.max(content_start), ErrorKind::EventTooLarge));
+        let first = [line_cut, event_cut].into_iter().flatten().min_by_key(|(cut, _)| *cut);
+        if first.is_none() {
+            // The event isn't a comment, so only these two limits apply to it.
+            self.limit_free_len = line_bytes.min(event_bytes);
         }
+        first.map(|(position, error)| LimitExceeded { position, error: Some(error) })
     }
 
-    /// The first bytes of the line at hand, from the carry and the piece.
-    fn head<'h>(
-        &self,
-        head: &'h mut [u8; 16],
-        piece: &[u8],
-        carried: usize,
-        start: usize,
-        end: usize,
-    ) -> &'h [u8] {
-        let in_carry = self.buffer.get(start..).unwrap_or_default();
-        let in_piece = piece.get(start.saturating_sub(carried)..end - carried).unwrap_or_default();
-        let mut len = 0;
-        for (slot, byte) in head.iter_mut().zip(in_carry.iter().chain(in_piece)) {
-            *slot = *byte;
-            len += 1;
-        }
-        head.get(..len).unwrap_or_default()
+    /// Returns true if the current line, which ends with `piece`, isn't a field of the standard.
+    ///
+    /// Returns false for lines of up to eight bytes: more bytes may make them a field.
+    fn is_unknown_field(&self, piece: &[u8], buffered: usize) -> bool {
+        let line_start = self.event.line_start;
+        let in_buffer = self.buffer.get(line_start..).unwrap_or_default();
+        let in_piece = slice(piece, line_start.saturating_sub(buffered)..);
+        let mut head = [0; 9];
+        let bytes = in_buffer.iter().chain(in_piece);
+        let len = head.iter_mut().zip(bytes).map(|(slot, byte)| *slot = *byte).count();
+        len == head.len() && SseField::of(&head) == SseField::Unknown
     }
 
-    /// Gives what fits of a block that is over a limit; the rest will be skipped.
+    /// Cuts an event that exceeds a limit, and returns its length in the piece.
+    ///
+    /// Its rest is discarded. `buffered` is the number of its bytes from earlier pieces.
     #[cold]
-    pub(super) fn cut(
-        &mut self,
-        piece: &[u8],
-        carried: usize,
-        limit_exceeded: LimitExceeded,
-    ) -> Step {
-        let taken = limit_exceeded.at.saturating_sub(carried).min(piece.len());
-        let fits = piece.get(..taken).unwrap_or_default();
-        let kept = self.buffer.len().saturating_sub(carried);
-        if carried > 0 {
-            self.buffer.truncate(carried + kept.min(taken));
-            self.buffer_bytes(fits.get(kept.min(taken)..).unwrap_or_default());
+    pub(super) fn cut(&mut self, piece: &[u8], buffered: usize, exceeded: LimitExceeded) -> usize {
+        let LimitExceeded { position, error } = exceeded;
+        debug_assert!(buffered.max(self.event.line_start) <= position);
+        debug_assert!(position <= self.event.len);
+        let len = position - buffered;
+        let raw = slice(piece, ..len);
+        if buffered > 0 {
+            self.buffer.truncate(buffered);
+            self.buffer_bytes(raw);
         }
-        let last = fits.last().or(self.buffer.last()).copied().unwrap_or(b'\n');
+        self.event.len = position;
+        let bytes = if buffered > 0 { &self.buffer } else { raw };
+        let last = bytes.last().copied().unwrap_or(b'\n');
+        let is_comment = bytes.get(self.event.line_start) == Some(&b':');
         self.splitter = LineSplitter::behind(last);
-        let line_is_empty = matches!(last, b'\n' | b'\r');
-        self.block.len = carried + taken;
-        let Some(kind) = limit_exceeded.error else {
-            self.discarding = Some(Discarding { until: DiscardUntil::LineEnd, line_is_empty });
-            self.block.marks.truncated = true;
-            let bytes = if carried > 0 { &self.buffer } else { fits };
-            let is_comment = bytes.get(self.block.line_start) == Some(&b':');
+        let discarding = if let Some(error) = error {
+            self.event.error = Some(Error::new(error, self.offset));
+            Discarding::ToBlankLine { line_is_empty: matches!(last, b'\n' | b'\r') }
+        } else {
             self.stream.comments += u64::from(is_comment);
-            self.block.marks.comments = is_comment;
-            self.block.marks.unknown = !is_comment;
             let kind = if is_comment { EventKind::Comment } else { EventKind::Unknown };
-            return self.step_of(kind, taken, carried > 0);
+            self.event.lone_kind = Some(kind);
+            self.event.flags.truncated = true;
+            self.event.flags.comments = is_comment;
+            self.event.flags.unknown = !is_comment;
+            Discarding::ToLineEnd
         };
-        self.discarding = Some(Discarding { until: DiscardUntil::BlankLine, line_is_empty });
-        let mut step = self.step_of(EventKind::TooLarge, taken, carried > 0);
-        step.error = Some(Error::new(kind, self.offset));
-        step
+        self.state = State::Emitted(Some(discarding));
+        len
     }
 
-    /// Passes on what belongs to something that is over a limit, up to its end.
+    /// Returns the number of bytes to discard, up to the end of `piece` or of the exceeding event.
     #[cold]
-    pub(super) fn skip(&mut self, piece: &[u8], mut discarding: Discarding) -> Option<Step> {
-        let mut taken = 0;
-        while let Some(span) = self.splitter.next(piece.get(taken..).unwrap_or_default()) {
-            taken += span.len();
-            discarding.line_is_empty &= span.content_end() == span.content_start();
-            if span.is_complete() {
-                if discarding.until == DiscardUntil::LineEnd || discarding.line_is_empty {
-                    self.discarding = None;
-                    return Some(self.alone(EventKind::Skipped, taken));
+    pub(super) fn discard(&mut self, piece: &[u8], mut discarding: Discarding) -> usize {
+        let mut len = 0;
+        while let Some(line) = self.splitter.next(slice(piece, len..)) {
+            len += line.len();
+            let is_empty = line.content_start() == line.content_end();
+            match &mut discarding {
+                Discarding::ToBlankLine { line_is_empty } if !(*line_is_empty && is_empty) => {
+                    *line_is_empty = line.is_complete();
                 }
-                discarding.line_is_empty = true;
+                _ if line.is_complete() => return self.end_lone(EventKind::Skipped, len, None),
+                _ => {}
             }
         }
-        self.discarding = Some(discarding);
-        (taken > 0).then(|| self.alone(EventKind::Skipped, taken))
+        self.end_lone(EventKind::Skipped, len, Some(discarding))
+    }
+
+    /// Ends an event of `len` bytes of the piece that has no fields; returns `len`.
+    pub(super) fn end_lone(
+        &mut self,
+        kind: EventKind,
+        len: usize,
+        discarding: Option<Discarding>,
+    ) -> usize {
+        self.event.len = len;
+        self.event.lone_kind = Some(kind);
+        self.state = State::Emitted(discarding);
+        len
     }
 }

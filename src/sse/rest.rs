@@ -1,8 +1,8 @@
-//! The end of the input: the rest of an event that no blank line has closed.
+//! The end of the input: the last event, if no blank line closes it.
 
-use super::event::{Event, EventKind};
-use super::event_buffer::LineEffect;
-use super::{SseDecoder, Step};
+use super::emit::EventSpan;
+use super::event::Event;
+use super::{SseDecoder, State};
 use crate::error::{Error, ErrorKind};
 
 /// The result of [`SseDecoder::finish`] at the end of the input.
@@ -19,14 +19,14 @@ pub struct SseEnd {
 }
 
 impl SseDecoder {
-    /// Returns an unfinished last event block as if a blank line had closed it.
+    /// Returns an unfinished last event as if a blank line had closed it.
     ///
     /// The standard and the SDKs drop such an event, and so does [`finish`](Self::finish).
     /// Call this before `finish`, at the end of the input, to read the event all the same. A
     /// gateway that bills by the usage in the last event may need it.
     pub fn salvage(&mut self) -> Option<Event<'_>> {
-        let step = self.end_block()?;
-        Some(self.emit(step, &[]))
+        self.locate_rest()?;
+        Some(self.emit(EventSpan::of_buffer(0), &[]))
     }
 
     /// Calls `look` with the event that [`salvage`](Self::salvage) would return.
@@ -35,54 +35,47 @@ impl SseDecoder {
     #[cfg(feature = "std")]
     pub(crate) fn peek_rest<R>(&mut self, look: impl FnOnce(&Event<'_>) -> R) -> Option<R> {
         self.begin();
-        let (block, data_buffer) = (self.block.clone(), self.data_buffer.len());
+        let (state, event, data_len) = (self.state, self.event.clone(), self.data_buffer.len());
         let (comments, reconnection_time) = (self.stream.comments, self.stream.reconnection_time);
-        let step = self.end_block();
-        let looked = step.map(|mut step| {
-            if matches!(step.kind, EventKind::Message | EventKind::Undispatched)
-                && let Err(error) = self.check(None)
-            {
-                (step.kind, step.error) = (EventKind::TooLarge, Some(error));
+        let looked = self.locate_rest().map(|()| {
+            if self.event.error.is_none() {
+                self.event.error = self.check_fields(&[]).err();
             }
-            look(&self.view(&step, &[]))
+            look(&self.view(&[]))
         });
-        self.emitted = false;
-        self.block = block;
-        self.data_buffer.truncate(data_buffer);
+        (self.state, self.event) = (state, event);
+        self.data_buffer.truncate(data_len);
         self.stream.comments = comments;
         self.stream.reconnection_time = reconnection_time;
         looked
     }
 
-    /// Returns true while the decoder skips the rest of a line or event that is over a limit.
+    /// Returns true while the decoder discards the rest of a line or event that is over a limit.
     #[cfg(feature = "std")]
     pub(crate) const fn is_skipping(&self) -> bool {
-        self.discarding.is_some()
+        matches!(self.state, State::Discarding(_) | State::Emitted(Some(_)))
     }
 
-    /// Reads the last line of the event block in the carry as if a blank line followed it.
-    fn end_block(&mut self) -> Option<Step> {
+    /// Ends the event in the buffer as if a line end and a blank line followed it.
+    ///
+    /// Returns `None` if there is none.
+    fn locate_rest(&mut self) -> Option<()> {
         self.begin();
-        if self.buffer.is_empty() {
+        let line = self.event.line_start..self.event.len;
+        // Without a line and a field, the buffer is empty or contains a byte order mark.
+        if line.is_empty() && !self.event.has_field {
             return None;
         }
-        let line = self.block.line_start.min(self.block.len)..self.block.len;
         if self.exceeds_event_limit(&[], line.clone()) {
-            let mut step = self.step_of(EventKind::TooLarge, 0, true);
-            step.error = Some(Error::new(ErrorKind::EventTooLarge, self.offset));
-            return Some(step);
+            self.event.error = Some(Error::new(ErrorKind::EventTooLarge, self.offset));
+        } else {
+            if !line.is_empty() {
+                self.read_line(&[], line);
+            }
+            self.event.flags.unterminated = true;
         }
-        if line.is_empty() && !self.block.open {
-            // Only a byte order mark.
-            return None;
-        }
-        let after = if line.is_empty() { LineEffect::Continue } else { self.read_line(&[], line) };
-        let kind = match after {
-            LineEffect::Standalone(kind) => kind,
-            LineEffect::Continue | LineEffect::Dispatch => self.block.kind(),
-        };
-        self.block.marks.unterminated = true;
-        Some(self.step_of(kind, 0, true))
+        self.state = State::Emitted(None);
+        Some(())
     }
 
     /// Returns the length of the stream and of its unfinished rest, at the end of the input.

@@ -1,0 +1,208 @@
+//! `EventSpan`: a located event as positions, and the [`Event`] that borrows its bytes.
+
+use alloc::string::String;
+use core::ops::Range;
+
+use super::event::{Event, EventFlags, EventKind, MESSAGE};
+use super::event_buffer::DataBuffer;
+use super::{IDLE_CAPACITY, SseDecoder, State, slice};
+use crate::error::{Error, ErrorKind};
+
+/// An event that was located and not emitted yet. It borrows nothing.
+pub(crate) struct EventSpan {
+    /// Number of bytes at the front of the piece that belong to the event.
+    pub(crate) len: usize,
+    /// `None` if the event is described by the decoder's [`EventBuffer`](super::EventBuffer).
+    pub(super) single_line: Option<SingleLine>,
+}
+
+/// A single-line event whose `len` bytes are in the piece.
+pub(super) struct SingleLine {
+    pub(super) kind: EventKind,
+    /// `start <= end <= len`
+    pub(super) data: Range<usize>,
+}
+
+impl EventSpan {
+    /// Creates the span of the event in the decoder's buffers.
+    #[inline]
+    pub(super) const fn of_buffer(len: usize) -> Self {
+        Self { len, single_line: None }
+    }
+}
+
+impl SseDecoder {
+    /// Returns the event that was located last; `raw` is its part of the piece.
+    #[inline]
+    pub(crate) fn emit<'a>(&'a mut self, span: EventSpan, raw: &'a [u8]) -> Event<'a> {
+        if let Some(SingleLine { kind, data }) = span.single_line {
+            return self.emit_single_line(kind, raw, data, MESSAGE);
+        }
+        if self.event.error.is_none()
+            && (self.event.id.is_some() || self.event.event_type.is_some())
+        {
+            self.event.error = self.store_fields(raw).err();
+        }
+        self.view(raw)
+    }
+
+    /// Returns the length up to which no event exceeds a limit, if the next byte begins an event.
+    #[inline]
+    pub(crate) fn between_events(&mut self) -> Option<usize> {
+        if !matches!(self.state, State::BetweenEvents) {
+            self.begin();
+        }
+        matches!(self.state, State::BetweenEvents).then_some(self.limit_free_len)
+    }
+
+    /// Returns a message of one `data` line, and perhaps an `event` line, that is `raw`.
+    ///
+    /// [`between_events`](Self::between_events) must have returned at least `raw.len()` before.
+    #[cfg(feature = "std")]
+    #[inline]
+    pub(crate) fn emit_templated<'a>(
+        &'a mut self,
+        raw: &'a [u8],
+        data: Range<usize>,
+        event_type: &'a str,
+    ) -> Event<'a> {
+        self.emit_single_line(EventKind::Message, raw, data, event_type)
+    }
+
+    /// Returns the event that is `raw`; the decoder stays in [`State::BetweenEvents`].
+    #[inline]
+    fn emit_single_line<'a>(
+        &'a mut self,
+        kind: EventKind,
+        raw: &'a [u8],
+        data: Range<usize>,
+        event_type: &'a str,
+    ) -> Event<'a> {
+        let is_comment = kind == EventKind::Comment;
+        let data_start = Some(data.start);
+        let data = if kind == EventKind::Message {
+            slice(slice(raw, ..data.end), data.start..)
+        } else {
+            &[]
+        };
+        let offset = self.offset;
+        self.advance(raw.len());
+        self.stream.comments += u64::from(is_comment);
+        Event {
+            kind,
+            offset,
+            raw,
+            data,
+            data_start,
+            event_type,
+            stream: &self.stream,
+            flags: EventFlags { comments: is_comment, ..EventFlags::default() },
+            error: None,
+        }
+    }
+
+    /// Skips a single-line event of `len` bytes.
+    #[inline]
+    pub(crate) const fn advance(&mut self, len: usize) {
+        self.offset += len as u64;
+    }
+
+    /// Returns the event in the buffers; stores neither its id nor its type.
+    #[inline]
+    pub(super) fn view<'a>(&'a self, raw: &'a [u8]) -> Event<'a> {
+        let raw = self.bytes(raw);
+        let has_fields = self.event.error.is_none();
+        let (data, data_start) = match &self.event.data {
+            DataBuffer::Single(value) if has_fields => {
+                (slice(raw, value.clone()), Some(value.start))
+            }
+            DataBuffer::Joined if has_fields => (self.data_buffer.as_slice(), None),
+            _ => (&[][..], Some(0)),
+        };
+        let event_type = match &self.event.event_type {
+            Some(value) if has_fields => match core::str::from_utf8(slice(raw, value.clone())) {
+                Ok("") => MESSAGE,
+                Ok(event_type) => event_type,
+                Err(_) => &self.lossy_type,
+            },
+            _ => MESSAGE,
+        };
+        Event {
+            kind: self.event.kind(),
+            offset: self.offset,
+            raw,
+            data,
+            data_start,
+            event_type,
+            stream: &self.stream,
+            flags: self.event.flags,
+            error: self.event.error,
+        }
+    }
+
+    /// Stores the event's id, and its type if that isn't UTF-8.
+    fn store_fields(&mut self, raw: &[u8]) -> Result<(), Error> {
+        let (is_new_id, type_len) = self.check_fields(raw)?;
+        let Self { event, buffer, data_buffer, stream, lossy_type, .. } = self;
+        if type_len > IDLE_CAPACITY {
+            // The limit counts the needs of this event, not the spare capacity of earlier ones.
+            buffer.shrink_to_fit();
+            data_buffer.shrink_to_fit();
+        }
+        let bytes = if buffer.is_empty() { raw } else { buffer };
+        if let Some(id) = &event.id
+            && is_new_id
+        {
+            set_lossy(&mut stream.last_event_id, slice(bytes, id.clone()));
+        }
+        if let Some(event_type) = &event.event_type
+            && type_len > 0
+        {
+            set_lossy(lossy_type, slice(bytes, event_type.clone()));
+        }
+        Ok(())
+    }
+
+    /// Checks that the id and type of a finished event are within the limits.
+    ///
+    /// Returns true if the id is new, and the length of the text that replaces a type that isn't
+    /// UTF-8. The length is 0 for any other type.
+    pub(super) fn check_fields(&self, raw: &[u8]) -> Result<(bool, usize), Error> {
+        let Self { event, data_buffer, stream, limits, .. } = self;
+        let bytes = self.bytes(raw);
+        let id = event.id.clone().map(|id| (id.start, slice(bytes, id)));
+        let new_id = id.filter(|(_, id)| *id != stream.last_event_id.as_bytes());
+        if let Some((start, id)) = new_id
+            && lossy_len(id) > limits.id_bytes
+        {
+            return Err(Error::new(ErrorKind::IdTooLong, self.offset + start as u64));
+        }
+        let event_type = event.event_type.clone().map(|event_type| slice(bytes, event_type));
+        let invalid_type = event_type.filter(|text| core::str::from_utf8(text).is_err());
+        let type_len = invalid_type.map_or(0, lossy_len);
+        let len = event.line_start + 1 + data_buffer.len();
+        if type_len > 0 && len + type_len > limits.event_bytes {
+            return Err(Error::new(ErrorKind::EventTooLarge, self.offset));
+        }
+        Ok((new_id.is_some(), type_len))
+    }
+}
+
+/// Returns the length of `bytes` as text, in which U+FFFD replaces what isn't UTF-8.
+fn lossy_len(bytes: &[u8]) -> usize {
+    bytes.utf8_chunks().map(|chunk| chunk.valid().len() + replacement(&chunk).len()).sum()
+}
+
+/// Sets `text` to `bytes` as the standard decodes them; reserves exactly their length.
+fn set_lossy(text: &mut String, bytes: &[u8]) {
+    text.clear();
+    text.reserve_exact(lossy_len(bytes));
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        text.push_str(replacement(&chunk));
+    }
+}
+
+fn replacement(chunk: &core::str::Utf8Chunk<'_>) -> &'static str {
+    if chunk.invalid().is_empty() { "" } else { "\u{FFFD}" }
+}
