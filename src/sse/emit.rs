@@ -26,7 +26,7 @@ pub(super) struct SingleLine {
 impl EventSpan {
     /// Creates the span of the event in the decoder's buffers.
     #[inline]
-    pub(super) const fn of_buffer(len: usize) -> Self {
+    pub(super) const fn in_buffers(len: usize) -> Self {
         Self { len, single_line: None }
     }
 }
@@ -87,7 +87,6 @@ impl SseDecoder {
         };
         let offset = self.offset;
         self.advance(raw.len());
-        self.stream.comments += u64::from(is_comment);
         Event {
             kind,
             offset,

@@ -1,4 +1,4 @@
-//! `Event<'_>`: one piece of an event stream as it was framed, with its bytes.
+//! `Event<'_>`: an event, comment or line between events, with its bytes and fields.
 
 use alloc::borrow::Cow;
 use alloc::string::String;
@@ -6,38 +6,36 @@ use core::fmt;
 use core::ops::Range;
 use core::str;
 
-use super::line::LineSplitter;
+use super::line::{LineSpan, LineSplitter};
+use super::slice;
 use crate::error::{Error, ErrorKind};
 
 /// The event type of an event without an `event` field.
 pub(crate) const MESSAGE: &str = "message";
 
-/// What an [`Event`] is.
+/// The kind of an [`Event`].
 ///
-/// Only [`Message`](Self::Message) is what the standard dispatches. The other kinds make
-/// visible what it drops, so that every byte of the stream belongs to exactly one `Event`.
+/// The standard dispatches only [`Message`](Self::Message). The other kinds show the bytes that it
+/// drops, so that every byte of the stream belongs to exactly one `Event`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum EventKind {
-    /// A dispatched event: a block of lines with `data`, closed by a blank line.
+    /// A dispatched event: lines with `data`, closed by a blank line.
     Message,
-    /// A block that the standard doesn't dispatch since it has no `data`: only `event`, `id`
-    /// or `retry`, perhaps with comments.
+    /// An event that the standard doesn't dispatch, because it has fields but no `data`.
     Undispatched,
-    /// A comment between events. Servers send them as keep-alives, with a blank line behind it
-    /// that belongs to this event where the piece that ends the comment has it too.
+    /// A comment between events, with the blank line behind it if the same piece contains that.
     Comment,
-    /// A line between events that is no field, such as `error: {"message": …}`.
+    /// A line between events that isn't a field, such as `error: {"message": …}`.
     Unknown,
-    /// A blank line that closes nothing, or the LF of a CRLF whose CR, the last byte of its
-    /// piece, has already ended an event.
+    /// A blank line that closes no event, or the LF of a CRLF whose CR ended event and piece.
     Blank,
-    /// An event that goes over a limit; [`Event::error`] says which. Its first bytes are in
-    /// [`Event::raw`], the rest follows as [`Skipped`](Self::Skipped). Where only its `id` or its
-    /// type is too long, all of it is in `raw` and nothing follows.
+    /// An event that exceeds the limit of [`Event::error`].
+    ///
+    /// Its first bytes are in [`Event::raw`], and the rest follows as [`Skipped`](Self::Skipped). If
+    /// only its `id` or its type is too long, `raw` has all of it and nothing follows.
     TooLarge,
-    /// Bytes up to the end of something that went over a limit: of a [`TooLarge`](Self::TooLarge)
-    /// event, a comment or an unknown line. They come as the input is cut.
+    /// Bytes up to the end of an event or line that exceeded a limit, cut as the input is.
     Skipped,
 }
 
@@ -50,19 +48,20 @@ pub struct Event<'a> {
     pub(crate) offset: u64,
     pub(crate) raw: &'a [u8],
     pub(crate) data: &'a [u8],
-    /// Where `data` begins in `raw`; `None` where it was joined from several lines.
+    /// Start of `data` in `raw`; `None` if several lines were joined.
     pub(crate) data_start: Option<usize>,
     pub(crate) event_type: &'a str,
     pub(crate) stream: &'a StreamState,
     pub(crate) flags: EventFlags,
+    /// `error.is_some() == (kind == TooLarge)`
     pub(crate) error: Option<Error>,
 }
 
-/// From this length on, checking UTF-8 with SIMD is faster than without.
+/// Length from which on checking UTF-8 with SIMD is faster than without.
 #[cfg(feature = "std")]
-const SIMD_PAYS: usize = 64;
+const MIN_SIMD_LEN: usize = 64;
 
-/// What the stream has said that outlives an event.
+/// The state of a stream that outlives an event.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct StreamState {
     pub(crate) last_event_id: String,
@@ -70,14 +69,14 @@ pub(crate) struct StreamState {
     pub(crate) comments: u64,
 }
 
-/// The beginning of a `data` line's value, in the joined data and in the event's bytes.
+/// The start of a `data` line's value in the joined data and in the event's bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct DataLine {
     pub(crate) in_data: usize,
     pub(crate) in_raw: usize,
 }
 
-/// What an event has besides its fields.
+/// Facts about an event that aren't fields.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct EventFlags {
     pub(crate) comments: bool,
@@ -87,14 +86,14 @@ pub(crate) struct EventFlags {
 }
 
 impl<'a> Event<'a> {
-    /// What this is.
+    /// Returns the kind of the event.
     #[inline]
     #[must_use]
     pub const fn kind(&self) -> EventKind {
         self.kind
     }
 
-    /// The event's bytes as they came, all lines and line ends included.
+    /// Returns the event's bytes as they were received, with all lines and line ends.
     #[inline]
     #[must_use]
     pub const fn raw(&self) -> &'a [u8] {
@@ -103,8 +102,7 @@ impl<'a> Event<'a> {
 
     /// Returns the line ends that are missing after [`raw`](Self::raw) to close the event.
     ///
-    /// An event of [`SseDecoder::salvage`](crate::SseDecoder::salvage) may lack them. Empty if a
-    /// blank line closes the event.
+    /// Only an event of [`SseDecoder::salvage`](crate::SseDecoder::salvage) may lack them.
     #[must_use]
     pub fn missing_end(&self) -> &'static [u8] {
         let without_end = |raw: &'a [u8]| {
@@ -120,28 +118,29 @@ impl<'a> Event<'a> {
         }
     }
 
-    /// Where [`raw`](Self::raw) begins: bytes from the start of the stream.
+    /// Returns the number of bytes from the start of the stream to [`raw`](Self::raw).
     #[inline]
     #[must_use]
     pub const fn offset(&self) -> u64 {
         self.offset
     }
 
-    /// The range of [`raw`](Self::raw) in the stream.
+    /// Returns the range of [`raw`](Self::raw) in the stream.
     #[must_use]
     pub const fn span(&self) -> Range<u64> {
         self.offset..self.offset + self.raw.len() as u64
     }
 
-    /// The event's `data`, the values of several lines joined by LF. Empty unless this is a
-    /// [`Message`](EventKind::Message).
+    /// Returns the event's `data`, in which LF joins the values of several lines.
+    ///
+    /// Empty unless this is a [`Message`](EventKind::Message).
     #[inline]
     #[must_use]
     pub const fn data(&self) -> &'a [u8] {
         self.data
     }
 
-    /// The event's `data` as text.
+    /// Returns the event's `data` as text.
     ///
     /// # Errors
     ///
@@ -149,7 +148,7 @@ impl<'a> Event<'a> {
     #[inline]
     pub fn data_str(&self) -> Result<&'a str, Error> {
         #[cfg(feature = "std")]
-        if self.data.len() >= SIMD_PAYS
+        if self.data.len() >= MIN_SIMD_LEN
             && let Ok(text) = simdutf8::basic::from_utf8(self.data)
         {
             return Ok(text);
@@ -159,80 +158,72 @@ impl<'a> Event<'a> {
         })
     }
 
-    /// The event's `data` as the standard decodes it: what isn't UTF-8 is U+FFFD. Allocates
-    /// only in that case.
+    /// Returns the event's `data`; allocates only to replace invalid UTF-8 by U+FFFD.
     #[must_use]
     pub fn data_lossy(&self) -> Cow<'a, str> {
         String::from_utf8_lossy(self.data)
     }
 
-    /// The event type: the value of the last `event` line, else `message`. What isn't UTF-8
-    /// is U+FFFD.
+    /// Returns the value of the last `event` line, or `message`; U+FFFD replaces invalid UTF-8.
     #[inline]
     #[must_use]
     pub const fn event_type(&self) -> &'a str {
         self.event_type
     }
 
-    /// The last event ID when this was read, from this event or an earlier one. Empty while
-    /// there was none.
+    /// Returns the last event ID after this event, or the empty string if the stream had none.
     #[inline]
     #[must_use]
     pub fn last_event_id(&self) -> &'a str {
         &self.stream.last_event_id
     }
 
-    /// The reconnection time when this was read, in milliseconds, from the latest `retry` line
-    /// so far. A number beyond `u64` counts as `u64::MAX`.
+    /// Returns the latest reconnection time, in milliseconds, which is at most `u64::MAX`.
     #[inline]
     #[must_use]
     pub const fn reconnection_time(&self) -> Option<u64> {
         self.stream.reconnection_time
     }
 
-    /// The comments in this event, without their colon and one space after it. Of a
-    /// [`TooLarge`](EventKind::TooLarge) event, those that were read before its limit.
+    /// Returns the comments up to an exceeded limit, without their colon and one space after it.
     pub fn comments(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         self.lines(self.flags.comments)
             .filter_map(|line| line.strip_prefix(b":"))
             .map(|text| text.strip_prefix(b" ").unwrap_or(text))
     }
 
-    /// Whether [`unknown_lines`](Self::unknown_lines) has any.
+    /// Returns true if [`unknown_lines`](Self::unknown_lines) isn't empty.
     #[must_use]
     pub const fn has_unknown_lines(&self) -> bool {
         self.flags.unknown
     }
 
-    /// The lines in this event that are neither field nor comment nor blank. Of a
-    /// [`TooLarge`](EventKind::TooLarge) event, those that were read before its limit.
+    /// Returns the lines up to an exceeded limit that are neither field, comment nor blank.
     pub fn unknown_lines(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         self.lines(self.flags.unknown).filter(|line| {
             !matches!(line, [] | [b':', ..]) && SseField::of(line) == SseField::Unknown
         })
     }
 
-    /// Whether a comment or unknown line was longer than
-    /// [`Limits::comment_bytes`](crate::Limits::comment_bytes), and only its start is here.
+    /// Returns true if the end of a comment or unknown line is missing, which exceeds a limit.
     #[must_use]
     pub const fn is_truncated(&self) -> bool {
         self.flags.truncated
     }
 
-    /// Whether the stream ended before the blank line that would have closed this event.
-    /// Only [`salvage`](crate::SseDecoder::salvage) gives such events.
+    /// Returns true if no blank line closes this event of [`salvage`](crate::SseDecoder::salvage).
     #[must_use]
     pub const fn is_unterminated(&self) -> bool {
         self.flags.unterminated
     }
 
-    /// Which limit a [`TooLarge`](EventKind::TooLarge) event went over.
+    /// Returns the limit that a [`TooLarge`](EventKind::TooLarge) event exceeds.
     #[must_use]
     pub const fn error(&self) -> Option<Error> {
         self.error
     }
 
-    /// The stream offset of `data()[position]`.
+    /// Returns the stream offset of `data()[position]`.
     ///
     /// ```
     /// use deltawire::SseDecoder;
@@ -251,7 +242,7 @@ impl<'a> Event<'a> {
         self.offset + in_raw as u64
     }
 
-    /// Where byte `position` of data that was joined from several lines stands in `raw`.
+    /// Returns the position in `raw` of byte `position` of joined data.
     #[cold]
     fn joined_offset(&self, position: usize) -> usize {
         // The LF that joins two lines belongs to the first one.
@@ -261,15 +252,13 @@ impl<'a> Event<'a> {
 
     /// Returns the `data` lines of the event, in order.
     pub(crate) fn data_lines(&self) -> impl Iterator<Item = DataLine> + use<'a> {
-        let (mut in_data, mut at) = (0, 0);
-        let (raw, mut splitter) = (self.raw, self.splitter());
+        let (mut in_data, mut in_raw) = (0, 0);
+        let mut lines = self.spans();
         core::iter::from_fn(move || {
             loop {
-                let rest = raw.get(at..).unwrap_or_default();
-                let span = splitter.next(rest)?;
-                let line_start = at + span.content_start();
-                at += span.len();
-                let line = span.content(rest);
+                let (span, line) = lines.next()?;
+                let line_start = in_raw + span.content_start();
+                in_raw += span.len();
                 if let SseField::Data(value) = SseField::of(line) {
                     let found = DataLine { in_data, in_raw: line_start + value };
                     in_data += line.len() - value + 1;
@@ -279,24 +268,31 @@ impl<'a> Event<'a> {
         })
     }
 
+    /// Returns the lines of the event, unless the caller excludes that there are `any`.
     fn lines(&self, any: bool) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-        let mut rest = if any { self.raw } else { &[] };
-        let mut splitter = self.splitter();
-        let cut = self.kind == EventKind::TooLarge;
+        let is_cut = self.kind == EventKind::TooLarge;
+        let lines = any.then(|| self.spans()).into_iter().flatten();
+        lines.take_while(move |(span, _)| span.is_complete() || !is_cut).map(|(_, line)| line)
+    }
+
+    /// Returns the lines of the event and their spans.
+    fn spans(&self) -> impl Iterator<Item = (LineSpan, &'a [u8])> + use<'a> {
+        let (mut rest, mut splitter) = (self.raw, self.splitter());
         core::iter::from_fn(move || {
-            let span = splitter.next(rest).filter(|span| span.is_complete() || !cut)?;
+            let span = splitter.next(rest)?;
             let line = span.content(rest);
-            rest = rest.get(span.len()..).unwrap_or_default();
-            Some(line)
+            rest = slice(rest, span.len()..);
+            Some((span, line))
         })
     }
 
+    /// Returns a splitter for the event's bytes.
     pub(crate) fn splitter(&self) -> LineSplitter {
         if self.offset == 0 { LineSplitter::new() } else { LineSplitter::behind(b'\n') }
     }
 }
 
-/// Shows the framing, and of the text its length only: it may be personal.
+/// Shows the framing and the length of the data, whose text may be personal.
 impl fmt::Debug for Event<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Event")
@@ -307,8 +303,7 @@ impl fmt::Debug for Event<'_> {
     }
 }
 
-/// Whether a body of this `Content-Type` is an event stream (WHATWG HTML, 9.2.2): its essence is
-/// `text/event-stream`, whatever parameters follow.
+/// Returns true if the essence of a content type is `text/event-stream` (WHATWG HTML, 9.2.2).
 ///
 /// ```
 /// assert!(deltawire::is_event_stream("text/event-stream; charset=utf-8"));
@@ -320,19 +315,19 @@ pub fn is_event_stream(content_type: &str) -> bool {
     essence.trim_ascii().eq_ignore_ascii_case("text/event-stream")
 }
 
-/// What a line is, by its name (WHATWG HTML, 9.2.6). The numbers are where the value begins.
+/// The field of a line by its name (WHATWG HTML, 9.2.6), with the start of its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SseField {
     Data(usize),
     Event(usize),
     Id(usize),
     Retry(usize),
-    /// A name that the standard doesn't know, or an empty one: that is a comment.
+    /// A name that isn't in the standard, or the empty name of a comment.
     Unknown,
 }
 
 impl SseField {
-    /// Reads the name of `line`. More than eight bytes of a longer line decide it as well.
+    /// Returns the field of `line`; nine bytes of a longer line are enough to name it.
     #[inline]
     pub(crate) fn of(line: &[u8]) -> Self {
         match line.first() {
@@ -345,7 +340,7 @@ impl SseField {
     }
 }
 
-/// Where the value of `line` begins, if `name` is its name: behind a colon and one space.
+/// Returns the start of the value of `line`, behind a colon and one space, if it has this name.
 #[inline]
 fn value(line: &[u8], name: &[u8]) -> Option<usize> {
     match line.strip_prefix(name)? {

@@ -155,9 +155,7 @@ pub(crate) fn append(buffer: &mut Vec<u8>, bytes: &[u8], max_capacity: usize) {
 
 /// Returns the value of a `retry` line that is one or more ASCII digits.
 fn milliseconds(digits: &[u8]) -> Option<u64> {
-    if digits.is_empty() {
-        return None;
-    }
+    digits.first()?;
     digits.iter().try_fold(0u64, |sum, byte| {
         let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
         Some(sum.saturating_mul(10).saturating_add(digit))

@@ -1,20 +1,22 @@
-//! `LineSplitter`: bytes to lines, cut anywhere, without a second look or a buffer.
+//! `LineSplitter`: bytes cut anywhere to lines, without a buffer.
 
 use memchr::memchr2;
+
+use super::slice;
 
 const LF: u8 = b'\n';
 const CR: u8 = b'\r';
 const BOM: &[u8; 3] = b"\xEF\xBB\xBF";
 
-/// Splits a stream into lines by the rules of the EventSource grammar (WHATWG HTML, 9.2.5):
-/// a line ends at LF, at CR, or at CRLF, and one byte order mark is dropped from the start of
-/// the stream.
+/// Splits a stream into lines by the EventSource grammar (WHATWG HTML, 9.2.5).
 ///
-/// It holds no bytes. Each call says how many bytes at the front of a piece belong to the
-/// line at hand; a line that is cut over several pieces comes in as many parts. A CR ends its
-/// line at once: should the next piece begin with LF, that byte is skipped then.
+/// A line ends at LF, at CR, or at CRLF. One byte order mark is dropped from the start of the stream.
 ///
-/// No byte is looked at twice, and nothing is allocated.
+/// The splitter stores no bytes. Each call returns the number of bytes at the front of a piece that
+/// belong to the current line. A line that is cut over several pieces comes in as many parts. A CR
+/// ends its line at once: if the next piece begins with LF, that byte is skipped.
+///
+/// No byte is read twice, and nothing is allocated.
 ///
 /// ```
 /// use deltawire::LineSplitter;
@@ -37,16 +39,17 @@ const BOM: &[u8; 3] = b"\xEF\xBB\xBF";
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct LineSplitter {
-    /// How far the start of the stream looks like a byte order mark.
+    /// The part of a byte order mark at the start of the stream.
     bom: Bom,
-    /// The last byte was a CR that ended a line: an LF now belongs to it.
+    /// True if the last byte was a CR that ended a line, so that an LF belongs to it.
     after_cr: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Bom {
-    /// So many bytes of the mark, and no others, have been seen.
+    /// The stream so far is this number of bytes of the mark.
     Matched(u8),
+    /// The stream has all of the mark, or another byte.
     Decided,
 }
 
@@ -56,8 +59,7 @@ impl Default for Bom {
     }
 }
 
-/// What [`LineSplitter::next`] found at the front of a piece: the rest of a line, or a part
-/// of it.
+/// The rest of a line, or a part of it, that [`LineSplitter::next`] found at the front of a piece.
 ///
 /// ```text
 /// \n  data: x  \r\n  …            the piece
@@ -74,7 +76,7 @@ pub struct LineSpan {
 }
 
 impl LineSpan {
-    /// Bytes that this span covers, from the front of the piece.
+    /// Returns the number of bytes that this span covers, from the front of the piece.
     #[inline]
     #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "a span covers at least one byte")]
@@ -82,14 +84,14 @@ impl LineSpan {
         self.skipped as usize + self.content + self.terminator as usize
     }
 
-    /// Whether the line ends in this span; if not, the next piece goes on with it.
+    /// Returns true if the line ends in this span; otherwise the next piece continues it.
     #[inline]
     #[must_use]
     pub const fn is_complete(&self) -> bool {
         self.terminator > 0
     }
 
-    /// The line's bytes in `piece`, without its end.
+    /// Returns the line's bytes in `piece`, without its end.
     #[inline]
     #[must_use]
     pub fn content<'a>(&self, piece: &'a [u8]) -> &'a [u8] {
@@ -97,48 +99,46 @@ impl LineSpan {
         piece.get(start..start + self.content).unwrap_or_default()
     }
 
-    /// Where [`content`](Self::content) begins. The bytes before it belong to no line: a byte
-    /// order mark, or the LF of a CRLF that an earlier piece began.
+    /// Returns the start of [`content`](Self::content), behind a byte order mark or a late LF.
     #[inline]
     #[must_use]
     pub const fn content_start(&self) -> usize {
         self.skipped as usize
     }
 
-    /// Where [`content`](Self::content) ends.
+    /// Returns the end of [`content`](Self::content).
     #[inline]
     #[must_use]
     pub const fn content_end(&self) -> usize {
         self.skipped as usize + self.content
     }
 
-    /// Bytes of earlier pieces that stand before [`content`](Self::content): the start of what
-    /// might have been a byte order mark and is none. Empty but for that.
+    /// Returns bytes before [`content`](Self::content) that turned out not to be a byte order mark.
     #[must_use]
     pub fn held(&self) -> &'static [u8] {
-        BOM.get(..usize::from(self.held)).unwrap_or_default()
+        slice(BOM, ..usize::from(self.held))
     }
 }
 
 impl LineSplitter {
-    /// A splitter at the start of a stream.
+    /// Creates a splitter at the start of a stream.
     #[must_use]
     pub const fn new() -> Self {
         Self { bom: Bom::Matched(0), after_cr: false }
     }
 
-    /// A splitter that goes on behind `byte`, somewhere after the start of a stream.
+    /// Creates a splitter behind `byte`, which isn't part of a byte order mark.
     pub(crate) fn behind(byte: u8) -> Self {
         Self { bom: Bom::Decided, after_cr: byte == CR }
     }
 
-    /// Whether the next byte begins a line, and no byte of it can belong to anything else.
+    /// Returns true if the next byte can't belong to a line end or a byte order mark.
     #[inline]
     pub(crate) const fn is_between_lines(&self) -> bool {
         !self.after_cr && matches!(self.bom, Bom::Decided)
     }
 
-    /// Takes the LF at the front of `piece` that belongs to an earlier piece's CR, if it is one.
+    /// Returns true if `piece` begins with the LF of an earlier piece's CR, and consumes it.
     #[inline]
     pub(crate) fn take_lf(&mut self, piece: &[u8]) -> bool {
         let lf = self.after_cr && piece.first() == Some(&LF);
@@ -146,7 +146,7 @@ impl LineSplitter {
         lf
     }
 
-    /// Finds the end of the line at the front of `piece`. `None` when `piece` is empty.
+    /// Finds the end of the line at the front of `piece`; returns `None` if `piece` is empty.
     #[inline]
     pub fn next(&mut self, piece: &[u8]) -> Option<LineSpan> {
         let first = *piece.first()?;
@@ -157,46 +157,45 @@ impl LineSplitter {
         } else if self.bom != Bom::Decided {
             (held, skipped) = self.match_bom(piece);
         }
-        let rest = piece.get(usize::from(skipped)..).unwrap_or_default();
+        let rest = slice(piece, usize::from(skipped)..);
         Some(LineSpan { held, skipped, ..self.span_to(rest, line_end(rest)) })
     }
 
-    /// The unfinished start of a byte order mark that the stream has had so far, if nothing
-    /// else came.
+    /// Returns the part of a byte order mark that the stream consists of so far.
     #[must_use]
     pub fn held(&self) -> &'static [u8] {
         match self.bom {
-            Bom::Matched(n) => BOM.get(..usize::from(n)).unwrap_or_default(),
+            Bom::Matched(len) => slice(BOM, ..usize::from(len)),
             Bom::Decided => &[],
         }
     }
 
-    /// The line at the front of `rest`, whose first LF or CR is at `end`.
+    /// Returns the line at the front of `rest`, whose first LF or CR is at `end`.
     #[inline]
     pub(crate) fn span_to(&mut self, rest: &[u8], end: Option<usize>) -> LineSpan {
         let (content, terminator) = match end {
             None => (rest.len(), 0),
-            Some(at) => match rest.get(at..).unwrap_or_default() {
-                [CR, LF, ..] => (at, 2),
+            Some(end) => match slice(rest, end..) {
+                [CR, LF, ..] => (end, 2),
                 [CR] => {
                     self.after_cr = true;
-                    (at, 1)
+                    (end, 1)
                 }
-                _ => (at, 1),
+                _ => (end, 1),
             },
         };
         LineSpan { held: 0, skipped: 0, terminator, content }
     }
 
-    /// Compares the start of the stream with a byte order mark; gives the bytes that earlier
-    /// pieces withheld and how many of this piece to skip.
+    /// Compares the start of the stream with a byte order mark.
+    ///
+    /// Returns the number of bytes that earlier pieces withheld, and the number of bytes to skip.
     #[cold]
     fn match_bom(&mut self, piece: &[u8]) -> (u8, u8) {
         let Bom::Matched(before) = self.bom else { return (0, 0) };
-        let expected = BOM.get(usize::from(before)..).unwrap_or_default();
         let mut matched = 0;
-        for (byte, wanted) in piece.iter().zip(expected) {
-            if byte != wanted {
+        for (byte, expected) in piece.iter().zip(slice(BOM, usize::from(before)..)) {
+            if byte != expected {
                 self.bom = Bom::Decided;
                 return (before, 0);
             }
@@ -204,18 +203,17 @@ impl LineSplitter {
         }
         self.bom = match before + matched {
             3 => Bom::Decided,
-            n => Bom::Matched(n),
+            len => Bom::Matched(len),
         };
         (0, matched)
     }
 }
 
-/// Where the first LF or CR of `bytes` stands.
+/// Returns the position of the first LF or CR.
 #[inline]
 fn line_end(bytes: &[u8]) -> Option<usize> {
     match bytes {
-        // Blank lines are half of all lines, and tiny pieces come in numbers: they aren't worth
-        // a call.
+        // Half of all lines are blank, so they are decided before the call.
         [] => None,
         [LF, ..] => Some(0),
         _ if bytes.len() < 16 => short_line_end(bytes),
@@ -223,20 +221,18 @@ fn line_end(bytes: &[u8]) -> Option<usize> {
     }
 }
 
-/// [`line_end`] for bytes in which it is likely to be near.
+/// Returns the position of the first LF or CR, which is probably near.
 #[inline]
 pub(crate) fn near_line_end(bytes: &[u8]) -> Option<usize> {
     match bytes.split_at_checked(16) {
         Some((near, far)) => {
-            let in_far = || line_end(far).map(|at| 16 + at);
-            short_line_end(near).or_else(in_far)
+            short_line_end(near).or_else(|| line_end(far).map(|end| near.len() + end))
         }
         None => short_line_end(bytes),
     }
 }
 
-/// [`line_end`] in up to 16 bytes, eight at a time; two words overlap where eight are too few and
-/// sixteen too many.
+/// Returns the position of the first LF or CR in up to 16 bytes, by two words that may overlap.
 #[inline]
 fn short_line_end(bytes: &[u8]) -> Option<usize> {
     let (Some(first), Some(last)) = (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) else {
@@ -246,11 +242,11 @@ fn short_line_end(bytes: &[u8]) -> Option<usize> {
     line_end_in(u64::from_le_bytes(*first)).or_else(in_last)
 }
 
-/// [`line_end`] in a word whose lowest byte is the first.
+/// Returns the position of the first LF or CR in a word whose lowest byte is the first.
 #[inline]
 fn line_end_in(word: u64) -> Option<usize> {
     const ONES: u64 = u64::MAX / 0xFF;
-    // The high bit of each zero byte, and perhaps of bytes above one: only the lowest counts.
+    // The high bit of each zero byte, and perhaps of bytes above it: only the lowest is used.
     let zeros = |word: u64| word.wrapping_sub(ONES) & !word & (ONES << 7);
     let found = zeros(word ^ (ONES * u64::from(LF))) | zeros(word ^ (ONES * u64::from(CR)));
     (found != 0).then(|| found.trailing_zeros() as usize / 8)

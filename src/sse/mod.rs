@@ -27,7 +27,7 @@
 //! | `Discarding` | `event.len == 0` | any piece, up to the end of the exceeding event | `Emitted` |
 //! | `Emitted` | `event` and the buffers describe the event of the caller | the next call | by `begin` |
 //!
-//! A new state needs a row here, an arm in `has_valid_state` and `locate_by_state`, and one function
+//! A new state needs a row here, an arm in `has_valid_state` and in `locate_by_state`, and a function
 //! that enters it. Only `begin` leaves `Emitted`. The hot path compares the state with
 //! `BetweenEvents` once, so another state costs it nothing.
 
@@ -120,19 +120,17 @@ pub struct SseDecoder {
 /// State of an [`SseDecoder`]; the module's head has the transitions.
 #[derive(Clone, Copy)]
 enum State {
-    /// The next byte begins an event, or continues a byte order mark or a CRLF before it.
-    ///
-    /// Also the state between events while a buffer is large, because only `begin` frees it.
+    /// The next byte begins an event, or ends what is before it, or a large buffer is idle.
     AtStart,
-    /// The next byte begins an event.
+    /// The next byte begins an event, and no buffer is large.
     BetweenEvents,
     /// The next byte continues a line of `event`.
     InLine,
     /// The next byte begins a line of `event`, or belongs to the end of the line before.
     BetweenLines,
-    /// The last call located `event`; the next one discards bytes behind it, or begins another.
+    /// The caller has `event`. The next byte is to be discarded, or begins another event.
     Emitted(Option<Discarding>),
-    /// The next byte belongs to a line or an event that exceeded a limit.
+    /// The next byte belongs to an event or a line that exceeded a limit.
     Discarding(Discarding),
 }
 
@@ -194,9 +192,9 @@ impl SseDecoder {
         *self = fresh;
     }
 
-    /// Returns the last event ID: the value of the latest `id` line in a closed event.
+    /// Returns the last event ID, which an `id` line or [`set_last_event_id`] has set.
     ///
-    /// Before such a line it is the text of [`set_last_event_id`](Self::set_last_event_id).
+    /// [`set_last_event_id`]: Self::set_last_event_id
     #[must_use]
     pub fn last_event_id(&self) -> &str {
         &self.stream.last_event_id
@@ -214,9 +212,7 @@ impl SseDecoder {
         self.stream.reconnection_time
     }
 
-    /// Returns the number of comments that were read, including those in an unfinished event.
-    ///
-    /// Each comment shows that the server is alive.
+    /// Returns the number of comments so far, including those in an unfinished event.
     #[must_use]
     pub const fn comments(&self) -> u64 {
         self.stream.comments
@@ -253,9 +249,7 @@ impl SseDecoder {
     #[inline]
     pub(crate) fn locate(&mut self, piece: &[u8]) -> Option<EventSpan> {
         let mut line_end = None;
-        let is_between = self.between_events().is_some();
-        debug_assert!(self.has_valid_state());
-        if is_between {
+        if self.between_events().is_some() {
             let span;
             (span, line_end) = self.locate_single_line(piece);
             if span.is_some() {
@@ -263,10 +257,9 @@ impl SseDecoder {
             }
         }
         if piece.is_empty() {
-            None
-        } else {
-            self.locate_by_state(piece, line_end).map(EventSpan::of_buffer)
+            return None;
         }
+        self.locate_by_state(piece, line_end).map(EventSpan::in_buffers)
     }
 
     /// Locates an event that isn't a single line in `piece`, and returns its length in the piece.
@@ -274,6 +267,7 @@ impl SseDecoder {
     /// `line_end` is the first line's end in `piece` between two events.
     #[inline]
     fn locate_by_state(&mut self, piece: &[u8], line_end: Option<usize>) -> Option<usize> {
+        debug_assert!(self.has_valid_state());
         let line = match self.state {
             State::BetweenEvents => self.splitter.span_to(piece, line_end),
             State::InLine => self.splitter.next(piece)?,

@@ -11,27 +11,24 @@ use crate::error::{Error, ErrorKind};
 pub struct SseEnd {
     /// Length of the stream in bytes.
     pub bytes: u64,
-    /// Bytes of a last event block that no blank line closed, or of a last line without an end.
+    /// Bytes of a last event that no blank line closed, or of a last line without an end.
     ///
-    /// By the standard they are dropped. Not counted are bytes that the decoder has already
-    /// returned, because their event or line is over a limit.
+    /// The standard drops them. Bytes of a [`TooLarge`](crate::EventKind::TooLarge) event or
+    /// truncated line don't count, because the decoder has already returned them.
     pub discarded_bytes: u64,
 }
 
 impl SseDecoder {
     /// Returns an unfinished last event as if a blank line had closed it.
     ///
-    /// The standard and the SDKs drop such an event, and so does [`finish`](Self::finish).
-    /// Call this before `finish`, at the end of the input, to read the event all the same. A
-    /// gateway that bills by the usage in the last event may need it.
+    /// The standard and the SDKs drop such an event, and so does [`finish`](Self::finish). A gateway
+    /// that bills by the usage in the last event may need it, before it calls `finish`.
     pub fn salvage(&mut self) -> Option<Event<'_>> {
         self.locate_rest()?;
-        Some(self.emit(EventSpan::of_buffer(0), &[]))
+        Some(self.emit(EventSpan::in_buffers(0), &[]))
     }
 
-    /// Calls `look` with the event that [`salvage`](Self::salvage) would return.
-    ///
-    /// Restores the state of the decoder.
+    /// Calls `look` with the event of [`salvage`](Self::salvage), and restores the decoder.
     #[cfg(feature = "std")]
     pub(crate) fn peek_rest<R>(&mut self, look: impl FnOnce(&Event<'_>) -> R) -> Option<R> {
         self.begin();
@@ -50,15 +47,13 @@ impl SseDecoder {
         looked
     }
 
-    /// Returns true while the decoder discards the rest of a line or event that is over a limit.
+    /// Returns true while the decoder discards the rest of an event or line.
     #[cfg(feature = "std")]
     pub(crate) const fn is_skipping(&self) -> bool {
         matches!(self.state, State::Discarding(_) | State::Emitted(Some(_)))
     }
 
-    /// Ends the event in the buffer as if a line end and a blank line followed it.
-    ///
-    /// Returns `None` if there is none.
+    /// Ends the event in the buffer, if any, as if a line end and a blank line followed it.
     fn locate_rest(&mut self) -> Option<()> {
         self.begin();
         let line = self.event.line_start..self.event.len;
@@ -80,9 +75,8 @@ impl SseDecoder {
 
     /// Returns the length of the stream and of its unfinished rest, at the end of the input.
     ///
-    /// The standard keeps the last event ID and the reconnection time over a reconnection:
     /// [`last_event_id`](Self::last_event_id) and [`reconnection_time`](Self::reconnection_time)
-    /// remain readable.
+    /// remain, because the standard keeps them over a reconnection.
     pub fn finish(&mut self) -> SseEnd {
         self.begin();
         let discarded = self.buffer.len() as u64;

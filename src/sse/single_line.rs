@@ -1,7 +1,6 @@
-//! The single-line event: one line of data and a blank line, or a line that is an event itself.
+//! Single-line events: one `data` line and a blank line, or a comment or blank line between events.
 //!
-//! Most events are such. They need none of the decoder's other state, so those that lie whole in
-//! a piece are recognised and emitted without it.
+//! Most events are such. One that lies whole in a piece needs none of the decoder's buffers.
 
 use core::ops::Range;
 
@@ -13,12 +12,18 @@ use super::event_buffer::DataBuffer;
 use super::line::{LineSpan, near_line_end};
 use super::{SseDecoder, State, slice};
 
+/// The start of the line of a message.
 const DATA: &[u8] = b"data:";
 
 impl SseDecoder {
     /// Locates a single-line event that lies whole in `piece`, and the end of the first line.
+    ///
+    /// Counts a comment, and leaves the rest of the decoder as it is.
     #[inline]
-    pub(super) fn locate_single_line(&self, piece: &[u8]) -> (Option<EventSpan>, Option<usize>) {
+    pub(super) fn locate_single_line(
+        &mut self,
+        piece: &[u8],
+    ) -> (Option<EventSpan>, Option<usize>) {
         if let Some(value) = piece.strip_prefix(DATA) {
             let line_end = memchr2(b'\n', b'\r', value).map(|end| DATA.len() + end);
             let span = line_end.and_then(|end| {
@@ -30,7 +35,9 @@ impl SseDecoder {
         let line_end = near_line_end(piece);
         let span = line_end.and_then(|end| {
             let (kind, end_len) = recognise(Some(*piece.first()?), slice(piece, end..))?;
-            self.single_line(kind, 0..0, end + end_len)
+            let span = self.single_line(kind, 0..0, end + end_len)?;
+            self.stream.comments += u64::from(kind == EventKind::Comment);
+            Some(span)
         });
         (span, line_end)
     }
@@ -139,7 +146,7 @@ mod tests {
             let piece = &event.as_bytes()[cut..];
             let line = decoder.splitter.next(piece).unwrap();
             assert_eq!(decoder.finish_single_line(piece, &line), Some(piece.len()), "{cut}");
-            let event = decoder.emit(EventSpan::of_buffer(piece.len()), piece);
+            let event = decoder.emit(EventSpan::in_buffers(piece.len()), piece);
             assert_eq!((event.kind(), event.data()), (EventKind::Message, &b"01234567"[..]));
         }
     }
