@@ -31,11 +31,11 @@
 //! that enters it. Only `begin` leaves `Emitted`. The hot path compares the state with
 //! `BetweenEvents` once, so another state costs it nothing.
 
+mod discard;
 mod emit;
 mod event;
 mod event_buffer;
 mod line;
-mod overflow;
 mod rest;
 mod single_line;
 
@@ -46,6 +46,7 @@ use core::slice::SliceIndex;
 
 use crate::error::ErrorKind;
 use crate::limits::Limits;
+use discard::{Discarding, LimitExceeded};
 pub(crate) use emit::EventSpan;
 pub(crate) use event::MESSAGE;
 use event::StreamState;
@@ -54,7 +55,6 @@ pub(crate) use event::{DataLine, SseField};
 pub use event::{Event, EventKind, is_event_stream};
 use event_buffer::{EventBuffer, append};
 pub use line::{LineSpan, LineSplitter};
-use overflow::{Discarding, LimitExceeded};
 pub use rest::SseEnd;
 
 /// Capacity up to which a buffer is kept while the events don't need it.
