@@ -48,7 +48,7 @@ mod slot;
 
 use core::ops::Range;
 
-use crate::json::{Document, Kind, NodeId, Patches, Tape, text};
+use crate::json::{self, Document, Kind, NodeId, Patches, Tape};
 use crate::sse::Event;
 use ids::TemplateIds;
 use learning::LearningBudget;
@@ -323,7 +323,9 @@ impl<I: Index> Templates<I> {
         let event_type = if event_type.is_empty() {
             crate::sse::MESSAGE
         } else {
-            text.get(event_type.start as usize..event_type.end as usize).unwrap_or_default()
+            // The type is in the first literal, so these are the bytes of the sample.
+            let bytes = raw.get(event_type.start as usize..event_type.end as usize);
+            bytes.and_then(json::text).unwrap_or_default()
         };
         // The framing behind the JSON text does no harm: no node is in it.
         let sample = text.get(json.start..).unwrap_or_default();
@@ -552,7 +554,7 @@ fn shared_len(one: &[u8], other: &[u8]) -> usize {
 /// Returns the framing before and behind the data of an event, if it has no more than a type.
 fn surroundings<'a>(event: &Event<'a>) -> Option<(&'a str, &'a str)> {
     let (head, rest) = event.raw().split_at_checked(event.data_start?)?;
-    let head = text(head)?;
+    let head = json::text(head)?;
     let type_line = head.strip_suffix(' ').unwrap_or(head).strip_suffix("data:")?;
     let tail = match rest.get(event.data().len()..)? {
         b"\n\n" => "\n\n",
