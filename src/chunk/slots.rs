@@ -24,6 +24,8 @@ pub(crate) enum Field {
     Arguments,
     /// Something else in `tool_calls`.
     ToolCalls,
+    /// A member of the delta without a column.
+    DeltaMember,
     Other,
 }
 
@@ -117,6 +119,8 @@ impl<'a> ChatCompletionChunk<'a> {
                 [call] if leaf == call.function_fields.arguments => Field::Arguments,
                 _ => Field::ToolCalls,
             }
+        } else if document.members_in_column(delta.node).any(|member| member.value == leaf) {
+            Field::DeltaMember
         } else {
             Field::Other
         }

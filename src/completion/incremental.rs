@@ -23,6 +23,9 @@ use crate::template::LARGEST_EVENT;
 /// More slots than a template has.
 const MOST_SLOTS: usize = 16;
 
+/// The most texts of delta members without a field that a plan lists.
+const MOST_MEMBER_TEXTS: usize = 2;
+
 /// The most bytes of budget that a byte of a chunk reserves: a member costs more than its text.
 const COST: usize = 32;
 
@@ -78,6 +81,8 @@ pub(super) struct MergePlan {
     has_texts: bool,
     reasoning: Reasoning,
     calls: Calls,
+    /// The slots that are texts of delta members without a field.
+    member_texts: [Option<NodeId>; MOST_MEMBER_TEXTS],
     usage: UsagePlan,
 }
 
@@ -209,6 +214,7 @@ impl MergePlan {
                 Field::Arguments => arguments = Some(slot),
                 Field::ToolCalls => other_calls = true,
                 Field::Usage => plan.is_full |= !plan.usage.add(slot, chunk.value_at(leaf), usage),
+                Field::DeltaMember => plan.is_full |= !plan.add_member_text(chunk.value_at(leaf)),
                 Field::Other => plan.is_full = true,
             }
         }
@@ -230,8 +236,29 @@ impl MergePlan {
             }
             _ => Calls::Everything,
         };
-        plan.has_more = plan.has_texts || has_reasoning || !matches!(plan.calls, Calls::Nothing);
+        let has_calls = !matches!(plan.calls, Calls::Nothing);
+        plan.has_more = plan.has_texts || has_reasoning || has_calls || plan.has_member_texts();
         plan
+    }
+
+    /// Adds the text of a delta member in a slot; returns false if it isn't a text that is joined.
+    fn add_member_text(&mut self, leaf: Value<'_>) -> bool {
+        let name = leaf.document.name_of(leaf.id);
+        let is_joined = match merge(Level::Delta, name) {
+            Merge::Concat => true,
+            Merge::Accumulate => !is_identity(name),
+            _ => false,
+        };
+        let free = self.member_texts.iter_mut().find(|text| text.is_none());
+        match free {
+            Some(text) if is_joined && leaf.kind() == ValueKind::String => *text = Some(leaf.id),
+            _ => return false,
+        }
+        true
+    }
+
+    fn has_member_texts(&self) -> bool {
+        self.member_texts.iter().any(Option::is_some)
     }
 
     fn add(&mut self, choice: &Choice<'_>) {
@@ -250,7 +277,11 @@ impl MergePlan {
             || delta.function_call().is_some()
             || delta.audio().is_some()
             || !are_idempotent(Level::Choice, choice.extra())
-            || !are_idempotent(Level::Delta, delta.extra());
+            || !names_are_unique(|| delta.extra().map(|(name, _)| name))
+            || !delta.extra().all(|(name, value)| {
+                self.member_texts.contains(&Some(value.id))
+                    || is_idempotent(Level::Delta, name, value)
+            });
     }
 
     /// Returns the plan for one text, if the chunk adds no more. Its key is `None` while half a
@@ -259,6 +290,7 @@ impl MergePlan {
     fn single_text(&self, target: &ChoiceTarget<'_>) -> Option<SingleTextPlan> {
         if self.usage.has_some
             || self.has_texts
+            || self.has_member_texts()
             || !matches!(self.choice, Some(ChoiceIndex::Literal(_)))
         {
             return None;
@@ -295,6 +327,11 @@ impl MergePlan {
                 target.changes.extend(start.map(|start| Change::Reasoning { choice, start }));
             }
             Reasoning::Everything => push_reasoning(target, &delta),
+        }
+        for text in self.member_texts.into_iter().flatten() {
+            let value = chunk.value_at(text);
+            let name = value.document.name_of(text);
+            target.budget.keep(&mut target.message.extra, Level::Delta, name, value);
         }
         let everything = match self.calls {
             Calls::Nothing => false,
@@ -622,6 +659,8 @@ mod tests {
             (delta(r#""role":"assistant","content":"c#","refusal":null"#), Added::Text),
             (delta(r#""content":"","reasoning_content":"r#""#), Added::Text),
             (delta(r#""reasoning":"r#""#), Added::Text),
+            (delta(r#""reasoning_text":"r#""#), Added::Changed),
+            (delta(r#""content":"c#","thinking":"t#""#), Added::Changed),
             (delta(r#""content":"c#","tool_calls":[],"annotations":[],"x":1"#), Added::Text),
             (
                 r#"{"id":"c","provider":"p","choices":[{"delta":{"content":"c#"},"logprobs":{"content":[]},"token_ids":[],"native_finish_reason":null}]}"#
