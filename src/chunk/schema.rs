@@ -323,6 +323,7 @@ level! {
         TRANSLATION_DATA b"translation_data" Any, Replace, Unknown;
         WEB_SEARCH_DATA b"web_search_data" Any, Replace, Unknown;
         REASONING_TEXT b"reasoning_text" Any, Accumulate, Reasoning;
+        REASONING_SUMMARY b"reasoning_summary" Any, Concat, Reasoning;
         THINKING b"thinking" Any, Accumulate, Reasoning;
         THINKING_BLOCKS b"thinking_blocks" Any, Fragments, Reasoning;
         REASONING_ITEMS b"reasoning_items" Any, Accumulate, Reasoning;
