@@ -3,6 +3,32 @@
 use super::json_write::{self, ObjectWriter};
 use crate::completion::ReasoningName;
 
+/// The members that all chunks of a stream share.
+#[derive(Clone, Copy)]
+pub(super) struct Envelope<'a> {
+    pub(super) id: Option<&'a str>,
+    pub(super) created: Option<u64>,
+    pub(super) model: Option<&'a str>,
+    pub(super) service_tier: Option<&'a str>,
+    pub(super) system_fingerprint: Option<&'a str>,
+}
+
+impl Envelope<'_> {
+    /// Begins a chunk with the members that are present.
+    pub(super) fn begin(self, out: &mut Vec<u8>) -> ObjectWriter<'_> {
+        let mut chunk = ObjectWriter::begin(out);
+        chunk.string_if("id", self.id);
+        chunk.string("object", "chat.completion.chunk");
+        if let Some(created) = self.created {
+            chunk.number("created", created);
+        }
+        chunk.string_if("model", self.model);
+        chunk.string_if("service_tier", self.service_tier);
+        chunk.string_if("system_fingerprint", self.system_fingerprint);
+        chunk
+    }
+}
+
 /// A `chat.completion.chunk` to be written.
 ///
 /// It contains the members that all chunks of a stream share, and those of one chunk.
@@ -53,13 +79,10 @@ impl<'a> ChunkParts<'a> {
 
     /// Appends the chunk's JSON text, in one line.
     pub fn write_json(&self, out: &mut Vec<u8>) {
-        let mut chunk = ObjectWriter::begin(out);
-        chunk.string("id", self.id);
-        chunk.string("object", "chat.completion.chunk");
-        chunk.number("created", self.created);
-        chunk.string("model", self.model);
-        chunk.string_if("service_tier", self.service_tier);
-        chunk.string_if("system_fingerprint", self.system_fingerprint);
+        let Self { id, model, created, service_tier, system_fingerprint, .. } = *self;
+        let (id, created, model) = (Some(id), Some(created), Some(model));
+        let envelope = Envelope { id, created, model, service_tier, system_fingerprint };
+        let mut chunk = envelope.begin(out);
         json_write::array(self.choices, chunk.name("choices"), ChoiceParts::write);
         if let Some(usage) = self.usage {
             chunk.object("usage", |object| usage.write(object));

@@ -3,6 +3,7 @@
 use core::fmt;
 
 use super::chunk_page::{ChunkPage, MAX_COST, PageCursor, Rule, is_readable};
+use super::chunk_writer::Envelope;
 use super::deltas::{DeltaText, begin, finish, piece_len, write_call, write_choice};
 use super::encode::DONE;
 use super::json_write::{self, ArrayWriter, ObjectWriter};
@@ -150,6 +151,7 @@ enum ReplayState {
 
 /// The part of a text that isn't written yet.
 struct RestOfText<'c> {
+    choice: &'c CompletionChoice,
     target: DeltaText<'c>,
     rest: &'c str,
     /// No delta with this tool call is written yet.
@@ -219,9 +221,10 @@ impl<'c> Replay<'c> {
 
     /// Returns the rest of a text of the current choice, or `None` after the last text.
     fn rest_of_text(&self, text: usize, from: usize) -> Option<RestOfText<'c>> {
-        let (target, whole) = DeltaText::find(&self.current_choice()?.message, text)?;
+        let choice = self.current_choice()?;
+        let (target, whole) = DeltaText::find(&choice.message, text)?;
         let is_new_call = from == 0 && matches!(target, DeltaText::Call(..));
-        Some(RestOfText { target, rest: text_in(whole, from..), is_new_call })
+        Some(RestOfText { choice, target, rest: text_in(whole, from..), is_new_call })
     }
 
     fn write_begin(&mut self, cursor: Option<PageCursor>, out: &mut Vec<u8>) -> ReplayState {
@@ -236,11 +239,8 @@ impl<'c> Replay<'c> {
     }
 
     fn write_piece(&mut self, text: usize, from: usize, out: &mut Vec<u8>) -> ReplayState {
-        let (Some(choice), Some(RestOfText { target, rest, is_new_call })) =
-            (self.current_choice(), self.rest_of_text(text, from))
-        else {
-            return ReplayState::Finish;
-        };
+        let Some(rest_of_text) = self.rest_of_text(text, from) else { return ReplayState::Finish };
+        let RestOfText { choice, target, rest, is_new_call } = rest_of_text;
         if rest.is_empty() && !is_new_call {
             return ReplayState::Text { text: text + 1, from: 0 };
         }
@@ -264,9 +264,7 @@ impl<'c> Replay<'c> {
         cursor: PageCursor,
         out: &mut Vec<u8>,
     ) -> ReplayState {
-        let (Some(choice), Some(RestOfText { target, .. })) =
-            (self.current_choice(), self.rest_of_text(text, from))
-        else {
+        let Some(RestOfText { choice, target, .. }) = self.rest_of_text(text, from) else {
             return ReplayState::Finish;
         };
         let page = self.write_page(Some(cursor), out, |replay, page, out| {
@@ -369,7 +367,7 @@ impl<'c> Replay<'c> {
     #[cold]
     fn write_several(&mut self, out: &mut Vec<u8>) -> bool {
         let start = out.len();
-        let mut chunk = self.envelope(out);
+        let mut chunk = self.begin_chunk(false, out);
         let mut choices = ArrayWriter::begin(chunk.name("choices"));
         while choices.buffer_len() - start < SHARED_BYTES {
             let mut next = None;
@@ -400,10 +398,10 @@ impl<'c> Replay<'c> {
                 page.rest().is_none().then_some(ReplayState::Text { text: 0, from: 0 })
             }
             ReplayState::Text { text, from } => {
-                let Some(RestOfText { target, rest, is_new_call }) = self.rest_of_text(text, from)
-                else {
+                let Some(rest_of_text) = self.rest_of_text(text, from) else {
                     return Some(ReplayState::Finish);
                 };
+                let RestOfText { target, rest, is_new_call, .. } = rest_of_text;
                 if rest.len() > self.small_len() {
                     return None;
                 }
@@ -507,22 +505,17 @@ impl<'c> Replay<'c> {
 
     /// Begins an event, with the members that all chunks repeat unless its value `is_alone`.
     fn begin_chunk<'o>(&self, is_alone: bool, out: &'o mut Vec<u8>) -> ObjectWriter<'o> {
-        if is_alone { begin_event(out) } else { self.envelope(out) }
+        out.extend_from_slice(b"data: ");
+        if is_alone { ObjectWriter::begin(out) } else { self.envelope().begin(out) }
     }
 
-    /// Begins an event with the members that all chunks repeat.
-    fn envelope<'o>(&self, out: &'o mut Vec<u8>) -> ObjectWriter<'o> {
-        let mut chunk = begin_event(out);
-        for (name, text, is_repeated) in self.repeated_texts() {
-            chunk.string_if(name, text.filter(|_| is_repeated));
-            if name == "id" {
-                chunk.string("object", "chat.completion.chunk");
-                if let Some(created) = self.completion.created {
-                    chunk.number("created", created);
-                }
-            }
-        }
-        chunk
+    /// Returns the members that all chunks repeat.
+    fn envelope(&self) -> Envelope<'c> {
+        let texts = self.repeated_texts();
+        let [id, model, service_tier, system_fingerprint] =
+            texts.map(|(_, text, is_repeated)| text.filter(|_| is_repeated));
+        let created = self.completion.created;
+        Envelope { id, created, model, service_tier, system_fingerprint }
     }
 
     /// Returns the texts that chunks may repeat: name, text, and true if every chunk repeats it.
@@ -575,11 +568,6 @@ const SHARED_BYTES: usize = 4 << 10;
 /// The event that ends the stream of a completion that isn't whole.
 const NOT_WHOLE: &[u8] = b"data: {\"error\":{\"message\":\"The completion is not whole.\",\
     \"type\":\"incomplete_completion\",\"param\":null,\"code\":\"not_whole\"}}\n\n";
-
-fn begin_event(out: &mut Vec<u8>) -> ObjectWriter<'_> {
-    out.extend_from_slice(b"data: ");
-    ObjectWriter::begin(out)
-}
 
 fn end(chunk: ObjectWriter<'_>) {
     chunk.end().extend_from_slice(b"\n\n");
