@@ -46,7 +46,6 @@ use crate::limits::Limits;
 /// assert_eq!(out, b"data: {\"model\":\"alias\",\"choices\":[{\"delta\":{\"content\":\"Hi\"}}]}\n\n");
 /// ```
 pub struct Observer {
-    max_choices: usize,
     plans: TemplateCache<ObservePlan>,
     state: ObserverState,
 }
@@ -60,6 +59,7 @@ const KEPT_CHOICES: usize = 128;
 /// The findings of the stream so far.
 #[derive(Debug, Default)]
 struct ObserverState {
+    max_choices: usize,
     usage: UsageTotals,
     /// The key of the chunk with the last usage.
     usage_key: Option<TemplateKey>,
@@ -161,11 +161,8 @@ impl Observer {
     /// Creates an observer that stores at most [`Limits::choices`] choices.
     #[must_use]
     pub fn with_limits(limits: &Limits) -> Self {
-        Self {
-            max_choices: limits.choices,
-            plans: TemplateCache::default(),
-            state: ObserverState::default(),
-        }
+        let state = ObserverState { max_choices: limits.choices, ..ObserverState::default() };
+        Self { plans: TemplateCache::default(), state }
     }
 
     /// Observes the next event. Returns its findings besides text, if it has any.
@@ -193,8 +190,8 @@ impl Observer {
     ///
     /// `end` is the result of [`ChunkDecoder::finish`](crate::ChunkDecoder::finish).
     pub fn finish(&mut self, end: End) -> Observed {
-        let error = self.state.error.take();
-        let next = ObserverState { error, ..ObserverState::default() };
+        let (max_choices, error) = (self.state.max_choices, self.state.error.take());
+        let next = ObserverState { max_choices, error, ..ObserverState::default() };
         let state = core::mem::replace(&mut self.state, next);
         let reasons = state.choices.iter().map(|choice| choice.finish_reason.is_some());
         let (outcome, not_whole) = state.findings.verdict(reasons, &end, state.limit_exceeded);
@@ -208,13 +205,14 @@ impl Observer {
     /// Prepares the observer for another stream. Retains only the limits and the buffers.
     pub fn reset(&mut self) {
         self.plans = TemplateCache::default();
-        let mut choices = core::mem::take(&mut self.state.choices);
+        let ObserverState { max_choices, choices, error, .. } = &mut self.state;
+        let (max_choices, error) = (*max_choices, error.take());
+        let mut choices = core::mem::take(choices);
         choices.clear();
         if choices.capacity() > KEPT_CHOICES {
             choices = Vec::new();
         }
-        let error = self.state.error.take();
-        self.state = ObserverState { choices, error, ..ObserverState::default() };
+        self.state = ObserverState { max_choices, choices, error, ..ObserverState::default() };
     }
 
     /// Returns the findings of the last event.
@@ -238,7 +236,7 @@ impl Observer {
             }
             _ => {
                 self.state.news = EventFindings::default();
-                self.state.observe_event(event, self.max_choices);
+                self.state.observe_event(event);
                 self.state.news != EventFindings::default()
             }
         }
@@ -248,16 +246,16 @@ impl Observer {
     #[expect(clippy::inline_always, reason = "4 % of `benches/instructions vllm`, tap")]
     #[inline(always)]
     pub(super) fn observe_templated(&mut self, chunk: &ChatCompletionChunk<'_>) -> bool {
-        let Self { max_choices, plans, state } = self;
+        let Self { plans, state } = self;
         state.news = EventFindings::default();
         let key = chunk.template_key();
         debug_assert!(key.is_some(), "the chunk matched a template");
         if let Some(key) = key {
             let plan = plans.get_or_compute(key, |plan| {
                 *plan = ObservePlan::new(chunk);
-                state.note_choices(chunk, *max_choices);
+                state.note_choices(chunk);
             });
-            state.apply_plan(plan, key, chunk, *max_choices);
+            state.apply_plan(plan, key, chunk);
         }
         state.news != EventFindings::default()
     }
@@ -272,16 +270,15 @@ impl ObserverState {
         plan: &ObservePlan,
         key: TemplateKey,
         chunk: &ChatCompletionChunk<'_>,
-        max_choices: usize,
     ) {
         if plan.is_incomplete {
-            self.note_choices(chunk, max_choices);
-            return self.observe_chunk(chunk, max_choices);
+            self.note_choices(chunk);
+            return self.observe_chunk(chunk);
         }
         if let Some(slot) = plan.index {
             let index = chunk.slot_count(slot).unwrap_or(0);
             if index >= 64 || self.known_indexes & (1 << index) == 0 {
-                self.note_choices(chunk, max_choices);
+                self.note_choices(chunk);
             }
         }
         self.deltas += u64::from(plan.output.is_in(chunk));
@@ -292,21 +289,21 @@ impl ObserverState {
                     counts.update(tokens, chunk);
                 }
                 _ => {
-                    self.add_usage(chunk, max_choices);
+                    self.add_usage(chunk);
                     self.usage_key = Some(key);
                 }
             }
         }
         if plan.finish.is_in(chunk) {
-            self.finish(chunk, max_choices);
+            self.finish(chunk);
         }
     }
 
-    fn observe_event(&mut self, event: &ChunkEvent<'_>, max_choices: usize) {
+    fn observe_event(&mut self, event: &ChunkEvent<'_>) {
         match event.payload() {
             Payload::Chunk(chunk) => {
-                self.note_choices(chunk, max_choices);
-                self.observe_chunk(chunk, max_choices);
+                self.note_choices(chunk);
+                self.observe_chunk(chunk);
             }
             Payload::Error(error) => {
                 match &mut self.error {
@@ -316,8 +313,8 @@ impl ObserverState {
                 self.findings.has_error = true;
                 self.news.error = true;
                 if let Some(chunk) = error.chunk() {
-                    self.note_choices(&chunk, max_choices);
-                    self.observe_chunk(&chunk, max_choices);
+                    self.note_choices(&chunk);
+                    self.observe_chunk(&chunk);
                 }
             }
             Payload::Malformed(error) => {
@@ -329,32 +326,32 @@ impl ObserverState {
     }
 
     /// Observes all of a chunk, except its choices.
-    fn observe_chunk(&mut self, chunk: &ChatCompletionChunk<'_>, max_choices: usize) {
+    fn observe_chunk(&mut self, chunk: &ChatCompletionChunk<'_>) {
         let carries = chunk.carries();
         self.deltas += u64::from(carries.is_output());
         if carries.usage {
             self.news.usage = true;
-            self.add_usage(chunk, max_choices);
+            self.add_usage(chunk);
         }
         if carries.finish {
-            self.finish(chunk, max_choices);
+            self.finish(chunk);
         }
     }
 
     #[inline(never)]
-    fn add_usage(&mut self, chunk: &ChatCompletionChunk<'_>, max_choices: usize) {
+    fn add_usage(&mut self, chunk: &ChatCompletionChunk<'_>) {
         self.usage_key = None;
-        self.usage.update(chunk, max_choices);
+        self.usage.update(chunk, self.max_choices);
     }
 
     /// Records the choices of a chunk, and any part of them that a completion can't store.
     #[inline(never)]
-    fn note_choices(&mut self, chunk: &ChatCompletionChunk<'_>, max_choices: usize) {
+    fn note_choices(&mut self, chunk: &ChatCompletionChunk<'_>) {
         self.findings.has_chunk = true;
         for choice in chunk.choices() {
             if choice.has_invalid_index() {
                 self.findings.add_invalid_index(true);
-            } else if self.choice(choice.index().unwrap_or(0), max_choices).is_some() {
+            } else if self.choice(choice.index().unwrap_or(0)).is_some() {
                 self.note_delta(&choice);
             }
         }
@@ -377,8 +374,8 @@ impl ObserverState {
         }
     }
 
-    /// Returns the choice of an index, or a new one if there are fewer than `max_choices`.
-    fn choice(&mut self, index: u64, max_choices: usize) -> Option<&mut SeenChoice> {
+    /// Returns the choice of an index, or a new one if `max_choices` allows it.
+    fn choice(&mut self, index: u64) -> Option<&mut SeenChoice> {
         let len = self.choices.len();
         let found = if len <= FEW_CHOICES {
             self.choices.iter().position(|choice| choice.index == index)
@@ -387,7 +384,7 @@ impl ObserverState {
             let found = self.positions.binary_search_by_key(&index, |(index, _)| *index);
             found.ok().and_then(|found| self.positions.get(found)).map(|(_, position)| *position)
         };
-        if found.is_none() && len >= max_choices {
+        if found.is_none() && len >= self.max_choices {
             self.findings.lacks_choice = true;
             self.limit_exceeded = Some(Limit::Choices);
             return None;
@@ -410,12 +407,12 @@ impl ObserverState {
 
     /// Stores the finish reasons of a chunk.
     #[cold]
-    fn finish(&mut self, chunk: &ChatCompletionChunk<'_>, max_choices: usize) {
+    fn finish(&mut self, chunk: &ChatCompletionChunk<'_>) {
         for choice in chunk.choices().filter(|choice| !choice.has_invalid_index()) {
             let Some(reason) = choice.finish_reason() else { continue };
             self.news.finish = true;
             let index = choice.index().unwrap_or(0);
-            let Some(seen) = self.choice(index, max_choices) else { continue };
+            let Some(seen) = self.choice(index) else { continue };
             let stored = beginning(reason, LONGEST_REASON);
             if seen.finish_reason.as_deref() != Some(stored) {
                 seen.finish_reason = Some(stored.into());

@@ -204,7 +204,9 @@ impl<'c> Replay<'c> {
         match core::mem::replace(&mut self.step, ReplayState::End) {
             ReplayState::Begin(cursor) => self.write_begin(cursor, out),
             ReplayState::Text { text, from } => self.write_piece(text, from, out),
-            ReplayState::Call { text, from, cursor } => self.write_call(text, from, cursor, out),
+            ReplayState::Call { text, from, cursor } => {
+                self.write_rest_of_call(text, from, cursor, out)
+            }
             ReplayState::Finish => self.write_finish(out),
             ReplayState::Usage(cursor) => self.write_usage(cursor, out),
             ReplayState::Done => {
@@ -257,7 +259,7 @@ impl<'c> Replay<'c> {
         after_piece(text, from + len, page.rest())
     }
 
-    fn write_call(
+    fn write_rest_of_call(
         &mut self,
         text: usize,
         from: usize,
