@@ -5,9 +5,9 @@ use core::ops::Range;
 use std::collections::VecDeque;
 
 use super::allowlist::{Verdict, scan};
-use super::json_write;
 use super::slices::bytes_in;
 use super::spans::{Spans, object_of};
+use super::text_segment::{TextSegment, move_segments};
 use super::watched_text::{FoundText, GuardedText, TextId, WatchedText, each_text, end_others};
 use crate::chunk::{ChatCompletionChunk, Choice, TemplateCache};
 use crate::decoder::{ChunkEvent, Payload};
@@ -155,18 +155,6 @@ pub struct Guard {
 struct HeldEvent {
     len: usize,
     segments: usize,
-}
-
-/// A text in an event.
-#[derive(Clone, Debug)]
-struct TextSegment {
-    /// The position of its text in `texts`, and its range in this text: `start <= end`.
-    text: usize,
-    start: usize,
-    end: usize,
-    /// The range of its JSON string in the event: `span.start < span.end <= len`.
-    span: Range<usize>,
-    is_changed: bool,
 }
 
 /// The result of [`Guard::push`] for an event.
@@ -508,16 +496,25 @@ impl Guard {
         for held in self.events.drain(..events) {
             let event = bytes_in(raw, *raw_from..*raw_from + held.len);
             *raw_from += held.len;
-            let start = out.len();
-            if write_event(event, segments.iter().take(held.segments), texts, out).is_none() {
-                debug_assert!(false, "a replacement is outside of its event or text");
-                out.truncate(start);
-            }
+            let (start, mut rest) = (out.len(), Some(0));
             for segment in segments.drain(..held.segments) {
                 self.text_bytes -= segment.end - segment.start;
-                if let Some(text) = texts.get_mut(segment.text) {
+                let text = texts.get_mut(segment.text);
+                if segment.is_changed {
+                    let write = |(rest, text): (usize, &&mut WatchedText)| {
+                        segment.write(event, rest, text, out)
+                    };
+                    rest = rest.zip(text.as_ref()).and_then(write);
+                }
+                if let Some(text) = text {
                     text.released = segment.end;
                 }
+            }
+            let rest = rest.and_then(|rest| event.get(rest..));
+            debug_assert!(rest.is_some(), "a replacement is outside of its event or text");
+            match rest {
+                Some(rest) => out.extend_from_slice(rest),
+                None => out.truncate(start),
             }
         }
         if *raw_from > raw.len() / 2 {
@@ -528,55 +525,6 @@ impl Guard {
             text.forget(*overlap);
         }
     }
-}
-
-/// Appends an event with its changed texts.
-///
-/// Returns `None` if the range of a changed text is outside of the event or of its text.
-fn write_event<'s>(
-    event: &[u8],
-    segments: impl Iterator<Item = &'s TextSegment>,
-    texts: &[WatchedText],
-    out: &mut Vec<u8>,
-) -> Option<()> {
-    let mut rest = 0;
-    for TextSegment { text, start, end, span, .. } in segments.filter(|it| it.is_changed) {
-        let text = texts.get(*text)?.range(*start..*end)?;
-        event.get(span.clone())?;
-        out.extend_from_slice(event.get(rest..span.start)?);
-        json_write::string(text, out);
-        rest = span.end;
-    }
-    out.extend_from_slice(event.get(rest..)?);
-    Some(())
-}
-
-/// Moves the segments of a text whose `range` is replaced by a text that ends at `new_end`.
-///
-/// The segment that contains the start of the range contains the new text, else the one that ends
-/// there. Returns false if there is none.
-fn move_segments<'s>(
-    segments: impl Iterator<Item = &'s mut TextSegment>,
-    range: Range<usize>,
-    new_end: usize,
-) -> bool {
-    let Range { start, end } = range;
-    let moved = |position: usize| position - end + new_end;
-    let mut segments = segments.peekable();
-    let mut before = None;
-    while segments.peek().is_some_and(|segment| segment.end <= start) {
-        before = segments.next();
-    }
-    let Some(first) = segments.next().or(before) else { return false };
-    first.end = if first.end >= end { moved(first.end) } else { new_end };
-    first.is_changed = true;
-    for segment in segments {
-        segment.is_changed |= segment.start < end;
-        segment.start = if segment.start < end { new_end } else { moved(segment.start) };
-        segment.end = if segment.end < end { new_end } else { moved(segment.end) };
-        debug_assert!(segment.start <= segment.end, "a segment is moved as a whole");
-    }
-    true
 }
 
 impl Default for Guard {
@@ -599,11 +547,10 @@ impl fmt::Debug for Guard {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 mod tests {
-    use super::{EVENT_COST, Guard, Pushed, SEGMENT_COST, TextId, TextSegment, write_event};
+    use super::{EVENT_COST, Guard, Pushed, SEGMENT_COST, TextId, TextSegment};
     use crate::decoder::ChunkDecoder;
     use crate::gateway::TextKind;
     use crate::gateway::assemble;
-    use core::ops::Range;
     use proptest::prelude::*;
 
     fn push(guard: &mut Guard, event: &str) -> Pushed {
@@ -873,46 +820,23 @@ mod tests {
         assert_eq!(out, delta(r#"{"content":"é"}"#).as_bytes());
     }
 
-    /// Ranges that no push creates: each time nothing of the event is released.
-    #[test]
-    fn a_replacement_out_of_range_is_not_written() {
-        let event = delta(r#"{"content":"secret"}"#);
-        let mut guard = Guard::new();
-        let _ = push(&mut guard, &event);
-        assert!(guard.replace(CONTENT, 0..6, "***"));
-        let right = guard.segments[0].clone();
-        let written = |segment: &TextSegment| {
-            let mut out = Vec::new();
-            write_event(event.as_bytes(), [segment].into_iter(), &guard.texts, &mut out)
-                .map(|()| out)
-        };
-        assert_eq!(written(&right), Some(delta(r#"{"content":"***"}"#).into_bytes()));
-        let Range { start, end } = right.span.clone();
-        for wrong in [
-            TextSegment { text: 1, ..right.clone() },
-            TextSegment { end: 4, ..right.clone() },
-            TextSegment { start: 2, end: 1, ..right.clone() },
-            TextSegment { span: start..event.len() + 1, ..right.clone() },
-            TextSegment { span: end..start, ..right.clone() },
-            TextSegment { span: usize::MAX..usize::MAX, ..right.clone() },
-        ] {
-            assert_eq!(written(&wrong), None, "{wrong:?}");
-        }
-    }
-
     /// With a broken invariant, a release build drops the event, and a debug build panics.
     #[test]
     #[cfg_attr(debug_assertions, should_panic = "a replacement is outside of its event or text")]
     fn a_broken_replacement_drops_its_event() {
         let event = delta(r#"{"content":"secret"}"#);
-        let mut guard = Guard::new();
-        let _ = (push(&mut guard, &event), push(&mut guard, ": ping\n\n"));
-        assert!(guard.replace(CONTENT, 0..6, "***"));
-        guard.segments[0].span.end = event.len() + 1;
-        let mut out = Vec::new();
-        guard.release_all(&mut out);
-        assert_eq!(out, b": ping\n\n");
-        assert_eq!(guard.held_bytes(), 0);
+        let wrong: [fn(&mut TextSegment); 2] =
+            [|segment| segment.span.end = 1000, |segment| segment.text = 1];
+        for break_segment in wrong {
+            let mut guard = Guard::new();
+            let _ = (push(&mut guard, &event), push(&mut guard, ": ping\n\n"));
+            assert!(guard.replace(CONTENT, 0..6, "***"));
+            break_segment(&mut guard.segments[0]);
+            let mut out = Vec::new();
+            guard.release_all(&mut out);
+            assert_eq!(out, b": ping\n\n");
+            assert_eq!(guard.held_bytes(), 0);
+        }
     }
 
     #[derive(Clone, Debug)]

@@ -39,6 +39,7 @@ mod slices;
 mod sniff;
 mod spans;
 mod tap;
+mod text_segment;
 mod usage_totals;
 mod watched_text;
 

@@ -84,14 +84,14 @@ impl<'a> Spans<'a> {
     /// Returns the range of a value, or `None` if it has none, which is a bug.
     pub(super) fn find(&self, value: Value<'a>) -> Option<Range<usize>> {
         let Range { start, end } = value_range(value)?;
-        Some(self.raw_position(start)?..self.raw_position(end.checked_sub(1)?)? + 1)
+        match self.event.data_start {
+            Some(data) => Some(data + start..data + end),
+            None => Some(self.raw_position(start)?..self.raw_position(end.checked_sub(1)?)? + 1),
+        }
     }
 
-    /// Returns the position in the event of a byte of the data.
+    /// Returns the position in the event of a byte of data in several lines.
     fn raw_position(&self, position: usize) -> Option<usize> {
-        if let Some(data) = self.event.data_start {
-            return Some(data + position);
-        }
         let lines = self.lines.get_or_init(|| self.event.data_lines().collect());
         let after = lines.partition_point(|line| line.in_data <= position);
         let line = lines.get(after.checked_sub(1)?)?;

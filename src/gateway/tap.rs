@@ -127,7 +127,9 @@ impl UsageTap {
     fn step<const STOPS: bool>(&mut self, input: &mut &[u8]) -> bool {
         let Self { decoder, observer } = self;
         while let Some(has_findings) = decoder.peek(input, |found| match found {
-            Peeked::Like(chunk) => observer.observe_templated(chunk),
+            Peeked::Like(chunk) => {
+                chunk.template_key().is_some_and(|key| observer.observe_templated(key, chunk))
+            }
             Peeked::Any(event) => observer.observe_event(event),
         }) {
             if has_findings && STOPS {
