@@ -1,4 +1,4 @@
-//! `Choice<'_>` and `Delta<'_>`: what a chunk adds to each answer.
+//! `Choice<'_>` and `Delta<'_>`: the members of a chunk's `choices`.
 
 use super::schema::{audio, choice, delta, function, tool_call};
 use core::fmt;
@@ -45,39 +45,39 @@ pub struct Choice<'a> {
 }
 
 impl<'a> Choice<'a> {
-    /// `index`: which answer this belongs to. `None` where it is absent, which means 0.
+    /// `index`: the number of the answer; `None` if it is absent, which means 0.
     #[must_use]
     pub fn index(&self) -> Option<u64> {
         self.chunk.value(self.row.index)?.as_u64()
     }
 
-    /// Whether there is an index, and it is none.
+    /// Returns true if `index` is present and not a count.
     pub(crate) fn has_invalid_index(&self) -> bool {
         self.chunk.is_invalid_count(self.row.index)
     }
 
-    /// `delta`: what is new. Empty where it is absent or `null`.
+    /// `delta`: the new members of the message; empty if it is absent or `null`.
     #[must_use]
     pub fn delta(&self) -> Delta<'a> {
         Delta { chunk: self.chunk, row: &self.row.delta_fields }
     }
 
-    /// `finish_reason`: `stop`, `length`, `tool_calls` … The list grows. Some servers send ""
-    /// while they haven't finished; that is `None` here.
+    /// `finish_reason`: `stop`, `length`, `tool_calls` or another reason; the list is open.
+    ///
+    /// `None` also for `""`, which some servers send in all but the last chunk.
     #[must_use]
     pub fn finish_reason(&self) -> Option<&'a str> {
         self.chunk.document.string(self.row.finish_reason).filter(|reason| !reason.is_empty())
     }
 
-    /// `logprobs`, where they are an object. Read when asked for.
+    /// `logprobs`, if they are an object.
     #[must_use]
     pub fn logprobs(&self) -> Option<Logprobs<'a>> {
         let object = self.chunk.is_object(self.row.logprobs);
         object.then(|| Logprobs::new(Value::new(self.chunk.document, self.row.logprobs)))
     }
 
-    /// `stop_reason`: the stop string, or the id of the stop token, that ended the text (vLLM,
-    /// Ray Serve, NIM).
+    /// `stop_reason`: the stop string or stop token that ended the text (vLLM, Ray Serve, NIM).
     #[must_use]
     pub fn stop_reason(&self) -> Option<StopReason<'a>> {
         let reason = self.get(choice::STOP_REASON)?;
@@ -91,15 +91,14 @@ impl<'a> Choice<'a> {
         numbers(self.get(choice::TOKEN_IDS)?)
     }
 
-    /// `text`: a legacy completion's text (`text_completion`), or a copy of the delta's content
+    /// `text`: the text of a legacy `text_completion`, or a copy of the delta's `content`
     /// (Together).
     #[must_use]
     pub fn text(&self) -> Option<&'a str> {
         self.chunk.document.string(self.row.text)
     }
 
-    /// `message`: the whole message so far, or a copy of the delta, from servers that send it
-    /// besides.
+    /// `message`: the whole message so far, or a copy of the delta, from servers that send both.
     #[must_use]
     pub fn message(&self) -> Option<Value<'a>> {
         self.chunk.value(self.row.message)
@@ -113,20 +112,22 @@ impl<'a> Choice<'a> {
         self.message().is_some_and(is_object) && !self.delta().as_value().is_some_and(has_delta)
     }
 
-    /// The member `name`, whatever it is.
+    /// Returns the member `name`, of any type; of members with the same name the last one.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<Value<'a>> {
         self.as_value().get(name)
     }
 
-    /// The members that OpenAI's schema doesn't have, but for `message`, `text` and `usage`, in
-    /// the order in which they were sent; repeated names are repeated here.
+    /// Returns the members outside the common schema, in the order sent.
+    ///
+    /// These are all but `index`, `delta`, `finish_reason`, `logprobs`, `message`, `usage`, `text`
+    /// and `error`. A repeated name occurs repeatedly.
     #[must_use]
     pub fn extra(&self) -> Extra<'a> {
         self.chunk.extra_of(&self.row.extras)
     }
 
-    /// The whole choice as the JSON value that it is.
+    /// Returns the whole choice as a JSON value.
     #[must_use]
     pub fn as_value(&self) -> Value<'a> {
         Value::new(self.chunk.document, self.row.node)
@@ -139,7 +140,7 @@ impl fmt::Debug for Choice<'_> {
     }
 }
 
-/// What ended the text of a choice: see [`Choice::stop_reason`].
+/// The stop string or stop token that ended a choice: see [`Choice::stop_reason`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StopReason<'a> {
     /// A stop string of the request.
@@ -148,7 +149,7 @@ pub enum StopReason<'a> {
     Integer(i64),
 }
 
-/// What a chunk adds to one choice.
+/// The addition of a chunk to one choice.
 #[derive(Clone, Copy)]
 pub struct Delta<'a> {
     pub(super) chunk: ChatCompletionChunk<'a>,
@@ -156,28 +157,29 @@ pub struct Delta<'a> {
 }
 
 impl<'a> Delta<'a> {
-    /// `role`
+    /// `role`, such as `assistant`.
     #[must_use]
     pub fn role(&self) -> Option<&'a str> {
         self.chunk.document.string(self.row.role)
     }
 
-    /// `content`, where it is a string. Where it is a list of parts, see
-    /// [`content_parts`](Self::content_parts).
+    /// `content`, if it is a string.
+    ///
+    /// If it is an array, see [`content_parts`](Self::content_parts).
     #[inline]
     #[must_use]
     pub fn content(&self) -> Option<&'a str> {
         self.chunk.document.string(self.row.content)
     }
 
-    /// `content`, where it is a list of parts, as Mistral sends it.
+    /// `content`, if it is an array of parts, as Mistral sends it.
     #[must_use]
     pub fn content_parts(&self) -> Option<impl Iterator<Item = Value<'a>> + use<'a>> {
         let content = self.chunk.value(self.row.content)?;
         (self.chunk.document.kind(content.id) == Some(Kind::Array)).then(|| content.elements())
     }
 
-    /// Returns `content` if it is neither a string nor a list.
+    /// Returns `content` if it is neither a string nor an array.
     #[inline]
     pub(crate) fn odd_content(&self) -> Option<Value<'a>> {
         self.odd(self.row.content).filter(|value| value.kind() != ValueKind::Array)
@@ -208,8 +210,10 @@ impl<'a> Delta<'a> {
         content || [self.odd_refusal(), one, other].into_iter().flatten().any(is_unknown)
     }
 
-    /// Returns true if a member of another type than the schema's has a value that no
-    /// [`Message`](crate::Message) can store: calls, their texts, audio, reasoning details.
+    /// Returns true if the value of a member can't be stored in a [`Message`](crate::Message).
+    ///
+    /// Such a value has another type than the schema's. The members are tool calls, their texts,
+    /// audio and reasoning details.
     pub(crate) fn has_lost_member(&self) -> bool {
         let DeltaFields { function_call, reasoning_details, .. } = self.row;
         if self.chunk.table.mismatches.is_empty() && *function_call | *reasoning_details == 0 {
@@ -253,23 +257,23 @@ impl<'a> Delta<'a> {
         Some(Value::new(self.chunk.document, id))
     }
 
-    /// Whether there is nothing but a role and a content.
+    /// Returns true if the delta has no members but a role and a content.
     #[inline]
     pub(crate) const fn is_content(&self) -> bool {
         self.row.is_content()
     }
 
-    /// `refusal`
+    /// `refusal`: a fragment of the model's refusal.
     #[must_use]
     pub fn refusal(&self) -> Option<&'a str> {
         self.chunk.document.string(self.row.refusal)
     }
 
-    /// The reasoning text, under the server's name for it: `reasoning_content` or `reasoning`.
+    /// Returns the reasoning text, under any of the servers' names.
     ///
-    /// Of both, returns the first text that isn't empty. If neither is a text, returns the text of
-    /// `reasoning_text` or `thinking`, or the first text in an object or list under one of these
-    /// four names.
+    /// Of `reasoning_content` and `reasoning`, it is the first text that isn't empty. If neither is
+    /// a text, it is that of `reasoning_text` or `thinking`. Under each of these four names, an
+    /// object or array counts by its first text.
     #[must_use]
     pub fn reasoning_text(&self) -> Option<&'a str> {
         let content = self.reasoning_content();
@@ -285,31 +289,31 @@ impl<'a> Delta<'a> {
         })
     }
 
-    /// Whether there is reasoning under any of its names.
+    /// Returns true if the delta has `reasoning_content`, `reasoning` or `reasoning_details`.
     #[inline]
     pub(crate) const fn has_reasoning(&self) -> bool {
         self.row.has_reasoning()
     }
 
-    /// `reasoning_content`
+    /// `reasoning_content`: a fragment of the reasoning.
     #[must_use]
     pub fn reasoning_content(&self) -> Option<&'a str> {
         self.chunk.document.string(self.row.reasoning_content)
     }
 
-    /// `reasoning`
+    /// `reasoning`: a fragment of the reasoning, under another name.
     #[must_use]
     pub fn reasoning(&self) -> Option<&'a str> {
         self.chunk.document.string(self.row.reasoning)
     }
 
-    /// `reasoning_details`, which mostly repeats `reasoning`, part by part.
+    /// `reasoning_details`, an array; most servers also send its texts in `reasoning`.
     #[must_use]
     pub fn reasoning_details(&self) -> Option<Value<'a>> {
         self.chunk.value(self.row.reasoning_details)
     }
 
-    /// `tool_calls`: parts of calls, keyed by their index.
+    /// `tool_calls`: fragments of tool calls, each with the index of its call.
     #[must_use]
     pub fn tool_calls(&self) -> ToolCalls<'a> {
         let calls = self.row.calls.start as usize..self.row.calls.end as usize;
@@ -317,63 +321,66 @@ impl<'a> Delta<'a> {
         ToolCalls { chunk: self.chunk, rows: rows.iter() }
     }
 
-    /// `function_call`, the deprecated form of a single tool call.
+    /// `function_call`: a fragment of a single call, in the deprecated form.
     #[must_use]
     pub fn function_call(&self) -> Option<FunctionDelta<'a>> {
         let object = self.chunk.is_object(self.row.function_call);
         object.then(|| FunctionDelta(Value::new(self.chunk.document, self.row.function_call)))
     }
 
-    /// `audio`
+    /// `audio`, if it is an object.
     #[must_use]
     pub fn audio(&self) -> Option<AudioDelta<'a>> {
         let object = self.chunk.is_object(self.row.audio);
         object.then(|| AudioDelta(Value::new(self.chunk.document, self.row.audio)))
     }
 
-    /// The member `name`, whatever it is.
+    /// Returns the member `name`, of any type; of members with the same name the last one.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<Value<'a>> {
         self.as_value()?.get(name)
     }
 
-    /// The members that OpenAI's schema doesn't have, but for those of reasoning, in the order in
-    /// which they were sent; repeated names are repeated here.
+    /// Returns the members outside the common schema, in the order sent.
+    ///
+    /// These are all but `role`, `content`, `refusal`, `reasoning_content`, `reasoning`,
+    /// `reasoning_details`, `tool_calls`, `function_call` and `audio`. A repeated name occurs
+    /// repeatedly.
     #[must_use]
     pub fn extra(&self) -> Extra<'a> {
         self.chunk.extra_of(&self.row.extras)
     }
 
-    /// The whole delta as the JSON value that it is, unless it is absent.
+    /// Returns the whole delta as a JSON value, or `None` if it is absent or `null`.
     #[must_use]
     pub fn as_value(&self) -> Option<Value<'a>> {
         self.chunk.value(self.row.node)
     }
 }
 
-/// A part of a `function_call`.
+/// A fragment of a `function_call`.
 #[derive(Clone, Copy)]
 pub struct FunctionDelta<'a>(Value<'a>);
 
 impl<'a> FunctionDelta<'a> {
-    /// `name`
+    /// `name`: the name of the function.
     #[must_use]
     pub fn name(&self) -> Option<&'a str> {
         self.0.get(function::NAME)?.as_str()
     }
 
-    /// `arguments`: a part of a JSON text.
+    /// `arguments`: a fragment of a JSON text.
     #[must_use]
     pub fn arguments(&self) -> Option<&'a str> {
         self.0.get(function::ARGUMENTS)?.as_str()
     }
 
-    /// Returns the name, also if it is a number: as it was sent.
+    /// Returns the name; of a number, its text as sent.
     pub(crate) fn name_text(&self) -> Option<&'a str> {
         self.name().or_else(|| number_text(self.0.get(function::NAME)?))
     }
 
-    /// Returns the arguments as a text, also if they are a number: as it was sent.
+    /// Returns the arguments; of a number, its text as sent.
     pub(crate) fn arguments_text(&self) -> Option<&'a str> {
         self.arguments().or_else(|| number_text(self.0.get(function::ARGUMENTS)?))
     }
@@ -386,30 +393,30 @@ impl<'a> FunctionDelta<'a> {
     }
 }
 
-/// A part of an `audio` answer.
+/// A fragment of an `audio` answer.
 #[derive(Clone, Copy)]
 pub struct AudioDelta<'a>(Value<'a>);
 
 impl<'a> AudioDelta<'a> {
-    /// `id`
+    /// `id`: the id of the audio, which a later request can refer to.
     #[must_use]
     pub fn id(&self) -> Option<&'a str> {
         self.0.get(tool_call::ID)?.as_str()
     }
 
-    /// `data`: base64, each part of a length of its own.
+    /// `data`: a fragment of the audio in base64, of any length.
     #[must_use]
     pub fn data(&self) -> Option<&'a str> {
         self.0.get(audio::DATA)?.as_str()
     }
 
-    /// `transcript`: a part of what is said.
+    /// `transcript`: a fragment of the spoken text.
     #[must_use]
     pub fn transcript(&self) -> Option<&'a str> {
         self.0.get(audio::TRANSCRIPT)?.as_str()
     }
 
-    /// `expires_at`: seconds since 1970.
+    /// `expires_at`: the time at which the id expires, in seconds since 1970.
     #[must_use]
     pub fn expires_at(&self) -> Option<u64> {
         self.0.get(audio::EXPIRES_AT)?.as_u64()

@@ -1,4 +1,4 @@
-//! `Carries`: what kinds of things a chunk brings, without reading any of them.
+//! `Carries`: the kinds of content in a chunk, found without a look at their texts.
 
 use super::content_part::ContentPart;
 use super::index::ChunkIndex;
@@ -6,8 +6,9 @@ use super::schema::{ChoiceFields, Level, Origin, origin};
 use super::schema::{function, tool_call};
 use crate::json::{Document, Kind, NodeId, Value};
 
-/// What kinds of things a payload brings: enough to tell the time to the first token, the time
-/// between tokens, and whether to look closer.
+/// The kinds of content in a payload.
+///
+/// They are enough to measure the time to the first token and the time between tokens.
 ///
 /// ```
 /// use deltawire::{ChunkDecoder, Payload};
@@ -25,10 +26,10 @@ use crate::json::{Document, Kind, NodeId, Value};
 /// assert!(second.content && second.is_output());
 /// ```
 ///
-/// Empty strings, empty lists, empty objects and `null` don't count. Output is everything that a
+/// Empty strings, empty arrays, empty objects and `null` don't count. Output is every value that a
 /// [`Reassembler`](crate::Reassembler) stores as the model's. It includes texts sent as numbers,
-/// and members of a delta outside OpenAI's schemas, such as `thinking_blocks` and `images`.
-/// It costs a look at each choice's table; only the parts of a content are looked through.
+/// and members of a delta outside OpenAI's schemas, such as `thinking_blocks` and `images`. The
+/// cost is a look at the index of each choice; only the parts of a `content` are searched.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Carries {
@@ -36,17 +37,17 @@ pub struct Carries {
     pub done: bool,
     /// An error of the upstream.
     pub error: bool,
-    /// A usage object, in whichever place.
+    /// A usage object, in the chunk, in `x_groq` or in a choice.
     pub usage: bool,
     /// A role.
     pub role: bool,
-    /// Text, or parts of a content.
+    /// Text, or parts of a `content`.
     pub content: bool,
     /// Text of a refusal.
     pub refusal: bool,
-    /// Reasoning, or details of it.
+    /// Reasoning, or its details.
     pub reasoning: bool,
-    /// A part of a tool call or function call.
+    /// A fragment of a tool call or function call.
     pub tool_call: bool,
     /// Audio.
     pub audio: bool,
@@ -57,19 +58,21 @@ pub struct Carries {
 }
 
 impl Carries {
-    /// Whether the model has produced something: the first such chunk has the first token.
+    /// Returns true if the model has produced output.
+    ///
+    /// The first such chunk has the first token.
     #[must_use]
     pub const fn is_output(&self) -> bool {
         self.content || self.refusal || self.reasoning || self.tool_call || self.audio || self.image
     }
 
-    /// Whether there is a role and nothing else, as in the first chunk of many servers.
+    /// Returns true if there is a role and nothing else, as in the first chunk of many servers.
     #[must_use]
     pub fn is_role_only(&self) -> bool {
         *self == Self { role: true, ..Self::default() }
     }
 
-    /// Of a chunk; its error and usage aside.
+    /// Returns the flags of the choices of a chunk: all but its error and its usage.
     pub(super) fn of_choices(document: Document<'_>, table: &ChunkIndex) -> Self {
         let mut carries = Self::default();
         for choice in &table.choices {
@@ -170,7 +173,7 @@ impl Carries {
     }
 }
 
-/// Whether a call is one of a custom tool, with its name or a part of its input.
+/// Returns true if a call is one of a custom tool, with a name or a fragment of its input.
 #[cold]
 fn brings_custom(document: Document<'_>, call: NodeId) -> bool {
     let Some(custom) = Value::new(document, call).get(tool_call::CUSTOM) else { return false };
@@ -181,7 +184,7 @@ fn brings_custom(document: Document<'_>, call: NodeId) -> bool {
     })
 }
 
-/// Whether a member is there, of the kind that is read, and not empty.
+/// Returns true if a member is present, of this kind, and not empty.
 fn is_present_and_nonempty(document: Document<'_>, id: NodeId, kind: Kind) -> bool {
     id != 0
         && document.node(id).is_some_and(|node| {

@@ -1,4 +1,4 @@
-//! `ContentPart`: the kinds of parts in a `content` that is a list.
+//! `ContentPart`: the kinds of parts in a `content` that is an array.
 
 use super::schema::{content_part, delta, reasoning_detail};
 use crate::json::{Value, ValueKind};
@@ -10,7 +10,7 @@ pub(crate) enum OddText {
     Nothing,
     /// A number, which is the text.
     Number,
-    /// An object or list with texts.
+    /// An object or array with texts.
     Texts,
     /// Anything else.
     Unknown,
@@ -32,7 +32,7 @@ impl OddText {
 pub(crate) enum ContentPart<'a> {
     /// A string: the part itself, or its member `text` (types `text` and `output_text`).
     Text(Value<'a>),
-    /// Reasoning (`thinking`, `reasoning`): a string, or a list of parts that contain one.
+    /// Reasoning (`thinking`, `reasoning`): a string, or an array of parts that contain one.
     Reasoning(Value<'a>),
     /// The ids of references: `reference_ids`.
     Reference(Value<'a>),
@@ -87,7 +87,7 @@ impl<'a> ContentPart<'a> {
     }
 }
 
-/// Returns the strings of reasoning: its own, or those of the parts in a list.
+/// Returns the strings of reasoning: its own, or those of the parts in an array.
 pub(crate) fn texts_of(reasoning: Value<'_>) -> impl Iterator<Item = Value<'_>> {
     let own = slot_text_in(reasoning);
     own.into_iter().chain(reasoning.elements().filter_map(slot_text_in))

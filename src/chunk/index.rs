@@ -1,4 +1,4 @@
-//! The table of a chunk: where in its document the members stand that have a name here.
+//! `ChunkIndex`: the positions of a chunk's known members in its document.
 
 use core::ops::Range;
 
@@ -10,26 +10,27 @@ use crate::error::{Error, ErrorKind};
 use crate::json::{Document, Kind, Member, Members, NodeId};
 use crate::template::{Buffers, Index};
 
-/// Most choices, and most tool calls, of one chunk.
+/// The largest number of choices, and of tool calls, in one chunk.
 const MOST_ROWS: usize = 4096;
 
-/// Most mismatches that are noted of one chunk: looking for the place of each costs its document's
-/// length.
+/// The largest number of mismatches in the index of one chunk.
+///
+/// The search for the path of each costs the length of the document.
 pub(super) const MOST_MISMATCHES: usize = 256;
 
-/// Member positions of one chunk; 0 where a member is absent or `null`. Reused from chunk to chunk.
+/// Member positions of one chunk; 0 if a member is absent or `null`. Reused from chunk to chunk.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ChunkIndex {
     pub(crate) top: ChunkFields,
     pub(crate) choices: Vec<ChoiceFields>,
     pub(crate) calls: Vec<ToolCallFields>,
-    /// The names of members that have no column, those of one object side by side.
+    /// The names of members without a column; those of one object are adjacent.
     pub(crate) extras: Vec<NodeId>,
     /// Values of another type than the schema's.
     pub(crate) mismatches: Vec<NodeId>,
 }
 
-/// The buffers that a chunk is read into.
+/// The buffers of a chunk's tape and index.
 pub(crate) type ChunkBuffers = Buffers<ChunkIndex>;
 
 impl Index for ChunkIndex {
@@ -60,7 +61,7 @@ impl Index for ChunkIndex {
 
     /// Adds the padding, and the texts that accumulate and aren't empty.
     ///
-    /// An empty text mostly belongs to an event of another kind, where it stays empty.
+    /// An empty text usually belongs to an event of another kind, in which it remains empty.
     fn each_varying(&self, document: Document<'_>, mut add: impl FnMut(NodeId)) {
         let mut add = |leaf| {
             if document.string(leaf).is_some_and(|text| !text.is_empty()) {
@@ -78,7 +79,7 @@ impl Index for ChunkIndex {
 }
 
 impl DeltaFields {
-    /// Whether there is nothing but a role and a content, as in most deltas.
+    /// Returns true if the delta has no members but a role and a content.
     #[inline]
     pub(crate) const fn is_content(&self) -> bool {
         let more = self.refusal | self.tool_calls | self.function_call | self.audio;
@@ -92,9 +93,10 @@ impl DeltaFields {
 }
 
 impl ChunkIndex {
-    /// Fills the table from a document whose root is an object. Of members with the same name
-    /// the last one counts. Fails where a chunk has so many choices or calls that the table
-    /// would outgrow its document.
+    /// Fills the index from a document whose root is an object.
+    ///
+    /// Of members with the same name the last one counts. Fails if there are more than
+    /// [`MOST_ROWS`] choices or tool calls, so that the index doesn't outgrow its document.
     pub(crate) fn fill(&mut self, document: Document<'_>) -> Result<(), Error> {
         self.choices.clear();
         self.calls.clear();
@@ -111,7 +113,7 @@ impl ChunkIndex {
             let row = self.choice(document, choice)?;
             room_for_one(&self.choices, document, choice)?;
             if self.choices.is_empty() {
-                // Most chunks have one.
+                // Most chunks have one choice.
                 self.choices.reserve_exact(1);
             }
             self.choices.push(row);
@@ -119,7 +121,7 @@ impl ChunkIndex {
         Ok(())
     }
 
-    /// Fills the columns of one object; returns the positions of its other members in `extras`.
+    /// Fills the columns of one object; returns the range of its other members in `extras`.
     #[expect(clippy::inline_always, reason = "`general-all`: a copy for each level")]
     #[inline(always)]
     fn columns<F: Columns>(
@@ -173,7 +175,7 @@ impl ChunkIndex {
         fields
     }
 
-    /// Fills a column, and takes note of a value of a type that the schema doesn't have.
+    /// Fills a column, and notes a value of another type than the schema's.
     #[inline]
     fn set(
         &mut self,
@@ -199,7 +201,7 @@ impl ChunkIndex {
         }
     }
 
-    /// Of members with the same name the last one counts: what was noted of others is void.
+    /// Removes the note of a value that a later member of the same name replaces.
     #[cold]
     fn forget(&mut self, before: NodeId) {
         self.mismatches.retain(|id| *id != before);
@@ -217,7 +219,7 @@ fn null_delta(document: Document<'_>, choice: NodeId) -> NodeId {
     deltas.last().map_or(0, |delta| delta.value)
 }
 
-/// Fails where `rows` has as many as a chunk may have.
+/// Fails if `rows` is full.
 fn room_for_one<R>(rows: &[R], document: Document<'_>, node: NodeId) -> Result<(), Error> {
     if rows.len() < MOST_ROWS {
         return Ok(());
@@ -226,7 +228,7 @@ fn room_for_one<R>(rows: &[R], document: Document<'_>, node: NodeId) -> Result<(
     Err(Error::new(ErrorKind::TooManyValues, at))
 }
 
-/// A row's number: there are fewer rows than bytes of the text, so it fits.
+/// Converts a number of rows; it fits, since a document has more bytes than rows.
 #[expect(clippy::cast_possible_truncation, reason = "a text has less than 4 GiB")]
 const fn row_number(len: usize) -> u32 {
     len as u32

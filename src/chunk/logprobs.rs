@@ -1,4 +1,4 @@
-//! `Logprobs<'_>`: the log probabilities of a choice's tokens, read when they are asked for.
+//! `Logprobs<'_>`: the log probabilities of a choice's tokens, found on demand.
 
 use super::numbers;
 use super::schema::{logprobs, token_logprob};
@@ -6,8 +6,8 @@ use crate::json::{Value, ValueElements};
 
 /// The `logprobs` of a choice.
 ///
-/// The parallel lists of the legacy form (`tokens`, `token_logprobs` …, from Together and
-/// Fireworks) are reachable by [`get`](Self::get).
+/// The parallel arrays of the legacy form (`tokens`, `token_logprobs`, from Together and Fireworks)
+/// are available by [`get`](Self::get).
 #[derive(Clone, Copy)]
 pub struct Logprobs<'a>(Value<'a>);
 
@@ -16,20 +16,20 @@ impl<'a> Logprobs<'a> {
         Self(value)
     }
 
-    /// `content`: the tokens of the content; empty where it is absent or `null`.
+    /// `content`: the tokens of the content; empty if it is absent or `null`.
     #[must_use]
     pub fn content(&self) -> TokenLogprobs<'a> {
         TokenLogprobs::of(self.get(logprobs::CONTENT))
     }
 
-    /// `refusal`: the tokens of the refusal; empty where it is absent or `null`.
+    /// `refusal`: the tokens of the refusal; empty if it is absent or `null`.
     #[must_use]
     pub fn refusal(&self) -> TokenLogprobs<'a> {
         TokenLogprobs::of(self.get(logprobs::REFUSAL))
     }
 }
 
-/// Tokens with their log probabilities.
+/// An iterator over tokens with their log probabilities.
 #[derive(Clone)]
 #[expect(missing_debug_implementations, reason = "an iterator over what can be shown")]
 pub struct TokenLogprobs<'a>(Option<ValueElements<'a>>);
@@ -53,21 +53,24 @@ impl<'a> Iterator for TokenLogprobs<'a> {
 pub struct TokenLogprob<'a>(Value<'a>);
 
 impl<'a> TokenLogprob<'a> {
-    /// `token`
+    /// `token`: the text of the token.
     #[must_use]
     pub fn token(&self) -> Option<&'a str> {
         self.get(token_logprob::TOKEN)?.as_str()
     }
 
-    /// `logprob`. vLLM sends -9999.0 for "very unlikely"; Python servers also `NaN` and
+    /// `logprob`: the log probability of the token.
+    ///
+    /// vLLM sends -9999.0 for a very unlikely token. Python servers also send `NaN` and
     /// `-Infinity`, which are `None` here and a mismatch of the chunk.
     #[must_use]
     pub fn logprob(&self) -> Option<f64> {
         self.get(token_logprob::LOGPROB)?.as_f64()
     }
 
-    /// `bytes`: the token's bytes, of which it may have a part of a character only. `None` where
-    /// it is absent or `null`, or has something else than bytes.
+    /// `bytes`: the token's bytes in UTF-8, which may be a part of a character.
+    ///
+    /// `None` if it is absent, `null`, or not an array of bytes.
     #[must_use]
     pub fn bytes(&self) -> Option<impl Iterator<Item = u8> + use<'a>> {
         let list = self.get(token_logprob::BYTES)?;
@@ -76,7 +79,7 @@ impl<'a> TokenLogprob<'a> {
         if all { Some(bytes()?.flatten()) } else { None }
     }
 
-    /// `top_logprobs`: the likeliest tokens in this place; empty where it is absent or `null`.
+    /// `top_logprobs`: the likeliest tokens at this position; empty if it is absent or `null`.
     #[must_use]
     pub fn top_logprobs(&self) -> TokenLogprobs<'a> {
         TokenLogprobs::of(self.get(token_logprob::TOP_LOGPROBS))

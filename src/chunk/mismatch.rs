@@ -1,4 +1,4 @@
-//! `Mismatch<'_>`: a value of another type than the schema's, and where it is.
+//! `Mismatch<'_>`: a value of another type than the schema's, and its path.
 
 use core::fmt::Write as _;
 
@@ -8,7 +8,7 @@ use super::schema::Level;
 use super::value_type::ValueType;
 use crate::json::{Document, Kind, NodeId, Value};
 
-/// A value whose type isn't the schema's, as `"content": 5`: it reads as `None`.
+/// A value of another type than the schema's, such as `"content": 5`: it reads as `None`.
 #[derive(Clone, Copy)]
 pub struct Mismatch<'a> {
     document: Document<'a>,
@@ -16,13 +16,13 @@ pub struct Mismatch<'a> {
 }
 
 impl<'a> Mismatch<'a> {
-    /// The value, as it was sent.
+    /// Returns the value as sent.
     #[must_use]
     pub const fn value(&self) -> Value<'a> {
         Value::new(self.document, self.id)
     }
 
-    /// Where it is, as `choices[0].delta.content`. Allocates.
+    /// Returns the path of the value, such as `choices[0].delta.content`. Allocates.
     #[must_use]
     pub fn path(&self) -> String {
         let mut path = String::new();
@@ -44,7 +44,7 @@ impl<'a> Mismatch<'a> {
         path
     }
 
-    /// From an array or object to what holds the value inside of it.
+    /// Returns the step from an array or object to its element or member that contains the value.
     fn step(&self, at: NodeId) -> Option<(Step<'a>, NodeId)> {
         let document = self.document;
         let holds = |id: &NodeId| (*id..document.behind(*id)).contains(&self.id);
@@ -62,7 +62,7 @@ enum Step<'a> {
     Position(usize),
 }
 
-/// The path, not the value: that may be personal.
+/// Shows the path and the kind: the value may be personal.
 impl core::fmt::Debug for Mismatch<'_> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Mismatch")
@@ -74,7 +74,7 @@ impl core::fmt::Debug for Mismatch<'_> {
 
 /// Returns the first mismatches of a chunk, in the order in which they were sent.
 ///
-/// The index contains those of its columns; this searches what the index doesn't look into.
+/// The index contains those of its columns; this function searches the other members.
 pub(super) fn mismatches<'a>(
     chunk: &ChatCompletionChunk<'a>,
 ) -> impl Iterator<Item = Mismatch<'a>> + use<'a> {
@@ -99,7 +99,7 @@ pub(super) fn mismatches<'a>(
     ids.into_iter().map(move |id| Mismatch { document, id })
 }
 
-/// Whether no later member of the same name stands for the value, or for what holds it.
+/// Returns true if no later member of the same name replaces the value, or a value around it.
 fn is_effective(document: Document<'_>, id: NodeId) -> bool {
     let mut at = 0;
     while at < id {

@@ -1,23 +1,23 @@
-//! `ChatCompletionChunk<'_>` and its parts: what one event of a stream says, borrowed.
+//! `ChatCompletionChunk<'_>` and the views of its parts, borrowed from one event of a stream.
 
-/// What all views have that are an object of the payload and nothing besides.
+/// Implements the methods of views that contain one object of the payload and nothing else.
 macro_rules! view_of_object {
     ($($view:ident),*) => {$(
         impl<'a> $view<'a> {
-            /// The member `name`, whatever it is.
+            /// Returns the member `name`, of any type; of members with the same name the last one.
             #[must_use]
             pub fn get(&self, name: &str) -> Option<$crate::json::Value<'a>> {
                 self.0.get(name)
             }
 
-            /// The whole object.
+            /// Returns the whole object.
             #[must_use]
             pub const fn as_value(&self) -> $crate::json::Value<'a> {
                 self.0
             }
         }
 
-        /// The JSON text that was sent.
+        /// Writes the JSON text as sent.
         impl core::fmt::Debug for $view<'_> {
             fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
                 core::fmt::Debug::fmt(&self.0, f)
@@ -67,13 +67,14 @@ use crate::json::{Document, Kind, NodeId, Value};
 
 /// One `chat.completion.chunk`, borrowed from the decoder.
 ///
-/// Every JSON object that a stream sends as `data` is one; nothing is required of it. A member
-/// that is absent, `null` or of another type than the schema's reads as `None`, one by one:
-/// [`get`](Self::get) shows what was sent, and [`mismatches`](Self::mismatches) what was of
-/// another type. Of members with the same name the last one counts. Absent, `null`, `""`, `[]`
-/// and `{}` are told apart by `get`: `None`, or the [`Value`] that was sent.
+/// Each JSON object in the `data` of a stream is a chunk; no member is required. A member reads as
+/// `None` if it is absent, `null` or of another type than the schema's. [`get`](Self::get) returns
+/// any member as sent, so that absent, `null`, `""`, `[]` and `{}` can be distinguished.
+/// [`mismatches`](Self::mismatches) lists the values of another type. Of members with the same name
+/// the last one counts.
 ///
-/// Reading it costs what is read: strings are slices, nothing is allocated.
+/// A chunk is a copy of two references. Strings are slices, and each method reads its own members
+/// only. Only [`mismatches`](Self::mismatches) and [`into_owned`](Self::into_owned) allocate.
 ///
 /// ```
 /// use deltawire::{ChunkDecoder, Payload};
@@ -100,55 +101,55 @@ impl<'a> ChatCompletionChunk<'a> {
         Self { document, table }
     }
 
-    /// `id`: the same in all chunks of a stream, mostly.
+    /// `id`: the completion's id, which most servers repeat in each chunk.
     #[must_use]
     pub fn id(&self) -> Option<&'a str> {
         self.document.string(self.table.top.id)
     }
 
-    /// `object`: `chat.completion.chunk` where the server is exact.
+    /// `object`: `chat.completion.chunk`, or another value of an inexact server.
     #[must_use]
     pub fn object(&self) -> Option<&'a str> {
         self.document.string(self.table.top.object)
     }
 
-    /// `created`: seconds since 1970.
+    /// `created`: the time of creation, in seconds since 1970.
     #[must_use]
     pub fn created(&self) -> Option<u64> {
         self.value(self.table.top.created)?.as_u64()
     }
 
-    /// `model`: the model that answers.
+    /// `model`: the name of the model.
     #[must_use]
     pub fn model(&self) -> Option<&'a str> {
         self.document.string(self.table.top.model)
     }
 
-    /// `system_fingerprint`
+    /// `system_fingerprint`: the server's configuration.
     #[must_use]
     pub fn system_fingerprint(&self) -> Option<&'a str> {
         self.document.string(self.table.top.system_fingerprint)
     }
 
-    /// `service_tier`: `default`, `flex`, `priority` … The list grows.
+    /// `service_tier`: `default`, `flex`, `priority` or another tier; the list is open.
     #[must_use]
     pub fn service_tier(&self) -> Option<&'a str> {
         self.document.string(self.table.top.service_tier)
     }
 
-    /// `obfuscation`: random text that hides how long the others are.
+    /// `obfuscation`: random text that hides the length of the other texts.
     #[must_use]
     pub fn obfuscation(&self) -> Option<&'a str> {
         self.document.string(self.table.top.obfuscation)
     }
 
-    /// `prompt_token_ids`: the ids of the prompt's tokens (vLLM, in the first chunk).
+    /// `prompt_token_ids`: the ids of the prompt's tokens, in the first chunk (vLLM).
     #[must_use]
     pub fn prompt_token_ids(&self) -> Option<impl Iterator<Item = u64> + use<'a>> {
         numbers(self.get(top::PROMPT_TOKEN_IDS)?)
     }
 
-    /// `choices`, in the order in which they were sent; empty where there are none.
+    /// `choices`, in the order sent; empty if the member is absent or of another type.
     #[must_use]
     pub fn choices(&self) -> Choices<'a> {
         Choices { chunk: *self, rows: self.table.choices.iter() }
@@ -174,7 +175,9 @@ impl<'a> ChatCompletionChunk<'a> {
         top.choices != 0 || top.usage != 0 || says_so() || self.get(top::CHOICES).is_some()
     }
 
-    /// `usage`, or the usage that a server puts in `x_groq` or in a choice instead.
+    /// `usage`: of the chunk, of `x_groq` or of a choice, in this order.
+    ///
+    /// An empty `usage` of the chunk counts only if there is no other.
     #[must_use]
     pub fn usage(&self) -> Option<Usage<'a>> {
         let top = self.table.top.usage;
@@ -202,15 +205,15 @@ impl<'a> ChatCompletionChunk<'a> {
         })
     }
 
-    /// `x_groq`, where Groq puts its own fields.
+    /// `x_groq`: an object with Groq's own members.
     #[must_use]
     pub fn x_groq(&self) -> Option<Value<'a>> {
         self.value(self.table.top.x_groq)
     }
 
-    /// The error in this chunk, if there is one.
+    /// Returns the error in this chunk, if there is one.
     ///
-    /// It is an `error` member of the chunk or of a choice, or a chunk whose `object` is `error`.
+    /// It is the `error` member of the chunk or of a choice, or a chunk whose `object` is `error`.
     #[must_use]
     pub fn error(&self) -> Option<UpstreamError<'a>> {
         let error_at = |id| self.value(id).filter(UpstreamError::is_truthy_error);
@@ -220,26 +223,31 @@ impl<'a> ChatCompletionChunk<'a> {
         Some(UpstreamError::new(Some(error), b"", Some(*self)))
     }
 
-    /// The member `name`, whatever it is.
+    /// Returns the member `name`, of any type; of members with the same name the last one.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<Value<'a>> {
         self.as_value().get(name)
     }
 
-    /// The members that OpenAI's schema doesn't have, but for `x_groq` and `error`, in the order
-    /// in which they were sent; repeated names are repeated here.
+    /// Returns the members outside the common schema, in the order sent.
+    ///
+    /// These are all but `id`, `object`, `created`, `model`, `choices`, `usage`,
+    /// `system_fingerprint`, `service_tier`, `obfuscation`, `error` and `x_groq`. A repeated name
+    /// occurs repeatedly.
     #[must_use]
     pub fn extra(&self) -> Extra<'a> {
         self.extra_of(&self.table.top.extras)
     }
 
-    /// The whole chunk as the JSON value that it is.
+    /// Returns the whole chunk as a JSON value.
     #[must_use]
     pub fn as_value(&self) -> Value<'a> {
         Value::new(self.document, 0)
     }
 
-    /// What kinds of things the chunk brings. Costs a look at its table.
+    /// Returns the kinds of content in the chunk.
+    ///
+    /// Reads the index of the chunk, and the parts of a `content` that is an array.
     #[must_use]
     pub fn carries(&self) -> Carries {
         Carries {
@@ -249,10 +257,10 @@ impl<'a> ChatCompletionChunk<'a> {
         }
     }
 
-    /// The values whose type isn't the schema's, as `"content": 5`: they read as `None`.
+    /// Returns the values of another type than the schema's, such as `"content": 5`.
     ///
-    /// Looks through the whole chunk, `usage` and `logprobs` included, and allocates if there is
-    /// such a value. No more than the first 256 are told.
+    /// They read as `None`. The search covers the whole chunk, `usage` and `logprobs` included. It
+    /// allocates if there is such a value, and returns at most the first 256.
     ///
     /// ```
     /// # use deltawire::{ChunkDecoder, Payload};
@@ -268,8 +276,7 @@ impl<'a> ChatCompletionChunk<'a> {
         mismatch::mismatches(self)
     }
 
-    /// The chunk with a memory of its own: for whoever must keep it beyond its event. Allocates
-    /// what the chunk needs.
+    /// Copies the chunk into memory of its own, so that it outlives its event. Allocates.
     #[must_use]
     pub fn into_owned(self) -> OwnedChatCompletionChunk {
         OwnedChatCompletionChunk::new(&self)
@@ -286,13 +293,13 @@ impl<'a> ChatCompletionChunk<'a> {
         (id != 0).then(|| Value::new(self.document, id))
     }
 
-    /// Whether a member is there, not `null`, and no whole number.
+    /// Returns true if a member is present, not `null`, and not a whole number.
     fn is_invalid_count(&self, id: NodeId) -> bool {
         let is_null = || self.document.kind(id) == Some(Kind::Null);
         id != 0 && !is_null() && Value::new(self.document, id).as_u64().is_none()
     }
 
-    /// Whether the usage is the member `usage` itself, and has something.
+    /// Returns true if the member `usage` is an object with members.
     pub(crate) fn has_own_usage(&self) -> bool {
         let usage = self.table.top.usage;
         self.is_object(usage) && !Value::new(self.document, usage).is_empty_value()
@@ -303,14 +310,14 @@ impl<'a> ChatCompletionChunk<'a> {
     }
 }
 
-/// The JSON text that was sent.
+/// Writes the JSON text as sent.
 impl fmt::Debug for ChatCompletionChunk<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&self.as_value(), f)
     }
 }
 
-/// Gives back what was sent, unknown members included, numbers by their text.
+/// Serializes the chunk as sent, with unknown members and with the text of numbers.
 #[cfg(feature = "serde")]
 impl serde::Serialize for ChatCompletionChunk<'_> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -318,7 +325,7 @@ impl serde::Serialize for ChatCompletionChunk<'_> {
     }
 }
 
-/// Members without a method of their own: names and values.
+/// An iterator over names and values of members outside the common schema.
 #[derive(Clone)]
 #[expect(missing_debug_implementations, reason = "an iterator over what can be shown")]
 pub struct Extra<'a> {
@@ -335,7 +342,7 @@ impl<'a> Iterator for Extra<'a> {
     }
 }
 
-/// The numbers of a list; `None` if it is no list, or one of its elements no count.
+/// Returns the numbers of an array, or `None` if the value isn't an array of counts.
 fn numbers(list: Value<'_>) -> Option<impl Iterator<Item = u64>> {
     let is_list = list.document.kind(list.id) == Some(Kind::Array);
     let all = || list.elements().all(|number| number.as_u64().is_some());

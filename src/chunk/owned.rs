@@ -1,4 +1,4 @@
-//! `OwnedChatCompletionChunk`: a chunk that is kept beyond its event.
+//! `OwnedChatCompletionChunk`: a chunk that outlives its event.
 
 use core::fmt;
 
@@ -8,8 +8,9 @@ use crate::error::{Error, ErrorKind};
 use crate::json::{Kind, OwnedDocument, Parser, Tape};
 use crate::limits::Limits;
 
-/// A [`ChatCompletionChunk`] with a memory of its own: see
-/// [`into_owned`](ChatCompletionChunk::into_owned).
+/// A [`ChatCompletionChunk`] that owns its memory.
+///
+/// See [`into_owned`](ChatCompletionChunk::into_owned).
 #[derive(Clone)]
 pub struct OwnedChatCompletionChunk {
     document: OwnedDocument,
@@ -21,12 +22,11 @@ impl OwnedChatCompletionChunk {
         Self { document: OwnedDocument::new(chunk.document), table: chunk.table.clone() }
     }
 
-    /// Reads a chunk that doesn't come from a stream: a JSON object. Within the default
-    /// [`Limits`].
+    /// Reads a chunk from a JSON object, within the default [`Limits`]. Allocates.
     ///
     /// # Errors
     ///
-    /// What is wrong with the text, and at which byte of it.
+    /// Returns the error in the JSON text, with its offset in bytes.
     pub fn from_json(json: &[u8]) -> Result<Self, Error> {
         Self::read(json, &Limits::new())
     }
@@ -43,7 +43,7 @@ impl OwnedChatCompletionChunk {
         Ok(Self { document: OwnedDocument::new(document), table })
     }
 
-    /// The chunk.
+    /// Returns the chunk, borrowed.
     #[must_use]
     pub fn as_chunk(&self) -> ChatCompletionChunk<'_> {
         ChatCompletionChunk::new(self.document.as_document(), &self.table)
@@ -63,7 +63,7 @@ impl serde::Serialize for OwnedChatCompletionChunk {
     }
 }
 
-/// From a JSON text, as `serde_json` has it: other formats have none.
+/// Deserializes from a JSON text, which only `serde_json` has.
 #[cfg(feature = "serde")]
 impl<'de> serde::Deserialize<'de> for OwnedChatCompletionChunk {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

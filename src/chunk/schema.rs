@@ -484,7 +484,7 @@ level! {
 }
 
 level! {
-    /// The members of a part of a `content` that is a list.
+    /// The members of a part of a `content` that is an array.
     content_part
     named {
         TYPE b"type" Any, Nested, Server;
@@ -535,7 +535,7 @@ pub(crate) fn origin(level: Level, name: &str) -> Origin {
 }
 
 impl Merge {
-    /// Returns true if the arrays of several chunks become one list.
+    /// Returns true if the arrays of several chunks become one array.
     pub(crate) const fn joins_lists(self) -> bool {
         matches!(self, Self::Extend | Self::ByIndex | Self::Accumulate | Self::Fragments)
     }

@@ -1,16 +1,16 @@
-//! What a chunk has in common with the one before it, where a decoder can tell.
+//! The slots of a chunk that matches a template: their fields and values.
 
 use super::ChatCompletionChunk;
 use super::schema::ChunkFields;
 use crate::json::{Document, Kind, NodeId, Patch, Value, text};
 
-/// Which member of a chunk a leaf belongs to.
+/// The member of a chunk to which a slot belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Field {
     Id,
     Created,
     Obfuscation,
-    /// A member of the usage itself, by its name.
+    /// A member of `usage` itself.
     Usage,
     ChoiceIndex,
     Content,
@@ -19,10 +19,10 @@ pub(crate) enum Field {
     ReasoningContent,
     /// A leaf in `reasoning_details`.
     ReasoningDetail,
-    /// The index of the only tool call, and its arguments.
+    /// The `index` of the only tool call.
     CallIndex,
     Arguments,
-    /// Something else in `tool_calls`.
+    /// Another leaf in `tool_calls`.
     ToolCalls,
     /// A member of the delta without a column.
     DeltaMember,
@@ -30,25 +30,25 @@ pub(crate) enum Field {
 }
 
 impl<'a> ChatCompletionChunk<'a> {
-    /// The leaves in which the chunk may differ from others of the same constants.
+    /// Returns the slots: the leaves in which the chunk may differ from its template.
     #[inline]
     pub(crate) fn slots(&self) -> impl ExactSizeIterator<Item = NodeId> + use<'a> {
         self.document.patches().iter().map(|patch| patch.id)
     }
 
-    /// Length of the chunk's JSON text.
+    /// Returns the length of the chunk's JSON text, in bytes.
     #[inline]
     pub(crate) const fn json_len(&self) -> usize {
         self.document.text_len()
     }
 
-    /// The text of the `nth` of these leaves, if it is a string.
+    /// Returns the text of a slot, by its position among the slots, if it is a string.
     #[inline]
     pub(crate) fn slot_text(&self, nth: usize) -> Option<&'a str> {
         self.document.patched_text(self.document.patches().get(nth)?)
     }
 
-    /// Whether the `nth` of these leaves is a string and has text.
+    /// Returns true if a slot is a string that isn't empty.
     #[inline]
     pub(crate) fn has_slot_text(&self, nth: usize) -> bool {
         let patch = self.document.patches().get(nth);
@@ -57,26 +57,26 @@ impl<'a> ChatCompletionChunk<'a> {
         })
     }
 
-    /// The count that the `nth` of these leaves is, if it is one.
+    /// Returns the value of a slot, if it is a count.
     #[inline]
     pub(crate) fn slot_count(&self, nth: usize) -> Option<u64> {
         self.document.patched_count(self.document.patches().get(nth)?)
     }
 
-    /// The `nth` of these leaves as it was sent, which is for numbers.
+    /// Returns the bytes of a slot as sent: the text of a number.
     #[inline]
     pub(crate) fn slot_number(&self, nth: usize) -> &'a str {
         let patch = self.document.patches().get(nth);
         patch.and_then(|patch| text(self.document.patched_bytes(patch))).unwrap_or_default()
     }
 
-    /// A node of the chunk as a value.
+    /// Returns a node of the chunk as a value.
     #[inline]
     pub(crate) fn value_at(&self, id: NodeId) -> Value<'a> {
         Value::new(self.document, id)
     }
 
-    /// The leaves of these that are somewhere in the usage itself: name and node.
+    /// Returns the slots in the member `usage`: name and node.
     pub(crate) fn usage_slots(&self) -> impl Iterator<Item = (&'a str, NodeId)> + use<'a> {
         let document = self.document;
         let usage = self.table.top.usage;
@@ -84,7 +84,7 @@ impl<'a> ChatCompletionChunk<'a> {
         leaves.map(move |leaf| (document.name_of(leaf), leaf))
     }
 
-    /// Which member a leaf belongs to.
+    /// Returns the field of a leaf.
     pub(crate) fn field_of(&self, leaf: NodeId) -> Field {
         let document = self.document;
         let ChunkFields { id, created, obfuscation, usage, .. } = self.table.top;
@@ -127,7 +127,7 @@ impl<'a> ChatCompletionChunk<'a> {
     }
 }
 
-/// Whether a column's value holds a leaf, or is it.
+/// Returns true if a leaf is the value of a column, or in it.
 fn is_in(document: Document<'_>, column: NodeId, leaf: NodeId) -> bool {
     column != 0 && (column..document.behind(column)).contains(&leaf)
 }

@@ -1,4 +1,4 @@
-//! `ToolCallDelta<'_>`: what a delta adds to one tool call.
+//! `ToolCallDelta<'_>`: the addition of a delta to one tool call.
 
 use core::fmt;
 
@@ -29,7 +29,7 @@ impl<'a> Iterator for ToolCalls<'a> {
 
 impl ExactSizeIterator for ToolCalls<'_> {}
 
-/// What a delta adds to one tool call.
+/// The addition of a delta to one tool call.
 #[derive(Clone, Copy)]
 pub struct ToolCallDelta<'a> {
     pub(super) chunk: ChatCompletionChunk<'a>,
@@ -37,36 +37,36 @@ pub struct ToolCallDelta<'a> {
 }
 
 impl<'a> ToolCallDelta<'a> {
-    /// `index`: which call this belongs to. Some servers leave it out.
+    /// `index`: the number of the call; `None` if it is absent, as at some servers.
     #[must_use]
     pub fn index(&self) -> Option<u64> {
         self.chunk.value(self.row.index)?.as_u64()
     }
 
-    /// Whether there is an index, and it is none.
+    /// Returns true if `index` is present and not a count.
     pub(crate) fn has_invalid_index(&self) -> bool {
         self.chunk.is_invalid_count(self.row.index)
     }
 
-    /// Whether there is a `function`, of whatever type.
+    /// Returns true if `function` is present and not `null`.
     pub(crate) fn has_function(&self) -> bool {
         let function = self.row.function;
         function != 0 && self.chunk.document.kind(function) != Some(Kind::Null)
     }
 
-    /// `id`
+    /// `id`: the id of the call.
     #[must_use]
     pub fn id(&self) -> Option<&'a str> {
         self.chunk.document.string(self.row.id)
     }
 
-    /// Returns the id, also if it is a number: as it was sent.
+    /// Returns the id; of a number, its text as sent.
     #[inline]
     pub(crate) fn id_text(&self) -> Option<&'a str> {
         self.id().or_else(|| number_text(self.chunk.value(self.row.id)?))
     }
 
-    /// Returns the function's name, also if it is a number: as it was sent.
+    /// Returns the function's name; of a number, its text as sent.
     #[inline]
     pub(crate) fn name_text(&self) -> Option<&'a str> {
         self.name().or_else(|| number_text(self.chunk.value(self.row.function_fields.name)?))
@@ -79,57 +79,59 @@ impl<'a> ToolCallDelta<'a> {
         ids.into_iter().filter(|id| *id != 0 && is_number(*id)).count()
     }
 
-    /// `type`: `function`, or `custom`.
+    /// `type`: `function` or `custom`.
     #[must_use]
     pub fn r#type(&self) -> Option<&'a str> {
         self.chunk.document.string(self.row.r#type)
     }
 
-    /// `function.name`
+    /// `function.name`: the name of the function.
     #[must_use]
     pub fn name(&self) -> Option<&'a str> {
         self.chunk.document.string(self.row.function_fields.name)
     }
 
-    /// `function.arguments`: a part of a JSON text.
+    /// `function.arguments`: a fragment of a JSON text.
     #[must_use]
     pub fn arguments(&self) -> Option<&'a str> {
         self.chunk.document.string(self.row.function_fields.arguments)
     }
 
-    /// Returns the arguments as a text, also if they are a number: as it was sent.
+    /// Returns the arguments; of a number, its text as sent.
     pub(crate) fn arguments_text(&self) -> Option<&'a str> {
         self.arguments()
             .or_else(|| number_text(self.chunk.value(self.row.function_fields.arguments)?))
     }
 
-    /// `function.arguments`, where a server sends them whole, as a JSON object.
+    /// `function.arguments`, if a server sends them whole, as a JSON object.
     #[must_use]
     pub fn arguments_object(&self) -> Option<Value<'a>> {
         let object = self.chunk.is_object(self.row.function_fields.arguments);
         object.then(|| Value::new(self.chunk.document, self.row.function_fields.arguments))
     }
 
-    /// The member `name`, whatever it is.
+    /// Returns the member `name`, of any type; of members with the same name the last one.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<Value<'a>> {
         self.as_value().get(name)
     }
 
-    /// The members that OpenAI's schema doesn't have, `custom` among them, in the order in which
-    /// they were sent; repeated names are repeated here.
+    /// Returns the members outside the common schema, in the order sent.
+    ///
+    /// These are all but `index`, `id`, `type` and `function`; `custom` is one of them. A repeated
+    /// name occurs repeatedly.
     #[must_use]
     pub fn extra(&self) -> Extra<'a> {
         self.chunk.extra_of(&self.row.extras)
     }
 
-    /// The members of `function` besides `name` and `arguments`.
+    /// Returns the members of `function` besides `name` and `arguments`, in the order sent.
     #[must_use]
     pub fn function_extra(&self) -> Extra<'a> {
         self.chunk.extra_of(&self.row.function_fields.extras)
     }
 
-    /// The whole part as the JSON value that it is.
+    /// Returns the whole element of `tool_calls` as a JSON value.
     #[must_use]
     pub fn as_value(&self) -> Value<'a> {
         Value::new(self.chunk.document, self.row.node)

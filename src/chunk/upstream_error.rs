@@ -1,4 +1,4 @@
-//! `UpstreamError<'_>`: the error that a server reports in mid-stream, in all its shapes.
+//! `UpstreamError<'_>`: an error that a server reports within a stream, in each of its forms.
 
 use core::fmt;
 use core::str;
@@ -6,15 +6,15 @@ use core::str;
 use super::ChatCompletionChunk;
 use crate::json::{Value, ValueKind};
 
-/// An error that the server reports inside of a stream that began well.
+/// An error that the server reports within a stream.
 ///
-/// | on the wire | who |
+/// | on the wire | server |
 /// |---|---|
 /// | `data: {"error": {…}}`, alone or with `event: error` | OpenAI, vLLM, Groq |
 /// | `data: {"error": {…}, "choices": […]}` | OpenRouter |
 /// | `data: {"object": "error", "message": …}` | SGLang |
-/// | `error: {…}`, a line that is no field | llama.cpp, GPUStack |
-/// | `event: error` with anything, or nothing but comments | gateways, Dynamo |
+/// | `error: {…}`, a line with an unknown field | llama.cpp, GPUStack |
+/// | `event: error` with any data, or with comments only | gateways, Dynamo |
 #[derive(Clone, Copy)]
 pub struct UpstreamError<'a> {
     error: Option<Value<'a>>,
@@ -22,12 +22,12 @@ pub struct UpstreamError<'a> {
     chunk: Option<ChatCompletionChunk<'a>>,
 }
 
-/// The `code` of an error: some servers send a string, others a number.
+/// The `code` of an error: a string or a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorCode<'a> {
-    /// Such as `rate_limit_exceeded`.
+    /// A string, such as `rate_limit_exceeded`.
     String(&'a str),
-    /// Such as 502, often an HTTP status.
+    /// A number, such as 502; often an HTTP status.
     Number(i64),
 }
 
@@ -40,7 +40,7 @@ impl<'a> UpstreamError<'a> {
         Self { error, text, chunk }
     }
 
-    /// Whether a client in JavaScript or Python would take an `error` member for an error.
+    /// Returns true if an `error` member isn't `null`, `false`, 0, `""`, `NaN` or infinite.
     pub(crate) fn is_truthy_error(error: &Value<'_>) -> bool {
         match error.kind() {
             ValueKind::Null | ValueKind::NotFinite => false,
@@ -51,7 +51,9 @@ impl<'a> UpstreamError<'a> {
         }
     }
 
-    /// The message. What a server sends instead of a JSON object counts as one.
+    /// Returns the message: `message`, `detail`, or the error itself if it is a string.
+    ///
+    /// If the server sends no JSON object, the message is the text that it sends.
     #[must_use]
     pub fn message(&self) -> Option<&'a str> {
         match self.error {
@@ -63,7 +65,7 @@ impl<'a> UpstreamError<'a> {
         }
     }
 
-    /// The code.
+    /// Returns the `code`.
     #[must_use]
     pub fn code(&self) -> Option<ErrorCode<'a>> {
         let code = self.get("code")?;
@@ -71,20 +73,21 @@ impl<'a> UpstreamError<'a> {
         string.or_else(|| code.as_i64().map(ErrorCode::Number))
     }
 
-    /// The type, such as `invalid_request_error`.
+    /// Returns the `type`, such as `invalid_request_error`.
     #[must_use]
     pub fn r#type(&self) -> Option<&'a str> {
         self.get("type")?.as_str()
     }
 
-    /// The parameter of the request that is at fault.
+    /// Returns `param`: the parameter of the request that caused the error.
     #[must_use]
     pub fn param(&self) -> Option<&'a str> {
         self.get("param")?.as_str()
     }
 
-    /// The member `name` of the error object, whatever it is; of the chunk, where the error is a
-    /// text and its code and type stand beside it.
+    /// Returns the member `name` of the error object, of any type.
+    ///
+    /// If the error is a string, returns the member of the chunk, which has its code and type.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<Value<'a>> {
         let error = self.error?;
@@ -94,13 +97,13 @@ impl<'a> UpstreamError<'a> {
         }
     }
 
-    /// The error as the JSON value that it is, if it is one.
+    /// Returns the error as a JSON value, or `None` if it isn't JSON.
     #[must_use]
     pub const fn as_value(&self) -> Option<Value<'a>> {
         self.error
     }
 
-    /// The chunk that contains the error, if there is one.
+    /// Returns the chunk that contains the error, if there is one.
     ///
     /// Its choices may contain a last delta and a finish reason.
     #[must_use]
@@ -114,7 +117,7 @@ impl<'a> UpstreamError<'a> {
     }
 }
 
-/// Shows the code only: messages quote prompts and keys.
+/// Shows only a numeric code: messages quote prompts and keys.
 impl fmt::Debug for UpstreamError<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("UpstreamError");

@@ -2,10 +2,10 @@
 
 use crate::json::{Value, ValueKind};
 
-/// The `usage` of a chunk: token counts, each as far as the server sends it.
+/// The `usage` of a chunk: the token counts that the server sends.
 ///
-/// Servers that send it with every chunk send running totals: the last one counts, they are
-/// never to be added up.
+/// Counts are totals so far: of several usages the last one counts, and they are never summed. A
+/// count may also be written as `7.0`, `1e1` or `"7"`.
 #[derive(Clone, Copy)]
 pub struct Usage<'a>(Value<'a>);
 
@@ -14,7 +14,7 @@ impl<'a> Usage<'a> {
         Self(value)
     }
 
-    /// `prompt_tokens`, or `input_tokens` where a server uses Anthropic's names.
+    /// `prompt_tokens`, or `input_tokens` (Anthropic's name).
     #[must_use]
     pub fn prompt_tokens(&self) -> Option<u64> {
         self.count(&["prompt_tokens", "input_tokens"])
@@ -26,7 +26,7 @@ impl<'a> Usage<'a> {
         self.count(&["completion_tokens", "output_tokens"])
     }
 
-    /// `total_tokens`
+    /// `total_tokens`: prompt and completion.
     #[must_use]
     pub fn total_tokens(&self) -> Option<u64> {
         self.count(&["total_tokens"])
@@ -46,11 +46,11 @@ impl<'a> Usage<'a> {
         Some(CompletionTokensDetails(object.or_else(|| self.object("output_tokens_details"))?))
     }
 
-    /// Tokens of the prompt that were read from a cache, under any of the servers' names.
+    /// Returns the number of prompt tokens that were read from a cache, under any server's name.
     ///
-    /// They are `prompt_tokens_details.cached_tokens`, or the same in `input_tokens_details`;
-    /// `cached_tokens` (Together, Moonshot), `prompt_cache_hit_tokens` (DeepSeek), or
-    /// `cache_read_input_tokens` (Anthropic).
+    /// It is `cached_tokens` of `prompt_tokens_details` or `input_tokens_details`. Otherwise it is
+    /// `cached_tokens` (Together, Moonshot), `prompt_cache_hit_tokens` (DeepSeek) or
+    /// `cache_read_input_tokens` (Anthropic) of the usage itself.
     #[must_use]
     pub fn cached_tokens(&self) -> Option<u64> {
         let details =
@@ -59,10 +59,10 @@ impl<'a> Usage<'a> {
         details().or_else(|| self.count(&flat))
     }
 
-    /// Tokens of reasoning, under any of the servers' names.
+    /// Returns the number of reasoning tokens, under any server's name.
     ///
-    /// They are `completion_tokens_details.reasoning_tokens`, or the same in
-    /// `output_tokens_details`; or `reasoning_tokens` (SGLang, Perplexity).
+    /// It is `reasoning_tokens` of `completion_tokens_details` or `output_tokens_details`.
+    /// Otherwise it is `reasoning_tokens` (SGLang, Perplexity) of the usage itself.
     #[must_use]
     pub fn reasoning_tokens(&self) -> Option<u64> {
         let details = ["completion_tokens_details", "output_tokens_details"];
@@ -112,31 +112,31 @@ fn count(value: Value<'_>) -> Option<u64> {
 pub struct PromptTokensDetails<'a>(Value<'a>);
 
 impl PromptTokensDetails<'_> {
-    /// `cached_tokens`
+    /// `cached_tokens`: tokens that were read from a cache.
     #[must_use]
     pub fn cached_tokens(&self) -> Option<u64> {
         count(self.get("cached_tokens")?)
     }
 
-    /// `audio_tokens`
+    /// `audio_tokens`: tokens of audio.
     #[must_use]
     pub fn audio_tokens(&self) -> Option<u64> {
         count(self.get("audio_tokens")?)
     }
 
-    /// `text_tokens`
+    /// `text_tokens`: tokens of text.
     #[must_use]
     pub fn text_tokens(&self) -> Option<u64> {
         count(self.get("text_tokens")?)
     }
 
-    /// `image_tokens`
+    /// `image_tokens`: tokens of images.
     #[must_use]
     pub fn image_tokens(&self) -> Option<u64> {
         count(self.get("image_tokens")?)
     }
 
-    /// `cache_write_tokens`
+    /// `cache_write_tokens`: tokens that were written to a cache.
     #[must_use]
     pub fn cache_write_tokens(&self) -> Option<u64> {
         count(self.get("cache_write_tokens")?)
@@ -148,31 +148,31 @@ impl PromptTokensDetails<'_> {
 pub struct CompletionTokensDetails<'a>(Value<'a>);
 
 impl CompletionTokensDetails<'_> {
-    /// `reasoning_tokens`
+    /// `reasoning_tokens`: tokens of reasoning.
     #[must_use]
     pub fn reasoning_tokens(&self) -> Option<u64> {
         count(self.get("reasoning_tokens")?)
     }
 
-    /// `audio_tokens`
+    /// `audio_tokens`: tokens of audio.
     #[must_use]
     pub fn audio_tokens(&self) -> Option<u64> {
         count(self.get("audio_tokens")?)
     }
 
-    /// `text_tokens`
+    /// `text_tokens`: tokens of text.
     #[must_use]
     pub fn text_tokens(&self) -> Option<u64> {
         count(self.get("text_tokens")?)
     }
 
-    /// `accepted_prediction_tokens`
+    /// `accepted_prediction_tokens`: tokens of the predicted output that are in the completion.
     #[must_use]
     pub fn accepted_prediction_tokens(&self) -> Option<u64> {
         count(self.get("accepted_prediction_tokens")?)
     }
 
-    /// `rejected_prediction_tokens`
+    /// `rejected_prediction_tokens`: tokens of the predicted output that aren't in the completion.
     #[must_use]
     pub fn rejected_prediction_tokens(&self) -> Option<u64> {
         count(self.get("rejected_prediction_tokens")?)
