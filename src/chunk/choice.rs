@@ -216,7 +216,7 @@ impl<'a> Delta<'a> {
     /// audio and reasoning details.
     pub(crate) fn has_lost_member(&self) -> bool {
         let DeltaFields { function_call, reasoning_details, .. } = self.row;
-        if self.chunk.table.mismatches.is_empty() && *function_call | *reasoning_details == 0 {
+        if self.chunk.index.mismatches.is_empty() && *function_call | *reasoning_details == 0 {
             // The index has checked the types of all other columns.
             return false;
         }
@@ -317,7 +317,7 @@ impl<'a> Delta<'a> {
     #[must_use]
     pub fn tool_calls(&self) -> ToolCalls<'a> {
         let calls = self.row.calls.start as usize..self.row.calls.end as usize;
-        let rows = self.chunk.table.calls.get(calls).unwrap_or_default();
+        let rows = self.chunk.index.calls.get(calls).unwrap_or_default();
         ToolCalls { chunk: self.chunk, rows: rows.iter() }
     }
 

@@ -73,14 +73,14 @@ impl Carries {
     }
 
     /// Returns the flags of the choices of a chunk: all but its error and its usage.
-    pub(super) fn of_choices(document: Document<'_>, table: &ChunkIndex) -> Self {
+    pub(super) fn of_choices(document: Document<'_>, index: &ChunkIndex) -> Self {
         let mut carries = Self::default();
-        for choice in &table.choices {
+        for choice in &index.choices {
             carries.add(document, choice);
-            carries.add_extras(document, table, choice);
+            carries.add_extras(document, index, choice);
             let calls =
                 choice.delta_fields.calls.start as usize..choice.delta_fields.calls.end as usize;
-            let calls = table.calls.get(calls).unwrap_or_default();
+            let calls = index.calls.get(calls).unwrap_or_default();
             carries.tool_call |= calls.iter().any(|call| {
                 let some = |id| is_present_and_nonempty(document, id, Kind::String);
                 let object =
@@ -139,10 +139,10 @@ impl Carries {
     /// Adds the members of a delta without a column, by their origin.
     ///
     /// Adds a whole message too, where the delta has no content.
-    fn add_extras(&mut self, document: Document<'_>, table: &ChunkIndex, choice: &ChoiceFields) {
+    fn add_extras(&mut self, document: Document<'_>, index: &ChunkIndex, choice: &ChoiceFields) {
         let extras =
             choice.delta_fields.extras.start as usize..choice.delta_fields.extras.end as usize;
-        for name in table.extras.get(extras).unwrap_or_default() {
+        for name in index.extras.get(extras).unwrap_or_default() {
             let value = Value::new(document, name + 1);
             if !value.is_empty_value() {
                 self.set(origin(Level::Delta, document.string(*name).unwrap_or_default()));

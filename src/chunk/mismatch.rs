@@ -79,12 +79,12 @@ pub(super) fn mismatches<'a>(
     chunk: &ChatCompletionChunk<'a>,
 ) -> impl Iterator<Item = Mismatch<'a>> + use<'a> {
     let document = chunk.document;
-    let mut ids = chunk.table.mismatches.clone();
+    let mut ids = chunk.index.mismatches.clone();
     let mut check = |level, id| {
         ValueType::ObjectOf(level).find_mismatches(document, id, 2 * MOST_MISMATCHES, &mut ids);
     };
     check(Level::Top, 0);
-    chunk.table.choices.iter().for_each(|choice| check(Level::Choice, choice.node));
+    chunk.index.choices.iter().for_each(|choice| check(Level::Choice, choice.node));
     // `NaN` and `1e400` are mismatches anywhere.
     let odd = (0..document.len())
         .filter(|id| matches!(document.kind(*id), Some(Kind::NotFinite | Kind::Huge)));

@@ -92,55 +92,55 @@ use crate::json::{Document, Kind, NodeId, Value};
 #[derive(Clone, Copy)]
 pub struct ChatCompletionChunk<'a> {
     document: Document<'a>,
-    table: &'a ChunkIndex,
+    index: &'a ChunkIndex,
 }
 
 impl<'a> ChatCompletionChunk<'a> {
     #[inline]
-    pub(crate) const fn new(document: Document<'a>, table: &'a ChunkIndex) -> Self {
-        Self { document, table }
+    pub(crate) const fn new(document: Document<'a>, index: &'a ChunkIndex) -> Self {
+        Self { document, index }
     }
 
     /// `id`: the completion's id, which most servers repeat in each chunk.
     #[must_use]
     pub fn id(&self) -> Option<&'a str> {
-        self.document.string(self.table.top.id)
+        self.document.string(self.index.top.id)
     }
 
     /// `object`: `chat.completion.chunk`, or another value of an inexact server.
     #[must_use]
     pub fn object(&self) -> Option<&'a str> {
-        self.document.string(self.table.top.object)
+        self.document.string(self.index.top.object)
     }
 
     /// `created`: the time of creation, in seconds since 1970.
     #[must_use]
     pub fn created(&self) -> Option<u64> {
-        self.value(self.table.top.created)?.as_u64()
+        self.value(self.index.top.created)?.as_u64()
     }
 
     /// `model`: the name of the model.
     #[must_use]
     pub fn model(&self) -> Option<&'a str> {
-        self.document.string(self.table.top.model)
+        self.document.string(self.index.top.model)
     }
 
     /// `system_fingerprint`: the server's configuration.
     #[must_use]
     pub fn system_fingerprint(&self) -> Option<&'a str> {
-        self.document.string(self.table.top.system_fingerprint)
+        self.document.string(self.index.top.system_fingerprint)
     }
 
     /// `service_tier`: `default`, `flex`, `priority` or another tier; the list is open.
     #[must_use]
     pub fn service_tier(&self) -> Option<&'a str> {
-        self.document.string(self.table.top.service_tier)
+        self.document.string(self.index.top.service_tier)
     }
 
     /// `obfuscation`: random text that hides the length of the other texts.
     #[must_use]
     pub fn obfuscation(&self) -> Option<&'a str> {
-        self.document.string(self.table.top.obfuscation)
+        self.document.string(self.index.top.obfuscation)
     }
 
     /// `prompt_token_ids`: the ids of the prompt's tokens, in the first chunk (vLLM).
@@ -152,12 +152,12 @@ impl<'a> ChatCompletionChunk<'a> {
     /// `choices`, in the order sent; empty if the member is absent or of another type.
     #[must_use]
     pub fn choices(&self) -> Choices<'a> {
-        Choices { chunk: *self, rows: self.table.choices.iter() }
+        Choices { chunk: *self, rows: self.index.choices.iter() }
     }
 
     /// Returns true if `choices` is present and not `null`, even if it is empty.
     pub(crate) const fn has_choices(&self) -> bool {
-        self.table.top.choices != 0
+        self.index.top.choices != 0
     }
 
     /// Returns true if the object is a chunk.
@@ -165,7 +165,7 @@ impl<'a> ChatCompletionChunk<'a> {
     /// A chunk has `choices`, a `usage`, a `usage` in `x_groq`, or the `object` of a chunk or
     /// completion.
     pub(crate) fn is_chunk(&self) -> bool {
-        let top = &self.table.top;
+        let top = &self.index.top;
         let says_so = || {
             let object = self.object().unwrap_or_default();
             let x_groq = || self.x_groq().is_some_and(|x_groq| x_groq.get(top::USAGE).is_some());
@@ -180,12 +180,12 @@ impl<'a> ChatCompletionChunk<'a> {
     /// An empty `usage` of the chunk counts only if there is no other.
     #[must_use]
     pub fn usage(&self) -> Option<Usage<'a>> {
-        let top = self.table.top.usage;
+        let top = self.index.top.usage;
         if self.has_own_usage() {
             return self.value(top).map(Usage::new);
         }
-        let x_groq = self.value(self.table.top.x_groq).and_then(|x_groq| x_groq.get(top::USAGE));
-        let in_choice = || self.table.choices.iter().find(|row| self.is_object(row.usage));
+        let x_groq = self.value(self.index.top.x_groq).and_then(|x_groq| x_groq.get(top::USAGE));
+        let in_choice = || self.index.choices.iter().find(|row| self.is_object(row.usage));
         x_groq
             .filter(|usage| self.is_object(usage.id))
             .or_else(|| in_choice().and_then(|row| self.value(row.usage)))
@@ -208,7 +208,7 @@ impl<'a> ChatCompletionChunk<'a> {
     /// `x_groq`: an object with Groq's own members.
     #[must_use]
     pub fn x_groq(&self) -> Option<Value<'a>> {
-        self.value(self.table.top.x_groq)
+        self.value(self.index.top.x_groq)
     }
 
     /// Returns the error in this chunk, if there is one.
@@ -218,8 +218,8 @@ impl<'a> ChatCompletionChunk<'a> {
     pub fn error(&self) -> Option<UpstreamError<'a>> {
         let error_at = |id| self.value(id).filter(UpstreamError::is_truthy_error);
         let says_so = || (self.object()? == "error").then(|| self.as_value());
-        let in_choice = || self.table.choices.iter().find_map(|row| error_at(row.error));
-        let error = error_at(self.table.top.error).or_else(says_so).or_else(in_choice)?;
+        let in_choice = || self.index.choices.iter().find_map(|row| error_at(row.error));
+        let error = error_at(self.index.top.error).or_else(says_so).or_else(in_choice)?;
         Some(UpstreamError::new(Some(error), b"", Some(*self)))
     }
 
@@ -236,7 +236,7 @@ impl<'a> ChatCompletionChunk<'a> {
     /// occurs repeatedly.
     #[must_use]
     pub fn extra(&self) -> Extra<'a> {
-        self.extra_of(&self.table.top.extras)
+        self.extra_of(&self.index.top.extras)
     }
 
     /// Returns the whole chunk as a JSON value.
@@ -253,7 +253,7 @@ impl<'a> ChatCompletionChunk<'a> {
         Carries {
             error: self.error().is_some(),
             usage: self.usage().is_some(),
-            ..Carries::of_choices(self.document, self.table)
+            ..Carries::of_choices(self.document, self.index)
         }
     }
 
@@ -284,7 +284,7 @@ impl<'a> ChatCompletionChunk<'a> {
 
     fn extra_of(&self, range: &Range<u32>) -> Extra<'a> {
         let range = range.start as usize..range.end as usize;
-        let names = self.table.extras.get(range).unwrap_or_default();
+        let names = self.index.extras.get(range).unwrap_or_default();
         Extra { document: self.document, names: names.iter() }
     }
 
@@ -301,7 +301,7 @@ impl<'a> ChatCompletionChunk<'a> {
 
     /// Returns true if the member `usage` is an object with members.
     pub(crate) fn has_own_usage(&self) -> bool {
-        let usage = self.table.top.usage;
+        let usage = self.index.top.usage;
         self.is_object(usage) && !Value::new(self.document, usage).is_empty_value()
     }
 

@@ -14,12 +14,12 @@ use crate::limits::Limits;
 #[derive(Clone)]
 pub struct OwnedChatCompletionChunk {
     document: OwnedDocument,
-    table: ChunkIndex,
+    index: ChunkIndex,
 }
 
 impl OwnedChatCompletionChunk {
     pub(super) fn new(chunk: &ChatCompletionChunk<'_>) -> Self {
-        Self { document: OwnedDocument::new(chunk.document), table: chunk.table.clone() }
+        Self { document: OwnedDocument::new(chunk.document), index: chunk.index.clone() }
     }
 
     /// Reads a chunk from a JSON object, within the default [`Limits`]. Allocates.
@@ -38,15 +38,15 @@ impl OwnedChatCompletionChunk {
         if document.kind(0) != Some(Kind::Object) {
             return Err(Error::new(ErrorKind::ExpectedObject, 0));
         }
-        let mut table = ChunkIndex::default();
-        table.fill(document)?;
-        Ok(Self { document: OwnedDocument::new(document), table })
+        let mut index = ChunkIndex::default();
+        index.fill(document)?;
+        Ok(Self { document: OwnedDocument::new(document), index })
     }
 
     /// Returns the chunk, borrowed.
     #[must_use]
     pub fn as_chunk(&self) -> ChatCompletionChunk<'_> {
-        ChatCompletionChunk::new(self.document.as_document(), &self.table)
+        ChatCompletionChunk::new(self.document.as_document(), &self.index)
     }
 }
 

@@ -79,7 +79,7 @@ impl<'a> ChatCompletionChunk<'a> {
     /// Returns the slots in the member `usage`: name and node.
     pub(crate) fn usage_slots(&self) -> impl Iterator<Item = (&'a str, NodeId)> + use<'a> {
         let document = self.document;
-        let usage = self.table.top.usage;
+        let usage = self.index.top.usage;
         let leaves = self.slots().filter(move |leaf| is_in(document, usage, *leaf));
         leaves.map(move |leaf| (document.name_of(leaf), leaf))
     }
@@ -87,7 +87,7 @@ impl<'a> ChatCompletionChunk<'a> {
     /// Returns the field of a leaf.
     pub(crate) fn field_of(&self, leaf: NodeId) -> Field {
         let document = self.document;
-        let ChunkFields { id, created, obfuscation, usage, .. } = self.table.top;
+        let ChunkFields { id, created, obfuscation, usage, .. } = self.index.top;
         if leaf == id {
             return Field::Id;
         } else if leaf == created {
@@ -98,7 +98,7 @@ impl<'a> ChatCompletionChunk<'a> {
             let found = document.members_in_column(usage).find(|member| member.value == leaf);
             return if found.is_some() { Field::Usage } else { Field::Other };
         }
-        let choice = self.table.choices.iter().find(|row| is_in(document, row.node, leaf));
+        let choice = self.index.choices.iter().find(|row| is_in(document, row.node, leaf));
         let Some(choice) = choice else { return Field::Other };
         let delta = &choice.delta_fields;
         if leaf == choice.index {
@@ -114,7 +114,7 @@ impl<'a> ChatCompletionChunk<'a> {
         } else if is_in(document, delta.reasoning_details, leaf) {
             Field::ReasoningDetail
         } else if is_in(document, delta.tool_calls, leaf) {
-            match self.table.calls.as_slice() {
+            match self.index.calls.as_slice() {
                 [call] if leaf == call.index => Field::CallIndex,
                 [call] if leaf == call.function_fields.arguments => Field::Arguments,
                 _ => Field::ToolCalls,

@@ -228,13 +228,13 @@ fn message<'a>(
         return Payload::Chunk(templated(templates, matched, event.raw()));
     }
     templates.record_miss(event.raw().len());
-    let ChunkBuffers { tape, index: table } = reading;
+    let ChunkBuffers { tape, index } = reading;
     let read = parser.parse_onto(tape, data);
     *leniencies = read.map_or_else(|_| Leniencies::default(), |(_, found)| found);
     let filled = read.and_then(|(json, _)| {
         let document = Document::new(tape, json);
         match document.kind(0) {
-            Some(Kind::Object) => table.fill(document).map(|()| json),
+            Some(Kind::Object) => index.fill(document).map(|()| json),
             _ => Err(Error::new(ErrorKind::ExpectedObject, 0)),
         }
     });
@@ -251,9 +251,9 @@ fn message<'a>(
             return Payload::Chunk(templated(templates, matched, event.raw()));
         }
     }
-    let ChunkBuffers { tape, index: table } = &*reading;
+    let ChunkBuffers { tape, index } = &*reading;
     let document = |json| Document::new(tape, json);
-    let chunk = filled.map(|json| ChatCompletionChunk::new(document(json), table));
+    let chunk = filled.map(|json| ChatCompletionChunk::new(document(json), index));
     if let Some(text) = error_line {
         return Payload::Error(text_error(text, (parser, side), chunk.ok(), leniencies));
     }
