@@ -1,4 +1,4 @@
-//! `Document`: a tape, the text that it was read from, and patches for leaves that differ.
+//! `Document`: a JSON text with its tape, and patches for the leaves that differ from the tape.
 
 use super::tape::{ESCAPED, Kind, Node, NodeId, Strings, Tape};
 use super::text;
@@ -12,10 +12,11 @@ pub(crate) struct Patch {
     /// The leaf in the document's own bytes.
     ///
     /// The payload of a number is its value if it is a small count, else [`UNPARSED`] or
-    /// [`NO_COUNT`]. The number of a string with escapes counts among the strings of the patches.
+    /// [`NO_COUNT`]. The payload of a string with escapes counts the strings of the patches.
     pub(crate) value: Node,
-    /// The distance by which all bytes behind the leaf have moved; it wraps around if they have
-    /// moved to the front.
+    /// The distance by which all bytes behind the leaf have moved.
+    ///
+    /// It wraps around if they have moved to the front.
     pub(crate) shift: u32,
 }
 
@@ -25,7 +26,7 @@ pub(crate) const UNPARSED: u32 = u32::MAX;
 pub(crate) const NO_COUNT: u32 = u32::MAX - 1;
 
 impl Patch {
-    /// Sets the value and its position; id and kind stay.
+    /// Sets the value and its position; `id` and `value.kind` stay.
     #[inline]
     pub(crate) const fn set(&mut self, start: u32, end: u32, payload: u32, shift: u32) {
         (self.value.start, self.value.end, self.value.payload) = (start, end, payload);
@@ -33,23 +34,25 @@ impl Patch {
     }
 }
 
-/// The patches of one document, in the order of their leaves. Reused from document to document.
+/// The patches of one document, in the order of their leaves.
+///
+/// Reused from document to document.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Patches {
-    /// The number of the text that the patches belong to; 0 if it has none.
+    /// The id of the template that the patches belong to; 0 if there is none.
     pub(crate) base: u64,
     pub(crate) list: Vec<Patch>,
     pub(crate) strings: Strings,
 }
 
-/// The patches of a document that was read as a whole.
+/// The patches of a document that was read in full.
 static NONE: Patches = Patches { base: 0, list: Vec::new(), strings: Strings::new() };
 
-/// A JSON text that has been read.
+/// A JSON text with its tape.
 #[derive(Clone, Copy)]
 pub(crate) struct Document<'a> {
     tape: &'a Tape,
-    /// The text that the tape was read from. All but the patched leaves are the same in `bytes`.
+    /// The text of the tape; `bytes` differs from it in the patched leaves only.
     text: &'a str,
     /// The document's own bytes: those of `text` if there are no patches.
     bytes: &'a [u8],
@@ -57,13 +60,13 @@ pub(crate) struct Document<'a> {
 }
 
 impl<'a> Document<'a> {
-    /// Makes the document of the text that the tape was read from.
+    /// Creates the document of the text from which the tape was read.
     #[inline]
     pub(crate) const fn new(tape: &'a Tape, text: &'a str) -> Self {
         Self { tape, text, bytes: text.as_bytes(), patches: &NONE }
     }
 
-    /// Makes the document of `bytes`, which equal `text` but for the patched leaves.
+    /// Creates the document of `bytes`, which differ from `text` in the patched leaves only.
     #[inline]
     pub(crate) const fn patched(
         tape: &'a Tape,
@@ -110,7 +113,7 @@ impl<'a> Document<'a> {
         self.patches.list.as_slice()
     }
 
-    /// Returns the number of the text that the patches belong to; 0 if it has none.
+    /// Returns the id of the template that the patches belong to; 0 if there is none.
     #[inline]
     pub(crate) const fn base(&self) -> u64 {
         self.patches.base
@@ -156,7 +159,7 @@ impl<'a> Document<'a> {
         }
     }
 
-    /// Returns the unescaped text of a string that isn't patched, such as a name.
+    /// Returns the unescaped text of a string without a patch, such as a name.
     #[inline]
     fn unpatched_text(&self, node: &Node) -> Option<&'a str> {
         if node.payload & ESCAPED != 0 {
@@ -198,13 +201,13 @@ impl<'a> Document<'a> {
         }
     }
 
-    /// Returns the name of the member whose value a node is.
+    /// Returns the name of the member whose value is this node.
     pub(crate) fn name_of(&self, value: NodeId) -> &'a str {
         let name = value.checked_sub(1).and_then(|id| self.tape.nodes.get(id as usize));
         name.and_then(|name| self.unpatched_text(name)).unwrap_or_default()
     }
 
-    /// Returns the name of a member, unescaped, to compare it.
+    /// Returns the unescaped name of a member, as bytes to compare.
     #[inline]
     fn name(&self, node: &Node) -> &'a [u8] {
         if node.payload & ESCAPED != 0 {
@@ -214,14 +217,14 @@ impl<'a> Document<'a> {
         self.text.as_bytes().get(start..start + node.payload as usize).unwrap_or_default()
     }
 
-    /// Returns the value of a number that is written as a whole one and fits.
+    /// Returns the value of a number written as a whole one, if it fits.
     #[inline]
     pub(crate) fn count(&self, id: NodeId) -> Option<u64> {
         if !matches!(self.kind(id)?, Kind::Number | Kind::Huge) {
             return None;
         }
         let number = self.raw(id);
-        // Most are indexes.
+        // Most counts are an `index` of one digit.
         match number.as_bytes() {
             [digit @ b'0'..=b'9'] => Some(u64::from(digit - b'0')),
             _ => number.parse().ok(),
@@ -290,7 +293,9 @@ pub(crate) struct Members<'a> {
     end: NodeId,
 }
 
-/// A member of an object: its unescaped name, and its value. The node of the name is before it.
+/// A member of an object: its unescaped name, and its value.
+///
+/// The node of the name is before that of the value.
 pub(crate) struct Member<'a> {
     pub(crate) name: &'a [u8],
     pub(crate) value: NodeId,
@@ -342,7 +347,7 @@ pub(crate) struct OwnedDocument {
 }
 
 impl OwnedDocument {
-    /// Copies a document; the patches become a part of its tape.
+    /// Copies a document, with its patches merged into the copy's tape.
     pub(crate) fn new(document: Document<'_>) -> Self {
         let mut strings = document.tape.strings.clone();
         let offset = strings.append(&document.patches.strings);

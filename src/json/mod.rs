@@ -1,7 +1,7 @@
-//! JSON texts to documents: a flat list of nodes over the text, in buffers that are reused.
+//! Parses JSON texts (RFC 8259) to a tape of nodes, in reused buffers.
 //!
-//! A text is checked to be UTF-8 once, as a whole, and read in one pass. Strings stay where they
-//! are; only those with escapes get a place of their own.
+//! The parser checks UTF-8 once for the whole text, and then reads it in one pass. Strings are
+//! slices of the text; only those with escapes are copied.
 
 mod document;
 mod object_reader;
@@ -31,28 +31,28 @@ pub use value::{Value, ValueElements, ValueKind, ValueMembers};
 use crate::error::{Error, ErrorKind};
 use crate::limits::Limits;
 
-/// Reads JSON texts, one after the other.
+/// A parser of JSON texts, one after the other.
 pub(crate) struct Parser {
     bounds: ParseLimits,
 }
 
-/// The deepest nesting that a limit can allow.
+/// The deepest nesting that a limit can allow, in arrays and objects.
 ///
 /// Stored values are merged, compared, written and dropped level by level, and each level needs
 /// stack.
 const MOST_DEPTH: usize = 512;
 
-/// How much a text may have.
+/// The limits of one text.
 #[derive(Clone, Copy, Debug)]
 struct ParseLimits {
     depth: usize,
     values: usize,
-    /// No leniency is let pass.
+    /// True if a deviation from RFC 8259 is an error.
     strict: bool,
 }
 
 impl Parser {
-    /// Allocates nothing.
+    /// Creates a parser within limits. Allocates nothing.
     pub(crate) const fn new(limits: &Limits) -> Self {
         let depth = if limits.json_depth < MOST_DEPTH { limits.json_depth } else { MOST_DEPTH };
         Self { bounds: ParseLimits { depth, values: limits.json_values, strict: false } }
@@ -62,7 +62,7 @@ impl Parser {
         self.bounds.strict = strict;
     }
 
-    /// Reads `json` onto a tape, in place of what is on it, to a document.
+    /// Reads `json` onto a tape, whose contents it replaces, and returns the document.
     pub(crate) fn parse<'a>(
         &mut self,
         json: &'a [u8],
@@ -72,7 +72,7 @@ impl Parser {
         Ok((Document::new(tape, json), leniencies))
     }
 
-    /// Reads `json` onto a tape, in place of what is on it; gives it as text.
+    /// Reads `json` onto a tape, whose contents it replaces, and returns `json` as text.
     #[inline]
     pub(crate) fn parse_onto<'a>(
         &mut self,
@@ -91,10 +91,10 @@ impl Parser {
     }
 }
 
-/// From this length on, checking UTF-8 with SIMD is faster than without.
+/// The shortest length at which the check of UTF-8 with SIMD is the faster one, in bytes.
 const SIMD_PAYS: usize = 64;
 
-/// `bytes` as text, if they are UTF-8.
+/// Returns `bytes` as text, if they are UTF-8.
 #[inline]
 pub(crate) fn text(bytes: &[u8]) -> Option<&str> {
     if bytes.len() >= SIMD_PAYS {
@@ -103,13 +103,13 @@ pub(crate) fn text(bytes: &[u8]) -> Option<&str> {
     core::str::from_utf8(bytes).ok()
 }
 
-/// Returns the beginning of a text: at most `most` bytes, cut before a character.
+/// Returns the beginning of a text: at most `most` bytes, cut at a character boundary.
 pub(crate) fn beginning(text: &str, most: usize) -> &str {
     let end = (0..=most.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
     end.and_then(|end| text.get(..end)).unwrap_or_default()
 }
 
-/// `bytes` as text. Later looks at parts of it check nothing but where characters begin.
+/// Returns `bytes` as text, so that slices of it need a check of character boundaries only.
 #[inline]
 fn checked(bytes: &[u8]) -> Result<&str, Error> {
     simdutf8::basic::from_utf8(bytes).or_else(|_| {
@@ -127,7 +127,7 @@ mod tests {
     use crate::error::ErrorKind;
     use crate::limits::Limits;
 
-    /// What a value is to `serde_json`; of members with the same name the last one counts.
+    /// Converts a value for `serde_json`; of members with the same name the last one counts.
     fn to_serde(value: Value<'_>) -> serde_json::Value {
         match value.kind() {
             ValueKind::Null => serde_json::Value::Null,
@@ -142,7 +142,7 @@ mod tests {
         }
     }
 
-    /// How deep the brackets of a JSON text nest.
+    /// Returns the depth of the brackets in a JSON text.
     fn depth(json: &[u8]) -> usize {
         let (mut depth, mut deepest, mut in_string, mut escaped) = (0usize, 0, false, false);
         for byte in json {
@@ -163,7 +163,7 @@ mod tests {
         serde_json::from_slice(json).ok()
     }
 
-    /// Texts of JSON's own tokens: some are JSON, most nearly so.
+    /// Generates texts of JSON's own tokens: some are JSON, most nearly so.
     fn texts() -> impl Strategy<Value = Vec<u8>> {
         let token = proptest::sample::select(vec![
             "{",
@@ -202,7 +202,7 @@ mod tests {
         vec(token, 0..12).prop_map(|tokens| tokens.concat().into_bytes())
     }
 
-    /// JSON.
+    /// Generates JSON.
     fn values() -> impl Strategy<Value = String> {
         let leaf = prop_oneof![
             Just("null".to_owned()),
@@ -231,7 +231,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, cases: 3000, ..ProptestConfig::default() })]
 
-        /// `serde_json` takes the same texts and makes the same of them.
+        /// Compares the accepted texts and their values with those of `serde_json`.
         #[test]
         fn serde_json_agrees(text in prop_oneof![texts(), values().prop_map(String::into_bytes)], most in 0usize..6) {
             let (mut parser, mut tape) = (Parser::new(&Limits::new()), Tape::default());
@@ -253,7 +253,7 @@ mod tests {
             }
         }
 
-        /// Whatever the bytes.
+        /// Compares the accepted texts with those of `serde_json`, for arbitrary bytes.
         #[test]
         fn arbitrary_bytes(text in vec(any::<u8>(), 0..40)) {
             let mut parser = Parser::new(&Limits::new());

@@ -16,10 +16,10 @@ fn expect(holds: bool, value: Value<'_>, kind: ErrorKind) -> Result<(), Error> {
     if holds { Ok(()) } else { Err(Error::new(kind, value.position() as u64)) }
 }
 
-/// The members of an object, to be read one by one, by name.
+/// The members of an object, which are read by name, one by one.
 ///
 /// Of members with the same name the last one counts. [`rest`](Self::rest) returns the unread
-/// members as they are.
+/// members.
 pub(crate) struct ObjectReader<'a> {
     value: Value<'a>,
     /// Names and values; `None` in place of a value that was read.

@@ -6,9 +6,9 @@ use super::value::Value;
 use super::{Parser, Tape};
 use crate::limits::Limits;
 
-/// An owned JSON value that was gathered from the chunks of a stream.
+/// An owned JSON value that was merged from the chunks of a stream.
 ///
-/// What has come whole is the text that was sent; numbers and strings keep their spelling.
+/// A value of a single chunk is its text as sent, with the spelling of numbers and strings.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Json {
@@ -16,26 +16,26 @@ pub enum Json {
     Text(String),
     /// An object that was merged member by member.
     Object(JsonObject),
-    /// A list whose elements were merged by their index.
+    /// An array whose elements were merged by their index or id.
     List(JsonList),
 }
 
-/// The members of a JSON object, each name once, in the order in which they first came.
+/// The members of a merged JSON object: each name once, in the order of its first chunk.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct JsonObject {
     pub(crate) members: Vec<OwnedMember>,
 }
 
-/// A stored member.
+/// A member of a merged object.
 #[derive(Clone)]
 pub(crate) struct OwnedMember {
     pub(crate) name: Box<str>,
     pub(crate) value: Json,
-    /// The number of further pieces of a text that equal the value; [`VARIES`] once one differed.
+    /// The number of further fragments of a text that equal the value; [`VARIES`] once one differed.
     pub(crate) repeats: u32,
 }
 
-/// Marks a text whose pieces aren't all equal.
+/// Marks a text whose fragments aren't all equal.
 pub(crate) const VARIES: u32 = u32::MAX;
 
 /// Compares name and value only: `repeats` isn't a part of the value.
@@ -47,10 +47,10 @@ impl PartialEq for OwnedMember {
 
 impl Eq for OwnedMember {}
 
-/// The bytes of room that one entry of an object or list costs besides its text.
+/// The bytes of the budget for one entry of an object or array, besides its text.
 pub(crate) const ENTRY_COST: usize = 96;
 
-/// A list whose elements are merged by a key: their index or their id.
+/// An array of objects, which are merged by a key: their index or their id.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct JsonList {
     pub(crate) elements: Vec<KeyedElement>,
@@ -70,7 +70,7 @@ pub(crate) struct OwnedElementKey {
 }
 
 impl Json {
-    /// The JSON text, if the value came whole.
+    /// Returns the JSON text, if the value is of a single chunk.
     #[must_use]
     pub fn as_text(&self) -> Option<&str> {
         match self {
@@ -79,7 +79,7 @@ impl Json {
         }
     }
 
-    /// A number that is written as a whole one and fits.
+    /// Returns the value of a number written as a whole one, if it fits.
     #[must_use]
     pub fn as_u64(&self) -> Option<u64> {
         self.as_text()?.parse().ok()
@@ -93,7 +93,7 @@ impl Json {
         Value::new(document, 0).as_str().map(Into::into)
     }
 
-    /// The member `name` of a merged object.
+    /// Returns the member `name` of a merged object.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Json> {
         match self {
@@ -112,7 +112,7 @@ impl Json {
         matches!(self, Self::Text(text) if matches!(text.as_str(), "null" | "\"\"" | "[]" | "{}"))
     }
 
-    /// The room that it takes.
+    /// Returns the bytes of the budget that the value needs.
     pub(crate) fn cost(&self) -> usize {
         match self {
             Self::Text(text) => text.len(),
@@ -121,7 +121,7 @@ impl Json {
         }
     }
 
-    /// Gives back what the texts hold more than they need.
+    /// Frees the memory that the texts don't need.
     pub(crate) fn shrink_to_fit(&mut self) {
         match self {
             Self::Text(text) => text.shrink_to_fit(),
@@ -158,24 +158,24 @@ impl fmt::Debug for Json {
 }
 
 impl JsonObject {
-    /// The value of the member `name`.
+    /// Returns the value of the member `name`.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Json> {
         self.members.iter().find(|member| *member.name == *name).map(|member| &member.value)
     }
 
-    /// The members in order.
+    /// Returns the members in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Json)> {
         self.members.iter().map(|member| (&*member.name, &member.value))
     }
 
-    /// How many members there are.
+    /// Returns the number of members.
     #[must_use]
     pub fn len(&self) -> usize {
         self.members.len()
     }
 
-    /// Whether there is no member.
+    /// Returns true if there is no member.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.members.is_empty()
@@ -189,12 +189,12 @@ impl JsonObject {
         self.member_mut(name).map(|member| &mut member.value)
     }
 
-    /// Which member has this name. It stays the same one.
+    /// Returns the position of a member, which never changes.
     pub(crate) fn position(&self, name: &str) -> Option<usize> {
         self.members.iter().position(|member| *member.name == *name)
     }
 
-    /// An object of members whose names differ.
+    /// Creates an object of members whose names differ.
     pub(crate) fn from_members(members: impl Iterator<Item = (Box<str>, Json)>) -> Self {
         let members = members.map(|(name, value)| OwnedMember { name, value, repeats: 0 });
         Self { members: members.collect() }
@@ -207,7 +207,7 @@ impl JsonObject {
             .sum()
     }
 
-    /// Gives back what the texts hold more than they need.
+    /// Frees the memory that the texts don't need.
     pub(crate) fn shrink_to_fit(&mut self) {
         self.members.shrink_to_fit();
         self.members.iter_mut().for_each(|member| member.value.shrink_to_fit());
@@ -256,12 +256,12 @@ impl KeyedElement {
 }
 
 impl JsonList {
-    /// The elements in the order of their first chunks.
+    /// Returns the elements in the order of their first chunks.
     pub fn iter(&self) -> impl Iterator<Item = &JsonObject> {
         self.elements.iter().map(|element| &element.object)
     }
 
-    /// The number of elements.
+    /// Returns the number of elements.
     #[must_use]
     pub fn len(&self) -> usize {
         self.elements.len()
@@ -273,7 +273,7 @@ impl JsonList {
         self.elements.is_empty()
     }
 
-    /// Makes a list of objects without keys.
+    /// Creates an array of objects without keys.
     pub(crate) fn from_objects(objects: Vec<JsonObject>) -> Self {
         let elements = objects
             .into_iter()
@@ -281,7 +281,7 @@ impl JsonList {
         Self { elements: elements.collect() }
     }
 
-    /// Returns the bytes of room that the list needs.
+    /// Returns the bytes of the budget that the array needs.
     pub(crate) fn cost(&self) -> usize {
         self.elements.iter().map(KeyedElement::cost).sum()
     }

@@ -1,4 +1,4 @@
-//! The reader: RFC 8259 in one pass over the bytes, with the few leniencies that real streams need.
+//! The parser: RFC 8259 in one pass over the bytes, with the deviations that real streams have.
 
 use super::ParseLimits;
 use super::scan::{digits_len, plain_len};
@@ -6,31 +6,33 @@ use super::tape::{ESCAPED, Kind, Node, NodeId, Tape};
 use super::unescape::{Scratch, unescape};
 use crate::error::{Error, ErrorKind};
 
-/// What was let pass in one payload though RFC 8259 doesn't allow it, or leaves it open and
-/// widespread readers turn it down. Each is counted; in a strict decoder the first one makes its
-/// event malformed.
+/// The deviations from RFC 8259 in one payload, counted by kind.
+///
+/// The RFC forbids them, or leaves them open and common parsers reject them. In a strict decoder
+/// the first one makes its event malformed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Leniencies {
-    /// Escaped halves of a surrogate pair without their other half, read as U+FFFD. A server
-    /// that cuts UTF-16 text between two deltas sends them.
+    /// Escaped halves of a surrogate pair without their other half, read as U+FFFD.
+    ///
+    /// A server sends them if it cuts UTF-16 text between two deltas.
     pub lone_surrogates: u32,
-    /// `NaN`, `Infinity` and `-Infinity`, which Python writes. They read as `None`.
+    /// `NaN`, `Infinity` and `-Infinity`, as Python writes them. They read as `None`.
     pub not_finite: u32,
-    /// Integers beyond `u64` or `i64`. Their text is kept.
+    /// Integers beyond `u64` and `i64`. Their text is available.
     pub big_integers: u32,
-    /// Numbers beyond `f64`, such as `1e400`. Their text is kept.
+    /// Numbers beyond `f64`, such as `1e400`. Their text is available.
     pub huge_numbers: u32,
 }
 
 impl Leniencies {
-    /// Whether nothing was let pass.
+    /// Returns true if there is no deviation.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Adds what another payload has; counts stop at `u32::MAX`.
+    /// Adds the counts of another payload; each stops at `u32::MAX`.
     pub(crate) fn add(&mut self, other: Self) {
         for (sum, count) in [
             (&mut self.lone_surrogates, other.lone_surrogates),
@@ -47,7 +49,7 @@ impl Leniencies {
 pub(super) fn read(json: &str, bounds: ParseLimits, tape: &mut Tape) -> Result<Leniencies, Error> {
     let Tape { nodes, strings, .. } = tape;
     let scratch = Scratch { strings, most: json.len() };
-    // By value while it reads: behind a reference, each push would look its place up again.
+    // By value: behind a reference, each push would load the position of the nodes again.
     let nodes_of = core::mem::take(nodes);
     let leniencies = Leniencies::default();
     let (innermost, depth) = (NodeId::MAX, 0);
@@ -66,21 +68,25 @@ pub(super) fn read(json: &str, bounds: ParseLimits, tape: &mut Tape) -> Result<L
     read.map(|()| reader.leniencies)
 }
 
-/// What reads a part of the text is told where it begins, and gives where it ends: so the position
-/// is in no memory.
+/// The state of a parser.
+///
+/// Each method gets the position at which it begins, and returns the position behind its end. So
+/// the position is in no memory.
 struct Reader<'r> {
     json: &'r str,
     bytes: &'r [u8],
     bounds: ParseLimits,
     nodes: Vec<Node>,
-    /// The innermost array or object that is open, and how many are; none is behind all nodes.
+    /// The innermost open array or object, and the number of open ones.
+    ///
+    /// If none is open, `innermost` is behind all nodes.
     innermost: NodeId,
     depth: usize,
     scratch: Scratch<'r>,
     leniencies: Leniencies,
 }
 
-/// What encloses the value at hand.
+/// The container of the current value.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Container {
     Nothing,
@@ -107,12 +113,13 @@ macro_rules! space {
     reason = "a text has less than 4 GiB and more bytes than nodes, so positions fit in u32"
 )]
 impl Reader<'_> {
-    /// `ws value ws`. What is open is a list through its nodes, so that depth costs no stack.
+    /// Reads `ws value ws`. Open containers are linked through their nodes, so depth needs no
+    /// stack.
     fn document(&mut self) -> Result<(), Error> {
         let mut inside = Container::Nothing;
         let mut at = 0;
         loop {
-            // A value begins here, and it is the first in what was just entered.
+            // A value begins here.
             match self.byte(at) {
                 Some(b'"') => at = self.string(at)?,
                 Some(b'-' | b'0'..=b'9') => at = self.number(at)?,
@@ -141,7 +148,7 @@ impl Reader<'_> {
                 }
                 other => at = self.word(at, other)?,
             }
-            // A value has ended here, and with it perhaps what holds it.
+            // A value has ended here; brackets behind it end its containers.
             loop {
                 match self.byte(at) {
                     Some(b',') if inside != Container::Nothing => {
@@ -171,7 +178,7 @@ impl Reader<'_> {
         }
     }
 
-    /// `ws string ws : `
+    /// Reads `ws string ws :`.
     #[expect(clippy::inline_always, reason = "measured: a call for each costs a twentieth")]
     #[inline(always)]
     fn name(&mut self, at: usize) -> Result<usize, Error> {
@@ -187,7 +194,7 @@ impl Reader<'_> {
         Ok(at + 1)
     }
 
-    /// Begins an array or object. Until it ends, its node has what it is in.
+    /// Begins an array or object. Until its end, its node has the number of the outer node.
     #[inline]
     fn enter(&mut self, kind: Kind, at: usize) -> Result<Container, Error> {
         if self.depth >= self.bounds.depth {
@@ -200,7 +207,7 @@ impl Reader<'_> {
         Ok(Container::of(kind))
     }
 
-    /// Ends the innermost array or object; gives what encloses it.
+    /// Ends the innermost array or object; returns the kind of the container around it.
     #[inline]
     fn close(&mut self, end: usize) -> Container {
         let behind = self.nodes.len() as u32;
@@ -214,7 +221,7 @@ impl Reader<'_> {
         outer.map_or(Container::Nothing, |node| Container::of(node.kind))
     }
 
-    /// `true`, `false`, `null`, and what Python writes for numbers that aren't finite.
+    /// Reads `true`, `false`, `null`, or Python's text for a number that isn't finite.
     fn word(&mut self, at: usize, first: Option<u8>) -> Result<usize, Error> {
         match first {
             Some(b't') => self.literal(at, b"true", Kind::True),
@@ -253,7 +260,7 @@ impl Reader<'_> {
         };
         match self.byte(end) {
             Some(b'.' | b'e' | b'E') => self.fraction_or_exponent(start, end),
-            // So many digits fit an i64.
+            // A number of so many digits fits an `i64`.
             _ if end - start <= 18 => {
                 self.leaf(Kind::Number, start, end, 0);
                 Ok(end)
@@ -262,7 +269,7 @@ impl Reader<'_> {
         }
     }
 
-    /// The rest of a number, whose whole part ends at `at`.
+    /// Reads the rest of a number, whose integer part ends at `at`.
     fn fraction_or_exponent(&mut self, start: usize, at: usize) -> Result<usize, Error> {
         let mut end = at;
         if self.byte(end) == Some(b'.') {
@@ -299,7 +306,7 @@ impl Reader<'_> {
         Ok(end)
     }
 
-    /// `1*digit`
+    /// Reads `1*digit`; returns the end.
     #[inline]
     fn digits(&self, start: usize) -> Result<usize, Error> {
         match digits_len(self.bytes.get(start..).unwrap_or_default()) {
@@ -308,7 +315,7 @@ impl Reader<'_> {
         }
     }
 
-    /// A string. Most have no escape and are what stands between their quotes.
+    /// Reads a string. Most have no escape, so that their text is the bytes between the quotes.
     #[expect(clippy::inline_always, reason = "measured: a call for each costs a twentieth")]
     #[inline(always)]
     fn string(&mut self, start: usize) -> Result<usize, Error> {
@@ -336,13 +343,13 @@ impl Reader<'_> {
         Ok(end)
     }
 
-    /// Adds a value that has nothing in it.
+    /// Adds the node of a value without contents.
     #[inline]
     fn leaf(&mut self, kind: Kind, start: usize, end: usize, payload: u32) {
         self.nodes.push(Node { kind, start: start as u32, end: end as u32, payload });
     }
 
-    /// Fails where there are more nodes than there may be. Between two looks only few are added.
+    /// Fails if there are too many nodes. Only a few are added between two checks.
     #[inline]
     fn check_values(&self) -> Result<(), Error> {
         match self.nodes.get(self.bounds.values) {
@@ -368,13 +375,13 @@ impl Reader<'_> {
         self.json.get(start..end).unwrap_or_default()
     }
 
-    /// Turns a leniency into an error where none is allowed.
+    /// Fails if deviations from RFC 8259 are errors.
     #[cold]
     fn tolerate(&self, kind: ErrorKind, at: usize) -> Result<(), Error> {
         if self.bounds.strict { Err(Error::new(kind, at as u64)) } else { Ok(()) }
     }
 
-    /// What is wrong at `at`; the end of the text is wrong in one way only.
+    /// Returns an error at `at`. At the end of the text, its kind is always `UnexpectedEnd`.
     #[cold]
     fn fail<T>(&self, kind: ErrorKind, at: usize) -> Result<T, Error> {
         let is_end = at >= self.bytes.len();

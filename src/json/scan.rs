@@ -1,21 +1,20 @@
-//! How far a JSON string goes without an escape, and how far a number's digits go.
+//! Lengths of the plain bytes of a JSON string and of the digits of a number, eight at a time.
 
 const ONES: u64 = u64::MAX / 0xFF;
 const HIGHS: u64 = ONES << 7;
-/// A multiple of eight.
+/// The length from which blocks are scanned; a multiple of eight.
 const NEAR: usize = 64;
 
-/// Bytes up to the first that ends a string or isn't itself: a quote, a backslash, or a control
-/// character.
+/// Returns the number of bytes before the first quote, backslash or control character.
 #[inline]
 pub(crate) fn plain_len(bytes: &[u8]) -> usize {
     plain(bytes).0
 }
 
-/// [`plain_len`], and whether these bytes are known to be ASCII.
+/// Returns [`plain_len`], and true if these bytes are known to be ASCII.
 ///
-/// Eight at a time: most strings are short, and words need no set-up. From [`NEAR`] on, which few
-/// reach, blocks of the size of a vector.
+/// Scans eight bytes at a time, because most strings are short and words need no set-up. Behind the
+/// first [`NEAR`] bytes, scans blocks of the size of a vector.
 #[inline]
 pub(crate) fn plain(bytes: &[u8]) -> (usize, bool) {
     let (mut len, mut highs) = (0, 0);
@@ -41,12 +40,12 @@ pub(crate) fn plain(bytes: &[u8]) -> (usize, bool) {
     (len + rest.iter().position(|byte| is_special(*byte)).unwrap_or(rest.len()), false)
 }
 
-/// Bytes of the blocks up to the first that has a special byte, and whether these are ASCII.
+/// Returns the length of the blocks before the first special byte, and true if these are ASCII.
 #[inline(never)]
 fn plain_blocks(bytes: &[u8]) -> (usize, bool) {
     const BLOCK: usize = 64;
     let (blocks, _) = bytes.as_chunks::<BLOCK>();
-    // Without a branch for each byte, so that the compiler makes vectors of it.
+    // Has no branch for each byte, so that the compiler vectorizes it.
     let is_plain =
         |block: &&[u8; BLOCK]| !block.iter().fold(false, |any, byte| any | is_special(*byte));
     let mut highs = 0;
@@ -56,7 +55,7 @@ fn plain_blocks(bytes: &[u8]) -> (usize, bool) {
     (count * BLOCK, highs < 0x80)
 }
 
-/// How many digits the bytes begin with. Eight at a time, as in [`plain`].
+/// Returns the number of digits at the front of `bytes`. Scans eight at a time, as [`plain`] does.
 #[inline]
 pub(super) fn digits_len(bytes: &[u8]) -> usize {
     let mut len = 0;
@@ -72,7 +71,8 @@ pub(super) fn digits_len(bytes: &[u8]) -> usize {
     len + rest.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(rest.len())
 }
 
-/// How many digits eight bytes begin with, and the number that they are; `None` where all are.
+/// Returns the number of digits at the front of a word and their value, or `None` if all are
+/// digits.
 #[inline]
 pub(crate) const fn few_digits(word: [u8; 8]) -> Option<(usize, u32)> {
     let word = u64::from_le_bytes(word);
@@ -81,19 +81,19 @@ pub(crate) const fn few_digits(word: [u8; 8]) -> Option<(usize, u32)> {
         return None;
     }
     let bits = others.trailing_zeros() - 7;
-    // The last digit comes last, and there is one byte at least that isn't any.
+    // Moves the last digit to the last byte; at least one byte isn't a digit.
     let digits = (word & (ONES * 0xF)) << 8 << (56 - bits);
-    // Pairs of digits are put together, then pairs of pairs, all at once.
+    // Joins digits to pairs, then pairs to groups of four, all at once.
     let pairs = (digits.wrapping_mul(10 << 8 | 1) >> 8) & 0x00FF_00FF_00FF_00FF;
     let fours = (pairs.wrapping_mul(100 << 16 | 1) >> 16) & 0x0000_FFFF_0000_FFFF;
     let number = fours.wrapping_mul(10_000 << 32 | 1) >> 32;
     Some((bits as usize / 8, number as u32))
 }
 
-/// The high bits of bytes that aren't digits.
+/// Returns the high bits of the bytes that aren't digits.
 #[inline]
 const fn no_digits(word: u64) -> u64 {
-    // A digit is 0 to 9 then, and what is added carries from none of the seven low bits.
+    // A digit becomes 0 to 9. The sum of the seven low bits doesn't overflow into the next byte.
     let values = word ^ (ONES * b'0' as u64);
     (((values & !HIGHS) + ONES * (0x80 - 10)) | values) & HIGHS
 }
@@ -102,17 +102,17 @@ const fn is_special(byte: u8) -> bool {
     byte == b'"' || byte == b'\\' || byte < 0x20
 }
 
-/// The high bit of the first special byte, and perhaps of bytes above it.
+/// Returns the high bit of the first special byte, and perhaps of bytes above it.
 #[inline]
 const fn special(word: u64) -> u64 {
     let quote = word ^ (ONES * b'"' as u64);
     let backslash = word ^ (ONES * b'\\' as u64);
-    // A byte borrows from the one above it only if it is below what is taken from it: then it is
-    // special itself, and the lowest one counts.
+    // A byte borrows from the byte above only if it is smaller than the subtrahend. Then it is
+    // special itself, and the lowest special byte counts.
     (below(quote, 1) | below(backslash, 1) | below(word, 0x20)) & HIGHS
 }
 
-/// The high bits of bytes below `least`, among other bits.
+/// Returns the high bits of the bytes below `least`, among other bits.
 #[inline]
 const fn below(word: u64, least: u64) -> u64 {
     word.wrapping_sub(ONES * least) & !word
@@ -145,7 +145,7 @@ mod tests {
         }
     }
 
-    /// However many there are, and wherever.
+    /// Tests any number of such bytes at any position.
     #[test]
     fn what_is_not_ascii_is_never_taken_for_it() {
         for len in (1..24).chain([64, 72, 127, 128, 136, 200, 264]) {

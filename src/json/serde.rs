@@ -1,4 +1,4 @@
-//! What is kept as JSON text to JSON and back, as `serde_json` has it.
+//! `Serialize` and `Deserialize` for stored JSON texts, for the format of `serde_json`.
 
 use serde::de::{Deserialize, Deserializer};
 use serde::ser::{Serialize, Serializer};
@@ -9,7 +9,7 @@ use super::{Parser, Tape, Value};
 use crate::error::Error;
 use crate::limits::Limits;
 
-/// Serialises a JSON text as it is.
+/// Serializes a JSON text as it is.
 pub(super) fn serialize_text<S: Serializer>(json: &str, to: S) -> Result<S::Ok, S::Error> {
     let raw: &RawValue = serde_json::from_str(json).map_err(serde::ser::Error::custom)?;
     raw.serialize(to)

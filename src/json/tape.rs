@@ -1,23 +1,24 @@
-//! `Tape`: the nodes of a document, and its strings with escapes, unescaped.
+//! `Tape`: the nodes of a JSON text, and its strings with escapes, unescaped.
 
 /// The position of a node in its document.
 ///
-/// The root is 0. No member can be the root, so 0 in an index of members means that there is none.
+/// The root is 0. No member is the root, so 0 in an index marks an absent member.
 pub(crate) type NodeId = u32;
 
 /// One value of a document.
 ///
-/// A member is two nodes, its name and its value. The contents of an array or object follow it.
+/// A member is two nodes, its name and its value. An array or object is followed by its contents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Node {
     pub(crate) kind: Kind,
-    /// The bytes of the value in the text, with its quotes or brackets: `start <= end`.
+    /// The bytes of the value in the text, with its quotes or brackets: `start <= end <=
+    /// text.len()`.
     pub(crate) start: u32,
     pub(crate) end: u32,
-    /// Depends on the kind:
+    /// A number whose meaning depends on the kind:
     ///
     /// - a string without escapes: the length of its text;
-    /// - a string with escapes: [`ESCAPED`] and its number among the [`Strings`];
+    /// - a string with escapes: [`ESCAPED`] and its position among the [`Strings`];
     /// - an array or object: the node behind its contents.
     pub(crate) payload: u32,
 }
@@ -31,7 +32,7 @@ pub(crate) enum Kind {
     True,
     False,
     Number,
-    /// A number beyond `f64`.
+    /// A number beyond the range of `f64`.
     Huge,
     /// `NaN`, `Infinity` or `-Infinity`, which are no JSON.
     NotFinite,
@@ -41,14 +42,14 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// Returns true if the value contains others.
+    /// Returns true if the value is an array or object.
     #[inline]
     pub(crate) const fn is_container(self) -> bool {
         matches!(self, Self::Array | Self::Object)
     }
 }
 
-/// Strings with escapes, unescaped, one behind the other.
+/// Strings with escapes, unescaped and concatenated.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Strings {
     pub(super) text: String,
@@ -69,7 +70,7 @@ impl Strings {
 
     #[inline]
     pub(crate) fn clear(&mut self) {
-        // A text without escapes leaves both empty, as most do.
+        // Most texts have no escape and leave both empty.
         if !self.text.is_empty() {
             self.text.clear();
             self.places.clear();
@@ -83,7 +84,7 @@ impl Strings {
         self.text.get(place.start as usize..place.end as usize)
     }
 
-    /// Appends the strings of `other`; returns the number of the first of them.
+    /// Appends the strings of `other`; returns the position of the first of them.
     #[expect(clippy::cast_possible_truncation, reason = "all texts have less than 4 GiB")]
     pub(super) fn append(&mut self, other: &Self) -> u32 {
         let (first, offset) = (self.places.len() as u32, self.text.len() as u32);
@@ -98,12 +99,12 @@ impl Strings {
     }
 }
 
-/// The nodes of a text, reused from text to text.
+/// The nodes of one JSON text. Reused from text to text.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tape {
     pub(super) nodes: Vec<Node>,
     pub(super) strings: Strings,
-    /// There is a [`Kind::NotFinite`] among the nodes.
+    /// True if a node is of [`Kind::NotFinite`].
     pub(super) has_not_finite: bool,
 }
 
@@ -114,7 +115,7 @@ impl Tape {
         self.strings.clear();
     }
 
-    /// Copies the contents of `other` into its own buffers.
+    /// Copies the contents of `other` into the buffers of this tape.
     pub(crate) fn copy_from(&mut self, other: &Self) {
         self.nodes.clone_from(&other.nodes);
         self.strings.text.clone_from(&other.strings.text);
@@ -122,7 +123,7 @@ impl Tape {
         self.has_not_finite = other.has_not_finite;
     }
 
-    /// Reserves the nodes of an ordinary chunk of this length, if the buffer is new.
+    /// Reserves the nodes of an ordinary chunk of this length in bytes, if the buffer is new.
     #[inline]
     pub(super) fn reserve_for(&mut self, len: usize) {
         const MOST: usize = 48;
@@ -142,7 +143,7 @@ impl Tape {
         &self.nodes
     }
 
-    /// Returns the bytes that the buffers hold, roughly.
+    /// Returns the capacity of the buffers, roughly, in bytes.
     pub(crate) fn held(&self) -> usize {
         self.strings.held() + self.nodes.capacity() * size_of::<Node>()
     }

@@ -1,19 +1,20 @@
-//! Escapes: strings that have some, as the texts that they stand for.
+//! Unescapes strings of JSON (RFC 8259, section 7).
 
 use super::scan::plain_len;
 use super::tape::{Place, Strings};
 use crate::error::{Error, ErrorKind};
 
-/// The strings that unescaped text is appended to.
+/// A buffer to which unescaped text is appended.
 pub(super) struct Scratch<'t> {
     pub(super) strings: &'t mut Strings,
-    /// The most bytes that the text can have, so that the buffer doesn't grow beyond.
+    /// The largest length of the text, which bounds the growth of the buffer.
     pub(super) most: usize,
 }
 
-/// Unescapes the string of `json` whose first quote is before `start`. Gives where it ends, behind
-/// its last quote, and how many halves of surrogate pairs it has without their other half: an error
-/// if `strict`, else U+FFFD.
+/// Unescapes the string of `json` whose first quote is before `start`.
+///
+/// Returns the position behind its last quote, and the number of lone surrogates. A lone surrogate
+/// is half of a surrogate pair without its other half: an error if `strict`, else U+FFFD.
 #[expect(clippy::cast_possible_truncation, reason = "the texts are within the limits of an event")]
 pub(super) fn unescape(
     json: &str,
@@ -29,7 +30,7 @@ pub(super) fn unescape(
         let plain = at;
         at += plain_len(bytes.get(at..).unwrap_or_default());
         scratch.push_str(json.get(plain..at).unwrap_or_default());
-        // Mostly one comes alone, or there are only such, as in texts that aren't Latin.
+        // Most escapes come alone. Texts that aren't Latin may have escapes only.
         while let Some(escape @ [b'\\', ..]) = bytes.get(at..) {
             let Some((character, len)) = character(escape) else {
                 return Err(invalid(json, at));
@@ -55,7 +56,7 @@ pub(super) fn unescape(
     Ok((at + 1, lone_surrogates))
 }
 
-/// Appends the string that `text` begins with to `strings`; returns its number among them.
+/// Appends the string at the front of `text` to `strings`; returns its position among them.
 ///
 /// `text` ends with the quote of the string. Returns `None` if an escape is invalid.
 pub(crate) fn unescape_into(strings: &mut Strings, text: &str) -> Option<u32> {
@@ -65,8 +66,9 @@ pub(crate) fn unescape_into(strings: &mut Strings, text: &str) -> Option<u32> {
     (end == text.len()).then_some(number)
 }
 
-/// What the escape at the front of `rest` stands for, and its length; no character is half a
-/// surrogate pair without the other half.
+/// Returns the character and the length of the escape at the front of `rest`.
+///
+/// The character is `None` for half a surrogate pair without its other half.
 #[inline]
 fn character(rest: &[u8]) -> Option<(Option<char>, usize)> {
     let character = match rest.get(1)? {
@@ -84,7 +86,7 @@ fn character(rest: &[u8]) -> Option<(Option<char>, usize)> {
     Some((Some(character), 2))
 }
 
-/// `\u` and four digits, or two of these that are a surrogate pair.
+/// Reads `\u` and four digits, or two of these that are a surrogate pair.
 #[inline]
 fn unicode(rest: &[u8]) -> Option<(Option<char>, usize)> {
     let high = code_unit(rest)?;
@@ -98,7 +100,7 @@ fn unicode(rest: &[u8]) -> Option<(Option<char>, usize)> {
     Some((None, 6))
 }
 
-/// The code unit that the escape at the front of `rest` writes.
+/// Returns the code unit of the `\u` escape at the front of `rest`.
 #[inline]
 fn code_unit(rest: &[u8]) -> Option<u32> {
     let [b'\\', b'u', digits @ ..] = rest else { return None };
@@ -106,7 +108,7 @@ fn code_unit(rest: &[u8]) -> Option<u32> {
     digits.iter().try_fold(0, |unit, digit| Some(unit << 4 | char::from(*digit).to_digit(16)?))
 }
 
-/// What is wrong with the escape at `at`: the end of the text, if it may go on.
+/// Returns the error in the escape at `at`; an escape that may continue is `UnexpectedEnd`.
 #[cold]
 fn invalid(json: &str, at: usize) -> Error {
     let rest = json.as_bytes().get(at + 1..).unwrap_or_default();
@@ -132,8 +134,9 @@ impl Scratch<'_> {
         self.strings.text.push(character);
     }
 
-    /// Makes room for so many bytes. It grows by doubling, but to no more than there can be: an
-    /// escape is never shorter than what it stands for.
+    /// Reserves so many bytes.
+    ///
+    /// The capacity doubles, but up to `most` only: an escape is never shorter than its character.
     #[inline]
     fn reserve(&mut self, more: usize) {
         if more > self.strings.text.capacity() - self.strings.text.len() {

@@ -1,21 +1,21 @@
-//! `Value<'_>`: any JSON value of a payload, as it was sent.
+//! `Value<'_>`: any JSON value of a payload, as sent.
 
 use core::fmt;
 
 use super::document::{Document, Elements, Members};
 use super::tape::{Kind, Node, NodeId};
 
-/// A JSON value of a payload, borrowed: its kind, its text, and what it holds.
+/// A borrowed JSON value of a payload: its kind, its text and its contents.
 ///
-/// It is how everything that a peer sends can be read, also what has no method of its own.
-/// Nothing is parsed again and nothing is allocated.
+/// It provides every member of a payload, also those without a method. It parses nothing again and
+/// allocates nothing.
 #[derive(Clone, Copy)]
 pub struct Value<'a> {
     pub(crate) document: Document<'a>,
     pub(crate) id: NodeId,
 }
 
-/// What a [`Value`] is.
+/// The kind of a [`Value`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ValueKind {
@@ -23,9 +23,9 @@ pub enum ValueKind {
     Null,
     /// `true` or `false`
     Bool,
-    /// A number; its text is kept, whatever its size.
+    /// A number of any size, whose text is available.
     Number,
-    /// `NaN`, `Infinity` or `-Infinity`: no JSON, but Python servers send them.
+    /// `NaN`, `Infinity` or `-Infinity`, which aren't JSON, but which Python servers send.
     NotFinite,
     /// A string.
     String,
@@ -40,7 +40,7 @@ impl<'a> Value<'a> {
         Self { document, id }
     }
 
-    /// What the value is.
+    /// Returns the kind of the value.
     #[must_use]
     pub fn kind(&self) -> ValueKind {
         match self.document.kind(self.id) {
@@ -54,25 +54,25 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// Whether the value is `null`.
+    /// Returns true if the value is `null`.
     #[must_use]
     pub fn is_null(&self) -> bool {
         self.kind() == ValueKind::Null
     }
 
-    /// The JSON text of the value, byte for byte as it was sent.
+    /// Returns the JSON text of the value, byte for byte as sent.
     #[must_use]
     pub fn raw(&self) -> &'a str {
         self.document.raw(self.id)
     }
 
-    /// The text of a string, unescaped.
+    /// Returns the unescaped text of a string.
     #[must_use]
     pub fn as_str(&self) -> Option<&'a str> {
         self.document.string(self.id)
     }
 
-    /// `true` or `false`.
+    /// Returns the value of `true` or `false`.
     #[must_use]
     pub fn as_bool(&self) -> Option<bool> {
         match self.document.kind(self.id) {
@@ -82,26 +82,28 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// A number that is written as a whole one and fits.
+    /// Returns the value of a number that is written as a whole one and fits.
     #[must_use]
     pub fn as_u64(&self) -> Option<u64> {
         self.document.count(self.id)
     }
 
-    /// A number that is written as a whole one and fits.
+    /// Returns the value of a number that is written as a whole one and fits.
     #[must_use]
     pub fn as_i64(&self) -> Option<i64> {
         self.number()?.parse().ok()
     }
 
-    /// A number, to the nearest `f64`. `None` where that would be infinite, as for `1e400`.
+    /// Returns the nearest `f64` of a number, or `None` if that is infinite, as for `1e400`.
     #[must_use]
     pub fn as_f64(&self) -> Option<f64> {
         self.number()?.parse().ok().filter(|number: &f64| number.is_finite())
     }
 
-    /// The member `name` of an object. Of members with the same name the last one counts, as in
-    /// JavaScript, Python and `serde_json`.
+    /// Returns the member `name` of an object.
+    ///
+    /// Of members with the same name the last one counts, as in JavaScript, Python and
+    /// `serde_json`. The search costs the number of members.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<Value<'a>> {
         self.document
@@ -111,26 +113,27 @@ impl<'a> Value<'a> {
             .map(|member| Self::new(self.document, member.value))
     }
 
-    /// The members of an object in the order in which they were sent, repeated names included.
+    /// Returns the members of an object in the order sent, repeated names included.
     #[must_use]
     pub fn members(&self) -> ValueMembers<'a> {
         ValueMembers { document: self.document, members: self.document.members(self.id) }
     }
 
-    /// The elements of an array.
+    /// Returns the elements of an array.
     #[must_use]
     pub fn elements(&self) -> ValueElements<'a> {
         ValueElements { document: self.document, elements: self.document.elements(self.id) }
     }
 
-    /// Where [`raw`](Self::raw) begins in the payload.
+    /// Returns the position of [`raw`](Self::raw) in the payload, in bytes.
     #[must_use]
     pub fn position(&self) -> usize {
         self.document.node(self.id).map_or(0, |node| node.start as usize)
     }
 
-    /// The escaped halves of surrogate pairs with which a string begins, if it is a low one, and
-    /// ends, if it is a high one: their other halves may be in its neighbours.
+    /// Returns the lone surrogates at the ends of a string: a low one first, a high one last.
+    ///
+    /// Their other halves may be in the strings of the chunks before and after.
     #[cold]
     pub(crate) fn lone_surrogates_at_ends(&self) -> (Option<u16>, Option<u16>) {
         let raw = self.raw().as_bytes();
@@ -139,13 +142,13 @@ impl<'a> Value<'a> {
         let first = code_unit(text.get(..6)).filter(|unit| (0xDC00..=0xDFFF).contains(unit));
         let before = text.len().saturating_sub(6);
         let (head, tail) = text.split_at_checked(before).unwrap_or_default();
-        // A backslash that is itself escaped begins nothing.
+        // An escaped backslash begins no escape.
         let escaping = head.iter().rev().take_while(|byte| **byte == b'\\').count();
         let last = code_unit(Some(tail)).filter(|unit| (0xD800..=0xDBFF).contains(unit));
         (first, last.filter(|_| escaping % 2 == 0))
     }
 
-    /// Whether there is nothing in it: `null`, `""`, `[]` or `{}`, which are alike when merging.
+    /// Returns true for `null`, `""`, `[]` and `{}`, which change nothing when merged.
     pub(crate) fn is_empty_value(&self) -> bool {
         self.document.node(self.id).is_none_or(|node| match node.kind {
             Kind::Null => true,
@@ -155,13 +158,13 @@ impl<'a> Value<'a> {
         })
     }
 
-    /// How long the text is that [`write_json`](Self::write_json) writes.
+    /// Returns the length of the text that [`write_json`](Self::write_json) appends.
     pub(crate) fn json_len(&self) -> usize {
         self.raw().len() + self.not_finite().count() * "null".len()
             - self.not_finite().map(|node| (node.end - node.start) as usize).sum::<usize>()
     }
 
-    /// Appends the JSON text, with `null` for what is no JSON.
+    /// Appends the JSON text, with `null` in place of numbers that aren't finite.
     pub(crate) fn write_json(&self, out: &mut String) {
         let text = self.raw();
         let start = self.position();
@@ -174,10 +177,10 @@ impl<'a> Value<'a> {
         out.push_str(text.get(written..).unwrap_or_default());
     }
 
-    /// What is no JSON in this value.
+    /// Returns the nodes of numbers that aren't finite.
     fn not_finite(&self) -> impl Iterator<Item = Node> + use<'a> {
         let document = self.document;
-        // Mostly there is none in the whole document.
+        // Most documents have none.
         let end = if document.has_not_finite() { document.behind(self.id) } else { self.id };
         (self.id..end)
             .filter(move |id| document.kind(*id) == Some(Kind::NotFinite))
@@ -189,13 +192,13 @@ impl<'a> Value<'a> {
     }
 }
 
-/// The code unit that an escape of six bytes writes.
+/// Returns the code unit of an escape of six bytes.
 fn code_unit(escape: Option<&[u8]>) -> Option<u16> {
     let digits = core::str::from_utf8(escape?.strip_prefix(b"\\u")?).ok()?;
     u16::from_str_radix(digits, 16).ok()
 }
 
-/// The JSON text.
+/// Writes the JSON text as sent.
 impl fmt::Debug for Value<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.raw())
@@ -235,11 +238,11 @@ impl<'a> Iterator for ValueElements<'a> {
     }
 }
 
-/// What was sent: the same JSON text for `serde_json`, numbers by their text.
+/// Serializes the value as sent, for `serde_json`, with the text of numbers.
 ///
-/// `NaN` and the infinities, which are no JSON, become `null`. Into a text anything can be written;
-/// `serde_json::to_value` reads the text again, and turns down what it doesn't take, such as half
-/// a surrogate pair.
+/// `NaN` and the infinities, which aren't JSON, become `null`. Any other value can be written as
+/// text. `serde_json::to_value` parses the text again, and rejects some values, such as half a
+/// surrogate pair.
 #[cfg(feature = "serde")]
 impl serde::Serialize for Value<'_> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
