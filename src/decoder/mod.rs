@@ -1,4 +1,4 @@
-//! `ChunkDecoder`: events with their payload read; the one place that knows framing and JSON.
+//! `ChunkDecoder`: frames a stream into events and parses their payloads.
 
 mod payload;
 mod payload_parser;
@@ -48,32 +48,32 @@ use summary::Rest;
 /// assert!(decoder.finish().done > 0);
 /// ```
 ///
-/// Nothing is allocated once the buffers have grown to the size of the events.
+/// Allocates nothing once the buffers have the size of the events.
 pub struct ChunkDecoder {
     sse: SseDecoder,
     readers: PayloadParser,
     end: End,
-    /// The stream has had a field or a comment, so it is one.
+    /// True once the stream had a field or a comment, which proves it an event stream.
     is_event_stream: bool,
 }
 
-/// An event that was found, without the piece that it was found in.
+/// The position of an event in its piece, without a borrow of the piece.
 #[cfg(any(feature = "stream", feature = "tokio-codec"))]
 pub(crate) enum Place {
     TemplateMatch(TemplateMatch),
     Framed(EventSpan, bool),
 }
 
-/// What [`ChunkDecoder::look`] has found.
+/// The result of [`ChunkDecoder::peek`].
 pub(crate) enum Peeked<'l> {
-    /// The chunk of an event that is like an earlier one.
+    /// The chunk of an event that matches a template.
     Like(&'l ChatCompletionChunk<'l>),
     Any(&'l ChunkEvent<'l>),
 }
 
 #[cfg(any(feature = "stream", feature = "tokio-codec"))]
 impl Place {
-    /// Bytes of the piece that the event takes.
+    /// Returns the number of bytes of the piece that the event consumes.
     pub(crate) const fn taken(&self) -> usize {
         match self {
             Self::TemplateMatch(matched) => matched.len,
@@ -83,13 +83,13 @@ impl Place {
 }
 
 impl ChunkDecoder {
-    /// A decoder at the start of a stream, with the default [`Limits`]. Allocates nothing.
+    /// Creates a decoder with the default [`Limits`]. Allocates nothing.
     #[must_use]
     pub fn new() -> Self {
         Self::with_limits(Limits::new())
     }
 
-    /// A decoder at the start of a stream.
+    /// Creates a decoder with limits. Allocates nothing.
     #[must_use]
     pub fn with_limits(limits: Limits) -> Self {
         Self {
@@ -100,10 +100,11 @@ impl ChunkDecoder {
         }
     }
 
-    /// Takes the next event from the front of `input`, and `input` forward past it.
+    /// Consumes the next event from the front of `input`, and returns it.
     ///
-    /// `None` means that all of `input` has been taken and more is needed. Whatever the server
-    /// sends is an event: see [`Payload`].
+    /// `None` means that all of `input` is consumed and the decoder needs more. Every byte of a
+    /// stream belongs to one event: see [`Payload`]. An event that is whole in `input` is not
+    /// copied.
     #[inline]
     pub fn next<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Option<ChunkEvent<'a>> {
         if input.is_empty() { None } else { self.next_event(input) }
@@ -121,8 +122,9 @@ impl ChunkDecoder {
         self.next_framed(input, may_match_template)
     }
 
-    /// [`next`](Self::next) for whoever only looks at it: of an event that fits a shape nothing is made
-    /// but the view of its chunk.
+    /// Consumes the next event as [`next`](Self::next) does, but only borrows it to `at`.
+    ///
+    /// Of an event that matches a template, only the chunk is made.
     #[expect(
         clippy::inline_always,
         reason = "measured: an event that is handed over costs a tenth"
@@ -150,7 +152,7 @@ impl ChunkDecoder {
         self.next_framed(input, may_match_template).map(|event| at(Peeked::Any(&event)))
     }
 
-    /// The next event, which fits no shape.
+    /// Returns the next event by the general path.
     #[inline(never)]
     fn next_framed<'a, 'i: 'a>(
         &'a mut self,
@@ -162,8 +164,9 @@ impl ChunkDecoder {
         Some(read(event, readers, (end, is_event_stream), may_match_template))
     }
 
-    /// The shape that the event at the front of a piece fits, and whether an event that is cut may
-    /// still fit one.
+    /// Returns the match of the event at the front of a piece.
+    ///
+    /// Also returns true if an event that the piece only continues may match once it is whole.
     #[expect(clippy::inline_always, reason = "it is a part of `next_event`")]
     #[inline(always)]
     fn match_prefix(&mut self, piece: &[u8]) -> (Option<TemplateMatch>, bool) {
@@ -175,8 +178,11 @@ impl ChunkDecoder {
         (matched, is_on && most.is_none())
     }
 
-    /// [`next`](Self::next) in two halves, of which this one borrows nothing: for whoever has to
-    /// know that there is an event before lending it out. Takes all of the piece if there is none.
+    /// Finds the next event of a piece, and borrows nothing: the first half of
+    /// [`next`](Self::next).
+    ///
+    /// [`emit`](Self::emit) is the second half. Returns `None` if the piece has no further event;
+    /// the decoder has consumed all of it then.
     #[cfg(any(feature = "stream", feature = "tokio-codec"))]
     pub(crate) fn find(&mut self, piece: &[u8]) -> Option<Place> {
         if piece.is_empty() {
@@ -189,8 +195,8 @@ impl ChunkDecoder {
         self.sse.locate(piece).map(|span| Place::Framed(span, may_match_template))
     }
 
-    /// The other half: the event whose place was found last, in the piece's first
-    /// [`taken`](Place::taken) bytes.
+    /// Returns the event that was found last, from the [`taken`](Place::taken) first bytes of its
+    /// piece.
     #[cfg(any(feature = "stream", feature = "tokio-codec"))]
     pub(crate) fn emit<'a>(&'a mut self, place: Place, taken: &'a [u8]) -> ChunkEvent<'a> {
         match place {
@@ -203,7 +209,7 @@ impl ChunkDecoder {
         }
     }
 
-    /// The event that `raw` is, which fits a shape.
+    /// Returns the event `raw`, which matches a template.
     #[inline]
     fn emit_templated<'a>(&'a mut self, matched: TemplateMatch, raw: &'a [u8]) -> ChunkEvent<'a> {
         let (sse, MatchedEvent { data, event_type, document, index }) =
@@ -213,7 +219,7 @@ impl ChunkDecoder {
         ChunkEvent { event, payload: Payload::Chunk(chunk), leniencies: Leniencies::default() }
     }
 
-    /// Counts an event that fits a shape; gives its parts, and the framing half, which is to be told.
+    /// Counts an event that matches a template; returns its parts, and the framing half to advance.
     #[expect(clippy::inline_always, reason = "`vllm next`: a call costs a sixth of an event")]
     #[inline(always)]
     fn count_templated<'a>(
@@ -230,8 +236,9 @@ impl ChunkDecoder {
         (sse, readers.templates.read(matched, raw))
     }
 
-    /// The last event, where the stream ended before the blank line that would close it; see
-    /// [`SseDecoder::salvage`].
+    /// Returns the last event, if the stream ended before the blank line that closes it.
+    ///
+    /// See [`SseDecoder::salvage`].
     pub fn salvage(&mut self) -> Option<ChunkEvent<'_>> {
         let Self { sse, readers, end, is_event_stream } = self;
         let event = sse.salvage()?;
@@ -268,12 +275,11 @@ impl ChunkDecoder {
         end
     }
 
-    /// Whether payloads must be JSON to the letter of RFC 8259, with numbers and strings that
-    /// every reader takes. At first they needn't.
+    /// Sets whether deviations from RFC 8259 are errors. Off by default.
     ///
-    /// Real streams have what many JSON readers turn down: each of [`Leniencies`] is let pass and
-    /// counted, and the chunk can be read. In a strict decoder it makes its event
-    /// [`Payload::Malformed`], with its offset.
+    /// Real streams contain values that common JSON parsers reject. By default the decoder reads
+    /// such a chunk, and counts each deviation in [`Leniencies`]. A strict decoder reports the
+    /// event as [`Payload::Malformed`], with the offset of the deviation.
     ///
     /// ```
     /// use deltawire::{ChunkDecoder, ErrorKind, Payload};
@@ -292,17 +298,17 @@ impl ChunkDecoder {
         self.readers.set_strict(strict);
     }
 
-    /// Whether events that are like earlier ones may be read by what they have in common, which is
-    /// many times faster. At first they may.
+    /// Sets whether the decoder uses templates, which make similar events faster to read. On by
+    /// default.
     ///
-    /// It can't be told from what the decoder gives: this is for tests, and for whoever wants to see
-    /// for themselves.
+    /// The events are the same with and without. The setting is for tests and measurements.
     pub const fn set_shapes(&mut self, on: bool) {
         self.readers.templates.set_on(on);
     }
 
-    /// Makes the decoder ready for another stream; keeps the limits, the settings and the buffers,
-    /// nothing else.
+    /// Makes the decoder ready for another stream.
+    ///
+    /// The limits, the settings and the allocated buffers stay.
     pub fn reset(&mut self) {
         self.sse.reset();
         self.readers.templates.reset();
@@ -310,13 +316,13 @@ impl ChunkDecoder {
         self.is_event_stream = false;
     }
 
-    /// The framing half, for what it tells of the stream.
+    /// Returns the framing half, for its counts and states.
     #[must_use]
     pub const fn sse(&self) -> &SseDecoder {
         &self.sse
     }
 
-    /// Sets the last event ID with which a reconnected stream begins.
+    /// Sets the last event ID with which a reconnected stream begins (WHATWG HTML, 9.2).
     pub fn set_last_event_id(&mut self, id: &str) {
         self.sse.set_last_event_id(id);
     }
@@ -342,7 +348,7 @@ impl fmt::Debug for ChunkDecoder {
 mod tests {
     use super::{ChunkDecoder, ChunkEvent, Payload};
 
-    /// Decodes events, each in a piece of its own; which of them fitted a shape.
+    /// Decodes events, each in a piece of its own; returns for each if it matches a template.
     fn fits(decoder: &mut ChunkDecoder, events: &[String]) -> Vec<bool> {
         let mut fits = Vec::new();
         for event in events {
@@ -372,7 +378,7 @@ mod tests {
         assert_eq!(decoder.next(&mut content("a").as_bytes()).map(|event| event.offset()), Some(0));
     }
 
-    /// Other line ends, no space, an event type, JSON with spaces: they are only other literals.
+    /// Tests other line ends, no space, an event type and JSON with spaces.
     #[test]
     fn any_framing_of_one_line_is_learned() {
         for frame in [
@@ -386,7 +392,7 @@ mod tests {
             let events = ["1", "22", "3"].map(event);
             assert_eq!(fits(&mut ChunkDecoder::new(), &events), [false, true, true], "{events:?}");
         }
-        // What an `id` or `retry` says outlives its event, and so does a comment's count.
+        // The effect of an `id` or `retry` outlives its event, and so does a comment's count.
         for (before, behind) in [
             ("", "id: 1\n"),
             ("", "retry: 5\n"),
@@ -415,7 +421,7 @@ mod tests {
         assert_eq!(fits[2..], [true; 7]);
     }
 
-    /// Holes that an event has made which doesn't fit in the end are taken back: a shape has few.
+    /// Tests that slots of an event that doesn't match in the end are removed again.
     #[test]
     fn holes_made_in_vain_are_taken_back() {
         let event = |changed: core::ops::Range<usize>, end: &str| {
@@ -435,8 +441,7 @@ mod tests {
         assert_eq!(found, expected.collect::<Vec<_>>());
     }
 
-    /// A stream in which nothing repeats is soon left alone, now and then tried again, and shapes
-    /// are back when it becomes an ordinary one.
+    /// Tests that learning pauses while nothing repeats, and resumes in an ordinary stream.
     #[test]
     fn learning_rests_and_recovers() {
         let mut decoder = ChunkDecoder::new();
@@ -448,7 +453,7 @@ mod tests {
         let events: Vec<_> = (0..600).map(|number| content(&number.to_string())).collect();
         let fits = fits(&mut decoder, &events);
         assert!(fits[520..].iter().all(|fits| *fits));
-        // While it rests an event isn't learned, and the next one, which is like it, doesn't fit.
+        // During a pause an event isn't learned, so the next one, which is like it, doesn't match.
         let rests = |count: usize| {
             let mut decoder = ChunkDecoder::new();
             let odd: Vec<_> = (0..count).map(odd).collect();

@@ -1,4 +1,4 @@
-//! `ChunkEvent`: an event, and what its payload says.
+//! `ChunkEvent`: an event with its parsed payload.
 
 use core::fmt;
 
@@ -7,33 +7,36 @@ use crate::error::Error;
 use crate::json::{Leniencies, Value};
 use crate::sse::Event;
 
-/// What one event of a stream says.
+/// The parsed payload of one event.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Payload<'a> {
     /// A chunk.
     Chunk(ChatCompletionChunk<'a>),
-    /// The `[DONE]` that ends a stream.
+    /// The text `[DONE]`, which ends a stream.
     Done,
-    /// An error that the server reports. The chunk that it came with, if any, is
-    /// [`UpstreamError::chunk`].
+    /// An error of the server, with the chunk that contains it, if any: [`UpstreamError::chunk`].
     Error(UpstreamError<'a>),
     /// A JSON object that is no chunk, such as a ping or the progress of a tool.
     ///
-    /// It has neither `choices` nor a usage, and its `object` names neither a chunk nor a
-    /// completion. Its [`Event::event_type`] may name its kind.
+    /// It has neither `choices` nor a usage, and its `object` isn't that of a chunk or completion.
+    /// Its [`Event::event_type`] may name its kind.
     Other(OtherObject<'a>),
-    /// An event that can't be read; the next one is read normally.
+    /// An event that can't be read; the decoder reads the next one normally.
     Malformed(Error),
     /// A comment, which servers send as a keep-alive.
     Comment,
-    /// Nothing that a client has to do with: blank lines, blocks without data, unknown lines,
-    /// and what is left of an event that went over a limit.
+    /// An event without a meaning for a client.
+    ///
+    /// It is a blank line, an event without data, a line with an unknown field, or the rest of an
+    /// event over a limit.
     Ignored,
 }
 
 impl Payload<'_> {
-    /// What kinds of things the payload brings. Costs a look at the chunk's table.
+    /// Returns the kinds of content in the payload.
+    ///
+    /// Reads the index of the chunk, and the parts of a `content` that is an array.
     #[must_use]
     pub fn carries(&self) -> Carries {
         let mut carries = Carries::default();
@@ -68,7 +71,7 @@ impl<'a> OtherObject<'a> {
     }
 }
 
-/// Writes the JSON text that was sent.
+/// Writes the JSON text as sent.
 impl fmt::Debug for OtherObject<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&self.0, f)
@@ -84,21 +87,21 @@ pub struct ChunkEvent<'a> {
 }
 
 impl<'a> ChunkEvent<'a> {
-    /// What the event says.
+    /// Returns the payload.
     #[inline]
     #[must_use]
     pub const fn payload(&self) -> &Payload<'a> {
         &self.payload
     }
 
-    /// The event as it was framed.
+    /// Returns the event as it was framed.
     #[inline]
     #[must_use]
     pub const fn event(&self) -> &Event<'a> {
         &self.event
     }
 
-    /// The event's bytes as they came; see [`Event::raw`].
+    /// Returns the event's bytes as received; see [`Event::raw`].
     #[inline]
     #[must_use]
     pub const fn raw(&self) -> &'a [u8] {
@@ -111,15 +114,16 @@ impl<'a> ChunkEvent<'a> {
         self.event.missing_end()
     }
 
-    /// Where the event begins: bytes from the start of the stream.
+    /// Returns the offset of the event, in bytes from the start of the stream.
     #[inline]
     #[must_use]
     pub const fn offset(&self) -> u64 {
         self.event.offset()
     }
 
-    /// What of the payload was let pass though it isn't quite JSON; see
-    /// [`ChunkDecoder::set_strict`](crate::ChunkDecoder::set_strict).
+    /// Returns the deviations from RFC 8259 in the payload.
+    ///
+    /// See [`ChunkDecoder::set_strict`](crate::ChunkDecoder::set_strict).
     #[must_use]
     pub const fn leniencies(&self) -> Leniencies {
         self.leniencies

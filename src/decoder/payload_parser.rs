@@ -1,4 +1,4 @@
-//! Payloads of events: what each kind of event says, and the buffers to read it into.
+//! Parses the payloads of events of each kind, into reused buffers.
 
 use super::payload::{ChunkEvent, OtherObject, Payload};
 use super::summary::{Api, Body, End, LONGEST_REASON, Rest, UpstreamFailure, ends_badly};
@@ -10,23 +10,23 @@ use crate::limits::Limits;
 use crate::sse::{Event, EventKind};
 use crate::template::{MatchedEvent, TemplateMatch, Templates};
 
-/// What reads payloads, with all its buffers.
-#[repr(C)] // Beside the shapes stands what is looked at with them.
+/// The parser of payloads, with its templates and buffers.
+#[repr(C)] // The fields that a match reads are next to the templates.
 pub(super) struct PayloadParser {
-    /// `reading` or `side` may hold much.
+    /// True if `reading` or `side` may be large.
     is_large: bool,
     small_payloads: u32,
     pub(super) templates: Templates<ChunkIndex>,
     parser: Parser,
-    /// What the payload at hand is read into, unless it fits a shape.
+    /// The buffers of the current payload, if it matches no template.
     reading: ChunkBuffers,
-    /// For errors in lines of their own, beside a chunk.
+    /// The buffers of an error in a line of its own, beside a chunk.
     side: Tape,
 }
 
-/// Buffers above this size are given back when the payloads no longer need them.
+/// The size in bytes above which idle buffers are freed.
 const KEPT_CAPACITY: usize = 32 << 10;
-/// How many small payloads in a row make large buffers too large.
+/// The number of consecutive small payloads after which large buffers are freed.
 const SMALL_PAYLOADS: u32 = 64;
 
 impl PayloadParser {
@@ -45,7 +45,7 @@ impl PayloadParser {
         self.parser.set_strict(strict);
     }
 
-    /// Gives large buffers back when the payloads have been small for a while.
+    /// Frees large buffers once so many payloads in a row were small.
     #[inline]
     pub(super) fn shrink_if_idle(&mut self, payload: usize) {
         if self.is_large {
@@ -69,8 +69,10 @@ impl PayloadParser {
     }
 }
 
-/// Whether an event shows that the body is an event stream. A comment does only where nothing
-/// came before it that is none: HTML and compressed bodies have lines that begin with a colon.
+/// Returns true if an event proves that the body is an event stream.
+///
+/// A comment does so only at the start: HTML and compressed bodies have lines that begin with a
+/// colon.
 pub(super) fn proves_event_stream(event: &Event<'_>, body: Option<Body>) -> bool {
     match event.kind() {
         EventKind::Message | EventKind::Undispatched | EventKind::TooLarge => true,
@@ -79,8 +81,9 @@ pub(super) fn proves_event_stream(event: &Event<'_>, body: Option<Body>) -> bool
     }
 }
 
-/// Reads the payload of `event` and takes note of it in `end`. `may_match_template` says that the event may
-/// fit a shape.
+/// Parses the payload of `event` and counts it in `end`.
+///
+/// `may_match_template` is true if the event wasn't yet compared with the templates.
 pub(super) fn read<'a>(
     event: Event<'a>,
     readers: &'a mut PayloadParser,
@@ -135,7 +138,7 @@ pub(super) fn read_last<'a>(
     ChunkEvent { event, payload, leniencies }
 }
 
-/// Returns true if the event ends with a line that is no field and begins with a cut JSON object.
+/// Returns true if the event ends with a line with an unknown field that begins a cut JSON object.
 fn has_torn_line(event: &Event<'_>) -> bool {
     let line = event.unknown_lines().last().unwrap_or_default();
     event.raw().ends_with(line) && is_torn(line)
@@ -207,7 +210,7 @@ pub(super) fn templated<'a>(
     ChatCompletionChunk::new(document, index)
 }
 
-/// What the data of a dispatched event says.
+/// Returns the payload of a dispatched event.
 #[inline]
 fn message<'a>(
     event: &Event<'a>,
@@ -277,8 +280,10 @@ fn message<'a>(
     }
 }
 
-/// `event: error` without data, as Dynamo sends it with the message in a comment, or an error in
-/// a line of its own.
+/// Returns the payload of an event without data.
+///
+/// Dynamo sends `event: error` with the message in a comment. Other servers send an error in a line
+/// of its own.
 #[cold]
 fn undispatched<'a>(
     event: &Event<'a>,
@@ -295,7 +300,8 @@ fn undispatched<'a>(
     Payload::Ignored
 }
 
-/// A line that is no field: `error: {…}`, a bare `{"error": …}`, or nothing of ours.
+/// Returns the payload of a line with an unknown field: `error: {…}`, a bare `{"error": …}`, or
+/// other.
 #[cold]
 fn unknown<'a>(
     event: &Event<'a>,
@@ -303,7 +309,7 @@ fn unknown<'a>(
     leniencies: &mut Leniencies,
     (end, is_event_stream): (&mut End, &mut bool),
 ) -> Payload<'a> {
-    // Before the first field, an object is the body, and no line of an event stream.
+    // Before the first field, an object is the body, and not a line of an event stream.
     let line = event.unknown_lines().next().unwrap_or_default();
     let is_body = !*is_event_stream && line.trim_ascii_start().starts_with(b"{");
     if let Some(text) = error_line(event).filter(|_| !is_body) {
@@ -329,7 +335,7 @@ fn line_error<'a>(
     text_error(text, (parser, side), None, leniencies)
 }
 
-/// Returns the text of an error in a line that is no field.
+/// Returns the text of an error in a line with an unknown field.
 ///
 /// This is the text after `error:`, unless it means no error, or an object that contains an error.
 fn error_line<'a>(event: &Event<'a>) -> Option<&'a [u8]> {
@@ -343,7 +349,7 @@ fn error_line<'a>(event: &Event<'a>) -> Option<&'a [u8]> {
     })
 }
 
-/// The error that a text says, with or without a name of its own inside.
+/// Returns the error in a text: its member `error`, or the text itself.
 fn text_error<'a>(
     text: &'a [u8],
     (parser, tape): (&mut Parser, &'a mut Tape),
@@ -368,7 +374,7 @@ fn note_error(end: &mut End, error: &UpstreamError<'_>, offset: u64) {
     }
 }
 
-/// `[DONE]`, with the white space that servers put around it.
+/// Returns true for `[DONE]`, with any ASCII white space around it.
 #[inline]
 pub(super) fn is_done(data: &[u8]) -> bool {
     data.len() >= 6

@@ -1,17 +1,17 @@
-//! `End`: how a stream was, counted while it is read.
+//! `End`: the counts and the state of a stream at its end.
 
 use core::fmt;
 
 use crate::chunk::{ChatCompletionChunk, UpstreamError};
 use crate::json::{Leniencies, Value, ValueKind, beginning};
 
-/// What [`ChunkDecoder::finish`](crate::ChunkDecoder::finish) tells about a stream.
+/// The counts and the state of a stream; see [`ChunkDecoder::finish`](crate::ChunkDecoder::finish).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct End {
-    /// Length of the stream in bytes.
+    /// The length of the stream in bytes.
     pub bytes: u64,
-    /// Bytes of a last event that no blank line closed. By the standard it is dropped.
+    /// Bytes of a last event that no blank line closes. WHATWG HTML 9.2 requires to drop it.
     ///
     /// 0 if [`salvage`](crate::ChunkDecoder::salvage) has read it. Not counted are bytes that the
     /// decoder has already returned, because their event or line is over a limit.
@@ -24,22 +24,22 @@ pub struct End {
     pub events: u64,
     /// Events that are chunks.
     pub chunks: u64,
-    /// Events with a JSON object that is no chunk; see [`Payload::Other`](crate::Payload::Other).
+    /// Events with a JSON object that isn't a chunk; see [`Payload::Other`](crate::Payload::Other).
     pub others: u64,
     /// Events that can't be read.
     ///
     /// An event that the end of the stream cuts short isn't counted, with or without a call of
     /// [`salvage`](crate::ChunkDecoder::salvage).
     pub malformed: u64,
-    /// How often `[DONE]` came, one that lacks its blank line at the end included.
+    /// The number of `[DONE]`, including one that lacks its blank line at the end.
     pub done: u64,
     /// Chunks, other objects and errors after the first `[DONE]`.
     pub after_done: u64,
-    /// What was let pass in all payloads though it isn't quite JSON.
+    /// The deviations from RFC 8259 in all payloads.
     pub leniencies: Leniencies,
     /// The first error that the server reported.
     pub upstream_error: Option<UpstreamFailure>,
-    /// What the body is instead, if it is no event stream.
+    /// The kind of the body, if it isn't an event stream.
     pub body: Option<Body>,
     /// The first API other than chat completions to which an event belongs.
     pub api: Option<Api>,
@@ -63,7 +63,7 @@ pub(super) enum Rest {
     Lost,
 }
 
-/// Most bytes stored of a finish reason that names a failure, or that has no room left.
+/// The most bytes stored of a finish reason that names a failure, or that exceeds the budget.
 pub(crate) const LONGEST_REASON: usize = 64;
 
 /// Returns true if a finish reason names a failure of the answer. An unknown reason names none.
@@ -95,7 +95,7 @@ impl End {
         self.rest == Rest::Lost || self.is_cut && is_rest && self.done == 0
     }
 
-    /// Whether there was nothing but comments and blank lines, if that.
+    /// Returns true if there were comments and blank lines only.
     pub(crate) fn is_empty(&self) -> bool {
         let is_cut = self.is_cut && self.rest != Rest::Aside;
         self.events == 0 && self.malformed == 0 && !is_cut
@@ -108,7 +108,7 @@ impl End {
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UpstreamFailure {
-    /// Where its event begins: bytes from the start of the stream.
+    /// The offset of its event, in bytes from the start of the stream.
     pub offset: u64,
     /// The message. It may quote prompts and keys.
     pub message: Option<String>,
@@ -116,16 +116,16 @@ pub struct UpstreamFailure {
     pub code: Option<String>,
     /// The type.
     pub r#type: Option<String>,
-    /// The parameter of the request that is at fault.
+    /// The parameter of the request that caused the error.
     pub param: Option<String>,
 }
 
-/// Most bytes stored of an error's message. `MOST_TEXT` is the limit of its other texts.
+/// The most bytes stored of an error's message, and of each other text of it.
 const MOST_MESSAGE: usize = 4096;
 const MOST_TEXT: usize = 256;
 
 impl UpstreamFailure {
-    /// Of the error in an event that begins at `offset`.
+    /// Copies the error in an event that begins at `offset`.
     pub(crate) fn of(error: &UpstreamError<'_>, offset: u64) -> Self {
         let kept = |text: Option<&str>| text.map(Into::into);
         let [message, code, r#type, param] = texts(error).map(kept);
@@ -190,22 +190,22 @@ impl fmt::Debug for UpstreamFailure {
     }
 }
 
-/// What a body is that is no event stream, by its first bytes.
+/// The kind of a body that isn't an event stream, by its first bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Body {
     /// A JSON text: an error, or a completion that wasn't streamed.
     Json,
-    /// HTML or XML, mostly an error page.
+    /// HTML or XML, such as an error page.
     Html,
     /// Compressed, with gzip or zstd.
     Compressed,
-    /// Something else.
+    /// Any other body.
     Other,
 }
 
 impl Body {
-    /// What a body that begins with `bytes` looks like.
+    /// Returns the kind of a body that begins with `bytes`.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
         let text = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);

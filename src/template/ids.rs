@@ -1,20 +1,20 @@
-//! `TemplateIds`: numbers of templates, unique in the process.
+//! `TemplateIds`: the ids of templates, unique in the process.
 
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-/// Numbers that no other decoder of the process uses; 0 is none of them.
+/// A source of ids that no other decoder of the process uses; 0 is never one.
 ///
-/// Consumers recognise by them that a chunk has the literals of an earlier one.
+/// By the id, consumers recognise that a chunk has the literals of an earlier chunk.
 #[derive(Clone, Copy, Default)]
 pub(super) struct TemplateIds {
     last: u64,
 }
 
 impl TemplateIds {
-    /// The numbers that are reserved for one decoder at a time.
+    /// The number of ids that one decoder reserves at a time.
     const BLOCK: u64 = 256;
 
-    /// Returns the next number, or `None` once the process has used all.
+    /// Returns the next id, or `None` once the process has used all.
     pub(super) fn next(&mut self) -> Option<u64> {
         if self.last.is_multiple_of(Self::BLOCK) {
             self.last = Self::next_block()?;

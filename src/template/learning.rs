@@ -2,8 +2,8 @@
 
 /// A budget, roughly in instructions, that bounds the cost of templates that don't match.
 ///
-/// A match earns less than it saves. An event on the general path earns a part of its cost. A miss
-/// pays its cost. A stream without repetition so costs less than a tenth more than without templates.
+/// A match credits less than it saves. An event on the general path credits a part of its cost. A
+/// miss debits its cost. So templates add a small part to the cost of a stream without repetition.
 #[derive(Clone, Copy)]
 pub(super) struct LearningBudget {
     balance: i32,
@@ -11,11 +11,11 @@ pub(super) struct LearningBudget {
 }
 
 impl LearningBudget {
-    /// Pays for the first events of an ordinary stream, each of another kind.
+    /// The first balance: enough for the first events of an ordinary stream, each of another kind.
     const START: i32 = 10_000;
     const MOST: i32 = 20_000;
     const MOST_EARNED: i32 = 512;
-    /// Ends a rest: pays for learning one event and comparing the next.
+    /// The balance that ends a pause: enough to learn one event and to compare the next.
     const ENOUGH: i32 = 4_000;
 
     /// Returns the cost of comparing so many bytes without a match.

@@ -11,10 +11,10 @@
 //!                                                         slot
 //! ```
 //!
-//! An event matches if its literals are the same bytes and each slot has a value that the general
-//! path reads without leniency. The last literal ends the event, so no line end is searched. Tape and
-//! index of the template are those of the event too. A [`Patch`](crate::json::Patch) for each slot
-//! contains the event's own value and position. In the example, positions count in the JSON text:
+//! An event matches if its literals are the same bytes and each slot has a valid value by RFC 8259.
+//! The last literal ends the event, so no line end is searched. Tape and index of the template are
+//! those of the event too. A [`Patch`](crate::json::Patch) for each slot contains the event's own
+//! value and position. In the example, positions count in the JSON text:
 //!
 //! | | template | event | patch |
 //! |---|---|---|---|
@@ -24,22 +24,23 @@
 //!
 //! # Slots
 //!
-//! The index names the leaves that differ from event to event by the schema: they are slots from the
-//! start. Another leaf becomes a slot when an event first differs in it, if the whole event matches
-//! then. The template gets a new number with its new slot, so consumers never see a template change.
+//! The index names the leaves that differ from event to event by the schema: they are slots from
+//! the start. Another leaf becomes a slot when an event first differs in it, if the whole event
+//! then matches. The template gets a new id with its new slot, so consumers never see a template
+//! change.
 //!
 //! # Invariants
 //!
 //! 1. A member whose merge isn't idempotent is in a slot, or consumers merge the chunk in full.
-//! 2. The value of a slot has the kind that the schema's type allows, and needs no leniency.
+//! 2. The value of a slot has the kind that the schema's type allows, and is valid by RFC 8259.
 //! 3. Names and leaves that decide the kind of the payload ([`Index::is_fixed`]) are never slots.
-//! 4. The same number means the same literals. Numbers are unique in the process.
+//! 4. The same id means the same literals. Ids are unique in the process.
 //! 5. `slots` are in the order of their leaves, and `patches.list.len() == slots.len()` for a match.
 //!
 //! # To add a slot kind
 //!
-//! Add it to [`SlotKind`], with the values that fit in `Slot::fill`. A value that fits must read like
-//! the sample for the parser, the schema's types and `Document::patched_…`: the test
+//! Add it to [`SlotKind`], with the values that fit in `Slot::fill`. For the parser, the schema's
+//! types and `Document::patched_…`, a value that fits must read like that of the template. The test
 //! `what_fits_is_a_number` and the suite `shapes` compare both.
 
 mod ids;
@@ -58,28 +59,29 @@ use slot::{Slot, SlotKind};
 mod tuning {
     /// The templates of a stream: two match 93 to 96 of 100 events of the recordings.
     pub(super) const TEMPLATES: usize = 2;
-    /// The most bytes of an event that is compared or learned, so that a stream holds little.
+    /// The largest event that is compared or learned, in bytes, so that a stream stores little.
     pub(crate) const LARGEST_EVENT: usize = 4096;
-    /// The most values of a learned event, and the most rows of its index.
+    /// The largest number of nodes of a learned event, and of rows in its index.
     pub(super) const MOST_NODES: usize = 128;
     pub(super) const MOST_ROWS: usize = 8;
-    /// A template copies from buffers that hold more bytes: a larger event made them grow.
+    /// The capacity in bytes from which a template copies the buffers: a larger event made them
+    /// grow.
     pub(super) const MOST_HELD: usize = 8 << 10;
-    /// The most slots of a template, and the most that one event adds.
+    /// The largest number of slots of a template, and of slots that one event adds.
     pub(super) const MOST_SLOTS: usize = 12;
     pub(super) const MOST_NEW_SLOTS: u32 = 6;
-    /// The cost of a slot that is added without a match, as the learning budget counts.
+    /// The cost of a slot that is added without a match, in units of the learning budget.
     pub(super) const SLOT_COST: u32 = 500;
 }
 pub(crate) use tuning::LARGEST_EVENT;
 use tuning::{MOST_HELD, MOST_NEW_SLOTS, MOST_NODES, MOST_ROWS, MOST_SLOTS, SLOT_COST, TEMPLATES};
 
-/// The index that a reader makes of a document, with the facts that templates need.
+/// The index that the general path makes of a document, with the facts that templates need.
 pub(crate) trait Index: Default {
     /// Returns the number of rows.
     fn rows(&self) -> usize;
 
-    /// Returns the bytes that the buffers hold, roughly.
+    /// Returns the capacity of the buffers, roughly, in bytes.
     fn held(&self) -> usize;
 
     /// Copies the contents of `other` into its own buffers.
@@ -88,11 +90,11 @@ pub(crate) trait Index: Default {
     /// Returns true if the value of a leaf decides the kind of the payload.
     fn is_fixed(&self, leaf: NodeId) -> bool;
 
-    /// Calls `add` with the leaves that differ from event to event, in any order.
+    /// Passes each leaf that differs from event to event to `add`, in any order.
     fn each_varying(&self, document: Document<'_>, add: impl FnMut(NodeId));
 }
 
-/// The buffers that a payload is read into, reused from one to the next.
+/// The buffers into which a payload is read. Reused from payload to payload.
 #[derive(Clone, Default)]
 pub(crate) struct Buffers<I> {
     pub(crate) tape: Tape,
@@ -100,7 +102,7 @@ pub(crate) struct Buffers<I> {
 }
 
 impl<I: Index> Buffers<I> {
-    /// Returns the bytes that the buffers hold, roughly.
+    /// Returns the capacity of the buffers, roughly, in bytes.
     pub(crate) fn held(&self) -> usize {
         self.tape.held() + self.index.held()
     }
@@ -130,12 +132,12 @@ pub(crate) struct Templates<I> {
 #[derive(Default)]
 #[repr(C)]
 struct Template<I> {
-    /// The bytes of the event; empty if there is none.
+    /// The bytes of the event; empty if the template is unused.
     text: String,
     /// The JSON text in it: `0 <= json.start <= json.end <= text.len()`.
     json: Range<usize>,
     slots: Vec<Slot>,
-    /// The number of the template with these slots.
+    /// The id of the template with these slots; 0 if the template is unused.
     id: u64,
     /// The event type in the text; empty if it is the default.
     event_type: Range<u32>,
@@ -150,7 +152,7 @@ pub(crate) struct TemplateMatch {
     pub(crate) len: usize,
 }
 
-/// The parts of an event that matches: where its data are, its type, its document and its index.
+/// An event that matches: the range of its data, its type, its document and its index.
 pub(crate) struct MatchedEvent<'a, I> {
     pub(crate) data: Range<usize>,
     pub(crate) event_type: &'a str,
@@ -160,14 +162,14 @@ pub(crate) struct MatchedEvent<'a, I> {
 
 /// An event that doesn't match.
 struct Miss {
-    /// The event continues behind the input.
+    /// True if the event continues behind the input.
     is_cut: bool,
-    /// The cost of the comparison.
+    /// The cost of the comparison, in units of the learning budget.
     cost: u32,
 }
 
 impl<I: Index> Templates<I> {
-    /// Allocates nothing.
+    /// Creates an empty set of templates. Allocates nothing.
     pub(crate) fn new() -> Self {
         Self {
             is_on: true,
@@ -188,7 +190,7 @@ impl<I: Index> Templates<I> {
         self.is_on
     }
 
-    /// Removes the templates; keeps the buffers.
+    /// Removes the templates; their buffers stay allocated.
     pub(crate) fn reset(&mut self) {
         for template in &mut self.templates {
             template.text.clear();
@@ -200,7 +202,7 @@ impl<I: Index> Templates<I> {
         self.learning = LearningBudget::default();
     }
 
-    /// Returns the match of the event `raw`.
+    /// Returns the match of the event `raw`, if it has one.
     #[inline(never)]
     pub(crate) fn match_exact(&mut self, raw: &[u8]) -> Option<TemplateMatch> {
         if raw.len() > LARGEST_EVENT {
@@ -293,7 +295,7 @@ impl<I: Index> Templates<I> {
                 let cost = LearningBudget::cost(divergence.cursor.input) + SLOT_COST * new_slots;
                 break Err(Miss { is_cut: false, cost });
             }
-            // The slots before the new one are filled and stay so.
+            // The slots before the new one are filled already.
             patches.list.insert(at, slot.empty_patch());
             match template.compare(input, divergence.cursor, patches) {
                 Ok(len) => break Ok(len),
@@ -327,7 +329,7 @@ impl<I: Index> Templates<I> {
             let bytes = raw.get(event_type.start as usize..event_type.end as usize);
             bytes.and_then(json::text).unwrap_or_default()
         };
-        // The framing behind the JSON text does no harm: no node is in it.
+        // The framing behind the JSON text does no harm, because it has no node.
         let sample = text.get(json.start..).unwrap_or_default();
         let document = Document::patched(&buffers.tape, sample, bytes, &self.patches);
         MatchedEvent { data, event_type, document, index: &buffers.index }
@@ -340,9 +342,9 @@ impl<I: Index> Templates<I> {
 
     /// Replaces the template that isn't the latest by an event that the general path has read.
     ///
-    /// Takes over the contents of `buffers`. Returns the match of the event itself. Learns only an
-    /// event of one line of data and perhaps its type: any other line may have an effect on later
-    /// events.
+    /// Swaps `buffers` with those of the template, or copies them if they are large. Returns the
+    /// match of the event itself. Learns only an event of one line of data and perhaps its type:
+    /// any other line may affect later events.
     pub(crate) fn learn(
         &mut self,
         event: &Event<'_>,
@@ -402,7 +404,8 @@ impl<I: Index> Template<I> {
         self.measure_literals();
     }
 
-    /// Makes the patches those of this template, to be filled by [`compare`](Self::compare).
+    /// Sets the patches to those of this template, without values; [`compare`](Self::compare) sets
+    /// these.
     #[inline]
     fn prepare(&self, patches: &mut Patches) {
         patches.strings.clear();
@@ -462,7 +465,9 @@ impl<I: Index> Template<I> {
         }
     }
 
-    /// Returns the leaf in which the event differs as a slot, if it can be one.
+    /// Returns the leaf in which the event differs, as a slot.
+    ///
+    /// Fails if the leaf can't be one.
     fn diverging_leaf(&self, input: &[u8], divergence: &Divergence) -> Result<Slot, Miss> {
         let Cursor { text: position, input: start, .. } = divergence.cursor;
         let rest = input.get(start..).unwrap_or_default();
@@ -472,21 +477,21 @@ impl<I: Index> Template<I> {
         let slot = if is_leaf { self.slot_at(position + same) } else { None };
         slot.ok_or_else(|| {
             let line_end = memchr::memchr(b'\n', rest.get(same..).unwrap_or_default());
-            // A value that doesn't fit a slot was read more closely than a literal.
+            // The check of a slot's value costs more per byte than the comparison of a literal.
             let in_slot = 4 * line_end.unwrap_or(rest.len());
             let bytes = start + if divergence.is_in_slot { in_slot } else { same };
             Miss { is_cut: line_end.is_none(), cost: LearningBudget::cost(bytes) }
         })
     }
 
-    /// Returns the leaf at a position of the text as a slot, if it can be one and is none yet.
+    /// Returns the leaf at a position of the text as a slot, if it can become one.
     fn slot_at(&self, position: usize) -> Option<Slot> {
         let Buffers { tape, index } = &self.buffers;
         let json = self.text.get(self.json.clone())?;
         let position = position.checked_sub(self.json.start)?;
         let (leaf, node) = tape.last_before(position)?;
         let slot = new_slot(tape, json, leaf)?;
-        // A difference at the end of a leaf is one of its length.
+        // A difference behind the last byte of a leaf is a difference in its length.
         let is_inside = (slot.start as usize..=slot.end as usize).contains(&position);
         let behind = json.as_bytes().get(node.end as usize..)?;
         let is_name = behind.trim_ascii_start().first() == Some(&b':');
@@ -519,7 +524,7 @@ impl<I: Index> Template<I> {
 /// The state of a comparison.
 #[derive(Clone, Copy, Default)]
 struct Cursor {
-    /// The number of slots behind.
+    /// The number of slots before the cursor.
     slot: usize,
     /// Positions in the template's text and in the input.
     text: usize,
@@ -532,7 +537,7 @@ struct Divergence {
     is_in_slot: bool,
 }
 
-/// Returns a leaf as a slot, if its value is of a kind that slots have.
+/// Returns a leaf as a slot, if a slot can have its value.
 fn new_slot(tape: &Tape, json: &str, leaf: NodeId) -> Option<Slot> {
     let node = *tape.nodes().get(leaf as usize)?;
     let raw = json.as_bytes().get(node.start as usize..node.end as usize)?;
@@ -541,7 +546,7 @@ fn new_slot(tape: &Tape, json: &str, leaf: NodeId) -> Option<Slot> {
     Some(Slot { id: leaf, kind, start: node.start + quote, end: node.end - quote, literal: 0 })
 }
 
-/// Returns the number of bytes that two texts begin with alike, eight at a time.
+/// Returns the number of equal bytes at the front of two texts. Compares eight at a time.
 fn shared_len(one: &[u8], other: &[u8]) -> usize {
     let (words, _) = one.as_chunks::<8>();
     let (others, _) = other.as_chunks::<8>();
@@ -551,7 +556,7 @@ fn shared_len(one: &[u8], other: &[u8]) -> usize {
     same + bytes.take_while(|(one, other)| one == other).count()
 }
 
-/// Returns the framing before and behind the data of an event, if it has no more than a type.
+/// Returns the bytes before and behind the data of an event, if they are at most a type line.
 fn surroundings<'a>(event: &Event<'a>) -> Option<(&'a str, &'a str)> {
     let (head, rest) = event.raw().split_at_checked(event.data_start?)?;
     let head = json::text(head)?;
@@ -571,13 +576,13 @@ fn is_type_line(head: &str) -> bool {
         || line.is_some_and(|line| line.starts_with("event:") && !line.contains(['\r', '\n']))
 }
 
-/// Returns the position of the event type in the bytes before the data; empty if it is the default.
+/// Returns the range of the event type in the bytes before the data; empty if it is the default.
 #[expect(clippy::cast_possible_truncation, reason = "an event that is learned has up to 4 KiB")]
 fn event_type_in(head: &str, event_type: &str) -> Range<u32> {
     let value = head.strip_prefix("event:").unwrap_or_default();
     let value = value.strip_prefix(' ').unwrap_or(value);
     let start = head.len() - value.len();
-    // If the line is empty or absent, the type is `message`.
+    // If the type line is empty or absent, the type is `message`.
     let len = if value.starts_with(event_type) { event_type.len() } else { 0 };
     start as u32..(start + len) as u32
 }

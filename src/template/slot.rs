@@ -7,38 +7,38 @@ use crate::json::{
 
 /// A leaf that may have another value in another event.
 ///
-/// `start <= end`, both in the template's JSON text; of a string without its quotes.
+/// `start <= end <= json.len()`, in the template's JSON text; a string without its quotes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Slot {
     pub(super) id: NodeId,
     pub(super) kind: SlotKind,
     pub(super) start: u32,
     pub(super) end: u32,
-    /// The bytes of the literal between the slot before and this one.
+    /// The length of the literal between the slot before and this one, in bytes.
     pub(super) literal: u32,
 }
 
 /// The values that fit a slot.
 ///
-/// For the parser and for the schema's types they are like the value of the sample, and need no
-/// leniency. No other value fits.
+/// They read like the value of the template for the parser and for the schema's types, and are
+/// valid by RFC 8259. No other value fits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SlotKind {
-    /// A string, of which the slot is the part between the quotes.
+    /// A string; the slot is the text between the quotes.
     Text,
-    /// A whole number from 0 on that any integer type holds.
+    /// A whole number from 0 on, of at most 18 digits.
     Count,
     /// A number with a minus or a fraction, and without an exponent: never a count.
     Decimal,
 }
 
-/// The most digits of a whole number that fits an `i64` whatever the digits are.
+/// The largest number of digits with which every whole number fits an `i64`.
 const SAFE_DIGITS: usize = 18;
 /// The longest [`SlotKind::Decimal`], in bytes. Beyond 300 digits a number may be infinite.
 const LONGEST_DECIMAL: usize = 40;
-/// The longest text that isn't ASCII: it is checked when the slot is filled and when it is read.
+/// The longest text that isn't ASCII, in bytes. It is checked on each fill and on each read.
 const LONGEST_CHECKED: usize = 2048;
-/// The longest text with escapes.
+/// The longest text with escapes, in bytes.
 const LONGEST_ESCAPED: usize = 4096;
 
 impl SlotKind {
@@ -70,7 +70,7 @@ impl SlotKind {
     }
 }
 
-/// `"0" / digit1-9 *digit`
+/// Returns the length of `"0" / digit1-9 *digit` at the front of `rest`.
 #[inline]
 fn count_len(rest: &[u8]) -> Option<usize> {
     let len = rest.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(rest.len());
@@ -87,11 +87,11 @@ fn small_count(rest: &[u8]) -> Option<(usize, u32)> {
         let digits = rest.iter().take_while(|byte| byte.is_ascii_digit());
         digits.fold((0, 0), |(len, value), digit| (len + 1, value * 10 + u32::from(digit & 0xF)))
     };
-    // A 0 in front of other digits isn't a number.
+    // A number of several digits doesn't begin with 0.
     (len == 1 || len > 1 && rest.first() != Some(&b'0')).then_some((len, value))
 }
 
-/// `[ "-" ] int [ "." 1*digit ]`, with at least one of the two.
+/// Returns the length of `[ "-" ] int [ "." 1*digit ]` with a minus or a fraction.
 fn decimal_len(rest: &[u8]) -> Option<usize> {
     let minus = usize::from(rest.first() == Some(&b'-'));
     let whole = minus + count_len(rest.get(minus..)?)?;
@@ -111,8 +111,7 @@ impl Slot {
         Patch { id: self.id, value: Node { kind, start: 0, end: 0, payload: 0 }, shift: 0 }
     }
 
-    /// Fills the slot from the front of `rest`; returns the length of the value, or `None` if it
-    /// doesn't fit.
+    /// Fills the slot from the front of `rest`; returns the length of the value if it fits.
     ///
     /// `start` is the position of `rest` in the document.
     #[expect(clippy::inline_always, reason = "`vllm next`: a call costs a twentieth of an event")]
@@ -156,8 +155,8 @@ impl Slot {
 
 /// Appends the text at the front of `rest`, unescaped, to `strings`.
 ///
-/// The text ends with a quote, and its first escape is behind `plain` bytes. Returns its length and
-/// the payload of its node.
+/// The text ends with a quote, and its first escape is at `plain`. Returns its length and the
+/// payload of its node.
 #[inline(never)]
 fn unescape_text(rest: &[u8], plain: usize, strings: &mut Strings) -> Option<(usize, u32)> {
     let mut len = plain;
@@ -208,7 +207,8 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, cases: 5000, ..ProptestConfig::default() })]
 
-        /// What fits a hole of numbers is a number for `serde_json`, and of the hole's type.
+        /// Compares the numbers that fit a slot with those of `serde_json`, and with the slot's
+        /// kind.
         #[test]
         fn what_fits_is_a_number(text in "[-]{0,1}[0-9]{0,20}[.]{0,1}[0-9]{0,20}[eE,.-]{0,1}[0-9]{0,3}") {
             for slot_kind in [SlotKind::Count, SlotKind::Decimal] {
