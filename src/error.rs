@@ -1,11 +1,11 @@
-//! `Error`: what was wrong, and at which byte of the stream.
+//! `Error`: the kind of an error in a stream, and its offset.
 
 use core::fmt;
 
-/// What was wrong with a piece of the stream, and where.
+/// An error in one event of a stream: its kind and its offset.
 ///
-/// An error belongs to one event. The decoder that reported it goes on with the next one.
-/// Neither `Display` nor `Debug` repeats anything of what was sent.
+/// The decoder reads the next event normally. Neither `Display` nor `Debug` repeats bytes of the
+/// stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Error {
     kind: ErrorKind,
@@ -17,15 +17,19 @@ impl Error {
         Self { kind, offset }
     }
 
-    /// What was wrong.
+    /// Returns the kind of the error.
     #[must_use]
     pub const fn kind(&self) -> ErrorKind {
         self.kind
     }
 
-    /// Where: bytes from the start of the stream. For an event or a line that is too large, where
-    /// the event begins; for an `id` that is too long, where that begins; for a payload the byte
-    /// that its reader stopped at. Whether a payload is UTF-8 is looked at first.
+    /// Returns the offset of the error, in bytes from the start of the stream.
+    ///
+    /// - An event or line over a limit: the offset of the event.
+    /// - An `id` over a limit: the offset of the `id`.
+    /// - A payload: the offset of the byte that the parser rejects. UTF-8 is checked first.
+    ///
+    /// An error in a JSON text outside of a stream counts from the start of the text.
     #[must_use]
     pub const fn offset(&self) -> u64 {
         self.offset
@@ -40,7 +44,7 @@ impl fmt::Display for Error {
 
 impl core::error::Error for Error {}
 
-/// What can be wrong with a stream, named after the grammar that was broken.
+/// The kinds of errors, named after the rule of the grammar or the limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -50,9 +54,9 @@ pub enum ErrorKind {
     EventTooLarge,
     /// The `id` of an event is longer than [`Limits::id_bytes`](crate::Limits::id_bytes).
     IdTooLong,
-    /// A byte that no UTF-8 sequence can have there.
+    /// A byte that can't be there in UTF-8.
     InvalidUtf8,
-    /// The payload is JSON, but no object.
+    /// The payload is JSON, but not an object.
     ExpectedObject,
     /// An array was expected, in a completion that is read from JSON.
     ExpectedArray,
@@ -72,35 +76,37 @@ pub enum ErrorKind {
     ExpectedColon,
     /// A comma or the end of the array or object was expected.
     ExpectedCommaOrEnd,
-    /// Nothing but white space may follow the value.
+    /// Only white space may follow the value.
     TrailingData,
     /// The JSON text ends inside a value.
     UnexpectedEnd,
-    /// A backslash is followed by something that is no escape.
+    /// A backslash is followed by a character that doesn't make an escape.
     InvalidEscape,
-    /// A control character stands unescaped in a string.
+    /// A string contains a control character without an escape.
     ControlCharacter,
     /// A number breaks the grammar of JSON numbers.
     InvalidNumber,
-    /// A strict decoder met half of a surrogate pair, escaped, without its other half.
+    /// A strict decoder found an escaped half of a surrogate pair without its other half.
     LoneSurrogate,
-    /// A strict decoder met `NaN`, `Infinity` or `-Infinity`.
+    /// A strict decoder found `NaN`, `Infinity` or `-Infinity`.
     NotFinite,
-    /// A strict decoder met an integer beyond `u64` or `i64`.
+    /// A strict decoder found an integer beyond `u64` and `i64`.
     BigInteger,
-    /// A strict decoder met a number beyond `f64`.
+    /// A strict decoder found a number beyond `f64`.
     HugeNumber,
     /// Arrays and objects nest deeper than [`Limits::json_depth`](crate::Limits::json_depth).
     TooDeep,
-    /// A payload has more names and values than [`Limits::json_values`](crate::Limits::json_values),
-    /// or more than 4 096 choices or tool calls.
+    /// A payload has too many names and values, choices or tool calls.
+    ///
+    /// The bound of names and values is [`Limits::json_values`](crate::Limits::json_values). A
+    /// chunk has at most 4 096 choices and 4 096 tool calls.
     TooManyValues,
     /// The payload has 2 GiB or more.
     PayloadTooLarge,
 }
 
 impl ErrorKind {
-    /// Its name, in lower case with underscores.
+    /// Returns the name of the kind, in lower case with underscores.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
