@@ -5,12 +5,12 @@ use super::merge::extend_text;
 use super::room::Room;
 use crate::json::{Json, JsonList, JsonObject, OwnedMember, VARIES, Value, ValueKind};
 
-/// The rules for merging members of unknown names.
+/// The rules for members of unknown names.
 #[derive(Clone, Copy)]
 pub(crate) struct Unknown {
-    /// Returns true if a text of this name identifies something: the last one counts.
+    /// Returns true if a text of this name identifies something, so that the last one counts.
     pub(crate) is_identity: fn(&str) -> bool,
-    /// The rule that finds the element to merge a list's element into.
+    /// The rule that finds the element of an array into which a new one is merged.
     pub(crate) matching: Matching,
 }
 
@@ -39,7 +39,7 @@ impl JsonObject {
         let is_other_kind = kept.value.is_empty_value()
             || !matches!((&kept.value, kind), (Json::Text(text), ValueKind::String) if text.starts_with('"'));
         if is_other_kind {
-            // Equal pieces of a text are counted from its first one.
+            // Equal fragments of a text are counted from its first one.
             kept.repeats = 0;
         }
         if kept.value.is_empty_value() {
@@ -120,9 +120,9 @@ impl OwnedMember {
         }
     }
 
-    /// Adds a piece to a text.
+    /// Adds a fragment to a text.
     ///
-    /// Equal pieces are stored once. The first different piece turns the text into all of them,
+    /// Equal fragments are stored once. The first different one turns the text into all of them,
     /// joined.
     fn join_piece(&mut self, value: Value<'_>, room: &mut Room) {
         let Json::Text(kept) = &mut self.value else { return };
@@ -149,16 +149,16 @@ impl OwnedMember {
 impl Json {
     /// Replaces this value by an object of the members of `value`.
     ///
-    /// The caller has released the room of the old value.
+    /// The caller has released the budget of the old value.
     fn begin_object(&mut self, value: Value<'_>, rules: Unknown, room: &mut Room) {
         let mut object = JsonObject::default();
         object.accumulate_all(value, rules, room);
         *self = Self::Object(object);
     }
 
-    /// Replaces this value by a list of the elements of `value`, or by the array's text.
+    /// Replaces this value by the elements of `value`, or by the array's text.
     ///
-    /// The caller has released the room of the old value.
+    /// The caller has released the budget of the old value.
     fn begin_list(&mut self, value: Value<'_>, rules: Unknown, room: &mut Room) {
         if value.elements().next().is_some() && has_only_objects(value) {
             *self = Self::List(JsonList::default());
@@ -174,7 +174,7 @@ impl Json {
 
     /// Adds the elements of an array.
     ///
-    /// A list contains objects only: another element turns it into its JSON text.
+    /// A [`JsonList`] contains objects only: another element turns it into its JSON text.
     fn extend_list(&mut self, value: Value<'_>, rules: Unknown, room: &mut Room) {
         if !has_only_objects(value) {
             let mut text = String::new();

@@ -1,4 +1,4 @@
-//! `Budget`: how much more may be kept, and how texts are kept within it.
+//! `Budget`: the budgets of a completion, and texts that are stored within them.
 
 use super::accumulate::Unknown;
 use super::list::Matching;
@@ -8,32 +8,34 @@ use crate::chunk::{Level, Merge, is_identity, merge};
 use crate::json::{JsonList, JsonObject, Value, beginning};
 use crate::limits::Limits;
 
-/// How much more may be kept.
+/// The budgets of a completion: its limits, its bytes and its entries.
 #[derive(Clone, Debug)]
 pub(super) struct Budget {
     pub(super) limits: Limits,
     pub(super) room: Room,
-    /// A room of its own, that no text can fill.
+    /// The budget of usage, which no text can use up.
     pub(super) usage_room: Room,
+    /// The number of stored tokens with log probabilities.
     pub(super) logprobs: usize,
     /// Buffers of texts from before a reset.
     spare: Vec<String>,
 }
 
-/// How many buffers are kept over a reset, and how large each may be.
+/// The number of buffers that outlive a reset, and the largest size of each in bytes.
 const MOST_SPARE: usize = 16;
 const SPARE_BYTES: usize = 64 << 10;
 
-/// Most bytes of usage: the largest that is known has 1 KiB.
+/// The most bytes of usage: the largest known usage has 1 KiB.
 const USAGE_BYTES: usize = 64 << 10;
 
-/// The high half of a surrogate pair with which a text has ended so far: a server that cuts UTF-16
-/// text sends the low one with the next delta.
+/// The lone high half of a surrogate pair at the end of a text.
+///
+/// A server that cuts UTF-16 text sends the low half with the next delta.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct PendingSurrogate(Option<u16>);
 
 impl PendingSurrogate {
-    /// Whether `text` may be joined to the one before it, or the next one to it.
+    /// Returns true if a surrogate pair may be cut at either end of `text`.
     #[inline]
     pub(super) fn may_join(self, text: &str) -> bool {
         self.0.is_some() || text.ends_with(char::REPLACEMENT_CHARACTER)
@@ -47,13 +49,13 @@ impl Budget {
         Self { limits, room, usage_room, logprobs: 0, spare: Vec::new() }
     }
 
-    /// Makes all room free again; keeps the limits and the spare buffers.
+    /// Frees the whole budget; the limits and the spare buffers stay.
     pub(super) fn reset(&mut self) {
         let spare = core::mem::take(&mut self.spare);
         *self = Self { spare, ..Self::new(self.limits) };
     }
 
-    /// Keeps the buffer of a text that is no longer needed.
+    /// Stores the buffer of a removed text for a later text.
     pub(super) fn recycle(&mut self, text: Option<String>) {
         let Some(mut text) = text.filter(|text| (1..=SPARE_BYTES).contains(&text.capacity()))
         else {
@@ -65,12 +67,12 @@ impl Budget {
         }
     }
 
-    /// A text that is there from now on.
+    /// Returns the text, which is empty if it was absent. Reuses a spare buffer.
     pub(super) fn text<'k>(&mut self, kept: &'k mut Option<String>) -> &'k mut String {
         kept.get_or_insert_with(|| self.spare.pop().unwrap_or_default())
     }
 
-    /// Keeps the first text that isn't empty.
+    /// Stores the first text that isn't empty.
     #[inline]
     pub(super) fn first<'a>(
         &mut self,
@@ -85,7 +87,7 @@ impl Budget {
         }
     }
 
-    /// Keeps the last text that isn't empty. Mostly it is the one that is kept.
+    /// Stores the last text that isn't empty. Most chunks repeat the stored one.
     #[inline]
     pub(super) fn last(&mut self, kept: &mut Option<String>, text: Option<&str>) {
         if let Some(text) = text.filter(|text| !text.is_empty())
@@ -105,8 +107,8 @@ impl Budget {
 
     /// Stores the last finish reason, which isn't empty.
     ///
-    /// Each finished choice has a stored reason: one of up to 64 bytes needs no room. Of a longer
-    /// one without room, up to 64 bytes are stored.
+    /// Each finished choice has a stored reason: one of up to 64 bytes always fits. Of a longer one
+    /// that exceeds the budget, the first 64 bytes are stored.
     #[inline]
     pub(super) fn last_reason(&mut self, kept: &mut Option<String>, reason: &str) {
         if kept.as_deref() == Some(reason) {
@@ -119,7 +121,7 @@ impl Budget {
         *kept = Some(beginning(reason, kept_len).into());
     }
 
-    /// Replaces a text, if there is room for the new one.
+    /// Replaces a text; returns true if the new one fits.
     pub(super) fn set_text(&mut self, kept: &mut String, text: &str) -> bool {
         let fits = self.room.replace(kept.len(), text.len());
         if fits {
@@ -128,7 +130,7 @@ impl Budget {
         fits
     }
 
-    /// Replaces a text by a whole JSON value; gives where the new text begins, if it fits.
+    /// Replaces a text by a whole JSON value; returns 0, the start of the new text, if it fits.
     pub(super) fn set_json(
         &mut self,
         kept: &mut String,
@@ -141,7 +143,7 @@ impl Budget {
         self.set_text(kept, &json).then_some(0)
     }
 
-    /// Adds to a text; gives where the new text begins, if there is any.
+    /// Appends to a text; returns the start of the new text, if there is any.
     #[expect(clippy::inline_always, reason = "measured: a call costs a twentieth of an event")]
     #[inline(always)]
     pub(super) fn push_str(&mut self, kept: &mut String, text: &str) -> Option<usize> {
@@ -153,8 +155,10 @@ impl Budget {
         Some(start)
     }
 
-    /// [`push_str`](Self::push_str), where the text before may have ended in half a surrogate
-    /// pair and `text` may begin with the other one. `value` is what `text` was read from.
+    /// Appends to a text as [`push_str`](Self::push_str) does, and joins a cut surrogate pair.
+    ///
+    /// `value` is the JSON string of `text`. Returns the start of the new text, with the joined
+    /// character.
     pub(super) fn join<'a>(
         &mut self,
         kept: &mut String,
@@ -202,7 +206,7 @@ impl Budget {
         }
     }
 
-    /// Merges `name: value` into `object` by the rule for it.
+    /// Merges `name: value` into `object` by the rule of the schema.
     pub(super) fn keep(
         &mut self,
         object: &mut JsonObject,

@@ -1,73 +1,75 @@
-//! `Change`: what the last chunk has added, for whoever looks at a stream while it runs.
+//! `Change`: an addition of the last chunk, for a caller that reads the completion while it grows.
 
 use super::ChoiceState;
 use super::order::Moved;
 
-/// One thing that a [`push`](super::Reassembler::push) has changed; see
-/// [`changes`](super::Reassembler::changes).
+/// One change by a [`push`](super::Reassembler::push).
 ///
-/// Choices and calls are told by their positions in
-/// [`snapshot`](super::Reassembler::snapshot) as it is after the push. They stand by their indexes:
-/// one that begins late may begin before others, which then stand one further. A `start` is where
-/// the new text begins: a byte offset in the text as it is after the push, on a character's boundary. Where half a surrogate pair has met its
-/// other half, the new text begins with the whole character that stands in its place.
+/// [`changes`](super::Reassembler::changes) returns those of the last push. Positions are those of
+/// choices and calls in [`snapshot`](super::Reassembler::snapshot) after the push. Choices and
+/// calls are in the order of their indexes, so one that begins late may move others by one.
+///
+/// `start` is the offset of the new text in the text after the push: in bytes, at a character
+/// boundary. If a cut surrogate pair was joined, the new text begins with the whole character.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Change {
-    /// A choice has begun, before the choices that stood at this position, if any did.
+    /// A choice has begun, before the choices from this position on, if there are any.
     ChoiceStarted {
-        /// Position of the choice.
+        /// The position of the choice.
         choice: usize,
     },
     /// The content has grown.
     Content {
-        /// Position of the choice.
+        /// The position of the choice.
         choice: usize,
-        /// Where the new text begins.
+        /// The offset of the new text.
         start: usize,
     },
     /// The refusal has grown.
     Refusal {
-        /// Position of the choice.
+        /// The position of the choice.
         choice: usize,
-        /// Where the new text begins.
+        /// The offset of the new text.
         start: usize,
     },
     /// The reasoning has grown.
     Reasoning {
-        /// Position of the choice.
+        /// The position of the choice.
         choice: usize,
-        /// Where the new text begins.
+        /// The offset of the new text.
         start: usize,
     },
-    /// A tool call has begun, before the calls that stood at this position, if any did.
+    /// A tool call has begun, before the calls from this position on, if there are any.
     ToolCallStarted {
-        /// Position of the choice.
+        /// The position of the choice.
         choice: usize,
-        /// Position of the call.
+        /// The position of the call.
         call: usize,
     },
-    /// The arguments of a tool call have grown, or have been replaced: then they begin at 0.
+    /// The arguments of a tool call have grown, or were replaced: then `start` is 0.
     Arguments {
-        /// Position of the choice.
+        /// The position of the choice.
         choice: usize,
-        /// Position of the call.
+        /// The position of the call.
         call: usize,
-        /// Where the new text begins.
+        /// The offset of the new text.
         start: usize,
     },
-    /// A tool call is done: the stream has gone on to another one, its choice has finished, or
-    /// `[DONE]` came. Should it go on with this one after all, it will be told again. Where a stream
-    /// breaks off, [`pending`](super::Finished::pending) has the calls that it was at.
+    /// A tool call has ended.
+    ///
+    /// The stream has continued with another call, the choice has finished, or `[DONE]` has
+    /// followed. If the call grows after all, its next end is reported too. At the end of a cut
+    /// stream, [`pending`](super::Finished::pending) contains the unfinished calls.
     ToolCallDone {
-        /// Position of the choice.
+        /// The position of the choice.
         choice: usize,
-        /// Position of the call.
+        /// The position of the call.
         call: usize,
     },
-    /// A choice has got its first finish reason.
+    /// A choice has its first finish reason.
     Finished {
-        /// Position of the choice.
+        /// The position of the choice.
         choice: usize,
     },
 }
@@ -83,11 +85,11 @@ pub(super) struct Changes {
     pub(super) has_void: bool,
     /// True if a choice or tool call is behind one with a higher index.
     pub(super) is_unordered: bool,
-    /// Number of pushes in a row that needed little of a large buffer.
+    /// The number of consecutive pushes that needed little of a large buffer.
     small_pushes: u32,
 }
 
-/// Number of changes for which the buffer is always kept.
+/// The number of changes up to which the buffer never shrinks.
 ///
 /// A larger buffer shrinks after `SMALL_PUSHES` pushes in a row with at most so many changes.
 const KEPT_CHANGES: usize = 1024;
@@ -189,7 +191,7 @@ impl Changes {
 }
 
 impl Change {
-    /// The same, were all of the text new.
+    /// Returns the same change with `start` 0, as if all of the text were new.
     const fn at_its_start(mut self) -> Self {
         if let Self::Content { start, .. }
         | Self::Refusal { start, .. }

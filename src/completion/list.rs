@@ -1,4 +1,4 @@
-//! `JsonList`: a list of objects that are merged chunk by chunk.
+//! Merges elements of arrays of objects chunk by chunk, by their keys.
 
 use super::room::Room;
 use crate::chunk::schema::reasoning_detail;
@@ -7,10 +7,10 @@ use crate::json::{Json, JsonList, JsonObject, KeyedElement, OwnedElementKey, Val
 /// The number of last elements that a search compares.
 const WINDOW: usize = 128;
 
-/// The rule that finds the element of a list into which a new one is merged.
+/// The rule that finds the element of an array into which a new one is merged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Matching {
-    /// The latest with the same `index`, or without an `index`, the same `prompt_index`.
+    /// The latest with the same `index`; in its absence, with the same `prompt_index`.
     Index,
     /// The latest with the same `index`, if it has neither another `type` nor another `id`.
     ///
@@ -61,7 +61,7 @@ impl<'a> ElementKey<'a> {
         }
     }
 
-    /// Makes the key of a detail from its index, type and id.
+    /// Creates the key of a detail from its index, type and id.
     pub(crate) fn new(index: Value<'a>, r#type: Option<Value<'a>>, id: Option<Value<'a>>) -> Self {
         let text = |value: Option<Value<'a>>| {
             let text = value.and_then(|value| value.as_str());
@@ -70,7 +70,7 @@ impl<'a> ElementKey<'a> {
         Self { index: number(Some(index)), id: text(id), r#type: text(r#type) }
     }
 
-    /// Returns the members that identify the element: `index` as it was sent, `id` and `type`.
+    /// Returns the members that identify the element: `index` as sent, `id` and `type`.
     pub(crate) const fn members(self) -> [(&'static str, Option<&'a str>); 3] {
         [
             (reasoning_detail::INDEX, self.index),
@@ -118,7 +118,7 @@ impl JsonList {
 
     /// Returns the element into which `element` is merged, or a new one.
     ///
-    /// Searches the last 128 elements only. Returns `None` if there is no room for a new one.
+    /// Searches the last 128 elements only. Returns `None` if a new one doesn't fit the budget.
     pub(crate) fn element(
         &mut self,
         element: Value<'_>,
@@ -129,8 +129,9 @@ impl JsonList {
         self.elements.get_mut(at).map(|element| &mut element.object)
     }
 
-    /// Returns the position of the element for a key, which never changes; see
-    /// [`element`](Self::element).
+    /// Returns the position of the element for a key, which never changes.
+    ///
+    /// See [`element`](Self::element).
     pub(crate) fn place(
         &mut self,
         key: ElementKey<'_>,
@@ -194,7 +195,7 @@ impl JsonList {
         found.map(|(at, _)| at)
     }
 
-    /// Returns the element at a position if it is the last one: no other one has begun since.
+    /// Returns the element at a position if it is the last one, so that no other has begun since.
     pub(crate) fn last_at(&mut self, at: usize) -> Option<&mut JsonObject> {
         let is_last = at + 1 == self.elements.len();
         self.elements.get_mut(at).filter(|_| is_last).map(|element| &mut element.object)

@@ -5,7 +5,7 @@ use super::room::{Room, rewrite};
 use crate::json::{ENTRY_COST, Json, JsonList, JsonObject, OwnedMember, Value, ValueKind};
 
 impl Json {
-    /// Replaces the value, if there is room for the new one; what the old one had is room again.
+    /// Replaces the value if the new one fits, and releases the budget of the old one.
     pub(super) fn set(&mut self, value: Value<'_>, room: &mut Room) {
         if room.is_closed() {
             return;
@@ -20,7 +20,7 @@ impl Json {
         }
     }
 
-    /// Adds a string to a string, if there is room; says whether both are strings.
+    /// Appends a string to a string if it fits; returns true if both are strings.
     pub(super) fn join(&mut self, value: Value<'_>, room: &mut Room) -> bool {
         let Self::Text(kept) = self else { return false };
         if !kept.starts_with('"') || value.kind() != ValueKind::String {
@@ -34,7 +34,7 @@ impl Json {
         true
     }
 
-    /// Makes it an empty object or list, unless it is one; says whether it is.
+    /// Replaces the value by an empty object or array, unless it is one; returns true if it is now.
     pub(super) fn make(&mut self, empty: Self, room: &mut Room) -> bool {
         let is_empty = core::mem::discriminant(self) == core::mem::discriminant(&empty);
         if is_empty || room.is_closed() || !room.replace(self.cost(), 0) {
@@ -46,7 +46,7 @@ impl Json {
 }
 
 impl JsonObject {
-    /// Adds a member of a name that isn't there.
+    /// Adds a member whose name is absent; returns its value if it fits.
     pub(super) fn add(
         &mut self,
         name: &str,
@@ -59,7 +59,7 @@ impl JsonObject {
             return None;
         }
         if self.members.is_empty() {
-            // Most have few members.
+            // Most objects have few members.
             self.members.reserve_exact(1);
         }
         self.members.push(OwnedMember { name: name.into(), value, repeats: 0 });
@@ -70,7 +70,7 @@ impl JsonObject {
         self.add(name, Json::text(value), value.json_len(), room);
     }
 
-    /// Keeps the first value that has something.
+    /// Stores the first value with content.
     pub(crate) fn first(&mut self, name: &str, value: Value<'_>, room: &mut Room) {
         match self.get_mut(name) {
             Some(kept) if kept.is_empty_value() => kept.set(value, room),
@@ -79,7 +79,7 @@ impl JsonObject {
         }
     }
 
-    /// Keeps the last value that has something.
+    /// Stores the last value with content.
     pub(crate) fn last(&mut self, name: &str, value: Value<'_>, room: &mut Room) {
         match self.get_mut(name) {
             Some(kept) if value.is_empty_value() && !kept.is_empty_value() => {}
@@ -89,7 +89,7 @@ impl JsonObject {
         }
     }
 
-    /// Replaces the `nth` member, if it is a text, by a number.
+    /// Replaces the member at a position, if it is a text, by a number.
     pub(crate) fn replace_number(&mut self, nth: usize, number: &str, room: &mut Room) {
         if let Some(OwnedMember { value: Json::Text(kept), .. }) = self.members.get_mut(nth)
             && room.replace(kept.len(), number.len())
@@ -114,20 +114,21 @@ impl JsonObject {
         }
     }
 
-    /// Joins strings. Both stay escaped as they are, so that the halves of a surrogate pair
-    /// meet again. Anything else replaces what was there.
+    /// Joins strings as sent; any other value replaces the stored one.
+    ///
+    /// Both strings stay escaped, so that the halves of a cut surrogate pair become one.
     pub(crate) fn concat(&mut self, name: &str, value: Value<'_>, room: &mut Room) {
         if !self.get_mut(name).is_some_and(|kept| kept.join(value, room)) {
             self.last(name, value, room);
         }
     }
 
-    /// [`concat`](Self::concat) with the `nth` member; only if both are strings.
+    /// Joins a string to the member at a position; returns true if both are strings.
     pub(crate) fn concat_nth(&mut self, nth: usize, value: Value<'_>, room: &mut Room) -> bool {
         self.members.get_mut(nth).is_some_and(|member| member.value.join(value, room))
     }
 
-    /// Joins arrays. Anything else replaces what was there.
+    /// Joins arrays; any other value replaces the stored one.
     pub(crate) fn append(&mut self, name: &str, value: Value<'_>, room: &mut Room) {
         if value.kind() != ValueKind::Array {
             return self.last(name, value, room);
@@ -148,7 +149,7 @@ impl JsonObject {
         extend_text(kept, value, room);
     }
 
-    /// Merges objects member by member; the last value of a leaf that is not null counts.
+    /// Merges objects member by member; the last value of a leaf that isn't `null` counts.
     pub(crate) fn deep_last(&mut self, name: &str, value: Value<'_>, room: &mut Room) {
         if value.kind() != ValueKind::Object {
             return self.last(name, value, room);
@@ -157,8 +158,9 @@ impl JsonObject {
         kept.merge(value, room);
     }
 
-    /// The object `name`, made one if it isn't; `None` where there is no room, or where `value` has
-    /// nothing to merge into something else.
+    /// Returns the object `name`, in place of any other value.
+    ///
+    /// Returns `None` if it doesn't fit, or if an empty `value` would replace a value with content.
     pub(super) fn object(
         &mut self,
         name: &str,
@@ -197,7 +199,7 @@ impl JsonObject {
         }
     }
 
-    /// [`deep_last`](Self::deep_last), but in each category a `filtered` that is true stays so.
+    /// Merges as [`deep_last`](Self::deep_last), but never replaces a `filtered` that is true.
     pub(crate) fn deep_last_filtered(&mut self, name: &str, value: Value<'_>, room: &mut Room) {
         if value.kind() != ValueKind::Object {
             return self.last(name, value, room);
@@ -219,7 +221,8 @@ impl JsonObject {
         }
     }
 
-    /// Merges the parts of a custom tool call: its `input` is joined, its other members stay.
+    /// Merges fragments of a custom tool call: joins `input`, and stores the first of other
+    /// members.
     pub(crate) fn custom_call(&mut self, name: &str, value: Value<'_>, room: &mut Room) {
         let Some(kept) = self.object(name, value, room) else { return };
         for (name, value) in value.members() {
@@ -252,7 +255,7 @@ impl JsonObject {
     }
 }
 
-/// Appends the elements of an array to the JSON text of another one, as long as there is room.
+/// Appends the elements of an array to the JSON text of another one, as long as they fit.
 pub(super) fn extend_text(kept: &mut String, array: Value<'_>, room: &mut Room) {
     for element in array.elements() {
         if !room.try_reserve(element.json_len() + 1) {
@@ -293,7 +296,7 @@ mod tests {
         (object, room)
     }
 
-    /// How much has been taken of the room.
+    /// Returns the used bytes of the budget.
     fn taken(room: &Room) -> usize {
         ROOM - (0..=ROOM).rev().find(|bytes| room.is_free(*bytes)).unwrap()
     }
@@ -304,7 +307,7 @@ mod tests {
 
     const LIST: &str = r#"[{"index":12,"text":"abc"},{"index":7},{}]"#;
 
-    /// Values of every kind take each other's place: what one had taken is room again.
+    /// Tests that a replaced value of any kind releases its budget.
     #[test]
     fn what_is_replaced_is_room_again() {
         let one: (Merge, _) = (JsonObject::last, r#""a text of some length""#);
@@ -323,7 +326,7 @@ mod tests {
         }
     }
 
-    /// What comes in parts takes the room of what is made of them, or a comma more.
+    /// Tests that the cost of fragments is that of their result, or a comma more.
     #[test]
     fn parts_take_the_room_of_the_whole() {
         let (object, room) = pushed(&[
@@ -345,7 +348,7 @@ mod tests {
         assert_eq!(taken(&room), len + 1);
     }
 
-    /// An element of a list is known by its index, which is kept besides its members.
+    /// Tests that the key of an element costs its length besides the element's members.
     #[test]
     fn the_keys_of_elements_take_room() {
         let index = "1".repeat(1000);

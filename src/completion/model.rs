@@ -1,4 +1,4 @@
-//! `ChatCompletion` and its parts: what the provider would have answered without streaming.
+//! `ChatCompletion` and its parts: the provider's answer as it is without streaming.
 
 use crate::chunk::schema::{content_part, delta};
 use alloc::borrow::Cow;
@@ -7,35 +7,39 @@ use crate::error::ErrorKind;
 use crate::json::{Json, JsonList, JsonObject, Kind, Parser, Tape};
 use crate::limits::Limits;
 
-/// A whole `chat.completion`, as OpenAI defines it; what other providers add is in `extra`, under
-/// its own name.
+/// A whole `chat.completion`, as OpenAI defines it.
 ///
-/// Everything is `None` or empty that the stream didn't say. With the feature `serde` it is written
-/// as OpenAI defines it. [`from_json`](Self::from_json) reads it back, and so does `serde_json`.
+/// Members of other providers are in `extra`, under their own names. A field is `None` or empty if
+/// the stream didn't contain it. With the feature `serde`, serialization follows OpenAI's
+/// definition. [`from_json`](Self::from_json) reads the result back, and so does `serde_json`.
 ///
-/// # There and back
+/// # Round trip
 ///
-/// A completion that [`from_json`](Self::from_json) reads back is written as the same JSON again,
-/// and equals the completion that is read from that. There are two exceptions. Of several members
-/// with the same name in one object, which a server may send, the last value is left. Names may be
-/// written with other escapes.
+/// A completion that [`from_json`](Self::from_json) reads is written as the same JSON again, and
+/// equals the completion that is read from that. There are two exceptions. Of several members with
+/// the same name in one object, which a server may send, only the last value is written. Names may
+/// be written with other escapes.
 ///
 /// A completion that is read back need not equal the completion that was written. The reason is
 /// that `==` also compares details that the JSON lacks:
 ///
-/// | kept | read back |
+/// | stored | read back |
 /// |---|---|
 /// | no [`role`](Message::role), no [`type`](ToolCall::type) of a call | `assistant`, `function`, as they are written |
 /// | [`Json::Text`](crate::json::Json::Text) of an object | [`Json::Object`](crate::json::Json::Object) |
 /// | [`Json::List`](crate::json::Json::List) | [`Json::Text`](crate::json::Json::Text) |
-/// | elements of [`reasoning_details`](Message::reasoning_details), by their index | the same without it: all are apart |
+/// | elements of [`reasoning_details`](Message::reasoning_details), by their index | the same elements without keys: none are merged |
 ///
-/// Of JSON from elsewhere, all members of objects are kept, those without a field in `extra`, in their
-/// order, as they were spelled. Not kept is the value of `object`, which is always written as
-/// `chat.completion`; the difference between `null`, an empty list and an absent member, where the
-/// member has a field here; the order of members that have a field, which come first; and white space.
-/// A top-level `error`, which no [`Reassembler`](crate::Reassembler) leaves in a completion, is in
-/// `extra` like any other member.
+/// Of JSON from elsewhere, all members of objects are stored, in their order and with their
+/// spelling. Members without a field are in `extra`. Not stored are:
+///
+/// - the value of `object`, which is always written as `chat.completion`;
+/// - the difference between `null`, an empty array and an absent member, if the member has a field;
+/// - the order of members with a field, which come first;
+/// - white space.
+///
+/// A top-level `error` is in `extra` like any other member. No [`Reassembler`](crate::Reassembler)
+/// stores one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ChatCompletion {
@@ -45,7 +49,7 @@ pub struct ChatCompletion {
     pub created: Option<u64>,
     /// The first `model` that isn't empty.
     pub model: Option<String>,
-    /// The choices by their index.
+    /// The choices, in the order of their indexes.
     pub choices: Vec<CompletionChoice>,
     /// The token counts.
     pub usage: Option<JsonObject>,
@@ -55,7 +59,7 @@ pub struct ChatCompletion {
     pub system_fingerprint: Option<String>,
     /// True if a part of the answer is missing, or may be missing.
     ///
-    /// [`Finished::whole`](super::Finished::whole) returned the defects. The field is written as
+    /// [`Finished::whole`](super::Finished::whole) returns the defects. The field is written as
     /// `"not_whole": true`, so that a cache can't lose it. If all choices have a finish reason, a
     /// [`Replay`](crate::gateway::Replay) of the completion ends with an error.
     pub not_whole: bool,
@@ -67,13 +71,13 @@ pub struct ChatCompletion {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CompletionChoice {
-    /// Its index.
+    /// The index of the choice.
     pub index: u64,
     /// The message.
     pub message: Message,
-    /// Why it ended: the last `finish_reason`. `None` where it didn't.
+    /// The last `finish_reason`; `None` if the choice is unfinished.
     pub finish_reason: Option<String>,
-    /// The log probabilities: lists, all tokens in each.
+    /// The log probabilities: arrays, each with the tokens of all chunks.
     pub logprobs: Option<JsonObject>,
     /// Members of the choices that have no field here.
     pub extra: JsonObject,
@@ -85,28 +89,28 @@ pub struct CompletionChoice {
 pub struct Message {
     /// The first `role` that isn't empty.
     pub role: Option<String>,
-    /// The text. `None` where the stream sent no text, not even an empty one.
+    /// The text; `None` if the stream contained no text, not even an empty one.
     pub content: Option<String>,
-    /// The refusal.
+    /// The text of the refusal.
     pub refusal: Option<String>,
-    /// The reasoning, under whichever name it came.
+    /// The reasoning, under any of the servers' names.
     pub reasoning: Option<String>,
-    /// The name under which the reasoning came, and goes out again.
+    /// The name of the reasoning in the stream and in the written completion.
     pub reasoning_name: ReasoningName,
     /// `reasoning_details`: text, summary and data joined for each index and type.
     pub reasoning_details: JsonList,
-    /// The tool calls by their index.
+    /// The tool calls, in the order of their indexes.
     pub tool_calls: Vec<ToolCall>,
-    /// The deprecated single call.
+    /// The single call of the deprecated form.
     pub function_call: Option<FunctionCall>,
-    /// The audio.
+    /// The audio: its members, merged.
     pub audio: Option<JsonObject>,
     /// Members of the deltas that have no field here.
     pub extra: JsonObject,
 }
 
 impl Message {
-    /// Returns the reasoning text, under any of the names that servers use for it.
+    /// Returns the reasoning text, under any of the servers' names.
     ///
     /// This is [`reasoning`](Self::reasoning), or a text in [`extra`](Self::extra):
     /// `reasoning_text`, `thinking`, or the text in an object of these names. Allocates if the text
@@ -131,15 +135,15 @@ impl Message {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ReasoningName {
-    /// `reasoning_content`, as DeepSeek, xAI and older vLLM call it.
+    /// `reasoning_content`, as at DeepSeek, xAI and older vLLM.
     #[default]
     ReasoningContent,
-    /// `reasoning`, as OpenRouter, Groq and newer vLLM call it.
+    /// `reasoning`, as at OpenRouter, Groq and newer vLLM.
     Reasoning,
 }
 
 impl ReasoningName {
-    /// The name on the wire.
+    /// Returns the name of the member.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -153,41 +157,44 @@ impl ReasoningName {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ToolCall {
-    /// Its id; empty where the server sent none.
+    /// The id; empty if the server sent none.
     pub id: String,
-    /// Its type; `function` where the server sent none.
+    /// The type; it is written as `function` if the server sent none.
     pub r#type: Option<String>,
-    /// The function, if it is a call of one.
+    /// The function, if the call is one of a function.
     pub function: Option<FunctionCall>,
-    /// Members of the call that have no field here; `custom` among them.
+    /// Members of the call without a field here, such as `custom`.
     pub extra: JsonObject,
 }
 
-/// The function that is called, and with what.
+/// The name and the arguments of a called function.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FunctionCall {
-    /// Its name.
+    /// The name of the function.
     pub name: String,
-    /// Its arguments: JSON text as the model wrote it, which may be cut short or no JSON; see
+    /// The arguments as the model wrote them.
+    ///
+    /// They should be a JSON text, but may be cut or invalid: see
     /// [`arguments_state`](Self::arguments_state).
     pub arguments: String,
     /// Members of the function that have no field here.
     pub extra: JsonObject,
 }
 
-/// What the arguments of a function are: see [`FunctionCall::arguments_state`].
+/// The state of a function's arguments: see [`FunctionCall::arguments_state`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Arguments {
-    /// There are none: a call without arguments, or one that broke off before them.
+    /// No arguments: the call has none, or the stream ended before them.
     Empty,
     /// One JSON object.
     Complete,
     /// The beginning of a JSON text.
     Incomplete,
-    /// A JSON object, and another one behind it: the arguments of several calls, glued together by
-    /// the server.
+    /// A JSON object with another one behind it.
+    ///
+    /// The server has joined the arguments of several calls.
     Several,
     /// Any other text.
     ///
@@ -197,11 +204,11 @@ pub enum Arguments {
 }
 
 impl FunctionCall {
-    /// Whether the arguments are JSON, so that half an object never passes for a whole one: a call
-    /// that is cut short by `max_tokens` may have a finish reason all the same.
+    /// Returns the state of the arguments, so that half an object isn't used as a whole one.
     ///
-    /// Reads all arguments within the default [`Limits`]. Allocates up to 64 bytes for each name
-    /// and value, and up to the length of the arguments besides.
+    /// A call that `max_tokens` cuts short may have a finish reason all the same. Reads all
+    /// arguments within the default [`Limits`]. Allocates up to 64 bytes for each name and value,
+    /// and up to the length of the arguments besides.
     #[must_use]
     pub fn arguments_state(&self) -> Arguments {
         let json = self.arguments.trim_ascii();
@@ -227,7 +234,7 @@ impl FunctionCall {
 }
 
 impl ChatCompletion {
-    /// Gives back what the texts hold more than they need.
+    /// Frees the memory that the texts don't need.
     pub(super) fn shrink_to_fit(&mut self) {
         self.extra.shrink_to_fit();
         self.usage.iter_mut().for_each(JsonObject::shrink_to_fit);
@@ -239,7 +246,7 @@ impl ChatCompletion {
         }
     }
 
-    /// The choice with this index.
+    /// Returns the choice with this index.
     #[must_use]
     pub fn choice(&self, index: u64) -> Option<&CompletionChoice> {
         self.choices.iter().find(|choice| choice.index == index)

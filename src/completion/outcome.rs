@@ -10,23 +10,23 @@ pub(crate) use crate::decoder::LONGEST_REASON;
 use crate::decoder::{Api, Body, End, ends_badly};
 use crate::json::beginning;
 
-/// A completion, and how the stream that it comes from ended.
+/// A completion, with the end of its stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Finished {
-    /// What was gathered, whatever the outcome.
+    /// The completion of all chunks, for any outcome.
     pub completion: ChatCompletion,
-    /// How the stream ended.
+    /// The end of the stream.
     pub outcome: Outcome,
-    /// What the stream broke off in: each choice that has no finish reason. Empty where all have.
+    /// The choices without a finish reason; empty if all choices have one.
     pub pending: Vec<Pending>,
-    /// The limit for which something was left out of the completion, if one was.
+    /// The first limit that the completion exceeded, if there is one.
     pub limit_exceeded: Option<Limit>,
-    /// What of the chunks was out of order.
+    /// The counts of irregular chunks.
     pub irregularities: Irregularities,
-    /// The first finish reason that names a failure, if one does; see [`Outcome::FailedFinish`].
+    /// The first finish reason that names a failure; see [`Outcome::FailedFinish`].
     pub failed_finish: Option<String>,
-    /// What the decoder saw.
+    /// The counts of the decoder.
     pub end: End,
     pub(super) not_whole: Option<NotWhole>,
 }
@@ -57,46 +57,47 @@ impl Finished {
     }
 }
 
-/// A choice that hasn't finished.
+/// A choice without a finish reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Pending {
-    /// Its position in the completion's `choices`.
+    /// The position of the choice in the completion's `choices`.
     pub choice: usize,
-    /// The position of the call that the stream was at last, in the message's `tool_calls`: its
-    /// arguments may be cut short, see
+    /// The position of the unfinished call in the message's `tool_calls`.
+    ///
+    /// Its arguments may be cut short: see
     /// [`FunctionCall::arguments_state`](super::FunctionCall::arguments_state).
     pub tool_call: Option<usize>,
 }
 
-/// What of a stream's chunks was out of order, and how often. Nothing of it ends the stream.
+/// The counts of irregular chunks. None of these irregularities ends the stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Irregularities {
-    /// Choices whose index is no whole number from 0 to `u64::MAX`. They are left out.
+    /// Choices whose index isn't a whole number from 0 to `u64::MAX`. They are left out.
     pub invalid_choice_indexes: u32,
-    /// Parts of tool calls with such an index. They are left out.
+    /// Fragments of tool calls with such an index. They are left out.
     pub invalid_tool_call_indexes: u32,
-    /// Choices whose index is beyond their number: others are missing.
+    /// Choices whose index is beyond their number, so that others are missing.
     pub sparse_choice_indexes: u32,
     /// Tool calls whose index is beyond their number.
     pub sparse_tool_call_indexes: u32,
-    /// Parts of tool calls without an index: the id, or the name, said which call they belong to.
+    /// Fragments of tool calls without an index, which their id or name assigns to a call.
     pub tool_calls_without_index: u32,
-    /// Parts of tool calls with another id than their call's, which keeps its own.
+    /// Fragments of tool calls with another id than their call, which keeps its own.
     pub changed_tool_call_ids: u32,
     /// Tool calls that began because another name followed complete arguments.
     pub tool_calls_by_name: u32,
-    /// Texts that came as numbers, ids and names of tool calls among them.
+    /// Strings that the server sent as numbers, such as ids and names of tool calls.
     ///
-    /// The reassembler stores the digits as they were sent.
+    /// The reassembler stores the digits as sent.
     pub texts_of_another_type: u32,
     /// Values that replaced another value, in unknown members of a delta or in content parts.
     pub replaced_values: u32,
-    /// Content parts of an unknown kind, and deltas with a value of another type than the schema's
-    /// in place of a text, tool call, function, arguments, audio or reasoning details.
+    /// Content parts of an unknown kind, and deltas with a value of an unexpected type.
     ///
-    /// The reassembler leaves these values out.
+    /// Such a value is in place of a text, tool call, function, arguments, audio or reasoning
+    /// details, and has another type than the schema's. The reassembler leaves these values out.
     pub unknown_content_parts: u32,
 }
 
@@ -139,7 +140,7 @@ impl Irregularities {
     }
 }
 
-/// How a stream ended.
+/// The end of a stream.
 ///
 /// A choice may be left out because its index is invalid, or because of
 /// [`Limits::choices`](crate::Limits::choices). It counts as a choice without a finish reason. If
@@ -147,18 +148,18 @@ impl Irregularities {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Outcome {
-    /// All choices finished, and `[DONE]` came.
+    /// All choices finished, and the stream contained `[DONE]`.
     Complete,
-    /// All choices finished, but no `[DONE]` came. Some servers never send it.
+    /// All choices finished, but there was no `[DONE]`. Some servers never send it.
     FinishedWithoutDone,
     /// All choices finished, but an event couldn't be read, or was over a limit.
     ///
     /// A part of the answer may be missing. [`End::malformed`](crate::End::malformed) counts such
     /// events.
     MalformedEvent,
-    /// The stream stopped in the middle: neither `[DONE]` nor a finish reason for all choices.
+    /// The stream ended without `[DONE]`, and a choice has no finish reason.
     Truncated,
-    /// `[DONE]` came, but a choice has no finish reason, or there is no choice.
+    /// The stream contained `[DONE]`, but a choice has no finish reason, or there is no choice.
     DoneWithoutFinish,
     /// There was no event.
     Empty,
@@ -169,14 +170,14 @@ pub enum Outcome {
     FailedFinish,
     /// The events belong to another API, and none has a choice. Their completeness isn't checked.
     AnotherApi(Api),
-    /// The body is no event stream.
+    /// The body isn't an event stream.
     NotAnEventStream(Body),
     /// The server reported an error. The completion contains the chunks before it.
     UpstreamError,
 }
 
 impl Outcome {
-    /// Its name, in lower case with underscores.
+    /// Returns the name of the outcome, in lower case with underscores.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -218,7 +219,7 @@ pub enum Defect {
     CutEvent,
     /// A part of the completion was left out because of a limit.
     LimitExceeded,
-    /// A choice, or a part of a tool call, was left out because its index is invalid.
+    /// A choice, or a fragment of a tool call, was left out because its index is invalid.
     InvalidIndex,
     /// A content part, or a value in place of a text or object, was left out: its kind is unknown.
     UnknownContentPart,
@@ -329,7 +330,7 @@ impl Findings {
         }
     }
 
-    /// Stores that a choice, or a part of a tool call, has an invalid index.
+    /// Records that a choice, or a fragment of a tool call, has an invalid index.
     pub(crate) const fn add_invalid_index(&mut self, is_choice: bool) {
         self.has_invalid_index = true;
         self.lacks_choice |= is_choice;
@@ -342,7 +343,7 @@ impl Findings {
 
     /// Returns the outcome of the stream, and its defects if there are any.
     ///
-    /// `reasons` contains a value for each kept choice, true if it has a finish reason. `end` is
+    /// `reasons` contains a value for each stored choice, true if it has a finish reason. `end` is
     /// the result of the decoder, or the default without one. `limit` is the exceeded limit of the
     /// completion.
     pub(crate) fn verdict(

@@ -1,21 +1,22 @@
-//! `Room`: how much more a completion may keep, and for which limit something was left out.
+//! `Budget`: the bytes that a completion may still store, and the first limit that it exceeded.
 
-/// A limit of a completion, for which something is left out; see [`Limits`](crate::Limits).
+/// A limit that a completion exceeded; see [`Limits`](crate::Limits).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Limit {
-    /// [`Limits::choices`](crate::Limits::choices): more choices are left out.
+    /// [`Limits::choices`](crate::Limits::choices): further choices are left out.
     Choices,
-    /// [`Limits::tool_calls`](crate::Limits::tool_calls): more tool calls are left out.
+    /// [`Limits::tool_calls`](crate::Limits::tool_calls): further tool calls are left out.
     ToolCalls,
-    /// [`Limits::members`](crate::Limits::members): more members are left out.
+    /// [`Limits::members`](crate::Limits::members): further members are left out.
     Members,
-    /// [`Limits::completion_bytes`](crate::Limits::completion_bytes): no text is added any more,
-    /// so that what is kept has no holes. Finish reasons and usage still are.
+    /// [`Limits::completion_bytes`](crate::Limits::completion_bytes): no further text is stored.
+    ///
+    /// So no text lacks a part in its middle. Finish reasons and usage are still stored.
     CompletionBytes,
-    /// [`Limits::logprob_entries`](crate::Limits::logprob_entries): no more of them are kept.
+    /// [`Limits::logprob_entries`](crate::Limits::logprob_entries): further entries are left out.
     LogprobEntries,
-    /// An id of a tool call is longer than 1 024 bytes, and left out.
+    /// An id of a tool call is longer than 1 024 bytes and is left out.
     ToolCallId,
 }
 
@@ -36,14 +37,14 @@ impl Limit {
     }
 }
 
-/// How much more may be kept, and for which limit something was left out.
+/// The bytes that may still be stored, and the first limit that was exceeded.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Room {
     bytes: usize,
-    /// Most members of one object.
+    /// The largest number of members of one object.
     members: usize,
     exceeded: Option<Limit>,
-    /// Something didn't fit: nothing does from then on.
+    /// True once a value didn't fit: no further value fits then.
     closed: bool,
     /// The number of values that others replaced without a known rule.
     replaced: u32,
@@ -54,14 +55,16 @@ impl Room {
         Self { bytes, members, exceeded: None, closed: false, replaced: 0 }
     }
 
-    /// Takes room for `bytes` more. Once something didn't fit, nothing does: what is kept is what
-    /// came first, without holes.
+    /// Reserves `bytes`; returns true if they fit.
+    ///
+    /// Once a value doesn't fit, no further value fits: the stored values are the first of the
+    /// stream.
     #[inline]
     pub(crate) fn try_reserve(&mut self, bytes: usize) -> bool {
         self.replace(0, bytes)
     }
 
-    /// Takes room for `after` bytes in place of `before`.
+    /// Reserves `after` bytes in place of `before`; returns true if they fit.
     #[inline]
     pub(crate) fn replace(&mut self, before: usize, after: usize) -> bool {
         let free = self.bytes.saturating_add(before);
@@ -74,7 +77,7 @@ impl Room {
         true
     }
 
-    /// Whether an object with so many members may have one more; if not, takes note of it.
+    /// Returns true if an object with `count` members may have one more; else records the limit.
     pub(super) fn has_member(&mut self, count: usize) -> bool {
         let fits = count < self.members;
         if !fits {
@@ -85,13 +88,13 @@ impl Room {
 
     /// Returns true if a value didn't fit before.
     ///
-    /// Nothing fits then, so that the cost of a further value isn't needed.
+    /// No value fits then, so that its cost isn't needed.
     #[inline]
     pub(crate) const fn is_closed(&self) -> bool {
         self.closed
     }
 
-    /// Takes note that something was left out.
+    /// Records a limit, unless another one was exceeded before.
     pub(crate) fn mark_exceeded(&mut self, limit: Limit) {
         self.exceeded = self.exceeded.or(Some(limit));
     }
@@ -105,20 +108,21 @@ impl Room {
         self.replaced
     }
 
-    /// Whether nothing was left out so far, and there is room for `bytes` more.
+    /// Returns true if no limit was exceeded, and `bytes` more fit.
     #[inline]
     pub(crate) const fn is_free(&self, bytes: usize) -> bool {
         self.exceeded.is_none() && self.bytes >= bytes
     }
 
-    /// The limit for which something was left out first.
+    /// Returns the first limit that was exceeded.
     pub(crate) const fn exceeded(&self) -> Option<Limit> {
         self.exceeded
     }
 }
 
-/// Makes `kept` the text that `write` writes, of `len` bytes. A buffer that is much larger than that
-/// is not kept: the room counts lengths.
+/// Replaces a text by the text that `write` writes, of `len` bytes.
+///
+/// Replaces a much larger buffer too, because the budget counts lengths.
 pub(crate) fn rewrite(kept: &mut String, len: usize, write: impl FnOnce(&mut String)) {
     kept.clear();
     if kept.capacity() > 256 && kept.capacity() / 2 > len {
@@ -138,7 +142,7 @@ mod tests {
         assert!(room.replace(6, 6) && room.replace(6, 2) && room.try_reserve(4));
         assert_eq!(room.exceeded(), None);
         assert!(!room.try_reserve(1));
-        // Nothing fits any more, however small it is.
+        // No further value fits, even an empty one.
         assert!(!room.try_reserve(0));
         assert_eq!(room.exceeded(), Some(Limit::CompletionBytes));
     }
