@@ -1,8 +1,8 @@
 //! Merges members of unknown names by the kind of their values.
 
+use super::budget::Budget;
 use super::list::Matching;
 use super::merge::extend_text;
-use super::room::Room;
 use crate::json::{Json, JsonList, JsonObject, OwnedMember, VARIES, Value, ValueKind};
 
 /// The rules for members of unknown names.
@@ -24,14 +24,14 @@ impl JsonObject {
         name: &str,
         value: Value<'_>,
         rules: Unknown,
-        room: &mut Room,
+        budget: &mut Budget,
     ) {
-        if room.is_closed() {
+        if budget.is_closed() {
             return;
         }
         let kind = value.kind();
         let Some(kept) = self.member_mut(name) else {
-            return self.begin(name, value, rules, room);
+            return self.begin(name, value, rules, budget);
         };
         if value.is_empty_value() {
             return;
@@ -45,67 +45,74 @@ impl JsonObject {
         if kept.value.is_empty_value() {
             // The new value is the first one with content.
             if matches!(kind, ValueKind::Array | ValueKind::Object)
-                && !room.replace(kept.value.cost(), 0)
+                && !budget.replace(kept.value.cost(), 0)
             {
                 return;
             }
             return match kind {
-                ValueKind::Array => kept.value.begin_list(value, rules, room),
-                ValueKind::Object => kept.value.begin_object(value, rules, room),
-                _ => kept.value.set(value, room),
+                ValueKind::Array => kept.value.begin_list(value, rules, budget),
+                ValueKind::Object => kept.value.begin_object(value, rules, budget),
+                _ => kept.value.set(value, budget),
             };
         }
         match (&mut kept.value, kind) {
             (Json::Text(text), ValueKind::String) if text.starts_with('"') => {
                 if (rules.is_identity)(name) {
-                    kept.replace(value, room);
+                    kept.replace(value, budget);
                 } else {
-                    kept.join_piece(value, room);
+                    kept.join_piece(value, budget);
                 }
             }
-            (Json::Object(object), ValueKind::Object) => object.accumulate_all(value, rules, room),
-            (Json::List(_), ValueKind::Array) => kept.value.extend_list(value, rules, room),
+            (Json::Object(object), ValueKind::Object) => {
+                object.accumulate_all(value, rules, budget);
+            }
+            (Json::List(_), ValueKind::Array) => kept.value.extend_list(value, rules, budget),
             (Json::Text(text), ValueKind::Array) if text.starts_with('[') => {
-                extend_text(text, value, room);
+                extend_text(text, value, budget);
             }
             (_, ValueKind::Array) => {
-                room.count_replaced();
-                if room.replace(kept.value.cost(), 0) {
-                    kept.value.begin_list(value, rules, room);
+                budget.count_replaced();
+                if budget.replace(kept.value.cost(), 0) {
+                    kept.value.begin_list(value, rules, budget);
                 }
             }
             (_, ValueKind::Object) => {
-                room.count_replaced();
-                if room.replace(kept.value.cost(), 0) {
-                    kept.value.begin_object(value, rules, room);
+                budget.count_replaced();
+                if budget.replace(kept.value.cost(), 0) {
+                    kept.value.begin_object(value, rules, budget);
                 }
             }
-            _ => kept.replace(value, room),
+            _ => kept.replace(value, budget),
         }
     }
 
     /// Merges all members of an object; see [`accumulate`](Self::accumulate).
-    pub(crate) fn accumulate_all(&mut self, object: Value<'_>, rules: Unknown, room: &mut Room) {
+    pub(crate) fn accumulate_all(
+        &mut self,
+        object: Value<'_>,
+        rules: Unknown,
+        budget: &mut Budget,
+    ) {
         for (name, value) in object.members() {
-            self.accumulate(name, value, rules, room);
+            self.accumulate(name, value, rules, budget);
         }
     }
 
     /// Adds the member `name`, which must be absent.
-    fn begin(&mut self, name: &str, value: Value<'_>, rules: Unknown, room: &mut Room) {
+    fn begin(&mut self, name: &str, value: Value<'_>, rules: Unknown, budget: &mut Budget) {
         match value.kind() {
             ValueKind::Array => {
-                if let Some(kept) = self.add(name, Json::Text(String::new()), 0, room) {
-                    kept.begin_list(value, rules, room);
+                if let Some(kept) = self.add(name, Json::Text(String::new()), 0, budget) {
+                    kept.begin_list(value, rules, budget);
                 }
             }
             ValueKind::Object => {
-                if let Some(kept) = self.add(name, Json::Text(String::new()), 0, room) {
-                    kept.begin_object(value, rules, room);
+                if let Some(kept) = self.add(name, Json::Text(String::new()), 0, budget) {
+                    kept.begin_object(value, rules, budget);
                 }
             }
             _ => {
-                self.add(name, Json::text(value), value.json_len(), room);
+                self.add(name, Json::text(value), value.json_len(), budget);
             }
         }
     }
@@ -113,10 +120,10 @@ impl JsonObject {
 
 impl OwnedMember {
     /// Replaces a value with content by a different one, and counts it.
-    fn replace(&mut self, value: Value<'_>, room: &mut Room) {
+    fn replace(&mut self, value: Value<'_>, budget: &mut Budget) {
         if self.value.as_text() != Some(value.raw()) {
-            room.count_replaced();
-            self.value.set(value, room);
+            budget.count_replaced();
+            self.value.set(value, budget);
         }
     }
 
@@ -124,7 +131,7 @@ impl OwnedMember {
     ///
     /// Equal fragments are stored once. The first different one turns the text into all of them,
     /// joined.
-    fn join_piece(&mut self, value: Value<'_>, room: &mut Room) {
+    fn join_piece(&mut self, value: Value<'_>, budget: &mut Budget) {
         let Json::Text(kept) = &mut self.value else { return };
         if self.repeats != VARIES && kept == value.raw() {
             self.repeats = (self.repeats + 1).min(VARIES - 1);
@@ -133,7 +140,7 @@ impl OwnedMember {
         if self.repeats != VARIES {
             let len = kept.len().saturating_sub(2);
             let times = self.repeats as usize;
-            if !room.try_reserve(len.saturating_mul(times)) {
+            if !budget.try_reserve(len.saturating_mul(times)) {
                 return;
             }
             let piece = kept.get(1..=len).unwrap_or_default().to_owned();
@@ -142,7 +149,7 @@ impl OwnedMember {
             kept.push('"');
             self.repeats = VARIES;
         }
-        self.value.join(value, room);
+        self.value.join(value, budget);
     }
 }
 
@@ -150,23 +157,23 @@ impl Json {
     /// Replaces this value by an object of the members of `value`.
     ///
     /// The caller has released the budget of the old value.
-    fn begin_object(&mut self, value: Value<'_>, rules: Unknown, room: &mut Room) {
+    fn begin_object(&mut self, value: Value<'_>, rules: Unknown, budget: &mut Budget) {
         let mut object = JsonObject::default();
-        object.accumulate_all(value, rules, room);
+        object.accumulate_all(value, rules, budget);
         *self = Self::Object(object);
     }
 
     /// Replaces this value by the elements of `value`, or by the array's text.
     ///
     /// The caller has released the budget of the old value.
-    fn begin_list(&mut self, value: Value<'_>, rules: Unknown, room: &mut Room) {
+    fn begin_list(&mut self, value: Value<'_>, rules: Unknown, budget: &mut Budget) {
         if value.elements().next().is_some() && has_only_objects(value) {
             *self = Self::List(JsonList::default());
-            self.extend_list(value, rules, room);
+            self.extend_list(value, rules, budget);
         } else {
             let mut text = String::from("[]");
-            if room.try_reserve(text.len()) {
-                extend_text(&mut text, value, room);
+            if budget.try_reserve(text.len()) {
+                extend_text(&mut text, value, budget);
             }
             *self = Self::Text(text);
         }
@@ -175,20 +182,20 @@ impl Json {
     /// Adds the elements of an array.
     ///
     /// A [`JsonList`] contains objects only: another element turns it into its JSON text.
-    fn extend_list(&mut self, value: Value<'_>, rules: Unknown, room: &mut Room) {
+    fn extend_list(&mut self, value: Value<'_>, rules: Unknown, budget: &mut Budget) {
         if !has_only_objects(value) {
             let mut text = String::new();
             self.write(&mut text);
-            if room.replace(self.cost(), text.len()) {
-                extend_text(&mut text, value, room);
+            if budget.replace(self.cost(), text.len()) {
+                extend_text(&mut text, value, budget);
                 *self = Self::Text(text);
             }
             return;
         }
         let Self::List(list) = self else { return };
         for element in value.elements() {
-            let Some(kept) = list.element(element, rules.matching, room) else { return };
-            kept.accumulate_all(element, rules, room);
+            let Some(kept) = list.element(element, rules.matching, budget) else { return };
+            kept.accumulate_all(element, rules, budget);
         }
     }
 }

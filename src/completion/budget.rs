@@ -1,234 +1,149 @@
-//! `Budget`: the budgets of a completion, and texts that are stored within them.
+//! `Budget`: the bytes that a completion may still store, and the first limit that it exceeded.
 
-use super::accumulate::Unknown;
-use super::list::Matching;
-use super::outcome::LONGEST_REASON;
-use super::room::{Room, rewrite};
-use crate::chunk::{Level, Merge, is_identity, merge};
-use crate::json::{JsonList, JsonObject, Value, beginning};
-use crate::limits::Limits;
-
-/// The budgets of a completion: its limits, its bytes and its entries.
-#[derive(Clone, Debug)]
-pub(super) struct Budget {
-    pub(super) limits: Limits,
-    pub(super) room: Room,
-    /// The budget of usage, which no text can use up.
-    pub(super) usage_room: Room,
-    /// The number of stored tokens with log probabilities.
-    pub(super) logprobs: usize,
-    /// Buffers of texts from before a reset.
-    spare: Vec<String>,
+/// A limit that a completion exceeded; see [`Limits`](crate::Limits).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Limit {
+    /// [`Limits::choices`](crate::Limits::choices): further choices are left out.
+    Choices,
+    /// [`Limits::tool_calls`](crate::Limits::tool_calls): further tool calls are left out.
+    ToolCalls,
+    /// [`Limits::members`](crate::Limits::members): further members are left out.
+    Members,
+    /// [`Limits::completion_bytes`](crate::Limits::completion_bytes): no further text is stored.
+    ///
+    /// So no text lacks a part in its middle. Finish reasons and usage are still stored.
+    CompletionBytes,
+    /// [`Limits::logprob_entries`](crate::Limits::logprob_entries): further entries are left out.
+    LogprobEntries,
+    /// An id of a tool call is longer than 1 024 bytes and is left out.
+    ToolCallId,
 }
 
-/// The number of buffers that outlive a reset, and the largest size of each in bytes.
-const MOST_SPARE: usize = 16;
-const SPARE_BYTES: usize = 64 << 10;
-
-/// The most bytes of usage: the largest known usage has 1 KiB.
-const USAGE_BYTES: usize = 64 << 10;
-
-/// The lone high half of a surrogate pair at the end of a text.
-///
-/// A server that cuts UTF-16 text sends the low half with the next delta.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct PendingSurrogate(Option<u16>);
-
-impl PendingSurrogate {
-    /// Returns true if a surrogate pair may be cut at either end of `text`.
-    #[inline]
-    pub(super) fn may_join(self, text: &str) -> bool {
-        self.0.is_some() || text.ends_with(char::REPLACEMENT_CHARACTER)
+impl Limit {
+    /// Returns the limit's name, in lower case with underscores.
+    ///
+    /// The field of [`Limits`](crate::Limits) has the same name, if there is one.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Choices => "choices",
+            Self::ToolCalls => "tool_calls",
+            Self::Members => "members",
+            Self::CompletionBytes => "completion_bytes",
+            Self::LogprobEntries => "logprob_entries",
+            Self::ToolCallId => "tool_call_id",
+        }
     }
+}
+
+/// The bytes that may still be stored, and the first limit that was exceeded.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Budget {
+    bytes: usize,
+    /// The largest number of members of one object.
+    members: usize,
+    exceeded: Option<Limit>,
+    /// True once a value didn't fit: no further value fits then.
+    closed: bool,
+    /// The number of values that others replaced without a known rule.
+    replaced: u32,
 }
 
 impl Budget {
-    pub(super) fn new(limits: Limits) -> Self {
-        let room = Room::new(limits.completion_bytes, limits.members);
-        let usage_room = Room::new(limits.completion_bytes.min(USAGE_BYTES), limits.members);
-        Self { limits, room, usage_room, logprobs: 0, spare: Vec::new() }
+    pub(crate) const fn new(bytes: usize, members: usize) -> Self {
+        Self { bytes, members, exceeded: None, closed: false, replaced: 0 }
     }
 
-    /// Frees the whole budget; the limits and the spare buffers stay.
-    pub(super) fn reset(&mut self) {
-        let spare = core::mem::take(&mut self.spare);
-        *self = Self { spare, ..Self::new(self.limits) };
-    }
-
-    /// Stores the buffer of a removed text for a later text.
-    pub(super) fn recycle(&mut self, text: Option<String>) {
-        let Some(mut text) = text.filter(|text| (1..=SPARE_BYTES).contains(&text.capacity()))
-        else {
-            return;
-        };
-        if self.spare.len() < MOST_SPARE {
-            text.clear();
-            self.spare.push(text);
-        }
-    }
-
-    /// Returns the text, which is empty if it was absent. Reuses a spare buffer.
-    pub(super) fn text<'k>(&mut self, kept: &'k mut Option<String>) -> &'k mut String {
-        kept.get_or_insert_with(|| self.spare.pop().unwrap_or_default())
-    }
-
-    /// Stores the first text that isn't empty.
-    #[inline]
-    pub(super) fn first<'a>(
-        &mut self,
-        kept: &mut Option<String>,
-        text: impl FnOnce() -> Option<&'a str>,
-    ) {
-        if kept.is_none()
-            && let Some(text) = text().filter(|text| !text.is_empty())
-            && self.room.try_reserve(text.len())
-        {
-            *kept = Some(text.into());
-        }
-    }
-
-    /// Stores the last text that isn't empty. Most chunks repeat the stored one.
-    #[inline]
-    pub(super) fn last(&mut self, kept: &mut Option<String>, text: Option<&str>) {
-        if let Some(text) = text.filter(|text| !text.is_empty())
-            && kept.as_deref() != Some(text)
-        {
-            self.set_last(kept, text);
-        }
-    }
-
-    #[cold]
-    fn set_last(&mut self, kept: &mut Option<String>, text: &str) {
-        let mut new = kept.take().unwrap_or_default();
-        if self.set_text(&mut new, text) || !new.is_empty() {
-            *kept = Some(new);
-        }
-    }
-
-    /// Stores the last finish reason, which isn't empty.
+    /// Reserves `bytes`; returns true if they fit.
     ///
-    /// Each finished choice has a stored reason: one of up to 64 bytes always fits. Of a longer one
-    /// that exceeds the budget, the first 64 bytes are stored.
+    /// Once a value doesn't fit, no further value fits: the stored values are the first of the
+    /// stream.
     #[inline]
-    pub(super) fn last_reason(&mut self, kept: &mut Option<String>, reason: &str) {
-        if kept.as_deref() == Some(reason) {
-            return;
-        }
-        let cost = |text: &str| if text.len() > LONGEST_REASON { text.len() } else { 0 };
-        let before = kept.as_deref().map_or(0, cost);
-        let fits = self.room.replace(before, cost(reason));
-        let kept_len = if fits { reason.len() } else { LONGEST_REASON };
-        *kept = Some(beginning(reason, kept_len).into());
+    pub(crate) fn try_reserve(&mut self, bytes: usize) -> bool {
+        self.replace(0, bytes)
     }
 
-    /// Replaces a text; returns true if the new one fits.
-    pub(super) fn set_text(&mut self, kept: &mut String, text: &str) -> bool {
-        let fits = self.room.replace(kept.len(), text.len());
-        if fits {
-            rewrite(kept, text.len(), |kept| kept.push_str(text));
+    /// Reserves `after` bytes in place of `before`; returns true if they fit.
+    #[inline]
+    pub(crate) fn replace(&mut self, before: usize, after: usize) -> bool {
+        let free = self.bytes.saturating_add(before);
+        if self.closed || free < after {
+            self.closed = true;
+            self.mark_exceeded(Limit::CompletionBytes);
+            return false;
+        }
+        self.bytes = free - after;
+        true
+    }
+
+    /// Returns true if an object with `count` members may have one more; else records the limit.
+    pub(super) fn has_member(&mut self, count: usize) -> bool {
+        let fits = count < self.members;
+        if !fits {
+            self.mark_exceeded(Limit::Members);
         }
         fits
     }
 
-    /// Replaces a text by a whole JSON value; returns 0, the start of the new text, if it fits.
-    pub(super) fn set_json(
-        &mut self,
-        kept: &mut String,
-        cut: &mut PendingSurrogate,
-        value: Value<'_>,
-    ) -> Option<usize> {
-        *cut = PendingSurrogate::default();
-        let mut json = String::new();
-        value.write_json(&mut json);
-        self.set_text(kept, &json).then_some(0)
-    }
-
-    /// Appends to a text; returns the start of the new text, if there is any.
-    #[expect(clippy::inline_always, reason = "measured: a call costs a twentieth of an event")]
-    #[inline(always)]
-    pub(super) fn push_str(&mut self, kept: &mut String, text: &str) -> Option<usize> {
-        if text.is_empty() || !self.room.try_reserve(text.len()) {
-            return None;
-        }
-        let start = kept.len();
-        kept.push_str(text);
-        Some(start)
-    }
-
-    /// Appends to a text as [`push_str`](Self::push_str) does, and joins a cut surrogate pair.
+    /// Returns true if a value didn't fit before.
     ///
-    /// `value` is the JSON string of `text`. Returns the start of the new text, with the joined
-    /// character.
-    pub(super) fn join<'a>(
-        &mut self,
-        kept: &mut String,
-        cut: &mut PendingSurrogate,
-        text: &str,
-        value: impl FnOnce() -> Option<Value<'a>>,
-    ) -> Option<usize> {
-        if text.is_empty() {
-            return None;
-        }
-        let high = cut.0.take();
-        let replaces = high.is_some() && text.starts_with(char::REPLACEMENT_CHARACTER);
-        if !replaces && !text.ends_with(char::REPLACEMENT_CHARACTER) {
-            return self.push_str(kept, text);
-        }
-        let (low, next) = value().map(|value| value.lone_surrogates_at_ends()).unwrap_or_default();
-        cut.0 = next;
-        let whole = high.zip(low).and_then(|(high, low)| char::decode_utf16([high, low]).next());
-        let rest = text.strip_prefix(char::REPLACEMENT_CHARACTER);
-        let rest = rest.filter(|_| kept.ends_with(char::REPLACEMENT_CHARACTER));
-        let (Some(Ok(whole)), Some(rest)) = (whole, rest) else {
-            return self.push_str(kept, text);
-        };
-        if !self.room.try_reserve(1) {
-            return None;
-        }
-        kept.pop();
-        let start = kept.len();
-        kept.push(whole);
-        self.push_str(kept, rest);
-        Some(start)
+    /// No value fits then, so that its cost isn't needed.
+    #[inline]
+    pub(crate) const fn is_closed(&self) -> bool {
+        self.closed
     }
 
-    /// Replaces all reasoning details by those of a whole message.
-    pub(super) fn replace_details(&mut self, kept: &mut JsonList, whole: Value<'_>) {
-        if self.room.is_closed() || !self.room.replace(kept.cost(), 0) {
-            return;
-        }
-        *kept = JsonList::default();
-        for detail in whole.elements() {
-            let Some(kept) = kept.element(detail, Matching::Detail, &mut self.room) else { break };
-            for (name, value) in detail.members() {
-                self.keep(kept, Level::ReasoningDetail, name, value);
-            }
-        }
+    /// Records a limit, unless another one was exceeded before.
+    pub(crate) fn mark_exceeded(&mut self, limit: Limit) {
+        self.exceeded = self.exceeded.or(Some(limit));
     }
 
-    /// Merges `name: value` into `object` by the rule of the schema.
-    pub(super) fn keep(
-        &mut self,
-        object: &mut JsonObject,
-        level: Level,
-        name: &str,
-        value: Value<'_>,
-    ) {
-        let room = if level == Level::Usage { &mut self.usage_room } else { &mut self.room };
-        let unknown = |matching| Unknown { is_identity, matching };
-        match merge(level, name) {
-            Merge::KeepFirst => object.first(name, value, room),
-            Merge::Replace => object.last(name, value, room),
-            Merge::Concat => object.concat(name, value, room),
-            Merge::Extend => object.append(name, value, room),
-            Merge::ExtendMembers => object.append_inside(name, value, room),
-            Merge::Object => object.deep_last(name, value, room),
-            Merge::FilterResults => object.deep_last_filtered(name, value, room),
-            Merge::ByIndex => object.index_merge(name, value, room),
-            Merge::Accumulate => object.accumulate(name, value, unknown(Matching::IndexOrId), room),
-            Merge::Fragments => object.accumulate(name, value, unknown(Matching::Fragment), room),
-            Merge::CustomCall => object.custom_call(name, value, room),
-            Merge::Nested | Merge::Ignore => {}
-        }
+    /// Counts a value that a different one replaced.
+    pub(crate) const fn count_replaced(&mut self) {
+        self.replaced = self.replaced.saturating_add(1);
+    }
+
+    pub(crate) const fn replaced(&self) -> u32 {
+        self.replaced
+    }
+
+    /// Returns true if no limit was exceeded, and `bytes` more fit.
+    #[inline]
+    pub(crate) const fn is_free(&self, bytes: usize) -> bool {
+        self.exceeded.is_none() && self.bytes >= bytes
+    }
+
+    /// Returns the first limit that was exceeded.
+    pub(crate) const fn exceeded(&self) -> Option<Limit> {
+        self.exceeded
+    }
+}
+
+/// Replaces a text by the text that `write` writes, of `len` bytes.
+///
+/// Replaces a much larger buffer too, because the budget counts lengths.
+pub(crate) fn rewrite(kept: &mut String, len: usize, write: impl FnOnce(&mut String)) {
+    kept.clear();
+    if kept.capacity() > 256 && kept.capacity() / 2 > len {
+        *kept = String::with_capacity(len);
+    }
+    write(kept);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Budget, Limit};
+
+    #[test]
+    fn a_budget_fits_to_the_last_byte() {
+        let mut budget = Budget::new(10, 1);
+        assert!(budget.try_reserve(4) && budget.try_reserve(6));
+        assert!(budget.replace(6, 6) && budget.replace(6, 2) && budget.try_reserve(4));
+        assert_eq!(budget.exceeded(), None);
+        assert!(!budget.try_reserve(1));
+        // No further value fits, even an empty one.
+        assert!(!budget.try_reserve(0));
+        assert_eq!(budget.exceeded(), Some(Limit::CompletionBytes));
     }
 }

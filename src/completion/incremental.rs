@@ -5,11 +5,11 @@
 //! the rest: slots, and fields whose merge isn't idempotent. They are merged by the functions of the
 //! full merge. A chunk with a field that no plan lists is merged in full.
 
+use super::budget::Budget;
 use super::change::Change;
 use super::list::{ElementKey, Matching};
 use super::message::{ChoiceTarget, push_content, push_reasoning, push_reasoning_text, push_texts};
 use super::model::ReasoningName;
-use super::room::Room;
 use super::tool_call::{push_arguments, push_call};
 use super::{ChatCompletion, CompletionChoice, Message, Reassembler};
 use crate::chunk::schema::{delta, reasoning_detail};
@@ -412,16 +412,16 @@ impl Detail {
     /// Index and type are literals, so it is the same detail of a choice each time.
     fn push(&mut self, target: &mut ChoiceTarget<'_>, chunk: &ChatCompletionChunk<'_>) {
         let ChoiceTarget { choice, message, budget, .. } = target;
-        let (details, room) = (&mut message.reasoning_details, &mut budget.room);
+        let (details, texts) = (&mut message.reasoning_details, &mut budget.texts);
         let text = chunk.value_at(self.text);
         let is_merged = self.found.is_some_and(|found| {
             found.choice == *choice
                 && details
                     .last_at(found.detail)
-                    .is_some_and(|detail| detail.concat_nth(found.member, text, room))
+                    .is_some_and(|detail| detail.concat_nth(found.member, text, texts))
         });
         if !is_merged {
-            self.found = self.find(details, chunk, room).map(|(detail, member)| StoredDetail {
+            self.found = self.find(details, chunk, texts).map(|(detail, member)| StoredDetail {
                 choice: *choice,
                 detail,
                 member,
@@ -435,14 +435,14 @@ impl Detail {
         &self,
         details: &mut JsonList,
         chunk: &ChatCompletionChunk<'_>,
-        room: &mut Room,
+        budget: &mut Budget,
     ) -> Option<(usize, usize)> {
         let value = |id: Option<NodeId>| id.map(|id| chunk.value_at(id));
         let key = ElementKey::new(chunk.value_at(self.index), value(self.r#type), value(self.id));
-        let position = details.place(key, Matching::Detail, room)?;
+        let position = details.place(key, Matching::Detail, budget)?;
         let detail = details.at(position)?;
         let name = chunk.value_at(self.text - 1).as_str().unwrap_or_default();
-        detail.concat(name, chunk.value_at(self.text), room);
+        detail.concat(name, chunk.value_at(self.text), budget);
         Some((position, detail.position(name)?))
     }
 }
@@ -510,7 +510,7 @@ impl Reassembler {
         if self.plan.key != chunk.template_key() {
             self.plan = MergePlan::new(chunk, self.completion.usage.as_ref());
         }
-        let may_merge = self.has_room(chunk) && (!self.plan.has_firsts || self.has_firsts());
+        let may_merge = self.has_budget(chunk) && (!self.plan.has_firsts || self.has_firsts());
         may_merge && !self.plan.is_full && self.push_planned(chunk)
     }
 
@@ -520,7 +520,7 @@ impl Reassembler {
         let SingleTextPlan { key, slot, choice, is_reasoning } = self.single_text;
         let Self { completion, budget, changes, .. } = self;
         // Only the text reserves bytes. Once something was left out, anything may fit now.
-        if key.is_none() || key != chunk.template_key() || budget.room.exceeded().is_some() {
+        if key.is_none() || key != chunk.template_key() || budget.texts.exceeded().is_some() {
             return false;
         }
         let Some(stored) = completion.choices.get_mut(choice) else { return false };
@@ -577,7 +577,7 @@ impl Reassembler {
             for (slot, position) in plan.usage.positions.iter().enumerate() {
                 if let Some(position) = *position {
                     let number = chunk.slot_number(slot);
-                    usage.replace_number(position.into(), number, &mut budget.usage_room);
+                    usage.replace_number(position.into(), number, &mut budget.usage);
                 }
             }
         }
@@ -586,10 +586,10 @@ impl Reassembler {
 
     /// Returns true if nothing was left out, and there is budget for the chunk merged in full.
     #[inline]
-    fn has_room(&self, chunk: &ChatCompletionChunk<'_>) -> bool {
-        let has_usage_room = || self.budget.usage_room.is_free(COST * chunk.json_len());
-        self.budget.room.is_free(COST * LARGEST_EVENT)
-            && (self.completion.usage.is_none() || has_usage_room())
+    fn has_budget(&self, chunk: &ChatCompletionChunk<'_>) -> bool {
+        let has_usage_budget = || self.budget.usage.is_free(COST * chunk.json_len());
+        self.budget.texts.is_free(COST * LARGEST_EVENT)
+            && (self.completion.usage.is_none() || has_usage_budget())
     }
 
     /// Returns true if the completion has an id and a time, of which the first ones count.

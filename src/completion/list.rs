@@ -1,6 +1,6 @@
 //! Merges elements of arrays of objects chunk by chunk, by their keys.
 
-use super::room::Room;
+use super::budget::Budget;
 use crate::chunk::schema::reasoning_detail;
 use crate::json::{Json, JsonList, JsonObject, KeyedElement, OwnedElementKey, Value, ValueKind};
 
@@ -123,9 +123,9 @@ impl JsonList {
         &mut self,
         element: Value<'_>,
         matching: Matching,
-        room: &mut Room,
+        budget: &mut Budget,
     ) -> Option<&mut JsonObject> {
-        let at = self.place(ElementKey::of_element(element, matching), matching, room)?;
+        let at = self.place(ElementKey::of_element(element, matching), matching, budget)?;
         self.elements.get_mut(at).map(|element| &mut element.object)
     }
 
@@ -136,19 +136,19 @@ impl JsonList {
         &mut self,
         key: ElementKey<'_>,
         matching: Matching,
-        room: &mut Room,
+        budget: &mut Budget,
     ) -> Option<usize> {
         if let Some(at) = self.find(key, matching) {
             let known = self.elements.get_mut(at)?;
             let before = known.key.cost();
             known.key.learn(key);
-            room.replace(before, known.key.cost());
+            budget.replace(before, known.key.cost());
             return Some(at);
         }
         let mut element =
             KeyedElement { key: OwnedElementKey::default(), object: JsonObject::default() };
         element.key.learn(key);
-        if !room.try_reserve(element.cost()) {
+        if !budget.try_reserve(element.cost()) {
             return None;
         }
         self.elements.push(element);

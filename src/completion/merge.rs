@@ -1,17 +1,17 @@
 //! Merges values into stored ones by the rules of the schema, within a budget.
 
+use super::budget::{Budget, rewrite};
 use super::list::Matching;
-use super::room::{Room, rewrite};
 use crate::json::{ENTRY_COST, Json, JsonList, JsonObject, OwnedMember, Value, ValueKind};
 
 impl Json {
     /// Replaces the value if the new one fits, and releases the budget of the old one.
-    pub(super) fn set(&mut self, value: Value<'_>, room: &mut Room) {
-        if room.is_closed() {
+    pub(super) fn set(&mut self, value: Value<'_>, budget: &mut Budget) {
+        if budget.is_closed() {
             return;
         }
         let len = value.json_len();
-        if !room.replace(self.cost(), len) {
+        if !budget.replace(self.cost(), len) {
             return;
         }
         match self {
@@ -21,13 +21,13 @@ impl Json {
     }
 
     /// Appends a string to a string if it fits; returns true if both are strings.
-    pub(super) fn join(&mut self, value: Value<'_>, room: &mut Room) -> bool {
+    pub(super) fn join(&mut self, value: Value<'_>, budget: &mut Budget) -> bool {
         let Self::Text(kept) = self else { return false };
         if !kept.starts_with('"') || value.kind() != ValueKind::String {
             return false;
         }
         let text = value.raw().get(1..).unwrap_or_default();
-        if room.try_reserve(text.len() - 1) {
+        if budget.try_reserve(text.len() - 1) {
             kept.pop();
             kept.push_str(text);
         }
@@ -35,9 +35,9 @@ impl Json {
     }
 
     /// Replaces the value by an empty object or array, unless it is one; returns true if it is now.
-    pub(super) fn make(&mut self, empty: Self, room: &mut Room) -> bool {
+    pub(super) fn make(&mut self, empty: Self, budget: &mut Budget) -> bool {
         let is_empty = core::mem::discriminant(self) == core::mem::discriminant(&empty);
-        if is_empty || room.is_closed() || !room.replace(self.cost(), 0) {
+        if is_empty || budget.is_closed() || !budget.replace(self.cost(), 0) {
             return is_empty;
         }
         *self = empty;
@@ -52,9 +52,10 @@ impl JsonObject {
         name: &str,
         value: Json,
         len: usize,
-        room: &mut Room,
+        budget: &mut Budget,
     ) -> Option<&mut Json> {
-        if !room.has_member(self.members.len()) || !room.try_reserve(name.len() + len + ENTRY_COST)
+        if !budget.has_member(self.members.len())
+            || !budget.try_reserve(name.len() + len + ENTRY_COST)
         {
             return None;
         }
@@ -66,48 +67,48 @@ impl JsonObject {
         self.members.last_mut().map(|member| &mut member.value)
     }
 
-    fn add_text(&mut self, name: &str, value: Value<'_>, room: &mut Room) {
-        self.add(name, Json::text(value), value.json_len(), room);
+    fn add_text(&mut self, name: &str, value: Value<'_>, budget: &mut Budget) {
+        self.add(name, Json::text(value), value.json_len(), budget);
     }
 
     /// Stores the first value with content.
-    pub(crate) fn first(&mut self, name: &str, value: Value<'_>, room: &mut Room) {
+    pub(crate) fn first(&mut self, name: &str, value: Value<'_>, budget: &mut Budget) {
         match self.get_mut(name) {
-            Some(kept) if kept.is_empty_value() => kept.set(value, room),
+            Some(kept) if kept.is_empty_value() => kept.set(value, budget),
             Some(_) => {}
-            None => self.add_text(name, value, room),
+            None => self.add_text(name, value, budget),
         }
     }
 
     /// Stores the last value with content.
-    pub(crate) fn last(&mut self, name: &str, value: Value<'_>, room: &mut Room) {
+    pub(crate) fn last(&mut self, name: &str, value: Value<'_>, budget: &mut Budget) {
         match self.get_mut(name) {
             Some(kept) if value.is_empty_value() && !kept.is_empty_value() => {}
             Some(Json::Text(kept)) if kept == value.raw() => {}
-            Some(kept) => kept.set(value, room),
-            None => self.add_text(name, value, room),
+            Some(kept) => kept.set(value, budget),
+            None => self.add_text(name, value, budget),
         }
     }
 
     /// Replaces the member at a position, if it is a text, by a number.
-    pub(crate) fn replace_number(&mut self, nth: usize, number: &str, room: &mut Room) {
+    pub(crate) fn replace_number(&mut self, nth: usize, number: &str, budget: &mut Budget) {
         if let Some(OwnedMember { value: Json::Text(kept), .. }) = self.members.get_mut(nth)
-            && room.replace(kept.len(), number.len())
+            && budget.replace(kept.len(), number.len())
         {
             rewrite(kept, number.len(), |kept| kept.push_str(number));
         }
     }
 
     /// Replaces the text at a path of merged objects by a number, if the path exists.
-    pub(crate) fn set_count(&mut self, path: &[&str], count: u64, room: &mut Room) {
+    pub(crate) fn set_count(&mut self, path: &[&str], count: u64, budget: &mut Budget) {
         let Some((name, rest)) = path.split_first() else { return };
         match (rest, self.position(name)) {
-            ([], Some(at)) => self.replace_number(at, &count.to_string(), room),
+            ([], Some(at)) => self.replace_number(at, &count.to_string(), budget),
             ([_, ..], Some(at)) => {
                 if let Some(OwnedMember { value: Json::Object(object), .. }) =
                     self.members.get_mut(at)
                 {
-                    object.set_count(rest, count, room);
+                    object.set_count(rest, count, budget);
                 }
             }
             (_, None) => {}
@@ -117,45 +118,45 @@ impl JsonObject {
     /// Joins strings as sent; any other value replaces the stored one.
     ///
     /// Both strings stay escaped, so that the halves of a cut surrogate pair become one.
-    pub(crate) fn concat(&mut self, name: &str, value: Value<'_>, room: &mut Room) {
-        if !self.get_mut(name).is_some_and(|kept| kept.join(value, room)) {
-            self.last(name, value, room);
+    pub(crate) fn concat(&mut self, name: &str, value: Value<'_>, budget: &mut Budget) {
+        if !self.get_mut(name).is_some_and(|kept| kept.join(value, budget)) {
+            self.last(name, value, budget);
         }
     }
 
     /// Joins a string to the member at a position; returns true if both are strings.
-    pub(crate) fn concat_nth(&mut self, nth: usize, value: Value<'_>, room: &mut Room) -> bool {
-        self.members.get_mut(nth).is_some_and(|member| member.value.join(value, room))
+    pub(crate) fn concat_nth(&mut self, nth: usize, value: Value<'_>, budget: &mut Budget) -> bool {
+        self.members.get_mut(nth).is_some_and(|member| member.value.join(value, budget))
     }
 
     /// Joins arrays; any other value replaces the stored one.
-    pub(crate) fn append(&mut self, name: &str, value: Value<'_>, room: &mut Room) {
+    pub(crate) fn append(&mut self, name: &str, value: Value<'_>, budget: &mut Budget) {
         if value.kind() != ValueKind::Array {
-            return self.last(name, value, room);
+            return self.last(name, value, budget);
         }
         let kept = match self.position(name) {
             Some(at) => self.members.get_mut(at).map(|member| &mut member.value),
-            None => self.add(name, Json::Text("[]".into()), 2, room),
+            None => self.add(name, Json::Text("[]".into()), 2, budget),
         };
         let Some(kept) = kept else { return };
         if !matches!(kept, Json::Text(kept) if kept.starts_with('[')) {
             let keeps = value.is_empty_value() && !kept.is_empty_value();
-            if keeps || room.is_closed() || !room.replace(kept.cost(), 2) {
+            if keeps || budget.is_closed() || !budget.replace(kept.cost(), 2) {
                 return;
             }
             *kept = Json::Text("[]".into());
         }
         let Json::Text(kept) = kept else { return };
-        extend_text(kept, value, room);
+        extend_text(kept, value, budget);
     }
 
     /// Merges objects member by member; the last value of a leaf that isn't `null` counts.
-    pub(crate) fn deep_last(&mut self, name: &str, value: Value<'_>, room: &mut Room) {
+    pub(crate) fn deep_last(&mut self, name: &str, value: Value<'_>, budget: &mut Budget) {
         if value.kind() != ValueKind::Object {
-            return self.last(name, value, room);
+            return self.last(name, value, budget);
         }
-        let Some(kept) = self.object(name, value, room) else { return };
-        kept.merge(value, room);
+        let Some(kept) = self.object(name, value, budget) else { return };
+        kept.merge(value, budget);
     }
 
     /// Returns the object `name`, in place of any other value.
@@ -165,14 +166,14 @@ impl JsonObject {
         &mut self,
         name: &str,
         value: Value<'_>,
-        room: &mut Room,
+        budget: &mut Budget,
     ) -> Option<&mut Self> {
         let kept = match self.position(name) {
             Some(at) => self.members.get_mut(at).map(|member| &mut member.value),
-            None => self.add(name, Json::Object(Self::default()), 0, room),
+            None => self.add(name, Json::Object(Self::default()), 0, budget),
         }?;
         let keeps = value.is_empty_value() && !kept.is_empty_value();
-        if keeps || !kept.make(Json::Object(Self::default()), room) {
+        if keeps || !kept.make(Json::Object(Self::default()), budget) {
             return None;
         }
         match kept {
@@ -182,73 +183,73 @@ impl JsonObject {
     }
 
     /// Merges all members of `object` into this one.
-    pub(crate) fn merge(&mut self, object: Value<'_>, room: &mut Room) {
+    pub(crate) fn merge(&mut self, object: Value<'_>, budget: &mut Budget) {
         for (name, value) in object.members() {
-            self.deep_last(name, value, room);
+            self.deep_last(name, value, budget);
         }
     }
 
     /// Joins the arrays in an object, each with those of the same name.
-    pub(crate) fn append_inside(&mut self, name: &str, value: Value<'_>, room: &mut Room) {
+    pub(crate) fn append_inside(&mut self, name: &str, value: Value<'_>, budget: &mut Budget) {
         if value.kind() != ValueKind::Object {
-            return self.last(name, value, room);
+            return self.last(name, value, budget);
         }
-        let Some(kept) = self.object(name, value, room) else { return };
+        let Some(kept) = self.object(name, value, budget) else { return };
         for (name, value) in value.members() {
-            kept.append(name, value, room);
+            kept.append(name, value, budget);
         }
     }
 
     /// Merges as [`deep_last`](Self::deep_last), but never replaces a `filtered` that is true.
-    pub(crate) fn deep_last_filtered(&mut self, name: &str, value: Value<'_>, room: &mut Room) {
+    pub(crate) fn deep_last_filtered(&mut self, name: &str, value: Value<'_>, budget: &mut Budget) {
         if value.kind() != ValueKind::Object {
-            return self.last(name, value, room);
+            return self.last(name, value, budget);
         }
-        let Some(kept) = self.object(name, value, room) else { return };
+        let Some(kept) = self.object(name, value, budget) else { return };
         for (category, value) in value.members() {
             let was_filtered = kept.get(category).and_then(|category| category.get("filtered"));
             let stays = was_filtered.is_some_and(|filtered| filtered.as_text() == Some("true"));
             if !stays || value.kind() != ValueKind::Object {
                 if !stays {
-                    kept.deep_last(category, value, room);
+                    kept.deep_last(category, value, budget);
                 }
                 continue;
             }
-            let Some(kept) = kept.object(category, value, room) else { continue };
+            let Some(kept) = kept.object(category, value, budget) else { continue };
             for (name, value) in value.members().filter(|(name, _)| *name != "filtered") {
-                kept.deep_last(name, value, room);
+                kept.deep_last(name, value, budget);
             }
         }
     }
 
     /// Merges fragments of a custom tool call: joins `input`, and stores the first of other
     /// members.
-    pub(crate) fn custom_call(&mut self, name: &str, value: Value<'_>, room: &mut Room) {
-        let Some(kept) = self.object(name, value, room) else { return };
+    pub(crate) fn custom_call(&mut self, name: &str, value: Value<'_>, budget: &mut Budget) {
+        let Some(kept) = self.object(name, value, budget) else { return };
         for (name, value) in value.members() {
             match name {
-                "input" => kept.concat(name, value, room),
-                _ => kept.first(name, value, room),
+                "input" => kept.concat(name, value, budget),
+                _ => kept.first(name, value, budget),
             }
         }
     }
 
     /// Merges the elements of arrays that have the same index.
-    pub(crate) fn index_merge(&mut self, name: &str, value: Value<'_>, room: &mut Room) {
+    pub(crate) fn index_merge(&mut self, name: &str, value: Value<'_>, budget: &mut Budget) {
         if value.kind() != ValueKind::Array {
-            return self.last(name, value, room);
+            return self.last(name, value, budget);
         }
         if self.get(name).is_none() {
-            self.add(name, Json::List(JsonList::default()), 0, room);
+            self.add(name, Json::List(JsonList::default()), 0, budget);
         }
         let Some(kept) = self.get_mut(name) else { return };
-        if value.is_empty_value() || !kept.make(Json::List(JsonList::default()), room) {
+        if value.is_empty_value() || !kept.make(Json::List(JsonList::default()), budget) {
             return;
         }
         if let Json::List(list) = kept {
             for element in value.elements() {
-                if let Some(kept) = list.element(element, Matching::Index, room) {
-                    kept.merge(element, room);
+                if let Some(kept) = list.element(element, Matching::Index, budget) {
+                    kept.merge(element, budget);
                 }
             }
         }
@@ -256,9 +257,9 @@ impl JsonObject {
 }
 
 /// Appends the elements of an array to the JSON text of another one, as long as they fit.
-pub(super) fn extend_text(kept: &mut String, array: Value<'_>, room: &mut Room) {
+pub(super) fn extend_text(kept: &mut String, array: Value<'_>, budget: &mut Budget) {
     for element in array.elements() {
-        if !room.try_reserve(element.json_len() + 1) {
+        if !budget.try_reserve(element.json_len() + 1) {
             return;
         }
         kept.pop();
@@ -273,32 +274,32 @@ pub(super) fn extend_text(kept: &mut String, array: Value<'_>, room: &mut Room) 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 mod tests {
-    use super::{ENTRY_COST, Json, JsonObject, Room};
+    use super::{Budget, ENTRY_COST, Json, JsonObject};
     use crate::json::{Parser, Tape, Value};
     use crate::limits::Limits;
 
-    const ROOM: usize = 10_000;
+    const BUDGET: usize = 10_000;
 
-    type Merge = fn(&mut JsonObject, &str, Value<'_>, &mut Room);
+    type Merge = fn(&mut JsonObject, &str, Value<'_>, &mut Budget);
 
     /// Merges `json` into the member `member`.
-    fn push(object: &mut JsonObject, room: &mut Room, merge: Merge, json: &str) {
+    fn push(object: &mut JsonObject, budget: &mut Budget, merge: Merge, json: &str) {
         let mut tape = Tape::default();
         let (document, _) = Parser::new(&Limits::new()).parse(json.as_bytes(), &mut tape).unwrap();
-        merge(object, "member", Value::new(document, 0), room);
+        merge(object, "member", Value::new(document, 0), budget);
     }
 
-    fn pushed(values: &[(Merge, &str)]) -> (JsonObject, Room) {
-        let (mut object, mut room) = (JsonObject::default(), Room::new(ROOM, 100));
+    fn pushed(values: &[(Merge, &str)]) -> (JsonObject, Budget) {
+        let (mut object, mut budget) = (JsonObject::default(), Budget::new(BUDGET, 100));
         for (merge, json) in values {
-            push(&mut object, &mut room, *merge, json);
+            push(&mut object, &mut budget, *merge, json);
         }
-        (object, room)
+        (object, budget)
     }
 
     /// Returns the used bytes of the budget.
-    fn taken(room: &Room) -> usize {
-        ROOM - (0..=ROOM).rev().find(|bytes| room.is_free(*bytes)).unwrap()
+    fn taken(budget: &Budget) -> usize {
+        BUDGET - (0..=BUDGET).rev().find(|bytes| budget.is_free(*bytes)).unwrap()
     }
 
     fn text(object: &JsonObject) -> &str {
@@ -309,27 +310,27 @@ mod tests {
 
     /// Tests that a replaced value of any kind releases its budget.
     #[test]
-    fn what_is_replaced_is_room_again() {
+    fn a_replaced_value_releases_its_budget() {
         let one: (Merge, _) = (JsonObject::last, r#""a text of some length""#);
-        let (_, room) = pushed(&[one]);
-        let before = taken(&room);
+        let (_, budget) = pushed(&[one]);
+        let before = taken(&budget);
         let others: [(Merge, _); 3] = [
             (JsonObject::last, "12"),
             (JsonObject::deep_last, r#"{"name":"abc","inner":{"a":[1],"b":2}}"#),
             (JsonObject::index_merge, LIST),
         ];
         for other in others {
-            let (_, room) = pushed(&[one, other]);
-            assert_ne!(taken(&room), before, "{}", other.1);
-            let (object, room) = pushed(&[one, other, one]);
-            assert_eq!((text(&object), taken(&room)), (one.1, before), "{}", other.1);
+            let (_, budget) = pushed(&[one, other]);
+            assert_ne!(taken(&budget), before, "{}", other.1);
+            let (object, budget) = pushed(&[one, other, one]);
+            assert_eq!((text(&object), taken(&budget)), (one.1, before), "{}", other.1);
         }
     }
 
     /// Tests that the cost of fragments is that of their result, or a comma more.
     #[test]
-    fn parts_take_the_room_of_the_whole() {
-        let (object, room) = pushed(&[
+    fn fragments_cost_as_much_as_the_whole() {
+        let (object, budget) = pushed(&[
             (JsonObject::concat, r#""ab""#),
             (JsonObject::concat, r#""\n""#),
             (JsonObject::concat, r#""""#),
@@ -337,26 +338,26 @@ mod tests {
         ]);
         let (whole, in_one) = pushed(&[(JsonObject::concat, r#""ab\ncd""#)]);
         assert!(object == whole);
-        assert_eq!(taken(&room), taken(&in_one));
-        let (object, room) = pushed(&[(JsonObject::last, "[NaN,-Infinity,1,NaN]")]);
+        assert_eq!(taken(&budget), taken(&in_one));
+        let (object, budget) = pushed(&[(JsonObject::last, "[NaN,-Infinity,1,NaN]")]);
         assert_eq!(text(&object), "[null,null,1,null]");
-        assert_eq!(taken(&room), "member".len() + ENTRY_COST + text(&object).len());
+        assert_eq!(taken(&budget), "member".len() + ENTRY_COST + text(&object).len());
         let part: (Merge, _) = (JsonObject::append, "[1,2,3]");
-        let (object, room) = pushed(&[part; 100]);
+        let (object, budget) = pushed(&[part; 100]);
         let len = "member".len() + ENTRY_COST + text(&object).len();
         assert_eq!(text(&object).len(), 1 + 300 * "1,".len());
-        assert_eq!(taken(&room), len + 1);
+        assert_eq!(taken(&budget), len + 1);
     }
 
     /// Tests that the key of an element costs its length besides the element's members.
     #[test]
-    fn the_keys_of_elements_take_room() {
+    fn the_keys_of_elements_have_a_cost() {
         let index = "1".repeat(1000);
-        let (object, room) =
+        let (object, budget) =
             pushed(&[(JsonObject::index_merge, &format!(r#"[{{"index":{index}}}]"#))]);
         let Json::List(list) = object.get("member").unwrap() else { panic!("{object:?}") };
         assert_eq!(list.iter().next().unwrap().get("index").unwrap().as_text(), Some(&*index));
-        assert!((2000..2500).contains(&taken(&room)), "{}", taken(&room));
+        assert!((2000..2500).contains(&taken(&budget)), "{}", taken(&budget));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! A delta to its message: texts, parts, reasoning, audio, and whole messages sent instead.
 
 use super::ChoiceState;
-use super::budget::Budget;
+use super::budgets::Budgets;
 use super::change::{Change, Changes};
 use super::list::Matching;
 use super::model::{Message, ReasoningName};
@@ -16,7 +16,7 @@ pub(super) struct ChoiceTarget<'t> {
     pub(super) choice: usize,
     pub(super) message: &'t mut Message,
     pub(super) state: &'t mut ChoiceState,
-    pub(super) budget: &'t mut Budget,
+    pub(super) budget: &'t mut Budgets,
     pub(super) changes: &'t mut Changes,
 }
 
@@ -76,7 +76,7 @@ fn push_part(target: &mut ChoiceTarget<'_>, part: Value<'_>) {
             reasoning.elements().for_each(|part| push_needed(target, part));
         }
         ContentPart::Reference(ids) => {
-            target.message.extra.append("reference_ids", ids, &mut target.budget.room);
+            target.message.extra.append("reference_ids", ids, &mut target.budget.texts);
         }
         ContentPart::Refusal(text) => push_text(target, TextOf::Refusal, text),
         ContentPart::Nothing => {}
@@ -90,9 +90,9 @@ fn push_needed(target: &mut ChoiceTarget<'_>, part: Value<'_>) {
         if let Some(value) = part.get(name).filter(|value| !value.is_empty_value()) {
             let kept = target.message.extra.get(name).and_then(|kept| kept.as_text());
             if kept.is_some_and(|kept| kept != value.raw()) {
-                target.budget.room.count_replaced();
+                target.budget.texts.count_replaced();
             }
-            target.message.extra.last(name, value, &mut target.budget.room);
+            target.message.extra.last(name, value, &mut target.budget.texts);
         }
     }
 }
@@ -211,7 +211,7 @@ pub(super) fn push_reasoning(target: &mut ChoiceTarget<'_>, delta: &Delta<'_>) {
     let ChoiceTarget { choice, message, budget, changes, .. } = target;
     for detail in delta.reasoning_details().into_iter().flat_map(|details| details.elements()) {
         let details = &mut message.reasoning_details;
-        let kept = details.element(detail, Matching::Detail, &mut budget.room);
+        let kept = details.element(detail, Matching::Detail, &mut budget.texts);
         let Some(kept) = kept else { break };
         for (name, value) in detail.members() {
             budget.keep(kept, Level::ReasoningDetail, name, value);
@@ -295,7 +295,7 @@ fn push_whole_member(
         (delta::AUDIO, _) if value.kind() == ValueKind::Object => {
             let kept = message.audio.get_or_insert_default();
             for (name, value) in value.members() {
-                kept.last(name, value, &mut budget.room);
+                kept.last(name, value, &mut budget.texts);
             }
         }
         (delta::FUNCTION_CALL, _) if value.kind() == ValueKind::Object => {
@@ -319,7 +319,7 @@ fn push_whole_member(
             count(&mut target.state.irregular.unknown_content_parts);
         }
         (delta::AUDIO | delta::FUNCTION_CALL, _) => {}
-        _ => message.extra.last(name, value, &mut budget.room),
+        _ => message.extra.last(name, value, &mut budget.texts),
     }
 }
 
@@ -372,7 +372,7 @@ fn push_whole_odd(target: &mut ChoiceTarget<'_>, name: &str, value: Value<'_>) {
 
 /// Takes over a text that comes whole: mostly it goes on with what is kept, and an empty one takes
 /// nothing away. Gives where it is new.
-fn set_whole(kept: &mut Option<String>, whole: &str, budget: &mut Budget) -> Option<usize> {
+fn set_whole(kept: &mut Option<String>, whole: &str, budget: &mut Budgets) -> Option<usize> {
     let kept = budget.text(kept);
     match whole.strip_prefix(kept.as_str()) {
         Some(more) => budget.push_str(kept, more),

@@ -2,6 +2,7 @@
 
 mod accumulate;
 mod budget;
+mod budgets;
 mod change;
 mod from_json;
 mod incremental;
@@ -11,7 +12,6 @@ mod message;
 mod model;
 mod order;
 mod outcome;
-mod room;
 #[cfg(feature = "serde")]
 mod serde;
 mod tool_call;
@@ -28,12 +28,12 @@ pub(crate) use outcome::{Findings, LONGEST_REASON};
 use crate::chunk::{ChatCompletionChunk, Choice, ChoiceTokens, Level, Logprobs, Usage};
 use crate::decoder::{End, Payload};
 use crate::limits::Limits;
-use budget::{Budget, PendingSurrogate};
+pub use budget::Limit;
+use budgets::{Budgets, PendingSurrogate};
 use incremental::{MergePlan, MergedTemplate, SingleTextPlan};
 pub(crate) use list::{ElementKey, Matching};
 use message::{ChoiceTarget, push_delta, push_snapshot};
 use order::sort_both;
-pub use room::Limit;
 use tool_call::PART_COST;
 
 /// Gathers the chunks of a stream into the completion that the provider would have answered
@@ -72,7 +72,7 @@ pub struct Reassembler {
     late_choices: usize,
     usage_from: UsageFrom,
     choice_tokens: ChoiceTokens,
-    budget: Budget,
+    budget: Budgets,
     changes: Changes,
     /// The template of the chunk that was merged in full last.
     merged: MergedTemplate,
@@ -177,7 +177,7 @@ impl Reassembler {
             late_choices: 0,
             usage_from: UsageFrom::default(),
             choice_tokens: ChoiceTokens::default(),
-            budget: Budget::new(limits),
+            budget: Budgets::new(limits),
             changes: Changes::default(),
             merged: MergedTemplate::default(),
             plan: MergePlan::default(),
@@ -323,7 +323,7 @@ impl Reassembler {
     /// was gathered stays.
     #[must_use]
     pub fn limit_exceeded(&self) -> Option<Limit> {
-        self.budget.room.exceeded().or(self.budget.usage_room.exceeded())
+        self.budget.texts.exceeded().or(self.budget.usage.exceeded())
     }
 
     /// What of the chunks was out of order so far.
@@ -331,7 +331,7 @@ impl Reassembler {
     pub fn irregularities(&self) -> Irregularities {
         let mut sum = Irregularities {
             invalid_choice_indexes: self.invalid_choice_indexes,
-            replaced_values: self.budget.room.replaced(),
+            replaced_values: self.budget.texts.replaced(),
             ..Irregularities::default()
         };
         for (choice, state) in self.completion.choices.iter().zip(&self.states) {
@@ -445,7 +445,7 @@ impl Reassembler {
                     (&["completion_tokens_details", "reasoning_tokens"], all.reasoning),
                 ] {
                     if let Some(count) = count {
-                        kept.set_count(path, count, &mut self.budget.usage_room);
+                        kept.set_count(path, count, &mut self.budget.usage);
                     }
                 }
             }
@@ -509,11 +509,11 @@ impl Reassembler {
             return Some(at);
         }
         if states.len() >= budget.limits.choices {
-            budget.room.mark_exceeded(Limit::Choices);
+            budget.texts.mark_exceeded(Limit::Choices);
             return None;
         }
         // A choice without room is added all the same, so that its finish reason is stored.
-        budget.room.try_reserve(PART_COST);
+        budget.texts.try_reserve(PART_COST);
         if *late_choices > 0 || states.last().is_some_and(|last| last.index > index) {
             *late_choices += 1;
             changes.is_unordered = true;
@@ -528,14 +528,14 @@ impl Reassembler {
 }
 
 /// Appends the lists of tokens; the legacy form has lists too, under other names.
-fn push_logprobs(choice: &mut CompletionChoice, logprobs: &Logprobs<'_>, budget: &mut Budget) {
+fn push_logprobs(choice: &mut CompletionChoice, logprobs: &Logprobs<'_>, budget: &mut Budgets) {
     let kept = choice.logprobs.get_or_insert_default();
     for (name, value) in logprobs.as_value().members() {
         budget.logprobs = budget.logprobs.saturating_add(value.elements().count());
         if budget.logprobs > budget.limits.logprob_entries {
-            budget.room.mark_exceeded(Limit::LogprobEntries);
+            budget.texts.mark_exceeded(Limit::LogprobEntries);
             return;
         }
-        kept.append(name, value, &mut budget.room);
+        kept.append(name, value, &mut budget.texts);
     }
 }

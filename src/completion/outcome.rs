@@ -4,8 +4,8 @@
 
 use core::fmt;
 
+use super::budget::Limit;
 use super::model::ChatCompletion;
-use super::room::Limit;
 pub(crate) use crate::decoder::LONGEST_REASON;
 use crate::decoder::{Api, Body, End, ends_badly};
 use crate::json::beginning;

@@ -1,10 +1,10 @@
 //! Tool calls: which call a delta goes on with, what it adds, and when the call is done.
 
-use super::budget::Budget;
+use super::budget::Limit;
+use super::budgets::Budgets;
 use super::change::Change;
 use super::message::ChoiceTarget;
 use super::model::{Arguments, FunctionCall, ToolCall};
-use super::room::Limit;
 use super::{CallState, ChoiceState};
 use crate::chunk::Level;
 use crate::chunk::ToolCallDelta;
@@ -106,14 +106,14 @@ pub(super) fn push_whole_call<'t>(target: &mut ChoiceTarget<'_>, at: usize, whol
     for (name, value) in whole.members() {
         if !matches!(name, tool_call::INDEX | tool_call::ID | tool_call::TYPE | tool_call::FUNCTION)
         {
-            call.extra.last(name, value, &mut budget.room);
+            call.extra.last(name, value, &mut budget.texts);
         }
     }
     let Some(whole) = whole.get(tool_call::FUNCTION) else { return };
     let function = call.function.get_or_insert_default();
     for (name, value) in whole.members() {
         if !matches!(name, function::NAME | function::ARGUMENTS) {
-            function.extra.last(name, value, &mut budget.room);
+            function.extra.last(name, value, &mut budget.texts);
         }
     }
     if function.name.is_empty() {
@@ -273,10 +273,10 @@ impl ChoiceState {
 fn append(target: &mut ChoiceTarget<'_>, index: Option<u64>) -> Option<usize> {
     let ChoiceTarget { choice, message, state, budget, changes } = target;
     if message.tool_calls.len() >= budget.limits.tool_calls {
-        budget.room.mark_exceeded(Limit::ToolCalls);
+        budget.texts.mark_exceeded(Limit::ToolCalls);
         return None;
     }
-    if !budget.room.try_reserve(PART_COST) {
+    if !budget.texts.try_reserve(PART_COST) {
         return None;
     }
     let call = CallState { index, is_done: true, ..CallState::default() };
@@ -319,7 +319,7 @@ fn push_id(target: &mut ChoiceTarget<'_>, at: usize, id: &str) {
     if !call.id.is_empty() {
         count(&mut state.irregular.changed_tool_call_ids, call.id != id);
     } else if id.len() > LONGEST_ID {
-        budget.room.mark_exceeded(Limit::ToolCallId);
+        budget.texts.mark_exceeded(Limit::ToolCallId);
     } else {
         budget.push_str(&mut call.id, id);
         state.note_id(&message.tool_calls, at);
@@ -327,7 +327,7 @@ fn push_id(target: &mut ChoiceTarget<'_>, at: usize, id: &str) {
 }
 
 /// A name comes whole, and may come again; only one that is cut before any argument is joined.
-pub(super) fn push_name(function: &mut FunctionCall, name: &str, budget: &mut Budget) {
+pub(super) fn push_name(function: &mut FunctionCall, name: &str, budget: &mut Budgets) {
     if function.name != name && (function.name.is_empty() || function.arguments.is_empty()) {
         budget.push_str(&mut function.name, name);
     }
