@@ -118,22 +118,11 @@ impl ChunkPage {
         self.is_full.then_some(self.cursor)
     }
 
-    /// Offers a member that is a string.
-    pub(super) fn text(&mut self, name: &str, text: &str, object: &mut ObjectWriter<'_>) {
+    /// Offers a member that is a string, if it is present.
+    pub(super) fn text(&mut self, name: &str, text: Option<&str>, object: &mut ObjectWriter<'_>) {
+        let Some(text) = text else { return };
         let cost = Cost { bytes: name.len() + string_len(text), values: 2 };
         self.offer(name, object, |page, out| page.whole(cost, || json_write::string(text, out)));
-    }
-
-    /// Offers a member that is a string, if it is present.
-    pub(super) fn text_if(
-        &mut self,
-        name: &str,
-        text: Option<&str>,
-        object: &mut ObjectWriter<'_>,
-    ) {
-        if let Some(text) = text {
-            self.text(name, text, object);
-        }
     }
 
     /// Offers members that have no field.

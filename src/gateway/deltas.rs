@@ -78,7 +78,7 @@ pub(super) fn begin(choice: &CompletionChoice, page: &mut ChunkPage, out: &mut V
     let (parts, is_alone, is_first) = (page.parts, page.is_alone, page.is_first);
     let mut object = begin_choice(*index, is_alone, out);
     object.object_if("delta", is_alone, |delta| {
-        page.text_if("role", message.role.as_deref(), delta);
+        page.text("role", message.role.as_deref(), delta);
         if is_first {
             begin_texts(message, delta);
         }
@@ -129,13 +129,13 @@ fn begin_texts(message: &Message, delta: &mut ObjectWriter<'_>) {
     delta.string_if("refusal", message.refusal.as_ref().map(|_| ""));
 }
 
-/// Appends the last delta of a choice.
+/// Appends the last delta of a choice, with its finish reason.
 pub(super) fn finish(choice: &CompletionChoice, page: &mut ChunkPage, out: &mut Vec<u8>) {
     let mut object = begin_choice(choice.index, page.is_alone, out);
     if !page.is_alone {
         object.raw("delta", "{}");
     }
-    page.text("finish_reason", choice.finish_reason.as_deref().unwrap_or_default(), &mut object);
+    page.text("finish_reason", choice.finish_reason.as_deref(), &mut object);
     object.end();
 }
 
@@ -169,8 +169,8 @@ pub(super) fn write_call(
         object.number("index", position as u64);
     }
     if is_begin {
-        page.text_if("id", Some(&**id).filter(|id| !id.is_empty()), &mut object);
-        page.text_if("type", r#type.as_deref(), &mut object);
+        page.text("id", Some(&**id).filter(|id| !id.is_empty()), &mut object);
+        page.text("type", r#type.as_deref(), &mut object);
         if let Some(call) = function {
             object.object_if("function", !page.is_first, |function| {
                 let piece = page.is_first.then_some(piece);
@@ -193,7 +193,7 @@ fn begin_function(
     page: &mut ChunkPage,
     function: &mut ObjectWriter<'_>,
 ) {
-    page.text("name", &call.name, function);
+    page.text("name", Some(&call.name), function);
     function.string_if("arguments", piece);
     page.members(rule, call.extra.iter(), function);
 }

@@ -478,7 +478,7 @@ impl<'c> Replay<'c> {
         let mut chunk = self.begin_chunk(page.is_alone, out);
         if has_members {
             for (name, text, is_repeated) in self.repeated_texts() {
-                page.text_if(name, text.filter(|_| !is_repeated), &mut chunk);
+                page.text(name, text.filter(|_| !is_repeated), &mut chunk);
             }
         }
         json_write::array(self.current_choice(), chunk.name("choices"), |choice, out| {
