@@ -547,7 +547,7 @@ impl fmt::Debug for Guard {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 mod tests {
-    use super::{EVENT_COST, Guard, Pushed, SEGMENT_COST, TextId, TextSegment};
+    use super::{EVENT_COST, Guard, GuardedText, Pushed, SEGMENT_COST, TextId, TextSegment};
     use crate::decoder::ChunkDecoder;
     use crate::gateway::TextKind;
     use crate::gateway::assemble;
@@ -879,6 +879,14 @@ mod tests {
         (id.choice, id.kind == TextKind::Content)
     }
 
+    /// Asserts that a text ends as the expected one, and that its released part is in the output.
+    fn check_text(text: GuardedText<'_>, expected: &str, out: &[u8]) {
+        assert!(expected.ends_with(text.text));
+        assert!(text.text.is_char_boundary(text.held_from));
+        let released = expected.len() - (text.text.len() - text.held_from);
+        assert_eq!(said(out, text.id), expected.get(..released).unwrap());
+    }
+
     /// Returns the text of a stream with an id.
     fn said(stream: &[u8], id: TextId) -> String {
         let completion = assemble([stream]).completion;
@@ -945,11 +953,7 @@ mod tests {
                     }
                 }
                 for text in guard.texts() {
-                    let whole = &model[&key(text.id)];
-                    prop_assert!(whole.ends_with(text.text));
-                    prop_assert!(text.text.is_char_boundary(text.held_from));
-                    let released = whole.len() - (text.text.len() - text.held_from);
-                    prop_assert_eq!(said(&out, text.id), whole.get(..released).unwrap());
+                    check_text(text, &model[&key(text.id)], &out);
                 }
             }
             guard.release_all(&mut out);
