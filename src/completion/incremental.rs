@@ -284,8 +284,9 @@ impl MergePlan {
             });
     }
 
-    /// Returns the plan for one text, if the chunk adds no more. Its key is `None` while half a
-    /// surrogate pair is pending.
+    /// Returns the plan for one text, if the chunk adds no more.
+    ///
+    /// Its key is `None` while half a surrogate pair is pending.
     #[inline]
     fn single_text(&self, target: &ChoiceTarget<'_>) -> Option<SingleTextPlan> {
         if self.usage.has_some
@@ -389,8 +390,9 @@ impl UsagePlan {
 }
 
 impl Detail {
-    /// Returns the detail of an element, if its slot `leaf` is a text that is joined, and merging the
-    /// other members again changes nothing.
+    /// Returns the detail of an element whose slot is the text `leaf`, if a plan can merge it.
+    ///
+    /// The text must be one that is joined, and merging the other members again must change nothing.
     fn new(element: Value<'_>, leaf: NodeId) -> Option<Self> {
         let is_idempotent =
             |(name, value): (&str, Value<'_>)| match merge(Level::ReasoningDetail, name) {
@@ -503,8 +505,9 @@ fn names_are_unique<N: PartialEq, I: Iterator<Item = N>>(names: impl Fn() -> I) 
 }
 
 impl Reassembler {
-    /// Merges a chunk of the template that was merged last by its plan; returns false if it has to be
-    /// merged in full.
+    /// Merges a chunk by the plan of its template; returns false if it needs the full merge.
+    ///
+    /// The chunk before must have the same template.
     #[inline]
     pub(super) fn push_incremental(&mut self, chunk: &ChatCompletionChunk<'_>) -> bool {
         if self.plan.key != chunk.template_key() {
@@ -614,7 +617,7 @@ mod tests {
         Text,
     }
 
-    /// As [`Reassembler::push`].
+    /// Pushes a chunk as [`Reassembler::push`] does; returns the merge that it took.
     fn push(completion: &mut Reassembler, chunk: &ChatCompletionChunk<'_>) -> Added {
         completion.changes.clear();
         if completion.push_single_text(chunk) {
@@ -630,8 +633,7 @@ mod tests {
         Added::Whole
     }
 
-    /// What was added of the last of some events that are alike: `#` is a number, `%` 0 and 1 by
-    /// turns.
+    /// Returns the merge of the last of ten events, with a number for `#`, and 0 and 1 for `%`.
     fn last_of(event: &str) -> (Added, Reassembler) {
         let (mut decoder, mut completion) = (ChunkDecoder::new(), Reassembler::new());
         let mut added = Added::Whole;
@@ -651,7 +653,7 @@ mod tests {
         format!(r#"{{"id":"c","created":5,"choices":[{{"index":0,"delta":{{{delta}}}}}]}}"#)
     }
 
-    /// Of the streams that servers send, no more is added than what has changed.
+    /// Merges only the slots of streams that servers send.
     #[test]
     fn only_what_has_changed_is_added() {
         for (event, expected) in [

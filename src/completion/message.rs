@@ -4,15 +4,15 @@ use super::ChoiceState;
 use super::budgets::Budgets;
 use super::change::{Change, Changes};
 use super::list::Matching;
-use super::model::{Message, ReasoningName};
+use super::model::{FunctionCall, Message, ReasoningName};
 use super::tool_call::{push_call, push_name, push_whole_call};
 use crate::chunk::schema::{delta, function};
 use crate::chunk::{Choice, ContentPart, Delta, Level, NEEDED, OddText, texts_of};
 use crate::json::{Value, ValueKind};
 
-/// What a delta is added to: the message, what is known of it besides, and where changes go.
+/// The choice that a delta is merged into.
 pub(super) struct ChoiceTarget<'t> {
-    /// Position of the choice.
+    /// The position of the choice.
     pub(super) choice: usize,
     pub(super) message: &'t mut Message,
     pub(super) state: &'t mut ChoiceState,
@@ -154,7 +154,7 @@ fn push_odd_text(target: &mut ChoiceTarget<'_>, of: TextOf, value: Value<'_>) {
     }
 }
 
-/// The texts that are for the reader of the answer.
+/// Merges the texts for the reader of the answer: content and refusal.
 #[inline]
 pub(super) fn push_texts(target: &mut ChoiceTarget<'_>, delta: &Delta<'_>) {
     if let Some(text) = delta.content() {
@@ -172,7 +172,7 @@ pub(super) fn push_texts(target: &mut ChoiceTarget<'_>, delta: &Delta<'_>) {
     }
 }
 
-/// `value` is what `text` was read from.
+/// Appends a piece of the content; `value` returns the value of `text`.
 #[inline]
 pub(super) fn push_content<'a>(
     target: &mut ChoiceTarget<'_>,
@@ -186,7 +186,7 @@ pub(super) fn push_content<'a>(
     }
 }
 
-/// Reasoning, which some servers send under two names at once.
+/// Merges the reasoning, which some servers send under two names at once.
 pub(super) fn push_reasoning(target: &mut ChoiceTarget<'_>, delta: &Delta<'_>) {
     let named = [
         (delta.reasoning_content(), ReasoningName::ReasoningContent),
@@ -220,7 +220,7 @@ pub(super) fn push_reasoning(target: &mut ChoiceTarget<'_>, delta: &Delta<'_>) {
     changes.extend(first.map(|start| Change::Reasoning { choice: *choice, start }));
 }
 
-/// Adds a reasoning text; gives where it begins.
+/// Appends a piece of the reasoning; returns its position.
 pub(super) fn push_reasoning_text(
     target: &mut ChoiceTarget<'_>,
     delta: &Delta<'_>,
@@ -234,8 +234,9 @@ pub(super) fn push_reasoning_text(
     budget.join(kept, &mut state.reasoning, text, || delta.get(name.as_str()))
 }
 
-/// Some servers send the whole message so far instead of a delta, or besides it. It counts where
-/// no text came by deltas, and its latest version does.
+/// Merges a message that a server sends whole, instead of a delta or besides it.
+///
+/// It counts if no text came by deltas. Of several messages the last one counts.
 pub(super) fn push_snapshot(target: &mut ChoiceTarget<'_>, choice: &Choice<'_>, whole: Value<'_>) {
     let ChoiceTarget { message, state, .. } = target;
     let is_empty =
@@ -299,16 +300,7 @@ fn push_whole_member(
             }
         }
         (delta::FUNCTION_CALL, _) if value.kind() == ValueKind::Object => {
-            let kept = message.function_call.get_or_insert_default();
-            let text = |name: &str| value.get(name).and_then(|text| text.as_str());
-            if kept.name.is_empty() {
-                budget.push_str(&mut kept.name, text(function::NAME).unwrap_or_default());
-            }
-            if let Some(arguments) =
-                text(function::ARGUMENTS).filter(|text| *text != kept.arguments)
-            {
-                budget.set_text(&mut kept.arguments, arguments);
-            }
+            push_whole_function(message.function_call.get_or_insert_default(), value, budget);
         }
         (delta::CONTENT | delta::REFUSAL | delta::REASONING | delta::REASONING_CONTENT, None)
             if value.is_empty_value() => {}
@@ -320,6 +312,17 @@ fn push_whole_member(
         }
         (delta::AUDIO | delta::FUNCTION_CALL, _) => {}
         _ => message.extra.last(name, value, &mut budget.texts),
+    }
+}
+
+/// Stores name and arguments of a whole `function_call`.
+fn push_whole_function(kept: &mut FunctionCall, whole: Value<'_>, budget: &mut Budgets) {
+    let text = |name: &str| whole.get(name).and_then(|text| text.as_str());
+    if kept.name.is_empty() {
+        budget.push_str(&mut kept.name, text(function::NAME).unwrap_or_default());
+    }
+    if let Some(arguments) = text(function::ARGUMENTS).filter(|text| *text != kept.arguments) {
+        budget.set_text(&mut kept.arguments, arguments);
     }
 }
 
@@ -370,8 +373,9 @@ fn push_whole_odd(target: &mut ChoiceTarget<'_>, name: &str, value: Value<'_>) {
     }
 }
 
-/// Takes over a text that comes whole: mostly it goes on with what is kept, and an empty one takes
-/// nothing away. Gives where it is new.
+/// Stores a whole text; returns the position of its new part.
+///
+/// Most continue the stored text. An empty one changes nothing.
 fn set_whole(kept: &mut Option<String>, whole: &str, budget: &mut Budgets) -> Option<usize> {
     let kept = budget.text(kept);
     match whole.strip_prefix(kept.as_str()) {

@@ -1,4 +1,4 @@
-//! `Reassembler`: folds the deltas of a stream into a `ChatCompletion`.
+//! `Reassembler`: merges the deltas of a stream into a `ChatCompletion`.
 
 mod accumulate;
 mod budget;
@@ -36,8 +36,7 @@ use message::{ChoiceTarget, push_delta, push_snapshot};
 use order::sort_both;
 use tool_call::PART_COST;
 
-/// Gathers the chunks of a stream into the completion that the provider would have answered
-/// with, had it not streamed.
+/// Merges the chunks of a stream into the completion of an answer without streaming.
 ///
 /// ```
 /// use deltawire::{ChunkDecoder, Outcome, Reassembler};
@@ -59,16 +58,15 @@ use tool_call::PART_COST;
 /// assert_eq!(finished.outcome, Outcome::Complete);
 /// ```
 ///
-/// A push costs the size of the delta; it allocates only when a text that is kept has to grow.
-/// It needs no decoder: chunks from elsewhere, such as
-/// [`OwnedChatCompletionChunk`](crate::OwnedChatCompletionChunk), go in too, and one chunk into as
-/// many reassemblers as there are.
+/// A push costs the size of the delta, and allocates only if a stored text has to grow. It needs no
+/// decoder: it accepts any chunk, such as an
+/// [`OwnedChatCompletionChunk`](crate::OwnedChatCompletionChunk).
 #[derive(Clone, Debug)]
 pub struct Reassembler {
     completion: ChatCompletion,
-    /// What is known of each choice besides, in the order of `completion.choices`.
+    /// The states of the choices: `states.len() == completion.choices.len()`.
     states: Vec<ChoiceState>,
-    /// Number of choices at the end that aren't sorted yet.
+    /// The number of choices at the end that aren't sorted yet: `late_choices <= states.len()`.
     late_choices: usize,
     usage_from: UsageFrom,
     choice_tokens: ChoiceTokens,
@@ -86,19 +84,19 @@ pub struct Reassembler {
 struct ChoiceState {
     /// The choice's index.
     index: u64,
-    /// What is known of the tool calls, in the order of the message's `tool_calls`.
+    /// The states of the tool calls: `calls.len() == message.tool_calls.len()`.
     calls: Vec<CallState>,
-    /// Number of tool calls at the end that aren't sorted yet.
+    /// The number of tool calls at the end that aren't sorted yet: `late_calls <= calls.len()`.
     late_calls: usize,
-    /// Positions of the tool calls with an id, sorted by id. `None` until a search needs them.
+    /// The positions of the tool calls with an id, sorted by id; `None` until a search needs them.
     calls_by_id: Option<Vec<u32>>,
-    /// The call that the last delta went on with.
+    /// The position of the call that the last delta continued.
     last_call: usize,
     content: PendingSurrogate,
     refusal: PendingSurrogate,
     reasoning: PendingSurrogate,
     function_call: PendingSurrogate,
-    /// The message comes whole, again and again.
+    /// The server sends the message whole with each chunk.
     is_snapshot: bool,
     /// The texts with void changes; all false between two pushes.
     is_void: VoidTexts,
@@ -113,7 +111,7 @@ struct VoidTexts {
 }
 
 impl ChoiceState {
-    /// Tells of the calls that aren't done that they are.
+    /// Marks all calls as done, and records a change for each that wasn't.
     fn end_calls(&mut self, choice: usize, changes: &mut Changes) {
         for (call, known) in self.calls.iter_mut().enumerate().filter(|(_, known)| !known.is_done) {
             known.is_done = true;
@@ -122,16 +120,16 @@ impl ChoiceState {
     }
 }
 
-/// Most choices for which the buffers are kept over a reset.
+/// The most choices whose buffers a reset keeps.
 const KEPT_CHOICES: usize = 128;
 
 #[derive(Clone, Debug, Default)]
 struct CallState {
     index: Option<u64>,
     arguments: PendingSurrogate,
-    /// Length of the arguments when they were last parsed.
-    looked_at: usize,
-    /// It has been told that the call is done.
+    /// The length of the arguments when they were last parsed.
+    parsed_len: usize,
+    /// A change has reported that the call is done.
     is_done: bool,
     /// True if the arguments have void changes; see [`ChoiceState::is_void`].
     is_void: bool,
@@ -147,7 +145,7 @@ impl CallState {
     }
 }
 
-/// Which member the usage came from: `usage` itself outranks its substitutes.
+/// The member that the usage came from: `usage` itself outranks its substitutes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum UsageFrom {
     #[default]
@@ -162,13 +160,13 @@ impl Default for Reassembler {
 }
 
 impl Reassembler {
-    /// A reassembler without anything yet, with the default [`Limits`]. Allocates nothing.
+    /// Creates an empty reassembler with the default [`Limits`]. Allocates nothing.
     #[must_use]
     pub fn new() -> Self {
         Self::with_limits(Limits::new())
     }
 
-    /// A reassembler without anything yet.
+    /// Creates an empty reassembler. Allocates nothing.
     #[must_use]
     pub fn with_limits(limits: Limits) -> Self {
         Self {
@@ -187,8 +185,9 @@ impl Reassembler {
         }
     }
 
-    /// Adds the chunk of a payload, if it has one, be it beside an error. With `[DONE]` the tool
-    /// calls are done that weren't yet.
+    /// Merges the chunk of a payload, if it has one; a chunk beside an error too.
+    ///
+    /// `[DONE]` ends the tool calls.
     pub fn push_payload(&mut self, payload: &Payload<'_>) {
         self.changes.clear();
         match payload {
@@ -208,7 +207,7 @@ impl Reassembler {
         }
     }
 
-    /// Adds a chunk. What it has changed is there as [`changes`](Self::changes) until the next one.
+    /// Merges a chunk. [`changes`](Self::changes) returns its changes until the next push.
     pub fn push(&mut self, chunk: &ChatCompletionChunk<'_>) {
         self.changes.clear();
         if !self.push_single_text(chunk) {
@@ -291,14 +290,15 @@ impl Reassembler {
         }
     }
 
-    /// What has been gathered so far.
+    /// Returns the completion so far.
     #[must_use]
     pub const fn snapshot(&self) -> &ChatCompletion {
         &self.completion
     }
 
-    /// What the last push has changed, in the order in which the chunk said it: for a guard that
-    /// reads the text so far and the newest part of it, and for whoever waits for tool calls.
+    /// Returns the changes of the last push, in the order of the chunk.
+    ///
+    /// A caller reads the newest part of a text by them, or waits for the end of a tool call.
     ///
     /// ```
     /// # use deltawire::{Change, OwnedChatCompletionChunk, Reassembler};
@@ -319,14 +319,15 @@ impl Reassembler {
         self.changes.as_slice()
     }
 
-    /// The limit for which something was left out, if one was: the first that was exceeded. What
-    /// was gathered stays.
+    /// Returns the limit that was exceeded first, if the completion lacks something for it.
+    ///
+    /// The completion keeps all that was merged before.
     #[must_use]
     pub fn limit_exceeded(&self) -> Option<Limit> {
         self.budget.texts.exceeded().or(self.budget.usage.exceeded())
     }
 
-    /// What of the chunks was out of order so far.
+    /// Returns the counts of irregular parts of the chunks so far.
     #[must_use]
     pub fn irregularities(&self) -> Irregularities {
         let mut sum = Irregularities {
@@ -347,10 +348,9 @@ impl Reassembler {
         sum
     }
 
-    /// The completion, and how the stream ended by what the decoder and the chunks say. Without a
-    /// decoder an [`End`] can be made up: its default, with `done` where `[DONE]` came.
+    /// Returns the completion and the outcome of the stream, and [resets](Self::reset).
     ///
-    /// The reassembler is then as after a [`reset`](Self::reset).
+    /// Without a decoder, pass the default [`End`], with `done` set if `[DONE]` came.
     pub fn finish(&mut self, end: End) -> Finished {
         let (limit_exceeded, irregularities) = (self.limit_exceeded(), self.irregularities());
         let mut findings = core::mem::take(&mut self.findings);
@@ -402,7 +402,7 @@ impl Reassembler {
         self.findings = Findings::default();
     }
 
-    /// The choices that haven't finished, and the calls that they were at.
+    /// Returns the unfinished choices, each with its current tool call.
     fn pending(&self) -> Vec<Pending> {
         let choices = self.completion.choices.iter().zip(&self.states).enumerate();
         choices
@@ -497,8 +497,9 @@ impl Reassembler {
         }
     }
 
-    /// The position of the choice with this index. An index is a key: an unknown one makes one
-    /// more choice, whatever its number.
+    /// Returns the position of the choice with this index.
+    ///
+    /// An index is a key: an unknown one adds one choice, for any number.
     fn choice_at(&mut self, index: u64) -> Option<usize> {
         let Self { completion, states, late_choices, budget, changes, .. } = self;
         let sorted = states.len() - *late_choices;
@@ -512,7 +513,7 @@ impl Reassembler {
             budget.texts.mark_exceeded(Limit::Choices);
             return None;
         }
-        // A choice without room is added all the same, so that its finish reason is stored.
+        // A choice over the budget is added all the same, so that its finish reason is stored.
         budget.texts.try_reserve(PART_COST);
         if *late_choices > 0 || states.last().is_some_and(|last| last.index > index) {
             *late_choices += 1;
@@ -527,7 +528,7 @@ impl Reassembler {
     }
 }
 
-/// Appends the lists of tokens; the legacy form has lists too, under other names.
+/// Appends the lists of tokens, which the legacy form has under other names.
 fn push_logprobs(choice: &mut CompletionChoice, logprobs: &Logprobs<'_>, budget: &mut Budgets) {
     let kept = choice.logprobs.get_or_insert_default();
     for (name, value) in logprobs.as_value().members() {

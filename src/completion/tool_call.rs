@@ -1,4 +1,4 @@
-//! Tool calls: which call a delta goes on with, what it adds, and when the call is done.
+//! Tool calls: the call that a delta continues, its merge, and its end.
 
 use super::budget::Limit;
 use super::budgets::Budgets;
@@ -11,13 +11,13 @@ use crate::chunk::ToolCallDelta;
 use crate::chunk::schema::{function, tool_call};
 use crate::json::{Value, ValueKind};
 
-/// What one more choice or tool call costs besides its texts, for the bound on memory.
+/// The bytes of budget that a choice or tool call reserves besides its texts.
 pub(super) const PART_COST: usize = 512;
 
-/// Longest id of a tool call: ids are compared with each other.
+/// The longest id of a tool call, in bytes: ids are compared with each other.
 const LONGEST_ID: usize = 1024;
 
-/// Adds to the call that the delta goes on with, or begins another one.
+/// Merges a delta into the call that it continues, or into a new one.
 pub(super) fn push_call(target: &mut ChoiceTarget<'_>, delta: &ToolCallDelta<'_>) {
     let irregular = &mut target.state.irregular;
     let index = delta.index();
@@ -65,8 +65,7 @@ pub(super) fn push_call(target: &mut ChoiceTarget<'_>, delta: &ToolCallDelta<'_>
     }
 }
 
-/// Adds to the arguments of the call that the delta before went on with, if this one does too and is
-/// nothing but a part of them.
+/// Appends arguments to the call of the delta before; returns false if it isn't the one to continue.
 pub(super) fn push_arguments(
     target: &mut ChoiceTarget<'_>,
     index: Option<u64>,
@@ -90,7 +89,7 @@ pub(super) fn push_arguments(
     true
 }
 
-/// Takes over a call of a whole message, the `at`th.
+/// Stores the call at a position of a whole message.
 pub(super) fn push_whole_call<'t>(target: &mut ChoiceTarget<'_>, at: usize, whole: Value<'t>) {
     let is_known = at < target.message.tool_calls.len();
     let at = if is_known { Some(at) } else { append(target, Some(at as u64)) };
@@ -131,9 +130,9 @@ pub(super) fn push_whole_call<'t>(target: &mut ChoiceTarget<'_>, at: usize, whol
     }
 }
 
-/// Which call a delta belongs to.
+/// Returns the position of the call that a delta continues, or of a new one.
 ///
-/// | index | id | goes on with |
+/// | index | id | continues |
 /// |---|---|---|
 /// | known | none or "" | the latest call of that index |
 /// | known | one of a call of that index | that call |
@@ -192,15 +191,15 @@ fn begins_another(target: &mut ChoiceTarget<'_>, at: usize, delta: &ToolCallDelt
     let (Some(function), Some(known)) = (function, state.calls.get_mut(at)) else { return false };
     let name = delta.name_text().unwrap_or_default();
     let is_other = !name.is_empty() && !function.name.is_empty() && name != function.name;
-    let (len, looked_at) = (function.arguments.len(), known.looked_at);
-    if !is_other || len == 0 || len < looked_at.saturating_mul(2) {
+    let (len, parsed_len) = (function.arguments.len(), known.parsed_len);
+    if !is_other || len == 0 || len < parsed_len.saturating_mul(2) {
         return false;
     }
-    known.looked_at = len;
+    known.parsed_len = len;
     function.arguments_state() == Arguments::Complete
 }
 
-/// Most tool calls that a search for an id reads one by one.
+/// The most tool calls that a search for an id reads one by one.
 const FEW_CALLS: usize = 16;
 
 impl ChoiceState {
@@ -292,7 +291,7 @@ fn append(target: &mut ChoiceTarget<'_>, index: Option<u64>) -> Option<usize> {
     Some(at)
 }
 
-/// The stream goes on with the call at a position: the one before it is done.
+/// Makes the call at a position the current one, and ends the one before.
 fn select_call(target: &mut ChoiceTarget<'_>, at: usize) {
     let ChoiceTarget { choice, state, changes, .. } = target;
     let before = state.last_call;
@@ -326,7 +325,9 @@ fn push_id(target: &mut ChoiceTarget<'_>, at: usize, id: &str) {
     }
 }
 
-/// A name comes whole, and may come again; only one that is cut before any argument is joined.
+/// Stores the name of a function.
+///
+/// A name comes whole, and may come again. Only a name that is cut before any argument is joined.
 pub(super) fn push_name(function: &mut FunctionCall, name: &str, budget: &mut Budgets) {
     if function.name != name && (function.name.is_empty() || function.arguments.is_empty()) {
         budget.push_str(&mut function.name, name);

@@ -187,7 +187,7 @@ impl SseDecoder {
     }
 }
 
-/// Returns the length of `bytes` as text, in which U+FFFD replaces what isn't UTF-8.
+/// Returns the length of `bytes` as text, in which U+FFFD replaces invalid bytes.
 fn lossy_len(bytes: &[u8]) -> usize {
     bytes.utf8_chunks().map(|chunk| chunk.valid().len() + replacement(&chunk).len()).sum()
 }

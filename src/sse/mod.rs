@@ -120,7 +120,7 @@ pub struct SseDecoder {
 /// State of an [`SseDecoder`]; the module's head has the transitions.
 #[derive(Clone, Copy)]
 enum State {
-    /// The next byte begins an event, or ends what is before it, or a large buffer is idle.
+    /// The next byte begins an event or ends the one before, or a large buffer is idle.
     AtStart,
     /// The next byte begins an event, and no buffer is large.
     BetweenEvents,

@@ -28,7 +28,7 @@ impl SseDecoder {
         Some(self.emit(EventSpan::in_buffers(0), &[]))
     }
 
-    /// Calls `look` with the event of [`salvage`](Self::salvage), and restores the decoder.
+    /// Passes the event of [`salvage`](Self::salvage) to `look`, and restores the decoder.
     #[cfg(feature = "std")]
     pub(crate) fn peek_rest<R>(&mut self, look: impl FnOnce(&Event<'_>) -> R) -> Option<R> {
         self.begin();
