@@ -133,3 +133,28 @@ fn files_stay_small() {
         assert!(lines <= 600, "{}: {lines} lines", path.display());
     }
 }
+
+/// Finds each wire name of the schema as a literal in at most four files, the schema among them.
+#[test]
+fn wire_names_stand_in_few_files() {
+    const MOST_FILES: usize = 4;
+    let is_row = |line: &str| line.ends_with(';') && line.contains(" b\"");
+    let schema = fs::read_to_string(root().join("src/chunk/schema.rs")).unwrap();
+    let names: Vec<_> = schema
+        .lines()
+        .filter(|line| is_row(line))
+        .map(|line| line.split("b\"").nth(1).unwrap().split('"').next().unwrap())
+        .collect();
+    assert!(names.len() > 120, "{} rows", names.len());
+    let files: Vec<_> = files().into_values().flatten().map(|path| (code(&path), path)).collect();
+    for name in names {
+        let literal = format!("\"{name}\"");
+        // The name of a field in `Debug` isn't one of the wire.
+        let spells = |code: &str| {
+            code.match_indices(&literal).any(|(at, _)| !code[..at].ends_with(".field("))
+        };
+        let spelling: Vec<_> =
+            files.iter().filter(|(code, _)| spells(code)).map(|(_, path)| path).collect();
+        assert!(spelling.len() <= MOST_FILES, "{name} is a literal in {spelling:?}");
+    }
+}

@@ -217,7 +217,7 @@ impl<'a> ChatCompletionChunk<'a> {
     #[must_use]
     pub fn error(&self) -> Option<UpstreamError<'a>> {
         let error_at = |id| self.value(id).filter(UpstreamError::is_truthy_error);
-        let says_so = || (self.object()? == "error").then(|| self.as_value());
+        let says_so = || (self.object()? == top::ERROR).then(|| self.as_value());
         let in_choice = || self.index.choices.iter().find_map(|row| error_at(row.error));
         let error = error_at(self.index.top.error).or_else(says_so).or_else(in_choice)?;
         Some(UpstreamError::new(Some(error), b"", Some(*self)))

@@ -1,5 +1,6 @@
 //! `Usage<'_>`: the token counts of a chunk.
 
+use super::schema::{completion_details, prompt_details, usage};
 use crate::json::{Value, ValueKind};
 
 /// The `usage` of a chunk: the token counts that the server sends.
@@ -17,32 +18,32 @@ impl<'a> Usage<'a> {
     /// `prompt_tokens`, or `input_tokens` (Anthropic's name).
     #[must_use]
     pub fn prompt_tokens(&self) -> Option<u64> {
-        self.count(&["prompt_tokens", "input_tokens"])
+        self.count(&[usage::PROMPT_TOKENS, "input_tokens"])
     }
 
     /// `completion_tokens`, or `output_tokens`.
     #[must_use]
     pub fn completion_tokens(&self) -> Option<u64> {
-        self.count(&["completion_tokens", "output_tokens"])
+        self.count(&[usage::COMPLETION_TOKENS, "output_tokens"])
     }
 
     /// `total_tokens`: prompt and completion.
     #[must_use]
     pub fn total_tokens(&self) -> Option<u64> {
-        self.count(&["total_tokens"])
+        self.count(&[usage::TOTAL_TOKENS])
     }
 
     /// `prompt_tokens_details`, or `input_tokens_details`.
     #[must_use]
     pub fn prompt_tokens_details(&self) -> Option<PromptTokensDetails<'a>> {
-        let object = self.object("prompt_tokens_details");
+        let object = self.object(usage::PROMPT_TOKENS_DETAILS);
         Some(PromptTokensDetails(object.or_else(|| self.object("input_tokens_details"))?))
     }
 
     /// `completion_tokens_details`, or `output_tokens_details`.
     #[must_use]
     pub fn completion_tokens_details(&self) -> Option<CompletionTokensDetails<'a>> {
-        let object = self.object("completion_tokens_details");
+        let object = self.object(usage::COMPLETION_TOKENS_DETAILS);
         Some(CompletionTokensDetails(object.or_else(|| self.object("output_tokens_details"))?))
     }
 
@@ -53,9 +54,14 @@ impl<'a> Usage<'a> {
     /// `cache_read_input_tokens` (Anthropic) of the usage itself.
     #[must_use]
     pub fn cached_tokens(&self) -> Option<u64> {
-        let details =
-            || self.in_details(&["prompt_tokens_details", "input_tokens_details"], "cached_tokens");
-        let flat = ["cached_tokens", "prompt_cache_hit_tokens", "cache_read_input_tokens"];
+        let details = || {
+            self.in_details(
+                &[usage::PROMPT_TOKENS_DETAILS, "input_tokens_details"],
+                prompt_details::CACHED_TOKENS,
+            )
+        };
+        let flat =
+            [prompt_details::CACHED_TOKENS, "prompt_cache_hit_tokens", "cache_read_input_tokens"];
         details().or_else(|| self.count(&flat))
     }
 
@@ -65,9 +71,9 @@ impl<'a> Usage<'a> {
     /// Otherwise it is `reasoning_tokens` (SGLang, Perplexity) of the usage itself.
     #[must_use]
     pub fn reasoning_tokens(&self) -> Option<u64> {
-        let details = ["completion_tokens_details", "output_tokens_details"];
-        let details = || self.in_details(&details, "reasoning_tokens");
-        details().or_else(|| self.count(&["reasoning_tokens"]))
+        let details = [usage::COMPLETION_TOKENS_DETAILS, "output_tokens_details"];
+        let details = || self.in_details(&details, completion_details::REASONING_TOKENS);
+        details().or_else(|| self.count(&[completion_details::REASONING_TOKENS]))
     }
 
     /// Returns the first of these members that is a count.
@@ -115,7 +121,7 @@ impl PromptTokensDetails<'_> {
     /// `cached_tokens`: tokens that were read from a cache.
     #[must_use]
     pub fn cached_tokens(&self) -> Option<u64> {
-        count(self.get("cached_tokens")?)
+        count(self.get(prompt_details::CACHED_TOKENS)?)
     }
 
     /// `audio_tokens`: tokens of audio.
@@ -151,7 +157,7 @@ impl CompletionTokensDetails<'_> {
     /// `reasoning_tokens`: tokens of reasoning.
     #[must_use]
     pub fn reasoning_tokens(&self) -> Option<u64> {
-        count(self.get("reasoning_tokens")?)
+        count(self.get(completion_details::REASONING_TOKENS)?)
     }
 
     /// `audio_tokens`: tokens of audio.

@@ -7,6 +7,10 @@
 
 use super::budget::Budget;
 use super::change::Change;
+use super::idempotent::{
+    are_idempotent, has_unique_names, is_continuation, is_empty_logprobs, is_idempotent,
+    names_are_unique,
+};
 use super::list::{ElementKey, Matching};
 use super::message::{ChoiceTarget, push_content, push_reasoning, push_reasoning_text, push_texts};
 use super::model::ReasoningName;
@@ -14,8 +18,7 @@ use super::tool_call::{push_arguments, push_call};
 use super::{ChatCompletion, CompletionChoice, Message, Reassembler};
 use crate::chunk::schema::{delta, reasoning_detail};
 use crate::chunk::{
-    ChatCompletionChunk, Choice, Delta, Extra, Field, Level, Merge, TemplateKey, ToolCallDelta,
-    is_identity, merge,
+    ChatCompletionChunk, Choice, Delta, Field, Level, Merge, TemplateKey, is_identity, merge,
 };
 use crate::json::{Json, JsonList, JsonObject, NodeId, Value, ValueKind};
 use crate::template::LARGEST_EVENT;
@@ -447,61 +450,6 @@ impl Detail {
         detail.concat(name, chunk.value_at(self.text), budget);
         Some((position, detail.position(name)?))
     }
-}
-
-/// Returns true if a part of a tool call only continues the call.
-fn is_continuation(call: &ToolCallDelta<'_>) -> bool {
-    let is_empty = |text: Option<&str>| text.is_none_or(str::is_empty);
-    call.index().is_some()
-        && is_empty(call.id_text())
-        && is_empty(call.name_text())
-        && are_idempotent(Level::ToolCall, call.extra())
-        && are_idempotent(Level::Function, call.function_extra())
-}
-
-/// Returns true if merging the members again changes nothing, and reserves nothing for a while.
-fn are_idempotent(level: Level, extra: Extra<'_>) -> bool {
-    names_are_unique(|| extra.clone().map(|(name, _)| name))
-        && extra.clone().all(|(name, value)| is_idempotent(level, name, value))
-}
-
-/// Returns true if merging a member again changes nothing.
-fn is_idempotent(level: Level, name: &str, value: Value<'_>) -> bool {
-    value.is_empty_value()
-        || match merge(level, name) {
-            Merge::Ignore => true,
-            Merge::KeepFirst | Merge::Replace | Merge::Object | Merge::FilterResults => {
-                has_unique_names(value)
-            }
-            Merge::Accumulate => match value.kind() {
-                ValueKind::String => is_identity(name),
-                ValueKind::Array | ValueKind::Object => false,
-                _ => true,
-            },
-            _ => false,
-        }
-}
-
-/// Returns true if all lists are empty, as some servers send them with each chunk.
-fn is_empty_logprobs(logprobs: Value<'_>) -> bool {
-    has_unique_names(logprobs)
-        && logprobs.members().all(|(_, list)| list.elements().next().is_none())
-}
-
-/// Returns true if no object in a value has a name twice.
-///
-/// Otherwise the last value of a member isn't all that the member merges.
-fn has_unique_names(value: Value<'_>) -> bool {
-    let Value { document, id, .. } = value;
-    (id..document.behind(id))
-        .all(|id| names_are_unique(|| document.members(id).map(|member| member.name)))
-}
-
-/// Returns true if there are at most 32 names, and none comes twice.
-fn names_are_unique<N: PartialEq, I: Iterator<Item = N>>(names: impl Fn() -> I) -> bool {
-    const MOST: usize = 32;
-    let is_first = |(at, name): (usize, N)| names().take(at).all(|earlier| earlier != name);
-    names().nth(MOST).is_none() && names().enumerate().all(is_first)
 }
 
 impl Reassembler {

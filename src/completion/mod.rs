@@ -5,6 +5,7 @@ mod budget;
 mod budgets;
 mod change;
 mod from_json;
+mod idempotent;
 mod incremental;
 mod list;
 mod merge;
@@ -16,7 +17,7 @@ mod outcome;
 mod serde;
 mod tool_call;
 
-use crate::chunk::schema::top;
+use crate::chunk::schema::{completion_details, top, usage};
 pub use change::Change;
 use change::Changes;
 pub use model::{
@@ -440,9 +441,12 @@ impl Reassembler {
             None => keep(&usage),
             Some(all) if self.choice_tokens.has_several() => {
                 for (path, count) in [
-                    (&["completion_tokens"][..], all.completion),
-                    (&["total_tokens"], all.total),
-                    (&["completion_tokens_details", "reasoning_tokens"], all.reasoning),
+                    (&[usage::COMPLETION_TOKENS][..], all.completion),
+                    (&[usage::TOTAL_TOKENS], all.total),
+                    (
+                        &[usage::COMPLETION_TOKENS_DETAILS, completion_details::REASONING_TOKENS],
+                        all.reasoning,
+                    ),
                 ] {
                     if let Some(count) = count {
                         kept.set_count(path, count, &mut self.budget.usage);

@@ -3,6 +3,7 @@
 use super::payload::{ChunkEvent, OtherObject, Payload};
 use super::summary::{Api, Body, End, LONGEST_REASON, Rest, UpstreamFailure, ends_badly};
 use super::torn::{begins_error, is_torn};
+use crate::chunk::schema::top;
 use crate::chunk::{ChatCompletionChunk, ChunkBuffers, ChunkIndex, UpstreamError};
 use crate::error::{Error, ErrorKind};
 use crate::json::{Document, Kind, Leniencies, Parser, Tape, Value, beginning};
@@ -361,13 +362,13 @@ fn text_error<'a>(
     };
     leniencies.add(found);
     let value = Value::new(document, 0);
-    let error = value.get("error").filter(|error| !error.is_null()).unwrap_or(value);
+    let error = value.get(top::ERROR).filter(|error| !error.is_null()).unwrap_or(value);
     UpstreamError::new(Some(error), b"", chunk)
 }
 
 #[cold]
 fn note_error(end: &mut End, error: &UpstreamError<'_>, offset: u64) {
-    end.chunks += u64::from(error.chunk().is_some_and(|chunk| chunk.get("choices").is_some()));
+    end.chunks += u64::from(error.chunk().is_some_and(|chunk| chunk.get(top::CHOICES).is_some()));
     end.after_done += u64::from(end.done > 0);
     if end.upstream_error.is_none() {
         end.upstream_error = Some(UpstreamFailure::of(error, offset));

@@ -1,11 +1,12 @@
 //! `scan`: checks whether a chunk has members that may contain unwatched text.
 
 use super::watched_text::TextKind;
+use crate::chunk::schema::{choice, delta, tool_call, top};
 use crate::chunk::{ChatCompletionChunk, Level, origin};
 use crate::json::{Value, ValueKind};
 
 /// Harmless strings in nested objects: in a usage, in timings, in results of a filter.
-const NESTED_STRINGS: &[&str] = &["id", "service_tier", "severity"];
+const NESTED_STRINGS: &[&str] = &[tool_call::ID, top::SERVICE_TIER, "severity"];
 
 /// Arrays whose elements are scanned.
 const ARRAYS: &[&str] = &["prompt_filter_results"];
@@ -49,7 +50,7 @@ impl<'l> Scan<'l> {
     fn chunk(&mut self) {
         let mut choices = None;
         for (name, value) in self.chunk.as_value().members() {
-            if name == "choices" {
+            if name == top::CHOICES {
                 self.once(&mut choices, value);
             } else {
                 self.known(Level::Top, name, value);
@@ -62,21 +63,21 @@ impl<'l> Scan<'l> {
     }
 
     fn choice(&mut self, choice: Value<'l>) {
-        let delta = self.inside(choice, Level::Choice, "delta");
+        let delta = self.inside(choice, Level::Choice, choice::DELTA);
         let Some(delta) = self.container(delta, ValueKind::Object) else { return };
         let mut texts = [None; KINDS];
         let (mut calls, mut call) = (None, None);
         for (name, value) in delta.members() {
             match (TextKind::from_delta(name), name) {
                 (Some(kind), _) => self.text(&mut texts, kind, value),
-                (None, "tool_calls") => self.once(&mut calls, value),
-                (None, "function_call") => self.once(&mut call, value),
+                (None, delta::TOOL_CALLS) => self.once(&mut calls, value),
+                (None, delta::FUNCTION_CALL) => self.once(&mut call, value),
                 (None, _) => self.known(Level::Delta, name, value),
             }
         }
         let calls = self.container(calls, ValueKind::Array);
         for call in calls.into_iter().flat_map(|calls| calls.elements()) {
-            let function = self.inside(call, Level::ToolCall, "function");
+            let function = self.inside(call, Level::ToolCall, tool_call::FUNCTION);
             self.function(function);
         }
         self.function(call);
@@ -91,7 +92,7 @@ impl<'l> Scan<'l> {
                 self.once(&mut found, value);
                 continue;
             }
-            if name == "index" {
+            if name == tool_call::INDEX {
                 self.once(&mut index, value);
             }
             self.known(level, name, value);

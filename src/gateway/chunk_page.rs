@@ -2,6 +2,7 @@
 
 use super::json_write::{self, ArrayWriter, ObjectWriter, string_len};
 use super::slices::bytes_in;
+use crate::chunk::schema::reasoning_detail;
 use crate::chunk::{Level, Merge, merge};
 use crate::completion::{ElementKey, Matching};
 use crate::json::{Json, JsonList, JsonObject, plain_len};
@@ -418,7 +419,9 @@ fn head_len(key: ElementKey<'_>, members: &JsonObject, matching: Matching) -> Op
     let is_continuable = match matching {
         Matching::Index | Matching::Detail => index.is_some(),
         Matching::IndexOrId => index.or(id).is_some(),
-        Matching::Fragment => index.or(id).is_some() || members.get("signature").is_none(),
+        Matching::Fragment => {
+            index.or(id).is_some() || members.get(reasoning_detail::SIGNATURE).is_none()
+        }
     };
     let head = members.iter().enumerate().filter(|(_, (name, _))| is_key(name)).last();
     let head = head.map_or(0, |(position, _)| position + 1);
@@ -427,7 +430,10 @@ fn head_len(key: ElementKey<'_>, members: &JsonObject, matching: Matching) -> Op
 
 /// Returns true if a member of this name identifies an element.
 fn is_key(name: &str) -> bool {
-    matches!(name, "index" | "prompt_index" | "id" | "type")
+    matches!(
+        name,
+        reasoning_detail::INDEX | "prompt_index" | reasoning_detail::ID | reasoning_detail::TYPE
+    )
 }
 
 /// Returns the cost of a value, or any cost above `max` if it is more than `max`.

@@ -1,6 +1,9 @@
 //! `ChunkParts`: writes a gateway's own chunks.
 
 use super::json_write::{self, ObjectWriter};
+use crate::chunk::schema::{
+    choice, completion_details, delta, function, prompt_details, tool_call, top, usage,
+};
 use crate::completion::ReasoningName;
 
 /// The members that all chunks of a stream share.
@@ -17,14 +20,14 @@ impl Envelope<'_> {
     /// Begins a chunk with the members that are present.
     pub(super) fn begin(self, out: &mut Vec<u8>) -> ObjectWriter<'_> {
         let mut chunk = ObjectWriter::begin(out);
-        chunk.string_if("id", self.id);
-        chunk.string("object", "chat.completion.chunk");
+        chunk.string_if(top::ID, self.id);
+        chunk.string(top::OBJECT, "chat.completion.chunk");
         if let Some(created) = self.created {
-            chunk.number("created", created);
+            chunk.number(top::CREATED, created);
         }
-        chunk.string_if("model", self.model);
-        chunk.string_if("service_tier", self.service_tier);
-        chunk.string_if("system_fingerprint", self.system_fingerprint);
+        chunk.string_if(top::MODEL, self.model);
+        chunk.string_if(top::SERVICE_TIER, self.service_tier);
+        chunk.string_if(top::SYSTEM_FINGERPRINT, self.system_fingerprint);
         chunk
     }
 }
@@ -83,9 +86,9 @@ impl<'a> ChunkParts<'a> {
         let (id, created, model) = (Some(id), Some(created), Some(model));
         let envelope = Envelope { id, created, model, service_tier, system_fingerprint };
         let mut chunk = envelope.begin(out);
-        json_write::array(self.choices, chunk.name("choices"), ChoiceParts::write);
+        json_write::array(self.choices, chunk.name(top::CHOICES), ChoiceParts::write);
         if let Some(usage) = self.usage {
-            chunk.object("usage", |object| usage.write(object));
+            chunk.object(top::USAGE, |object| usage.write(object));
         }
         chunk.end();
     }
@@ -140,22 +143,22 @@ impl<'a> ChoiceParts<'a> {
 
     fn write(&self, out: &mut Vec<u8>) {
         let mut choice = ObjectWriter::begin(out);
-        choice.number("index", self.index);
-        choice.object("delta", |delta| {
-            delta.string_if("role", self.role);
-            delta.string_if("content", self.content);
-            delta.string_if("refusal", self.refusal);
+        choice.number(choice::INDEX, self.index);
+        choice.object(choice::DELTA, |delta| {
+            delta.string_if(delta::ROLE, self.role);
+            delta.string_if(delta::CONTENT, self.content);
+            delta.string_if(delta::REFUSAL, self.refusal);
             if let Some((name, text)) = self.reasoning {
                 delta.string(name.as_str(), text);
             }
             if !self.tool_calls.is_empty() {
-                let calls = delta.name("tool_calls");
+                let calls = delta.name(delta::TOOL_CALLS);
                 json_write::array(self.tool_calls, calls, ToolCallParts::write);
             }
         });
         match self.finish_reason {
-            Some(reason) => choice.string("finish_reason", reason),
-            None => choice.raw("finish_reason", "null"),
+            Some(reason) => choice.string(choice::FINISH_REASON, reason),
+            None => choice.raw(choice::FINISH_REASON, "null"),
         }
         choice.end();
     }
@@ -190,14 +193,14 @@ impl<'a> ToolCallParts<'a> {
 
     fn write(&self, out: &mut Vec<u8>) {
         let mut call = ObjectWriter::begin(out);
-        call.number("index", self.index);
+        call.number(tool_call::INDEX, self.index);
         if let Some(id) = self.id {
-            call.string("id", id);
-            call.string("type", "function");
+            call.string(tool_call::ID, id);
+            call.string(tool_call::TYPE, "function");
         }
-        call.object("function", |function| {
-            function.string_if("name", self.name);
-            function.string("arguments", self.arguments);
+        call.object(tool_call::FUNCTION, |function| {
+            function.string_if(function::NAME, self.name);
+            function.string(function::ARGUMENTS, self.arguments);
         });
         call.end();
     }
@@ -227,12 +230,16 @@ impl UsageParts {
     }
 
     fn write(self, usage: &mut ObjectWriter<'_>) {
-        usage.number("prompt_tokens", self.prompt);
-        usage.number("completion_tokens", self.completion);
-        usage.number("total_tokens", self.prompt.saturating_add(self.completion));
+        usage.number(usage::PROMPT_TOKENS, self.prompt);
+        usage.number(usage::COMPLETION_TOKENS, self.completion);
+        usage.number(usage::TOTAL_TOKENS, self.prompt.saturating_add(self.completion));
         for (details, name, tokens) in [
-            ("prompt_tokens_details", "cached_tokens", self.cached),
-            ("completion_tokens_details", "reasoning_tokens", self.reasoning),
+            (usage::PROMPT_TOKENS_DETAILS, prompt_details::CACHED_TOKENS, self.cached),
+            (
+                usage::COMPLETION_TOKENS_DETAILS,
+                completion_details::REASONING_TOKENS,
+                self.reasoning,
+            ),
         ] {
             if let Some(tokens) = tokens {
                 usage.object(details, |details| details.number(name, tokens));

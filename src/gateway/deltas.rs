@@ -2,6 +2,7 @@
 
 use super::chunk_page::{ChunkPage, Rule};
 use super::json_write::{self, ObjectWriter};
+use crate::chunk::schema::{choice, delta, function, tool_call};
 use crate::chunk::{Level, Merge};
 use crate::completion::{CompletionChoice, FunctionCall, Message, ToolCall};
 
@@ -22,8 +23,8 @@ impl<'c> DeltaText<'c> {
         let Message { content, refusal, reasoning, reasoning_name, .. } = message;
         let (target, text) = match position {
             0 => (Self::Text(reasoning_name.as_str()), reasoning.as_deref()),
-            1 => (Self::Text("content"), content.as_deref()),
-            2 => (Self::Text("refusal"), refusal.as_deref()),
+            1 => (Self::Text(delta::CONTENT), content.as_deref()),
+            2 => (Self::Text(delta::REFUSAL), refusal.as_deref()),
             3 => (Self::Function, message.function_call.as_ref().map(|call| &*call.arguments)),
             _ => {
                 let call = message.tool_calls.get(position - 4)?;
@@ -48,10 +49,12 @@ impl<'c> DeltaText<'c> {
         write_choice(choice_index, page.is_alone, out, |delta| match self {
             Self::Text(name) => delta.string(name, piece),
             Self::Function => {
-                delta.object("function_call", |function| function.string("arguments", piece));
+                delta.object(delta::FUNCTION_CALL, |function| {
+                    function.string(function::ARGUMENTS, piece);
+                });
             }
             Self::Call(position, call) => {
-                json_write::array([call], delta.name("tool_calls"), |call, out| {
+                json_write::array([call], delta.name(delta::TOOL_CALLS), |call, out| {
                     write_call(position, call, piece, is_begin, page, out);
                 });
             }
@@ -77,31 +80,31 @@ pub(super) fn begin(choice: &CompletionChoice, page: &mut ChunkPage, out: &mut V
     let start = out.len();
     let (parts, is_alone, is_first) = (page.parts, page.is_alone, page.is_first);
     let mut object = begin_choice(*index, is_alone, out);
-    object.object_if("delta", is_alone, |delta| {
-        page.text("role", message.role.as_deref(), delta);
+    object.object_if(choice::DELTA, is_alone, |delta| {
+        page.text(delta::ROLE, message.role.as_deref(), delta);
         if is_first {
             begin_texts(message, delta);
         }
         if let Some(call) = &message.function_call {
-            delta.object_if("function_call", !is_first, |function| {
+            delta.object_if(delta::FUNCTION_CALL, !is_first, |function| {
                 let rule = Rule::All(Merge::KeepFirst);
                 begin_function(call, is_first.then_some(""), rule, page, function);
             });
         }
-        page.details("reasoning_details", &message.reasoning_details, delta);
+        page.details(delta::REASONING_DETAILS, &message.reasoning_details, delta);
         if let Some(audio) = &message.audio {
-            page.object("audio", audio, Rule::At(Level::Audio), delta);
+            page.object(delta::AUDIO, audio, Rule::At(Level::Audio), delta);
         }
-        let members = message.extra.iter().filter(|(name, _)| *name != "reasoning");
+        let members = message.extra.iter().filter(|(name, _)| *name != delta::REASONING);
         page.members(Rule::At(Level::Delta), members, delta);
     });
     if !is_alone {
-        object.raw("finish_reason", "null");
+        object.raw(choice::FINISH_REASON, "null");
     }
     if let Some(logprobs) = logprobs {
-        page.object("logprobs", logprobs, Rule::All(Merge::Extend), &mut object);
+        page.object(choice::LOGPROBS, logprobs, Rule::All(Merge::Extend), &mut object);
     }
-    let members = extra.iter().filter(|(name, _)| *name != "delta");
+    let members = extra.iter().filter(|(name, _)| *name != choice::DELTA);
     page.members(Rule::At(Level::Choice), members, &mut object);
     object.end();
     if is_alone && page.parts == parts {
@@ -113,7 +116,7 @@ pub(super) fn begin(choice: &CompletionChoice, page: &mut ChunkPage, out: &mut V
 fn begin_choice(index: u64, is_alone: bool, out: &mut Vec<u8>) -> ObjectWriter<'_> {
     let mut choice = ObjectWriter::begin(out);
     if !is_alone || index != 0 {
-        choice.number("index", index);
+        choice.number(choice::INDEX, index);
     }
     choice
 }
@@ -121,21 +124,21 @@ fn begin_choice(index: u64, is_alone: bool, out: &mut Vec<u8>) -> ObjectWriter<'
 /// Writes the texts of the first delta of a choice: empty strings, and `null` for absent content.
 fn begin_texts(message: &Message, delta: &mut ObjectWriter<'_>) {
     match message.content {
-        Some(_) => delta.string("content", ""),
-        None => delta.raw("content", "null"),
+        Some(_) => delta.string(delta::CONTENT, ""),
+        None => delta.raw(delta::CONTENT, "null"),
     }
     let reasoning = message.reasoning.as_ref().map(|_| "");
     delta.string_if(message.reasoning_name.as_str(), reasoning);
-    delta.string_if("refusal", message.refusal.as_ref().map(|_| ""));
+    delta.string_if(delta::REFUSAL, message.refusal.as_ref().map(|_| ""));
 }
 
 /// Appends the last delta of a choice, with its finish reason.
 pub(super) fn finish(choice: &CompletionChoice, page: &mut ChunkPage, out: &mut Vec<u8>) {
     let mut object = begin_choice(choice.index, page.is_alone, out);
     if !page.is_alone {
-        object.raw("delta", "{}");
+        object.raw(choice::DELTA, "{}");
     }
-    page.text("finish_reason", choice.finish_reason.as_deref(), &mut object);
+    page.text(choice::FINISH_REASON, choice.finish_reason.as_deref(), &mut object);
     object.end();
 }
 
@@ -147,9 +150,9 @@ pub(super) fn write_choice(
     write: impl FnOnce(&mut ObjectWriter<'_>),
 ) {
     let mut choice = begin_choice(index, is_alone, out);
-    choice.object("delta", write);
+    choice.object(choice::DELTA, write);
     if !is_alone {
-        choice.raw("finish_reason", "null");
+        choice.raw(choice::FINISH_REASON, "null");
     }
     choice.end();
 }
@@ -166,21 +169,21 @@ pub(super) fn write_call(
     let ToolCall { id, r#type, function, extra } = call;
     let mut object = ObjectWriter::begin(out);
     if page.has_index {
-        object.number("index", position as u64);
+        object.number(tool_call::INDEX, position as u64);
     }
     if is_begin {
-        page.text("id", Some(&**id).filter(|id| !id.is_empty()), &mut object);
-        page.text("type", r#type.as_deref(), &mut object);
+        page.text(tool_call::ID, Some(&**id).filter(|id| !id.is_empty()), &mut object);
+        page.text(tool_call::TYPE, r#type.as_deref(), &mut object);
         if let Some(call) = function {
-            object.object_if("function", !page.is_first, |function| {
+            object.object_if(tool_call::FUNCTION, !page.is_first, |function| {
                 let piece = page.is_first.then_some(piece);
                 begin_function(call, piece, Rule::At(Level::Function), page, function);
             });
         }
-        let members = extra.iter().filter(|(name, _)| *name != "index");
+        let members = extra.iter().filter(|(name, _)| *name != tool_call::INDEX);
         page.members(Rule::At(Level::ToolCall), members, &mut object);
     } else if function.is_some() {
-        object.object("function", |function| function.string("arguments", piece));
+        object.object(tool_call::FUNCTION, |function| function.string(function::ARGUMENTS, piece));
     }
     object.end();
 }
@@ -193,7 +196,7 @@ fn begin_function(
     page: &mut ChunkPage,
     function: &mut ObjectWriter<'_>,
 ) {
-    page.text("name", Some(&call.name), function);
-    function.string_if("arguments", piece);
+    page.text(function::NAME, Some(&call.name), function);
+    function.string_if(function::ARGUMENTS, piece);
     page.members(rule, call.extra.iter(), function);
 }

@@ -1,5 +1,6 @@
 //! Appends JSON to a caller's buffer: strings, numbers, objects, arrays and stored values.
 
+use crate::chunk::schema::tool_call;
 use memchr::memchr;
 
 use super::slices::{bytes_in, split_bytes};
@@ -116,8 +117,8 @@ pub(super) fn write_key(key: ElementKey<'_>, members: &JsonObject, object: &mut 
     for (name, value) in key.members() {
         let Some(value) = value.filter(|_| members.get(name).is_none()) else { continue };
         match name {
-            "index" if members.get("prompt_index").is_some() => {}
-            "index" => object.raw(name, value),
+            tool_call::INDEX if members.get("prompt_index").is_some() => {}
+            tool_call::INDEX => object.raw(name, value),
             _ => object.string(name, value),
         }
     }

@@ -1,5 +1,6 @@
 //! `ObservePlan`: selects the slots of a template that an observer has to read.
 
+use crate::chunk::schema::{choice, delta, function, tool_call, usage};
 use crate::chunk::{ChatCompletionChunk, Choice, Field, Level, Tokens, origin};
 use crate::json::{Value, ValueKind};
 
@@ -67,9 +68,9 @@ impl UsageSlots {
         let mut slots = Self::default();
         for (name, id) in chunk.usage_slots() {
             let count = match name {
-                "prompt_tokens" => &mut slots.prompt,
-                "completion_tokens" => &mut slots.completion,
-                "total_tokens" => &mut slots.total,
+                usage::PROMPT_TOKENS => &mut slots.prompt,
+                usage::COMPLETION_TOKENS => &mut slots.completion,
+                usage::TOTAL_TOKENS => &mut slots.total,
                 _ => return None,
             };
             // A member of the usage itself, and the last one of its name.
@@ -124,7 +125,7 @@ impl ObservePlan {
 
     /// Adds the output of a choice, as [`Carries`](crate::Carries) defines it.
     fn add(&mut self, chunk: &ChatCompletionChunk<'_>, choice: &Choice<'_>) {
-        self.finish.add(chunk, choice.get("finish_reason"));
+        self.finish.add(chunk, choice.get(choice::FINISH_REASON));
         self.output.add(chunk, choice.get("text"));
         let delta = choice.delta();
         let is = |value: Option<Value<'_>>, kind| {
@@ -133,14 +134,14 @@ impl ObservePlan {
         let is_odd = |value: Option<Value<'_>>| {
             value.is_some_and(|value| value.kind() != ValueKind::String && !value.is_empty_value())
         };
-        for name in ["content", "refusal", "reasoning_content", "reasoning"] {
+        for name in [delta::CONTENT, delta::REFUSAL, delta::REASONING_CONTENT, delta::REASONING] {
             self.output.add(chunk, delta.get(name));
             self.is_incomplete |= is_odd(delta.get(name));
         }
         self.is_incomplete |= is_odd(choice.message());
-        self.is_incomplete |= is(delta.get("function_call"), ValueKind::Object);
-        self.output.always |= is(delta.get("reasoning_details"), ValueKind::Array);
-        self.output.always |= is(delta.get("audio"), ValueKind::Object);
+        self.is_incomplete |= is(delta.get(delta::FUNCTION_CALL), ValueKind::Object);
+        self.output.always |= is(delta.get(delta::REASONING_DETAILS), ValueKind::Array);
+        self.output.always |= is(delta.get(delta::AUDIO), ValueKind::Object);
         for (name, value) in delta.extra() {
             if origin(Level::Delta, name).is_output() {
                 self.output.add(chunk, Some(value));
@@ -148,12 +149,13 @@ impl ObservePlan {
             }
         }
         for call in delta.tool_calls() {
-            self.output.add(chunk, call.get("id"));
-            self.is_incomplete |= call.get("custom").is_some_and(|custom| !custom.is_empty_value());
-            let Some(function) = call.get("function") else { continue };
-            self.output.add(chunk, function.get("name"));
-            self.output.add(chunk, function.get("arguments"));
-            self.output.always |= is(function.get("arguments"), ValueKind::Object);
+            self.output.add(chunk, call.get(tool_call::ID));
+            self.is_incomplete |=
+                call.get(tool_call::CUSTOM).is_some_and(|custom| !custom.is_empty_value());
+            let Some(function) = call.get(tool_call::FUNCTION) else { continue };
+            self.output.add(chunk, function.get(function::NAME));
+            self.output.add(chunk, function.get(function::ARGUMENTS));
+            self.output.always |= is(function.get(function::ARGUMENTS), ValueKind::Object);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! `Replay` writes a completion as a stream; `assemble` reads a whole stream as a completion.
 
+use crate::chunk::schema::{delta, top};
 use core::fmt;
 
 use super::chunk_page::{ChunkPage, MAX_COST, PageCursor, Rule, is_readable};
@@ -292,18 +293,18 @@ impl<'c> Replay<'c> {
 
     fn write_usage(&mut self, cursor: PageCursor, out: &mut Vec<u8>) -> ReplayState {
         let ChatCompletion { usage, extra, .. } = self.completion;
-        let x_groq = extra.get("x_groq");
+        let x_groq = extra.get(top::X_GROQ);
         if usage.is_none() && x_groq.is_none() {
             return ReplayState::Done;
         }
         let page = self.write_page(Some(cursor), out, |replay, page, out| {
             let mut chunk = replay.begin_chunk(page.is_alone, out);
-            chunk.raw("choices", "[]");
+            chunk.raw(top::CHOICES, "[]");
             // The usage is written first: it outranks the usage that `x_groq` may contain.
             if let Some(usage) = usage {
-                page.object("usage", usage, Rule::At(Level::Usage), &mut chunk);
+                page.object(top::USAGE, usage, Rule::At(Level::Usage), &mut chunk);
             }
-            let x_groq = x_groq.map(|x_groq| ("x_groq", x_groq));
+            let x_groq = x_groq.map(|x_groq| (top::X_GROQ, x_groq));
             page.members(Rule::At(Level::Top), x_groq.into_iter(), &mut chunk);
             end(chunk);
         });
@@ -370,7 +371,7 @@ impl<'c> Replay<'c> {
     fn write_several(&mut self, out: &mut Vec<u8>) -> bool {
         let start = out.len();
         let mut chunk = self.begin_chunk(false, out);
-        let mut choices = ArrayWriter::begin(chunk.name("choices"));
+        let mut choices = ArrayWriter::begin(chunk.name(top::CHOICES));
         while choices.buffer_len() - start < SHARED_BYTES {
             let mut next = None;
             choices.attempt(|out| {
@@ -446,7 +447,7 @@ impl<'c> Replay<'c> {
     ) -> Option<usize> {
         let mut next = text;
         write_choice(choice.index, false, out, |delta| {
-            let mut calls = ArrayWriter::begin(delta.name("tool_calls"));
+            let mut calls = ArrayWriter::begin(delta.name(delta::TOOL_CALLS));
             let start = calls.buffer_len();
             let mut is_small = true;
             while is_small && calls.buffer_len() - start < SHARED_BYTES {
@@ -481,11 +482,11 @@ impl<'c> Replay<'c> {
                 page.text(name, text.filter(|_| !is_repeated), &mut chunk);
             }
         }
-        json_write::array(self.current_choice(), chunk.name("choices"), |choice, out| {
+        json_write::array(self.current_choice(), chunk.name(top::CHOICES), |choice, out| {
             begin(choice, page, out);
         });
         if has_members {
-            let members = self.completion.extra.iter().filter(|(name, _)| *name != "x_groq");
+            let members = self.completion.extra.iter().filter(|(name, _)| *name != top::X_GROQ);
             page.members(Rule::At(Level::Top), members, &mut chunk);
         }
         end(chunk);
@@ -499,7 +500,7 @@ impl<'c> Replay<'c> {
         write_choice: impl FnOnce(&mut Vec<u8>),
     ) {
         let mut chunk = self.begin_chunk(is_alone, out);
-        let mut choices = ArrayWriter::begin(chunk.name("choices"));
+        let mut choices = ArrayWriter::begin(chunk.name(top::CHOICES));
         choices.element(write_choice);
         choices.end();
         end(chunk);
@@ -525,10 +526,10 @@ impl<'c> Replay<'c> {
         let ChatCompletion { id, model, service_tier, system_fingerprint, .. } = self.completion;
         let mut budget = REPEATED_BYTES;
         [
-            ("id", Some(id.as_deref().unwrap_or_default())),
-            ("model", Some(model.as_deref().unwrap_or_default())),
-            ("service_tier", service_tier.as_deref()),
-            ("system_fingerprint", system_fingerprint.as_deref()),
+            (top::ID, Some(id.as_deref().unwrap_or_default())),
+            (top::MODEL, Some(model.as_deref().unwrap_or_default())),
+            (top::SERVICE_TIER, service_tier.as_deref()),
+            (top::SYSTEM_FINGERPRINT, system_fingerprint.as_deref()),
         ]
         .map(|(name, text)| {
             let value = text.unwrap_or_default();

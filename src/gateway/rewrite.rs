@@ -1,5 +1,6 @@
 //! `Editor`: writes events with replaced or removed values, and copies all other bytes.
 
+use crate::chunk::schema::{delta, top};
 use core::ops::Range;
 
 use super::json_write;
@@ -345,7 +346,7 @@ impl RewritePlan {
 
 /// Returns true if a chunk has no choices and no error.
 fn has_no_choices(chunk: &ChatCompletionChunk<'_>) -> bool {
-    let mut choices = chunk.as_value().members().filter(|(name, _)| *name == "choices");
+    let mut choices = chunk.as_value().members().filter(|(name, _)| *name == top::CHOICES);
     let is_none = |value: Value<'_>| {
         matches!(value.kind(), ValueKind::Null | ValueKind::Array) && value.is_empty_value()
     };
@@ -381,7 +382,7 @@ impl EventEdit<'_> {
     /// from its index. A rule for `choices` outranks the edit, since it changes the content, too.
     pub fn content(&mut self, position: usize, text: &str) -> bool {
         let choice = self.chunk.and_then(|chunk| chunk.choices().nth(position));
-        self.replace_value(choice.and_then(|choice| choice.delta().get("content")), text)
+        self.replace_value(choice.and_then(|choice| choice.delta().get(delta::CONTENT)), text)
     }
 
     /// Replaces the value of a member of the chunk by a string, in this event only.

@@ -1,5 +1,6 @@
 //! `Spans`: finds the values of a chunk in the raw bytes of its event.
 
+use crate::chunk::schema::delta;
 use core::cell::OnceCell;
 use core::ops::Range;
 
@@ -64,7 +65,7 @@ impl<'a> Spans<'a> {
     #[must_use]
     pub fn content(&self, position: usize) -> Option<Range<usize>> {
         let choice = self.chunk.choices().nth(position)?;
-        choice.delta().get("content").map(|value| self.of_value(value))
+        choice.delta().get(delta::CONTENT).map(|value| self.of_value(value))
     }
 
     /// Returns the range of the usage that [`ChatCompletionChunk::usage`] returns.

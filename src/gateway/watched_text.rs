@@ -1,5 +1,6 @@
 //! Texts of a stream that a guard watches: their ids, their stored parts, and how chunks have them.
 
+use crate::chunk::schema::{delta, function, tool_call};
 use core::fmt;
 use core::ops::Range;
 
@@ -46,10 +47,10 @@ impl TextKind {
     /// Returns the kind of the text that the member `name` of a delta contains.
     pub(super) fn from_delta(name: &str) -> Option<Self> {
         match name {
-            "content" => Some(Self::Content),
-            "refusal" => Some(Self::Refusal),
-            "reasoning_content" => Some(Self::ReasoningContent),
-            "reasoning" => Some(Self::Reasoning),
+            delta::CONTENT => Some(Self::Content),
+            delta::REFUSAL => Some(Self::Refusal),
+            delta::REASONING_CONTENT => Some(Self::ReasoningContent),
+            delta::REASONING => Some(Self::Reasoning),
             _ => None,
         }
     }
@@ -57,8 +58,8 @@ impl TextKind {
     /// Returns the kind of the text that the member `name` of a function contains.
     pub(super) fn from_function(name: &str) -> Option<Self> {
         match name {
-            "name" => Some(Self::FunctionName),
-            "arguments" => Some(Self::Arguments),
+            function::NAME => Some(Self::FunctionName),
+            function::ARGUMENTS => Some(Self::Arguments),
             _ => None,
         }
     }
@@ -195,17 +196,19 @@ pub(super) fn each_text<'a>(
     let Some(delta) = choice.delta().as_value() else { return Some(()) };
     for (name, value) in delta.members() {
         match name {
-            "tool_calls" => {
+            delta::TOOL_CALLS => {
                 for call in value.elements() {
-                    let index = call.get("index").and_then(|index| index.as_u64());
-                    for (_, function) in call.members().filter(|(name, _)| *name == "function") {
+                    let index = call.get(tool_call::INDEX).and_then(|index| index.as_u64());
+                    for (_, function) in
+                        call.members().filter(|(name, _)| *name == tool_call::FUNCTION)
+                    {
                         for (name, value) in function.members() {
                             add(TextKind::from_function(name), index, value)?;
                         }
                     }
                 }
             }
-            "function_call" => {
+            delta::FUNCTION_CALL => {
                 for (name, value) in value.members() {
                     add(TextKind::from_function(name), None, value)?;
                 }
