@@ -44,14 +44,14 @@ impl<'a> ChatCompletionChunk<'a> {
 
     /// Returns the text of a slot, by its position among the slots, if it is a string.
     #[inline]
-    pub(crate) fn slot_text(&self, nth: usize) -> Option<&'a str> {
-        self.document.patched_text(self.document.patches().get(nth)?)
+    pub(crate) fn slot_text(&self, position: usize) -> Option<&'a str> {
+        self.document.patched_text(self.document.patches().get(position)?)
     }
 
     /// Returns true if a slot is a string that isn't empty.
     #[inline]
-    pub(crate) fn has_slot_text(&self, nth: usize) -> bool {
-        let patch = self.document.patches().get(nth);
+    pub(crate) fn has_slot_text(&self, position: usize) -> bool {
+        let patch = self.document.patches().get(position);
         patch.is_some_and(|Patch { value, .. }| {
             value.kind == Kind::String && value.end - value.start > 2
         })
@@ -59,14 +59,14 @@ impl<'a> ChatCompletionChunk<'a> {
 
     /// Returns the value of a slot, if it is a count.
     #[inline]
-    pub(crate) fn slot_count(&self, nth: usize) -> Option<u64> {
-        self.document.patched_count(self.document.patches().get(nth)?)
+    pub(crate) fn slot_count(&self, position: usize) -> Option<u64> {
+        self.document.patched_count(self.document.patches().get(position)?)
     }
 
     /// Returns the bytes of a slot as sent: the text of a number.
     #[inline]
-    pub(crate) fn slot_number(&self, nth: usize) -> &'a str {
-        let patch = self.document.patches().get(nth);
+    pub(crate) fn slot_number(&self, position: usize) -> &'a str {
+        let patch = self.document.patches().get(position);
         patch.and_then(|patch| text(self.document.patched_bytes(patch))).unwrap_or_default()
     }
 

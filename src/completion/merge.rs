@@ -91,8 +91,8 @@ impl JsonObject {
     }
 
     /// Replaces the member at a position, if it is a text, by a number.
-    pub(crate) fn replace_number(&mut self, nth: usize, number: &str, budget: &mut Budget) {
-        if let Some(OwnedMember { value: Json::Text(kept), .. }) = self.members.get_mut(nth)
+    pub(crate) fn replace_number(&mut self, position: usize, number: &str, budget: &mut Budget) {
+        if let Some(OwnedMember { value: Json::Text(kept), .. }) = self.members.get_mut(position)
             && budget.replace(kept.len(), number.len())
         {
             rewrite(kept, number.len(), |kept| kept.push_str(number));
@@ -125,8 +125,13 @@ impl JsonObject {
     }
 
     /// Joins a string to the member at a position; returns true if both are strings.
-    pub(crate) fn concat_nth(&mut self, nth: usize, value: Value<'_>, budget: &mut Budget) -> bool {
-        self.members.get_mut(nth).is_some_and(|member| member.value.join(value, budget))
+    pub(crate) fn concat_nth(
+        &mut self,
+        position: usize,
+        value: Value<'_>,
+        budget: &mut Budget,
+    ) -> bool {
+        self.members.get_mut(position).is_some_and(|member| member.value.join(value, budget))
     }
 
     /// Joins arrays; any other value replaces the stored one.
