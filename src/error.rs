@@ -80,7 +80,7 @@ pub enum ErrorKind {
     TrailingData,
     /// The JSON text ends inside a value.
     UnexpectedEnd,
-    /// A backslash is followed by a character that doesn't make an escape.
+    /// A backslash doesn't begin a valid escape.
     InvalidEscape,
     /// A string contains a control character without an escape.
     ControlCharacter,

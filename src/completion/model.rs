@@ -49,7 +49,7 @@ pub struct ChatCompletion {
     pub created: Option<u64>,
     /// The first `model` that isn't empty.
     pub model: Option<String>,
-    /// The choices, in the order of their indexes.
+    /// The choices; a [`Reassembler`](crate::Reassembler) sorts them by their indexes.
     pub choices: Vec<CompletionChoice>,
     /// The token counts.
     pub usage: Option<JsonObject>,
@@ -99,7 +99,7 @@ pub struct Message {
     pub reasoning_name: ReasoningName,
     /// `reasoning_details`: text, summary and data joined for each index and type.
     pub reasoning_details: JsonList,
-    /// The tool calls, in the order of their indexes.
+    /// The tool calls; a [`Reassembler`](crate::Reassembler) sorts them by their indexes.
     pub tool_calls: Vec<ToolCall>,
     /// The single call of the deprecated form.
     pub function_call: Option<FunctionCall>,

@@ -10,13 +10,13 @@ pub(crate) use crate::decoder::LONGEST_REASON;
 use crate::decoder::{Api, Body, End, ends_badly};
 use crate::json::beginning;
 
-/// A completion, with the end of its stream.
+/// A completion, with the outcome of its stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Finished {
     /// The completion of all chunks, for any outcome.
     pub completion: ChatCompletion,
-    /// The end of the stream.
+    /// The kind of the stream's end.
     pub outcome: Outcome,
     /// The choices without a finish reason; empty if all choices have one.
     pub pending: Vec<Pending>,
@@ -140,7 +140,7 @@ impl Irregularities {
     }
 }
 
-/// The end of a stream.
+/// The kind of a stream's end.
 ///
 /// A choice may be left out because its index is invalid, or because of
 /// [`Limits::choices`](crate::Limits::choices). It counts as a choice without a finish reason. If
@@ -157,7 +157,7 @@ pub enum Outcome {
     /// A part of the answer may be missing. [`End::malformed`](crate::End::malformed) counts such
     /// events.
     MalformedEvent,
-    /// The stream ended without `[DONE]`, and a choice has no finish reason.
+    /// There was no `[DONE]`, and a choice has no finish reason, or there is no choice.
     Truncated,
     /// The stream contained `[DONE]`, but a choice has no finish reason, or there is no choice.
     DoneWithoutFinish,

@@ -103,8 +103,8 @@ impl ChunkDecoder {
     /// Consumes the next event from the front of `input`, and returns it.
     ///
     /// `None` means that all of `input` is consumed and the decoder needs more. Every byte of a
-    /// stream belongs to one event: see [`Payload`]. An event that is whole in `input` is not
-    /// copied.
+    /// stream belongs to one event: see [`Payload`]. The raw bytes of an event that is whole
+    /// in `input` are not copied.
     #[inline]
     pub fn next<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Option<ChunkEvent<'a>> {
         if input.is_empty() { None } else { self.next_event(input) }
@@ -275,7 +275,7 @@ impl ChunkDecoder {
         end
     }
 
-    /// Sets whether deviations from RFC 8259 are errors. Off by default.
+    /// Sets whether deviations from interoperable JSON (RFC 8259) are errors. Off by default.
     ///
     /// Real streams contain values that common JSON parsers reject. By default the decoder reads
     /// such a chunk, and counts each deviation in [`Leniencies`]. A strict decoder reports the

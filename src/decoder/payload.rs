@@ -121,7 +121,7 @@ impl<'a> ChunkEvent<'a> {
         self.event.offset()
     }
 
-    /// Returns the deviations from RFC 8259 in the payload.
+    /// Returns the deviations from interoperable JSON (RFC 8259) in the payload.
     ///
     /// See [`ChunkDecoder::set_strict`](crate::ChunkDecoder::set_strict).
     #[must_use]

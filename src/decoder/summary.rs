@@ -11,7 +11,7 @@ use crate::json::{Leniencies, Value, ValueKind, beginning};
 pub struct End {
     /// The length of the stream in bytes.
     pub bytes: u64,
-    /// Bytes of a last event that no blank line closes. WHATWG HTML 9.2 requires to drop it.
+    /// Bytes of a last event that no blank line closes. WHATWG HTML 9.2 discards it.
     ///
     /// 0 if [`salvage`](crate::ChunkDecoder::salvage) has read it. Not counted are bytes that the
     /// decoder has already returned, because their event or line is over a limit.
@@ -35,7 +35,7 @@ pub struct End {
     pub done: u64,
     /// Chunks, other objects and errors after the first `[DONE]`.
     pub after_done: u64,
-    /// The deviations from RFC 8259 in all payloads.
+    /// The deviations from interoperable JSON (RFC 8259) in all payloads.
     pub leniencies: Leniencies,
     /// The first error that the server reported.
     pub upstream_error: Option<UpstreamFailure>,

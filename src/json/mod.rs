@@ -47,7 +47,7 @@ const MOST_DEPTH: usize = 512;
 struct ParseLimits {
     depth: usize,
     values: usize,
-    /// True if a deviation from RFC 8259 is an error.
+    /// True if a deviation from interoperable JSON is an error; see [`Leniencies`].
     strict: bool,
 }
 

@@ -8,7 +8,7 @@ use crate::limits::Limits;
 
 /// An owned JSON value that was merged from the chunks of a stream.
 ///
-/// A value of a single chunk is its text as sent, with the spelling of numbers and strings.
+/// Numbers and strings have the spelling in which they were sent.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Json {
@@ -20,7 +20,7 @@ pub enum Json {
     List(JsonList),
 }
 
-/// The members of a merged JSON object: each name once, in the order of its first chunk.
+/// The members of a JSON object: each name once, in the order of first appearance.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct JsonObject {
     pub(crate) members: Vec<OwnedMember>,
@@ -31,7 +31,7 @@ pub struct JsonObject {
 pub(crate) struct OwnedMember {
     pub(crate) name: Box<str>,
     pub(crate) value: Json,
-    /// The number of further fragments of a text that equal the value; [`VARIES`] once one differed.
+    /// The number of further fragments that equal the value; [`VARIES`] once one differed.
     pub(crate) repeats: u32,
 }
 
@@ -70,7 +70,7 @@ pub(crate) struct OwnedElementKey {
 }
 
 impl Json {
-    /// Returns the JSON text, if the value is of a single chunk.
+    /// Returns the JSON text, or `None` for an object or array that was merged by members or keys.
     #[must_use]
     pub fn as_text(&self) -> Option<&str> {
         match self {

@@ -6,10 +6,11 @@ use super::tape::{ESCAPED, Kind, Node, NodeId, Tape};
 use super::unescape::{Scratch, unescape};
 use crate::error::{Error, ErrorKind};
 
-/// The deviations from RFC 8259 in one payload, counted by kind.
+/// The deviations from interoperable JSON in one payload, counted by kind.
 ///
-/// The RFC forbids them, or leaves them open and common parsers reject them. In a strict decoder
-/// the first one makes its event malformed.
+/// RFC 8259 forbids `NaN` and the infinities. It leaves lone surrogates and the range of numbers
+/// open (sections 6 and 8.2), and common parsers reject them. In a strict decoder the first
+/// deviation makes its event malformed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Leniencies {
@@ -375,7 +376,7 @@ impl Reader<'_> {
         self.json.get(start..end).unwrap_or_default()
     }
 
-    /// Fails if deviations from RFC 8259 are errors.
+    /// Fails if deviations from interoperable JSON are errors.
     #[cold]
     fn tolerate(&self, kind: ErrorKind, at: usize) -> Result<(), Error> {
         if self.bounds.strict { Err(Error::new(kind, at as u64)) } else { Ok(()) }

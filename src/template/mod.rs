@@ -11,7 +11,7 @@
 //!                                                         slot
 //! ```
 //!
-//! An event matches if its literals are the same bytes and each slot has a valid value by RFC 8259.
+//! An event matches if its literals are the same bytes and each slot has a value that fits.
 //! The last literal ends the event, so no line end is searched. Tape and index of the template are
 //! those of the event too. A [`Patch`](crate::json::Patch) for each slot contains the event's own
 //! value and position. In the example, positions count in the JSON text:
@@ -32,7 +32,7 @@
 //! # Invariants
 //!
 //! 1. A member whose merge isn't idempotent is in a slot, or consumers merge the chunk in full.
-//! 2. The value of a slot has the kind that the schema's type allows, and is valid by RFC 8259.
+//! 2. The value of a slot has the kind that the schema's type allows, and no deviation.
 //! 3. Names and leaves that decide the kind of the payload ([`Index::is_fixed`]) are never slots.
 //! 4. The same id means the same literals. Ids are unique in the process.
 //! 5. `slots` are in the order of their leaves, and `patches.list.len() == slots.len()` for a match.

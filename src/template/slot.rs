@@ -20,8 +20,8 @@ pub(crate) struct Slot {
 
 /// The values that fit a slot.
 ///
-/// They read like the value of the template for the parser and for the schema's types, and are
-/// valid by RFC 8259. No other value fits.
+/// They read like the value of the template for the parser and for the schema's types, and have no
+/// deviation from interoperable JSON. No other value fits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SlotKind {
     /// A string; the slot is the text between the quotes.
