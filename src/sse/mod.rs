@@ -48,6 +48,7 @@ use crate::error::ErrorKind;
 use crate::limits::Limits;
 use discard::{Discarding, LimitExceeded};
 pub(crate) use emit::EventSpan;
+#[cfg(feature = "std")]
 pub(crate) use event::MESSAGE;
 use event::StreamState;
 #[cfg(feature = "std")]

@@ -296,7 +296,7 @@ impl<I: Index> Templates<I> {
                 break Err(Miss { is_cut: false, cost });
             }
             // The slots before the new one are filled already.
-            patches.list.insert(at, slot.empty_patch());
+            patches.list.insert(at.min(patches.list.len()), slot.empty_patch());
             match template.compare(input, divergence.cursor, patches) {
                 Ok(len) => break Ok(len),
                 Err(next) => divergence = next,
