@@ -7,8 +7,8 @@
 //! ```text
 //! template  data: {"id":"c1","choices":[{"delta":{"content":"He"}}]}\n\n
 //! event     data: {"id":"c1","choices":[{"delta":{"content":"llo!"}}]}\n\n
-//!           ╰─────────────────── literal ────────────────╯╰┬─╯╰─ literal ─╯
-//!                                                         slot
+//!           ╰─────────────────── literal ───────────────────╯╰┬─╯╰ literal ╯
+//!                                                             slot
 //! ```
 //!
 //! An event matches if its literals are the same bytes and each slot has a value that fits.
