@@ -238,6 +238,9 @@ impl<'a> Delta<'a> {
             call.get(tool_call::ID).is_none_or(is_text)
                 && call.get(tool_call::FUNCTION).is_none_or(is_function)
         };
+        if self.as_value().is_some_and(|delta| !is(delta, ValueKind::Object)) {
+            return true;
+        }
         let mut members = self.as_value().into_iter().flat_map(|delta| delta.members());
         members.any(|(name, value)| match name {
             delta::TOOL_CALLS => !is_list(value) || !value.elements().all(is_call),

@@ -155,6 +155,22 @@ impl<'a> ChatCompletionChunk<'a> {
         Choices { chunk: *self, rows: self.index.choices.iter() }
     }
 
+    /// Returns the number of values in place of a choice that aren't objects.
+    ///
+    /// A non-empty `choices` that isn't an array is one.
+    pub(crate) fn lost_choices(&self) -> usize {
+        let choices = self.value(self.index.top.choices);
+        // The index notes each value of another type than the schema's.
+        let Some(choices) = choices.filter(|_| !self.index.mismatches.is_empty()) else { return 0 };
+        let is_lost = |value: &Value<'_>| {
+            !value.is_empty_value() && self.document.kind(value.id) != Some(Kind::Object)
+        };
+        match self.document.kind(choices.id) {
+            Some(Kind::Array) => choices.elements().filter(is_lost).count(),
+            _ => usize::from(!choices.is_empty_value()),
+        }
+    }
+
     /// Returns true if `choices` is present and not `null`, even if it is empty.
     pub(crate) const fn has_choices(&self) -> bool {
         self.index.top.choices != 0

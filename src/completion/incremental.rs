@@ -195,7 +195,9 @@ impl MergePlan {
         let literal = |choice: Choice<'_>| ChoiceIndex::Literal(choice.index().unwrap_or(0));
         let mut plan = Self {
             key: chunk.template_key(),
-            is_full: chunk.choices().len() > 1 || chunk.error().is_some(),
+            is_full: chunk.choices().len() > 1
+                || chunk.lost_choices() > 0
+                || chunk.error().is_some(),
             choice: chunk.choices().next().map(literal),
             ..Self::default()
         };

@@ -26,11 +26,11 @@ pub(super) fn push_delta(target: &mut ChoiceTarget<'_>, delta: &Delta<'_>) {
     }
     target.budget.first(&mut target.message.role, || delta.role());
     push_texts(target, delta);
-    if delta.is_content() {
-        return;
-    }
     if delta.has_lost_member() {
         count(&mut target.state.irregular.unknown_content_parts);
+    }
+    if delta.is_content() {
+        return;
     }
     if delta.has_reasoning() {
         push_reasoning(target, delta);

@@ -286,6 +286,9 @@ impl Reassembler {
             budget.keep(&mut completion.extra, Level::Top, top::X_GROQ, x_groq);
         }
         self.push_usage(chunk);
+        for _ in 0..chunk.lost_choices() {
+            self.add_invalid_choice();
+        }
         for choice in chunk.choices() {
             self.push_choice(&choice);
         }
@@ -457,12 +460,17 @@ impl Reassembler {
         }
     }
 
+    /// Counts a choice that is left out, since it isn't an object with a valid index.
+    fn add_invalid_choice(&mut self) {
+        self.invalid_choice_indexes = self.invalid_choice_indexes.saturating_add(1);
+        self.findings.add_invalid_index(true);
+    }
+
     fn push_choice(&mut self, choice: &Choice<'_>) {
         let index = match choice.index() {
             Some(index) => index,
             None if choice.has_invalid_index() => {
-                self.invalid_choice_indexes = self.invalid_choice_indexes.saturating_add(1);
-                self.findings.add_invalid_index(true);
+                self.add_invalid_choice();
                 return;
             }
             None => 0,

@@ -74,7 +74,9 @@ pub struct Pending {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Irregularities {
-    /// Choices whose index isn't a whole number from 0 to `u64::MAX`. They are left out.
+    /// Choices that aren't objects, or whose index isn't a whole number from 0 to `u64::MAX`.
+    ///
+    /// The reassembler leaves them out.
     pub invalid_choice_indexes: u32,
     /// Fragments of tool calls with such an index. They are left out.
     pub invalid_tool_call_indexes: u32,

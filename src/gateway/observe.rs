@@ -346,6 +346,9 @@ impl ObserverState {
     #[inline(never)]
     fn note_choices(&mut self, chunk: &ChatCompletionChunk<'_>) {
         self.findings.has_chunk = true;
+        if chunk.lost_choices() > 0 {
+            self.findings.add_invalid_index(true);
+        }
         for choice in chunk.choices() {
             if choice.has_invalid_index() {
                 self.findings.add_invalid_index(true);

@@ -501,6 +501,39 @@ fn what_stands_in_place_of_a_text_is_told() {
     }
 }
 
+/// Reports a chunk with values of another type in place of choices, of one of them, or of a delta.
+#[test]
+fn values_in_place_of_choices_and_deltas_are_reported() {
+    let delta = |value| format!(r#"[{{"index":0,"delta":{value}}}]"#);
+    for (choices, is_lost) in [
+        ("[5]".to_owned(), true),
+        (r#"["a"]"#.to_owned(), true),
+        (r#""a""#.to_owned(), true),
+        (r#"{"index":0}"#.to_owned(), true),
+        ("true".to_owned(), true),
+        ("null".to_owned(), false),
+        ("[]".to_owned(), false),
+        ("[null]".to_owned(), false),
+    ] {
+        for end in ["", r#","usage":{"total_tokens":1}"#] {
+            let chunk = format!("data: {{\"choices\":{choices}{end}}}\n\n");
+            let stream = [FINISHED, &chunk, DONE].concat();
+            let (outcome, defects) = agreed(stream.as_bytes(), &Limits::new());
+            assert_eq!(outcome == Outcome::Complete, !is_lost, "{choices}");
+            assert_eq!(defects.contains(&InvalidIndex), is_lost, "{choices}: {defects:?}");
+        }
+    }
+    for (value, is_lost) in
+        [(r#""a""#, true), ("[1]", true), ("true", true), ("null", false), ("{}", false)]
+    {
+        let stream =
+            [FINISHED, &format!("data: {{\"choices\":{}}}\n\n", delta(value)), DONE].concat();
+        let (outcome, defects) = agreed(stream.as_bytes(), &Limits::new());
+        let expected = if is_lost { vec![UnknownContentPart] } else { vec![] };
+        assert_eq!((outcome, defects), (Outcome::Complete, expected), "{value}");
+    }
+}
+
 /// Reads a number in place of a text in the same way with templates and without.
 #[test]
 fn a_number_beside_a_text_is_read_like_any() {
