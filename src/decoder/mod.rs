@@ -344,7 +344,13 @@ impl fmt::Debug for ChunkDecoder {
 }
 
 #[cfg(test)]
-#[expect(clippy::indexing_slicing, reason = "a test fails by panicking")]
+#[expect(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::string_slice,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
 mod tests {
     use super::{ChunkDecoder, ChunkEvent, Payload};
 
@@ -376,6 +382,22 @@ mod tests {
         decoder.set_shapes(false);
         decoder.reset();
         assert_eq!(decoder.next(&mut content("a").as_bytes()).map(|event| event.offset()), Some(0));
+    }
+
+    /// Learns events whose texts are too long for a slot, and reads them as they are.
+    #[test]
+    fn a_text_too_long_for_a_slot_is_read_as_it_is() {
+        for text in ["é".repeat(1500), "e".repeat(3000), "é\\n".repeat(900), "\\n".repeat(1900)] {
+            let mut decoder = ChunkDecoder::new();
+            for event in [content(&text), content("a"), content(&text), content("b")] {
+                let value: serde_json::Value = serde_json::from_str(&event[6..]).unwrap();
+                let mut input = event.as_bytes();
+                let event = decoder.next(&mut input).unwrap();
+                let Payload::Chunk(chunk) = event.payload() else { panic!("{event:?}") };
+                let content = chunk.choices().next().and_then(|choice| choice.delta().content());
+                assert_eq!(content, value["choices"][0]["delta"]["content"].as_str());
+            }
+        }
     }
 
     /// Tests other line ends, no space, an event type and JSON with spaces.

@@ -371,11 +371,14 @@ impl<I: Index> Templates<I> {
         }
         template.learn(head, json, tail, id);
         template.event_type = event_type_in(head, event.event_type());
-        self.patches.strings.clear();
-        template.replace_patches(&mut self.patches);
-        let matched = template.compare(event.raw(), Cursor::default(), &mut self.patches);
-        debug_assert_eq!(matched.as_ref().ok(), Some(&len), "a sample matches its own template");
-        matched.is_ok().then_some(TemplateMatch { template: latest, len })
+        let mut matched = template.match_sample(event.raw(), &mut self.patches);
+        debug_assert!(matched == Some(len), "a sample matches its own template");
+        if matched.is_none() {
+            // Without slots the template has the bytes of the sample.
+            template.slots.clear();
+            matched = template.match_sample(event.raw(), &mut self.patches);
+        }
+        matched.map(|len| TemplateMatch { template: latest, len })
     }
 
     const fn other(&self) -> usize {
@@ -402,6 +405,13 @@ impl<I: Index> Template<I> {
         });
         slots.sort_unstable_by_key(|slot| slot.id);
         self.measure_literals();
+    }
+
+    /// Matches the sample itself; returns its length.
+    fn match_sample(&self, sample: &[u8], patches: &mut Patches) -> Option<usize> {
+        patches.strings.clear();
+        self.replace_patches(patches);
+        self.compare(sample, Cursor::default(), patches).ok()
     }
 
     /// Sets the patches to those of this template, without values; [`compare`](Self::compare) sets

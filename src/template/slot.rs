@@ -47,7 +47,8 @@ impl SlotKind {
         let fits =
             |slot_kind: Self| (slot_kind.number_len(raw) == Some(raw.len())).then_some(slot_kind);
         match kind {
-            Kind::String => Some(Self::Text),
+            // A longer text may not fit its own slot.
+            Kind::String if raw.len() <= LONGEST_CHECKED => Some(Self::Text),
             Kind::Number => fits(Self::Count).or_else(|| fits(Self::Decimal)),
             _ => None,
         }
