@@ -6,6 +6,7 @@ extern crate alloc;
 
 mod error;
 mod limits;
+mod slice;
 mod sse;
 
 #[cfg(any(feature = "stream", feature = "tokio-codec", feature = "http-body"))]

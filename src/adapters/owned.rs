@@ -8,8 +8,8 @@ use bytes::Bytes;
 use crate::chunk::OwnedChatCompletionChunk;
 use crate::decoder::{ChunkDecoder, ChunkEvent, Payload, Place, UpstreamFailure};
 use crate::error::{Error, ErrorKind};
-use crate::gateway::bytes_in;
 use crate::limits::Limits;
+use crate::slice::bytes_in;
 use crate::sse::{Event, EventKind, MESSAGE};
 
 /// An event with its own memory, which can be stored or sent to other tasks.

@@ -12,7 +12,7 @@ use pin_project_lite::pin_project;
 
 use super::owned::OwnedEvent;
 use crate::decoder::{ChunkDecoder, ChunkEvent, End, Place};
-use crate::gateway::bytes_in;
+use crate::slice::bytes_in;
 
 /// Reads chunks from a stream of pieces, such as a response body.
 ///

@@ -1,12 +1,12 @@
 //! `ChunkPage`: selects the part of a completion that one chunk contains, so that decoders read it.
 
 use super::json_write::{self, ArrayWriter, ObjectWriter, string_len};
-use super::slices::bytes_in;
 use crate::chunk::schema::reasoning_detail;
 use crate::chunk::{Level, Merge, merge};
 use crate::completion::{ElementKey, Matching};
 use crate::json::{Json, JsonList, JsonObject, plain_len};
 use crate::limits::Limits;
+use crate::slice::bytes_in;
 
 /// Maximum cost of a chunk: 1 for each byte, and `VALUE_COST` for each name and value.
 ///

@@ -3,7 +3,7 @@
 use core::fmt;
 
 use super::json_write;
-use super::slices::text_in;
+use crate::slice::text_in;
 
 /// The event that ends a stream of chunks.
 pub const DONE: &[u8] = b"data: [DONE]\n\n";

@@ -5,12 +5,12 @@ use core::ops::Range;
 use std::collections::VecDeque;
 
 use super::allowlist::{Verdict, scan};
-use super::slices::bytes_in;
 use super::spans::{Spans, object_of};
 use super::text_segment::{TextSegment, move_segments};
 use super::watched_text::{FoundText, GuardedText, TextId, WatchedText, each_text, end_others};
 use crate::chunk::{ChatCompletionChunk, Choice, TemplateCache};
 use crate::decoder::{ChunkEvent, Payload};
+use crate::slice::bytes_in;
 use crate::sse::EventKind;
 
 /// Holds events back until a gateway has checked the text in them.

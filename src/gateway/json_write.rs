@@ -3,9 +3,9 @@
 use crate::chunk::schema::tool_call;
 use memchr::memchr;
 
-use super::slices::{bytes_in, split_bytes};
 use crate::completion::ElementKey;
 use crate::json::{Json, JsonList, JsonObject, plain_len};
+use crate::slice::{bytes_in, split_bytes};
 
 /// Appends a string with its quotes, in one line. Text that isn't ASCII is not escaped.
 pub(super) fn string(text: &str, out: &mut Vec<u8>) {

@@ -35,7 +35,6 @@ mod observe;
 mod observe_plan;
 mod replay;
 mod rewrite;
-mod slices;
 mod sniff;
 mod spans;
 mod tap;
@@ -55,6 +54,3 @@ pub use sniff::{Sniffed, Sniffer};
 pub use spans::Spans;
 pub use tap::UsageTap;
 pub use watched_text::{GuardedText, TextId, TextKind};
-
-#[cfg(any(feature = "stream", feature = "tokio-codec"))]
-pub(crate) use slices::bytes_in;

@@ -8,10 +8,10 @@ use super::chunk_writer::Envelope;
 use super::deltas::{DeltaText, begin, finish, piece_len, write_call, write_choice};
 use super::encode::DONE;
 use super::json_write::{self, ArrayWriter, ObjectWriter};
-use super::slices::{bytes_in, text_in};
 use crate::chunk::Level;
 use crate::completion::{ChatCompletion, CompletionChoice, Finished, Reassembler};
 use crate::decoder::ChunkDecoder;
+use crate::slice::{bytes_in, text_in};
 
 /// Returns the completion of a whole stream in any pieces.
 ///

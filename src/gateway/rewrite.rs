@@ -4,11 +4,11 @@ use crate::chunk::schema::{delta, top};
 use core::ops::Range;
 
 use super::json_write;
-use super::slices::{bytes_in, split_bytes};
 use super::spans::{object_of, value_range};
 use crate::chunk::{ChatCompletionChunk, TemplateCache};
 use crate::decoder::{ChunkEvent, Payload};
 use crate::json::{Member, NodeId, Value, ValueKind};
+use crate::slice::{bytes_in, split_bytes};
 use crate::sse::{Event, EventKind, LineSpan, SseField};
 
 /// Writes the events of a stream with replaced or removed values.

@@ -1,7 +1,7 @@
 //! `Sniffer`: detects by its first bytes whether a body is an event stream.
 
-use super::slices::bytes_in;
 use crate::decoder::Body;
+use crate::slice::bytes_in;
 
 /// Detects the kind of a body by its first bytes, in any pieces.
 ///

@@ -4,9 +4,9 @@ use crate::chunk::schema::{delta, function, tool_call};
 use core::fmt;
 use core::ops::Range;
 
-use super::slices::text_in;
 use crate::chunk::Choice;
 use crate::json::Value;
+use crate::slice::text_in;
 
 /// The identity of a text of a stream; see [`Guard::texts`](super::Guard::texts).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

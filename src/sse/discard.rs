@@ -2,9 +2,10 @@
 
 use super::event::{EventKind, SseField};
 use super::line::{LineSpan, LineSplitter};
-use super::{SseDecoder, State, slice};
+use super::{SseDecoder, State};
 use crate::error::{Error, ErrorKind};
 use crate::limits::Limits;
+use crate::slice::bytes_in;
 
 /// The end up to which bytes are discarded.
 #[derive(Clone, Copy)]
@@ -44,7 +45,8 @@ impl SseDecoder {
             // Only the LF of a CRLF: as in one piece, it counts with the byte behind it.
             return None;
         }
-        if !self.event.has_field && self.is_unknown_field(slice(piece, ..end - buffered), buffered)
+        if !self.event.has_field
+            && self.is_unknown_field(bytes_in(piece, ..end - buffered), buffered)
         {
             let exceeds = end - line_start > comment_bytes;
             return exceeds
@@ -71,7 +73,7 @@ impl SseDecoder {
     fn is_unknown_field(&self, piece: &[u8], buffered: usize) -> bool {
         let line_start = self.event.line_start;
         let in_buffer = self.buffer.get(line_start..).unwrap_or_default();
-        let in_piece = slice(piece, line_start.saturating_sub(buffered)..);
+        let in_piece = bytes_in(piece, line_start.saturating_sub(buffered)..);
         let mut head = [0; 9];
         let bytes = in_buffer.iter().chain(in_piece);
         let len = head.iter_mut().zip(bytes).map(|(slot, byte)| *slot = *byte).count();
@@ -87,7 +89,7 @@ impl SseDecoder {
         debug_assert!(buffered.max(self.event.line_start) <= position);
         debug_assert!(position <= self.event.len);
         let len = position - buffered;
-        let raw = slice(piece, ..len);
+        let raw = bytes_in(piece, ..len);
         if buffered > 0 {
             self.buffer.truncate(buffered);
             self.buffer_bytes(raw);
@@ -117,7 +119,7 @@ impl SseDecoder {
     #[cold]
     pub(super) fn discard(&mut self, piece: &[u8], mut discarding: Discarding) -> usize {
         let mut len = 0;
-        while let Some(line) = self.splitter.next(slice(piece, len..)) {
+        while let Some(line) = self.splitter.next(bytes_in(piece, len..)) {
             len += line.len();
             let is_empty = line.content_start() == line.content_end();
             match &mut discarding {

@@ -5,8 +5,9 @@ use core::ops::Range;
 
 use super::event::{Event, EventFlags, EventKind, MESSAGE};
 use super::event_buffer::DataBuffer;
-use super::{IDLE_CAPACITY, SseDecoder, State, slice};
+use super::{IDLE_CAPACITY, SseDecoder, State};
 use crate::error::{Error, ErrorKind};
+use crate::slice::bytes_in;
 
 /// An event that was located and not emitted yet. It borrows nothing.
 pub(crate) struct EventSpan {
@@ -81,7 +82,7 @@ impl SseDecoder {
         let is_comment = kind == EventKind::Comment;
         let data_start = Some(data.start);
         let data = if kind == EventKind::Message {
-            slice(slice(raw, ..data.end), data.start..)
+            bytes_in(bytes_in(raw, ..data.end), data.start..)
         } else {
             &[]
         };
@@ -113,13 +114,13 @@ impl SseDecoder {
         let has_fields = self.event.error.is_none();
         let (data, data_start) = match &self.event.data {
             DataBuffer::Single(value) if has_fields => {
-                (slice(raw, value.clone()), Some(value.start))
+                (bytes_in(raw, value.clone()), Some(value.start))
             }
             DataBuffer::Joined if has_fields => (self.data_buffer.as_slice(), None),
             _ => (&[][..], Some(0)),
         };
         let event_type = match &self.event.event_type {
-            Some(value) if has_fields => match core::str::from_utf8(slice(raw, value.clone())) {
+            Some(value) if has_fields => match core::str::from_utf8(bytes_in(raw, value.clone())) {
                 Ok("") => MESSAGE,
                 Ok(event_type) => event_type,
                 Err(_) => &self.lossy_type,
@@ -152,12 +153,12 @@ impl SseDecoder {
         if let Some(id) = &event.id
             && is_new_id
         {
-            set_lossy(&mut stream.last_event_id, slice(bytes, id.clone()));
+            set_lossy(&mut stream.last_event_id, bytes_in(bytes, id.clone()));
         }
         if let Some(event_type) = &event.event_type
             && type_len > 0
         {
-            set_lossy(lossy_type, slice(bytes, event_type.clone()));
+            set_lossy(lossy_type, bytes_in(bytes, event_type.clone()));
         }
         Ok(())
     }
@@ -169,14 +170,14 @@ impl SseDecoder {
     pub(super) fn check_fields(&self, raw: &[u8]) -> Result<(bool, usize), Error> {
         let Self { event, data_buffer, stream, limits, .. } = self;
         let bytes = self.bytes(raw);
-        let id = event.id.clone().map(|id| (id.start, slice(bytes, id)));
+        let id = event.id.clone().map(|id| (id.start, bytes_in(bytes, id)));
         let new_id = id.filter(|(_, id)| *id != stream.last_event_id.as_bytes());
         if let Some((start, id)) = new_id
             && lossy_len(id) > limits.id_bytes
         {
             return Err(Error::new(ErrorKind::IdTooLong, self.offset + start as u64));
         }
-        let event_type = event.event_type.clone().map(|event_type| slice(bytes, event_type));
+        let event_type = event.event_type.clone().map(|event_type| bytes_in(bytes, event_type));
         let invalid_type = event_type.filter(|text| core::str::from_utf8(text).is_err());
         let type_len = invalid_type.map_or(0, lossy_len);
         let len = event.line_start + 1 + data_buffer.len();

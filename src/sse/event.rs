@@ -7,8 +7,8 @@ use core::ops::Range;
 use core::str;
 
 use super::line::{LineSpan, LineSplitter};
-use super::slice;
 use crate::error::{Error, ErrorKind};
+use crate::slice::bytes_in;
 
 /// The event type of an event without an `event` field.
 pub(crate) const MESSAGE: &str = "message";
@@ -281,7 +281,7 @@ impl<'a> Event<'a> {
         core::iter::from_fn(move || {
             let span = splitter.next(rest)?;
             let line = span.content(rest);
-            rest = slice(rest, span.len()..);
+            rest = bytes_in(rest, span.len()..);
             Some((span, line))
         })
     }

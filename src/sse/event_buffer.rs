@@ -6,9 +6,9 @@ use core::ops::Range;
 use memchr::memchr;
 
 use super::event::{EventFlags, EventKind, SseField, StreamState};
-use super::slice;
 use crate::error::Error;
 use crate::limits::Limits;
+use crate::slice::bytes_in;
 
 /// The lines of one event so far. Positions count from its first byte.
 ///
@@ -67,7 +67,7 @@ impl EventBuffer {
         limits: &Limits,
     ) -> bool {
         debug_assert!(line.start == self.line_start && line.end <= self.len);
-        let text = slice(bytes, line.clone());
+        let text = bytes_in(bytes, line.clone());
         if text.is_empty() {
             self.lone_kind = (!self.has_field).then_some(EventKind::Blank);
             return true;
@@ -80,12 +80,12 @@ impl EventBuffer {
             SseField::Event(start) => self.event_type = Some(line.start + start..line.end),
             SseField::Id(start) => {
                 // The standard ignores an id with U+0000.
-                if memchr(0, slice(text, start..)).is_none() {
+                if memchr(0, bytes_in(text, start..)).is_none() {
                     self.id = Some(line.start + start..line.end);
                 }
             }
             SseField::Retry(start) => {
-                let time = milliseconds(slice(text, start..));
+                let time = milliseconds(bytes_in(text, start..));
                 stream.reconnection_time = time.or(stream.reconnection_time);
             }
             SseField::Unknown => {
@@ -110,7 +110,7 @@ impl EventBuffer {
             DataBuffer::Single(first) => first.len(),
             DataBuffer::Joined => data_len,
         };
-        match SseField::of(slice(bytes, line.clone())) {
+        match SseField::of(bytes_in(bytes, line.clone())) {
             SseField::Data(start) => before + 1 + (line.len() - start),
             _ => 0,
         }
@@ -131,13 +131,13 @@ impl EventBuffer {
                 return;
             }
             DataBuffer::Single(first) => {
-                append(data_buffer, slice(bytes, first.clone()), max_capacity);
+                append(data_buffer, bytes_in(bytes, first.clone()), max_capacity);
                 self.data = DataBuffer::Joined;
             }
             DataBuffer::Joined => {}
         }
         append(data_buffer, b"\n", max_capacity);
-        append(data_buffer, slice(bytes, value), max_capacity);
+        append(data_buffer, bytes_in(bytes, value), max_capacity);
     }
 }
 

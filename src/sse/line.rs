@@ -2,7 +2,7 @@
 
 use memchr::memchr2;
 
-use super::slice;
+use crate::slice::bytes_in;
 
 const LF: u8 = b'\n';
 const CR: u8 = b'\r';
@@ -116,7 +116,7 @@ impl LineSpan {
     /// Returns bytes before [`content`](Self::content) that turned out not to be a byte order mark.
     #[must_use]
     pub fn held(&self) -> &'static [u8] {
-        slice(BOM, ..usize::from(self.held))
+        bytes_in(BOM, ..usize::from(self.held))
     }
 }
 
@@ -157,7 +157,7 @@ impl LineSplitter {
         } else if self.bom != Bom::Decided {
             (held, skipped) = self.match_bom(piece);
         }
-        let rest = slice(piece, usize::from(skipped)..);
+        let rest = bytes_in(piece, usize::from(skipped)..);
         Some(LineSpan { held, skipped, ..self.span_to(rest, line_end(rest)) })
     }
 
@@ -165,7 +165,7 @@ impl LineSplitter {
     #[must_use]
     pub fn held(&self) -> &'static [u8] {
         match self.bom {
-            Bom::Matched(len) => slice(BOM, ..usize::from(len)),
+            Bom::Matched(len) => bytes_in(BOM, ..usize::from(len)),
             Bom::Decided => &[],
         }
     }
@@ -175,7 +175,7 @@ impl LineSplitter {
     pub(crate) fn span_to(&mut self, rest: &[u8], end: Option<usize>) -> LineSpan {
         let (content, terminator) = match end {
             None => (rest.len(), 0),
-            Some(end) => match slice(rest, end..) {
+            Some(end) => match bytes_in(rest, end..) {
                 [CR, LF, ..] => (end, 2),
                 [CR] => {
                     self.after_cr = true;
@@ -194,7 +194,7 @@ impl LineSplitter {
     fn match_bom(&mut self, piece: &[u8]) -> (u8, u8) {
         let Bom::Matched(before) = self.bom else { return (0, 0) };
         let mut matched = 0;
-        for (byte, expected) in piece.iter().zip(slice(BOM, usize::from(before)..)) {
+        for (byte, expected) in piece.iter().zip(bytes_in(BOM, usize::from(before)..)) {
             if byte != expected {
                 self.bom = Bom::Decided;
                 return (before, 0);

@@ -39,20 +39,17 @@ mod line;
 mod rest;
 mod single_line;
 
+use crate::error::ErrorKind;
+use crate::limits::Limits;
+use crate::slice::bytes_in;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::ops::Range;
-use core::slice::SliceIndex;
-
-use crate::error::ErrorKind;
-use crate::limits::Limits;
 use discard::{Discarding, LimitExceeded};
 pub(crate) use emit::EventSpan;
-#[cfg(feature = "std")]
-pub(crate) use event::MESSAGE;
 use event::StreamState;
 #[cfg(feature = "std")]
-pub(crate) use event::{DataLine, SseField};
+pub(crate) use event::{DataLine, MESSAGE, SseField};
 pub use event::{Event, EventKind, is_event_stream};
 use event_buffer::{EventBuffer, append};
 pub use line::{LineSpan, LineSplitter};
@@ -174,8 +171,8 @@ impl SseDecoder {
             *input = &[];
             return None;
         };
-        *input = slice(piece, span.len..);
-        let raw = slice(piece, ..span.len);
+        *input = bytes_in(piece, span.len..);
+        let raw = bytes_in(piece, ..span.len);
         Some(self.emit(span, raw))
     }
 
@@ -302,7 +299,8 @@ impl SseDecoder {
     fn locate_lines(&mut self, piece: &[u8], mut first_line: Option<LineSpan>) -> Option<usize> {
         let buffered = self.buffer.len();
         let mut len = 0;
-        while let Some(line) = first_line.take().or_else(|| self.splitter.next(slice(piece, len..)))
+        while let Some(line) =
+            first_line.take().or_else(|| self.splitter.next(bytes_in(piece, len..)))
         {
             let start = buffered + len;
             if self.event.line_start == self.event.len {
@@ -315,7 +313,7 @@ impl SseDecoder {
                 return Some(self.cut(piece, buffered, exceeded));
             }
             if buffered > 0 {
-                self.buffer_bytes(slice(piece, len..len + line.len()));
+                self.buffer_bytes(bytes_in(piece, len..len + line.len()));
             }
             len += line.len();
             if !line.is_complete() {
@@ -333,10 +331,10 @@ impl SseDecoder {
             }
             if self.event.kind() == EventKind::Comment
                 && matches!(piece.get(len), Some(b'\n' | b'\r'))
-                && let Some(blank_line) = self.splitter.next(slice(piece, len..))
+                && let Some(blank_line) = self.splitter.next(bytes_in(piece, len..))
             {
                 if buffered > 0 {
-                    self.buffer_bytes(slice(piece, len..len + blank_line.len()));
+                    self.buffer_bytes(bytes_in(piece, len..len + blank_line.len()));
                 }
                 len += blank_line.len();
                 self.event.len += blank_line.len();
@@ -441,21 +439,6 @@ impl SseDecoder {
 /// Returns the length up to which nothing exceeds a limit.
 fn least_limit(limits: &Limits) -> usize {
     limits.line_bytes.min(limits.event_bytes).min(limits.comment_bytes)
-}
-
-/// Returns the bytes in `range`, which lies within `bytes`.
-#[inline]
-fn slice<R: SliceIndex<[u8], Output = [u8]>>(bytes: &[u8], range: R) -> &[u8] {
-    let found = bytes.get(range);
-    debug_assert!(found.is_some(), "the range isn't within {} bytes", bytes.len());
-    found.unwrap_or_else(no_bytes)
-}
-
-/// Returns the empty slice; a cold call is a branch, which costs less than selecting a slice.
-#[cold]
-#[inline(never)]
-const fn no_bytes<'a>() -> &'a [u8] {
-    &[]
 }
 
 impl Default for SseDecoder {

@@ -10,7 +10,8 @@ use super::emit::{EventSpan, SingleLine};
 use super::event::EventKind;
 use super::event_buffer::DataBuffer;
 use super::line::{LineSpan, near_line_end};
-use super::{SseDecoder, State, slice};
+use super::{SseDecoder, State};
+use crate::slice::bytes_in;
 
 /// The start of the line of a message.
 const DATA: &[u8] = b"data:";
@@ -27,14 +28,14 @@ impl SseDecoder {
         if let Some(value) = piece.strip_prefix(DATA) {
             let line_end = memchr2(b'\n', b'\r', value).map(|end| DATA.len() + end);
             let span = line_end.and_then(|end| {
-                let (kind, end_len) = recognise(None, slice(piece, end..))?;
+                let (kind, end_len) = recognise(None, bytes_in(piece, end..))?;
                 self.single_line(kind, data_start(piece)..end, end + end_len)
             });
             return (span, line_end);
         }
         let line_end = near_line_end(piece);
         let span = line_end.and_then(|end| {
-            let (kind, end_len) = recognise(Some(*piece.first()?), slice(piece, end..))?;
+            let (kind, end_len) = recognise(Some(*piece.first()?), bytes_in(piece, end..))?;
             let span = self.single_line(kind, 0..0, end + end_len)?;
             self.stream.comments += u64::from(kind == EventKind::Comment);
             Some(span)
@@ -58,14 +59,14 @@ impl SseDecoder {
             return None;
         }
         let line_end = line.content_end();
-        let (_, end_len) = recognise(None, slice(piece, line_end..))?;
+        let (_, end_len) = recognise(None, bytes_in(piece, line_end..))?;
         let len = line_end + end_len;
         if self.event.len + len > self.limit_free_len {
             return None;
         }
         let data_end = self.event.len + line_end;
         self.event.len += len;
-        self.buffer_bytes(slice(piece, ..len));
+        self.buffer_bytes(bytes_in(piece, ..len));
         self.event.data = DataBuffer::Single(data_start(&self.buffer)..data_end);
         self.state = State::Emitted(None);
         Some(len)
