@@ -21,6 +21,19 @@ pub(crate) fn items_in<T, R: SliceIndex<[T], Output = [T]>>(items: &[T], range: 
     slice.unwrap_or_else(none)
 }
 
+/// Returns the items in a range that is within `items`.
+#[cfg(feature = "std")]
+#[inline]
+#[track_caller]
+pub(crate) fn items_in_mut<T, R>(items: &mut [T], range: R) -> &mut [T]
+where
+    R: SliceIndex<[T], Output = [T]>,
+{
+    let slice = items.get_mut(range);
+    debug_assert!(slice.is_some(), "a range is outside of its items");
+    slice.unwrap_or_else(none)
+}
+
 /// Returns the text in a range that is within `text` and ends at characters.
 #[cfg(feature = "std")]
 #[inline]

@@ -1,7 +1,8 @@
 //! `Document`: a JSON text with its tape, and patches for the leaves that differ from the tape.
 
 use super::tape::{ESCAPED, Kind, Node, NodeId, Strings, Tape};
-use super::text;
+use super::{known_text, text};
+use crate::slice::{bytes_in, text_in};
 
 /// A leaf of a document that differs from the leaf in the text that the tape was read from.
 ///
@@ -155,18 +156,18 @@ impl<'a> Document<'a> {
         }
         match self.patch(id) {
             Some(patch) => self.patched_text(patch),
-            None => self.unpatched_text(node),
+            None => Some(self.unpatched_text(node)),
         }
     }
 
     /// Returns the unescaped text of a string without a patch, such as a name.
     #[inline]
-    fn unpatched_text(&self, node: &Node) -> Option<&'a str> {
+    fn unpatched_text(&self, node: &Node) -> &'a str {
         if node.payload & ESCAPED != 0 {
             return self.tape.strings.get(*node);
         }
         let start = node.start as usize + 1;
-        self.text.get(start..start + node.payload as usize)
+        text_in(self.text, start..start + node.payload as usize)
     }
 
     /// Returns the unescaped text of a patched leaf, if it is a string.
@@ -174,16 +175,16 @@ impl<'a> Document<'a> {
     pub(crate) fn patched_text(&self, patch: &Patch) -> Option<&'a str> {
         let Node { kind: Kind::String, start, end, payload } = patch.value else { return None };
         if payload & ESCAPED != 0 {
-            return self.patches.strings.get(patch.value);
+            return Some(self.patches.strings.get(patch.value));
         }
-        text(self.bytes.get(start as usize + 1..end as usize - 1)?)
+        text(bytes_in(self.bytes, start as usize + 1..end as usize - 1))
     }
 
     /// Returns the bytes of a patched leaf, as sent.
     #[inline]
     pub(crate) fn patched_bytes(&self, patch: &Patch) -> &'a [u8] {
         let Node { start, end, .. } = patch.value;
-        self.bytes.get(start as usize..end as usize).unwrap_or_default()
+        bytes_in(self.bytes, start as usize..end as usize)
     }
 
     /// Returns the value of a patched leaf, if it is a count.
@@ -201,20 +202,20 @@ impl<'a> Document<'a> {
         }
     }
 
-    /// Returns the name of the member whose value is this node.
+    /// Returns the name of the member whose value is this node; empty for an element.
     pub(crate) fn name_of(&self, value: NodeId) -> &'a str {
         let name = value.checked_sub(1).and_then(|id| self.tape.nodes.get(id as usize));
-        name.and_then(|name| self.unpatched_text(name)).unwrap_or_default()
+        name.filter(|name| name.kind == Kind::String).map_or("", |name| self.unpatched_text(name))
     }
 
     /// Returns the unescaped name of a member, as bytes to compare.
     #[inline]
     fn name(&self, node: &Node) -> &'a [u8] {
         if node.payload & ESCAPED != 0 {
-            return self.tape.strings.get(*node).unwrap_or_default().as_bytes();
+            return self.tape.strings.get(*node).as_bytes();
         }
         let start = node.start as usize + 1;
-        self.text.as_bytes().get(start..start + node.payload as usize).unwrap_or_default()
+        bytes_in(self.text.as_bytes(), start..start + node.payload as usize)
     }
 
     /// Returns the value of a number written as a whole one, if it fits.
@@ -244,11 +245,10 @@ impl<'a> Document<'a> {
         };
         match patched {
             Some(Node { start, end, .. }) => {
-                self.bytes.get(start as usize..end as usize).and_then(text)
+                known_text(bytes_in(self.bytes, start as usize..end as usize))
             }
-            None => self.text.get(node.start as usize..node.end as usize),
+            None => text_in(self.text, node.start as usize..node.end as usize),
         }
-        .unwrap_or_default()
     }
 
     /// Returns the node behind a value and its contents.
@@ -361,7 +361,7 @@ impl OwnedDocument {
         });
         let tape =
             Tape { nodes: nodes.collect(), strings, has_not_finite: document.tape.has_not_finite };
-        Self { tape, text: text(document.bytes).unwrap_or_default().into() }
+        Self { tape, text: known_text(document.bytes).into() }
     }
 
     pub(crate) fn as_document(&self) -> Document<'_> {

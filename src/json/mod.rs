@@ -30,6 +30,7 @@ pub use value::{Value, ValueElements, ValueKind, ValueMembers};
 
 use crate::error::{Error, ErrorKind};
 use crate::limits::Limits;
+use crate::slice::text_in;
 
 /// A parser of JSON texts, one after the other.
 pub(crate) struct Parser {
@@ -103,10 +104,18 @@ pub(crate) fn text(bytes: &[u8]) -> Option<&str> {
     core::str::from_utf8(bytes).ok()
 }
 
+/// Returns bytes that are known to be UTF-8 as text.
+#[inline]
+pub(crate) fn known_text(bytes: &[u8]) -> &str {
+    let text = text(bytes);
+    debug_assert!(text.is_some(), "{} bytes are no UTF-8", bytes.len());
+    text.unwrap_or_default()
+}
+
 /// Returns the beginning of a text: at most `most` bytes, cut at a character boundary.
 pub(crate) fn beginning(text: &str, most: usize) -> &str {
     let end = (0..=most.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
-    end.and_then(|end| text.get(..end)).unwrap_or_default()
+    text_in(text, ..end.unwrap_or(0))
 }
 
 /// Returns `bytes` as text, so that slices of it need a check of character boundaries only.

@@ -5,6 +5,7 @@ use super::scan::{digits_len, plain_len};
 use super::tape::{ESCAPED, Kind, Node, NodeId, Tape};
 use super::unescape::{Scratch, unescape};
 use crate::error::{Error, ErrorKind};
+use crate::slice::{bytes_in, text_in};
 
 /// The deviations from interoperable JSON in one payload, counted by kind.
 ///
@@ -238,7 +239,7 @@ impl Reader<'_> {
     fn literal(&mut self, start: usize, word: &[u8], kind: Kind) -> Result<usize, Error> {
         let end = start + word.len();
         if self.bytes.get(start..end) != Some(word) {
-            let rest = self.bytes.get(start..).unwrap_or_default();
+            let rest = bytes_in(self.bytes, start..);
             let same = rest.iter().zip(word).take_while(|(byte, wanted)| byte == wanted).count();
             return self.fail(ErrorKind::ExpectedValue, start + same);
         }
@@ -310,7 +311,7 @@ impl Reader<'_> {
     /// Reads `1*digit`; returns the end.
     #[inline]
     fn digits(&self, start: usize) -> Result<usize, Error> {
-        match digits_len(self.bytes.get(start..).unwrap_or_default()) {
+        match digits_len(bytes_in(self.bytes, start..)) {
             0 => self.fail(ErrorKind::InvalidNumber, start),
             len => Ok(start + len),
         }
@@ -320,7 +321,7 @@ impl Reader<'_> {
     #[expect(clippy::inline_always, reason = "measured: a call for each costs a twentieth")]
     #[inline(always)]
     fn string(&mut self, start: usize) -> Result<usize, Error> {
-        let len = plain_len(self.bytes.get(start + 1..).unwrap_or_default());
+        let len = plain_len(bytes_in(self.bytes, start + 1..));
         let end = start + 1 + len;
         if self.byte(end) != Some(b'"') {
             return self.escaped_string(start, end);
@@ -373,7 +374,7 @@ impl Reader<'_> {
     }
 
     fn between(&self, start: usize, end: usize) -> &str {
-        self.json.get(start..end).unwrap_or_default()
+        text_in(self.json, start..end)
     }
 
     /// Fails if deviations from interoperable JSON are errors.

@@ -1,5 +1,7 @@
 //! Lengths of the plain bytes of a JSON string and of the digits of a number, eight at a time.
 
+use crate::slice::bytes_in;
+
 const ONES: u64 = u64::MAX / 0xFF;
 const HIGHS: u64 = ONES << 7;
 /// The length from which blocks are scanned; a multiple of eight.
@@ -33,7 +35,7 @@ pub(crate) fn plain(bytes: &[u8]) -> (usize, bool) {
         if len == NEAR {
             let (far, is_ascii) = plain_blocks(rest);
             len += far;
-            rest = rest.get(far..).unwrap_or_default();
+            rest = bytes_in(rest, far..);
             highs |= u64::from(!is_ascii);
         }
     }

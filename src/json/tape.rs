@@ -1,5 +1,7 @@
 //! `Tape`: the nodes of a JSON text, and its strings with escapes, unescaped.
 
+use crate::slice::text_in;
+
 /// The position of a node in its document.
 ///
 /// The root is 0. No member is the root, so 0 in an index marks an absent member.
@@ -79,9 +81,10 @@ impl Strings {
 
     /// Returns the text of a node that is marked as [`ESCAPED`].
     #[cold]
-    pub(super) fn get(&self, node: Node) -> Option<&str> {
-        let place = self.places.get((node.payload & !ESCAPED) as usize)?;
-        self.text.get(place.start as usize..place.end as usize)
+    pub(super) fn get(&self, node: Node) -> &str {
+        let place = self.places.get((node.payload & !ESCAPED) as usize);
+        debug_assert!(place.is_some(), "each string with escapes has a place");
+        text_in(&self.text, place.map_or(0..0, |place| place.start as usize..place.end as usize))
     }
 
     /// Appends the strings of `other`; returns the position of the first of them.

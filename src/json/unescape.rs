@@ -3,6 +3,7 @@
 use super::scan::plain_len;
 use super::tape::{Place, Strings};
 use crate::error::{Error, ErrorKind};
+use crate::slice::{bytes_in, text_in};
 
 /// A buffer to which unescaped text is appended.
 pub(super) struct Scratch<'t> {
@@ -28,8 +29,8 @@ pub(super) fn unescape(
     let mut at = start;
     loop {
         let plain = at;
-        at += plain_len(bytes.get(at..).unwrap_or_default());
-        scratch.push_str(json.get(plain..at).unwrap_or_default());
+        at += plain_len(bytes_in(bytes, at..));
+        scratch.push_str(text_in(json, plain..at));
         // Most escapes come alone. Texts that aren't Latin may have escapes only.
         while let Some(escape @ [b'\\', ..]) = bytes.get(at..) {
             let Some((character, len)) = character(escape) else {
@@ -111,7 +112,7 @@ fn code_unit(rest: &[u8]) -> Option<u32> {
 /// Returns the error in the escape at `at`; an escape that may continue is `UnexpectedEnd`.
 #[cold]
 fn invalid(json: &str, at: usize) -> Error {
-    let rest = json.as_bytes().get(at + 1..).unwrap_or_default();
+    let rest = bytes_in(json.as_bytes(), at + 1..);
     let digits = rest.strip_prefix(b"u");
     let is_cut =
         digits.is_some_and(|digits| digits.len() < 4 && digits.iter().all(u8::is_ascii_hexdigit));

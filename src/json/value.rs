@@ -4,6 +4,7 @@ use core::fmt;
 
 use super::document::{Document, Elements, Members};
 use super::tape::{Kind, Node, NodeId};
+use crate::slice::{split_bytes, text_in};
 
 /// A borrowed JSON value of a payload: its kind, its text and its contents.
 ///
@@ -141,7 +142,7 @@ impl<'a> Value<'a> {
         let text = text.unwrap_or_default();
         let first = code_unit(text.get(..6)).filter(|unit| (0xDC00..=0xDFFF).contains(unit));
         let before = text.len().saturating_sub(6);
-        let (head, tail) = text.split_at_checked(before).unwrap_or_default();
+        let (head, tail) = split_bytes(text, before);
         // An escaped backslash begins no escape.
         let escaping = head.iter().rev().take_while(|byte| **byte == b'\\').count();
         let last = code_unit(Some(tail)).filter(|unit| (0xD800..=0xDBFF).contains(unit));
@@ -170,11 +171,11 @@ impl<'a> Value<'a> {
         let start = self.position();
         let mut written = 0;
         for node in self.not_finite() {
-            out.push_str(text.get(written..node.start as usize - start).unwrap_or_default());
+            out.push_str(text_in(text, written..node.start as usize - start));
             out.push_str("null");
             written = node.end as usize - start;
         }
-        out.push_str(text.get(written..).unwrap_or_default());
+        out.push_str(text_in(text, written..));
     }
 
     /// Returns the nodes of numbers that aren't finite.
@@ -217,7 +218,7 @@ impl<'a> Iterator for ValueMembers<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let value = self.members.next()?.value;
-        let name = self.document.string(value - 1).unwrap_or_default();
+        let name = self.document.name_of(value);
         Some((name, Value::new(self.document, value)))
     }
 }

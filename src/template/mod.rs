@@ -46,14 +46,17 @@
 mod ids;
 mod learning;
 mod slot;
+mod surroundings;
 
 use core::ops::Range;
 
 use crate::json::{self, Document, Kind, NodeId, Patches, Tape};
+use crate::slice::{bytes_in, items_in, items_in_mut, text_in};
 use crate::sse::Event;
 use ids::TemplateIds;
 use learning::LearningBudget;
 use slot::{Slot, SlotKind};
+use surroundings::{event_type_in, surroundings};
 
 /// The bounds of templates, tuned with `cargo bench --bench pipeline` (`corpus`, `mixed-shapes`).
 mod tuning {
@@ -194,6 +197,7 @@ impl<I: Index> Templates<I> {
     pub(crate) fn reset(&mut self) {
         for template in &mut self.templates {
             template.text.clear();
+            (template.json, template.event_type) = (0..0, 0..0);
             template.slots.clear();
             template.id = 0;
         }
@@ -321,16 +325,15 @@ impl<I: Index> Templates<I> {
         let Template { text, json, event_type, buffers, .. } =
             if matched.template == 0 { first } else { second };
         let data = json.start..raw.len().saturating_sub(text.len() - json.end);
-        let bytes = raw.get(data.clone()).unwrap_or_default();
+        let bytes = bytes_in(raw, data.clone());
         let event_type = if event_type.is_empty() {
             crate::sse::MESSAGE
         } else {
             // The type is in the first literal, so these are the bytes of the sample.
-            let bytes = raw.get(event_type.start as usize..event_type.end as usize);
-            bytes.and_then(json::text).unwrap_or_default()
+            json::known_text(bytes_in(raw, event_type.start as usize..event_type.end as usize))
         };
         // The framing behind the JSON text does no harm, because it has no node.
-        let sample = text.get(json.start..).unwrap_or_default();
+        let sample = text_in(text, json.start..);
         let document = Document::patched(&buffers.tape, sample, bytes, &self.patches);
         MatchedEvent { data, event_type, document, index: &buffers.index }
     }
@@ -445,8 +448,8 @@ impl<I: Index> Template<I> {
         let Self { text, json, slots, .. } = self;
         let Patches { list, strings, .. } = patches;
         debug_assert_eq!(list.len(), slots.len(), "a patch for each slot");
-        let mut sample = text.as_bytes().get(from.text..).unwrap_or_default();
-        let mut rest = input.get(from.input..).unwrap_or_default();
+        let mut sample = bytes_in(text.as_bytes(), from.text..);
+        let mut rest = bytes_in(input, from.input..);
         let diverge = |slot: NodeId, is_in_slot: bool, sample: &[u8], rest: &[u8]| Divergence {
             cursor: Cursor {
                 slot: slots.partition_point(|other| other.id < slot),
@@ -455,19 +458,31 @@ impl<I: Index> Template<I> {
             },
             is_in_slot,
         };
-        let slots_left = slots.get(from.slot..).unwrap_or_default().iter();
-        for (slot, patch) in slots_left.zip(list.get_mut(from.slot..).unwrap_or_default()) {
-            let (literal, behind) =
-                sample.split_at_checked(slot.literal as usize).unwrap_or_default();
-            let Some(value) = rest.strip_prefix(literal) else {
+        let slots_left = items_in(slots, from.slot..).iter();
+        for (slot, patch) in slots_left.zip(items_in_mut(list, from.slot..)) {
+            // A sample that ends early is a difference too: that costs less than an empty slice.
+            debug_assert!(slot.literal as usize <= sample.len(), "a literal is in the sample");
+            let parts = sample.split_at_checked(slot.literal as usize);
+            let matched =
+                parts.and_then(|(literal, behind)| Some((rest.strip_prefix(literal)?, behind)));
+            let Some((value, behind)) = matched else {
                 return Err(diverge(slot.id, false, sample, rest));
             };
             let start = (input.len() - value.len()).wrapping_sub(json.start);
             let Some(len) = slot.fill(value, start, patch, strings) else {
                 return Err(diverge(slot.id, true, sample, value));
             };
-            rest = value.get(len..).unwrap_or_default();
-            sample = behind.get((slot.end - slot.start) as usize..).unwrap_or_default();
+            debug_assert!(len <= value.len(), "a value is in the input");
+            debug_assert!(
+                (slot.end - slot.start) as usize <= behind.len(),
+                "a slot is in the sample"
+            );
+            let (Some(behind_value), Some(behind_slot)) =
+                (value.get(len..), behind.get((slot.end - slot.start) as usize..))
+            else {
+                return Err(diverge(slot.id, true, sample, value));
+            };
+            (rest, sample) = (behind_value, behind_slot);
         }
         match rest.strip_prefix(sample) {
             Some(rest) if !sample.is_empty() => Ok(input.len() - rest.len()),
@@ -480,13 +495,13 @@ impl<I: Index> Template<I> {
     /// Fails if the leaf can't be one.
     fn diverging_leaf(&self, input: &[u8], divergence: &Divergence) -> Result<Slot, Miss> {
         let Cursor { text: position, input: start, .. } = divergence.cursor;
-        let rest = input.get(start..).unwrap_or_default();
-        let literal = self.text.as_bytes().get(position..).unwrap_or_default();
+        let rest = bytes_in(input, start..);
+        let literal = bytes_in(self.text.as_bytes(), position..);
         let same = if divergence.is_in_slot { 0 } else { shared_len(literal, rest) };
         let is_leaf = !divergence.is_in_slot && same < rest.len();
         let slot = if is_leaf { self.slot_at(position + same) } else { None };
         slot.ok_or_else(|| {
-            let line_end = memchr::memchr(b'\n', rest.get(same..).unwrap_or_default());
+            let line_end = memchr::memchr(b'\n', bytes_in(rest, same..));
             // The check of a slot's value costs more per byte than the comparison of a literal.
             let in_slot = 4 * line_end.unwrap_or(rest.len());
             let bytes = start + if divergence.is_in_slot { in_slot } else { same };
@@ -496,14 +511,17 @@ impl<I: Index> Template<I> {
 
     /// Returns the leaf at a position of the text as a slot, if it can become one.
     fn slot_at(&self, position: usize) -> Option<Slot> {
+        if self.id == 0 {
+            return None;
+        }
         let Buffers { tape, index } = &self.buffers;
-        let json = self.text.get(self.json.clone())?;
+        let json = text_in(&self.text, self.json.clone());
         let position = position.checked_sub(self.json.start)?;
         let (leaf, node) = tape.last_before(position)?;
         let slot = new_slot(tape, json, leaf)?;
         // A difference behind the last byte of a leaf is a difference in its length.
         let is_inside = (slot.start as usize..=slot.end as usize).contains(&position);
-        let behind = json.as_bytes().get(node.end as usize..)?;
+        let behind = bytes_in(json.as_bytes(), node.end as usize..);
         let is_name = behind.trim_ascii_start().first() == Some(&b':');
         let is_new = self.slots.iter().all(|slot| slot.id != leaf);
         let may_be_added = is_new && self.slots.len() < MOST_SLOTS && !index.is_fixed(leaf);
@@ -550,7 +568,7 @@ struct Divergence {
 /// Returns a leaf as a slot, if a slot can have its value.
 fn new_slot(tape: &Tape, json: &str, leaf: NodeId) -> Option<Slot> {
     let node = *tape.nodes().get(leaf as usize)?;
-    let raw = json.as_bytes().get(node.start as usize..node.end as usize)?;
+    let raw = bytes_in(json.as_bytes(), node.start as usize..node.end as usize);
     let kind = SlotKind::for_leaf(node.kind, raw)?;
     let quote = u32::from(node.kind == Kind::String);
     Some(Slot { id: leaf, kind, start: node.start + quote, end: node.end - quote, literal: 0 })
@@ -561,38 +579,6 @@ fn shared_len(one: &[u8], other: &[u8]) -> usize {
     let (words, _) = one.as_chunks::<8>();
     let (others, _) = other.as_chunks::<8>();
     let same = words.iter().zip(others).take_while(|(one, other)| one == other).count() * 8;
-    let (one, other) = (one.get(same..), other.get(same..));
-    let bytes = one.unwrap_or_default().iter().zip(other.unwrap_or_default());
+    let bytes = bytes_in(one, same..).iter().zip(bytes_in(other, same..));
     same + bytes.take_while(|(one, other)| one == other).count()
-}
-
-/// Returns the bytes before and behind the data of an event, if they are at most a type line.
-fn surroundings<'a>(event: &Event<'a>) -> Option<(&'a str, &'a str)> {
-    let (head, rest) = event.raw().split_at_checked(event.data_start?)?;
-    let head = json::text(head)?;
-    let type_line = head.strip_suffix(' ').unwrap_or(head).strip_suffix("data:")?;
-    let tail = match rest.get(event.data().len()..)? {
-        b"\n\n" => "\n\n",
-        b"\r\n\r\n" => "\r\n\r\n",
-        _ => return None,
-    };
-    is_type_line(type_line).then_some((head, tail))
-}
-
-/// Returns true if `head` is empty, or one line with an event type.
-fn is_type_line(head: &str) -> bool {
-    let line = head.strip_suffix('\n').map(|line| line.strip_suffix('\r').unwrap_or(line));
-    head.is_empty()
-        || line.is_some_and(|line| line.starts_with("event:") && !line.contains(['\r', '\n']))
-}
-
-/// Returns the range of the event type in the bytes before the data; empty if it is the default.
-#[expect(clippy::cast_possible_truncation, reason = "an event that is learned has up to 4 KiB")]
-fn event_type_in(head: &str, event_type: &str) -> Range<u32> {
-    let value = head.strip_prefix("event:").unwrap_or_default();
-    let value = value.strip_prefix(' ').unwrap_or(value);
-    let start = head.len() - value.len();
-    // If the type line is empty or absent, the type is `message`.
-    let len = if value.starts_with(event_type) { event_type.len() } else { 0 };
-    start as u32..(start + len) as u32
 }

@@ -4,6 +4,7 @@ use crate::json::{
     ESCAPED, Kind, NO_COUNT, Node, NodeId, Patch, Strings, UNPARSED, few_digits, plain, plain_len,
     text, unescape_into,
 };
+use crate::slice::bytes_in;
 
 /// A leaf that may have another value in another event.
 ///
@@ -95,11 +96,11 @@ fn small_count(rest: &[u8]) -> Option<(usize, u32)> {
 /// Returns the length of `[ "-" ] int [ "." 1*digit ]` with a minus or a fraction.
 fn decimal_len(rest: &[u8]) -> Option<usize> {
     let minus = usize::from(rest.first() == Some(&b'-'));
-    let whole = minus + count_len(rest.get(minus..)?)?;
+    let whole = minus + count_len(bytes_in(rest, minus..))?;
     if rest.get(whole) != Some(&b'.') {
         return (minus > 0 && whole <= SAFE_DIGITS).then_some(whole);
     }
-    let fraction = rest.get(whole + 1..)?;
+    let fraction = bytes_in(rest, whole + 1..);
     let digits = fraction.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(fraction.len());
     let len = whole + 1 + digits;
     (digits > 0 && len <= LONGEST_DECIMAL).then_some(len)
@@ -140,8 +141,9 @@ impl Slot {
         let (plain, is_ascii) = plain(rest);
         let (len, payload) = match rest.get(plain) {
             Some(b'"') => {
-                if !is_ascii {
-                    text(rest.get(..plain).filter(|bytes| bytes.len() <= LONGEST_CHECKED)?)?;
+                if !is_ascii && (plain > LONGEST_CHECKED || text(bytes_in(rest, ..plain)).is_none())
+                {
+                    return None;
                 }
                 (plain, plain as u32)
             }
@@ -172,7 +174,7 @@ fn unescape_text(rest: &[u8], plain: usize, strings: &mut Strings) -> Option<(us
         }
         len += plain_len(rest.get(len..)?);
     }
-    let number = unescape_into(strings, text(rest.get(..=len)?)?)?;
+    let number = unescape_into(strings, text(bytes_in(rest, ..=len))?)?;
     Some((len, ESCAPED | number))
 }
 
