@@ -319,8 +319,7 @@ impl<'a> Delta<'a> {
     /// `tool_calls`: fragments of tool calls, each with the index of its call.
     #[must_use]
     pub fn tool_calls(&self) -> ToolCalls<'a> {
-        let calls = self.row.calls.start as usize..self.row.calls.end as usize;
-        let rows = self.chunk.index.calls.get(calls).unwrap_or_default();
+        let rows = self.chunk.index.calls_in(&self.row.calls);
         ToolCalls { chunk: self.chunk, rows: rows.iter() }
     }
 

@@ -78,9 +78,7 @@ impl Carries {
         for choice in &index.choices {
             carries.add(document, choice);
             carries.add_extras(document, index, choice);
-            let calls =
-                choice.delta_fields.calls.start as usize..choice.delta_fields.calls.end as usize;
-            let calls = index.calls.get(calls).unwrap_or_default();
+            let calls = index.calls_in(&choice.delta_fields.calls);
             carries.tool_call |= calls.iter().any(|call| {
                 let some = |id| is_present_and_nonempty(document, id, Kind::String);
                 let object =
@@ -140,12 +138,10 @@ impl Carries {
     ///
     /// Adds a whole message too, where the delta has no content.
     fn add_extras(&mut self, document: Document<'_>, index: &ChunkIndex, choice: &ChoiceFields) {
-        let extras =
-            choice.delta_fields.extras.start as usize..choice.delta_fields.extras.end as usize;
-        for name in index.extras.get(extras).unwrap_or_default() {
+        for name in index.extras_in(&choice.delta_fields.extras) {
             let value = Value::new(document, name + 1);
             if !value.is_empty_value() {
-                self.set(origin(Level::Delta, document.string(*name).unwrap_or_default()));
+                self.set(origin(Level::Delta, document.name_of(name + 1)));
             }
         }
         let delta = Value::new(document, choice.delta_fields.node);

@@ -8,6 +8,7 @@ use super::schema::{
 use super::value_type::ValueType;
 use crate::error::{Error, ErrorKind};
 use crate::json::{Document, Kind, Member, Members, NodeId};
+use crate::slice::items_in;
 use crate::template::{Buffers, Index};
 
 /// The largest number of choices, and of tool calls, in one chunk.
@@ -93,6 +94,17 @@ impl DeltaFields {
 }
 
 impl ChunkIndex {
+    /// Returns the names in one of the ranges of `extras`.
+    pub(crate) fn extras_in(&self, range: &Range<u32>) -> &[NodeId] {
+        items_in(&self.extras, range.start as usize..range.end as usize)
+    }
+
+    /// Returns the rows in one of the ranges of `calls`.
+    #[inline]
+    pub(crate) fn calls_in(&self, range: &Range<u32>) -> &[ToolCallFields] {
+        items_in(&self.calls, range.start as usize..range.end as usize)
+    }
+
     /// Fills the index from a document whose root is an object.
     ///
     /// Of members with the same name the last one counts. Fails if there are more than

@@ -299,9 +299,7 @@ impl<'a> ChatCompletionChunk<'a> {
     }
 
     fn extra_of(&self, range: &Range<u32>) -> Extra<'a> {
-        let range = range.start as usize..range.end as usize;
-        let names = self.index.extras.get(range).unwrap_or_default();
-        Extra { document: self.document, names: names.iter() }
+        Extra { document: self.document, names: self.index.extras_in(range).iter() }
     }
 
     #[inline]
@@ -354,7 +352,7 @@ impl<'a> Iterator for Extra<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let name = *self.names.next()?;
-        Some((self.document.string(name).unwrap_or_default(), Value::new(self.document, name + 1)))
+        Some((self.document.name_of(name + 1), Value::new(self.document, name + 1)))
     }
 }
 

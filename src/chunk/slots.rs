@@ -2,7 +2,7 @@
 
 use super::ChatCompletionChunk;
 use super::schema::ChunkFields;
-use crate::json::{Document, Kind, NodeId, Patch, Value, text};
+use crate::json::{Document, Kind, NodeId, Patch, Value, known_text};
 
 /// The member of a chunk to which a slot belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +67,8 @@ impl<'a> ChatCompletionChunk<'a> {
     #[inline]
     pub(crate) fn slot_number(&self, position: usize) -> &'a str {
         let patch = self.document.patches().get(position);
-        patch.and_then(|patch| text(self.document.patched_bytes(patch))).unwrap_or_default()
+        debug_assert!(patch.is_some(), "a slot of the chunk's template");
+        patch.map_or("", |patch| known_text(self.document.patched_bytes(patch)))
     }
 
     /// Returns a node of the chunk as a value.

@@ -4,6 +4,7 @@ use super::budget::Budget;
 use super::list::Matching;
 use super::merge::extend_text;
 use crate::json::{Json, JsonList, JsonObject, OwnedMember, VARIES, Value, ValueKind};
+use crate::slice::text_in;
 
 /// The rules for members of unknown names.
 #[derive(Clone, Copy)]
@@ -143,7 +144,7 @@ impl OwnedMember {
             if !budget.try_reserve(len.saturating_mul(times)) {
                 return;
             }
-            let piece = kept.get(1..=len).unwrap_or_default().to_owned();
+            let piece = text_in(kept, 1..=len).to_owned();
             kept.pop();
             kept.extend(core::iter::repeat_n(piece.as_str(), times));
             kept.push('"');

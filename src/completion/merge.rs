@@ -3,6 +3,7 @@
 use super::budget::{Budget, rewrite};
 use super::list::Matching;
 use crate::json::{ENTRY_COST, Json, JsonList, JsonObject, OwnedMember, Value, ValueKind};
+use crate::slice::text_in;
 
 impl Json {
     /// Replaces the value if the new one fits, and releases the budget of the old one.
@@ -26,7 +27,7 @@ impl Json {
         if !kept.starts_with('"') || value.kind() != ValueKind::String {
             return false;
         }
-        let text = value.raw().get(1..).unwrap_or_default();
+        let text = text_in(value.raw(), 1..);
         if budget.try_reserve(text.len() - 1) {
             kept.pop();
             kept.push_str(text);

@@ -2,6 +2,8 @@
 
 use memchr::memchr2;
 
+use crate::slice::{bytes_in, split_bytes};
+
 /// Returns true if a text begins with an object whose end is missing.
 pub(super) fn is_torn(text: &[u8]) -> bool {
     let text = text.trim_ascii_start();
@@ -18,14 +20,14 @@ pub(super) fn begins_error(json: &[u8]) -> bool {
 fn member_that_begins_error(json: &[u8]) -> Option<()> {
     let mut rest = json.trim_ascii_start().strip_prefix(b"{")?.trim_ascii_start();
     loop {
-        let (name, behind) = rest.split_at_checked(past_string(rest)?)?;
+        let (name, behind) = split_bytes(rest, past_string(rest)?);
         let value = behind.trim_ascii_start().strip_prefix(b":")?.trim_ascii_start();
         if is_name(name, b"\"error\"") && begins_something(value)
             || is_name(name, b"\"object\"") && value.starts_with(b"\"error\"")
         {
             return Some(());
         }
-        let behind = value.get(past_value(value)?..)?;
+        let behind = bytes_in(value, past_value(value)?..);
         rest = behind.trim_ascii_start().strip_prefix(b",")?.trim_ascii_start();
     }
 }
@@ -47,7 +49,7 @@ fn is_name(mut string: &[u8], name: &[u8]) -> bool {
         if first != *byte {
             return false;
         }
-        string = string.get(len..).unwrap_or_default();
+        string = bytes_in(string, len..);
     }
     string.is_empty()
 }
@@ -81,7 +83,7 @@ fn past_value(text: &[u8]) -> Option<usize> {
     loop {
         match *text.get(at)? {
             b'"' => {
-                at += past_string(text.get(at..)?)?;
+                at += past_string(bytes_in(text, at..))?;
                 if depth == 0 {
                     return Some(at);
                 }
