@@ -20,6 +20,9 @@ const MOST_ROWS: usize = 4096;
 pub(super) const MOST_MISMATCHES: usize = 256;
 
 /// Member positions of one chunk; 0 if a member is absent or `null`. Reused from chunk to chunk.
+///
+/// Each range of a row is within its list: `start <= end <= extras.len()`, or `calls.len()`. At
+/// most [`MOST_ROWS`] choices and calls, and [`MOST_MISMATCHES`] mismatches.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ChunkIndex {
     pub(crate) top: ChunkFields,
@@ -243,5 +246,6 @@ fn room_for_one<R>(rows: &[R], document: Document<'_>, node: NodeId) -> Result<(
 /// Converts a number of rows; it fits, since a document has more bytes than rows.
 #[expect(clippy::cast_possible_truncation, reason = "a text has less than 4 GiB")]
 const fn row_number(len: usize) -> u32 {
+    debug_assert!(len <= u32::MAX as usize, "a document has fewer rows");
     len as u32
 }

@@ -190,7 +190,7 @@ level! {
     ///
     /// A member without a row is one provider's own: its last value counts.
     top ChunkFields {
-        /// The positions of other members in the index's list.
+        /// The positions of other members: `start <= end <= index.extras.len()`.
         extras: Range<u32>,
     }
     fields {
@@ -288,6 +288,7 @@ level! {
     delta DeltaFields {
         /// The delta itself, which may be `null`.
         node: NodeId,
+        /// The positions of its tool calls: `start <= end <= index.calls.len()`.
         calls: Range<u32>,
         extras: Range<u32>,
     }

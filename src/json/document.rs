@@ -6,7 +6,7 @@ use crate::slice::{bytes_in, text_in};
 
 /// A leaf of a document that differs from the leaf in the text that the tape was read from.
 ///
-/// Its kind is the same.
+/// Its kind is the same. `value.start <= value.end <= bytes.len()` for the bytes of the document.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Patch {
     pub(crate) id: NodeId,
@@ -30,12 +30,13 @@ impl Patch {
     /// Sets the value and its position; `id` and `value.kind` stay.
     #[inline]
     pub(crate) const fn set(&mut self, start: u32, end: u32, payload: u32, shift: u32) {
+        debug_assert!(start <= end, "a value has a length");
         (self.value.start, self.value.end, self.value.payload) = (start, end, payload);
         self.shift = shift;
     }
 }
 
-/// The patches of one document, in the order of their leaves.
+/// The patches of one document, in the order of their leaves: `list[n].id < list[n + 1].id`.
 ///
 /// Reused from document to document.
 #[derive(Clone, Debug, Default)]

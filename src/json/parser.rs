@@ -81,7 +81,7 @@ struct Reader<'r> {
     nodes: Vec<Node>,
     /// The innermost open array or object, and the number of open ones.
     ///
-    /// If none is open, `innermost` is behind all nodes.
+    /// `depth <= bounds.depth`. If none is open, `innermost` is behind all nodes.
     innermost: NodeId,
     depth: usize,
     scratch: Scratch<'r>,
@@ -216,6 +216,7 @@ impl Reader<'_> {
         let Some(node) = self.nodes.get_mut(self.innermost as usize) else {
             return Container::Nothing;
         };
+        debug_assert!(node.start < end as u32 && end <= self.bytes.len(), "in the text");
         node.end = end as u32;
         self.innermost = core::mem::replace(&mut node.payload, behind);
         self.depth -= 1;
@@ -348,6 +349,7 @@ impl Reader<'_> {
     /// Adds the node of a value without contents.
     #[inline]
     fn leaf(&mut self, kind: Kind, start: usize, end: usize, payload: u32) {
+        debug_assert!(start <= end && end <= self.bytes.len(), "a node is within its text");
         self.nodes.push(Node { kind, start: start as u32, end: end as u32, payload });
     }
 

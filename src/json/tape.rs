@@ -10,11 +10,11 @@ pub(crate) type NodeId = u32;
 /// One value of a document.
 ///
 /// A member is two nodes, its name and its value. An array or object is followed by its contents.
+/// `start <= end <= text.len()`; for an array or object `id < payload <= nodes.len()`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Node {
     pub(crate) kind: Kind,
-    /// The bytes of the value in the text, with its quotes or brackets: `start <= end <=
-    /// text.len()`.
+    /// The bytes of the value in the text, with its quotes or brackets.
     pub(crate) start: u32,
     pub(crate) end: u32,
     /// A number whose meaning depends on the kind:
@@ -94,6 +94,7 @@ impl Strings {
         self.text.push_str(&other.text);
         let moved = |place: &Place| Place { start: place.start + offset, end: place.end + offset };
         self.places.extend(other.places.iter().map(moved));
+        debug_assert!(self.places.iter().all(|place| place.end as usize <= self.text.len()));
         first
     }
 

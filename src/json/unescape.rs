@@ -53,6 +53,7 @@ pub(super) fn unescape(
         }
     }
     let end = scratch.strings.text.len() as u32;
+    debug_assert!(text_start <= end as usize, "an unescaped string is within its text");
     scratch.strings.places.push(Place { start: text_start as u32, end });
     Ok((at + 1, lone_surrogates))
 }

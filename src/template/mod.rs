@@ -121,7 +121,7 @@ impl<I: Index> Buffers<I> {
 pub(crate) struct Templates<I> {
     is_on: bool,
     learning: LearningBudget,
-    /// The template that was learned or matched last.
+    /// The template that was learned or matched last: `latest < TEMPLATES`.
     latest: usize,
     /// The values of the slots in the current event.
     patches: Patches,
@@ -139,10 +139,11 @@ struct Template<I> {
     text: String,
     /// The JSON text in it: `0 <= json.start <= json.end <= text.len()`.
     json: Range<usize>,
+    /// `slots[n].end <= slots[n + 1].start`, and `slots.len() <= MOST_SLOTS`.
     slots: Vec<Slot>,
     /// The id of the template with these slots; 0 if the template is unused.
     id: u64,
-    /// The event type in the text; empty if it is the default.
+    /// The event type in the text: `start <= end <= json.start`; empty if it is the default.
     event_type: Range<u32>,
     buffers: Buffers<I>,
 }
@@ -374,6 +375,7 @@ impl<I: Index> Templates<I> {
         }
         template.learn(head, json, tail, id);
         template.event_type = event_type_in(head, event.event_type());
+        debug_assert!(template.event_type.end as usize <= template.json.start, "a line before");
         let mut matched = template.match_sample(event.raw(), &mut self.patches);
         debug_assert!(matched == Some(len), "a sample matches its own template");
         if matched.is_none() {
@@ -399,6 +401,7 @@ impl<I: Index> Template<I> {
             self.text.push_str(part);
         }
         self.json = head.len()..head.len() + json.len();
+        debug_assert!(self.json.end <= self.text.len() && self.text.len() <= LARGEST_EVENT);
         self.slots.clear();
         let Self { slots, buffers: Buffers { tape, index }, .. } = self;
         index.each_varying(Document::new(tape, json), |leaf| {
@@ -554,7 +557,7 @@ impl<I: Index> Template<I> {
 struct Cursor {
     /// The number of slots before the cursor.
     slot: usize,
-    /// Positions in the template's text and in the input.
+    /// Positions: `text <= template.text.len()` and `input <= input.len()`.
     text: usize,
     input: usize,
 }
@@ -571,6 +574,7 @@ fn new_slot(tape: &Tape, json: &str, leaf: NodeId) -> Option<Slot> {
     let raw = bytes_in(json.as_bytes(), node.start as usize..node.end as usize);
     let kind = SlotKind::for_leaf(node.kind, raw)?;
     let quote = u32::from(node.kind == Kind::String);
+    debug_assert!(node.start + quote <= node.end - quote, "a string has two quotes");
     Some(Slot { id: leaf, kind, start: node.start + quote, end: node.end - quote, literal: 0 })
 }
 
