@@ -45,16 +45,7 @@ impl JsonObject {
         }
         if kept.value.is_empty_value() {
             // The new value is the first one with content.
-            if matches!(kind, ValueKind::Array | ValueKind::Object)
-                && !budget.replace(kept.value.cost(), 0)
-            {
-                return;
-            }
-            return match kind {
-                ValueKind::Array => kept.value.begin_list(value, rules, budget),
-                ValueKind::Object => kept.value.begin_object(value, rules, budget),
-                _ => kept.value.set(value, budget),
-            };
+            return kept.value.begin(value, rules, budget);
         }
         match (&mut kept.value, kind) {
             (Json::Text(text), ValueKind::String) if text.starts_with('"') => {
@@ -71,17 +62,9 @@ impl JsonObject {
             (Json::Text(text), ValueKind::Array) if text.starts_with('[') => {
                 extend_text(text, value, budget);
             }
-            (_, ValueKind::Array) => {
+            (_, ValueKind::Array | ValueKind::Object) => {
                 budget.count_replaced();
-                if budget.replace(kept.value.cost(), 0) {
-                    kept.value.begin_list(value, rules, budget);
-                }
-            }
-            (_, ValueKind::Object) => {
-                budget.count_replaced();
-                if budget.replace(kept.value.cost(), 0) {
-                    kept.value.begin_object(value, rules, budget);
-                }
+                kept.value.begin(value, rules, budget);
             }
             _ => kept.replace(value, budget),
         }
@@ -155,6 +138,16 @@ impl OwnedMember {
 }
 
 impl Json {
+    /// Replaces this value by a value of any kind, and releases the budget of the old one.
+    fn begin(&mut self, value: Value<'_>, rules: Unknown, budget: &mut Budget) {
+        match value.kind() {
+            ValueKind::Array | ValueKind::Object if !budget.replace(self.cost(), 0) => {}
+            ValueKind::Array => self.begin_list(value, rules, budget),
+            ValueKind::Object => self.begin_object(value, rules, budget),
+            _ => self.set(value, budget),
+        }
+    }
+
     /// Replaces this value by an object of the members of `value`.
     ///
     /// The caller has released the budget of the old value.

@@ -262,14 +262,7 @@ fn message<'a>(
         return Payload::Error(text_error(text, (parser, side), chunk.ok(), leniencies));
     }
     match chunk {
-        Ok(chunk) => match chunk.error() {
-            Some(error) => Payload::Error(error),
-            None if is_error => {
-                Payload::Error(UpstreamError::new(Some(chunk.as_value()), b"", Some(chunk)))
-            }
-            None if !chunk.is_chunk() => Payload::Other(OtherObject(chunk)),
-            None => Payload::Chunk(chunk),
-        },
+        Ok(chunk) => object(chunk, is_error),
         Err(_) if is_error => {
             let value = read.ok().map(|(json, _)| Value::new(document(json), 0));
             Payload::Error(UpstreamError::new(value, data, None))
@@ -278,6 +271,19 @@ fn message<'a>(
             let position = usize::try_from(error.offset()).unwrap_or(usize::MAX);
             Payload::Malformed(Error::new(error.kind(), event.data_offset(position)))
         }
+    }
+}
+
+/// Returns the payload of an object; it is an error if its event is.
+#[inline]
+fn object(object: ChatCompletionChunk<'_>, is_error: bool) -> Payload<'_> {
+    match object.error() {
+        Some(error) => Payload::Error(error),
+        None if is_error => {
+            Payload::Error(UpstreamError::new(Some(object.as_value()), b"", Some(object)))
+        }
+        None if !object.is_chunk() => Payload::Other(OtherObject(object)),
+        None => Payload::Chunk(object),
     }
 }
 

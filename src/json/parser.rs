@@ -101,6 +101,14 @@ impl Container {
     fn of(kind: Kind) -> Self {
         if kind == Kind::Array { Self::Array } else { Self::Object }
     }
+
+    /// Returns the error for any other byte behind a value.
+    const fn expected(self) -> ErrorKind {
+        match self {
+            Self::Nothing => ErrorKind::TrailingData,
+            Self::Array | Self::Object => ErrorKind::ExpectedCommaOrEnd,
+        }
+    }
 }
 
 /// `%x20 / %x09 / %x0A / %x0D`
@@ -171,10 +179,7 @@ impl Reader<'_> {
                     }
                     Some(space!()) => at += 1,
                     None if inside == Container::Nothing => return self.check_values(),
-                    _ if inside == Container::Nothing => {
-                        return self.fail(ErrorKind::TrailingData, at);
-                    }
-                    _ => return self.fail(ErrorKind::ExpectedCommaOrEnd, at),
+                    _ => return self.fail(inside.expected(), at),
                 }
             }
         }
