@@ -137,8 +137,7 @@ impl ChunkIndex {
     }
 
     /// Fills the columns of one object; returns the range of its other members in `extras`.
-    #[expect(clippy::inline_always, reason = "`general-all`: a copy for each level")]
-    #[inline(always)]
+    #[inline]
     fn columns<F: Columns>(
         &mut self,
         document: Document<'_>,

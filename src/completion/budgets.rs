@@ -144,8 +144,7 @@ impl Budgets {
     }
 
     /// Appends to a text; returns the start of the new text, if there is any.
-    #[expect(clippy::inline_always, reason = "measured: a call costs a twentieth of an event")]
-    #[inline(always)]
+    #[inline]
     pub(super) fn push_str(&mut self, kept: &mut String, text: &str) -> Option<usize> {
         if text.is_empty() || !self.texts.try_reserve(text.len()) {
             return None;

@@ -305,8 +305,7 @@ pub(crate) struct Member<'a> {
 impl<'a> Iterator for Members<'a> {
     type Item = Member<'a>;
 
-    #[expect(clippy::inline_always, reason = "`general-next`: a call for each costs a twentieth")]
-    #[inline(always)]
+    #[inline]
     fn next(&mut self) -> Option<Member<'a>> {
         if self.next >= self.end {
             return None;

@@ -186,7 +186,7 @@ impl Reader<'_> {
     }
 
     /// Reads `ws string ws :`.
-    #[expect(clippy::inline_always, reason = "measured: a call for each costs a twentieth")]
+    #[expect(clippy::inline_always, reason = "`vllm general-next`: a call costs 7 % of an event")]
     #[inline(always)]
     fn name(&mut self, at: usize) -> Result<usize, Error> {
         let at = self.behind_space(at);
@@ -324,7 +324,7 @@ impl Reader<'_> {
     }
 
     /// Reads a string. Most have no escape, so that their text is the bytes between the quotes.
-    #[expect(clippy::inline_always, reason = "measured: a call for each costs a twentieth")]
+    #[expect(clippy::inline_always, reason = "`vllm general-next`: a call costs 9 % of an event")]
     #[inline(always)]
     fn string(&mut self, start: usize) -> Result<usize, Error> {
         let len = plain_len(bytes_in(self.bytes, start + 1..));
