@@ -1,14 +1,15 @@
 //! The schema: every known member of a chunk once, with its type, merge rule, origin and field.
 //!
-//! The crate derives from it the index of a chunk, mismatches, merging, output flags, the guard's
-//! allow list and the slots of templates. `docs/wire.md` has the same rows with their senders.
+//! The index of a chunk, mismatches, the merge of members without a field, their output flags and
+//! the guard's allow list follow from the rows. `docs/wire.md` has the same rows with their senders.
 //!
 //! # To add a member
 //!
-//! 1. Add a row to its level: under `fields` if each chunk's index has a column for it, else under
-//!    `named`. Wire names occur here only; other files use the constants of the level's module.
-//! 2. Add the same row to `docs/wire.md`.
-//! 3. If a completion has a field for it, add the field to `completion/model.rs`.
+//! 1. Add a row to its level: under `fields` if the member has a method or a field of its own, else
+//!    under `named`. Other files use the constants of the rows.
+//! 2. Add the same row to `docs/wire.md`. A unit test compares name, rule and origin. The type here
+//!    is `Any` if no value counts as a mismatch.
+//! 3. If a message has a field for it, go through the list at `Message` in `completion/model.rs`.
 
 use core::ops::Range;
 

@@ -84,6 +84,10 @@ pub struct CompletionChoice {
 }
 
 /// The message of a choice.
+// A new text with a field needs code in these files; patterns without `..` find some of them:
+// - completion: `message`, `serde`, `from_json`, `change`, `incremental`, `mod`
+// - chunk: `index`, `slots`, `choice`, `content_flags`
+// - gateway: `deltas`, `observe_plan`
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Message {

@@ -62,17 +62,29 @@ impl Serialize for CompletionChoice {
 
 impl Serialize for Message {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self {
+            role,
+            content,
+            refusal,
+            reasoning,
+            reasoning_name,
+            reasoning_details,
+            tool_calls,
+            function_call,
+            audio,
+            extra,
+        } = self;
         let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry(delta::ROLE, self.role.as_deref().unwrap_or("assistant"))?;
-        map.serialize_entry(delta::CONTENT, &self.content)?;
-        some(&mut map, self.reasoning_name.as_str(), self.reasoning.as_ref())?;
-        let details = Some(&self.reasoning_details).filter(|details| !details.is_empty());
+        map.serialize_entry(delta::ROLE, role.as_deref().unwrap_or("assistant"))?;
+        map.serialize_entry(delta::CONTENT, content)?;
+        some(&mut map, reasoning_name.as_str(), reasoning.as_ref())?;
+        let details = Some(reasoning_details).filter(|details| !details.is_empty());
         some(&mut map, delta::REASONING_DETAILS, details)?;
-        map.serialize_entry(delta::REFUSAL, &self.refusal)?;
-        list(&mut map, delta::TOOL_CALLS, &self.tool_calls)?;
-        some(&mut map, delta::FUNCTION_CALL, self.function_call.as_ref())?;
-        some(&mut map, delta::AUDIO, self.audio.as_ref())?;
-        members(&mut map, &self.extra)?;
+        map.serialize_entry(delta::REFUSAL, refusal)?;
+        list(&mut map, delta::TOOL_CALLS, tool_calls)?;
+        some(&mut map, delta::FUNCTION_CALL, function_call.as_ref())?;
+        some(&mut map, delta::AUDIO, audio.as_ref())?;
+        members(&mut map, extra)?;
         map.end()
     }
 }

@@ -1,4 +1,7 @@
 //! Tool calls: the call that a delta continues, its merge, and its end.
+//!
+//! Three functions store arguments: `push_call`, `push_arguments` for the plan of a template, and
+//! `push_whole_call` for whole messages.
 
 use super::budget::Limit;
 use super::budgets::Budgets;

@@ -6,7 +6,7 @@ use crate::slice::{bytes_in, text_in};
 
 /// A leaf of a document that differs from the leaf in the text that the tape was read from.
 ///
-/// Its kind is the same. `value.start <= value.end <= bytes.len()` for the bytes of the document.
+/// Its kind is the same: [`Document::kind`] reads the tape. `value.start <= value.end <= bytes.len()` for the bytes of the document.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Patch {
     pub(crate) id: NodeId,

@@ -39,9 +39,11 @@
 //!
 //! # To add a slot kind
 //!
-//! Add it to [`SlotKind`], with the values that fit in `Slot::fill`. For the parser, the schema's
-//! types and `Document::patched_…`, a value that fits must read like that of the template. The test
-//! `what_fits_is_a_number` and the suite `shapes` compare both.
+//! Add it to [`SlotKind`], `for_leaf`, `empty_patch` and `Slot::fill`, which takes each kind but
+//! `Text` for a number. A value that fits must read like that of the template, for the parser and for
+//! the schema's types. `Document::kind` returns the kind of the template's leaf, so values of one slot
+//! have one kind. Add values to `lesson` in `tests/shapes.rs`, and the kind to the unit tests of
+//! `slot.rs`.
 
 mod ids;
 mod learning;
