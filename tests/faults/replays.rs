@@ -134,6 +134,10 @@ fn the_largest_value_is_replayed_from_everywhere() {
 
 /// Replays in parts a value that was merged from several events and is too large for one event.
 #[test]
+#[cfg_attr(
+    debug_assertions,
+    ignore = "a minute in a debug build: cargo test --release --test faults"
+)]
 fn what_was_merged_is_replayed_in_parts() {
     let values = repeated(400_000, "0");
     let each = |event: &dyn Fn(usize) -> String| -> Vec<_> {
@@ -224,6 +228,10 @@ fn long_lists_of_several_kinds_are_replayed() {
 
 /// A replay skips members that no decoder reads with default limits, and ends with an error.
 #[test]
+#[cfg_attr(
+    debug_assertions,
+    ignore = "a minute in a debug build: cargo test --release --test faults"
+)]
 fn what_cannot_be_read_back_is_told() {
     let finished = |members: &str| {
         format!(
