@@ -355,7 +355,7 @@ fn bytes_one_by_one() {
     }
 }
 
-/// An error stands where it came, also in the middle of an event, which is whole behind it.
+/// Returns an error at its place, also in the middle of an event, which is whole behind it.
 #[test]
 fn errors_keep_their_place() {
     let stream = Bytes::from_static(b"data: {\"a\":1}\n\ndata: {\"a\":2}\n\n");

@@ -302,7 +302,7 @@ fn errors_are_counted_with_their_chunks() {
     }
 }
 
-/// A text as an error: its code and type stand beside it.
+/// Reads a text as an error, with the code and type beside it.
 #[test]
 fn a_text_is_an_error_with_what_stands_beside_it() {
     let stream = b"data: {\"error\":\"boom\",\"code\":502,\"type\":\"t\"}\n\n";

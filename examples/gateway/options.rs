@@ -28,15 +28,15 @@ Limits:
   --max-request BYTES  the body of a request to /v1/chat/completions [8388608]
   --max-memory BYTES   all bodies together that are held to be edited [268435456]; the next one gets
                        status 503
-  --max-time SECONDS   how long an answer may take [3600]
-  --idle SECONDS       how long the upstream may say nothing [120]
+  --max-time SECONDS   the longest time of an answer [3600]
+  --idle SECONDS       the longest silence of the upstream [120]
   --request-timeout SECONDS
-                       how long the head of a request may take, and how long a client may be silent
-                       in its body, or slower than 4 KiB per second [30]; it gets status 408
+                       the longest time for the head of a request, and in its body the longest time
+                       below 4 KiB per second [30]; the client gets status 408
   --client-idle SECONDS
-                       how long a client may read nothing, or less than 4 KiB per second of what is
-                       there [30]; its connection is closed
-  --grace SECONDS      how long open streams may go on after SIGTERM or Ctrl-C [30]
+                       the longest time in which a client reads less than 4 KiB per second of the
+                       bytes that wait for it [30]; its connection is closed
+  --grace SECONDS      the longest time of open streams after SIGTERM or Ctrl-C [30]
   --threads N          as many as there are cores
 
   -h, --help           this text

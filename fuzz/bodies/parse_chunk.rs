@@ -52,7 +52,7 @@ pub fn run(data: &[u8]) {
         check_limits(&stream, sent);
     }
     if let Err(error) = std::str::from_utf8(&data) {
-        // Its bytes stand behind the names of the lines before.
+        // Its bytes are behind the names of the lines before.
         let lines = data[..error.valid_up_to()].split(|byte| *byte == b'\n').count();
         let offset = error.valid_up_to() + 6 * lines;
         assert_eq!(lenient, Seen::Malformed(ErrorKind::InvalidUtf8, offset as u64));

@@ -41,7 +41,7 @@ use crate::sse::EventKind;
 ///             guard.release_all(out);
 ///             out.extend_from_slice(event.raw());
 ///         }
-///         // It has what is no text here, such as log probabilities: likewise.
+///         // It has members that no text shows, such as log probabilities: likewise.
 ///         _ => {}
 ///     }
 ///     let find = |guard: &Guard| {

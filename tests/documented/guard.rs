@@ -16,7 +16,7 @@ fn look(event: &ChunkEvent<'_>, word: &str, guard: &mut Guard, out: &mut Vec<u8>
             guard.release_all(out);
             out.extend_from_slice(event.raw());
         }
-        // It has what is no text here, such as log probabilities: likewise.
+        // It has members that no text shows, such as log probabilities: likewise.
         _ => {}
     }
     let find = |guard: &Guard| {

@@ -71,7 +71,7 @@ pub fn fold(chunks: &[Value]) -> Folded {
     }
     folded.choices.sort_by_key(|choice| choice.index);
     for choice in &mut folded.choices {
-        // Calls without an index stand as they came.
+        // Calls without an index keep the order of the stream.
         if choice.calls_at.iter().all(Value::is_u64) {
             let mut calls: Vec<_> = choice.calls_at.iter().zip(choice.calls.drain(..)).collect();
             calls.sort_by_key(|(at, _)| at.as_u64());
