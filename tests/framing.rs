@@ -37,7 +37,7 @@ fn assert_all_cuts(bytes: &[u8], last_event_id: &str, given: &[usize], name: &st
     assert_eq!(run(&bytes.chunks(1).collect::<Vec<_>>()), whole, "{name}: bytes");
     assert_eq!(run(&pieces(bytes, given)), whole, "{name}: as given");
     // Every one of them, but for the few large inputs where nothing is optimised.
-    let step = if cfg!(debug_assertions) { 1 + bytes.len() / 2000 } else { 1 };
+    let step = if cfg!(debug_assertions) { 1 + bytes.len() / 500 } else { 1 };
     for at in (0..bytes.len()).step_by(step) {
         let (one, other) = bytes.split_at(at);
         assert_eq!(run(&[one, b"", other]), whole, "{name}: cut at {at}");
