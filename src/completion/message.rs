@@ -5,6 +5,7 @@ use super::budgets::Budgets;
 use super::change::{Change, Changes};
 use super::list::Matching;
 use super::model::{FunctionCall, Message, ReasoningName};
+use super::outcome::count;
 use super::tool_call::{push_call, push_name, push_whole_call};
 use crate::chunk::schema::{delta, function};
 use crate::chunk::{Choice, ContentPart, Delta, Level, NEEDED, OddText, texts_of};
@@ -27,7 +28,7 @@ pub(super) fn push_delta(target: &mut ChoiceTarget<'_>, delta: &Delta<'_>) {
     target.budget.first(&mut target.message.role, || delta.role());
     push_texts(target, delta);
     if delta.has_lost_member() {
-        count(&mut target.state.irregular.unknown_content_parts);
+        count(&mut target.state.irregular.unknown_content_parts, 1);
     }
     if delta.is_content() {
         return;
@@ -39,9 +40,7 @@ pub(super) fn push_delta(target: &mut ChoiceTarget<'_>, delta: &Delta<'_>) {
     if let Some(call) = delta.function_call() {
         let kept = message.function_call.get_or_insert_default();
         push_name(kept, call.name_text().unwrap_or_default(), budget);
-        for _ in 0..call.numbers_for_texts() {
-            count(&mut state.irregular.texts_of_another_type);
-        }
+        count(&mut state.irregular.texts_of_another_type, call.numbers_for_texts());
         let value = || call.as_value().get(function::ARGUMENTS);
         if let Some(text) = call.arguments_text() {
             budget.join(&mut kept.arguments, &mut state.function_call, text, value);
@@ -80,7 +79,7 @@ fn push_part(target: &mut ChoiceTarget<'_>, part: Value<'_>) {
         }
         ContentPart::Refusal(text) => push_text(target, TextOf::Refusal, text),
         ContentPart::Nothing => {}
-        ContentPart::Unknown => count(&mut target.state.irregular.unknown_content_parts),
+        ContentPart::Unknown => count(&mut target.state.irregular.unknown_content_parts, 1),
     }
 }
 
@@ -95,10 +94,6 @@ fn push_needed(target: &mut ChoiceTarget<'_>, part: Value<'_>) {
             target.message.extra.last(name, value, &mut target.budget.texts);
         }
     }
-}
-
-fn count(sum: &mut u32) {
-    *sum = sum.saturating_add(1);
 }
 
 /// A text of a message.
@@ -142,7 +137,7 @@ fn push_odd_text(target: &mut ChoiceTarget<'_>, of: TextOf, value: Value<'_>) {
     match OddText::of(value) {
         OddText::Nothing => {}
         OddText::Number => {
-            count(&mut target.state.irregular.texts_of_another_type);
+            count(&mut target.state.irregular.texts_of_another_type, 1);
             push_text(target, of, value);
         }
         OddText::Texts => {
@@ -150,7 +145,7 @@ fn push_odd_text(target: &mut ChoiceTarget<'_>, of: TextOf, value: Value<'_>) {
             push_needed(target, value);
             value.elements().for_each(|part| push_needed(target, part));
         }
-        OddText::Unknown => count(&mut target.state.irregular.unknown_content_parts),
+        OddText::Unknown => count(&mut target.state.irregular.unknown_content_parts, 1),
     }
 }
 
@@ -308,7 +303,7 @@ fn push_whole_member(
             push_whole_odd(target, name, value);
         }
         (delta::AUDIO | delta::FUNCTION_CALL, _) if !value.is_empty_value() => {
-            count(&mut target.state.irregular.unknown_content_parts);
+            count(&mut target.state.irregular.unknown_content_parts, 1);
         }
         (delta::AUDIO | delta::FUNCTION_CALL, _) => {}
         _ => message.extra.last(name, value, &mut budget.texts),
@@ -336,7 +331,7 @@ fn push_whole_odd(target: &mut ChoiceTarget<'_>, name: &str, value: Value<'_>) {
     let alone = (value.kind() == ValueKind::Object).then_some(value);
     let parts = alone.into_iter().chain(value.elements()).filter(|_| name == delta::CONTENT);
     if value.kind() == ValueKind::Number {
-        count(&mut target.state.irregular.texts_of_another_type);
+        count(&mut target.state.irregular.texts_of_another_type, 1);
         let text = if name == delta::CONTENT { &mut content } else { &mut reasoning };
         text.push_str(value.raw());
     }
@@ -348,7 +343,7 @@ fn push_whole_odd(target: &mut ChoiceTarget<'_>, name: &str, value: Value<'_>) {
                     .for_each(|text| reasoning.push_str(text.as_str().unwrap_or_default()));
             }
             ContentPart::Nothing => {}
-            _ => count(&mut target.state.irregular.unknown_content_parts),
+            _ => count(&mut target.state.irregular.unknown_content_parts, 1),
         }
         push_needed(target, part);
     }
@@ -356,7 +351,7 @@ fn push_whole_odd(target: &mut ChoiceTarget<'_>, name: &str, value: Value<'_>) {
         && reasoning.is_empty()
         && matches!(name, delta::REFUSAL | delta::REASONING)
     {
-        count(&mut target.state.irregular.unknown_content_parts);
+        count(&mut target.state.irregular.unknown_content_parts, 1);
     }
     let ChoiceTarget { choice, message, budget, changes, .. } = target;
     let choice = *choice;

@@ -23,6 +23,7 @@ use change::Changes;
 pub use model::{
     Arguments, ChatCompletion, CompletionChoice, FunctionCall, Message, ReasoningName, ToolCall,
 };
+use outcome::count;
 pub use outcome::{Defect, Finished, Irregularities, NotWhole, Outcome, Pending};
 pub(crate) use outcome::{Findings, LONGEST_REASON};
 
@@ -286,9 +287,7 @@ impl Reassembler {
             budget.keep(&mut completion.extra, Level::Top, top::X_GROQ, x_groq);
         }
         self.push_usage(chunk);
-        for _ in 0..chunk.lost_choices() {
-            self.add_invalid_choice();
-        }
+        self.add_invalid_choices(chunk.lost_choices());
         for choice in chunk.choices() {
             self.push_choice(&choice);
         }
@@ -342,12 +341,10 @@ impl Reassembler {
         for (choice, state) in self.completion.choices.iter().zip(&self.states) {
             sum.add(&state.irregular);
             let choices = self.completion.choices.len() as u64;
-            let sparse = u32::from(choice.index >= choices);
-            sum.sparse_choice_indexes = sum.sparse_choice_indexes.saturating_add(sparse);
+            count(&mut sum.sparse_choice_indexes, usize::from(choice.index >= choices));
             let calls = state.calls.len() as u64;
             let sparse = state.calls.iter().filter(|call| call.index >= Some(calls)).count();
-            let sparse = u32::try_from(sparse).unwrap_or(u32::MAX);
-            sum.sparse_tool_call_indexes = sum.sparse_tool_call_indexes.saturating_add(sparse);
+            count(&mut sum.sparse_tool_call_indexes, sparse);
         }
         sum
     }
@@ -460,17 +457,19 @@ impl Reassembler {
         }
     }
 
-    /// Counts a choice that is left out, since it isn't an object with a valid index.
-    fn add_invalid_choice(&mut self) {
-        self.invalid_choice_indexes = self.invalid_choice_indexes.saturating_add(1);
-        self.findings.add_invalid_index(true);
+    /// Counts choices that are left out, since they aren't objects with a valid index.
+    fn add_invalid_choices(&mut self, number: usize) {
+        if number > 0 {
+            count(&mut self.invalid_choice_indexes, number);
+            self.findings.add_invalid_index(true);
+        }
     }
 
     fn push_choice(&mut self, choice: &Choice<'_>) {
         let index = match choice.index() {
             Some(index) => index,
             None if choice.has_invalid_index() => {
-                self.add_invalid_choice();
+                self.add_invalid_choices(1);
                 return;
             }
             None => 0,

@@ -103,6 +103,11 @@ pub struct Irregularities {
     pub unknown_content_parts: u32,
 }
 
+/// Adds to a count, which stays at its largest value.
+pub(super) fn count(sum: &mut u32, number: usize) {
+    *sum = sum.saturating_add(u32::try_from(number).unwrap_or(u32::MAX));
+}
+
 impl Irregularities {
     /// Returns each count with its name.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, u32)> {

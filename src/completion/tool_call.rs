@@ -8,6 +8,7 @@ use super::budgets::Budgets;
 use super::change::Change;
 use super::message::ChoiceTarget;
 use super::model::{Arguments, FunctionCall, ToolCall};
+use super::outcome::count;
 use super::{CallState, ChoiceState};
 use crate::chunk::Level;
 use crate::chunk::ToolCallDelta;
@@ -26,10 +27,10 @@ pub(super) fn push_call(target: &mut ChoiceTarget<'_>, delta: &ToolCallDelta<'_>
     let index = delta.index();
     if index.is_none() {
         if delta.has_invalid_index() {
-            count(&mut irregular.invalid_tool_call_indexes, true);
+            count(&mut irregular.invalid_tool_call_indexes, 1);
             return;
         }
-        count(&mut irregular.tool_calls_without_index, true);
+        count(&mut irregular.tool_calls_without_index, 1);
     }
     let Some(at) = call_at(target, delta, index) else { return };
     select_call(target, at);
@@ -37,9 +38,7 @@ pub(super) fn push_call(target: &mut ChoiceTarget<'_>, delta: &ToolCallDelta<'_>
         push_id(target, at, id);
     }
     let ChoiceTarget { choice, message, state, budget, changes } = target;
-    for _ in 0..delta.numbers_for_texts() {
-        count(&mut state.irregular.texts_of_another_type, true);
-    }
+    count(&mut state.irregular.texts_of_another_type, delta.numbers_for_texts());
     let (Some(call), Some(known)) = (message.tool_calls.get_mut(at), state.calls.get_mut(at))
     else {
         return;
@@ -176,7 +175,7 @@ fn call_at(
     match known {
         Some(at) if begins_another(target, at, delta) => {
             let began = append(target, index);
-            count(&mut target.state.irregular.tool_calls_by_name, began.is_some());
+            count(&mut target.state.irregular.tool_calls_by_name, usize::from(began.is_some()));
             began
         }
         Some(at) => Some(at),
@@ -310,16 +309,12 @@ fn select_call(target: &mut ChoiceTarget<'_>, at: usize) {
     }
 }
 
-const fn count(sum: &mut u32, more: bool) {
-    *sum = sum.saturating_add(more as u32);
-}
-
 /// Stores the id of the tool call at a position, unless it has one.
 fn push_id(target: &mut ChoiceTarget<'_>, at: usize, id: &str) {
     let ChoiceTarget { message, state, budget, .. } = target;
     let Some(call) = message.tool_calls.get_mut(at) else { return };
     if !call.id.is_empty() {
-        count(&mut state.irregular.changed_tool_call_ids, call.id != id);
+        count(&mut state.irregular.changed_tool_call_ids, usize::from(call.id != id));
     } else if id.len() > LONGEST_ID {
         budget.texts.mark_exceeded(Limit::ToolCallId);
     } else {

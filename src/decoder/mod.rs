@@ -53,8 +53,6 @@ pub struct ChunkDecoder {
     sse: SseDecoder,
     readers: PayloadParser,
     end: End,
-    /// True once the stream had a field or a comment, which proves it an event stream.
-    is_event_stream: bool,
 }
 
 /// The position of an event in its piece, without a borrow of the piece.
@@ -96,7 +94,6 @@ impl ChunkDecoder {
             sse: SseDecoder::with_limits(limits),
             readers: PayloadParser::new(&limits),
             end: End::default(),
-            is_event_stream: false,
         }
     }
 
@@ -155,9 +152,9 @@ impl ChunkDecoder {
         input: &mut &'i [u8],
         may_match_template: bool,
     ) -> Option<ChunkEvent<'a>> {
-        let Self { sse, readers, end, is_event_stream } = self;
+        let Self { sse, readers, end } = self;
         let event = sse.next(input)?;
-        Some(read(event, readers, (end, is_event_stream), may_match_template))
+        Some(read(event, readers, end, may_match_template))
     }
 
     /// Returns the match of the event at the front of a piece.
@@ -198,9 +195,9 @@ impl ChunkDecoder {
         match place {
             Place::TemplateMatch(matched) => self.emit_templated(matched, taken),
             Place::Framed(span, may_match_template) => {
-                let Self { sse, readers, end, is_event_stream } = self;
+                let Self { sse, readers, end } = self;
                 let event = sse.emit(span, taken);
-                read(event, readers, (end, is_event_stream), may_match_template)
+                read(event, readers, end, may_match_template)
             }
         }
     }
@@ -222,12 +219,12 @@ impl ChunkDecoder {
         matched: TemplateMatch,
         raw: &'a [u8],
     ) -> (&'a mut SseDecoder, MatchedEvent<'a, ChunkIndex>) {
-        let Self { sse, readers, end, is_event_stream } = self;
+        let Self { sse, readers, end } = self;
         readers.shrink_if_idle(raw.len());
         end.events += 1;
         end.chunks += 1;
         end.after_done += u64::from(end.done > 0);
-        *is_event_stream = true;
+        end.is_event_stream = true;
         (sse, readers.templates.read(matched, raw))
     }
 
@@ -235,9 +232,9 @@ impl ChunkDecoder {
     ///
     /// See [`SseDecoder::salvage`].
     pub fn salvage(&mut self) -> Option<ChunkEvent<'_>> {
-        let Self { sse, readers, end, is_event_stream } = self;
+        let Self { sse, readers, end } = self;
         let event = sse.salvage()?;
-        Some(read_last(event, readers, (end, is_event_stream), false))
+        Some(read_last(event, readers, end, false))
     }
 
     /// Returns the counts and the state of the stream, at the end of the input.
@@ -252,19 +249,18 @@ impl ChunkDecoder {
     /// Copies bytes of an unfinished event only to join its `data` lines and to store a failure.
     pub fn finish(&mut self) -> End {
         let framing = self.sse.finish();
-        let Self { sse, readers, end, is_event_stream } = self;
+        let Self { sse, readers, end } = self;
         let mut end = end.clone();
-        let mut is_event_stream = *is_event_stream;
         end.bytes = framing.bytes;
         end.discarded_bytes = framing.discarded_bytes;
         sse.peek_rest(|event| {
-            read_last(*event, readers, (&mut end, &mut is_event_stream), true);
+            read_last(*event, readers, &mut end, true);
         });
         if sse.is_skipping() {
             end.is_cut = true;
             end.rest = end.rest.max(Rest::Aside);
         }
-        if is_event_stream {
+        if core::mem::take(&mut end.is_event_stream) {
             end.body = None;
         }
         end
@@ -308,7 +304,6 @@ impl ChunkDecoder {
         self.sse.reset();
         self.readers.templates.reset();
         self.end = End::default();
-        self.is_event_stream = false;
     }
 
     /// Returns the framing half, for its counts and states.

@@ -88,12 +88,11 @@ pub(super) fn proves_event_stream(event: &Event<'_>, body: Option<Body>) -> bool
 pub(super) fn read<'a>(
     event: Event<'a>,
     readers: &'a mut PayloadParser,
-    (end, is_event_stream): (&mut End, &mut bool),
+    end: &mut End,
     may_match_template: bool,
 ) -> ChunkEvent<'a> {
     let mut leniencies = Leniencies::default();
-    let payload =
-        payload(&event, readers, &mut leniencies, (end, is_event_stream), may_match_template);
+    let payload = payload(&event, readers, &mut leniencies, end, may_match_template);
     end.events += u64::from(event.kind() == EventKind::Message);
     note(end, &payload, leniencies, event.offset());
     ChunkEvent { event, payload, leniencies }
@@ -106,12 +105,12 @@ pub(super) fn read<'a>(
 pub(super) fn read_last<'a>(
     event: Event<'a>,
     readers: &'a mut PayloadParser,
-    (end, is_event_stream): (&mut End, &mut bool),
+    end: &mut End,
     is_dropped: bool,
 ) -> ChunkEvent<'a> {
     let mut leniencies = Leniencies::default();
     let is_line_torn = has_torn_line(&event);
-    let mut payload = payload(&event, readers, &mut leniencies, (end, is_event_stream), false);
+    let mut payload = payload(&event, readers, &mut leniencies, end, false);
     let is_message = event.kind() == EventKind::Message;
     if is_message && matches!(payload, Payload::Malformed(_)) && begins_error(event.data()) {
         payload = Payload::Error(UpstreamError::new(None, event.data(), None));
@@ -158,15 +157,15 @@ fn payload<'a>(
     event: &Event<'a>,
     readers: &'a mut PayloadParser,
     leniencies: &mut Leniencies,
-    (end, is_event_stream): (&mut End, &mut bool),
+    end: &mut End,
     may_match_template: bool,
 ) -> Payload<'a> {
-    *is_event_stream |= proves_event_stream(event, end.body);
+    end.is_event_stream |= proves_event_stream(event, end.body);
     match event.kind() {
         EventKind::Message => message(event, readers, leniencies, may_match_template),
         EventKind::Undispatched => undispatched(event, readers, leniencies),
         EventKind::Comment => Payload::Comment,
-        EventKind::Unknown => unknown(event, readers, leniencies, (end, is_event_stream)),
+        EventKind::Unknown => unknown(event, readers, leniencies, end),
         EventKind::TooLarge => Payload::Malformed(
             event.error().unwrap_or(Error::new(ErrorKind::EventTooLarge, event.offset())),
         ),
@@ -314,13 +313,13 @@ fn unknown<'a>(
     event: &Event<'a>,
     readers: &'a mut PayloadParser,
     leniencies: &mut Leniencies,
-    (end, is_event_stream): (&mut End, &mut bool),
+    end: &mut End,
 ) -> Payload<'a> {
     // Before the first field, an object is the body, and not a line of an event stream.
     let line = event.unknown_lines().next().unwrap_or_default();
-    let is_body = !*is_event_stream && line.trim_ascii_start().starts_with(b"{");
+    let is_body = !end.is_event_stream && line.trim_ascii_start().starts_with(b"{");
     if let Some(text) = error_line(event).filter(|_| !is_body) {
-        *is_event_stream = true;
+        end.is_event_stream = true;
         return Payload::Error(line_error(event, text, readers, leniencies));
     }
     if end.body.is_none() {

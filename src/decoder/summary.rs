@@ -43,6 +43,8 @@ pub struct End {
     pub body: Option<Body>,
     /// The first API other than chat completions to which an event belongs.
     pub api: Option<Api>,
+    /// The stream has had a field or a comment, so it is an event stream. False at its end.
+    pub(super) is_event_stream: bool,
     /// The kind of the unfinished rest at the end of the stream.
     pub(super) rest: Rest,
     /// The finish reason of a dropped last chunk, if it names a failure.
