@@ -26,7 +26,8 @@ mod peers;
 
 use bytes::Bytes;
 use cuts::Cut;
-use deltawire::{EventKind, SseDecoder};
+use deltawire::SseDecoder;
+use deltawire::sse::EventKind;
 use harness::{Effort, Engine, Timing, compare};
 use peers::{FRAMERS, Framer};
 

@@ -43,7 +43,7 @@ fn measured(workload: &Workload, way: &str) {
     let mut completion = Reassembler::new();
     let mut tap = UsageTap::new();
     let mut sse = SseDecoder::new();
-    decoder.set_shapes(!way.starts_with("general"));
+    decoder.set_templates(!way.starts_with("general"));
     for mut piece in pieces {
         match way {
             "framing" => while black_box(sse.next(&mut piece)).is_some() {},

@@ -27,10 +27,10 @@ use std::time::Duration;
 use answers::said;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use cuts::{CUTS, Cut};
-use deltawire::{
-    ChatCompletionChunk, ChunkDecoder, End, EventKind, Finished, OwnedChatCompletionChunk, Payload,
-    Reassembler, SseDecoder,
-};
+use deltawire::chunk::{ChatCompletionChunk, OwnedChatCompletionChunk};
+use deltawire::completion::FinishedCompletion;
+use deltawire::sse::EventKind;
+use deltawire::{ChunkDecoder, Payload, Reassembler, SseDecoder, StreamSummary};
 use streams::{Stream, Workload};
 use view::Read;
 use workloads::{Expected, NAMES};
@@ -51,7 +51,7 @@ fn framing<'p>(pieces: impl Iterator<Item = &'p [u8]>) -> (usize, usize) {
     (events, len)
 }
 
-fn pipeline<'p>(pieces: impl Iterator<Item = &'p [u8]>) -> Finished {
+fn pipeline<'p>(pieces: impl Iterator<Item = &'p [u8]>) -> FinishedCompletion {
     let mut decoder = ChunkDecoder::new();
     let mut completion = Reassembler::new();
     for mut input in pieces {
@@ -78,12 +78,12 @@ fn owned(stream: &Stream) -> Vec<OwnedChatCompletionChunk> {
     chunks
 }
 
-fn reassemble(chunks: &[OwnedChatCompletionChunk]) -> Finished {
+fn reassemble(chunks: &[OwnedChatCompletionChunk]) -> FinishedCompletion {
     let mut completion = Reassembler::new();
     for chunk in chunks {
         completion.push(&chunk.as_chunk());
     }
-    completion.finish(End::default())
+    completion.finish(StreamSummary::default())
 }
 
 /// Runs `job` on all streams of a workload.
@@ -119,7 +119,7 @@ fn bench<T>(
 }
 
 /// Returns the bytes of the texts of a completion.
-fn text(finished: &Finished) -> usize {
+fn text(finished: &FinishedCompletion) -> usize {
     let choices = finished.completion.choices.iter();
     choices.map(|choice| choice.message.content.as_ref().map_or(0, String::len)).sum()
 }

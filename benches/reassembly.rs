@@ -34,9 +34,8 @@ use std::hint::black_box;
 use std::path::Path;
 
 use async_openai::types::chat::CreateChatCompletionStreamResponse as TypedChunk;
-use deltawire::{
-    ChatCompletionChunk, ChunkDecoder, OwnedChatCompletionChunk, Payload, Reassembler,
-};
+use deltawire::chunk::{ChatCompletionChunk, OwnedChatCompletionChunk};
+use deltawire::{ChunkDecoder, Payload, Reassembler};
 use harness::{Effort, Engine, compare};
 use stream_rs::accumulators::openai::OpenAiAccumulator;
 use workloads::Workload;

@@ -51,7 +51,7 @@ const GOAL: f64 = 1.2;
 
 fn deltawire(pieces: &[Bytes]) -> Read {
     let mut decoder = ChunkDecoder::new();
-    decoder.set_shapes(false);
+    decoder.set_templates(false);
     Read::stream(decoder, pieces.iter().map(|piece| &piece[..]))
 }
 

@@ -10,11 +10,11 @@ use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use deltawire::gateway::{Observed, Observer};
-use deltawire::{
-    ChatCompletionChunk, ChunkDecoder, ChunkEvent, EventKind, Finished, Outcome, Payload,
-    Reassembler, SseDecoder, UpstreamError,
-};
+use deltawire::chunk::{ChatCompletionChunk, UpstreamError};
+use deltawire::completion::FinishedCompletion;
+use deltawire::gateway::{Observer, StreamReport};
+use deltawire::sse::EventKind;
+use deltawire::{ChunkDecoder, ChunkEvent, Outcome, Payload, Reassembler, SseDecoder};
 use report::{BodyError, BodyHead, report};
 use screen::{Screen, escaped, say};
 use serde_json::{Value, json};
@@ -299,7 +299,7 @@ impl<'o, W: Write> Events<'o, W> {
     }
 }
 
-fn event_line(event: &deltawire::Event<'_>) -> Value {
+fn event_line(event: &deltawire::sse::Event<'_>) -> Value {
     json!({
         "event": event.event_type(),
         "data": event.data_lossy(),
@@ -356,7 +356,7 @@ impl<'o, W: Write> Chunks<'o, W> {
         self,
         salvage: bool,
         screen: &mut Screen,
-    ) -> io::Result<(Finished, Observed, BodyHead)> {
+    ) -> io::Result<(FinishedCompletion, StreamReport, BodyHead)> {
         let Self { mode, mut decoder, mut sinks, head } = self;
         if salvage && let Some(event) = decoder.salvage() {
             sinks.take(mode, &event, screen)?;
@@ -480,7 +480,7 @@ fn status(outcome: Outcome) -> u8 {
 }
 
 /// Prints the faults of a stream on standard error: file, offset, and the expected bytes.
-fn complain(file: &Path, finished: &Finished, head: &BodyHead) {
+fn complain(file: &Path, finished: &FinishedCompletion, head: &BodyHead) {
     let end = &finished.end;
     let complain = |offset: u64, what: &str| {
         say(&format!("reassemble: {}: byte {offset}: {what}", name(file)));

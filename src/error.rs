@@ -48,11 +48,11 @@ impl core::error::Error for Error {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// A line is longer than [`Limits::line_bytes`](crate::Limits::line_bytes).
+    /// A line is longer than [`Limits::max_line_bytes`](crate::Limits::max_line_bytes).
     LineTooLong,
-    /// An event is larger than [`Limits::event_bytes`](crate::Limits::event_bytes).
+    /// An event is larger than [`Limits::max_event_bytes`](crate::Limits::max_event_bytes).
     EventTooLarge,
-    /// The `id` of an event is longer than [`Limits::id_bytes`](crate::Limits::id_bytes).
+    /// The `id` of an event is longer than [`Limits::max_id_bytes`](crate::Limits::max_id_bytes).
     IdTooLong,
     /// A byte that can't be there in UTF-8.
     InvalidUtf8,
@@ -89,16 +89,16 @@ pub enum ErrorKind {
     /// A strict decoder found an escaped half of a surrogate pair without its other half.
     LoneSurrogate,
     /// A strict decoder found `NaN`, `Infinity` or `-Infinity`.
-    NotFinite,
+    NonFiniteNumber,
     /// A strict decoder found an integer beyond `u64` and `i64`.
-    BigInteger,
+    IntegerOutOfRange,
     /// A strict decoder found a number beyond `f64`.
-    HugeNumber,
-    /// Arrays and objects nest deeper than [`Limits::json_depth`](crate::Limits::json_depth).
+    FloatOutOfRange,
+    /// Arrays and objects nest deeper than [`Limits::max_json_depth`](crate::Limits::max_json_depth).
     TooDeep,
     /// A payload has too many names and values, choices or tool calls.
     ///
-    /// The bound of names and values is [`Limits::json_values`](crate::Limits::json_values). A
+    /// The bound of names and values is [`Limits::max_json_values`](crate::Limits::max_json_values). A
     /// chunk has at most 4 096 choices and 4 096 tool calls.
     TooManyValues,
     /// The payload has 2 GiB or more.
@@ -130,9 +130,9 @@ impl ErrorKind {
             Self::ControlCharacter => "control_character",
             Self::InvalidNumber => "invalid_number",
             Self::LoneSurrogate => "lone_surrogate",
-            Self::NotFinite => "not_finite",
-            Self::BigInteger => "big_integer",
-            Self::HugeNumber => "huge_number",
+            Self::NonFiniteNumber => "non_finite_number",
+            Self::IntegerOutOfRange => "integer_out_of_range",
+            Self::FloatOutOfRange => "float_out_of_range",
             Self::TooDeep => "too_deep",
             Self::TooManyValues => "too_many_values",
             Self::PayloadTooLarge => "payload_too_large",
@@ -163,9 +163,9 @@ impl fmt::Display for ErrorKind {
             Self::ControlCharacter => "unescaped control character in a string",
             Self::InvalidNumber => "invalid number",
             Self::LoneSurrogate => "lone surrogate escape in a string",
-            Self::NotFinite => "number that is not finite",
-            Self::BigInteger => "integer beyond 64 bits",
-            Self::HugeNumber => "number beyond 64-bit floats",
+            Self::NonFiniteNumber => "number that is not finite",
+            Self::IntegerOutOfRange => "integer beyond 64 bits",
+            Self::FloatOutOfRange => "number beyond 64-bit floats",
             Self::TooDeep => "nesting deeper than the limit",
             Self::TooManyValues => "more values than the limit",
             Self::PayloadTooLarge => "payload of 2 GiB or more",

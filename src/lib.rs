@@ -7,14 +7,14 @@ extern crate alloc;
 mod error;
 mod limits;
 mod slice;
-mod sse;
+pub mod sse;
 
 #[cfg(any(feature = "stream", feature = "tokio-codec", feature = "http-body"))]
 pub mod adapters;
 #[cfg(feature = "std")]
-mod chunk;
+pub mod chunk;
 #[cfg(feature = "std")]
-mod completion;
+pub mod completion;
 #[cfg(feature = "std")]
 mod decoder;
 #[cfg(feature = "std")]
@@ -24,26 +24,12 @@ pub mod json;
 #[cfg(feature = "std")]
 mod template;
 
+#[cfg(feature = "std")]
+pub use completion::outcome::Outcome;
+#[cfg(feature = "std")]
+pub use completion::reassembler::Reassembler;
+#[cfg(feature = "std")]
+pub use decoder::{ChunkDecoder, ChunkEvent, Payload, StreamSummary};
 pub use error::{Error, ErrorKind};
 pub use limits::Limits;
-pub use sse::{Event, EventKind, LineSpan, LineSplitter, SseDecoder, SseEnd, is_event_stream};
-
-#[cfg(feature = "std")]
-pub use chunk::{
-    AudioDelta, Carries, ChatCompletionChunk, Choice, Choices, CompletionTokensDetails, Delta,
-    ErrorCode, Extra, FunctionDelta, Logprobs, Mismatch, OwnedChatCompletionChunk,
-    PromptTokensDetails, StopReason, TokenLogprob, TokenLogprobs, ToolCallDelta, ToolCalls,
-    UpstreamError, Usage,
-};
-#[cfg(feature = "std")]
-pub use completion::{
-    Arguments, Change, ChatCompletion, CompletionChoice, Defect, Finished, FunctionCall,
-    Irregularities, Limit, Message, NotWhole, Outcome, Pending, ReasoningName, Reassembler,
-    ToolCall,
-};
-#[cfg(feature = "std")]
-pub use decoder::{
-    Api, Body, ChunkDecoder, ChunkEvent, End, OtherObject, Payload, UpstreamFailure,
-};
-#[cfg(feature = "std")]
-pub use json::Leniencies;
+pub use sse::decoder::SseDecoder;

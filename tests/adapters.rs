@@ -22,8 +22,9 @@ use deltawire::adapters::{
     BodyEnd, BodyObserver, BodyStep, ChunkStream, EventCodec, EventStream, ObservedBody,
     OwnedEvent, OwnedPayload,
 };
-use deltawire::gateway::{Observed, UsageTap};
-use deltawire::{ChunkDecoder, ChunkEvent, End, EventKind, Limits, Payload};
+use deltawire::gateway::{StreamReport, UsageTap};
+use deltawire::sse::EventKind;
+use deltawire::{ChunkDecoder, ChunkEvent, Limits, Payload, StreamSummary};
 use futures_core::{FusedStream as _, Stream};
 use http_body::{Body, Frame, SizeHint};
 use proptest::prelude::*;
@@ -119,12 +120,12 @@ fn owned(event: &OwnedEvent) -> Seen {
 
 fn decoder() -> ChunkDecoder {
     let mut limits = Limits::new();
-    limits.event_bytes = 400;
+    limits.max_event_bytes = 400;
     ChunkDecoder::with_limits(limits)
 }
 
 /// Returns the events of the decoder, and its end.
-fn expected(pieces: &[Bytes]) -> (Vec<Seen>, End) {
+fn expected(pieces: &[Bytes]) -> (Vec<Seen>, StreamSummary) {
     let (mut decoder, mut seen) = (decoder(), Vec::new());
     for piece in pieces {
         let mut input = &piece[..];
@@ -224,7 +225,7 @@ fn poll_stream<S: Stream + Unpin>(stream: &mut S) -> Poll<Option<S::Item>> {
 type Came = (Vec<Result<Seen, &'static str>>, usize);
 
 /// Returns the events of a lending stream, each future polled once and dropped.
-fn lend_all(steps: &[Step]) -> (Came, End) {
+fn lend_all(steps: &[Step]) -> (Came, StreamSummary) {
     let mut chunks = ChunkStream::with_decoder(Script::new(steps.to_vec()), decoder());
     let (mut came, mut pending) = (Vec::new(), 0);
     loop {
@@ -242,7 +243,7 @@ fn lend_all(steps: &[Step]) -> (Came, End) {
 }
 
 /// Returns the events of a stream of owned events.
-fn own_all(steps: &[Step]) -> (Came, End) {
+fn own_all(steps: &[Step]) -> (Came, StreamSummary) {
     let mut events = EventStream::with_decoder(Script::new(steps.to_vec()), decoder());
     let (mut came, mut pending) = (Vec::new(), 0);
     loop {
@@ -500,7 +501,7 @@ fn a_framed_reader_gives_all_events() {
 fn a_deep_chunk_is_read_again() {
     let deep = format!("data: {{\"usage\":{}{}}}\n\n", "[".repeat(300), "]".repeat(300));
     let mut limits = Limits::new();
-    limits.json_depth = 400;
+    limits.max_json_depth = 400;
     let mut codec = EventCodec::with_decoder(ChunkDecoder::with_limits(limits));
     let event = codec.decode(&mut BytesMut::from(deep.as_str())).unwrap().unwrap();
     assert_eq!(event.payload(), &OwnedPayload::Chunk);
@@ -655,7 +656,7 @@ fn a_tap_sees_what_a_tap_sees() {
     for stream in streams() {
         for polls in [1, 3, 1000] {
             let (pieces, steps) = in_pieces_of(&stream, 50);
-            let mut seen: Option<(Observed, BodyEnd)> = None;
+            let mut seen: Option<(StreamReport, BodyEnd)> = None;
             let mut body = ObservedBody::tap(Script::new(steps), |observed, end| {
                 assert!(seen.replace((observed, end)).is_none());
             });

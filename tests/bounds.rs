@@ -13,14 +13,15 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use deltawire::{Error, ErrorKind, Event, EventKind, Limits, SseDecoder};
+use deltawire::sse::{Event, EventKind};
+use deltawire::{Error, ErrorKind, Limits, SseDecoder};
 use support::heap::{self, Heap};
 
 #[global_allocator]
 static HEAP: Heap = Heap;
 
 fn limits_of(event_bytes: usize) -> Limits {
-    limits(|limits| limits.event_bytes = event_bytes)
+    limits(|limits| limits.max_event_bytes = event_bytes)
 }
 
 fn limits(change: impl Fn(&mut Limits)) -> Limits {
@@ -47,7 +48,7 @@ fn decode<'p>(limits: Limits, pieces: impl Iterator<Item = &'p [u8]>) -> Outcome
             let skipped = event.kind() == EventKind::Skipped;
             let seen = (event.kind(), event.error(), event.data().to_vec());
             let again = skipped && outcome.events.last() == Some(&seen);
-            if !again && event.kind() != EventKind::Blank {
+            if !again && event.kind() != EventKind::BlankLine {
                 outcome.events.push(seen);
             }
         }
@@ -94,7 +95,7 @@ fn a_line_may_have_exactly_so_many_bytes() {
         for len in [29, 30, 31] {
             let line = format!("data: {}", "x".repeat(len - 6));
             let bytes = between(&format!("{line}{end}{blank}"));
-            let outcome = decode_all_cuts(limits(|limits| limits.line_bytes = 30), &bytes);
+            let outcome = decode_all_cuts(limits(|limits| limits.max_line_bytes = 30), &bytes);
             assert_neighbours(&outcome);
             if len <= 30 {
                 assert_eq!(kinds(&outcome)[1], EventKind::Message, "{len}");
@@ -116,7 +117,7 @@ fn an_event_may_have_exactly_so_many_bytes() {
         for lines in [mixed, alone] {
             let len = lines.len() - (end.len() - 1);
             for limit in [len - 1, len, len + 1] {
-                let limits = limits(|limits| limits.event_bytes = limit);
+                let limits = limits(|limits| limits.max_event_bytes = limit);
                 let outcome = decode_all_cuts(limits, &between(&lines));
                 assert_neighbours(&outcome);
                 if limit >= len {
@@ -138,7 +139,7 @@ fn an_event_may_have_exactly_so_many_bytes() {
 #[test]
 fn a_limit_inside_a_line_end() {
     for len in 16..40 {
-        let limits = limits(|limits| limits.event_bytes = len);
+        let limits = limits(|limits| limits.max_event_bytes = len);
         for stream in [
             "data: \nretry: 5\r\n\r\n",
             "data: 1\r\n: c\r\nretry: 5\r\n\r\n",
@@ -184,7 +185,7 @@ fn joined_data_counts_too() {
     let lines = "data: a\ndata: b\ndata: c\n\n";
     let len = lines.len() + 5;
     for limit in [len - 1, len, len + 1] {
-        let limits = limits(|limits| limits.event_bytes = limit);
+        let limits = limits(|limits| limits.max_event_bytes = limit);
         let outcome = decode_all_cuts(limits, &between(lines));
         assert_neighbours(&outcome);
         let expected = if limit >= len { EventKind::Message } else { EventKind::TooLarge };
@@ -205,7 +206,7 @@ fn joined_data_counts_too() {
 #[test]
 fn joined_data_is_measured_before_it_is_joined() {
     const LIMIT: usize = 1 << 20;
-    let limits = limits(|limits| limits.event_bytes = LIMIT);
+    let limits = limits(|limits| limits.max_event_bytes = LIMIT);
     let lines = format!("data: {}\n", "x".repeat(LIMIT / 2 - 10)).repeat(2);
     let before = heap::live();
     heap::reset_peak();
@@ -232,7 +233,7 @@ fn joined_data_is_measured_before_it_is_joined() {
 #[test]
 fn empty_data_lines_count() {
     let lines = format!("{}\n", "data:\n".repeat(40));
-    let limits = limits(|limits| limits.event_bytes = 200);
+    let limits = limits(|limits| limits.max_event_bytes = 200);
     let outcome = decode_all_cuts(limits, &between(&lines));
     assert_neighbours(&outcome);
     assert_eq!(errors(&outcome), [(ErrorKind::EventTooLarge, 11)]);
@@ -240,13 +241,13 @@ fn empty_data_lines_count() {
 
 #[test]
 fn a_comment_may_have_any_length() {
-    for (line, kind) in [(":", EventKind::Comment), ("error: ", EventKind::Unknown)] {
+    for (line, kind) in [(":", EventKind::Comment), ("error: ", EventKind::UnknownField)] {
         for len in [19, 20, 21, 60] {
             let line = format!("{line}{}", "x".repeat(len - line.len()));
             let limits = limits(|limits| {
-                limits.comment_bytes = 20;
-                limits.line_bytes = 30;
-                limits.event_bytes = 40;
+                limits.max_comment_bytes = 20;
+                limits.max_line_bytes = 30;
+                limits.max_event_bytes = 40;
             });
             let outcome = decode_all_cuts(limits, &between(&format!("{line}\n")));
             assert_neighbours(&outcome);
@@ -266,7 +267,7 @@ fn an_id_may_have_exactly_so_many_bytes() {
     for len in [9, 10, 11] {
         let id = "i".repeat(len);
         let bytes = between(&format!("id: {id}\ndata: x\n\n"));
-        let limits = limits(|limits| limits.id_bytes = 10);
+        let limits = limits(|limits| limits.max_id_bytes = 10);
         let outcome = decode_all_cuts(limits, &bytes);
         assert_neighbours(&outcome);
         let expected: &[_] = if len <= 10 { &[] } else { &[(ErrorKind::IdTooLong, 11 + 4)] };
@@ -284,7 +285,7 @@ fn an_id_counts_as_its_text() {
     for bad in [3, 4] {
         let id = [&b"i"[..], &vec![0xFF; bad]].concat();
         let bytes = [b"id: ", &id[..], b"\ndata: x\n\n"].concat();
-        let outcome = decode_all_cuts(limits(|limits| limits.id_bytes = 10), &bytes);
+        let outcome = decode_all_cuts(limits(|limits| limits.max_id_bytes = 10), &bytes);
         let expected: &[_] = if bad == 3 { &[] } else { &[(ErrorKind::IdTooLong, 4)] };
         assert_eq!(errors(&outcome), expected);
     }
@@ -299,7 +300,7 @@ fn of_several_ids_the_last_one_counts() {
         (format!("id: 5\nid: {long}\ndata: x\n\n"), None),
         (format!("id: 5\nid: {long}\0\ndata: x\n\n"), Some("5")),
     ] {
-        let mut decoder = SseDecoder::with_limits(limits(|limits| limits.id_bytes = 10));
+        let mut decoder = SseDecoder::with_limits(limits(|limits| limits.max_id_bytes = 10));
         let event = decoder.next(&mut lines.as_bytes()).unwrap();
         let seen = (event.kind(), event.last_event_id());
         match id {
@@ -315,7 +316,7 @@ fn of_several_ids_the_last_one_counts() {
 #[test]
 fn a_type_counts_as_bytes_and_as_text() {
     const LIMIT: usize = 1 << 20;
-    let limits = limits(|limits| limits.event_bytes = LIMIT);
+    let limits = limits(|limits| limits.max_event_bytes = LIMIT);
     // `event: ` and a line end, `data: x` and its end, and the blank line.
     let fixed = 8 + 8 + 1;
     // One byte that isn't UTF-8 counts four times, another one twice; joined data counts besides.
@@ -361,7 +362,7 @@ fn a_type_counts_as_bytes_and_as_text() {
 #[test]
 fn buffers_of_different_events_hold_no_more_than_one_events() {
     const LIMIT: usize = 1 << 20;
-    let limits = limits(|limits| limits.event_bytes = LIMIT);
+    let limits = limits(|limits| limits.max_event_bytes = LIMIT);
     let large = format!("data: {}\n\n", "x".repeat(LIMIT - 100));
     let joined =
         format!("data: {}\ndata: {}\n\n", "x".repeat(LIMIT / 4 - 20), "x".repeat(LIMIT / 4 - 20));
@@ -385,10 +386,10 @@ fn buffers_of_different_events_hold_no_more_than_one_events() {
 #[test]
 fn limits_of_nothing_are_limits() {
     let none = limits(|limits| {
-        limits.line_bytes = 0;
-        limits.event_bytes = 0;
-        limits.comment_bytes = 0;
-        limits.id_bytes = 0;
+        limits.max_line_bytes = 0;
+        limits.max_event_bytes = 0;
+        limits.max_comment_bytes = 0;
+        limits.max_id_bytes = 0;
     });
     let bytes = b"\xEF\xBB\xBF: ping\n\ndata: x\r\n\r\nid: 1\r\rerror: x\n\nretry: 5\n\n\
         data: 0123456789 is too long\r\n\r\nid:2\r\ndata:345678901\r\n\r\n";
@@ -424,8 +425,8 @@ fn peak(limits: Limits, head: &[u8], piece: &[u8], times: usize) -> usize {
 #[test]
 fn endless_things_hold_no_more_than_their_limit() {
     const LIMIT: usize = 1 << 20;
-    let limits = limits(|limits| limits.event_bytes = LIMIT);
-    let comment = limits.comment_bytes;
+    let limits = limits(|limits| limits.max_event_bytes = LIMIT);
+    let comment = limits.max_comment_bytes;
     let small = 4 << 10;
     for (name, head, piece, times, most) in [
         ("line", "data: ", "x".repeat(1000), 8000, LIMIT),
@@ -502,7 +503,7 @@ fn an_event_in_one_piece_needs_no_memory() {
         ] {
             // Nor an event over a limit, its rest included.
             for limits in
-                [Limits::default(), limits_of(20), limits(|limits| limits.comment_bytes = 16)]
+                [Limits::default(), limits_of(20), limits(|limits| limits.max_comment_bytes = 16)]
             {
                 let before = heap::allocations();
                 let mut decoder = SseDecoder::with_limits(limits);
@@ -589,8 +590,8 @@ fn the_joined_copy_is_held_too() {
 fn one_byte_pieces_cost_a_small_multiple() {
     let bytes = format!("data: {}\n\n", "x".repeat(64 << 20)).into_bytes();
     let limits = limits(|limits| {
-        limits.line_bytes = 65 << 20;
-        limits.event_bytes = 65 << 20;
+        limits.max_line_bytes = 65 << 20;
+        limits.max_event_bytes = 65 << 20;
     });
     let time = |size: usize| {
         let start = Instant::now();

@@ -92,7 +92,7 @@ fn reassembling_allocates_only_for_text_that_grows() {
 
 #[test]
 fn a_payload_of_many_values_costs_no_more_than_they_may() {
-    let limits = limits(|limits| limits.json_values = 10_000);
+    let limits = limits(|limits| limits.max_json_values = 10_000);
     let many = |element: &str, count: usize| vec![element; count].join(",");
     for (name, json, error) in [
         ("numbers", format!(r#"{{"choices":[{}]}}"#, many("0", 9_000)), None),
@@ -167,10 +167,10 @@ fn large_payloads_are_forgotten() {
     ] {
         // A small event matches a template from the start, so that no other path is used. Or its
         // template is learned while the buffers are large.
-        for (shapes, behind) in [(true, &small), (true, &other), (false, &small)] {
+        for (templates, behind) in [(true, &small), (true, &other), (false, &small)] {
             let before = heap::live();
             let mut decoder = ChunkDecoder::new();
-            decoder.set_shapes(shapes);
+            decoder.set_templates(templates);
             for stream in [&small, &large] {
                 feed(&mut decoder, &mut Reassembler::new(), stream);
             }
@@ -195,7 +195,7 @@ fn large_payloads_are_not_forgotten_while_they_come() {
     ] {
         let stream = event(&large) + &event(r#"{"choices":[]}"#).repeat(small);
         let mut decoder = ChunkDecoder::new();
-        decoder.set_shapes(false);
+        decoder.set_templates(false);
         let mut pass = || {
             let before = heap::allocations();
             let mut input = stream.as_bytes();
@@ -224,7 +224,7 @@ fn a_decoder_in_mid_stream_is_small() {
 
 /// A peer sends many skeletons, with all kinds of differences.
 #[test]
-fn shapes_hold_little() {
+fn templates_hold_little() {
     let event_of = |number: usize| {
         let mut json = format!(r#"{{"id":"chatcmpl-{number}","object":"chat.completion.chunk""#);
         let names = "abcdefghijklmnopqrstuvwxyz";
@@ -250,7 +250,7 @@ fn shapes_hold_little() {
 ///
 /// Of those that alternate, one is held at a time.
 #[test]
-fn shapes_of_many_values_are_not_held() {
+fn templates_of_many_values_are_not_held() {
     let many = |element: &str, count: usize| vec![element; count].join(",");
     // A value costs 16 bytes, a choice 100 and a call 50 besides; a buffer that grows may have half
     // of it free.
@@ -386,9 +386,9 @@ fn a_completion_holds_no_more_than_it_may() {
         ),
     ];
     let limits = limits(|limits| {
-        limits.completion_bytes = LIMIT;
-        limits.choices = 10_000;
-        limits.tool_calls = 10_000;
+        limits.max_completion_bytes = LIMIT;
+        limits.max_choices = 10_000;
+        limits.max_tool_calls = 10_000;
     });
     for (name, make) in streams {
         let mut decoder = ChunkDecoder::with_limits(limits);
@@ -432,7 +432,7 @@ fn a_finished_completion_holds_what_it_needs() {
         let before = heap::live();
         let mut completion = Reassembler::new();
         feed(&mut decoder, &mut completion, &stream);
-        let finished = completion.finish(deltawire::End::default());
+        let finished = completion.finish(deltawire::StreamSummary::default());
         drop((completion, decoder));
         let held = (heap::live() - before) as usize;
         assert!(held < 5_200, "{delta}: {held}");
@@ -462,7 +462,7 @@ fn buffers_are_kept_over_a_reset() {
 /// Nothing is appended behind something that was left out.
 #[test]
 fn what_is_kept_has_no_holes() {
-    let limits = limits(|limits| limits.completion_bytes = 1000);
+    let limits = limits(|limits| limits.max_completion_bytes = 1000);
     let mut decoder = ChunkDecoder::with_limits(limits);
     let mut completion = Reassembler::with_limits(limits);
     let content =
@@ -540,7 +540,7 @@ fn what_is_replaced_is_held_no_longer() {
                 .to_owned(),
         ),
     ] {
-        let limits = limits(|limits| limits.completion_bytes = LIMIT);
+        let limits = limits(|limits| limits.max_completion_bytes = LIMIT);
         let mut decoder = ChunkDecoder::new();
         let before = heap::live();
         let mut completion = Reassembler::with_limits(limits);
@@ -557,7 +557,7 @@ fn what_is_replaced_is_held_no_longer() {
         assert_eq!(completion.limit_exceeded(), None, "{name}");
         let held = (heap::live() - before) as usize;
         assert!(held < LIMIT / 4, "{name}: {held} bytes held");
-        let finished = completion.finish(deltawire::End::default());
+        let finished = completion.finish(deltawire::StreamSummary::default());
         drop(finished);
     }
 }

@@ -10,8 +10,9 @@
 
 mod support;
 
-use deltawire::gateway::{Editor, HiddenUsage, Observer, UsageTap};
-use deltawire::{ChunkDecoder, Finished, Outcome, Payload, Reassembler};
+use deltawire::completion::FinishedCompletion;
+use deltawire::gateway::{Editor, Observer, UsageTap, UsageVisibility};
+use deltawire::{ChunkDecoder, Outcome, Payload, Reassembler};
 use serde_json::{Value, json};
 use support::{say, shared};
 
@@ -24,7 +25,7 @@ fn case(name: &str) -> Option<Vec<u8>> {
     Some(std::fs::read(folder.join(format!("{name}.sse"))).unwrap())
 }
 
-fn finish(stream: &[u8]) -> Finished {
+fn finish(stream: &[u8]) -> FinishedCompletion {
     let (mut decoder, mut completion) = (ChunkDecoder::new(), Reassembler::new());
     let mut input = stream;
     while let Some(event) = decoder.next(&mut input) {
@@ -310,7 +311,7 @@ fn numbers_in_place_of_the_texts_of_a_call_are_kept() {
 #[test]
 fn hidden_usage_leaves_no_chunk_without_choices() {
     for name in ["usage-chunk-with-timings", "usage-chunk-with-timings-long"] {
-        for how in [HiddenUsage::Removed, HiddenUsage::Null] {
+        for how in [UsageVisibility::Removed, UsageVisibility::Null] {
             let Some(stream) = case(name) else { return };
             let (mut decoder, mut editor, mut out) =
                 (ChunkDecoder::new(), Editor::new(), Vec::new());

@@ -9,17 +9,19 @@
 
 mod support;
 
-use deltawire::{
-    Arguments, Body, Change, ChatCompletion, ChunkDecoder, End, Finished, Irregularities, Limit,
-    Limits, Outcome, OwnedChatCompletionChunk, Reassembler,
+use deltawire::chunk::OwnedChatCompletionChunk;
+use deltawire::completion::{
+    ArgumentsState, Change, ChatCompletion, CompletionLimit, FinishedCompletion, Irregularities,
 };
+use deltawire::sse::BodyKind;
+use deltawire::{ChunkDecoder, Limits, Outcome, Reassembler, StreamSummary};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use support::{clock, recordings, shared, vectors};
 
 /// Returns the result of a stream.
-fn finished(stream: &str) -> Finished {
+fn finished(stream: &str) -> FinishedCompletion {
     let mut decoder = ChunkDecoder::new();
     let mut completion = Reassembler::new();
     let mut input = stream.as_bytes();
@@ -30,7 +32,7 @@ fn finished(stream: &str) -> Finished {
 }
 
 /// Returns the result of some chunks and `[DONE]`.
-fn finished_chunks(chunks: &[impl ToString]) -> Finished {
+fn finished_chunks(chunks: &[impl ToString]) -> FinishedCompletion {
     let events = chunks.iter().map(|chunk| format!("data: {}\n\n", chunk.to_string()));
     finished(&(events.collect::<Vec<_>>().concat() + "data: [DONE]\n\n"))
 }
@@ -263,22 +265,27 @@ fn pathologies() {
             "E05" => assert_eq!(calls.len(), 2),
             "E06" => {
                 let states: Vec<_> =
-                    functions().map(deltawire::FunctionCall::arguments_state).collect();
-                assert!(states.contains(&Arguments::Several), "{states:?}");
+                    functions().map(deltawire::completion::FunctionCall::arguments_state).collect();
+                assert!(states.contains(&ArgumentsState::Several), "{states:?}");
             }
-            "E08" => assert_eq!(functions().next().unwrap().arguments_state(), Arguments::Complete),
+            "E08" => {
+                assert_eq!(functions().next().unwrap().arguments_state(), ArgumentsState::Complete);
+            }
             "E09" => assert_eq!(calls[0]["function"]["arguments"], "{}"),
             "E10" => {
                 assert_eq!(calls[0]["function"]["arguments"], r#"{"x":1337,"y":42}"#);
-                assert_eq!(functions().next().unwrap().arguments_state(), Arguments::Complete);
+                assert_eq!(functions().next().unwrap().arguments_state(), ArgumentsState::Complete);
             }
             "E13" => {
                 assert_eq!(choice["finish_reason"], "tool_calls");
-                assert_eq!(functions().next().unwrap().arguments_state(), Arguments::Incomplete);
+                assert_eq!(
+                    functions().next().unwrap().arguments_state(),
+                    ArgumentsState::Incomplete
+                );
             }
             "E15" => {
                 assert_eq!(calls.len(), 2);
-                assert!(functions().all(|call| call.arguments_state() == Arguments::Complete));
+                assert!(functions().all(|call| call.arguments_state() == ArgumentsState::Complete));
             }
             "F01" => assert_eq!(message["content"], "😀"),
             "D17" => assert_eq!(message["reference_ids"], json!([1])),
@@ -470,7 +477,7 @@ fn what_a_stream_broke_off_in_is_told() {
     let [pending] = &finished.pending[..] else { panic!() };
     assert_eq!((pending.choice, pending.tool_call), (1, Some(0)));
     let call = finished.completion.choices[1].message.tool_calls[0].function.as_ref().unwrap();
-    assert_eq!(call.arguments_state(), Arguments::Incomplete);
+    assert_eq!(call.arguments_state(), ArgumentsState::Incomplete);
 }
 
 /// `[DONE]` ends the calls of a server that sends no finish reason.
@@ -495,21 +502,21 @@ fn done_ends_the_calls() {
 #[test]
 fn what_arguments_are() {
     for (arguments, state) in [
-        ("", Arguments::Empty),
-        (" ", Arguments::Empty),
-        ("{}", Arguments::Complete),
-        (" {\"a\": [1, 2]}\n", Arguments::Complete),
-        ("{", Arguments::Incomplete),
-        ("{\"a\": \"", Arguments::Incomplete),
-        ("{}{}", Arguments::Several),
-        ("{\"a\":1} {\"b\":2}", Arguments::Several),
-        ("[1]", Arguments::Invalid),
-        ("null", Arguments::Invalid),
-        ("{a: 1}", Arguments::Invalid),
-        ("{\"a\":NaN}", Arguments::Invalid),
-        ("{} x", Arguments::Invalid),
-        ("{}}", Arguments::Invalid),
-        ("undefined{}", Arguments::Invalid),
+        ("", ArgumentsState::Empty),
+        (" ", ArgumentsState::Empty),
+        ("{}", ArgumentsState::Complete),
+        (" {\"a\": [1, 2]}\n", ArgumentsState::Complete),
+        ("{", ArgumentsState::Incomplete),
+        ("{\"a\": \"", ArgumentsState::Incomplete),
+        ("{}{}", ArgumentsState::Several),
+        ("{\"a\":1} {\"b\":2}", ArgumentsState::Several),
+        ("[1]", ArgumentsState::Invalid),
+        ("null", ArgumentsState::Invalid),
+        ("{a: 1}", ArgumentsState::Invalid),
+        ("{\"a\":NaN}", ArgumentsState::Invalid),
+        ("{} x", ArgumentsState::Invalid),
+        ("{}}", ArgumentsState::Invalid),
+        ("undefined{}", ArgumentsState::Invalid),
     ] {
         let chunk = json!({"choices": [{"delta": {"tool_calls": [{"function": {"arguments": arguments}}]}}]});
         let completion = completion(&[chunk]);
@@ -532,7 +539,7 @@ fn details_of_reasoning_go_on_by_their_index() {
         let chunks: Vec<_> = before.chain(others).chain(behind).collect();
         let completion = completion(&chunks);
         let details = &completion.choices[0].message.reasoning_details;
-        let texts = details.iter().filter_map(|detail| detail.get("text")?.as_text());
+        let texts = details.iter().filter_map(|detail| detail.get("text")?.as_raw());
         (texts.map(String::from).collect::<Vec<_>>(), details.len())
     };
     let whole = || vec![String::from("\"abcdefg\"")];
@@ -628,37 +635,41 @@ fn an_empty_message_takes_nothing_away() {
 }
 
 /// A change of the limits, the chunk that goes over one, and which.
-type Case = (fn(&mut Limits), Value, Limit);
+type Case = (fn(&mut Limits), Value, CompletionLimit);
 
 #[test]
 fn a_limit_has_a_name_and_ends_nothing() {
     let text = "x".repeat(600);
     let cases: [Case; 6] = [
         (
-            |limits| limits.choices = 1,
+            |limits| limits.max_choices = 1,
             json!({"choices": [{"index": 1, "delta": {}}]}),
-            Limit::Choices,
+            CompletionLimit::Choices,
         ),
         (
-            |limits| limits.tool_calls = 0,
+            |limits| limits.max_tool_calls = 0,
             json!({"choices": [{"index": 0, "delta": {"tool_calls": [{"index": 0}]}}]}),
-            Limit::ToolCalls,
+            CompletionLimit::ToolCalls,
         ),
-        (|limits| limits.members = 0, json!({"choices": [], "usage": {"a": 1}}), Limit::Members),
         (
-            |limits| limits.completion_bytes = 1000,
+            |limits| limits.max_members = 0,
+            json!({"choices": [], "usage": {"a": 1}}),
+            CompletionLimit::Members,
+        ),
+        (
+            |limits| limits.max_completion_bytes = 1000,
             json!({"choices": [{"index": 0, "delta": {"content": text}}]}),
-            Limit::CompletionBytes,
+            CompletionLimit::CompletionBytes,
         ),
         (
-            |limits| limits.logprob_entries = 0,
+            |limits| limits.max_logprob_entries = 0,
             json!({"choices": [{"index": 0, "logprobs": {"content": [{}]}}]}),
-            Limit::LogprobEntries,
+            CompletionLimit::LogprobEntries,
         ),
         (
             |_| {},
             json!({"choices": [{"index": 0, "delta": {"tool_calls": [{"index": 0, "id": text.repeat(2)}]}}]}),
-            Limit::ToolCallId,
+            CompletionLimit::ToolCallId,
         ),
     ];
     for (change, chunk, expected) in cases {
@@ -671,9 +682,9 @@ fn a_limit_has_a_name_and_ends_nothing() {
         completion.push(&chunk.as_chunk());
         push(&mut completion, &json!({"index": 0, "delta": {"content": "x"}}));
         assert_eq!(completion.limit_exceeded(), Some(expected));
-        let finished = completion.finish(End::default());
+        let finished = completion.finish(StreamSummary::default());
         assert_eq!(finished.limit_exceeded, Some(expected));
-        let content = if expected == Limit::CompletionBytes { "kept" } else { "keptx" };
+        let content = if expected == CompletionLimit::CompletionBytes { "kept" } else { "keptx" };
         assert_eq!(finished.completion.choices[0].message.content.as_deref(), Some(content));
         // The next stream is another one.
         assert_eq!(completion.limit_exceeded(), None);
@@ -684,15 +695,18 @@ fn a_limit_has_a_name_and_ends_nothing() {
 fn what_is_as_large_as_it_may_be_is_kept() {
     for over in [0, 1] {
         let mut limits = Limits::default();
-        limits.logprob_entries = 3;
+        limits.max_logprob_entries = 3;
         let id = "i".repeat(1024 + over);
         let entries = vec![json!({"token": "x"}); 3 + over];
         for (choice, limit) in [
             (
                 json!({"index": 0, "delta": {"tool_calls": [{"index": 0, "id": id}]}}),
-                Limit::ToolCallId,
+                CompletionLimit::ToolCallId,
             ),
-            (json!({"index": 0, "logprobs": {"content": entries}}), Limit::LogprobEntries),
+            (
+                json!({"index": 0, "logprobs": {"content": entries}}),
+                CompletionLimit::LogprobEntries,
+            ),
         ] {
             let mut completion = Reassembler::with_limits(limits);
             push(&mut completion, &choice);
@@ -705,7 +719,7 @@ fn what_is_as_large_as_it_may_be_is_kept() {
 #[test]
 fn a_text_without_room_leaves_the_one_before() {
     let mut limits = Limits::default();
-    limits.completion_bytes = 1000;
+    limits.max_completion_bytes = 1000;
     let long = "x".repeat(2000);
     for tiers in [&["a", &long][..], &[&long], &[&long, "a"]] {
         let mut completion = Reassembler::with_limits(limits);
@@ -714,7 +728,7 @@ fn a_text_without_room_leaves_the_one_before() {
             let chunk = OwnedChatCompletionChunk::from_json(json.as_bytes()).unwrap();
             completion.push(&chunk.as_chunk());
         }
-        assert_eq!(completion.limit_exceeded(), Some(Limit::CompletionBytes));
+        assert_eq!(completion.limit_exceeded(), Some(CompletionLimit::CompletionBytes));
         let expected = Some(tiers[0]).filter(|tier| tier.len() == 1);
         assert_eq!(completion.snapshot().service_tier.as_deref(), expected);
     }
@@ -724,7 +738,7 @@ fn a_text_without_room_leaves_the_one_before() {
 #[test]
 fn behind_a_limit_nothing_is_lost_that_was_there() {
     let mut limits = Limits::default();
-    limits.completion_bytes = 3000;
+    limits.max_completion_bytes = 3000;
     let mut completion = Reassembler::with_limits(limits);
     let call = |arguments: Value, extra: Value| {
         json!({"index": 0, "delta": {"tool_calls": [{"index": 0, "id": "a",
@@ -732,13 +746,13 @@ fn behind_a_limit_nothing_is_lost_that_was_there() {
     };
     push(&mut completion, &call(json!({"a": 1}), json!("text")));
     push(&mut completion, &json!({"index": 0, "delta": {"content": "x".repeat(3000)}}));
-    assert_eq!(completion.limit_exceeded(), Some(Limit::CompletionBytes));
+    assert_eq!(completion.limit_exceeded(), Some(CompletionLimit::CompletionBytes));
     push(&mut completion, &call(json!({"b": 2}), json!({"k": 1})));
     push(&mut completion, &json!({"index": 0, "delta": {}, "finish_reason": "stop"}));
     assert!(completion.changes().contains(&Change::Finished { choice: 0 }));
     let usage = OwnedChatCompletionChunk::from_json(br#"{"usage":{"total_tokens":7}}"#).unwrap();
     completion.push(&usage.as_chunk());
-    let mut end = End::default();
+    let mut end = StreamSummary::default();
     end.done = 1;
     let finished = completion.finish(end);
     assert_eq!((finished.outcome, &finished.pending[..]), (Outcome::Complete, &[][..]));
@@ -855,11 +869,11 @@ fn without_a_decoder_the_chunks_say_how_it_ended() {
     let chunk = |json: &str| OwnedChatCompletionChunk::from_json(json.as_bytes()).unwrap();
     let mut completion = Reassembler::new();
     completion.push(&chunk(r#"{"choices":[{"delta":{"content":"a"}}]}"#).as_chunk());
-    assert_eq!(completion.finish(End::default()).outcome, Outcome::Truncated);
-    assert_eq!(completion.finish(End::default()).outcome, Outcome::Empty);
+    assert_eq!(completion.finish(StreamSummary::default()).outcome, Outcome::Truncated);
+    assert_eq!(completion.finish(StreamSummary::default()).outcome, Outcome::Empty);
     let error = r#"{"error":{"code":500},"choices":[{"delta":{},"finish_reason":"stop"}]}"#;
     completion.push(&chunk(error).as_chunk());
-    let mut end = End::default();
+    let mut end = StreamSummary::default();
     end.done = 1;
     assert_eq!(completion.finish(end).outcome, Outcome::UpstreamError);
     // An error from a decoder, alone and with a chunk beside it.
@@ -870,7 +884,7 @@ fn without_a_decoder_the_chunks_say_how_it_ended() {
         let stream = format!("data: {json}\n\n");
         let mut decoder = ChunkDecoder::new();
         completion.push_payload(decoder.next(&mut stream.as_bytes()).unwrap().payload());
-        let finished = completion.finish(End::default());
+        let finished = completion.finish(StreamSummary::default());
         assert_eq!(finished.outcome, Outcome::UpstreamError, "{json}");
         let first = finished.completion.choices.first();
         assert_eq!(first.and_then(|choice| choice.message.content.as_deref()), content, "{json}");
@@ -887,7 +901,7 @@ fn each_outcome_has_a_name() {
         (Outcome::Truncated, "truncated"),
         (Outcome::UpstreamError, "upstream_error"),
         (Outcome::Empty, "empty"),
-        (Outcome::NotAnEventStream(Body::Html), "not_an_event_stream"),
+        (Outcome::NotAnEventStream(BodyKind::Html), "not_an_event_stream"),
     ] {
         assert_eq!(outcome.as_str(), name);
     }
@@ -943,7 +957,7 @@ fn chunks_from_elsewhere_go_in_too() {
     one.push(&owned.as_chunk());
     other.push(&read.as_chunk());
     assert_eq!(one.snapshot(), other.snapshot());
-    let mut end = End::default();
+    let mut end = StreamSummary::default();
     end.done = 1;
     let finished = one.finish(end);
     assert_eq!(finished.outcome, Outcome::Complete);
@@ -982,7 +996,8 @@ fn a_completion_is_read_back() {
         "logprobs": null, "finish_reason": "tool_calls"}], "usage": {"total_tokens": 3}, "y": {"z": 1}});
     let read: ChatCompletion = serde_json::from_str(&json.to_string()).unwrap();
     assert_eq!(serde_json::to_value(&read).unwrap(), json);
-    let z = read.extra.get("y").and_then(|y| y.get("z")).and_then(deltawire::json::Json::as_u64);
+    let z =
+        read.extra.get("y").and_then(|y| y.get("z")).and_then(deltawire::json::OwnedValue::as_u64);
     assert_eq!(z, Some(1));
     assert_eq!(read.usage.unwrap().get("total_tokens").unwrap().as_u64(), Some(3));
     // Of members with the same name the last one counts.
@@ -1086,13 +1101,13 @@ proptest! {
     #[test]
     fn a_reset_reassembler_is_a_fresh_one(before in deltas_of_choices(), after in deltas_of_choices(), by_finish: bool) {
         let mut limits = Limits::default();
-        limits.completion_bytes = 4000;
+        limits.max_completion_bytes = 4000;
         let mut used = Reassembler::with_limits(limits);
         for choice in &before {
             push(&mut used, choice);
         }
         if by_finish {
-            drop(used.finish(End::default()));
+            drop(used.finish(StreamSummary::default()));
         } else {
             used.reset();
         }

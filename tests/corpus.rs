@@ -11,7 +11,8 @@
 
 mod support;
 
-use deltawire::{ChunkDecoder, Finished, Outcome, Payload, Reassembler};
+use deltawire::completion::FinishedCompletion;
+use deltawire::{ChunkDecoder, Outcome, Payload, Reassembler};
 use support::decoded::pieces;
 use support::fold::{facts, fold, payloads};
 use support::{Recording, recordings};
@@ -22,7 +23,7 @@ struct Run {
     /// Offset and kind of each payload, and the chunk as it is serialised again.
     payloads: Vec<(u64, &'static str, String)>,
     malformed: Vec<(u64, String)>,
-    finished: Finished,
+    finished: FinishedCompletion,
 }
 
 fn run(cut: &[&[u8]]) -> Run {

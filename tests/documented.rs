@@ -11,8 +11,9 @@ mod support;
 
 use std::collections::BTreeMap;
 
+use deltawire::SseDecoder;
+use deltawire::completion::FinishedCompletion;
 use deltawire::gateway::assemble;
-use deltawire::{Finished, SseDecoder};
 use serde_json::Value;
 use support::recordings;
 
@@ -50,7 +51,7 @@ fn the_pages_have_these_loops() {
 }
 
 /// Returns the recordings of chat completions: file name, bytes, finished completion.
-fn streams() -> Vec<(String, Vec<u8>, Finished)> {
+fn streams() -> Vec<(String, Vec<u8>, FinishedCompletion)> {
     let all = recordings("openai-chat").into_iter();
     all.map(|recording| {
         let bytes = recording.bytes;

@@ -11,7 +11,8 @@
 
 mod support;
 
-use deltawire::{ErrorKind, EventKind, Limits, LineSplitter, SseDecoder, is_event_stream};
+use deltawire::sse::{EventKind, LineSplitter, is_event_stream};
+use deltawire::{ErrorKind, Limits, SseDecoder};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::Value;
@@ -239,8 +240,8 @@ fn what_the_standard_ignores_is_visible() {
         assert_eq!(event.has_unknown_lines(), !unknown.is_empty());
     }
     let expected: [(_, _, &[u8], &[u8]); 4] = [
-        (EventKind::Unknown, "message", b"error: {\"message\": 1}", b""),
-        (EventKind::Blank, "message", b"", b""),
+        (EventKind::UnknownField, "message", b"error: {\"message\": 1}", b""),
+        (EventKind::BlankLine, "message", b"", b""),
         (EventKind::Undispatched, "error", b"", b"no responders"),
         (EventKind::Message, "message", b"noise", b"c"),
     ];
@@ -318,10 +319,10 @@ proptest! {
     ) {
         let mut limits = Limits::default();
         let [line_bytes, event_bytes, comment_bytes, id_bytes] = numbers;
-        limits.line_bytes = line_bytes;
-        limits.event_bytes = event_bytes;
-        limits.comment_bytes = comment_bytes;
-        limits.id_bytes = id_bytes;
+        limits.max_line_bytes = line_bytes;
+        limits.max_event_bytes = event_bytes;
+        limits.max_comment_bytes = comment_bytes;
+        limits.max_id_bytes = id_bytes;
         let decode = |cut: &[&[u8]]| run(&mut SseDecoder::with_limits(limits), cut).0;
         let expected = Run::of(framed::frame(&bytes, &limits, ""), &bytes);
         prop_assert_eq!(&decode(&[&bytes]), &expected);

@@ -19,7 +19,7 @@ use std::fs;
 use std::path::Path;
 
 use bodies::heap::Heap;
-use bodies::{parse_chunk, reassemble, roundtrip, shapes, sse_split};
+use bodies::{parse_chunk, reassemble, roundtrip, sse_split, templates};
 use proptest::prelude::*;
 
 #[global_allocator]
@@ -124,9 +124,9 @@ fn roundtrip_over_the_seeds() {
 }
 
 #[test]
-fn shapes_over_the_seeds() {
+fn templates_over_the_seeds() {
     for payload in &payloads() {
-        shapes::run(payload);
+        templates::run(payload);
     }
 }
 

@@ -13,14 +13,16 @@ mod support;
 #[path = "../benches/support/workloads.rs"]
 mod workloads;
 
+use deltawire::completion::{
+    ChatCompletion, CompletionChoice, FinishedCompletion, FunctionCall, Message, ReasoningName,
+    ToolCall,
+};
 use deltawire::gateway::{
-    Edited, Editor, Guard, HiddenUsage, Meter, Observed, Observer, Pushed, Replay, Spans, Tokens,
-    UsageTap, assemble,
+    Editor, Guard, Meter, Observer, PushResult, Replay, RewriteOutcome, Spans, StreamReport,
+    TokenCounts, UsageTap, UsageVisibility, assemble,
 };
-use deltawire::{
-    ChatCompletion, ChunkDecoder, ChunkEvent, CompletionChoice, EventKind, Finished, FunctionCall,
-    Message, Outcome, Payload, ReasoningName, Reassembler, SseDecoder, ToolCall,
-};
+use deltawire::sse::EventKind;
+use deltawire::{ChunkDecoder, ChunkEvent, Outcome, Payload, Reassembler, SseDecoder};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -44,9 +46,9 @@ fn streams() -> Vec<(String, Vec<u8>)> {
 }
 
 /// Decodes a stream in pieces of a size.
-fn decode(stream: &[u8], size: usize, shapes: bool, mut each: impl FnMut(&ChunkEvent<'_>)) {
+fn decode(stream: &[u8], size: usize, templates: bool, mut each: impl FnMut(&ChunkEvent<'_>)) {
     let mut decoder = ChunkDecoder::new();
-    decoder.set_shapes(shapes);
+    decoder.set_templates(templates);
     for piece in stream.chunks(size) {
         let mut input = piece;
         while let Some(event) = decoder.next(&mut input) {
@@ -75,25 +77,25 @@ fn has_no_choices(chunk: &serde_json::Map<String, Value>) -> bool {
 #[test]
 fn edits_are_those_of_serde_json() {
     for (name, stream) in streams() {
-        let edited = |size, shapes| {
+        let edited = |size, templates| {
             let (mut editor, mut out) = (Editor::new(), Vec::new());
             editor.replace("model", "al\"ias");
             editor.remove("system_fingerprint");
             editor.remove("id");
-            editor.hide_usage(HiddenUsage::Removed);
-            decode(&stream, size, shapes, |event| {
+            editor.hide_usage(UsageVisibility::Removed);
+            decode(&stream, size, templates, |event| {
                 let before = out.len();
                 match editor.write(event, &mut out) {
-                    Edited::Changed => assert_ne!(&out[before..], event.raw(), "{name}"),
-                    Edited::Dropped => assert_eq!(out.len(), before, "{name}"),
+                    RewriteOutcome::Changed => assert_ne!(&out[before..], event.raw(), "{name}"),
+                    RewriteOutcome::Dropped => assert_eq!(out.len(), before, "{name}"),
                     _ => assert_eq!(&out[before..], event.raw(), "{name}"),
                 }
             });
             out
         };
         let out = edited(usize::MAX, true);
-        for (size, shapes) in [(usize::MAX, false), (1460, true), (61, true)] {
-            assert!(edited(size, shapes) == out, "{name} in {size}");
+        for (size, templates) in [(usize::MAX, false), (1460, true), (61, true)] {
+            assert!(edited(size, templates) == out, "{name} in {size}");
         }
         let mut expected = Vec::new();
         for message in messages(&stream) {
@@ -135,14 +137,14 @@ fn what_is_dropped_does_not_depend_on_the_chunks_before() {
     };
     for notes in [["x", "", "y", ""], ["", "x", "", "y"], ["x", "y", "", "z"]] {
         let stream: String = notes.map(chunk).concat();
-        for shapes in [true, false] {
+        for templates in [true, false] {
             let (mut editor, mut out, mut told) = (Editor::new(), Vec::new(), Vec::new());
-            editor.hide_usage(HiddenUsage::Removed);
-            decode(stream.as_bytes(), stream.len(), shapes, |event| {
+            editor.hide_usage(UsageVisibility::Removed);
+            decode(stream.as_bytes(), stream.len(), templates, |event| {
                 told.push(editor.write(event, &mut out));
             });
             assert_eq!(String::from_utf8(out).unwrap(), "", "{notes:?}");
-            assert_eq!(told, [Edited::Dropped; 4], "{notes:?}");
+            assert_eq!(told, [RewriteOutcome::Dropped; 4], "{notes:?}");
         }
     }
 }
@@ -155,11 +157,11 @@ fn an_event_in_which_something_is_replaced_is_not_dropped() {
     ] {
         let stream = format!("data: {sent}\n\n");
         let (mut editor, mut out) = (Editor::new(), Vec::new());
-        editor.hide_usage(HiddenUsage::Removed);
+        editor.hide_usage(UsageVisibility::Removed);
         decode(stream.as_bytes(), stream.len(), true, |event| {
             let mut edit = editor.edit(event);
             assert!(edit.replace(name, "new"), "{sent}");
-            assert_eq!(edit.write(&mut out), Edited::Changed, "{sent}");
+            assert_eq!(edit.write(&mut out), RewriteOutcome::Changed, "{sent}");
         });
         assert_eq!(String::from_utf8(out).unwrap(), format!("data: {expected}\n\n"));
     }
@@ -176,13 +178,13 @@ fn lines_that_are_no_field_are_unwatched_wherever_they_stand() {
     ] {
         let (mut guard, mut pushed) = (Guard::new(), Vec::new());
         decode(block.as_bytes(), block.len(), true, |event| pushed.push(guard.push(event)));
-        assert!(pushed.contains(&Pushed::Unwatched), "{block:?}: {pushed:?}");
+        assert!(pushed.contains(&PushResult::Unwatched), "{block:?}: {pushed:?}");
     }
     for filtered in ["[97,98]", "[[{}]]", "[true]"] {
         let event = format!("data: {{\"choices\":[],\"prompt_filter_results\":{filtered}}}\n\n");
         let (mut guard, mut pushed) = (Guard::new(), Vec::new());
         decode(event.as_bytes(), event.len(), true, |event| pushed.push(guard.push(event)));
-        assert_eq!(pushed, [Pushed::Unwatched], "{filtered}");
+        assert_eq!(pushed, [PushResult::Unwatched], "{filtered}");
     }
 }
 
@@ -198,7 +200,7 @@ fn a_replacement_changes_no_other_byte() {
             let Ok(raw) = std::str::from_utf8(event.raw()) else { return };
             out.clear();
             let edited = editor.write(event, &mut out);
-            if raw.matches(model.raw()).count() == 1 && edited != Edited::Dropped {
+            if raw.matches(model.raw()).count() == 1 && edited != RewriteOutcome::Dropped {
                 let expected = raw.replace(model.raw(), "\"alias\"");
                 assert_eq!(String::from_utf8_lossy(&out), expected, "{name}");
                 replaced += 1;
@@ -212,8 +214,8 @@ fn a_replacement_changes_no_other_byte() {
 #[test]
 fn spans_hold_their_values() {
     for (name, stream) in streams() {
-        for (size, shapes) in [(usize::MAX, true), (700, true), (usize::MAX, false)] {
-            decode(&stream, size, shapes, |event| {
+        for (size, templates) in [(usize::MAX, true), (700, true), (usize::MAX, false)] {
+            decode(&stream, size, templates, |event| {
                 let Some(spans) = Spans::of(event) else { return };
                 let Payload::Chunk(chunk) = event.payload() else { return };
                 let text = |span: std::ops::Range<usize>| &event.raw()[span];
@@ -235,7 +237,7 @@ fn spans_hold_their_values() {
 }
 
 /// Compares the report of a tap with the results of a decoder and a reassembler.
-fn assert_same(name: &str, seen: &Observed, finished: &Finished, deltas: u64) {
+fn assert_same(name: &str, seen: &StreamReport, finished: &FinishedCompletion, deltas: u64) {
     assert_eq!(seen.outcome, finished.outcome, "{name}");
     assert_eq!(seen.end, finished.end, "{name}");
     assert_eq!(seen.deltas, deltas, "{name}");
@@ -267,26 +269,28 @@ fn a_tap_sees_what_a_decoder_sees() {
                 while let Some(event) = decoder.next(&mut input) {
                     completion.push_payload(event.payload());
                     let has_told = observer.observe(&event).is_some();
-                    let carries = event.payload().carries();
-                    deltas += u64::from(carries.is_output());
+                    let content_flags = event.payload().content_flags();
+                    deltas += u64::from(content_flags.is_output());
                     let malformed = match event.payload() {
                         Payload::Malformed(error) => Some(*error),
                         _ => None,
                     };
-                    let is_news =
-                        carries.usage || carries.finish || carries.error || malformed.is_some();
+                    let is_news = content_flags.usage
+                        || content_flags.finish
+                        || content_flags.error
+                        || malformed.is_some();
                     assert_eq!(has_told, is_news, "{name}");
                     if !is_news {
                         continue;
                     }
                     let tapped = next.next(&mut told).unwrap();
-                    assert_eq!(tapped.tokens.is_some(), carries.usage, "{name}");
-                    assert_eq!(tapped.finished.is_some(), carries.finish, "{name}");
-                    assert_eq!(tapped.error.is_some(), carries.error, "{name}");
+                    assert_eq!(tapped.tokens.is_some(), content_flags.usage, "{name}");
+                    assert_eq!(tapped.finished.is_some(), content_flags.finish, "{name}");
+                    assert_eq!(tapped.error.is_some(), content_flags.error, "{name}");
                     assert_eq!(tapped.malformed, malformed, "{name}");
                     if let (Payload::Chunk(chunk), Some(tokens)) = (event.payload(), tapped.tokens)
                     {
-                        let usage = Tokens::from(chunk.usage().unwrap());
+                        let usage = TokenCounts::from(chunk.usage().unwrap());
                         assert_eq!(usage.prompt.or(tokens.prompt), tokens.prompt, "{name}");
                         assert_eq!(usage.completion.or(tokens.completion), tokens.completion);
                         assert_eq!(usage.total.or(tokens.total), tokens.total, "{name}");
@@ -336,19 +340,19 @@ fn custom_tools_are_seen() {
         ) + "\n\n"
     };
     let stream = [part("a"), part("b"), part(""), part("c")].concat();
-    for shapes in [true, false] {
+    for templates in [true, false] {
         let (mut observer, mut guard) = (Observer::new(), Guard::new());
-        decode(stream.as_bytes(), usize::MAX, shapes, |event| {
+        decode(stream.as_bytes(), usize::MAX, templates, |event| {
             let _ = observer.observe(event);
             let is_empty = event.raw().ends_with(b"\"input\":\"\"}}]}}]}\n\n");
-            let expected = if is_empty { Pushed::NoText } else { Pushed::Unwatched };
+            let expected = if is_empty { PushResult::NoText } else { PushResult::Unwatched };
             assert_eq!(guard.push(event), expected);
         });
-        assert_eq!(observer.deltas(), 3, "shapes {shapes}");
+        assert_eq!(observer.deltas(), 3, "templates {templates}");
     }
     let mut guard = Guard::new();
     decode(b"event: error\ndata: {\"text\n\n", usize::MAX, true, |event| {
-        assert_eq!(guard.push(event), Pushed::Unwatched);
+        assert_eq!(guard.push(event), PushResult::Unwatched);
     });
 }
 
@@ -574,12 +578,12 @@ fn a_guard_passes_on_what_came() {
             let (mut guard, mut out) = (Guard::with_bounds(most, 10), Vec::new());
             decode(&stream, 1460, true, |event| {
                 let mut pushed = guard.push(event);
-                if pushed == Pushed::Full {
+                if pushed == PushResult::Full {
                     guard.release_all(&mut out);
                     pushed = guard.push(event);
                 }
-                assert_ne!(pushed, Pushed::Full, "{name}");
-                if pushed == Pushed::TooLarge {
+                assert_ne!(pushed, PushResult::Full, "{name}");
+                if pushed == PushResult::TooLarge {
                     guard.release_all(&mut out);
                     out.extend_from_slice(event.raw());
                 }
@@ -601,7 +605,7 @@ fn rules_that_are_set_again_take_no_room() {
     editor.replace("model", "alias");
     let set = |editor: &mut Editor, nth: usize| {
         editor.replace("id", &format!("id-{nth:05}"));
-        editor.hide_usage(HiddenUsage::Null);
+        editor.hide_usage(UsageVisibility::Null);
     };
     set(&mut editor, 0);
     let before = heap::live();
@@ -610,7 +614,7 @@ fn rules_that_are_set_again_take_no_room() {
     let mut out = Vec::new();
     let event = br#"data: {"id":"1","model":"m","usage":{"a":1},"choices":[{}]}"#;
     decode(&[&event[..], b"\n\n"].concat(), usize::MAX, true, |event| {
-        assert_eq!(editor.write(event, &mut out), Edited::Changed);
+        assert_eq!(editor.write(event, &mut out), RewriteOutcome::Changed);
     });
     let expected = br#"data: {"id":"id-01999","model":"alias","usage":null,"choices":[{}]}"#;
     assert_eq!(out, [&expected[..], b"\n\n"].concat());
@@ -625,7 +629,7 @@ fn nothing_is_allocated_in_steady_state() {
         let (mut tap, mut meter, mut out) = (UsageTap::new(), Meter::new(), Vec::new());
         let (mut editor, mut guard) = (Editor::new(), Guard::new());
         editor.replace("model", "alias");
-        editor.hide_usage(HiddenUsage::Null);
+        editor.hide_usage(UsageVisibility::Null);
         let mut decoder = ChunkDecoder::new();
         let mut pass = |piece: &[u8]| {
             meter.record(tap.push(piece), Duration::from_secs(1));
@@ -774,7 +778,7 @@ proptest! {
             let mut input = event.as_bytes();
             let edited = editor.write(&decoder.next(&mut input).unwrap(), &mut out);
             prop_assert!(input.is_empty());
-            prop_assert_eq!(edited == Edited::Changed, out != event.as_bytes());
+            prop_assert_eq!(edited == RewriteOutcome::Changed, out != event.as_bytes());
             outs.push(out);
         }
         prop_assert!(outs.iter().all(|out| *out == outs[0]));

@@ -15,13 +15,13 @@ mod heap;
 
 use std::time::Duration;
 
+use deltawire::completion::ChatCompletion;
 use deltawire::gateway::{
-    Guard, Meter, Observer, Pushed, Replay, Sniffed, Sniffer, TextKind, Tokens, UsageTap, assemble,
-    write_comment,
+    Guard, Meter, Observer, PushResult, Replay, SniffResult, Sniffer, TokenCounts, UsageTap,
+    WatchedTextKind, assemble, write_comment,
 };
-use deltawire::{
-    Body, ChatCompletion, ChunkDecoder, ChunkEvent, EventKind, Limits, Payload, SseDecoder,
-};
+use deltawire::sse::{BodyKind, EventKind};
+use deltawire::{ChunkDecoder, ChunkEvent, Limits, Payload, SseDecoder};
 
 #[global_allocator]
 static HEAP: heap::Heap = heap::Heap;
@@ -52,7 +52,7 @@ fn observed(limits: &Limits, stream: &str) -> Observer {
 }
 
 /// Pushes all of a stream within the bound.
-fn guarded(stream: &str) -> (Guard, Vec<Pushed>) {
+fn guarded(stream: &str) -> (Guard, Vec<PushResult>) {
     let (mut guard, mut pushed) = (Guard::new(), Vec::new());
     each(stream, |event| pushed.push(guard.push(event)));
     (guard, pushed)
@@ -77,22 +77,22 @@ mod guard {
         }
         stream += &delta(r#"{"function_call":{"name":"g"}}"#);
         let (guard, pushed) = guarded(&stream);
-        assert_eq!(pushed, [Pushed::Text; 8]);
+        assert_eq!(pushed, [PushResult::Text; 8]);
         let texts: Vec<_> =
             guard.texts().map(|text| (text.id.kind, text.id.call, text.text)).collect();
         let expected = [
-            (TextKind::Content, None, "content"),
-            (TextKind::Refusal, None, "refusal"),
-            (TextKind::ReasoningContent, None, "reasoning_content"),
-            (TextKind::Reasoning, None, "reasoning"),
-            (TextKind::FunctionName, Some(3), "f"),
-            (TextKind::Arguments, Some(3), "{}"),
-            (TextKind::FunctionName, None, "g"),
+            (WatchedTextKind::Content, None, "content"),
+            (WatchedTextKind::Refusal, None, "refusal"),
+            (WatchedTextKind::ReasoningContent, None, "reasoning_content"),
+            (WatchedTextKind::Reasoning, None, "reasoning"),
+            (WatchedTextKind::FunctionName, Some(3), "f"),
+            (WatchedTextKind::Arguments, Some(3), "{}"),
+            (WatchedTextKind::FunctionName, None, "g"),
         ];
         assert_eq!(texts, expected);
     }
 
-    /// Each kind of `Pushed::Unwatched`, beside a text and alone.
+    /// Each kind of `PushResult::Unwatched`, beside a text and alone.
     #[test]
     fn what_is_no_text_is_unwatched() {
         for more in [
@@ -107,11 +107,11 @@ mod guard {
             for beside in ["", r#""content":"a","#] {
                 let choice = more.replace('@', beside);
                 let stream = event(&format!(r#"{{"choices":[{{"index":0,{choice}}}]}}"#));
-                assert_eq!(guarded(&stream).1, [Pushed::Unwatched], "{stream}");
+                assert_eq!(guarded(&stream).1, [PushResult::Unwatched], "{stream}");
             }
         }
         let nothing = r#"{"choices":[{"index":0,"delta":{"content":"a","tool_calls":[],"audio":null},"logprobs":null,"text":""}]}"#;
-        assert_eq!(guarded(&event(nothing)).1, [Pushed::Text]);
+        assert_eq!(guarded(&event(nothing)).1, [PushResult::Text]);
     }
 
     /// An event costs its bytes and 64, and each text in it 64 and its own.
@@ -119,16 +119,16 @@ mod guard {
     fn an_event_may_have_exactly_so_many_bytes() {
         let stream = delta(r#"{"content":"a"}"#);
         let cost = stream.len() + 64 + 64 + 1;
-        for (most, expected) in [(cost - 1, Pushed::TooLarge), (cost, Pushed::Text)] {
+        for (most, expected) in [(cost - 1, PushResult::TooLarge), (cost, PushResult::Text)] {
             let mut guard = Guard::with_bounds(most, 0);
             each(&stream, |event| assert_eq!(guard.push(event), expected));
         }
         // While bytes are held it is over the bound, and later it isn't.
         let mut guard = Guard::with_bounds(cost, 0);
-        each(": ping\n\n", |event| assert_eq!(guard.push(event), Pushed::NoText));
-        each(&stream, |event| assert_eq!(guard.push(event), Pushed::Full));
+        each(": ping\n\n", |event| assert_eq!(guard.push(event), PushResult::NoText));
+        each(&stream, |event| assert_eq!(guard.push(event), PushResult::Full));
         guard.release_all(&mut Vec::new());
-        each(&stream, |event| assert_eq!(guard.push(event), Pushed::Text));
+        each(&stream, |event| assert_eq!(guard.push(event), PushResult::Text));
     }
 
     #[test]
@@ -138,8 +138,8 @@ mod guard {
         };
         let (guard, pushed) = guarded(&(0..300).map(text).collect::<String>());
         assert_eq!(guard.texts().count(), 256);
-        assert_eq!(pushed[..256], [Pushed::Text; 256]);
-        assert_eq!(pushed[256..], [Pushed::Unwatched; 44]);
+        assert_eq!(pushed[..256], [PushResult::Text; 256]);
+        assert_eq!(pushed[256..], [PushResult::Unwatched; 44]);
     }
 
     /// A replaced text is written in the event in which it begins.
@@ -170,8 +170,8 @@ mod guard {
     fn what_is_empty_may_be_a_text_later() {
         let texts = ["a", "", "", "", "secret", ""];
         let stream = texts.map(|text| delta(&format!(r#"{{"new":"{text}"}}"#))).concat();
-        let expected =
-            texts.map(|text| if text.is_empty() { Pushed::NoText } else { Pushed::Unwatched });
+        let expected = texts
+            .map(|text| if text.is_empty() { PushResult::NoText } else { PushResult::Unwatched });
         assert_eq!(guarded(&stream).1, expected);
     }
 
@@ -183,12 +183,12 @@ mod guard {
             format!("{}1{}", r#"[{"prompt_filter_results":"#.repeat(depth), "}]".repeat(depth))
         };
         for (member, value, expected) in [
-            ("new", objects(8), Pushed::NoText),
-            ("new", objects(9), Pushed::Unwatched),
-            ("prompt_filter_results", lists(4), Pushed::NoText),
-            ("prompt_filter_results", lists(5), Pushed::Unwatched),
-            ("prompt_filter_results", format!("[{}]", objects(7)), Pushed::NoText),
-            ("prompt_filter_results", format!("[{}]", objects(8)), Pushed::Unwatched),
+            ("new", objects(8), PushResult::NoText),
+            ("new", objects(9), PushResult::Unwatched),
+            ("prompt_filter_results", lists(4), PushResult::NoText),
+            ("prompt_filter_results", lists(5), PushResult::Unwatched),
+            ("prompt_filter_results", format!("[{}]", objects(7)), PushResult::NoText),
+            ("prompt_filter_results", format!("[{}]", objects(8)), PushResult::Unwatched),
         ] {
             let stream = event(&format!(r#"{{"choices":[],"{member}":{value}}}"#));
             assert_eq!(guarded(&stream).1, [expected], "{stream}");
@@ -216,7 +216,7 @@ mod guard {
             let mut most = 0;
             let before = heap::live();
             each(&stream, |event| {
-                assert_eq!(guard.push(event), Pushed::Text);
+                assert_eq!(guard.push(event), PushResult::Text);
                 guard.release(keep, &mut out);
                 most = most.max(heap::live() - before);
             });
@@ -232,14 +232,14 @@ mod guard {
         let part = delta(&format!(r#"{{"content":"{}"}}"#, "x".repeat(1000)));
         let holding = |count: usize| {
             let mut guard = Guard::with_bounds(usize::MAX, 0);
-            each(&part.repeat(count), |event| assert_eq!(guard.push(event), Pushed::Text));
+            each(&part.repeat(count), |event| assert_eq!(guard.push(event), PushResult::Text));
             guard
         };
         let parts = part.repeat(20);
         let pass = |guard: &mut Guard, count: usize| {
             let mut out = Vec::new();
             each(&parts, |event| {
-                assert_eq!(guard.push(event), Pushed::Text);
+                assert_eq!(guard.push(event), PushResult::Text);
                 out.clear();
                 guard.release(1000 * count, &mut out);
                 assert_eq!(out.len(), part.len());
@@ -262,7 +262,7 @@ mod guard {
                 out.clear();
                 each(&stream, |event| {
                     let before = heap::allocations();
-                    assert_eq!(guard.push(event), Pushed::Text);
+                    assert_eq!(guard.push(event), PushResult::Text);
                     guard.release(keep, &mut out);
                     allocations += heap::allocations() - before;
                 });
@@ -286,10 +286,10 @@ mod guard {
         for index in 0..count {
             // Nearly half of it is behind the overlap.
             each(&text(index, 2 * overlap - 1000), |event| {
-                assert_eq!(guard.push(event), Pushed::Text);
+                assert_eq!(guard.push(event), PushResult::Text);
             });
             guard.release_all(&mut Vec::new());
-            each(&text(index, 150_000), |event| assert_eq!(guard.push(event), Pushed::Text));
+            each(&text(index, 150_000), |event| assert_eq!(guard.push(event), PushResult::Text));
             guard.discard();
         }
         let most_heap = 4 * (most + count * overlap) + count * (4 << 10);
@@ -334,7 +334,7 @@ mod observer {
     #[test]
     fn no_more_choices_are_kept_than_may_be() {
         let mut limits = Limits::default();
-        limits.choices = 2;
+        limits.max_choices = 2;
         let stream: String = (0..4).map(text_of).chain((0..4).map(finish_of)).collect();
         let stop = Some("stop".to_owned());
         assert_eq!(choices(&limits, &stream), [(0, stop.clone()), (1, stop)]);
@@ -342,7 +342,7 @@ mod observer {
 
     fn tokens(stream: &str) -> Option<(Option<u64>, Option<u64>, Option<u64>)> {
         let observer = observed(&Limits::default(), stream);
-        let parts = |tokens: Tokens| (tokens.prompt, tokens.completion, tokens.total);
+        let parts = |tokens: TokenCounts| (tokens.prompt, tokens.completion, tokens.total);
         let mut meter = Meter::new();
         each(stream, |event| {
             meter.observe(event.payload(), Duration::ZERO);
@@ -436,7 +436,7 @@ mod tap {
         let mut tap = UsageTap::new();
         tap.push(USAGE.trim_end().as_bytes());
         assert_eq!(tap.tokens(), None);
-        let total = |tokens: Option<Tokens>| tokens.and_then(|tokens| tokens.total);
+        let total = |tokens: Option<TokenCounts>| tokens.and_then(|tokens| tokens.total);
         assert_eq!(tap.salvage().and_then(|tapped| total(tapped.tokens)), Some(7));
         assert!(tap.salvage().is_none());
         assert_eq!(total(tap.finish().tokens), Some(7));
@@ -616,7 +616,7 @@ fn comments_are_passed_over() {
         write_comment(text, &mut out);
         let (mut decoder, mut input, mut found) = (SseDecoder::new(), &out[..], Vec::new());
         while let Some(event) = decoder.next(&mut input) {
-            assert!(matches!(event.kind(), EventKind::Comment | EventKind::Blank));
+            assert!(matches!(event.kind(), EventKind::Comment | EventKind::BlankLine));
             found.extend(event.comments().map(|text| String::from_utf8(text.to_vec()).unwrap()));
         }
         assert_eq!(found, lines);
@@ -628,15 +628,15 @@ fn comments_are_passed_over() {
 #[test]
 fn a_body_is_told_at_once() {
     for (first, body) in [
-        (&b"{"[..], Body::Json),
-        (b"[", Body::Json),
-        (b"<", Body::Html),
-        (b"\x1F\x8B", Body::Compressed),
-        (b"\x28\xB5\x2F\xFD", Body::Compressed),
+        (&b"{"[..], BodyKind::Json),
+        (b"[", BodyKind::Json),
+        (b"<", BodyKind::Html),
+        (b"\x1F\x8B", BodyKind::Compressed),
+        (b"\x28\xB5\x2F\xFD", BodyKind::Compressed),
     ] {
         let (last, before) = first.split_last().unwrap();
         let mut sniffer = Sniffer::new();
         assert_eq!(sniffer.push(before), None);
-        assert_eq!(sniffer.push(&[*last]), Some(Sniffed::NotAnEventStream(body)), "{first:?}");
+        assert_eq!(sniffer.push(&[*last]), Some(SniffResult::NotAnEventStream(body)), "{first:?}");
     }
 }

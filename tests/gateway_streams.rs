@@ -11,8 +11,11 @@ mod support;
 
 use std::collections::BTreeMap;
 
-use deltawire::gateway::{Edited, Editor, Guard, HiddenUsage, Pushed, TextId, TextKind};
-use deltawire::{ChunkDecoder, ChunkEvent, EventKind, SseDecoder};
+use deltawire::gateway::{
+    Editor, Guard, PushResult, RewriteOutcome, UsageVisibility, WatchedTextId, WatchedTextKind,
+};
+use deltawire::sse::EventKind;
+use deltawire::{ChunkDecoder, ChunkEvent, SseDecoder};
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Map, Value, json};
@@ -161,7 +164,7 @@ fn event() -> BoxedStrategy<String> {
         // A lone CR and the LF behind it would be one.
         .prop_filter("no blank line", |event| {
             let (mut decoder, mut input) = (SseDecoder::new(), event.as_bytes());
-            decoder.next(&mut input).is_some_and(|event| event.kind() != EventKind::Blank)
+            decoder.next(&mut input).is_some_and(|event| event.kind() != EventKind::BlankLine)
                 && input.is_empty()
         });
     prop_oneof![
@@ -202,7 +205,7 @@ fn said(stream: &[u8]) -> Vec<Said> {
         let is_other =
             |line: &&str| !line.is_empty() && *line != "data" && !line.starts_with("data:");
         let lines = raw.split('\n').filter(is_other).map(str::to_owned).collect();
-        if event.kind() != EventKind::Blank {
+        if event.kind() != EventKind::BlankLine {
             said.push((event.kind(), event.data().to_vec(), lines));
         }
     }
@@ -240,7 +243,7 @@ fn members(json: &[u8]) -> Option<NamedValues> {
 }
 
 /// Applies the rules to a stream: another model, no fingerprint, and the usage hidden.
-fn edited_by_hand(stream: &[u8], how: HiddenUsage) -> Vec<(Said, Option<NamedValues>)> {
+fn edited_by_hand(stream: &[u8], how: UsageVisibility) -> Vec<(Said, Option<NamedValues>)> {
     let mut expected = Vec::new();
     for (kind, data, lines) in said(stream) {
         let Some(mut chunk) = members(&data) else {
@@ -266,7 +269,7 @@ fn edited_by_hand(stream: &[u8], how: HiddenUsage) -> Vec<(Said, Option<NamedVal
         chunk.retain_mut(|(name, value)| {
             match name.as_str() {
                 "model" => *value = json!("al\"ias\n"),
-                "usage" if how == HiddenUsage::Null => *value = json!(null),
+                "usage" if how == UsageVisibility::Null => *value = json!(null),
                 "usage" | "system_fingerprint" => return false,
                 _ => {}
             }
@@ -295,11 +298,11 @@ fn texts_by_hand(data: &[u8]) -> BTreeMap<(u64, &'static str), String> {
     texts
 }
 
-const fn name_of(id: TextId) -> (u64, &'static str) {
+const fn name_of(id: WatchedTextId) -> (u64, &'static str) {
     let name = match id.kind {
-        TextKind::Content => "content",
-        TextKind::Refusal => "refusal",
-        TextKind::ReasoningContent => "reasoning_content",
+        WatchedTextKind::Content => "content",
+        WatchedTextKind::Refusal => "refusal",
+        WatchedTextKind::ReasoningContent => "reasoning_content",
         _ => "reasoning",
     };
     (id.choice, name)
@@ -319,7 +322,7 @@ proptest! {
         decode(&stream, |event| {
             raw.extend_from_slice(event.raw());
             let edited = editor.write(event, &mut out);
-            changed += usize::from(edited == Edited::Changed || edited == Edited::Dropped);
+            changed += usize::from(edited == RewriteOutcome::Changed || edited == RewriteOutcome::Dropped);
         });
         prop_assert_eq!(changed, 0);
         prop_assert!(out == raw && stream.0.as_bytes().starts_with(&out));
@@ -328,7 +331,7 @@ proptest! {
     /// The result equals the one that `serde_json` makes of each event, and all else is unchanged.
     #[test]
     fn an_editor_does_what_its_rules_say(stream in stream(), is_null in any::<bool>()) {
-        let how = if is_null { HiddenUsage::Null } else { HiddenUsage::Removed };
+        let how = if is_null { UsageVisibility::Null } else { UsageVisibility::Removed };
         let mut editor = Editor::new();
         editor.replace("model", "al\"ias\n");
         editor.remove("system_fingerprint");
@@ -338,8 +341,8 @@ proptest! {
             let before = out.len();
             let edited = editor.write(event, &mut out);
             match edited {
-                Edited::Changed => assert_ne!(&out[before..], event.raw()),
-                Edited::Dropped => assert_eq!(out.len(), before),
+                RewriteOutcome::Changed => assert_ne!(&out[before..], event.raw()),
+                RewriteOutcome::Dropped => assert_eq!(out.len(), before),
                 _ => assert_eq!(&out[before..], event.raw()),
             }
         });
@@ -379,15 +382,15 @@ proptest! {
                 held += heap::live() - before;
             };
             let text = std::str::from_utf8(event.raw()).unwrap();
-            let mut pushed = Pushed::NoText;
+            let mut pushed = PushResult::NoText;
             measured(&mut guard, &mut |guard| pushed = guard.push(event));
-            if pushed == Pushed::Full {
+            if pushed == PushResult::Full {
                 measured(&mut guard, &mut |guard| guard.release_all(&mut out));
                 held_texts.clear();
                 measured(&mut guard, &mut |guard| pushed = guard.push(event));
             }
-            assert_ne!(pushed, Pushed::Full);
-            if pushed == Pushed::TooLarge {
+            assert_ne!(pushed, PushResult::Full);
+            if pushed == PushResult::TooLarge {
                 measured(&mut guard, &mut |guard| guard.release_all(&mut out));
                 held_texts.clear();
                 out.extend_from_slice(event.raw());
@@ -397,16 +400,16 @@ proptest! {
             let mut found = BTreeMap::new();
             for text in guard.texts() {
                 let before = held_texts.get(&name_of(text.id)).copied().unwrap_or(0);
-                let new = &text.text[text.held_from + before..];
+                let new = &text.text[text.unreleased_from + before..];
                 if !new.is_empty() {
                     found.insert(name_of(text.id), new.to_owned());
                 }
             }
             match pushed {
-                Pushed::Text | Pushed::NoText => {
+                PushResult::Text | PushResult::NoText => {
                     assert_eq!(found, texts_by_hand(event.event().data()), "{text:?}");
                     assert_eq!(marks(text), found.values().map(|text| marks(text)).sum::<usize>(), "{text:?}");
-                    assert_eq!(pushed == Pushed::Text, !found.is_empty());
+                    assert_eq!(pushed == PushResult::Text, !found.is_empty());
                 }
                 _ => {}
             }
@@ -414,7 +417,7 @@ proptest! {
             let keep = keeps[nth % keeps.len()];
             nth += 1;
             measured(&mut guard, &mut |guard| guard.release(keep, &mut out));
-            held_texts = guard.texts().map(|text| (name_of(text.id), text.text.len() - text.held_from)).collect();
+            held_texts = guard.texts().map(|text| (name_of(text.id), text.text.len() - text.unreleased_from)).collect();
             let bound = most_heap(&guard, most, overlap);
             assert!(held <= bound, "{held} {bound}");
         });
@@ -450,15 +453,16 @@ fn a_guard_that_replaces_stays_within_its_bound() {
             let mut input = event.as_bytes();
             let event = decoder.next(&mut input).unwrap();
             let around = heap::live();
-            while guard.push(&event) == Pushed::Full {
+            while guard.push(&event) == PushResult::Full {
                 out.clear();
                 guard.release(0, &mut out);
             }
             for _ in 0..4 {
-                let Some(text) = guard.texts().find(|text| text.held_from < text.text.len()) else {
+                let Some(text) = guard.texts().find(|text| text.unreleased_from < text.text.len())
+                else {
                     break;
                 };
-                let range = text.held_from..text.text.len();
+                let range = text.unreleased_from..text.text.len();
                 refused += usize::from(!guard.replace(text.id, range.start..range.start, &longer));
             }
             held += heap::live() - around;

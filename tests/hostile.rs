@@ -19,9 +19,9 @@ mod support;
 
 use std::fmt::Write as _;
 
-use deltawire::{
-    Body, ChunkDecoder, ErrorKind, Finished, Limit, Limits, Outcome, Payload, Reassembler,
-};
+use deltawire::completion::{CompletionLimit, FinishedCompletion};
+use deltawire::sse::BodyKind;
+use deltawire::{ChunkDecoder, ErrorKind, Limits, Outcome, Payload, Reassembler};
 use support::clock;
 use support::heap::{self, Heap};
 
@@ -44,7 +44,7 @@ struct Hostile {
     bytes: usize,
     error: Told,
     outcome: Outcome,
-    limit: Option<Limit>,
+    limit: Option<CompletionLimit>,
     /// Most memory that it may take.
     most: usize,
 }
@@ -60,10 +60,10 @@ enum Told {
 /// Returns limits that are small enough to be exceeded.
 fn limits() -> Limits {
     let mut limits = Limits::new();
-    limits.event_bytes = 128 * KIB;
-    limits.line_bytes = 128 * KIB;
-    limits.json_values = 4096;
-    limits.completion_bytes = 256 * KIB;
+    limits.max_event_bytes = 128 * KIB;
+    limits.max_line_bytes = 128 * KIB;
+    limits.max_json_values = 4096;
+    limits.max_completion_bytes = 256 * KIB;
     limits
 }
 
@@ -229,7 +229,7 @@ fn chunks() -> Vec<Hostile> {
                     )
                 })
             },
-            limit: Some(Limit::Choices),
+            limit: Some(CompletionLimit::Choices),
             most: COMPLETION + CONSTANT,
             ..STREAM
         },
@@ -244,7 +244,7 @@ fn chunks() -> Vec<Hostile> {
                 })
             },
             // A call counts as 512 bytes: less than 1 024 of them are within the limit.
-            limit: Some(Limit::CompletionBytes),
+            limit: Some(CompletionLimit::CompletionBytes),
             most: COMPLETION + CONSTANT,
             ..STREAM
         },
@@ -255,7 +255,7 @@ fn chunks() -> Vec<Hostile> {
                     format!("{{\"choices\":[],\"k{number}\":[],\"n{}\":{{\"a\":0}}}}", number * 7)
                 })
             },
-            limit: Some(Limit::Members),
+            limit: Some(CompletionLimit::Members),
             most: COMPLETION + CONSTANT,
             ..STREAM
         },
@@ -269,7 +269,7 @@ fn chunks() -> Vec<Hostile> {
                     format!("{{\"choices\":[{{\"delta\":{{\"tool_calls\":[{call}]}}}}]}}")
                 })
             },
-            limit: Some(Limit::CompletionBytes),
+            limit: Some(CompletionLimit::CompletionBytes),
             most: COMPLETION + CONSTANT,
             ..STREAM
         },
@@ -283,7 +283,7 @@ fn chunks() -> Vec<Hostile> {
                     )
                 })
             },
-            limit: Some(Limit::CompletionBytes),
+            limit: Some(CompletionLimit::CompletionBytes),
             most: COMPLETION + CONSTANT,
             ..STREAM
         },
@@ -312,7 +312,7 @@ fn bytes() -> Vec<Hostile> {
             },
             piece: 1,
             bytes: 768 * KIB,
-            limit: Some(Limit::CompletionBytes),
+            limit: Some(CompletionLimit::CompletionBytes),
             most: COMPLETION + CONSTANT,
             ..STREAM
         },
@@ -329,7 +329,7 @@ fn bytes() -> Vec<Hostile> {
         Hostile {
             name: "gzip",
             make: |bytes| [0x1F, 0x8B, 8, 0].into_iter().chain(noise(bytes)).collect(),
-            outcome: Outcome::NotAnEventStream(Body::Compressed),
+            outcome: Outcome::NotAnEventStream(BodyKind::Compressed),
             ..STREAM
         },
         Hostile {
@@ -341,7 +341,7 @@ fn bytes() -> Vec<Hostile> {
                 ]
                 .concat()
             },
-            outcome: Outcome::NotAnEventStream(Body::Html),
+            outcome: Outcome::NotAnEventStream(BodyKind::Html),
             ..STREAM
         },
     ]
@@ -395,7 +395,7 @@ impl Pair {
         }
     }
 
-    fn finish(&mut self) -> Finished {
+    fn finish(&mut self) -> FinishedCompletion {
         let finished = self.completion.finish(self.decoder.finish());
         self.decoder.reset();
         finished
@@ -407,7 +407,7 @@ struct Neighbour {
     pair: Pair,
     stream: Vec<u8>,
     at: usize,
-    expected: Finished,
+    expected: FinishedCompletion,
     rounds: usize,
 }
 

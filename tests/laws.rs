@@ -1,6 +1,6 @@
 //! The laws of the design as properties, unless another suite has them: laws 3 to 8.
 //!
-//! Laws 1 and 3 of framing are in `framing.rs`, and law 2 is in `shapes.rs`. Laws 1, 5 and 7 of
+//! Laws 1 and 3 of framing are in `framing.rs`, and law 2 is in `templates.rs`. Laws 1, 5 and 7 of
 //! completions are in the body of the fuzz target `reassemble`. `fuzz_bodies.rs` runs it over made
 //! streams.
 #![allow(
@@ -25,9 +25,9 @@ use std::path::Path;
 use bodies::decoded::pieces;
 use bodies::heap::{self, Heap};
 use bodies::input::{Choices, Input, chunk, chunks};
-use deltawire::{
-    Body, ChatCompletion, ChunkDecoder, Finished, Limits, Outcome, Payload, Reassembler,
-};
+use deltawire::completion::{ChatCompletion, FinishedCompletion};
+use deltawire::sse::BodyKind;
+use deltawire::{ChunkDecoder, Limits, Outcome, Payload, Reassembler};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -70,7 +70,7 @@ fn decode(stream: &[u8], limits: &Limits) -> (Vec<(u64, String)>, ChatCompletion
     (seen, completion.finish(decoder.finish()).completion)
 }
 
-fn finish(stream: &[u8]) -> Finished {
+fn finish(stream: &[u8]) -> FinishedCompletion {
     let mut decoder = ChunkDecoder::new();
     let mut completion = Reassembler::new();
     let mut input = stream;
@@ -173,7 +173,7 @@ proptest! {
         let at = at.index(good.len() + 1);
         let (before, behind) = (good[..at].concat(), good[at..].concat());
         let mut limits = Limits::new();
-        limits.event_bytes = 4096.max(good.iter().map(Vec::len).max().unwrap());
+        limits.max_event_bytes = 4096.max(good.iter().map(Vec::len).max().unwrap());
         let (expected, mut completion) = decode(&[&before[..], &behind].concat(), &limits);
         let (mut found, found_completion) = decode(&[&before[..], &bad, &behind].concat(), &limits);
         let its: Vec<_> = found.extract_if(.., |(offset, _)| {
@@ -220,7 +220,7 @@ proptest! {
         let expected = match cut {
             0 => Outcome::Empty,
             // A line that may become `data` is no field yet.
-            1..4 => Outcome::NotAnEventStream(Body::Other),
+            1..4 => Outcome::NotAnEventStream(BodyKind::Other),
             _ if cut < chunks.len() => Outcome::Truncated,
             _ if cut < chunks.len() + "data: [DONE]".len() => Outcome::FinishedWithoutDone,
             _ => Outcome::Complete,

@@ -11,7 +11,9 @@
 
 mod support;
 
-use deltawire::{Body, ChunkDecoder, ErrorCode, ErrorKind, Limits, Payload, Reassembler};
+use deltawire::chunk::ErrorCode;
+use deltawire::sse::BodyKind;
+use deltawire::{ChunkDecoder, ErrorKind, Limits, Payload, Reassembler};
 use support::{base64, vectors};
 
 /// Returns kind and offset of each payload, except the ignored ones.
@@ -62,7 +64,7 @@ fn done_comes_with_padding() {
 }
 
 #[test]
-fn errors_come_in_many_shapes() {
+fn errors_come_in_many_forms() {
     let object = r#"{"message":"m","code":502,"type":"t","param":"p"}"#;
     for stream in [
         format!("data: {{\"error\":{object}}}\n\n"),
@@ -98,8 +100,8 @@ fn errors_come_in_many_shapes() {
         let event = decoder.next(&mut input).unwrap();
         let Payload::Error(error) = event.payload() else { panic!("{stream}") };
         assert_eq!(error.message(), Some(message));
-        let carries = event.payload().carries();
-        assert!(carries.error && !carries.is_output(), "{stream}");
+        let content_flags = event.payload().content_flags();
+        assert!(content_flags.error && !content_flags.is_output(), "{stream}");
     }
     for none in ["null", "false", "0", "\"\""] {
         let stream = format!("data: {{\"error\":{none},\"choices\":[]}}\n\n");
@@ -172,12 +174,12 @@ fn a_malformed_event_does_not_touch_the_next() {
 #[test]
 fn bodies_that_are_no_event_stream() {
     for (body, expected) in [
-        (&b"{\"error\":{}}"[..], Body::Json),
-        (b"\xEF\xBB\xBF [1]\n", Body::Json),
-        (b"<!DOCTYPE html>\n<p>\n", Body::Html),
-        (b"\x1F\x8B\x08\x00\n:x\n", Body::Compressed),
-        (b"\x28\xB5\x2F\xFD....", Body::Compressed),
-        (b"upstream connect error\n", Body::Other),
+        (&b"{\"error\":{}}"[..], BodyKind::Json),
+        (b"\xEF\xBB\xBF [1]\n", BodyKind::Json),
+        (b"<!DOCTYPE html>\n<p>\n", BodyKind::Html),
+        (b"\x1F\x8B\x08\x00\n:x\n", BodyKind::Compressed),
+        (b"\x28\xB5\x2F\xFD....", BodyKind::Compressed),
+        (b"upstream connect error\n", BodyKind::Other),
     ] {
         let mut decoder = ChunkDecoder::new();
         let mut input = body;
@@ -230,7 +232,8 @@ fn errors_in_every_vector_keep_it_to_themselves() {
             let stream = [before, CANARY.as_bytes(), behind].concat();
             for strict in [false, true] {
                 let mut limits = Limits::default();
-                limits.line_bytes = if strict { stream.len() / 2 } else { limits.line_bytes };
+                limits.max_line_bytes =
+                    if strict { stream.len() / 2 } else { limits.max_line_bytes };
                 let mut decoder = ChunkDecoder::with_limits(limits);
                 decoder.set_strict(strict);
                 let mut completion = Reassembler::new();
@@ -345,10 +348,10 @@ fn a_stream_goes_on_behind_an_id() {
 #[test]
 fn each_kind_has_a_name_and_a_text_of_its_own() {
     use ErrorKind::{
-        BigInteger, ControlCharacter, EventTooLarge, ExpectedColon, ExpectedCommaOrEnd,
-        ExpectedName, ExpectedObject, ExpectedValue, HugeNumber, IdTooLong, InvalidEscape,
-        InvalidNumber, InvalidUtf8, LineTooLong, LoneSurrogate, NotFinite, PayloadTooLarge,
-        TooDeep, TooManyValues, TrailingData, UnexpectedEnd,
+        ControlCharacter, EventTooLarge, ExpectedColon, ExpectedCommaOrEnd, ExpectedName,
+        ExpectedObject, ExpectedValue, FloatOutOfRange, IdTooLong, IntegerOutOfRange,
+        InvalidEscape, InvalidNumber, InvalidUtf8, LineTooLong, LoneSurrogate, NonFiniteNumber,
+        PayloadTooLarge, TooDeep, TooManyValues, TrailingData, UnexpectedEnd,
     };
     let kinds = [
         LineTooLong,
@@ -366,9 +369,9 @@ fn each_kind_has_a_name_and_a_text_of_its_own() {
         ControlCharacter,
         InvalidNumber,
         LoneSurrogate,
-        NotFinite,
-        BigInteger,
-        HugeNumber,
+        NonFiniteNumber,
+        IntegerOutOfRange,
+        FloatOutOfRange,
         TooDeep,
         TooManyValues,
         PayloadTooLarge,

@@ -7,9 +7,10 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use deltawire::gateway::{
-    EncodeError, Guard, Meter, Observer, Pushed, Replay, Sniffer, SseEvent, UsageTap,
+    EncodeError, Guard, Meter, Observer, PushResult, Replay, Sniffer, SseEvent, UsageTap,
 };
-use deltawire::{ChunkDecoder, LineSplitter, Outcome, Payload, Reassembler, SseDecoder};
+use deltawire::sse::LineSplitter;
+use deltawire::{ChunkDecoder, Outcome, Payload, Reassembler, SseDecoder};
 
 const SECRET: &str = "s3cret";
 
@@ -58,7 +59,7 @@ fn nothing_else_shows_text() {
     let (mut tap, mut framing) = (UsageTap::new(), SseDecoder::new());
     let mut input = stream.as_bytes();
     while let Some(event) = decoder.next(&mut input) {
-        assert!(matches!(guard.push(&event), Pushed::Unwatched | Pushed::NoText));
+        assert!(matches!(guard.push(&event), PushResult::Unwatched | PushResult::NoText));
         if let Payload::Error(error) = event.payload() {
             shows_nothing(error);
         }

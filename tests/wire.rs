@@ -10,8 +10,9 @@
     reason = "a test fails by panicking"
 )]
 
+use deltawire::chunk::OwnedChatCompletionChunk;
 use deltawire::gateway::assemble;
-use deltawire::{Outcome, OwnedChatCompletionChunk, Reassembler};
+use deltawire::{Outcome, Reassembler};
 use serde_json::{Map, Value, json};
 
 const PAGE: &str = include_str!("../docs/wire.md");
@@ -365,14 +366,14 @@ fn each_origin_has_its_output_flag() {
         };
         let json = chunk(&row.level, &json!({&row.name: value})).to_string();
         let chunk = OwnedChatCompletionChunk::from_json(json.as_bytes()).unwrap();
-        let carries = chunk.as_chunk().carries();
+        let content_flags = chunk.as_chunk().content_flags();
         let flags = [
-            (carries.content, "Content"),
-            (carries.refusal, "Refusal"),
-            (carries.reasoning, "Reasoning"),
-            (carries.tool_call, "ToolCall"),
-            (carries.audio, "Audio"),
-            (carries.image, "Image"),
+            (content_flags.content, "Content"),
+            (content_flags.refusal, "Refusal"),
+            (content_flags.reasoning, "Reasoning"),
+            (content_flags.tool_call, "ToolCall"),
+            (content_flags.audio, "Audio"),
+            (content_flags.image, "Image"),
         ];
         for (is_set, origin) in flags {
             assert_eq!(is_set, row.origin == origin, "{row:?}: {origin}");

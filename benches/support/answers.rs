@@ -1,13 +1,13 @@
 //! The results of a pipeline, in the generator's words.
 
-use deltawire::Finished;
-use deltawire::json::Json;
+use deltawire::completion::FinishedCompletion;
+use deltawire::json::OwnedValue;
 use serde_json::Value;
 
 use crate::workloads::{Choice, Expected};
 
 /// Returns the contents of a completion. Comments are for the decoder to count.
-pub fn said(finished: &Finished) -> Expected {
+pub fn said(finished: &FinishedCompletion) -> Expected {
     let choices = finished.completion.choices.iter().map(|choice| {
         let message = &choice.message;
         let calls = message.tool_calls.iter().map(|call| {
@@ -15,7 +15,7 @@ pub fn said(finished: &Finished) -> Expected {
             (call.id.clone(), function.name, function.arguments)
         });
         let logprobs = choice.logprobs.as_ref().and_then(|logprobs| logprobs.get("content"));
-        let tokens = logprobs.and_then(Json::as_text).map(serde_json::from_str::<Value>);
+        let tokens = logprobs.and_then(OwnedValue::as_raw).map(serde_json::from_str::<Value>);
         let tokens = tokens.map(Result::unwrap);
         Choice {
             content: message.content.clone().unwrap_or_default(),

@@ -3,7 +3,8 @@
 use std::hint::black_box;
 
 use bytes::Bytes;
-use deltawire::{EventKind, SseDecoder};
+use deltawire::SseDecoder;
+use deltawire::sse::EventKind;
 
 use crate::accumulate::{Accumulate, AsyncOpenAi, SerdeJson, SonicRs};
 use crate::cuts::Cut;

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use deltawire::gateway::{Editor, Meter, UsageTap};
-use deltawire::{ChunkDecoder, EventKind, SseDecoder};
+use deltawire::sse::EventKind;
+use deltawire::{ChunkDecoder, SseDecoder};
 use memchr::memmem;
 use serde_json::Value;
 use serde_json::value::RawValue;

@@ -1,6 +1,7 @@
 //! Whole pipelines, from bytes to the contents of a stream, that can stop behind any piece.
 
-use deltawire::{ChunkDecoder, Finished, Reassembler};
+use deltawire::completion::FinishedCompletion;
+use deltawire::{ChunkDecoder, Reassembler};
 
 use crate::accumulate::Accumulate;
 use crate::answers::said;
@@ -9,9 +10,9 @@ use crate::streams::Stream;
 use crate::workloads::Expected;
 
 /// Returns a decoder whose fast path, the templates, is on or off.
-pub fn decoder(shapes: bool) -> ChunkDecoder {
+pub fn decoder(templates: bool) -> ChunkDecoder {
     let mut decoder = ChunkDecoder::new();
-    decoder.set_shapes(shapes);
+    decoder.set_templates(templates);
     decoder
 }
 
@@ -39,7 +40,7 @@ pub struct Deltawire<const SHAPES: bool> {
 
 impl<const SHAPES: bool> Pipeline for Deltawire<SHAPES> {
     const NAME: &'static str = if SHAPES { "deltawire" } else { "deltawire/general" };
-    type End = Finished;
+    type End = FinishedCompletion;
 
     fn new() -> Self {
         Self { decoder: decoder(SHAPES), completion: Reassembler::new() }
@@ -57,12 +58,12 @@ impl<const SHAPES: bool> Pipeline for Deltawire<SHAPES> {
         choices.iter().map(|choice| choice.message.content.as_ref().map_or(0, String::len)).sum()
     }
 
-    fn end(mut self) -> Finished {
+    fn end(mut self) -> FinishedCompletion {
         self.completion.finish(self.decoder.finish())
     }
 }
 
-impl Answer for Finished {
+impl Answer for FinishedCompletion {
     fn is_right(&self, stream: &Stream) -> bool {
         said(self) == Expected { comments: 0, ..stream.expected.clone() }
     }

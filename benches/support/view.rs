@@ -2,7 +2,8 @@
 
 use std::hint::black_box;
 
-use deltawire::{ChatCompletionChunk, ChunkDecoder, Payload};
+use deltawire::chunk::ChatCompletionChunk;
+use deltawire::{ChunkDecoder, Payload};
 
 use crate::streams::Stream;
 

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use deltawire::ErrorKind;
 use deltawire::adapters::{BodyStep, ObservedBody};
-use deltawire::gateway::Sniffed;
-use deltawire::{Body as Text, ErrorKind};
+use deltawire::gateway::SniffResult;
+use deltawire::sse::BodyKind;
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{self, HeaderMap, HeaderName};
@@ -39,12 +40,12 @@ impl Kind {
     /// event stream nor JSON, the first bytes of a chat completion decide.
     async fn of(headers: &HeaderMap, body: &mut Idle, is_chat: bool) -> Self {
         match text_of(headers, &header::CONTENT_TYPE) {
-            Some(name) if deltawire::is_event_stream(name) => Self::EventStream,
+            Some(name) if deltawire::sse::is_event_stream(name) => Self::EventStream,
             Some(name) if is_json(name) => Self::Json,
             _ if is_chat => match body.sniff().await {
-                Sniffed::EventStream => Self::EventStream,
-                Sniffed::NotAnEventStream(Text::Json) => Self::Json,
-                Sniffed::NotAnEventStream(_) | _ => Self::Other,
+                SniffResult::EventStream => Self::EventStream,
+                SniffResult::NotAnEventStream(BodyKind::Json) => Self::Json,
+                SniffResult::NotAnEventStream(_) | _ => Self::Other,
             },
             _ => Self::Other,
         }

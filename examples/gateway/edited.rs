@@ -6,8 +6,9 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use deltawire::adapters::BodyEnd;
-use deltawire::gateway::{Edited as Edit, Editor, SseEvent};
-use deltawire::{ChunkEvent, ErrorCode, Payload, UpstreamError};
+use deltawire::chunk::{ErrorCode, UpstreamError};
+use deltawire::gateway::{Editor, RewriteOutcome, SseEvent};
+use deltawire::{ChunkEvent, Payload};
 use hyper::body::{Body, Frame};
 use serde_json::{Value, json};
 
@@ -78,7 +79,7 @@ impl<B: Body> Edited<B> {
 fn write(editor: &mut Editor, event: &ChunkEvent<'_>, out: &mut Vec<u8>) -> ControlFlow<Value> {
     let start = out.len();
     let edit = editor.write(event, out);
-    if edit != Edit::Unreadable && !event.event().has_unknown_lines() {
+    if edit != RewriteOutcome::Unreadable && !event.event().has_unknown_lines() {
         return ControlFlow::Continue(());
     }
     out.truncate(start);

@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use deltawire::gateway::{Sniffed, Sniffer};
+use deltawire::gateway::{SniffResult, Sniffer};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -31,7 +31,7 @@ impl Idle {
     }
 
     /// Reads the first bytes, and returns the kind of body that they indicate.
-    pub(crate) async fn sniff(&mut self) -> Sniffed {
+    pub(crate) async fn sniff(&mut self) -> SniffResult {
         let (mut sniffer, mut ahead) = (Sniffer::new(), VecDeque::new());
         let found = loop {
             let Some(frame) = self.frame().await else { break sniffer.finish() };

@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
+use deltawire::Error;
+use deltawire::chunk::OwnedChatCompletionChunk;
 use deltawire::json::Value;
-use deltawire::{Error, OwnedChatCompletionChunk};
 
 /// A JSON object within the limits of deltawire's parser.
 ///

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use deltawire::gateway::{Observed, Tick};
+use deltawire::gateway::{MeterUpdate, StreamReport};
 
 /// Upper bounds of the histograms' buckets, in seconds.
 const BOUNDS: [f64; 14] =
@@ -63,7 +63,7 @@ impl Metrics {
     }
 
     /// Counts a piece of a stream.
-    pub(crate) fn piece(&self, bytes: usize, tick: &Tick) {
+    pub(crate) fn piece(&self, bytes: usize, tick: &MeterUpdate) {
         self.bytes.fetch_add(bytes as u64, Relaxed);
         if let Some(first) = tick.first {
             self.first_token.observe(first, 1);
@@ -71,13 +71,13 @@ impl Metrics {
         if let Some(gap) = tick.gap {
             self.gaps.observe(gap, 1);
         }
-        if tick.together > 0 {
-            self.gaps.observe(Duration::ZERO, tick.together);
+        if tick.simultaneous > 0 {
+            self.gaps.observe(Duration::ZERO, tick.simultaneous);
         }
     }
 
     /// Counts a stream that ends.
-    pub(crate) fn end(&self, outcome: &str, seen: &Observed) {
+    pub(crate) fn end(&self, outcome: &str, seen: &StreamReport) {
         self.active.fetch_sub(1, Relaxed);
         self.events.fetch_add(seen.end.events, Relaxed);
         self.malformed.fetch_add(seen.end.malformed, Relaxed);

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use deltawire::Error;
-use deltawire::gateway::{Editor, HiddenUsage};
+use deltawire::gateway::{Editor, UsageVisibility};
 use deltawire::json::{Value, ValueKind};
 use serde_json::json;
 
@@ -44,7 +44,7 @@ impl Plan {
             editor.replace("model", alias);
         }
         if self.hide_usage {
-            editor.hide_usage(HiddenUsage::Removed);
+            editor.hide_usage(UsageVisibility::Removed);
         }
         Some(editor)
     }

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use deltawire::adapters::{BodyEnd, BodyObserver};
-use deltawire::gateway::{Meter, Observed, Observer};
-use deltawire::{ChatCompletion, ChunkDecoder, ChunkEvent, Outcome, Payload, Reassembler};
+use deltawire::completion::ChatCompletion;
+use deltawire::gateway::{Meter, Observer, StreamReport};
+use deltawire::{ChunkDecoder, ChunkEvent, Outcome, Payload, Reassembler};
 use serde_json::json;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -110,7 +111,7 @@ impl Watcher {
     }
 
     /// Logs one line for a stream, with the message only if the options request it.
-    fn log(&self, outcome: &str, seen: &Observed, message: Option<ChatCompletion>) {
+    fn log(&self, outcome: &str, seen: &StreamReport, message: Option<ChatCompletion>) {
         let Stream { model, request_id, started, .. } = &self.stream;
         let total = started.elapsed();
         let measured = self.meter.finish(seen, total);
@@ -143,7 +144,7 @@ impl Watcher {
 ///
 /// The outcome of the events has priority over the end of the connection: a client that leaves
 /// after an error leaves because of the error.
-fn outcome(ending: Ending, seen: &Observed) -> &'static str {
+fn outcome(ending: Ending, seen: &StreamReport) -> &'static str {
     use Outcome::{DoneWithoutFinish, Empty, FinishedWithoutDone, MalformedEvent, Truncated};
 
     match (ending, seen.outcome) {

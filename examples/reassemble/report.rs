@@ -1,13 +1,17 @@
 //! The report of `--report` on a stream, without its completion.
 
-use deltawire::gateway::Observed;
-use deltawire::{Body, ChatCompletion, Defect, Finished, Limit, NotWhole, Outcome};
+use deltawire::Outcome;
+use deltawire::completion::{
+    ChatCompletion, CompletionLimit, Defect, FinishedCompletion, NotWhole,
+};
+use deltawire::gateway::StreamReport;
+use deltawire::sse::BodyKind;
 use serde_json::{Map, Number, Value, json};
 
 /// Returns the members of the report, except for the completion.
 pub(crate) fn report(
-    finished: &Finished,
-    seen: &Observed,
+    finished: &FinishedCompletion,
+    seen: &StreamReport,
     (malformed, code): (Vec<Value>, Option<Value>),
     head: &BodyHead,
 ) -> Value {
@@ -41,7 +45,7 @@ pub(crate) fn report(
         "tokens": tokens(seen),
         "irregularities": irregularities,
         "pending": pending.collect::<Vec<_>>(),
-        "limit_exceeded": finished.limit_exceeded.map(Limit::as_str),
+        "limit_exceeded": finished.limit_exceeded.map(CompletionLimit::as_str),
         "events": finished.end.events,
         "chunks": finished.end.chunks,
         "malformed": malformed,
@@ -53,7 +57,7 @@ pub(crate) fn report(
     report
 }
 
-fn tokens(seen: &Observed) -> Option<Value> {
+fn tokens(seen: &StreamReport) -> Option<Value> {
     let tokens = seen.tokens?;
     Some(json!({
         "prompt": tokens.prompt,
@@ -65,15 +69,15 @@ fn tokens(seen: &Observed) -> Option<Value> {
 }
 
 /// Returns the kind of the body, if it isn't an event stream.
-fn body(finished: &Finished, head: &BodyHead) -> Option<&'static str> {
+fn body(finished: &FinishedCompletion, head: &BodyHead) -> Option<&'static str> {
     let Outcome::NotAnEventStream(body) = finished.outcome else { return None };
     if head.completion(finished).is_some() {
         return Some("completion");
     }
     Some(match body {
-        Body::Json => "json",
-        Body::Html => "html",
-        Body::Compressed => "compressed",
+        BodyKind::Json => "json",
+        BodyKind::Html => "html",
+        BodyKind::Compressed => "compressed",
         _ => "other",
     })
 }
@@ -81,7 +85,7 @@ fn body(finished: &Finished, head: &BodyHead) -> Option<&'static str> {
 /// Returns the error of the upstream, in the stream or in place of it.
 ///
 /// `code` is the code of the first error event, as it was sent.
-fn error(finished: &Finished, code: Option<Value>, head: &BodyHead) -> Option<Value> {
+fn error(finished: &FinishedCompletion, code: Option<Value>, head: &BodyHead) -> Option<Value> {
     if let Some(error) = &finished.end.upstream_error {
         // The code of an error that the end of the stream cuts is available as a text only.
         let of_text = |text: &String| {
@@ -121,7 +125,8 @@ impl BodyHead {
     const MOST_BYTES: usize = 16 << 20;
 
     pub(crate) fn push(&mut self, piece: &[u8]) {
-        let may_be_json = self.text().is_empty() || Body::of(&self.bytes) == Body::Json;
+        let may_be_json =
+            self.text().is_empty() || BodyKind::from_bytes(&self.bytes) == BodyKind::Json;
         let room = if may_be_json { Self::MOST_BYTES.saturating_sub(self.bytes.len()) } else { 0 };
         self.is_cut |= piece.len() > room;
         self.bytes.extend(piece.iter().take(room));
@@ -135,8 +140,8 @@ impl BodyHead {
     }
 
     /// Returns the body as a completion, if it is one that wasn't streamed.
-    pub(crate) fn completion(&self, finished: &Finished) -> Option<ChatCompletion> {
-        let is_json = matches!(finished.outcome, Outcome::NotAnEventStream(Body::Json));
+    pub(crate) fn completion(&self, finished: &FinishedCompletion) -> Option<ChatCompletion> {
+        let is_json = matches!(finished.outcome, Outcome::NotAnEventStream(BodyKind::Json));
         let read = || ChatCompletion::from_json(self.text()).ok();
         (is_json && !self.is_cut).then(read).flatten().filter(|it| !it.choices.is_empty())
     }

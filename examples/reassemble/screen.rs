@@ -5,9 +5,10 @@ use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
-use deltawire::gateway::{Measured, Meter, Observed};
+use deltawire::chunk::{ChatCompletionChunk, ToolCallDelta};
+use deltawire::gateway::{LatencyReport, Meter, StreamReport};
 use deltawire::json::{Value, ValueKind};
-use deltawire::{ChatCompletionChunk, ChunkEvent, Payload, ToolCallDelta};
+use deltawire::{ChunkEvent, Payload};
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// Size in bytes from which a file has a progress bar in place of its text.
@@ -201,7 +202,7 @@ impl Screen {
     }
 
     /// Writes a summary of the stream in one line.
-    pub(crate) fn sum_up(self, seen: &Observed) {
+    pub(crate) fn sum_up(self, seen: &StreamReport) {
         if self.shows_errors && self.shows_progress {
             say(&summary(seen, &self.meter.finish(seen, self.start.elapsed())));
         }
@@ -209,7 +210,7 @@ impl Screen {
 }
 
 /// Returns the outcome, tokens, time to first token and duration as a text.
-fn summary(seen: &Observed, measured: &Measured) -> String {
+fn summary(seen: &StreamReport, measured: &LatencyReport) -> String {
     let outcome = seen.outcome.as_str();
     let reason = seen.failed_finish.as_deref().map(|reason| format!(" ({reason})"));
     let count =

@@ -54,17 +54,17 @@ fn length(byte: u8) -> usize {
 fn limits(choices: &mut Choices<'_>) -> Limits {
     let mut limits = Limits::new();
     for limit in [
-        &mut limits.line_bytes,
-        &mut limits.event_bytes,
-        &mut limits.comment_bytes,
-        &mut limits.id_bytes,
-        &mut limits.json_depth,
-        &mut limits.json_values,
-        &mut limits.choices,
-        &mut limits.tool_calls,
-        &mut limits.members,
-        &mut limits.completion_bytes,
-        &mut limits.logprob_entries,
+        &mut limits.max_line_bytes,
+        &mut limits.max_event_bytes,
+        &mut limits.max_comment_bytes,
+        &mut limits.max_id_bytes,
+        &mut limits.max_json_depth,
+        &mut limits.max_json_values,
+        &mut limits.max_choices,
+        &mut limits.max_tool_calls,
+        &mut limits.max_members,
+        &mut limits.max_completion_bytes,
+        &mut limits.max_logprob_entries,
     ] {
         let byte = choices.byte();
         if byte > 0 {

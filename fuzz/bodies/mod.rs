@@ -21,5 +21,5 @@ pub mod input;
 pub mod parse_chunk;
 pub mod reassemble;
 pub mod roundtrip;
-pub mod shapes;
 pub mod sse_split;
+pub mod templates;

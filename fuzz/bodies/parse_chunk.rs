@@ -1,9 +1,10 @@
 //! The assertions for any bytes as the `data` of an event.
 
+use deltawire::chunk::ChatCompletionChunk;
+use deltawire::completion::Change;
+use deltawire::json::JsonDeviations;
 use deltawire::json::{Value, ValueKind};
-use deltawire::{
-    Change, ChatCompletionChunk, ChunkDecoder, ErrorKind, Leniencies, Limits, Payload, Reassembler,
-};
+use deltawire::{ChunkDecoder, ErrorKind, Limits, Payload, Reassembler};
 
 use super::heap;
 use super::sent::{Sent, What};
@@ -43,7 +44,7 @@ pub fn run(data: &[u8]) {
         assert!(offset <= event as u64, "{kind:?} at {offset}");
     }
     let sent = Sent::read(&data);
-    check_leniencies(&lenient, &strict, &stream);
+    check_deviations(&lenient, &strict, &stream);
     check_against(&lenient, &strict, sent.as_ref(), &data);
     if let Some(sent) = &sent
         && matches!(sent.what, What::Object(_))
@@ -63,7 +64,7 @@ pub fn run(data: &[u8]) {
 #[derive(Debug, PartialEq)]
 enum Seen {
     /// As it is serialised.
-    Chunk(String, Leniencies),
+    Chunk(String, JsonDeviations),
     Malformed(ErrorKind, u64),
     Error,
     Done,
@@ -81,10 +82,10 @@ fn read(stream: &[u8], limits: &Limits, strict: bool) -> Seen {
     let event = decoder.next(&mut &stream[..]).expect("an event");
     match event.payload() {
         Payload::Chunk(chunk) => {
-            Seen::Chunk(serde_json::to_string(chunk).unwrap(), event.leniencies())
+            Seen::Chunk(serde_json::to_string(chunk).unwrap(), event.deviations())
         }
         Payload::Other(object) => {
-            Seen::Chunk(serde_json::to_string(&object.as_value()).unwrap(), event.leniencies())
+            Seen::Chunk(serde_json::to_string(&object.as_value()).unwrap(), event.deviations())
         }
         Payload::Malformed(error) => Seen::Malformed(error.kind(), error.offset()),
         Payload::Error(_) => Seen::Error,
@@ -93,21 +94,21 @@ fn read(stream: &[u8], limits: &Limits, strict: bool) -> Seen {
     }
 }
 
-/// Checks that a strict decoder refuses exactly the leniencies that a lenient one counts.
-fn check_leniencies(lenient: &Seen, strict: &Seen, stream: &[u8]) {
+/// Checks that a strict decoder refuses exactly the deviations that a lenient one counts.
+fn check_deviations(lenient: &Seen, strict: &Seen, stream: &[u8]) {
     match lenient {
         Seen::Chunk(_, found) if !found.is_empty() => {
             let Seen::Malformed(kind, offset) = strict else { panic!("{strict:?}, {found:?}") };
             let (count, first) = match kind {
                 ErrorKind::LoneSurrogate => (found.lone_surrogates, b'\\'),
-                ErrorKind::NotFinite => {
-                    (found.not_finite, stream[usize::try_from(*offset).unwrap()])
+                ErrorKind::NonFiniteNumber => {
+                    (found.non_finite_numbers, stream[usize::try_from(*offset).unwrap()])
                 }
-                ErrorKind::BigInteger => {
-                    (found.big_integers, stream[usize::try_from(*offset).unwrap()])
+                ErrorKind::IntegerOutOfRange => {
+                    (found.integers_out_of_range, stream[usize::try_from(*offset).unwrap()])
                 }
-                ErrorKind::HugeNumber => {
-                    (found.huge_numbers, stream[usize::try_from(*offset).unwrap()])
+                ErrorKind::FloatOutOfRange => {
+                    (found.floats_out_of_range, stream[usize::try_from(*offset).unwrap()])
                 }
                 other => panic!("{other:?}"),
             };
@@ -170,12 +171,12 @@ fn check_limits(stream: &[u8], sent: &Sent) {
     };
     let (depth, values) = (sent.depth(), sent.values());
     let plain = with(&|_| {});
-    assert_eq!(with(&|limits| limits.json_depth = depth), plain, "{depth} deep");
-    assert_eq!(with(&|limits| limits.json_values = values), plain, "{values} values");
+    assert_eq!(with(&|limits| limits.max_json_depth = depth), plain, "{depth} deep");
+    assert_eq!(with(&|limits| limits.max_json_values = values), plain, "{values} values");
     let kind = |seen: Seen| seen.error().map(|(kind, _)| kind);
-    let shallow = with(&|limits| limits.json_depth = depth - 1);
+    let shallow = with(&|limits| limits.max_json_depth = depth - 1);
     assert_eq!(kind(shallow), Some(ErrorKind::TooDeep), "{depth} deep");
-    let few = with(&|limits| limits.json_values = values - 1);
+    let few = with(&|limits| limits.max_json_values = values - 1);
     assert_eq!(kind(few), Some(ErrorKind::TooManyValues), "{values} values");
 }
 

@@ -1,9 +1,8 @@
 //! The assertions for the completion and the outcome of any stream.
 
-use deltawire::{
-    ChatCompletion, ChunkDecoder, Finished, Limit, Limits, Outcome, OwnedChatCompletionChunk,
-    Payload, Reassembler,
-};
+use deltawire::chunk::OwnedChatCompletionChunk;
+use deltawire::completion::{ChatCompletion, CompletionLimit, FinishedCompletion};
+use deltawire::{ChunkDecoder, Limits, Outcome, Payload, Reassembler};
 use serde_json::Value;
 
 use super::decoded::pieces;
@@ -40,7 +39,7 @@ pub fn run(input: &[u8]) {
     }
 }
 
-fn finish(pieces: &[&[u8]], of_stream: &Limits, of_completion: &Limits) -> Finished {
+fn finish(pieces: &[&[u8]], of_stream: &Limits, of_completion: &Limits) -> FinishedCompletion {
     let mut decoder = ChunkDecoder::with_limits(*of_stream);
     let mut completion = Reassembler::with_limits(*of_completion);
     for piece in pieces {
@@ -107,12 +106,12 @@ impl Naive {
 }
 
 /// Checks that failure is never laundered into success.
-fn check_outcome(full: &Finished, naive: &Naive, is_tame: bool) {
+fn check_outcome(full: &FinishedCompletion, naive: &Naive, is_tame: bool) {
     let choices = &full.completion.choices;
     let has_reason = choices.iter().all(|choice| choice.finish_reason.is_some());
     // A choice that is left out has none.
     let is_lacking = full.irregularities.invalid_choice_indexes > 0
-        || full.limit_exceeded == Some(Limit::Choices);
+        || full.limit_exceeded == Some(CompletionLimit::Choices);
     let all_finished = !choices.is_empty() && has_reason && !is_lacking;
     assert_eq!(full.pending.is_empty(), has_reason);
     assert_eq!(full.completion.not_whole, full.whole().is_err());
@@ -148,16 +147,21 @@ fn check_outcome(full: &Finished, naive: &Naive, is_tame: bool) {
 }
 
 /// Checks that each exceeded limit is reported, and that the stored part is the beginning.
-fn check_limits(limited: &Finished, full: &Finished, limits: &Limits, is_tame: bool) {
+fn check_limits(
+    limited: &FinishedCompletion,
+    full: &FinishedCompletion,
+    limits: &Limits,
+    is_tame: bool,
+) {
     if limited.limit_exceeded.is_none() {
         assert_eq!(limited.completion, full.completion);
     }
     let ChatCompletion { choices, .. } = &limited.completion;
-    assert!(choices.len() <= limits.choices);
+    assert!(choices.len() <= limits.max_choices);
     let mut held = 0;
     for choice in choices {
         let message = &choice.message;
-        assert!(message.tool_calls.len() <= limits.tool_calls);
+        assert!(message.tool_calls.len() <= limits.max_tool_calls);
         let texts = [&message.content, &message.refusal, &message.reasoning];
         held += texts.into_iter().flatten().map(String::len).sum::<usize>();
         let whole = &full.completion.choice(choice.index).unwrap().message;
@@ -167,7 +171,7 @@ fn check_limits(limited: &Finished, full: &Finished, limits: &Limits, is_tame: b
             assert!(whole.unwrap_or_default().starts_with(text.unwrap_or_default()));
         }
     }
-    assert!(held <= limits.completion_bytes, "{held} bytes of text");
+    assert!(held <= limits.max_completion_bytes, "{held} bytes of text");
     assert_eq!(limited.outcome == Outcome::UpstreamError, full.outcome == Outcome::UpstreamError);
 }
 
@@ -190,7 +194,7 @@ fn check_memory(stream: &[u8], limits: &Limits) {
     let held = usize::try_from(heap::peak() - before).unwrap_or(0);
     // Buffers grow by doubling; the usage has a budget of its own. A choice or call of a few bytes
     // costs a struct.
-    let most = 4 * limits.completion_bytes.min(256 * stream.len()) + (16 << 10);
+    let most = 4 * limits.max_completion_bytes.min(256 * stream.len()) + (16 << 10);
     assert!(held <= most, "{held} bytes held, {most} allowed");
 }
 

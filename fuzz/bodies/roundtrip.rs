@@ -1,15 +1,14 @@
 //! Written output equals the input: a view by `serde`, a view that is owned, a completion.
 
-use deltawire::{
-    ChatCompletion, ChatCompletionChunk, ChunkDecoder, OwnedChatCompletionChunk, Payload,
-    Reassembler,
-};
+use deltawire::chunk::{ChatCompletionChunk, OwnedChatCompletionChunk};
+use deltawire::completion::ChatCompletion;
+use deltawire::{ChunkDecoder, Payload, Reassembler};
 
 use serde_json::Value;
 
 use super::input::{Choices, chunk, chunks};
 use super::sent::Sent;
-use super::shapes::same_chunk;
+use super::templates::same_chunk;
 
 /// Runs a payload, if it begins as one; else the choices of which a stream of chunks is made.
 pub fn run(input: &[u8]) {
@@ -34,7 +33,7 @@ fn check_json(json: &[u8]) {
             assert_eq!(Sent::read(text.as_bytes()), Some(sent));
             check(chunk);
         }
-        // A text that `serde_json` refuses: a leniency, or deep nesting.
+        // A text that `serde_json` refuses: a deviation, or deep nesting.
         (Ok(owned), None) => check(owned.as_chunk()),
         (Err(_), _) => assert!(by_serde.is_err()),
     }

@@ -1,6 +1,7 @@
 //! The assertions for the framing of any bytes, in any pieces, under any limits.
 
-use deltawire::{Limits, LineSplitter, SseDecoder};
+use deltawire::sse::LineSplitter;
+use deltawire::{Limits, SseDecoder};
 
 use super::decoded::{self, Run, assert_laws, pieces};
 use super::framed::frame;
@@ -37,8 +38,8 @@ pub fn check(stream: &[u8], lengths: &[usize], limits: &Limits) {
 
 /// Returns the most that the docs allow for.
 fn most(limits: &Limits) -> usize {
-    let largest = limits.event_bytes.max(limits.comment_bytes).max(16);
-    largest.saturating_add(largest / 2).saturating_add(limits.id_bytes).saturating_add(CONSTANT)
+    let largest = limits.max_event_bytes.max(limits.max_comment_bytes).max(16);
+    largest.saturating_add(largest / 2).saturating_add(limits.max_id_bytes).saturating_add(CONSTANT)
 }
 
 /// Returns the peak of memory for decoding these pieces.

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use crate::gateway::{Observed, UsageTap};
+use crate::gateway::{StreamReport, UsageTap};
 
 pin_project! {
     /// A body that forwards the frames of another body and passes their bytes to an observer.
@@ -114,7 +114,7 @@ pub struct TapThen<F> {
     then: Option<F>,
 }
 
-impl<F: FnOnce(Observed, BodyEnd)> BodyObserver for TapThen<F> {
+impl<F: FnOnce(StreamReport, BodyEnd)> BodyObserver for TapThen<F> {
     fn data(&mut self, piece: &[u8]) {
         self.tap.push(piece);
     }
@@ -132,7 +132,7 @@ impl<F> fmt::Debug for TapThen<F> {
     }
 }
 
-impl<B: Body, F: FnOnce(Observed, BodyEnd)> ObservedBody<B, TapThen<F>> {
+impl<B: Body, F: FnOnce(StreamReport, BodyEnd)> ObservedBody<B, TapThen<F>> {
     /// Observes with a [`UsageTap`], and calls `then` with its findings at the end.
     ///
     /// The tap has the default [`Limits`](crate::Limits).

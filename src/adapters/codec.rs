@@ -6,7 +6,7 @@ use bytes::BytesMut;
 use tokio_util::codec::Decoder;
 
 use super::owned::OwnedEvent;
-use crate::decoder::{ChunkDecoder, End};
+use crate::decoder::{ChunkDecoder, StreamSummary};
 
 /// Decodes [`OwnedEvent`]s in a [`FramedRead`](tokio_util::codec::FramedRead).
 ///
@@ -54,7 +54,7 @@ impl EventCodec {
     }
 
     /// Returns the summary of the stream at its end; see [`ChunkDecoder::finish`].
-    pub fn finish(&mut self) -> End {
+    pub fn finish(&mut self) -> StreamSummary {
         self.decoder.finish()
     }
 

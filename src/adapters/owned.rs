@@ -5,8 +5,8 @@ use core::ops::Range;
 
 use bytes::Bytes;
 
-use crate::chunk::OwnedChatCompletionChunk;
-use crate::decoder::{ChunkDecoder, ChunkEvent, Payload, Place, UpstreamFailure};
+use crate::chunk::{OwnedChatCompletionChunk, OwnedUpstreamError};
+use crate::decoder::{ChunkDecoder, ChunkEvent, Payload, Place};
 use crate::error::{Error, ErrorKind};
 use crate::limits::Limits;
 use crate::slice::bytes_in;
@@ -49,7 +49,7 @@ pub enum OwnedPayload {
     /// The `[DONE]` that ends a stream.
     Done,
     /// An error that the server reports. [`OwnedEvent::chunk`] reads its chunk, if it has one.
-    Error(Box<UpstreamFailure>),
+    Error(Box<OwnedUpstreamError>),
     /// A JSON object that is no chunk, in [`OwnedEvent::data`].
     Other,
     /// An event that can't be read; the next one is read normally.
@@ -82,7 +82,7 @@ impl OwnedEvent {
             Payload::Chunk(_) => OwnedPayload::Chunk,
             Payload::Done => OwnedPayload::Done,
             Payload::Error(error) => {
-                OwnedPayload::Error(Box::new(UpstreamFailure::of(error, event.offset())))
+                OwnedPayload::Error(Box::new(OwnedUpstreamError::of(error, event.offset())))
             }
             Payload::Other(_) => OwnedPayload::Other,
             Payload::Malformed(error) => OwnedPayload::Malformed(*error),
@@ -106,7 +106,7 @@ impl OwnedEvent {
             is_unterminated: event.is_unterminated(),
             raw,
             payload,
-            json_limits: (limits.json_depth, limits.json_values),
+            json_limits: (limits.max_json_depth, limits.max_json_values),
         }
     }
 
@@ -212,7 +212,7 @@ impl OwnedEvent {
         match self.payload {
             OwnedPayload::Chunk | OwnedPayload::Error(_) => {
                 let mut limits = Limits::new();
-                (limits.json_depth, limits.json_values) = self.json_limits;
+                (limits.max_json_depth, limits.max_json_values) = self.json_limits;
                 OwnedChatCompletionChunk::read(&self.data, &limits)
                     .ok()
                     .filter(|chunk| chunk.as_chunk().is_chunk())

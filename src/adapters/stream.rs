@@ -11,7 +11,7 @@ use futures_core::{FusedStream, Stream};
 use pin_project_lite::pin_project;
 
 use super::owned::OwnedEvent;
-use crate::decoder::{ChunkDecoder, ChunkEvent, End, Place};
+use crate::decoder::{ChunkDecoder, ChunkEvent, Place, StreamSummary};
 use crate::slice::bytes_in;
 
 /// Reads chunks from a stream of pieces, such as a response body.
@@ -153,7 +153,7 @@ impl<S> ChunkStream<S> {
     }
 
     /// Returns the summary of the stream at its end; see [`ChunkDecoder::finish`].
-    pub fn finish(&mut self) -> End {
+    pub fn finish(&mut self) -> StreamSummary {
         self.events.decoder.finish()
     }
 
@@ -264,7 +264,7 @@ impl<S> EventStream<S> {
 
     /// Returns the summary of the stream at its end; see [`ChunkDecoder::finish`].
     #[must_use]
-    pub fn finish(self: Pin<&mut Self>) -> End {
+    pub fn finish(self: Pin<&mut Self>) -> StreamSummary {
         self.project().events.decoder.finish()
     }
 

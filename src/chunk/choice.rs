@@ -6,7 +6,7 @@ use core::fmt;
 use super::schema::{ChoiceFields, DeltaFields};
 use super::tool_call::number_text;
 use super::{
-    ChatCompletionChunk, ContentPart, Extra, Logprobs, OddText, ToolCalls, numbers, texts_of,
+    ChatCompletionChunk, ContentPart, ExtraMembers, Logprobs, OddText, ToolCalls, numbers, texts_of,
 };
 use crate::json::{Kind, NodeId, Value, ValueKind};
 
@@ -123,7 +123,7 @@ impl<'a> Choice<'a> {
     /// These are all but `index`, `delta`, `finish_reason`, `logprobs`, `message`, `usage`, `text`
     /// and `error`. A repeated name occurs repeatedly.
     #[must_use]
-    pub fn extra(&self) -> Extra<'a> {
+    pub fn extra(&self) -> ExtraMembers<'a> {
         self.chunk.extra_of(&self.row.extras)
     }
 
@@ -210,7 +210,7 @@ impl<'a> Delta<'a> {
         content || [self.odd_refusal(), one, other].into_iter().flatten().any(is_unknown)
     }
 
-    /// Returns true if the value of a member can't be stored in a [`Message`](crate::Message).
+    /// Returns true if the value of a member can't be stored in a [`Message`](crate::completion::Message).
     ///
     /// Such a value has another type than the schema's. The members are tool calls, their texts,
     /// audio and reasoning details.
@@ -349,7 +349,7 @@ impl<'a> Delta<'a> {
     /// `reasoning_details`, `tool_calls`, `function_call` and `audio`. A repeated name occurs
     /// repeatedly.
     #[must_use]
-    pub fn extra(&self) -> Extra<'a> {
+    pub fn extra(&self) -> ExtraMembers<'a> {
         self.chunk.extra_of(&self.row.extras)
     }
 

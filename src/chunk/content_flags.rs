@@ -1,4 +1,4 @@
-//! `Carries`: the kinds of content in a chunk, found without a look at their texts.
+//! `ContentFlags`: the kinds of content in a chunk, found without a look at their texts.
 
 use super::content_part::ContentPart;
 use super::index::ChunkIndex;
@@ -20,9 +20,9 @@ use crate::json::{Document, Kind, NodeId, Value};
 /// "#;
 /// let mut decoder = ChunkDecoder::new();
 /// let mut input = stream.as_bytes();
-/// let first = decoder.next(&mut input).unwrap().payload().carries();
+/// let first = decoder.next(&mut input).unwrap().payload().content_flags();
 /// assert!(first.role && !first.is_output());
-/// let second = decoder.next(&mut input).unwrap().payload().carries();
+/// let second = decoder.next(&mut input).unwrap().payload().content_flags();
 /// assert!(second.content && second.is_output());
 /// ```
 ///
@@ -32,7 +32,7 @@ use crate::json::{Document, Kind, NodeId, Value};
 /// cost is a look at the index of each choice; only the parts of a `content` are searched.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Carries {
+pub struct ContentFlags {
     /// The `[DONE]` that ends a stream.
     pub done: bool,
     /// An error of the upstream.
@@ -57,7 +57,7 @@ pub struct Carries {
     pub finish: bool,
 }
 
-impl Carries {
+impl ContentFlags {
     /// Returns true if the model has produced output.
     ///
     /// The first such chunk has the first token.
@@ -74,12 +74,12 @@ impl Carries {
 
     /// Returns the flags of the choices of a chunk: all but its error and its usage.
     pub(super) fn of_choices(document: Document<'_>, index: &ChunkIndex) -> Self {
-        let mut carries = Self::default();
+        let mut content_flags = Self::default();
         for choice in &index.choices {
-            carries.add(document, choice);
-            carries.add_extras(document, index, choice);
+            content_flags.add(document, choice);
+            content_flags.add_extras(document, index, choice);
             let calls = index.calls_in(&choice.delta_fields.calls);
-            carries.tool_call |= calls.iter().any(|call| {
+            content_flags.tool_call |= calls.iter().any(|call| {
                 let some = |id| is_present_and_nonempty(document, id, Kind::String);
                 let object =
                     is_present_and_nonempty(document, call.function_fields.arguments, Kind::Object);
@@ -90,7 +90,7 @@ impl Carries {
                     || brings_custom(document, call.node)
             });
         }
-        carries
+        content_flags
     }
 
     fn add(&mut self, document: Document<'_>, choice: &ChoiceFields) {
@@ -133,7 +133,7 @@ impl Carries {
     }
 }
 
-impl Carries {
+impl ContentFlags {
     /// Adds the members of a delta without a column, by their origin.
     ///
     /// Adds a whole message too, where the delta has no content.

@@ -87,7 +87,7 @@ pub(super) fn mismatches<'a>(
     chunk.index.choices.iter().for_each(|choice| check(Level::Choice, choice.node));
     // `NaN` and `1e400` are mismatches anywhere.
     let odd = (0..document.len())
-        .filter(|id| matches!(document.kind(*id), Some(Kind::NotFinite | Kind::Huge)));
+        .filter(|id| matches!(document.kind(*id), Some(Kind::NonFiniteNumber | Kind::Huge)));
     for id in odd.take(MOST_MISMATCHES) {
         if is_effective(document, id) {
             ids.push(id);

@@ -32,7 +32,9 @@ mod content_part;
 mod index;
 mod logprobs;
 mod mismatch;
+mod other_object;
 mod owned;
+mod owned_error;
 pub(crate) mod schema;
 mod slots;
 mod template_cache;
@@ -43,13 +45,16 @@ mod usage;
 mod value_type;
 
 pub use choice::{AudioDelta, Choice, Choices, Delta, FunctionDelta, StopReason};
-pub use content_flags::Carries;
+pub use content_flags::ContentFlags;
 pub(crate) use content_part::{ContentPart, NEEDED, OddText, texts_of};
 pub use logprobs::{Logprobs, TokenLogprob, TokenLogprobs};
 pub use mismatch::Mismatch;
+pub use other_object::{Api, OtherObject};
 pub use owned::OwnedChatCompletionChunk;
+pub(crate) use owned_error::FailureBuffer;
+pub use owned_error::OwnedUpstreamError;
 pub(crate) use tokens::ChoiceTokens;
-pub use tokens::Tokens;
+pub use tokens::TokenCounts;
 pub use tool_call::{ToolCallDelta, ToolCalls};
 pub use upstream_error::{ErrorCode, UpstreamError};
 pub use usage::{CompletionTokensDetails, PromptTokensDetails, Usage};
@@ -251,7 +256,7 @@ impl<'a> ChatCompletionChunk<'a> {
     /// `system_fingerprint`, `service_tier`, `obfuscation`, `error` and `x_groq`. A repeated name
     /// occurs repeatedly.
     #[must_use]
-    pub fn extra(&self) -> Extra<'a> {
+    pub fn extra(&self) -> ExtraMembers<'a> {
         self.extra_of(&self.index.top.extras)
     }
 
@@ -265,11 +270,11 @@ impl<'a> ChatCompletionChunk<'a> {
     ///
     /// Reads the index of the chunk, and the parts of a `content` that is an array.
     #[must_use]
-    pub fn carries(&self) -> Carries {
-        Carries {
+    pub fn content_flags(&self) -> ContentFlags {
+        ContentFlags {
             error: self.error().is_some(),
             usage: self.usage().is_some(),
-            ..Carries::of_choices(self.document, self.index)
+            ..ContentFlags::of_choices(self.document, self.index)
         }
     }
 
@@ -298,8 +303,8 @@ impl<'a> ChatCompletionChunk<'a> {
         OwnedChatCompletionChunk::new(&self)
     }
 
-    fn extra_of(&self, range: &Range<u32>) -> Extra<'a> {
-        Extra { document: self.document, names: self.index.extras_in(range).iter() }
+    fn extra_of(&self, range: &Range<u32>) -> ExtraMembers<'a> {
+        ExtraMembers { document: self.document, names: self.index.extras_in(range).iter() }
     }
 
     #[inline]
@@ -342,12 +347,12 @@ impl serde::Serialize for ChatCompletionChunk<'_> {
 /// An iterator over names and values of members outside the common schema.
 #[derive(Clone)]
 #[expect(missing_debug_implementations, reason = "an iterator over what can be shown")]
-pub struct Extra<'a> {
+pub struct ExtraMembers<'a> {
     document: Document<'a>,
     names: core::slice::Iter<'a, NodeId>,
 }
 
-impl<'a> Iterator for Extra<'a> {
+impl<'a> Iterator for ExtraMembers<'a> {
     type Item = (&'a str, Value<'a>);
 
     fn next(&mut self) -> Option<Self::Item> {

@@ -205,7 +205,7 @@ level! {
         SYSTEM_FINGERPRINT system_fingerprint b"system_fingerprint" String, Replace, Server;
         SERVICE_TIER service_tier b"service_tier" String, Replace, Server;
         OBFUSCATION obfuscation b"obfuscation" String, Ignore, Padding;
-        // `End` reports it, with the outcome.
+        // `StreamSummary` reports it, with the outcome.
         ERROR error b"error" Any, Ignore, Unknown;
         X_GROQ x_groq b"x_groq" ObjectOf(Level::XGroq), Object, Unknown;
     }

@@ -1,4 +1,4 @@
-//! `Tokens`: the token counts of a stream, stored beyond their chunk.
+//! `TokenCounts`: the token counts of a stream, stored beyond their chunk.
 
 use super::Usage;
 
@@ -7,7 +7,7 @@ use super::Usage;
 /// See [`Usage`] for the members from which each count is read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Tokens {
+pub struct TokenCounts {
     /// Tokens of the prompt: `prompt_tokens`.
     pub prompt: Option<u64>,
     /// Tokens of the completion: `completion_tokens`.
@@ -20,7 +20,7 @@ pub struct Tokens {
     pub reasoning: Option<u64>,
 }
 
-impl Tokens {
+impl TokenCounts {
     /// Returns true if no count is present.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -44,7 +44,7 @@ impl Tokens {
     }
 }
 
-impl From<Usage<'_>> for Tokens {
+impl From<Usage<'_>> for TokenCounts {
     fn from(usage: Usage<'_>) -> Self {
         Self {
             prompt: usage.prompt_tokens(),
@@ -59,7 +59,7 @@ impl From<Usage<'_>> for Tokens {
 /// The token counts of a stream's choices, where each has a usage of its own (Moonshot).
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ChoiceTokens {
-    by_choice: Vec<(u64, Tokens)>,
+    by_choice: Vec<(u64, TokenCounts)>,
 }
 
 impl ChoiceTokens {
@@ -67,17 +67,18 @@ impl ChoiceTokens {
     ///
     /// Stores at most `most` choices. The result counts the prompt once, and adds up the
     /// completions.
-    pub(crate) fn update(&mut self, index: u64, usage: &Usage<'_>, most: usize) -> Tokens {
+    pub(crate) fn update(&mut self, index: u64, usage: &Usage<'_>, most: usize) -> TokenCounts {
         if let Some((_, tokens)) = self.by_choice.iter_mut().find(|(known, _)| *known == index) {
             tokens.update(usage);
         } else if self.by_choice.len() < most {
-            self.by_choice.push((index, Tokens::from(*usage)));
+            self.by_choice.push((index, TokenCounts::from(*usage)));
         }
         let tokens = || self.by_choice.iter().map(|(_, tokens)| tokens);
-        let most = |of: fn(&Tokens) -> Option<u64>| tokens().filter_map(of).max();
-        let sum =
-            |of: fn(&Tokens) -> Option<u64>| tokens().filter_map(of).reduce(u64::saturating_add);
-        let mut all = Tokens {
+        let most = |of: fn(&TokenCounts) -> Option<u64>| tokens().filter_map(of).max();
+        let sum = |of: fn(&TokenCounts) -> Option<u64>| {
+            tokens().filter_map(of).reduce(u64::saturating_add)
+        };
+        let mut all = TokenCounts {
             prompt: most(|tokens| tokens.prompt),
             completion: sum(|tokens| tokens.completion),
             total: most(|tokens| tokens.total),

@@ -3,7 +3,7 @@
 use core::fmt;
 
 use super::schema::ToolCallFields;
-use super::{ChatCompletionChunk, Extra};
+use super::{ChatCompletionChunk, ExtraMembers};
 use crate::json::{Kind, NodeId, Value, ValueKind};
 
 /// The tool calls of a delta; see [`Delta::tool_calls`](super::Delta::tool_calls).
@@ -121,13 +121,13 @@ impl<'a> ToolCallDelta<'a> {
     /// These are all but `index`, `id`, `type` and `function`; `custom` is one of them. A repeated
     /// name occurs repeatedly.
     #[must_use]
-    pub fn extra(&self) -> Extra<'a> {
+    pub fn extra(&self) -> ExtraMembers<'a> {
         self.chunk.extra_of(&self.row.extras)
     }
 
     /// Returns the members of `function` besides `name` and `arguments`, in the order sent.
     #[must_use]
-    pub fn function_extra(&self) -> Extra<'a> {
+    pub fn function_extra(&self) -> ExtraMembers<'a> {
         self.chunk.extra_of(&self.row.function_fields.extras)
     }
 

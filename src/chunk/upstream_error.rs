@@ -43,7 +43,7 @@ impl<'a> UpstreamError<'a> {
     /// Returns true if an `error` member isn't `null`, `false`, 0, `""`, `NaN` or infinite.
     pub(crate) fn is_truthy_error(error: &Value<'_>) -> bool {
         match error.kind() {
-            ValueKind::Null | ValueKind::NotFinite => false,
+            ValueKind::Null | ValueKind::NonFiniteNumber => false,
             ValueKind::Bool => error.as_bool() == Some(true),
             ValueKind::Number => error.as_f64() != Some(0.0),
             ValueKind::String => error.as_str() != Some(""),

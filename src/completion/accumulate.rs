@@ -3,7 +3,7 @@
 use super::budget::Budget;
 use super::list::Matching;
 use super::merge::extend_text;
-use crate::json::{Json, JsonList, JsonObject, OwnedMember, VARIES, Value, ValueKind};
+use crate::json::{OwnedArray, OwnedMember, OwnedObject, OwnedValue, VARIES, Value, ValueKind};
 use crate::slice::text_in;
 
 /// The rules for members of unknown names.
@@ -15,7 +15,7 @@ pub(crate) struct Unknown {
     pub(crate) matching: Matching,
 }
 
-impl JsonObject {
+impl OwnedObject {
     /// Merges a value into the member `name` by its kind.
     ///
     /// Joins texts, unless all are equal. Joins arrays, merges objects member by member, and
@@ -38,7 +38,7 @@ impl JsonObject {
             return;
         }
         let is_other_kind = kept.value.is_empty_value()
-            || !matches!((&kept.value, kind), (Json::Text(text), ValueKind::String) if text.starts_with('"'));
+            || !matches!((&kept.value, kind), (OwnedValue::Raw(text), ValueKind::String) if text.starts_with('"'));
         if is_other_kind {
             // Equal fragments of a text are counted from its first one.
             kept.repeats = 0;
@@ -48,18 +48,20 @@ impl JsonObject {
             return kept.value.begin(value, rules, budget);
         }
         match (&mut kept.value, kind) {
-            (Json::Text(text), ValueKind::String) if text.starts_with('"') => {
+            (OwnedValue::Raw(text), ValueKind::String) if text.starts_with('"') => {
                 if (rules.is_identity)(name) {
                     kept.replace(value, budget);
                 } else {
                     kept.join_piece(value, budget);
                 }
             }
-            (Json::Object(object), ValueKind::Object) => {
+            (OwnedValue::Object(object), ValueKind::Object) => {
                 object.accumulate_all(value, rules, budget);
             }
-            (Json::List(_), ValueKind::Array) => kept.value.extend_list(value, rules, budget),
-            (Json::Text(text), ValueKind::Array) if text.starts_with('[') => {
+            (OwnedValue::Array(_), ValueKind::Array) => {
+                kept.value.extend_list(value, rules, budget);
+            }
+            (OwnedValue::Raw(text), ValueKind::Array) if text.starts_with('[') => {
                 extend_text(text, value, budget);
             }
             (_, ValueKind::Array | ValueKind::Object) => {
@@ -86,17 +88,17 @@ impl JsonObject {
     fn begin(&mut self, name: &str, value: Value<'_>, rules: Unknown, budget: &mut Budget) {
         match value.kind() {
             ValueKind::Array => {
-                if let Some(kept) = self.add(name, Json::Text(String::new()), 0, budget) {
+                if let Some(kept) = self.add(name, OwnedValue::Raw(String::new()), 0, budget) {
                     kept.begin_list(value, rules, budget);
                 }
             }
             ValueKind::Object => {
-                if let Some(kept) = self.add(name, Json::Text(String::new()), 0, budget) {
+                if let Some(kept) = self.add(name, OwnedValue::Raw(String::new()), 0, budget) {
                     kept.begin_object(value, rules, budget);
                 }
             }
             _ => {
-                self.add(name, Json::text(value), value.json_len(), budget);
+                self.add(name, OwnedValue::copy_raw(value), value.json_len(), budget);
             }
         }
     }
@@ -105,7 +107,7 @@ impl JsonObject {
 impl OwnedMember {
     /// Replaces a value with content by a different one, and counts it.
     fn replace(&mut self, value: Value<'_>, budget: &mut Budget) {
-        if self.value.as_text() != Some(value.raw()) {
+        if self.value.as_raw() != Some(value.raw()) {
             budget.count_replaced();
             self.value.set(value, budget);
         }
@@ -116,7 +118,7 @@ impl OwnedMember {
     /// Equal fragments are stored once. The first different one turns the text into all of them,
     /// joined.
     fn join_piece(&mut self, value: Value<'_>, budget: &mut Budget) {
-        let Json::Text(kept) = &mut self.value else { return };
+        let OwnedValue::Raw(kept) = &mut self.value else { return };
         if self.repeats != VARIES && kept == value.raw() {
             self.repeats = (self.repeats + 1).min(VARIES - 1);
             return;
@@ -137,7 +139,7 @@ impl OwnedMember {
     }
 }
 
-impl Json {
+impl OwnedValue {
     /// Replaces this value by a value of any kind, and releases the budget of the old one.
     fn begin(&mut self, value: Value<'_>, rules: Unknown, budget: &mut Budget) {
         match value.kind() {
@@ -152,7 +154,7 @@ impl Json {
     ///
     /// The caller has released the budget of the old value.
     fn begin_object(&mut self, value: Value<'_>, rules: Unknown, budget: &mut Budget) {
-        let mut object = JsonObject::default();
+        let mut object = OwnedObject::default();
         object.accumulate_all(value, rules, budget);
         *self = Self::Object(object);
     }
@@ -162,31 +164,31 @@ impl Json {
     /// The caller has released the budget of the old value.
     fn begin_list(&mut self, value: Value<'_>, rules: Unknown, budget: &mut Budget) {
         if value.elements().next().is_some() && has_only_objects(value) {
-            *self = Self::List(JsonList::default());
+            *self = Self::Array(OwnedArray::default());
             self.extend_list(value, rules, budget);
         } else {
             let mut text = String::from("[]");
             if budget.try_reserve(text.len()) {
                 extend_text(&mut text, value, budget);
             }
-            *self = Self::Text(text);
+            *self = Self::Raw(text);
         }
     }
 
     /// Adds the elements of an array.
     ///
-    /// A [`JsonList`] contains objects only: another element turns it into its JSON text.
+    /// A [`OwnedArray`] contains objects only: another element turns it into its JSON text.
     fn extend_list(&mut self, value: Value<'_>, rules: Unknown, budget: &mut Budget) {
         if !has_only_objects(value) {
             let mut text = String::new();
             self.write(&mut text);
             if budget.replace(self.cost(), text.len()) {
                 extend_text(&mut text, value, budget);
-                *self = Self::Text(text);
+                *self = Self::Raw(text);
             }
             return;
         }
-        let Self::List(list) = self else { return };
+        let Self::Array(list) = self else { return };
         for element in value.elements() {
             let Some(kept) = list.element(element, rules.matching, budget) else { return };
             kept.accumulate_all(element, rules, budget);

@@ -3,24 +3,24 @@
 /// A limit that a completion exceeded; see [`Limits`](crate::Limits).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Limit {
-    /// [`Limits::choices`](crate::Limits::choices): further choices are left out.
+pub enum CompletionLimit {
+    /// [`Limits::max_choices`](crate::Limits::max_choices): further choices are left out.
     Choices,
-    /// [`Limits::tool_calls`](crate::Limits::tool_calls): further tool calls are left out.
+    /// [`Limits::max_tool_calls`](crate::Limits::max_tool_calls): further tool calls are left out.
     ToolCalls,
-    /// [`Limits::members`](crate::Limits::members): further members are left out.
+    /// [`Limits::max_members`](crate::Limits::max_members): further members are left out.
     Members,
-    /// [`Limits::completion_bytes`](crate::Limits::completion_bytes): no further text is stored.
+    /// [`Limits::max_completion_bytes`](crate::Limits::max_completion_bytes): no further text is stored.
     ///
     /// So no text lacks a part in its middle. Finish reasons and usage are still stored.
     CompletionBytes,
-    /// [`Limits::logprob_entries`](crate::Limits::logprob_entries): further entries are left out.
+    /// [`Limits::max_logprob_entries`](crate::Limits::max_logprob_entries): further entries are left out.
     LogprobEntries,
     /// An id of a tool call is longer than 1 024 bytes and is left out.
     ToolCallId,
 }
 
-impl Limit {
+impl CompletionLimit {
     /// Returns the limit's name, in lower case with underscores.
     ///
     /// The field of [`Limits`](crate::Limits) has the same name, if there is one.
@@ -43,7 +43,7 @@ pub(crate) struct Budget {
     bytes: usize,
     /// The largest number of members of one object.
     members: usize,
-    exceeded: Option<Limit>,
+    exceeded: Option<CompletionLimit>,
     /// True once a value didn't fit: no further value fits then.
     closed: bool,
     /// The number of values that others replaced without a known rule.
@@ -70,7 +70,7 @@ impl Budget {
         let free = self.bytes.saturating_add(before);
         if self.closed || free < after {
             self.closed = true;
-            self.mark_exceeded(Limit::CompletionBytes);
+            self.mark_exceeded(CompletionLimit::CompletionBytes);
             return false;
         }
         self.bytes = free - after;
@@ -81,7 +81,7 @@ impl Budget {
     pub(super) fn has_member(&mut self, count: usize) -> bool {
         let fits = count < self.members;
         if !fits {
-            self.mark_exceeded(Limit::Members);
+            self.mark_exceeded(CompletionLimit::Members);
         }
         fits
     }
@@ -95,7 +95,7 @@ impl Budget {
     }
 
     /// Records a limit, unless another one was exceeded before.
-    pub(crate) fn mark_exceeded(&mut self, limit: Limit) {
+    pub(crate) fn mark_exceeded(&mut self, limit: CompletionLimit) {
         self.exceeded = self.exceeded.or(Some(limit));
     }
 
@@ -115,7 +115,7 @@ impl Budget {
     }
 
     /// Returns the first limit that was exceeded.
-    pub(crate) const fn exceeded(&self) -> Option<Limit> {
+    pub(crate) const fn exceeded(&self) -> Option<CompletionLimit> {
         self.exceeded
     }
 }
@@ -133,7 +133,7 @@ pub(crate) fn rewrite(kept: &mut String, len: usize, write: impl FnOnce(&mut Str
 
 #[cfg(test)]
 mod tests {
-    use super::{Budget, Limit};
+    use super::{Budget, CompletionLimit};
 
     #[test]
     fn a_budget_fits_to_the_last_byte() {
@@ -144,6 +144,6 @@ mod tests {
         assert!(!budget.try_reserve(1));
         // No further value fits, even an empty one.
         assert!(!budget.try_reserve(0));
-        assert_eq!(budget.exceeded(), Some(Limit::CompletionBytes));
+        assert_eq!(budget.exceeded(), Some(CompletionLimit::CompletionBytes));
     }
 }

@@ -5,7 +5,7 @@ use super::budget::{Budget, rewrite};
 use super::list::Matching;
 use super::outcome::LONGEST_REASON;
 use crate::chunk::{Level, Merge, is_identity, merge};
-use crate::json::{JsonList, JsonObject, Value, beginning};
+use crate::json::{OwnedArray, OwnedObject, Value, beginning};
 use crate::limits::Limits;
 
 /// The budgets of a completion: its limits, its bytes and its entries.
@@ -44,8 +44,8 @@ impl PendingSurrogate {
 
 impl Budgets {
     pub(super) fn new(limits: Limits) -> Self {
-        let texts = Budget::new(limits.completion_bytes, limits.members);
-        let usage = Budget::new(limits.completion_bytes.min(USAGE_BYTES), limits.members);
+        let texts = Budget::new(limits.max_completion_bytes, limits.max_members);
+        let usage = Budget::new(limits.max_completion_bytes.min(USAGE_BYTES), limits.max_members);
         Self { limits, texts, usage, logprobs: 0, spare: Vec::new() }
     }
 
@@ -192,11 +192,11 @@ impl Budgets {
     }
 
     /// Replaces all reasoning details by those of a whole message.
-    pub(super) fn replace_details(&mut self, kept: &mut JsonList, whole: Value<'_>) {
+    pub(super) fn replace_details(&mut self, kept: &mut OwnedArray, whole: Value<'_>) {
         if self.texts.is_closed() || !self.texts.replace(kept.cost(), 0) {
             return;
         }
-        *kept = JsonList::default();
+        *kept = OwnedArray::default();
         for detail in whole.elements() {
             let Some(kept) = kept.element(detail, Matching::Detail, &mut self.texts) else { break };
             for (name, value) in detail.members() {
@@ -208,7 +208,7 @@ impl Budgets {
     /// Merges `name: value` into `object` by the rule of the schema.
     pub(super) fn keep(
         &mut self,
-        object: &mut JsonObject,
+        object: &mut OwnedObject,
         level: Level,
         name: &str,
         value: Value<'_>,

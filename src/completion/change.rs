@@ -1,6 +1,6 @@
 //! `Change`: an addition of the last chunk, for a caller that reads the completion while it grows.
 
-use super::ChoiceState;
+use super::choice_state::ChoiceState;
 use super::order::Moved;
 
 /// One change by a [`push`](super::Reassembler::push).
@@ -60,7 +60,7 @@ pub enum Change {
     ///
     /// The stream has continued with another call, the choice has finished, or `[DONE]` has
     /// followed. If the call grows after all, its next end is reported too. At the end of a cut
-    /// stream, [`pending`](super::Finished::pending) contains the unfinished calls.
+    /// stream, [`pending`](super::FinishedCompletion::pending) contains the unfinished calls.
     ToolCallDone {
         /// The position of the choice.
         choice: usize,

@@ -5,7 +5,7 @@ use super::model::{
 };
 use crate::chunk::schema::{choice, delta, function, tool_call, top};
 use crate::error::{Error, ErrorKind};
-use crate::json::{JsonList, ObjectReader, Parser, Tape, Value};
+use crate::json::{ObjectReader, OwnedArray, Parser, Tape, Value};
 use crate::limits::Limits;
 
 impl ChatCompletion {
@@ -15,7 +15,8 @@ impl ChatCompletion {
     /// because a completion is made of many payloads.
     ///
     /// ```
-    /// use deltawire::{ChatCompletion, ErrorKind};
+    /// use deltawire::completion::ChatCompletion;
+    /// use deltawire::ErrorKind;
     ///
     /// let json = br#"{"choices":[{"index":0,"message":{"content":"Hi"},"finish_reason":"stop"}]}"#;
     /// let completion = ChatCompletion::from_json(json)?;
@@ -26,7 +27,7 @@ impl ChatCompletion {
     /// # Ok::<(), deltawire::Error>(())
     /// ```
     ///
-    /// Slightly invalid JSON is read as a decoder reads it: see [`Leniencies`](crate::Leniencies).
+    /// Slightly invalid JSON is read as a decoder reads it: see [`JsonDeviations`](crate::json::JsonDeviations).
     /// Memory is linear in the length of the text. So is the time, except that the names of each
     /// object are sorted. Bound the length, or bound the number of values with
     /// [`from_json_with_limits`](Self::from_json_with_limits).
@@ -38,12 +39,12 @@ impl ChatCompletion {
     /// the type of the field or be `null`; only `not_whole` may be any value. For an absent member,
     /// the offset is the end of its object.
     pub fn from_json(json: &[u8]) -> Result<Self, Error> {
-        Self::from_json_with_limits(json, &Limits { json_values: usize::MAX, ..Limits::new() })
+        Self::from_json_with_limits(json, &Limits::new().with_max_json_values(usize::MAX))
     }
 
     /// Reads a completion from a JSON text within limits; see [`from_json`](Self::from_json).
     ///
-    /// The limits are [`json_depth`](Limits::json_depth) and [`json_values`](Limits::json_values).
+    /// The limits are [`json_depth`](Limits::max_json_depth) and [`json_values`](Limits::max_json_values).
     ///
     /// # Errors
     ///
@@ -108,7 +109,7 @@ impl Message {
             }
         }
         let details =
-            object.take(delta::REASONING_DETAILS).map(JsonList::from_value).transpose()?;
+            object.take(delta::REASONING_DETAILS).map(OwnedArray::from_value).transpose()?;
         let calls = object.take(delta::TOOL_CALLS).map(Value::array).transpose()?;
         let calls = calls.into_iter().flatten().map(ToolCall::from_value);
         let function_call = object.take(delta::FUNCTION_CALL);

@@ -1,6 +1,6 @@
 //! Members that change nothing when they are merged again.
 
-use crate::chunk::{Extra, Level, Merge, ToolCallDelta, is_identity, merge};
+use crate::chunk::{ExtraMembers, Level, Merge, ToolCallDelta, is_identity, merge};
 use crate::json::{Value, ValueKind};
 
 /// Returns true if a part of a tool call only continues the call.
@@ -14,7 +14,7 @@ pub(super) fn is_continuation(call: &ToolCallDelta<'_>) -> bool {
 }
 
 /// Returns true if merging the members again changes nothing, and reserves nothing for a while.
-pub(super) fn are_idempotent(level: Level, extra: Extra<'_>) -> bool {
+pub(super) fn are_idempotent(level: Level, extra: ExtraMembers<'_>) -> bool {
     names_are_unique(|| extra.clone().map(|(name, _)| name))
         && extra.clone().all(|(name, value)| is_idempotent(level, name, value))
 }

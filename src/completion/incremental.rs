@@ -20,7 +20,7 @@ use crate::chunk::schema::{delta, reasoning_detail};
 use crate::chunk::{
     ChatCompletionChunk, Choice, Delta, Field, Level, Merge, TemplateKey, is_identity, merge,
 };
-use crate::json::{Json, JsonList, JsonObject, NodeId, Value, ValueKind};
+use crate::json::{NodeId, OwnedArray, OwnedObject, OwnedValue, Value, ValueKind};
 use crate::template::LARGEST_EVENT;
 
 /// More slots than a template has.
@@ -99,7 +99,7 @@ struct UsagePlan {
 /// The plan of a template that adds one text only, as most do.
 ///
 /// The text so far doesn't end in half a surrogate pair. Nor does the new one, since that is a
-/// leniency.
+/// deviation.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct SingleTextPlan {
     key: Option<TemplateKey>,
@@ -191,7 +191,7 @@ struct StoredDetail {
 impl MergePlan {
     /// Makes the plan for the template of a chunk; `usage` is the stored one.
     #[cold]
-    fn new(chunk: &ChatCompletionChunk<'_>, usage: Option<&JsonObject>) -> Self {
+    fn new(chunk: &ChatCompletionChunk<'_>, usage: Option<&OwnedObject>) -> Self {
         let literal = |choice: Choice<'_>| ChoiceIndex::Literal(choice.index().unwrap_or(0));
         let mut plan = Self {
             key: chunk.template_key(),
@@ -379,10 +379,10 @@ impl Reasoning {
 
 impl UsagePlan {
     /// Adds a slot; returns false if it isn't a number that is stored.
-    fn add(&mut self, slot: usize, leaf: Value<'_>, usage: Option<&JsonObject>) -> bool {
+    fn add(&mut self, slot: usize, leaf: Value<'_>, usage: Option<&OwnedObject>) -> bool {
         let name = leaf.document.name_of(leaf.id);
         let is_number = leaf.kind() == ValueKind::Number;
-        let is_it = |(known, kept): (&str, &Json)| known == name && kept.as_text().is_some();
+        let is_it = |(known, kept): (&str, &OwnedValue)| known == name && kept.as_raw().is_some();
         let position = usage.and_then(|usage| usage.iter().position(is_it));
         let position = position.filter(|_| is_number).and_then(|it| u8::try_from(it).ok());
         let (Some(stored), true) = (self.positions.get_mut(slot), position.is_some()) else {
@@ -440,7 +440,7 @@ impl Detail {
     #[cold]
     fn find(
         &self,
-        details: &mut JsonList,
+        details: &mut OwnedArray,
         chunk: &ChatCompletionChunk<'_>,
         budget: &mut Budget,
     ) -> Option<(usize, usize)> {

@@ -2,7 +2,9 @@
 
 use super::budget::Budget;
 use crate::chunk::schema::reasoning_detail;
-use crate::json::{Json, JsonList, JsonObject, KeyedElement, OwnedElementKey, Value, ValueKind};
+use crate::json::{
+    KeyedElement, OwnedArray, OwnedElementKey, OwnedObject, OwnedValue, Value, ValueKind,
+};
 
 /// The number of last elements that a search compares.
 const WINDOW: usize = 128;
@@ -110,9 +112,9 @@ impl OwnedElementKey {
     }
 }
 
-impl JsonList {
+impl OwnedArray {
     /// Returns the elements with their keys.
-    pub(crate) fn elements(&self) -> impl Iterator<Item = (ElementKey<'_>, &JsonObject)> {
+    pub(crate) fn elements(&self) -> impl Iterator<Item = (ElementKey<'_>, &OwnedObject)> {
         self.elements.iter().map(|element| (element.key.as_key(), &element.object))
     }
 
@@ -124,7 +126,7 @@ impl JsonList {
         element: Value<'_>,
         matching: Matching,
         budget: &mut Budget,
-    ) -> Option<&mut JsonObject> {
+    ) -> Option<&mut OwnedObject> {
         let at = self.place(ElementKey::of_element(element, matching), matching, budget)?;
         self.elements.get_mut(at).map(|element| &mut element.object)
     }
@@ -146,7 +148,7 @@ impl JsonList {
             return Some(at);
         }
         let mut element =
-            KeyedElement { key: OwnedElementKey::default(), object: JsonObject::default() };
+            KeyedElement { key: OwnedElementKey::default(), object: OwnedObject::default() };
         element.key.learn(key);
         if !budget.try_reserve(element.cost()) {
             return None;
@@ -183,7 +185,7 @@ impl JsonList {
                     // Servers send encrypted texts whole.
                     let ends = [reasoning_detail::SIGNATURE, reasoning_detail::DATA]
                         .map(|name| element.object.get(name));
-                    ends.into_iter().flatten().all(Json::is_empty_value)
+                    ends.into_iter().flatten().all(OwnedValue::is_empty_value)
                 };
                 let last = recent().next();
                 let is_of = |last: &KeyedElement| {
@@ -196,13 +198,13 @@ impl JsonList {
     }
 
     /// Returns the element at a position if it is the last one, so that no other has begun since.
-    pub(crate) fn last_at(&mut self, at: usize) -> Option<&mut JsonObject> {
+    pub(crate) fn last_at(&mut self, at: usize) -> Option<&mut OwnedObject> {
         let is_last = at + 1 == self.elements.len();
         self.elements.get_mut(at).filter(|_| is_last).map(|element| &mut element.object)
     }
 
     /// Returns the element at a position.
-    pub(crate) fn at(&mut self, at: usize) -> Option<&mut JsonObject> {
+    pub(crate) fn at(&mut self, at: usize) -> Option<&mut OwnedObject> {
         self.elements.get_mut(at).map(|element| &mut element.object)
     }
 }

@@ -2,10 +2,10 @@
 
 use super::budget::{Budget, rewrite};
 use super::list::Matching;
-use crate::json::{ENTRY_COST, Json, JsonList, JsonObject, OwnedMember, Value, ValueKind};
+use crate::json::{ENTRY_COST, OwnedArray, OwnedMember, OwnedObject, OwnedValue, Value, ValueKind};
 use crate::slice::text_in;
 
-impl Json {
+impl OwnedValue {
     /// Replaces the value if the new one fits, and releases the budget of the old one.
     pub(super) fn set(&mut self, value: Value<'_>, budget: &mut Budget) {
         if budget.is_closed() {
@@ -16,14 +16,14 @@ impl Json {
             return;
         }
         match self {
-            Self::Text(text) => rewrite(text, len, |text| value.write_json(text)),
-            Self::Object(_) | Self::List(_) => *self = Self::text(value),
+            Self::Raw(text) => rewrite(text, len, |text| value.write_json(text)),
+            Self::Object(_) | Self::Array(_) => *self = Self::copy_raw(value),
         }
     }
 
     /// Appends a string to a string if it fits; returns true if both are strings.
     pub(super) fn join(&mut self, value: Value<'_>, budget: &mut Budget) -> bool {
-        let Self::Text(kept) = self else { return false };
+        let Self::Raw(kept) = self else { return false };
         if !kept.starts_with('"') || value.kind() != ValueKind::String {
             return false;
         }
@@ -46,15 +46,15 @@ impl Json {
     }
 }
 
-impl JsonObject {
+impl OwnedObject {
     /// Adds a member whose name is absent; returns its value if it fits.
     pub(super) fn add(
         &mut self,
         name: &str,
-        value: Json,
+        value: OwnedValue,
         len: usize,
         budget: &mut Budget,
-    ) -> Option<&mut Json> {
+    ) -> Option<&mut OwnedValue> {
         if !budget.has_member(self.members.len())
             || !budget.try_reserve(name.len() + len + ENTRY_COST)
         {
@@ -69,7 +69,7 @@ impl JsonObject {
     }
 
     fn add_text(&mut self, name: &str, value: Value<'_>, budget: &mut Budget) {
-        self.add(name, Json::text(value), value.json_len(), budget);
+        self.add(name, OwnedValue::copy_raw(value), value.json_len(), budget);
     }
 
     /// Stores the first value with content.
@@ -85,7 +85,7 @@ impl JsonObject {
     pub(crate) fn last(&mut self, name: &str, value: Value<'_>, budget: &mut Budget) {
         match self.get_mut(name) {
             Some(kept) if value.is_empty_value() && !kept.is_empty_value() => {}
-            Some(Json::Text(kept)) if kept == value.raw() => {}
+            Some(OwnedValue::Raw(kept)) if kept == value.raw() => {}
             Some(kept) => kept.set(value, budget),
             None => self.add_text(name, value, budget),
         }
@@ -93,7 +93,8 @@ impl JsonObject {
 
     /// Replaces the member at a position, if it is a text, by a number.
     pub(crate) fn replace_number(&mut self, position: usize, number: &str, budget: &mut Budget) {
-        if let Some(OwnedMember { value: Json::Text(kept), .. }) = self.members.get_mut(position)
+        if let Some(OwnedMember { value: OwnedValue::Raw(kept), .. }) =
+            self.members.get_mut(position)
             && budget.replace(kept.len(), number.len())
         {
             rewrite(kept, number.len(), |kept| kept.push_str(number));
@@ -106,7 +107,7 @@ impl JsonObject {
         match (rest, self.position(name)) {
             ([], Some(at)) => self.replace_number(at, &count.to_string(), budget),
             ([_, ..], Some(at)) => {
-                if let Some(OwnedMember { value: Json::Object(object), .. }) =
+                if let Some(OwnedMember { value: OwnedValue::Object(object), .. }) =
                     self.members.get_mut(at)
                 {
                     object.set_count(rest, count, budget);
@@ -142,17 +143,17 @@ impl JsonObject {
         }
         let kept = match self.position(name) {
             Some(at) => self.members.get_mut(at).map(|member| &mut member.value),
-            None => self.add(name, Json::Text("[]".into()), 2, budget),
+            None => self.add(name, OwnedValue::Raw("[]".into()), 2, budget),
         };
         let Some(kept) = kept else { return };
-        if !matches!(kept, Json::Text(kept) if kept.starts_with('[')) {
+        if !matches!(kept, OwnedValue::Raw(kept) if kept.starts_with('[')) {
             let keeps = value.is_empty_value() && !kept.is_empty_value();
             if keeps || budget.is_closed() || !budget.replace(kept.cost(), 2) {
                 return;
             }
-            *kept = Json::Text("[]".into());
+            *kept = OwnedValue::Raw("[]".into());
         }
-        let Json::Text(kept) = kept else { return };
+        let OwnedValue::Raw(kept) = kept else { return };
         extend_text(kept, value, budget);
     }
 
@@ -176,15 +177,15 @@ impl JsonObject {
     ) -> Option<&mut Self> {
         let kept = match self.position(name) {
             Some(at) => self.members.get_mut(at).map(|member| &mut member.value),
-            None => self.add(name, Json::Object(Self::default()), 0, budget),
+            None => self.add(name, OwnedValue::Object(Self::default()), 0, budget),
         }?;
         let keeps = value.is_empty_value() && !kept.is_empty_value();
-        if keeps || !kept.make(Json::Object(Self::default()), budget) {
+        if keeps || !kept.make(OwnedValue::Object(Self::default()), budget) {
             return None;
         }
         match kept {
-            Json::Object(kept) => Some(kept),
-            Json::Text(_) | Json::List(_) => None,
+            OwnedValue::Object(kept) => Some(kept),
+            OwnedValue::Raw(_) | OwnedValue::Array(_) => None,
         }
     }
 
@@ -214,7 +215,7 @@ impl JsonObject {
         let Some(kept) = self.object(name, value, budget) else { return };
         for (category, value) in value.members() {
             let was_filtered = kept.get(category).and_then(|category| category.get("filtered"));
-            let stays = was_filtered.is_some_and(|filtered| filtered.as_text() == Some("true"));
+            let stays = was_filtered.is_some_and(|filtered| filtered.as_raw() == Some("true"));
             if !stays || value.kind() != ValueKind::Object {
                 if !stays {
                     kept.deep_last(category, value, budget);
@@ -246,13 +247,13 @@ impl JsonObject {
             return self.last(name, value, budget);
         }
         if self.get(name).is_none() {
-            self.add(name, Json::List(JsonList::default()), 0, budget);
+            self.add(name, OwnedValue::Array(OwnedArray::default()), 0, budget);
         }
         let Some(kept) = self.get_mut(name) else { return };
-        if value.is_empty_value() || !kept.make(Json::List(JsonList::default()), budget) {
+        if value.is_empty_value() || !kept.make(OwnedValue::Array(OwnedArray::default()), budget) {
             return;
         }
-        if let Json::List(list) = kept {
+        if let OwnedValue::Array(list) = kept {
             for element in value.elements() {
                 if let Some(kept) = list.element(element, Matching::Index, budget) {
                     kept.merge(element, budget);
@@ -280,23 +281,23 @@ pub(super) fn extend_text(kept: &mut String, array: Value<'_>, budget: &mut Budg
 #[cfg(test)]
 #[expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 mod tests {
-    use super::{Budget, ENTRY_COST, Json, JsonObject};
+    use super::{Budget, ENTRY_COST, OwnedObject, OwnedValue};
     use crate::json::{Parser, Tape, Value};
     use crate::limits::Limits;
 
     const BUDGET: usize = 10_000;
 
-    type Merge = fn(&mut JsonObject, &str, Value<'_>, &mut Budget);
+    type Merge = fn(&mut OwnedObject, &str, Value<'_>, &mut Budget);
 
     /// Merges `json` into the member `member`.
-    fn push(object: &mut JsonObject, budget: &mut Budget, merge: Merge, json: &str) {
+    fn push(object: &mut OwnedObject, budget: &mut Budget, merge: Merge, json: &str) {
         let mut tape = Tape::default();
         let (document, _) = Parser::new(&Limits::new()).parse(json.as_bytes(), &mut tape).unwrap();
         merge(object, "member", Value::new(document, 0), budget);
     }
 
-    fn pushed(values: &[(Merge, &str)]) -> (JsonObject, Budget) {
-        let (mut object, mut budget) = (JsonObject::default(), Budget::new(BUDGET, 100));
+    fn pushed(values: &[(Merge, &str)]) -> (OwnedObject, Budget) {
+        let (mut object, mut budget) = (OwnedObject::default(), Budget::new(BUDGET, 100));
         for (merge, json) in values {
             push(&mut object, &mut budget, *merge, json);
         }
@@ -308,8 +309,8 @@ mod tests {
         BUDGET - (0..=BUDGET).rev().find(|bytes| budget.is_free(*bytes)).unwrap()
     }
 
-    fn text(object: &JsonObject) -> &str {
-        object.get("member").unwrap().as_text().unwrap()
+    fn text(object: &OwnedObject) -> &str {
+        object.get("member").unwrap().as_raw().unwrap()
     }
 
     const LIST: &str = r#"[{"index":12,"text":"abc"},{"index":7},{}]"#;
@@ -317,13 +318,13 @@ mod tests {
     /// Tests that a replaced value of any kind releases its budget.
     #[test]
     fn a_replaced_value_releases_its_budget() {
-        let one: (Merge, _) = (JsonObject::last, r#""a text of some length""#);
+        let one: (Merge, _) = (OwnedObject::last, r#""a text of some length""#);
         let (_, budget) = pushed(&[one]);
         let before = taken(&budget);
         let others: [(Merge, _); 3] = [
-            (JsonObject::last, "12"),
-            (JsonObject::deep_last, r#"{"name":"abc","inner":{"a":[1],"b":2}}"#),
-            (JsonObject::index_merge, LIST),
+            (OwnedObject::last, "12"),
+            (OwnedObject::deep_last, r#"{"name":"abc","inner":{"a":[1],"b":2}}"#),
+            (OwnedObject::index_merge, LIST),
         ];
         for other in others {
             let (_, budget) = pushed(&[one, other]);
@@ -337,18 +338,18 @@ mod tests {
     #[test]
     fn fragments_cost_as_much_as_the_whole() {
         let (object, budget) = pushed(&[
-            (JsonObject::concat, r#""ab""#),
-            (JsonObject::concat, r#""\n""#),
-            (JsonObject::concat, r#""""#),
-            (JsonObject::concat, r#""cd""#),
+            (OwnedObject::concat, r#""ab""#),
+            (OwnedObject::concat, r#""\n""#),
+            (OwnedObject::concat, r#""""#),
+            (OwnedObject::concat, r#""cd""#),
         ]);
-        let (whole, in_one) = pushed(&[(JsonObject::concat, r#""ab\ncd""#)]);
+        let (whole, in_one) = pushed(&[(OwnedObject::concat, r#""ab\ncd""#)]);
         assert!(object == whole);
         assert_eq!(taken(&budget), taken(&in_one));
-        let (object, budget) = pushed(&[(JsonObject::last, "[NaN,-Infinity,1,NaN]")]);
+        let (object, budget) = pushed(&[(OwnedObject::last, "[NaN,-Infinity,1,NaN]")]);
         assert_eq!(text(&object), "[null,null,1,null]");
         assert_eq!(taken(&budget), "member".len() + ENTRY_COST + text(&object).len());
-        let part: (Merge, _) = (JsonObject::append, "[1,2,3]");
+        let part: (Merge, _) = (OwnedObject::append, "[1,2,3]");
         let (object, budget) = pushed(&[part; 100]);
         let len = "member".len() + ENTRY_COST + text(&object).len();
         assert_eq!(text(&object).len(), 1 + 300 * "1,".len());
@@ -360,25 +361,25 @@ mod tests {
     fn the_keys_of_elements_have_a_cost() {
         let index = "1".repeat(1000);
         let (object, budget) =
-            pushed(&[(JsonObject::index_merge, &format!(r#"[{{"index":{index}}}]"#))]);
-        let Json::List(list) = object.get("member").unwrap() else { panic!("{object:?}") };
-        assert_eq!(list.iter().next().unwrap().get("index").unwrap().as_text(), Some(&*index));
+            pushed(&[(OwnedObject::index_merge, &format!(r#"[{{"index":{index}}}]"#))]);
+        let OwnedValue::Array(list) = object.get("member").unwrap() else { panic!("{object:?}") };
+        assert_eq!(list.iter().next().unwrap().get("index").unwrap().as_raw(), Some(&*index));
         assert!((2000..2500).contains(&taken(&budget)), "{}", taken(&budget));
     }
 
     #[test]
     fn what_is_nothing_replaces_nothing() {
-        let one: (Merge, _) = (JsonObject::last, "12");
+        let one: (Merge, _) = (OwnedObject::last, "12");
         let nothings: [(Merge, _); 9] = [
-            (JsonObject::last, "null"),
-            (JsonObject::last, "{}"),
-            (JsonObject::concat, r#""""#),
-            (JsonObject::append, "[]"),
-            (JsonObject::deep_last, "{}"),
-            (JsonObject::deep_last_filtered, "{}"),
-            (JsonObject::append_inside, "{}"),
-            (JsonObject::custom_call, "{}"),
-            (JsonObject::index_merge, "[]"),
+            (OwnedObject::last, "null"),
+            (OwnedObject::last, "{}"),
+            (OwnedObject::concat, r#""""#),
+            (OwnedObject::append, "[]"),
+            (OwnedObject::deep_last, "{}"),
+            (OwnedObject::deep_last_filtered, "{}"),
+            (OwnedObject::append_inside, "{}"),
+            (OwnedObject::custom_call, "{}"),
+            (OwnedObject::index_merge, "[]"),
         ];
         for (merge, nothing) in nothings {
             assert_eq!(text(&pushed(&[one, (merge, nothing)]).0), "12", "{nothing}");
@@ -390,14 +391,14 @@ mod tests {
         let (object, _) = pushed(&[]);
         assert!(object.is_empty());
         assert_eq!((object.len(), object.iter().count()), (0, 0));
-        let (object, _) = pushed(&[(JsonObject::index_merge, LIST)]);
+        let (object, _) = pushed(&[(OwnedObject::index_merge, LIST)]);
         assert!(!object.is_empty());
         assert_eq!((object.len(), object.iter().next().unwrap().0), (1, "member"));
-        let Json::List(list) = object.get("member").unwrap() else { panic!("{object:?}") };
+        let OwnedValue::Array(list) = object.get("member").unwrap() else { panic!("{object:?}") };
         assert!(!list.is_empty());
         assert_eq!((list.len(), list.iter().count()), (3, 3));
-        let (object, _) = pushed(&[(JsonObject::index_merge, "[]")]);
-        let Json::List(list) = object.get("member").unwrap() else { panic!("{object:?}") };
+        let (object, _) = pushed(&[(OwnedObject::index_merge, "[]")]);
+        let OwnedValue::Array(list) = object.get("member").unwrap() else { panic!("{object:?}") };
         assert!(list.is_empty());
         assert_eq!((list.len(), list.iter().count()), (0, 0));
     }
@@ -405,7 +406,7 @@ mod tests {
     #[cfg(feature = "serde")]
     #[test]
     fn only_an_object_is_read_as_one() {
-        let error = serde_json::from_str::<JsonObject>("5").unwrap_err();
+        let error = serde_json::from_str::<OwnedObject>("5").unwrap_err();
         assert!(error.to_string().contains("expected a JSON object"), "{error}");
     }
 }

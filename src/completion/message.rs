@@ -1,8 +1,8 @@
 //! A delta to its message: texts, parts, reasoning, audio, and whole messages sent instead.
 
-use super::ChoiceState;
 use super::budgets::Budgets;
 use super::change::{Change, Changes};
+use super::choice_state::ChoiceState;
 use super::list::Matching;
 use super::model::{FunctionCall, Message, ReasoningName};
 use super::outcome::count;
@@ -87,7 +87,7 @@ fn push_part(target: &mut ChoiceTarget<'_>, part: Value<'_>) {
 fn push_needed(target: &mut ChoiceTarget<'_>, part: Value<'_>) {
     for name in NEEDED {
         if let Some(value) = part.get(name).filter(|value| !value.is_empty_value()) {
-            let kept = target.message.extra.get(name).and_then(|kept| kept.as_text());
+            let kept = target.message.extra.get(name).and_then(|kept| kept.as_raw());
             if kept.is_some_and(|kept| kept != value.raw()) {
                 target.budget.texts.count_replaced();
             }

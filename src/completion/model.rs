@@ -4,7 +4,7 @@ use crate::chunk::schema::{content_part, delta};
 use alloc::borrow::Cow;
 
 use crate::error::ErrorKind;
-use crate::json::{Json, JsonList, JsonObject, Kind, Parser, Tape};
+use crate::json::{Kind, OwnedArray, OwnedObject, OwnedValue, Parser, Tape};
 use crate::limits::Limits;
 
 /// A whole `chat.completion`, as OpenAI defines it.
@@ -26,8 +26,8 @@ use crate::limits::Limits;
 /// | stored | read back |
 /// |---|---|
 /// | no [`role`](Message::role), no [`type`](ToolCall::type) of a call | `assistant`, `function`, as they are written |
-/// | [`Json::Text`](crate::json::Json::Text) of an object | [`Json::Object`](crate::json::Json::Object) |
-/// | [`Json::List`](crate::json::Json::List) | [`Json::Text`](crate::json::Json::Text) |
+/// | [`OwnedValue::Raw`](crate::json::OwnedValue::Raw) of an object | [`OwnedValue::Object`](crate::json::OwnedValue::Object) |
+/// | [`OwnedValue::Array`](crate::json::OwnedValue::Array) | [`OwnedValue::Raw`](crate::json::OwnedValue::Raw) |
 /// | elements of [`reasoning_details`](Message::reasoning_details), by their index | the same elements without keys: none are merged |
 ///
 /// Of JSON from elsewhere, all members of objects are stored, in their order and with their
@@ -52,19 +52,19 @@ pub struct ChatCompletion {
     /// The choices; a [`Reassembler`](crate::Reassembler) sorts them by their indexes.
     pub choices: Vec<CompletionChoice>,
     /// The token counts.
-    pub usage: Option<JsonObject>,
+    pub usage: Option<OwnedObject>,
     /// The last `service_tier`.
     pub service_tier: Option<String>,
     /// The last `system_fingerprint`.
     pub system_fingerprint: Option<String>,
     /// True if a part of the answer is missing, or may be missing.
     ///
-    /// [`Finished::whole`](super::Finished::whole) returns the defects. The field is written as
+    /// [`FinishedCompletion::whole`](super::FinishedCompletion::whole) returns the defects. The field is written as
     /// `"not_whole": true`, so that a cache can't lose it. If all choices have a finish reason, a
     /// [`Replay`](crate::gateway::Replay) of the completion ends with an error.
     pub not_whole: bool,
     /// Members of the chunks that have no field here.
-    pub extra: JsonObject,
+    pub extra: OwnedObject,
 }
 
 /// One answer of a completion.
@@ -78,9 +78,9 @@ pub struct CompletionChoice {
     /// The last `finish_reason`; `None` if the choice is unfinished.
     pub finish_reason: Option<String>,
     /// The log probabilities: arrays, each with the tokens of all chunks.
-    pub logprobs: Option<JsonObject>,
+    pub logprobs: Option<OwnedObject>,
     /// Members of the choices that have no field here.
-    pub extra: JsonObject,
+    pub extra: OwnedObject,
 }
 
 /// The message of a choice.
@@ -102,15 +102,15 @@ pub struct Message {
     /// The name of the reasoning in the stream and in the written completion.
     pub reasoning_name: ReasoningName,
     /// `reasoning_details`: text, summary and data joined for each index and type.
-    pub reasoning_details: JsonList,
+    pub reasoning_details: OwnedArray,
     /// The tool calls; a [`Reassembler`](crate::Reassembler) sorts them by their indexes.
     pub tool_calls: Vec<ToolCall>,
     /// The single call of the deprecated form.
     pub function_call: Option<FunctionCall>,
     /// The audio: its members, merged.
-    pub audio: Option<JsonObject>,
+    pub audio: Option<OwnedObject>,
     /// Members of the deltas that have no field here.
-    pub extra: JsonObject,
+    pub extra: OwnedObject,
 }
 
 impl Message {
@@ -124,7 +124,7 @@ impl Message {
         if let Some(text) = &self.reasoning {
             return Some(Cow::Borrowed(text));
         }
-        let texts = |kept: &Json| {
+        let texts = |kept: &OwnedValue| {
             let inside = [delta::CONTENT, content_part::TEXT]
                 .iter()
                 .find_map(|name| kept.get(name)?.unescaped());
@@ -168,7 +168,7 @@ pub struct ToolCall {
     /// The function, if the call is one of a function.
     pub function: Option<FunctionCall>,
     /// Members of the call without a field here, such as `custom`.
-    pub extra: JsonObject,
+    pub extra: OwnedObject,
 }
 
 /// The name and the arguments of a called function.
@@ -183,13 +183,13 @@ pub struct FunctionCall {
     /// [`arguments_state`](Self::arguments_state).
     pub arguments: String,
     /// Members of the function that have no field here.
-    pub extra: JsonObject,
+    pub extra: OwnedObject,
 }
 
 /// The state of a function's arguments: see [`FunctionCall::arguments_state`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Arguments {
+pub enum ArgumentsState {
     /// No arguments: the call has none, or the stream ended before them.
     Empty,
     /// One JSON object.
@@ -202,8 +202,8 @@ pub enum Arguments {
     Several,
     /// Any other text.
     ///
-    /// A text over the default [`json_depth`](Limits::json_depth) or
-    /// [`json_values`](Limits::json_values) is invalid too. It isn't read to its end.
+    /// A text over the default [`json_depth`](Limits::max_json_depth) or
+    /// [`json_values`](Limits::max_json_values) is invalid too. It isn't read to its end.
     Invalid,
 }
 
@@ -214,24 +214,28 @@ impl FunctionCall {
     /// arguments within the default [`Limits`]. Allocates up to 64 bytes for each name and value,
     /// and up to the length of the arguments besides.
     #[must_use]
-    pub fn arguments_state(&self) -> Arguments {
+    pub fn arguments_state(&self) -> ArgumentsState {
         let json = self.arguments.trim_ascii();
         if json.is_empty() {
-            return Arguments::Empty;
+            return ArgumentsState::Empty;
         }
         match Parser::new(&Limits::new()).parse(json.as_bytes(), &mut Tape::default()) {
-            Ok((document, leniencies)) => {
+            Ok((document, deviations)) => {
                 let is_object = document.kind(0) == Some(Kind::Object);
-                let is_json = leniencies.not_finite == 0;
-                if is_object && is_json { Arguments::Complete } else { Arguments::Invalid }
+                let is_json = deviations.non_finite_numbers == 0;
+                if is_object && is_json {
+                    ArgumentsState::Complete
+                } else {
+                    ArgumentsState::Invalid
+                }
             }
-            Err(error) if error.kind() == ErrorKind::UnexpectedEnd => Arguments::Incomplete,
+            Err(error) if error.kind() == ErrorKind::UnexpectedEnd => ArgumentsState::Incomplete,
             Err(error) => {
                 let behind = usize::try_from(error.offset()).ok().and_then(|at| json.get(at..));
                 let several = error.kind() == ErrorKind::TrailingData
                     && json.starts_with('{')
                     && behind.is_some_and(|behind| behind.starts_with('{'));
-                if several { Arguments::Several } else { Arguments::Invalid }
+                if several { ArgumentsState::Several } else { ArgumentsState::Invalid }
             }
         }
     }
@@ -241,11 +245,11 @@ impl ChatCompletion {
     /// Frees the memory that the texts don't need.
     pub(super) fn shrink_to_fit(&mut self) {
         self.extra.shrink_to_fit();
-        self.usage.iter_mut().for_each(JsonObject::shrink_to_fit);
+        self.usage.iter_mut().for_each(OwnedObject::shrink_to_fit);
         self.choices.shrink_to_fit();
         for choice in &mut self.choices {
             choice.extra.shrink_to_fit();
-            choice.logprobs.iter_mut().for_each(JsonObject::shrink_to_fit);
+            choice.logprobs.iter_mut().for_each(OwnedObject::shrink_to_fit);
             choice.message.shrink_to_fit();
         }
     }
@@ -273,7 +277,7 @@ impl Message {
             function.extra.shrink_to_fit();
         }
         self.reasoning_details.shrink_to_fit();
-        self.audio.iter_mut().for_each(JsonObject::shrink_to_fit);
+        self.audio.iter_mut().for_each(OwnedObject::shrink_to_fit);
         self.extra.shrink_to_fit();
     }
 }

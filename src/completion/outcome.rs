@@ -4,40 +4,44 @@
 
 use core::fmt;
 
-use super::budget::Limit;
+use super::budget::CompletionLimit;
 use super::model::ChatCompletion;
+use crate::chunk::Api;
 pub(crate) use crate::decoder::LONGEST_REASON;
-use crate::decoder::{Api, Body, End, ends_badly};
+use crate::decoder::{StreamSummary, ends_badly};
 use crate::json::beginning;
+use crate::sse::BodyKind;
 
 /// A completion, with the outcome of its stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Finished {
+pub struct FinishedCompletion {
     /// The completion of all chunks, for any outcome.
     pub completion: ChatCompletion,
     /// The kind of the stream's end.
     pub outcome: Outcome,
     /// The choices without a finish reason; empty if all choices have one.
-    pub pending: Vec<Pending>,
+    pub pending: Vec<UnfinishedChoice>,
     /// The first limit that the completion exceeded, if there is one.
-    pub limit_exceeded: Option<Limit>,
+    pub limit_exceeded: Option<CompletionLimit>,
     /// The counts of irregular chunks.
     pub irregularities: Irregularities,
     /// The first finish reason that names a failure; see [`Outcome::FailedFinish`].
     pub failed_finish: Option<String>,
     /// The counts of the decoder.
-    pub end: End,
+    pub end: StreamSummary,
     pub(super) not_whole: Option<NotWhole>,
 }
 
-impl Finished {
+impl FinishedCompletion {
     /// Checks that the completion is whole, before it is cached or billed by its text.
     ///
     /// The stream of a whole completion ended well, and the completion has no [`Defect`].
     ///
     /// ```
-    /// use deltawire::{Defect, Outcome, gateway::assemble};
+    /// use deltawire::completion::Defect;
+    /// use deltawire::gateway::assemble;
+    /// use deltawire::Outcome;
     ///
     /// let stream = b"data: {\"choices\":[{\"delta\":{\"content\":\"Hi\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
     /// assert!(assemble([&stream[..]]).whole().is_ok());
@@ -60,7 +64,7 @@ impl Finished {
 /// A choice without a finish reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Pending {
+pub struct UnfinishedChoice {
     /// The position of the choice in the completion's `choices`.
     pub choice: usize,
     /// The position of the unfinished call in the message's `tool_calls`.
@@ -150,7 +154,7 @@ impl Irregularities {
 /// The kind of a stream's end.
 ///
 /// A choice may be left out because its index is invalid, or because of
-/// [`Limits::choices`](crate::Limits::choices). It counts as a choice without a finish reason. If
+/// [`Limits::max_choices`](crate::Limits::max_choices). It counts as a choice without a finish reason. If
 /// several outcomes apply, the last one in this list counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -161,7 +165,7 @@ pub enum Outcome {
     FinishedWithoutDone,
     /// All choices finished, but an event couldn't be read, or was over a limit.
     ///
-    /// A part of the answer may be missing. [`End::malformed`](crate::End::malformed) counts such
+    /// A part of the answer may be missing. [`StreamSummary::malformed`](crate::StreamSummary::malformed) counts such
     /// events.
     MalformedEvent,
     /// There was no `[DONE]`, and a choice has no finish reason, or there is no choice.
@@ -178,7 +182,7 @@ pub enum Outcome {
     /// The events belong to another API, and none has a choice. Their completeness isn't checked.
     AnotherApi(Api),
     /// The body isn't an event stream.
-    NotAnEventStream(Body),
+    NotAnEventStream(BodyKind),
     /// The server reported an error. The completion contains the chunks before it.
     UpstreamError,
 }
@@ -272,7 +276,7 @@ impl fmt::Display for Defect {
     }
 }
 
-/// One or more [`Defect`]s of a completion that isn't whole; see [`Finished::whole`].
+/// One or more [`Defect`]s of a completion that isn't whole; see [`FinishedCompletion::whole`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct NotWhole {
     /// The bits of the defects; at least one is set.
@@ -344,7 +348,7 @@ impl Findings {
     }
 
     /// Returns the first finish reason that names a failure, that of a dropped last chunk included.
-    pub(crate) fn failed_finish<'f>(&'f self, end: &'f End) -> Option<&'f str> {
+    pub(crate) fn failed_finish<'f>(&'f self, end: &'f StreamSummary) -> Option<&'f str> {
         self.failed_finish.as_deref().or(end.failed_finish.as_deref())
     }
 
@@ -356,8 +360,8 @@ impl Findings {
     pub(crate) fn verdict(
         &self,
         mut reasons: impl Iterator<Item = bool>,
-        end: &End,
-        limit: Option<Limit>,
+        end: &StreamSummary,
+        limit: Option<CompletionLimit>,
     ) -> (Outcome, Option<NotWhole>) {
         let (mut has_choice, mut all_finished) = (self.lacks_choice, !self.lacks_choice);
         for has_reason in &mut reasons {
@@ -385,7 +389,7 @@ impl Findings {
         (outcome, NotWhole::new(holds.map(|(defect, _)| defect)))
     }
 
-    fn outcome(&self, has_choice: bool, finished: bool, end: &End) -> Outcome {
+    fn outcome(&self, has_choice: bool, finished: bool, end: &StreamSummary) -> Outcome {
         if end.upstream_error.is_some() || self.has_error {
             return Outcome::UpstreamError;
         }

@@ -6,7 +6,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::model::{ChatCompletion, CompletionChoice, FunctionCall, Message, ToolCall};
 use crate::chunk::schema::{choice, delta, function, tool_call, top};
-use crate::json::{JsonObject, deserialize_by_parser};
+use crate::json::{OwnedObject, deserialize_by_parser};
 
 fn some<M: SerializeMap, T: Serialize>(
     map: &mut M,
@@ -27,7 +27,7 @@ fn list<M: SerializeMap, T: Serialize>(
     some(map, name, (!values.is_empty()).then_some(values))
 }
 
-fn members<M: SerializeMap>(map: &mut M, object: &JsonObject) -> Result<(), M::Error> {
+fn members<M: SerializeMap>(map: &mut M, object: &OwnedObject) -> Result<(), M::Error> {
     object.iter().try_for_each(|(name, value)| map.serialize_entry(name, value))
 }
 

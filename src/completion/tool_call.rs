@@ -3,13 +3,13 @@
 //! Three functions store arguments: `push_call`, `push_arguments` for the plan of a template, and
 //! `push_whole_call` for whole messages.
 
-use super::budget::Limit;
+use super::budget::CompletionLimit;
 use super::budgets::Budgets;
 use super::change::Change;
+use super::choice_state::{CallState, ChoiceState};
 use super::message::ChoiceTarget;
-use super::model::{Arguments, FunctionCall, ToolCall};
+use super::model::{ArgumentsState, FunctionCall, ToolCall};
 use super::outcome::count;
-use super::{CallState, ChoiceState};
 use crate::chunk::Level;
 use crate::chunk::ToolCallDelta;
 use crate::chunk::schema::{function, tool_call};
@@ -198,7 +198,7 @@ fn begins_another(target: &mut ChoiceTarget<'_>, at: usize, delta: &ToolCallDelt
         return false;
     }
     known.parsed_len = len;
-    function.arguments_state() == Arguments::Complete
+    function.arguments_state() == ArgumentsState::Complete
 }
 
 /// The most tool calls that a search for an id reads one by one.
@@ -273,8 +273,8 @@ impl ChoiceState {
 /// Appends a tool call, and returns its position until the end of the push sorts the calls.
 fn append(target: &mut ChoiceTarget<'_>, index: Option<u64>) -> Option<usize> {
     let ChoiceTarget { choice, message, state, budget, changes } = target;
-    if message.tool_calls.len() >= budget.limits.tool_calls {
-        budget.texts.mark_exceeded(Limit::ToolCalls);
+    if message.tool_calls.len() >= budget.limits.max_tool_calls {
+        budget.texts.mark_exceeded(CompletionLimit::ToolCalls);
         return None;
     }
     if !budget.texts.try_reserve(PART_COST) {
@@ -316,7 +316,7 @@ fn push_id(target: &mut ChoiceTarget<'_>, at: usize, id: &str) {
     if !call.id.is_empty() {
         count(&mut state.irregular.changed_tool_call_ids, usize::from(call.id != id));
     } else if id.len() > LONGEST_ID {
-        budget.texts.mark_exceeded(Limit::ToolCallId);
+        budget.texts.mark_exceeded(CompletionLimit::ToolCallId);
     } else {
         budget.push_str(&mut call.id, id);
         state.note_id(&message.tool_calls, at);

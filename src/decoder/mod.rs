@@ -5,14 +5,14 @@ mod payload_parser;
 mod summary;
 mod torn;
 
-pub use payload::{ChunkEvent, OtherObject, Payload};
-pub use summary::{Api, Body, End, UpstreamFailure};
-pub(crate) use summary::{FailureBuffer, LONGEST_REASON, ends_badly};
+pub use payload::{ChunkEvent, Payload};
+pub use summary::StreamSummary;
+pub(crate) use summary::{LONGEST_REASON, ends_badly};
 
 use core::fmt;
 
 use crate::chunk::{ChatCompletionChunk, ChunkIndex};
-use crate::json::Leniencies;
+use crate::json::JsonDeviations;
 use crate::limits::Limits;
 #[cfg(any(feature = "stream", feature = "tokio-codec"))]
 use crate::sse::EventSpan;
@@ -52,7 +52,7 @@ use summary::Rest;
 pub struct ChunkDecoder {
     sse: SseDecoder,
     readers: PayloadParser,
-    end: End,
+    end: StreamSummary,
 }
 
 /// The position of an event in its piece, without a borrow of the piece.
@@ -93,7 +93,7 @@ impl ChunkDecoder {
         Self {
             sse: SseDecoder::with_limits(limits),
             readers: PayloadParser::new(&limits),
-            end: End::default(),
+            end: StreamSummary::default(),
         }
     }
 
@@ -209,7 +209,7 @@ impl ChunkDecoder {
             self.count_templated(matched, raw);
         let chunk = ChatCompletionChunk::new(document, index);
         let event = sse.emit_templated(raw, data, event_type);
-        ChunkEvent { event, payload: Payload::Chunk(chunk), leniencies: Leniencies::default() }
+        ChunkEvent { event, payload: Payload::Chunk(chunk), deviations: JsonDeviations::default() }
     }
 
     /// Counts an event that matches a template; returns its parts, and the framing half to advance.
@@ -244,10 +244,10 @@ impl ChunkDecoder {
     /// - An unfinished `[DONE]` counts, because it can't be anything else.
     /// - A failure counts, so that the end of the stream isn't clean. A failure is an error, a
     ///   finish reason that names one, or an event over a limit.
-    /// - The [`api`](End::api) of an object that is no chunk is stored.
+    /// - The [`api`](StreamSummary::api) of an object that is no chunk is stored.
     ///
     /// Copies bytes of an unfinished event only to join its `data` lines and to store a failure.
-    pub fn finish(&mut self) -> End {
+    pub fn finish(&mut self) -> StreamSummary {
         let framing = self.sse.finish();
         let Self { sse, readers, end } = self;
         let mut end = end.clone();
@@ -269,7 +269,7 @@ impl ChunkDecoder {
     /// Sets whether deviations from interoperable JSON (RFC 8259) are errors. Off by default.
     ///
     /// Real streams contain values that common JSON parsers reject. By default the decoder reads
-    /// such a chunk, and counts each deviation in [`Leniencies`]. A strict decoder reports the
+    /// such a chunk, and counts each deviation in [`JsonDeviations`]. A strict decoder reports the
     /// event as [`Payload::Malformed`], with the offset of the deviation.
     ///
     /// ```
@@ -278,12 +278,12 @@ impl ChunkDecoder {
     /// let stream = b"data: {\"logprob\": NaN}\n\n";
     /// let mut decoder = ChunkDecoder::new();
     /// let event = decoder.next(&mut &stream[..]).unwrap();
-    /// assert_eq!(event.leniencies().not_finite, 1);
+    /// assert_eq!(event.deviations().non_finite_numbers, 1);
     ///
     /// decoder.set_strict(true);
     /// let event = decoder.next(&mut &stream[..]).unwrap();
     /// let Payload::Malformed(error) = event.payload() else { panic!() };
-    /// assert_eq!((error.kind(), error.offset()), (ErrorKind::NotFinite, 24 + 18));
+    /// assert_eq!((error.kind(), error.offset()), (ErrorKind::NonFiniteNumber, 24 + 18));
     /// ```
     pub const fn set_strict(&mut self, strict: bool) {
         self.readers.set_strict(strict);
@@ -293,7 +293,7 @@ impl ChunkDecoder {
     /// default.
     ///
     /// The events are the same with and without. The setting is for tests and measurements.
-    pub const fn set_shapes(&mut self, on: bool) {
+    pub const fn set_templates(&mut self, on: bool) {
         self.readers.templates.set_on(on);
     }
 
@@ -303,7 +303,7 @@ impl ChunkDecoder {
     pub fn reset(&mut self) {
         self.sse.reset();
         self.readers.templates.reset();
-        self.end = End::default();
+        self.end = StreamSummary::default();
     }
 
     /// Returns the framing half, for its counts and states.
@@ -369,7 +369,7 @@ mod tests {
         assert_eq!(fits(&mut decoder, &events), [false, false, true, true, true]);
         decoder.reset();
         assert_eq!(fits(&mut decoder, &events), [false, false, true, true, true]);
-        decoder.set_shapes(false);
+        decoder.set_templates(false);
         decoder.reset();
         assert_eq!(decoder.next(&mut content("a").as_bytes()).map(|event| event.offset()), Some(0));
     }
@@ -423,7 +423,7 @@ mod tests {
     }
 
     #[test]
-    fn two_shapes_in_turn_both_fit() {
+    fn two_templates_in_turn_both_fit() {
         let other = |index| format!("data: {{\"choices\":[],\"x\":{index}}}\n\n");
         let events: Vec<_> = (0..9)
             .map(|number| if number % 2 == 0 { content("a") } else { other(number) })

@@ -2,9 +2,9 @@
 
 use core::fmt;
 
-use crate::chunk::{Carries, ChatCompletionChunk, UpstreamError};
+use crate::chunk::{ChatCompletionChunk, ContentFlags, OtherObject, UpstreamError};
 use crate::error::Error;
-use crate::json::{Leniencies, Value};
+use crate::json::JsonDeviations;
 use crate::sse::Event;
 
 /// The parsed payload of one event.
@@ -38,43 +38,19 @@ impl Payload<'_> {
     ///
     /// Reads the index of the chunk, and the parts of a `content` that is an array.
     #[must_use]
-    pub fn carries(&self) -> Carries {
-        let mut carries = Carries::default();
+    pub fn content_flags(&self) -> ContentFlags {
+        let mut content_flags = ContentFlags::default();
         match self {
-            Self::Chunk(chunk) => return chunk.carries(),
+            Self::Chunk(chunk) => return chunk.content_flags(),
             Self::Error(error) => {
-                carries = error.chunk().map(|chunk| chunk.carries()).unwrap_or_default();
-                carries.error = true;
+                content_flags =
+                    error.chunk().map(|chunk| chunk.content_flags()).unwrap_or_default();
+                content_flags.error = true;
             }
-            Self::Done => carries.done = true,
+            Self::Done => content_flags.done = true,
             Self::Other(_) | Self::Malformed(_) | Self::Comment | Self::Ignored => {}
         }
-        carries
-    }
-}
-
-/// A JSON object that is no chunk; see [`Payload::Other`].
-#[derive(Clone, Copy)]
-pub struct OtherObject<'a>(pub(crate) ChatCompletionChunk<'a>);
-
-impl<'a> OtherObject<'a> {
-    /// Returns the member `name`, of any type.
-    #[must_use]
-    pub fn get(&self, name: &str) -> Option<Value<'a>> {
-        self.0.get(name)
-    }
-
-    /// Returns the object as a JSON value.
-    #[must_use]
-    pub fn as_value(&self) -> Value<'a> {
-        self.0.as_value()
-    }
-}
-
-/// Writes the JSON text as sent.
-impl fmt::Debug for OtherObject<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
+        content_flags
     }
 }
 
@@ -83,7 +59,7 @@ impl fmt::Debug for OtherObject<'_> {
 pub struct ChunkEvent<'a> {
     pub(super) event: Event<'a>,
     pub(super) payload: Payload<'a>,
-    pub(super) leniencies: Leniencies,
+    pub(super) deviations: JsonDeviations,
 }
 
 impl<'a> ChunkEvent<'a> {
@@ -125,8 +101,8 @@ impl<'a> ChunkEvent<'a> {
     ///
     /// See [`ChunkDecoder::set_strict`](crate::ChunkDecoder::set_strict).
     #[must_use]
-    pub const fn leniencies(&self) -> Leniencies {
-        self.leniencies
+    pub const fn deviations(&self) -> JsonDeviations {
+        self.deviations
     }
 }
 

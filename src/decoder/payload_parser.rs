@@ -1,14 +1,17 @@
 //! Parses the payloads of events of each kind, into reused buffers.
 
-use super::payload::{ChunkEvent, OtherObject, Payload};
-use super::summary::{Api, Body, End, LONGEST_REASON, Rest, UpstreamFailure, ends_badly};
+use super::payload::{ChunkEvent, Payload};
+use super::summary::{LONGEST_REASON, Rest, StreamSummary, ends_badly};
 use super::torn::{begins_error, is_torn};
 use crate::chunk::schema::top;
-use crate::chunk::{ChatCompletionChunk, ChunkBuffers, ChunkIndex, UpstreamError};
+use crate::chunk::{
+    Api, ChatCompletionChunk, ChunkBuffers, ChunkIndex, OtherObject, OwnedUpstreamError,
+    UpstreamError,
+};
 use crate::error::{Error, ErrorKind};
-use crate::json::{Document, Kind, Leniencies, Parser, Tape, Value, beginning};
+use crate::json::{Document, JsonDeviations, Kind, Parser, Tape, Value, beginning};
 use crate::limits::Limits;
-use crate::sse::{Event, EventKind};
+use crate::sse::{BodyKind, Event, EventKind};
 use crate::template::{MatchedEvent, TemplateMatch, Templates};
 
 /// The parser of payloads, with its templates and buffers.
@@ -74,11 +77,11 @@ impl PayloadParser {
 ///
 /// A comment does so only at the start: HTML and compressed bodies have lines that begin with a
 /// colon.
-pub(super) fn proves_event_stream(event: &Event<'_>, body: Option<Body>) -> bool {
+pub(super) fn proves_event_stream(event: &Event<'_>, body: Option<BodyKind>) -> bool {
     match event.kind() {
         EventKind::Message | EventKind::Undispatched | EventKind::TooLarge => true,
         EventKind::Comment => body.is_none(),
-        EventKind::Unknown | EventKind::Blank | EventKind::Skipped => false,
+        EventKind::UnknownField | EventKind::BlankLine | EventKind::Skipped => false,
     }
 }
 
@@ -88,14 +91,14 @@ pub(super) fn proves_event_stream(event: &Event<'_>, body: Option<Body>) -> bool
 pub(super) fn read<'a>(
     event: Event<'a>,
     readers: &'a mut PayloadParser,
-    end: &mut End,
+    end: &mut StreamSummary,
     may_match_template: bool,
 ) -> ChunkEvent<'a> {
-    let mut leniencies = Leniencies::default();
-    let payload = payload(&event, readers, &mut leniencies, end, may_match_template);
+    let mut deviations = JsonDeviations::default();
+    let payload = payload(&event, readers, &mut deviations, end, may_match_template);
     end.events += u64::from(event.kind() == EventKind::Message);
-    note(end, &payload, leniencies, event.offset());
-    ChunkEvent { event, payload, leniencies }
+    note(end, &payload, deviations, event.offset());
+    ChunkEvent { event, payload, deviations }
 }
 
 /// Reads the payload of an event that no blank line has closed, and counts it in `end`.
@@ -105,17 +108,17 @@ pub(super) fn read<'a>(
 pub(super) fn read_last<'a>(
     event: Event<'a>,
     readers: &'a mut PayloadParser,
-    end: &mut End,
+    end: &mut StreamSummary,
     is_dropped: bool,
 ) -> ChunkEvent<'a> {
-    let mut leniencies = Leniencies::default();
+    let mut deviations = JsonDeviations::default();
     let is_line_torn = has_torn_line(&event);
-    let mut payload = payload(&event, readers, &mut leniencies, end, false);
+    let mut payload = payload(&event, readers, &mut deviations, end, false);
     let is_message = event.kind() == EventKind::Message;
     if is_message && matches!(payload, Payload::Malformed(_)) && begins_error(event.data()) {
         payload = Payload::Error(UpstreamError::new(None, event.data(), None));
     }
-    end.is_cut |= event.kind() != EventKind::Blank;
+    end.is_cut |= event.kind() != EventKind::BlankLine;
     end.rest = match payload {
         Payload::Error(_) => Rest::Framing,
         _ if is_line_torn => Rest::Lost,
@@ -133,9 +136,9 @@ pub(super) fn read_last<'a>(
         Payload::Malformed(_) if is_torn => {}
         Payload::Chunk(chunk) if is_dropped => note_reasons(end, &chunk),
         Payload::Other(object) if is_dropped => end.api = end.api.or_else(|| Api::of(&object.0)),
-        _ => note(end, &payload, leniencies, event.offset()),
+        _ => note(end, &payload, deviations, event.offset()),
     }
-    ChunkEvent { event, payload, leniencies }
+    ChunkEvent { event, payload, deviations }
 }
 
 /// Returns true if the event ends with a line with an unknown field that begins a cut JSON object.
@@ -145,7 +148,7 @@ fn has_torn_line(event: &Event<'_>) -> bool {
 }
 
 /// Stores the first finish reason of a dropped chunk that names a failure.
-fn note_reasons(end: &mut End, chunk: &ChatCompletionChunk<'_>) {
+fn note_reasons(end: &mut StreamSummary, chunk: &ChatCompletionChunk<'_>) {
     let reasons = chunk.choices().filter_map(|choice| choice.finish_reason());
     let failed = reasons.into_iter().find(|reason| ends_badly(reason));
     end.failed_finish = failed.map(|reason| beginning(reason, LONGEST_REASON).into());
@@ -156,28 +159,28 @@ fn note_reasons(end: &mut End, chunk: &ChatCompletionChunk<'_>) {
 fn payload<'a>(
     event: &Event<'a>,
     readers: &'a mut PayloadParser,
-    leniencies: &mut Leniencies,
-    end: &mut End,
+    deviations: &mut JsonDeviations,
+    end: &mut StreamSummary,
     may_match_template: bool,
 ) -> Payload<'a> {
     end.is_event_stream |= proves_event_stream(event, end.body);
     match event.kind() {
-        EventKind::Message => message(event, readers, leniencies, may_match_template),
-        EventKind::Undispatched => undispatched(event, readers, leniencies),
+        EventKind::Message => message(event, readers, deviations, may_match_template),
+        EventKind::Undispatched => undispatched(event, readers, deviations),
         EventKind::Comment => Payload::Comment,
-        EventKind::Unknown => unknown(event, readers, leniencies, end),
+        EventKind::UnknownField => unknown(event, readers, deviations, end),
         EventKind::TooLarge => Payload::Malformed(
             event.error().unwrap_or(Error::new(ErrorKind::EventTooLarge, event.offset())),
         ),
-        EventKind::Blank | EventKind::Skipped => Payload::Ignored,
+        EventKind::BlankLine | EventKind::Skipped => Payload::Ignored,
     }
 }
 
 /// Counts a payload in `end`.
 #[inline]
-fn note(end: &mut End, payload: &Payload<'_>, leniencies: Leniencies, offset: u64) {
-    if !leniencies.is_empty() {
-        end.leniencies.add(leniencies);
+fn note(end: &mut StreamSummary, payload: &Payload<'_>, deviations: JsonDeviations, offset: u64) {
+    if !deviations.is_empty() {
+        end.deviations.add(deviations);
     }
     match payload {
         Payload::Chunk(chunk) => {
@@ -215,7 +218,7 @@ pub(super) fn templated<'a>(
 fn message<'a>(
     event: &Event<'a>,
     readers: &'a mut PayloadParser,
-    leniencies: &mut Leniencies,
+    deviations: &mut JsonDeviations,
     may_match_template: bool,
 ) -> Payload<'a> {
     let data = event.data();
@@ -233,7 +236,7 @@ fn message<'a>(
     templates.record_miss(event.raw().len());
     let ChunkBuffers { tape, index } = reading;
     let read = parser.parse_onto(tape, data);
-    *leniencies = read.map_or_else(|_| Leniencies::default(), |(_, found)| found);
+    *deviations = read.map_or_else(|_| JsonDeviations::default(), |(_, found)| found);
     let filled = read.and_then(|(json, _)| {
         let document = Document::new(tape, json);
         match document.kind(0) {
@@ -248,7 +251,7 @@ fn message<'a>(
         if !is_error
             && chunk.is_chunk()
             && chunk.error().is_none()
-            && leniencies.is_empty()
+            && deviations.is_empty()
             && let Some(matched) = templates.learn(event, json, reading)
         {
             return Payload::Chunk(templated(templates, matched, event.raw()));
@@ -258,7 +261,7 @@ fn message<'a>(
     let document = |json| Document::new(tape, json);
     let chunk = filled.map(|json| ChatCompletionChunk::new(document(json), index));
     if let Some(text) = error_line {
-        return Payload::Error(text_error(text, (parser, side), chunk.ok(), leniencies));
+        return Payload::Error(text_error(text, (parser, side), chunk.ok(), deviations));
     }
     match chunk {
         Ok(chunk) => object(chunk, is_error),
@@ -294,10 +297,10 @@ fn object(object: ChatCompletionChunk<'_>, is_error: bool) -> Payload<'_> {
 fn undispatched<'a>(
     event: &Event<'a>,
     readers: &'a mut PayloadParser,
-    leniencies: &mut Leniencies,
+    deviations: &mut JsonDeviations,
 ) -> Payload<'a> {
     if let Some(text) = error_line(event) {
-        return Payload::Error(line_error(event, text, readers, leniencies));
+        return Payload::Error(line_error(event, text, readers, deviations));
     }
     if event.event_type() == "error" {
         let comment = event.comments().next().unwrap_or_default();
@@ -312,18 +315,18 @@ fn undispatched<'a>(
 fn unknown<'a>(
     event: &Event<'a>,
     readers: &'a mut PayloadParser,
-    leniencies: &mut Leniencies,
-    end: &mut End,
+    deviations: &mut JsonDeviations,
+    end: &mut StreamSummary,
 ) -> Payload<'a> {
     // Before the first field, an object is the body, and not a line of an event stream.
     let line = event.unknown_lines().next().unwrap_or_default();
     let is_body = !end.is_event_stream && line.trim_ascii_start().starts_with(b"{");
     if let Some(text) = error_line(event).filter(|_| !is_body) {
         end.is_event_stream = true;
-        return Payload::Error(line_error(event, text, readers, leniencies));
+        return Payload::Error(line_error(event, text, readers, deviations));
     }
     if end.body.is_none() {
-        end.body = Some(Body::of(event.raw()));
+        end.body = Some(BodyKind::from_bytes(event.raw()));
     }
     Payload::Ignored
 }
@@ -333,12 +336,12 @@ fn line_error<'a>(
     event: &Event<'a>,
     text: &'a [u8],
     readers: &'a mut PayloadParser,
-    leniencies: &mut Leniencies,
+    deviations: &mut JsonDeviations,
 ) -> UpstreamError<'a> {
     readers.shrink_if_idle(event.raw().len());
     let PayloadParser { parser, side, is_large, .. } = readers;
     *is_large = true;
-    text_error(text, (parser, side), None, leniencies)
+    text_error(text, (parser, side), None, deviations)
 }
 
 /// Returns the text of an error in a line with an unknown field.
@@ -360,23 +363,23 @@ fn text_error<'a>(
     text: &'a [u8],
     (parser, tape): (&mut Parser, &'a mut Tape),
     chunk: Option<ChatCompletionChunk<'a>>,
-    leniencies: &mut Leniencies,
+    deviations: &mut JsonDeviations,
 ) -> UpstreamError<'a> {
     let Ok((document, found)) = parser.parse(text, tape) else {
         return UpstreamError::new(None, text, chunk);
     };
-    leniencies.add(found);
+    deviations.add(found);
     let value = Value::new(document, 0);
     let error = value.get(top::ERROR).filter(|error| !error.is_null()).unwrap_or(value);
     UpstreamError::new(Some(error), b"", chunk)
 }
 
 #[cold]
-fn note_error(end: &mut End, error: &UpstreamError<'_>, offset: u64) {
+fn note_error(end: &mut StreamSummary, error: &UpstreamError<'_>, offset: u64) {
     end.chunks += u64::from(error.chunk().is_some_and(|chunk| chunk.get(top::CHOICES).is_some()));
     end.after_done += u64::from(end.done > 0);
     if end.upstream_error.is_none() {
-        end.upstream_error = Some(UpstreamFailure::of(error, offset));
+        end.upstream_error = Some(OwnedUpstreamError::of(error, offset));
     }
 }
 

@@ -1,6 +1,6 @@
 //! `scan`: checks whether a chunk has members that may contain unwatched text.
 
-use super::watched_text::TextKind;
+use super::watched_text::WatchedTextKind;
 use crate::chunk::schema::{choice, delta, tool_call, top};
 use crate::chunk::{ChatCompletionChunk, Level, origin};
 use crate::json::{Value, ValueKind};
@@ -12,7 +12,7 @@ const NESTED_STRINGS: &[&str] = &[tool_call::ID, top::SERVICE_TIER, "severity"];
 const ARRAYS: &[&str] = &["prompt_filter_results"];
 
 /// Number of kinds of texts.
-const KINDS: usize = TextKind::Arguments as usize + 1;
+const KINDS: usize = WatchedTextKind::Arguments as usize + 1;
 
 /// Maximum depth of nested objects. Deeper members are unwatched.
 const MAX_DEPTH: usize = 8;
@@ -68,7 +68,7 @@ impl<'l> Scan<'l> {
         let mut texts = [None; KINDS];
         let (mut calls, mut call) = (None, None);
         for (name, value) in delta.members() {
-            match (TextKind::from_delta(name), name) {
+            match (WatchedTextKind::from_delta(name), name) {
                 (Some(kind), _) => self.text(&mut texts, kind, value),
                 (None, delta::TOOL_CALLS) => self.once(&mut calls, value),
                 (None, delta::FUNCTION_CALL) => self.once(&mut call, value),
@@ -104,7 +104,7 @@ impl<'l> Scan<'l> {
         let Some(function) = self.container(function, ValueKind::Object) else { return };
         let mut texts = [None; KINDS];
         for (name, value) in function.members() {
-            match TextKind::from_function(name) {
+            match WatchedTextKind::from_function(name) {
                 Some(kind) => self.text(&mut texts, kind, value),
                 None => self.known(Level::Function, name, value),
             }
@@ -112,7 +112,12 @@ impl<'l> Scan<'l> {
     }
 
     /// Checks a member that the guard watches if it is a string.
-    fn text(&mut self, seen: &mut [Option<Value<'l>>; KINDS], kind: TextKind, value: Value<'l>) {
+    fn text(
+        &mut self,
+        seen: &mut [Option<Value<'l>>; KINDS],
+        kind: WatchedTextKind,
+        value: Value<'l>,
+    ) {
         match seen.get_mut(kind as usize) {
             Some(seen) => self.once(seen, value),
             None => self.has_unwatched = true,
@@ -146,7 +151,7 @@ impl<'l> Scan<'l> {
             return;
         }
         let is_harmless = match value.kind() {
-            ValueKind::Null | ValueKind::Bool | ValueKind::NotFinite => true,
+            ValueKind::Null | ValueKind::Bool | ValueKind::NonFiniteNumber => true,
             // A reader with the tokenizer can convert a token's number to its text.
             ValueKind::Number => name != "token_id",
             ValueKind::String if is_known => true,

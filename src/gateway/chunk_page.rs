@@ -4,21 +4,21 @@ use super::json_write::{self, ArrayWriter, ObjectWriter, string_len};
 use crate::chunk::schema::reasoning_detail;
 use crate::chunk::{Level, Merge, merge};
 use crate::completion::{ElementKey, Matching};
-use crate::json::{Json, JsonList, JsonObject, plain_len};
+use crate::json::{OwnedArray, OwnedObject, OwnedValue, plain_len};
 use crate::limits::Limits;
 use crate::slice::bytes_in;
 
 /// Maximum cost of a chunk: 1 for each byte, and `VALUE_COST` for each name and value.
 ///
-/// It is a sixteenth of the default [`event_bytes`](crate::Limits::event_bytes), and a quarter of
-/// the default [`json_values`](crate::Limits::json_values).
+/// It is a sixteenth of the default [`event_bytes`](crate::Limits::max_event_bytes), and a quarter of
+/// the default [`json_values`](crate::Limits::max_json_values).
 pub(super) const MAX_COST: usize = 4 << 20;
 const VALUE_COST: usize = 16;
 
 /// Maximum number of bytes of an event, without the members that every chunk repeats.
-const MAX_BYTES: usize = LIMITS.event_bytes - 4096;
+const MAX_BYTES: usize = LIMITS.max_event_bytes - 4096;
 /// Maximum number of names and values of an event, without the members that every chunk repeats.
-const MAX_VALUES: usize = LIMITS.json_values - 64;
+const MAX_VALUES: usize = LIMITS.max_json_values - 64;
 const LIMITS: Limits = Limits::new();
 
 /// The position in a completion's members at which a page begins.
@@ -130,7 +130,7 @@ impl ChunkPage {
     pub(super) fn members<'m>(
         &mut self,
         rule: Rule,
-        members: impl Iterator<Item = (&'m str, &'m Json)>,
+        members: impl Iterator<Item = (&'m str, &'m OwnedValue)>,
         object: &mut ObjectWriter<'_>,
     ) {
         for (name, value) in members {
@@ -142,7 +142,7 @@ impl ChunkPage {
     pub(super) fn object(
         &mut self,
         name: &str,
-        members: &JsonObject,
+        members: &OwnedObject,
         rule: Rule,
         object: &mut ObjectWriter<'_>,
     ) {
@@ -157,7 +157,7 @@ impl ChunkPage {
     }
 
     /// Offers the list of the reasoning details.
-    pub(super) fn details(&mut self, name: &str, list: &JsonList, object: &mut ObjectWriter<'_>) {
+    pub(super) fn details(&mut self, name: &str, list: &OwnedArray, object: &mut ObjectWriter<'_>) {
         if !list.is_empty() {
             let rule = Rule::At(Level::ReasoningDetail);
             self.offer(name, object, |page, out| {
@@ -213,24 +213,24 @@ impl ChunkPage {
     /// Writes the value of a member, in parts if it can be merged from them.
     ///
     /// Returns true if the value is complete, as do the functions below.
-    fn value(&mut self, name: &str, value: &Json, merge: Merge, out: &mut Vec<u8>) -> bool {
+    fn value(&mut self, name: &str, value: &OwnedValue, merge: Merge, out: &mut Vec<u8>) -> bool {
         let is_resumed = self.is_resumed();
         let cost =
             if is_resumed { Cost::default() } else { named(name, cost(value, self.max_cost)) };
         if is_resumed || !self.fits(cost) {
             self.enclose(name);
             match value {
-                Json::Object(members) if !members.is_empty() => {
+                OwnedValue::Object(members) if !members.is_empty() => {
                     if let Some(merge) = member_merge(merge) {
                         return self.object_parts(members, Rule::All(merge), out);
                     }
                 }
-                Json::List(list) if !list.is_empty() => {
+                OwnedValue::Array(list) if !list.is_empty() => {
                     if let Some(rules) = element_rules(merge) {
                         return self.list_parts(list, rules, out);
                     }
                 }
-                Json::Text(text) if is_resumed || is_split(text, merge) => {
+                OwnedValue::Raw(text) if is_resumed || is_split(text, merge) => {
                     return self.array_parts(text, out);
                 }
                 _ => {}
@@ -254,7 +254,7 @@ impl ChunkPage {
         is_reserved
     }
 
-    fn object_parts(&mut self, members: &JsonObject, rule: Rule, out: &mut Vec<u8>) -> bool {
+    fn object_parts(&mut self, members: &OwnedObject, rule: Rule, out: &mut Vec<u8>) -> bool {
         let mut object = ObjectWriter::begin(out);
         let is_complete = self.member_parts(members.iter(), rule, &mut object);
         object.end();
@@ -263,7 +263,7 @@ impl ChunkPage {
 
     fn member_parts<'m>(
         &mut self,
-        members: impl Iterator<Item = (&'m str, &'m Json)>,
+        members: impl Iterator<Item = (&'m str, &'m OwnedValue)>,
         rule: Rule,
         object: &mut ObjectWriter<'_>,
     ) -> bool {
@@ -278,7 +278,7 @@ impl ChunkPage {
         true
     }
 
-    fn list_parts(&mut self, list: &JsonList, rules: ElementRules, out: &mut Vec<u8>) -> bool {
+    fn list_parts(&mut self, list: &OwnedArray, rules: ElementRules, out: &mut Vec<u8>) -> bool {
         let mut array = ArrayWriter::begin(out);
         let mut is_complete = true;
         let first = self.cursor.path.pop().unwrap_or(0);
@@ -305,7 +305,7 @@ impl ChunkPage {
     fn element(
         &mut self,
         key: ElementKey<'_>,
-        members: &JsonObject,
+        members: &OwnedObject,
         rules: ElementRules,
         out: &mut Vec<u8>,
     ) -> bool {
@@ -414,7 +414,7 @@ const fn element_rules(merge: Merge) -> Option<ElementRules> {
 /// Returns the number of members up to the last one that identifies the element.
 ///
 /// Returns `None` if no other element can continue it, or no further member follows.
-fn head_len(key: ElementKey<'_>, members: &JsonObject, matching: Matching) -> Option<usize> {
+fn head_len(key: ElementKey<'_>, members: &OwnedObject, matching: Matching) -> Option<usize> {
     let [(_, index), (_, id), _] = key.members();
     let is_continuable = match matching {
         Matching::Index | Matching::Detail => index.is_some(),
@@ -437,15 +437,15 @@ fn is_key(name: &str) -> bool {
 }
 
 /// Returns the cost of a value, or any cost above `max` if it is more than `max`.
-fn cost(value: &Json, max: usize) -> Cost {
+fn cost(value: &OwnedValue, max: usize) -> Cost {
     match value {
-        Json::Text(text) if text.len() > max => Cost { bytes: text.len(), values: 1 },
-        Json::Text(text) => {
+        OwnedValue::Raw(text) if text.len() > max => Cost { bytes: text.len(), values: 1 },
+        OwnedValue::Raw(text) => {
             let marks = text.bytes().filter(|byte| matches!(byte, b',' | b':' | b'[' | b'{'));
             Cost { bytes: text.len(), values: 1 + marks.count() }
         }
-        Json::Object(members) => members_cost(members, max),
-        Json::List(list) => sum(list.iter().map(|element| members_cost(element, max)), max),
+        OwnedValue::Object(members) => members_cost(members, max),
+        OwnedValue::Array(list) => sum(list.iter().map(|element| members_cost(element, max)), max),
     }
 }
 
@@ -466,7 +466,7 @@ fn named(name: &str, value: Cost) -> Cost {
     value.and(Cost { bytes: string_len(name) + 2, values: 1 })
 }
 
-fn members_cost(members: &JsonObject, max: usize) -> Cost {
+fn members_cost(members: &OwnedObject, max: usize) -> Cost {
     sum(members.iter().map(|(name, value)| named(name, cost(value, max))), max)
 }
 
@@ -475,7 +475,7 @@ pub(super) fn is_readable(event: &[u8]) -> bool {
     let json = event.strip_prefix(b"data: ").unwrap_or(event);
     // A decoder also stores a joined copy of several lines.
     let joined = if json.trim_ascii_end().contains(&b'\n') { json.len() } else { 0 };
-    event.len() + joined <= LIMITS.event_bytes && element_len(json).1 <= LIMITS.json_values
+    event.len() + joined <= LIMITS.max_event_bytes && element_len(json).1 <= LIMITS.max_json_values
 }
 
 /// Returns true if a JSON text is an array that may be written in parts.

@@ -1,4 +1,4 @@
-//! `ChunkParts`: writes a gateway's own chunks.
+//! `ChunkWriter`: writes a gateway's own chunks.
 
 use super::json_write::{self, ObjectWriter};
 use crate::chunk::schema::{
@@ -37,13 +37,13 @@ impl Envelope<'_> {
 /// It contains the members that all chunks of a stream share, and those of one chunk.
 ///
 /// ```
-/// use deltawire::gateway::{ChoiceParts, ChunkParts, DONE, UsageParts};
+/// use deltawire::gateway::{ChoiceWriter, ChunkWriter, DONE, UsageWriter};
 ///
-/// let chunk = ChunkParts::new("chatcmpl-1", "small", 1_760_000_000);
+/// let chunk = ChunkWriter::new("chatcmpl-1", "small", 1_760_000_000);
 /// let mut out = Vec::new();
-/// chunk.choices(&[ChoiceParts::new(0).role("assistant").content("Hi")]).write_event(&mut out);
-/// chunk.choices(&[ChoiceParts::new(0).finish_reason("stop")]).write_event(&mut out);
-/// chunk.usage(UsageParts::new(9, 1)).write_event(&mut out);
+/// chunk.choices(&[ChoiceWriter::new(0).role("assistant").content("Hi")]).write_event(&mut out);
+/// chunk.choices(&[ChoiceWriter::new(0).finish_reason("stop")]).write_event(&mut out);
+/// chunk.usage(UsageWriter::new(9, 1)).write_event(&mut out);
 /// out.extend_from_slice(DONE);
 /// let first = r#"data: {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1760000000,"model":"small","choices":[{"index":0,"delta":{"role":"assistant","content":"Hi"},"finish_reason":null}]}"#;
 /// assert!(out.starts_with(first.as_bytes()));
@@ -51,17 +51,17 @@ impl Envelope<'_> {
 ///
 /// The written text is valid JSON for all values. Allocates only if the buffer has to grow.
 #[derive(Clone, Copy, Debug)]
-pub struct ChunkParts<'a> {
+pub struct ChunkWriter<'a> {
     id: &'a str,
     model: &'a str,
     created: u64,
     service_tier: Option<&'a str>,
     system_fingerprint: Option<&'a str>,
-    choices: &'a [ChoiceParts<'a>],
-    usage: Option<UsageParts>,
+    choices: &'a [ChoiceWriter<'a>],
+    usage: Option<UsageWriter>,
 }
 
-impl<'a> ChunkParts<'a> {
+impl<'a> ChunkWriter<'a> {
     /// Creates a chunk without choices. `created` is in seconds since 1970.
     #[must_use]
     pub const fn new(id: &'a str, model: &'a str, created: u64) -> Self {
@@ -75,9 +75,9 @@ impl<'a> ChunkParts<'a> {
         /// Sets `system_fingerprint`.
         system_fingerprint(system_fingerprint: &'a str) = Some(system_fingerprint);
         /// Sets the choices.
-        choices(choices: &'a [ChoiceParts<'a>]) = choices;
+        choices(choices: &'a [ChoiceWriter<'a>]) = choices;
         /// Sets the usage. OpenAI sends it in a chunk of its own, without choices.
-        usage(usage: UsageParts) = Some(usage);
+        usage(usage: UsageWriter) = Some(usage);
     }
 
     /// Appends the chunk's JSON text, in one line.
@@ -86,7 +86,7 @@ impl<'a> ChunkParts<'a> {
         let (id, created, model) = (Some(id), Some(created), Some(model));
         let envelope = Envelope { id, created, model, service_tier, system_fingerprint };
         let mut chunk = envelope.begin(out);
-        json_write::array(self.choices, chunk.name(top::CHOICES), ChoiceParts::write);
+        json_write::array(self.choices, chunk.name(top::CHOICES), ChoiceWriter::write);
         if let Some(usage) = self.usage {
             chunk.object(top::USAGE, |object| usage.write(object));
         }
@@ -101,19 +101,19 @@ impl<'a> ChunkParts<'a> {
     }
 }
 
-/// The delta and finish reason of one choice in a [`ChunkParts`].
+/// The delta and finish reason of one choice in a [`ChunkWriter`].
 #[derive(Clone, Copy, Debug)]
-pub struct ChoiceParts<'a> {
+pub struct ChoiceWriter<'a> {
     index: u64,
     role: Option<&'a str>,
     content: Option<&'a str>,
     refusal: Option<&'a str>,
     reasoning: Option<(ReasoningName, &'a str)>,
-    tool_calls: &'a [ToolCallParts<'a>],
+    tool_calls: &'a [ToolCallWriter<'a>],
     finish_reason: Option<&'a str>,
 }
 
-impl<'a> ChoiceParts<'a> {
+impl<'a> ChoiceWriter<'a> {
     /// Creates an empty delta for the choice with this index.
     #[must_use]
     pub const fn new(index: u64) -> Self {
@@ -129,7 +129,7 @@ impl<'a> ChoiceParts<'a> {
         /// Sets the piece of the refusal.
         refusal(text: &'a str) = Some(text);
         /// Sets the pieces of tool calls.
-        tool_calls(calls: &'a [ToolCallParts<'a>]) = calls;
+        tool_calls(calls: &'a [ToolCallWriter<'a>]) = calls;
         /// Sets the finish reason: `stop`, `length`, `tool_calls` …
         finish_reason(reason: &'a str) = Some(reason);
     }
@@ -153,7 +153,7 @@ impl<'a> ChoiceParts<'a> {
             }
             if !self.tool_calls.is_empty() {
                 let calls = delta.name(delta::TOOL_CALLS);
-                json_write::array(self.tool_calls, calls, ToolCallParts::write);
+                json_write::array(self.tool_calls, calls, ToolCallWriter::write);
             }
         });
         match self.finish_reason {
@@ -164,16 +164,16 @@ impl<'a> ChoiceParts<'a> {
     }
 }
 
-/// The piece of one tool call in a [`ChoiceParts`].
+/// The piece of one tool call in a [`ChoiceWriter`].
 #[derive(Clone, Copy, Debug)]
-pub struct ToolCallParts<'a> {
+pub struct ToolCallWriter<'a> {
     index: u64,
     id: Option<&'a str>,
     name: Option<&'a str>,
     arguments: &'a str,
 }
 
-impl<'a> ToolCallParts<'a> {
+impl<'a> ToolCallWriter<'a> {
     /// Creates the first piece of a call of a function, without arguments.
     #[must_use]
     pub const fn begin(index: u64, id: &'a str, name: &'a str) -> Self {
@@ -206,16 +206,16 @@ impl<'a> ToolCallParts<'a> {
     }
 }
 
-/// The token counts in a [`ChunkParts`].
+/// The token counts in a [`ChunkWriter`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UsageParts {
+pub struct UsageWriter {
     prompt: u64,
     completion: u64,
     cached: Option<u64>,
     reasoning: Option<u64>,
 }
 
-impl UsageParts {
+impl UsageWriter {
     /// Creates a usage of prompt and completion tokens. `total_tokens` is their sum.
     #[must_use]
     pub const fn new(prompt: u64, completion: u64) -> Self {
@@ -251,25 +251,25 @@ impl UsageParts {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
-    use super::{ChoiceParts, ChunkParts, ToolCallParts, UsageParts};
+    use super::{ChoiceWriter, ChunkWriter, ToolCallWriter, UsageWriter};
     use crate::completion::ReasoningName;
 
     #[test]
     fn every_part_under_its_name() {
-        let calls = [ToolCallParts::begin(0, "call_1", "f"), ToolCallParts::more(1, "{\"a\n")];
+        let calls = [ToolCallWriter::begin(0, "call_1", "f"), ToolCallWriter::more(1, "{\"a\n")];
         let choices = [
-            ChoiceParts::new(0).role("assistant").content("a\"b").refusal("no"),
-            ChoiceParts::new(1)
+            ChoiceWriter::new(0).role("assistant").content("a\"b").refusal("no"),
+            ChoiceWriter::new(1)
                 .reasoning(ReasoningName::Reasoning, "why")
                 .tool_calls(&calls)
                 .finish_reason("stop"),
         ];
         let mut out = Vec::new();
-        ChunkParts::new("c", "m", 5)
+        ChunkWriter::new("c", "m", 5)
             .service_tier("flex")
             .system_fingerprint("fp")
             .choices(&choices)
-            .usage(UsageParts::new(3, 4).cached(1).reasoning(2))
+            .usage(UsageWriter::new(3, 4).cached(1).reasoning(2))
             .write_event(&mut out);
         let json = out.strip_prefix(b"data: ").unwrap().strip_suffix(b"\n\n").unwrap();
         assert!(!json.contains(&b'\n'));

@@ -7,7 +7,9 @@ use std::collections::VecDeque;
 use super::allowlist::{Verdict, scan};
 use super::spans::{Spans, object_of};
 use super::text_segment::{TextSegment, move_segments};
-use super::watched_text::{FoundText, GuardedText, TextId, WatchedText, each_text, end_others};
+use super::watched_text::{
+    FoundText, GuardedText, WatchedText, WatchedTextId, each_text, end_others,
+};
 use crate::chunk::{ChatCompletionChunk, Choice, TemplateCache};
 use crate::decoder::{ChunkEvent, Payload};
 use crate::slice::bytes_in;
@@ -23,21 +25,21 @@ use crate::sse::EventKind;
 /// written with its new text, and any other event is copied byte for byte.
 ///
 /// ```
-/// use deltawire::gateway::{Guard, Pushed};
+/// use deltawire::gateway::{Guard, PushResult};
 /// use deltawire::{ChunkDecoder, ChunkEvent, Payload};
 ///
 /// /// Holds an event until its texts have been looked at, and releases what may go.
 /// fn look(event: &ChunkEvent<'_>, word: &str, guard: &mut Guard, out: &mut Vec<u8>) {
 ///     let mut pushed = guard.push(event);
-///     if pushed == Pushed::Full {
+///     if pushed == PushResult::Full {
 ///         // It has been looked at, but a word may begin at its end: else end the stream.
 ///         guard.release_all(out);
 ///         pushed = guard.push(event);
 ///     }
 ///     match pushed {
-///         Pushed::Text | Pushed::NoText => {}
+///         PushResult::Text | PushResult::NoText => {}
 ///         // More than may be held: let it pass unseen, or end the stream.
-///         Pushed::TooLarge => {
+///         PushResult::TooLarge => {
 ///             guard.release_all(out);
 ///             out.extend_from_slice(event.raw());
 ///         }
@@ -47,7 +49,7 @@ use crate::sse::EventKind;
 ///     let find = |guard: &Guard| {
 ///         guard.texts().find_map(|text| {
 ///             let start = text.text.rfind(word)?;
-///             (start >= text.held_from).then_some((text.id, start))
+///             (start >= text.unreleased_from).then_some((text.id, start))
 ///         })
 ///     };
 ///     while let Some((id, start)) = find(guard) {
@@ -96,7 +98,7 @@ use crate::sse::EventKind;
 ///
 /// Texts are content, refusal, reasoning, and the names and arguments of called functions, if they
 /// are strings. An event with any other member that isn't known to be harmless is
-/// [`Unwatched`](Pushed::Unwatched): the caller decides how to handle it. Half of a character that
+/// [`Unwatched`](PushResult::Unwatched): the caller decides how to handle it. Half of a character that
 /// is cut over two deltas is U+FFFD in both, as in every view.
 ///
 /// # What is harmless
@@ -161,7 +163,7 @@ struct HeldEvent {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[must_use = "an event that wasn't taken is lost"]
 #[non_exhaustive]
-pub enum Pushed {
+pub enum PushResult {
     /// The event is held and contains text to check.
     Text,
     /// The event is held and contains nothing to check: keep-alives, roles, usage, `[DONE]`.
@@ -223,7 +225,7 @@ impl Guard {
     }
 
     /// Holds the next event of the stream, of any kind, if the bound allows it.
-    pub fn push(&mut self, event: &ChunkEvent<'_>) -> Pushed {
+    pub fn push(&mut self, event: &ChunkEvent<'_>) -> PushResult {
         let budget = self.most_bytes - self.held_bytes();
         let Some(mut budget) = budget.checked_sub(event.raw().len() + EVENT_COST) else {
             return self.rejection(event);
@@ -233,7 +235,7 @@ impl Guard {
         let mut is_unwatched = match event.payload() {
             Payload::Malformed(_) | Payload::Error(_) => true,
             _ => {
-                matches!(event.event().kind(), EventKind::Skipped | EventKind::Unknown)
+                matches!(event.event().kind(), EventKind::Skipped | EventKind::UnknownField)
                     || event.event().has_unknown_lines()
             }
         };
@@ -255,9 +257,9 @@ impl Guard {
         self.events.push_back(HeldEvent { len: event.raw().len(), segments });
         debug_assert!(self.held_bytes() <= self.most_bytes, "the budget was checked");
         match (is_unwatched, has_text) {
-            (true, _) => Pushed::Unwatched,
-            (false, true) => Pushed::Text,
-            (false, false) => Pushed::NoText,
+            (true, _) => PushResult::Unwatched,
+            (false, true) => PushResult::Text,
+            (false, false) => PushResult::NoText,
         }
     }
 
@@ -276,12 +278,12 @@ impl Guard {
     /// - The range ends within a character or beyond the text.
     /// - A longer text exceeds the bound. Release some events, or discard all.
     #[must_use = "what has been released can't be replaced"]
-    pub fn replace(&mut self, id: TextId, range: Range<usize>, with: &str) -> bool {
+    pub fn replace(&mut self, id: WatchedTextId, range: Range<usize>, with: &str) -> bool {
         let budget = self.most_bytes - self.held_bytes();
         let Some(position) = self.texts.iter().position(|text| text.id == id) else { return false };
         let Some(text) = self.texts.get_mut(position) else { return false };
         let shown = text.shown();
-        if range.start < shown.held_from || shown.text.get(range.clone()).is_none() {
+        if range.start < shown.unreleased_from || shown.text.get(range.clone()).is_none() {
             return false;
         }
         let Some(text_bytes) = (self.text_bytes - range.len()).checked_add(with.len()) else {
@@ -322,7 +324,7 @@ impl Guard {
     }
 
     /// Releases events like [`release`](Self::release), with a `keep` for each text.
-    pub fn release_by(&mut self, mut keep: impl FnMut(TextId) -> usize, out: &mut Vec<u8>) {
+    pub fn release_by(&mut self, mut keep: impl FnMut(WatchedTextId) -> usize, out: &mut Vec<u8>) {
         let (mut segments, mut events) = (0, 0);
         for held in &self.events {
             let mut own = self.segments.iter().skip(segments).take(held.segments);
@@ -453,7 +455,7 @@ impl Guard {
 
     /// Returns the reason for which an event isn't held.
     #[cold]
-    fn rejection(&self, event: &ChunkEvent<'_>) -> Pushed {
+    fn rejection(&self, event: &ChunkEvent<'_>) -> PushResult {
         let chunk = object_of(event);
         let choices = chunk.iter().flat_map(ChatCompletionChunk::choices);
         let mut cost = event.raw().len() + EVENT_COST;
@@ -463,7 +465,7 @@ impl Guard {
                 Some(())
             });
         }
-        if cost > self.most_bytes { Pushed::TooLarge } else { Pushed::Full }
+        if cost > self.most_bytes { PushResult::TooLarge } else { PushResult::Full }
     }
 
     /// Returns true if a chunk may contain text that the guard doesn't watch.
@@ -479,7 +481,7 @@ impl Guard {
     }
 
     /// Returns the position of a text, which is added if the number of texts allows it.
-    fn text_position(&mut self, id: TextId) -> Option<usize> {
+    fn text_position(&mut self, id: WatchedTextId) -> Option<usize> {
         let known = self.texts.iter().position(|text| text.id == id);
         if known.is_none() && self.texts.len() < MAX_TEXTS {
             self.texts.push(WatchedText::new(id));
@@ -547,13 +549,15 @@ impl fmt::Debug for Guard {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 mod tests {
-    use super::{EVENT_COST, Guard, GuardedText, Pushed, SEGMENT_COST, TextId, TextSegment};
+    use super::{
+        EVENT_COST, Guard, GuardedText, PushResult, SEGMENT_COST, TextSegment, WatchedTextId,
+    };
     use crate::decoder::ChunkDecoder;
-    use crate::gateway::TextKind;
+    use crate::gateway::WatchedTextKind;
     use crate::gateway::assemble;
     use proptest::prelude::*;
 
-    fn push(guard: &mut Guard, event: &str) -> Pushed {
+    fn push(guard: &mut Guard, event: &str) -> PushResult {
         let mut decoder = ChunkDecoder::new();
         guard.push(&decoder.next(&mut event.as_bytes()).unwrap())
     }
@@ -562,34 +566,38 @@ mod tests {
         format!("data: {{\"choices\":[{{\"delta\":{delta}}}]}}\n\n")
     }
 
-    const CONTENT: TextId = TextId { choice: 0, kind: TextKind::Content, call: None };
+    const CONTENT: WatchedTextId =
+        WatchedTextId { choice: 0, kind: WatchedTextKind::Content, call: None };
 
     #[test]
     fn what_each_event_is_to_a_guard() {
         let mut guard = Guard::new();
         for (event, expected) in [
-            (delta(r#"{"content":"a"}"#), Pushed::Text),
-            (delta(r#"{"reasoning":"a","content":""}"#), Pushed::Text),
-            (delta(r#"{"role":"assistant","content":""}"#), Pushed::NoText),
-            (delta(r#"{"content":null}"#), Pushed::NoText),
-            ("data: [DONE]\n\n".to_owned(), Pushed::NoText),
-            (": ping\n\n".to_owned(), Pushed::NoText),
-            (delta(r#"{"content":"a","content":"b"}"#), Pushed::Unwatched),
-            (delta(r#"{"content":[{"type":"text","text":"a"}]}"#), Pushed::Unwatched),
-            (delta(r#"{"tool_calls":[{"index":0,"id":"c","type":"function"}]}"#), Pushed::NoText),
-            (delta(r#"{"tool_calls":[{"function":{"arguments":"a"}}]}"#), Pushed::Text),
-            (delta(r#"{"tool_calls":[{"function":{"name":"a"}}]}"#), Pushed::Text),
-            (delta(r#"{"function_call":{"name":"f","arguments":""}}"#), Pushed::Text),
-            (delta(r#"{"tool_calls":[{"function":{"new":"a"}}]}"#), Pushed::Unwatched),
-            (delta(r#"{"reasoning_details":[{"text":"a"}]}"#), Pushed::Unwatched),
-            (delta(r#"{},"logprobs":{"content":[{}]}"#), Pushed::Unwatched),
-            (delta(r#"{},"index":-1"#), Pushed::NoText),
-            (delta(r#"{"content":"a"},"index":-1"#), Pushed::Unwatched),
-            ("data: {\n\n".to_owned(), Pushed::Unwatched),
-            ("event: error\ndata: {\n\n".to_owned(), Pushed::Unwatched),
-            ("error: a\n".to_owned(), Pushed::Unwatched),
-            ("{\"content\":\"a\"}\n".to_owned(), Pushed::Unwatched),
-            ("event: ping\n\n".to_owned(), Pushed::NoText),
+            (delta(r#"{"content":"a"}"#), PushResult::Text),
+            (delta(r#"{"reasoning":"a","content":""}"#), PushResult::Text),
+            (delta(r#"{"role":"assistant","content":""}"#), PushResult::NoText),
+            (delta(r#"{"content":null}"#), PushResult::NoText),
+            ("data: [DONE]\n\n".to_owned(), PushResult::NoText),
+            (": ping\n\n".to_owned(), PushResult::NoText),
+            (delta(r#"{"content":"a","content":"b"}"#), PushResult::Unwatched),
+            (delta(r#"{"content":[{"type":"text","text":"a"}]}"#), PushResult::Unwatched),
+            (
+                delta(r#"{"tool_calls":[{"index":0,"id":"c","type":"function"}]}"#),
+                PushResult::NoText,
+            ),
+            (delta(r#"{"tool_calls":[{"function":{"arguments":"a"}}]}"#), PushResult::Text),
+            (delta(r#"{"tool_calls":[{"function":{"name":"a"}}]}"#), PushResult::Text),
+            (delta(r#"{"function_call":{"name":"f","arguments":""}}"#), PushResult::Text),
+            (delta(r#"{"tool_calls":[{"function":{"new":"a"}}]}"#), PushResult::Unwatched),
+            (delta(r#"{"reasoning_details":[{"text":"a"}]}"#), PushResult::Unwatched),
+            (delta(r#"{},"logprobs":{"content":[{}]}"#), PushResult::Unwatched),
+            (delta(r#"{},"index":-1"#), PushResult::NoText),
+            (delta(r#"{"content":"a"},"index":-1"#), PushResult::Unwatched),
+            ("data: {\n\n".to_owned(), PushResult::Unwatched),
+            ("event: error\ndata: {\n\n".to_owned(), PushResult::Unwatched),
+            ("error: a\n".to_owned(), PushResult::Unwatched),
+            ("{\"content\":\"a\"}\n".to_owned(), PushResult::Unwatched),
+            ("event: ping\n\n".to_owned(), PushResult::NoText),
         ] {
             assert_eq!(push(&mut guard, &event), expected, "{event}");
         }
@@ -672,7 +680,7 @@ mod tests {
             r#"{"id":"a","id":"a","choices":[{"finish_reason":"a","finish_reason":"a"}]}"#,
         ] {
             let pushed = push(&mut Guard::new(), &format!("data: {harmless}\n\n"));
-            assert_eq!(pushed, Pushed::NoText, "{harmless}");
+            assert_eq!(pushed, PushResult::NoText, "{harmless}");
         }
     }
 
@@ -731,7 +739,7 @@ mod tests {
             r#"{"choices":[{"delta":{"new":{"x":{"x":{"x":{"x":{"x":{"x":{"x":{"x":{"x":1}}}}}}}}}}}]}"#,
         ] {
             let pushed = push(&mut Guard::new(), &format!("data: {unwatched}\n\n"));
-            assert_eq!(pushed, Pushed::Unwatched, "{unwatched}");
+            assert_eq!(pushed, PushResult::Unwatched, "{unwatched}");
         }
     }
 
@@ -746,9 +754,9 @@ mod tests {
                 );
                 let pushed = guard.push(&decoder.next(&mut event.as_bytes()).unwrap());
                 let expected = match (text, name) {
-                    ("", _) => Pushed::NoText,
-                    (_, "content") => Pushed::Text,
-                    _ => Pushed::Unwatched,
+                    ("", _) => PushResult::NoText,
+                    (_, "content") => PushResult::Text,
+                    _ => PushResult::Unwatched,
                 };
                 assert_eq!(pushed, expected, "{event}");
             }
@@ -760,18 +768,18 @@ mod tests {
         let event = delta(r#"{"content":"a"}"#);
         let cost = event.len() + EVENT_COST + SEGMENT_COST + 1;
         let mut guard = Guard::with_bounds(2 * cost, 0);
-        assert_eq!(push(&mut guard, &event), Pushed::Text);
-        assert_eq!(push(&mut guard, &event), Pushed::Text);
-        assert_eq!(push(&mut guard, &event), Pushed::Full);
+        assert_eq!(push(&mut guard, &event), PushResult::Text);
+        assert_eq!(push(&mut guard, &event), PushResult::Text);
+        assert_eq!(push(&mut guard, &event), PushResult::Full);
         assert_eq!(guard.held_bytes(), 2 * cost);
         assert_eq!(guard.texts().next().map(|text| text.text), Some("aa"));
         let mut out = Vec::new();
         guard.release(1, &mut out);
         assert_eq!(out, event.as_bytes());
-        assert_eq!(push(&mut guard, &event), Pushed::Text);
+        assert_eq!(push(&mut guard, &event), PushResult::Text);
         guard.discard();
         assert!(guard.is_empty() && guard.held_bytes() == 0);
-        assert_eq!(push(&mut Guard::with_bounds(cost - 1, 0), &event), Pushed::TooLarge);
+        assert_eq!(push(&mut Guard::with_bounds(cost - 1, 0), &event), PushResult::TooLarge);
     }
 
     /// A rejected event leaves no text behind, and a replacement counts by its own length.
@@ -782,8 +790,8 @@ mod tests {
         let small_cost = small.len() + EVENT_COST + SEGMENT_COST + 1;
         let large_cost = large.len() + EVENT_COST + 2 * SEGMENT_COST + 201;
         let mut guard = Guard::with_bounds(large_cost + small_cost - 1, 0);
-        assert_eq!(push(&mut guard, &small), Pushed::Text);
-        assert_eq!(push(&mut guard, &large), Pushed::Full);
+        assert_eq!(push(&mut guard, &small), PushResult::Text);
+        assert_eq!(push(&mut guard, &large), PushResult::Full);
         assert_eq!(guard.held_bytes(), small_cost);
         let texts: Vec<_> = guard.texts().map(|text| text.text.to_owned()).collect();
         assert_eq!(texts, ["a"]);
@@ -792,13 +800,13 @@ mod tests {
         assert!(guard.replace(CONTENT, 0..1, &"x".repeat(room + 1)));
         assert_eq!(guard.held_bytes(), small_cost + room);
         assert!(!guard.replace(CONTENT, 0..0, "y") && guard.replace(CONTENT, 0..room, ""));
-        assert_eq!(push(&mut guard, &small), Pushed::Text);
+        assert_eq!(push(&mut guard, &small), PushResult::Text);
         let mut out = Vec::new();
         guard.release_all(&mut out);
         assert_eq!(out, [delta(r#"{"content":"x"}"#), small].concat().as_bytes());
         assert_eq!(guard.held_bytes(), 0);
-        assert_eq!(push(&mut Guard::with_bounds(large_cost, 0), &large), Pushed::Text);
-        assert_eq!(push(&mut Guard::with_bounds(large_cost - 1, 0), &large), Pushed::TooLarge);
+        assert_eq!(push(&mut Guard::with_bounds(large_cost, 0), &large), PushResult::Text);
+        assert_eq!(push(&mut Guard::with_bounds(large_cost - 1, 0), &large), PushResult::TooLarge);
     }
 
     #[test]
@@ -809,10 +817,10 @@ mod tests {
         guard.release_all(&mut out);
         let _ = push(&mut guard, &delta(r#"{"content":"two"}"#));
         let text = guard.texts().next().unwrap();
-        assert_eq!((text.text, text.held_from), ("one two", 4));
+        assert_eq!((text.text, text.unreleased_from), ("one two", 4));
         assert!(!guard.replace(CONTENT, 3..5, "x"));
         assert!(!guard.replace(CONTENT, 4..8, "x"));
-        assert!(!guard.replace(TextId { choice: 1, ..CONTENT }, 4..5, "x"));
+        assert!(!guard.replace(WatchedTextId { choice: 1, ..CONTENT }, 4..5, "x"));
         assert!(guard.replace(CONTENT, 4..7, "é"));
         assert!(!guard.replace(CONTENT, 5..6, "x"));
         out.clear();
@@ -875,25 +883,25 @@ mod tests {
     }
 
     /// Returns the key of a text in the model: its choice, and true for a content.
-    fn key(id: TextId) -> (u64, bool) {
-        (id.choice, id.kind == TextKind::Content)
+    fn key(id: WatchedTextId) -> (u64, bool) {
+        (id.choice, id.kind == WatchedTextKind::Content)
     }
 
     /// Asserts that a text ends as the expected one, and that its released part is in the output.
     fn check_text(text: GuardedText<'_>, expected: &str, out: &[u8]) {
         assert!(expected.ends_with(text.text));
-        assert!(text.text.is_char_boundary(text.held_from));
-        let released = expected.len() - (text.text.len() - text.held_from);
+        assert!(text.text.is_char_boundary(text.unreleased_from));
+        let released = expected.len() - (text.text.len() - text.unreleased_from);
         assert_eq!(said(out, text.id), expected.get(..released).unwrap());
     }
 
     /// Returns the text of a stream with an id.
-    fn said(stream: &[u8], id: TextId) -> String {
+    fn said(stream: &[u8], id: WatchedTextId) -> String {
         let completion = assemble([stream]).completion;
         let message = completion.choice(id.choice).map(|choice| choice.message.clone());
         let message = message.unwrap_or_default();
         let text = match id.kind {
-            TextKind::Content => message.content,
+            WatchedTextKind::Content => message.content,
             _ => message.reasoning,
         };
         text.unwrap_or_default()
@@ -918,7 +926,7 @@ mod tests {
                         let event = event_with(choice, is_content, &text);
                         let event_bytes = event.as_bytes();
                         let pushed = guard.push(&decoder.next(&mut &*event_bytes).unwrap());
-                        prop_assert_eq!(pushed, if text.is_empty() { Pushed::NoText } else { Pushed::Text });
+                        prop_assert_eq!(pushed, if text.is_empty() { PushResult::NoText } else { PushResult::Text });
                         stream.extend_from_slice(event_bytes);
                         model.entry((choice, is_content)).or_default().push_str(&text);
                     }
@@ -927,14 +935,14 @@ mod tests {
                         stream.extend_from_slice(b": ping\n\n");
                     }
                     Step::Replace(position, start, len, with) => {
-                        let texts: Vec<_> = guard.texts().map(|text| (text.id, text.text.to_owned(), text.held_from)).collect();
+                        let texts: Vec<_> = guard.texts().map(|text| (text.id, text.text.to_owned(), text.unreleased_from)).collect();
                         if texts.is_empty() { continue; }
-                        let (id, text, held_from) = &texts[position % texts.len()];
+                        let (id, text, unreleased_from) = &texts[position % texts.len()];
                         let start = start % (text.len() + 2);
                         let end = start + len % 5;
-                        let is_there = text.get(start..end).is_some() && start >= *held_from;
+                        let is_there = text.get(start..end).is_some() && start >= *unreleased_from;
                         let is_replaced = guard.replace(*id, start..end, &with);
-                        if held_from < &text.len() || !is_there { prop_assert_eq!(is_replaced, is_there); }
+                        if unreleased_from < &text.len() || !is_there { prop_assert_eq!(is_replaced, is_there); }
                         if is_replaced {
                             let whole = model.get_mut(&key(*id)).unwrap();
                             let dropped = whole.len() - text.len();
@@ -947,7 +955,7 @@ mod tests {
                         if changes > 0 || !guard.is_empty() { changes += 1; }
                         for text in guard.texts() {
                             let whole = model.get_mut(&key(text.id)).unwrap();
-                            whole.truncate(whole.len() - (text.text.len() - text.held_from));
+                            whole.truncate(whole.len() - (text.text.len() - text.unreleased_from));
                         }
                         guard.discard();
                     }

@@ -4,7 +4,7 @@ use crate::chunk::schema::tool_call;
 use memchr::memchr;
 
 use crate::completion::ElementKey;
-use crate::json::{Json, JsonList, JsonObject, plain_len};
+use crate::json::{OwnedArray, OwnedObject, OwnedValue, plain_len};
 use crate::slice::{bytes_in, split_bytes};
 
 /// Appends a string with its quotes, in one line. Text that isn't ASCII is not escaped.
@@ -72,11 +72,11 @@ pub(super) fn number(number: u64, out: &mut Vec<u8>) {
 }
 
 /// Appends a value of a completion to the data of an event.
-pub(super) fn json(value: &Json, out: &mut Vec<u8>) {
+pub(super) fn json(value: &OwnedValue, out: &mut Vec<u8>) {
     match value {
-        Json::Text(text) => json_text(text, out),
-        Json::Object(members) => object(members, out),
-        Json::List(elements) => list(elements, out),
+        OwnedValue::Raw(text) => json_text(text, out),
+        OwnedValue::Object(members) => object(members, out),
+        OwnedValue::Array(elements) => list(elements, out),
     }
 }
 
@@ -90,20 +90,20 @@ pub(super) fn json_text(text: &str, out: &mut Vec<u8>) {
 }
 
 /// Appends an object of a completion.
-pub(super) fn object(members: &JsonObject, out: &mut Vec<u8>) {
+pub(super) fn object(members: &OwnedObject, out: &mut Vec<u8>) {
     let mut object = ObjectWriter::begin(out);
     object.members(members.iter());
     object.end();
 }
 
 /// Appends a list of a completion.
-fn list(elements: &JsonList, out: &mut Vec<u8>) {
+fn list(elements: &OwnedArray, out: &mut Vec<u8>) {
     let elements = elements.elements();
     array(elements, out, |(key, members), out| element(key, members, out));
 }
 
 /// Appends an element of a list, with all members that identify it.
-pub(super) fn element(key: ElementKey<'_>, members: &JsonObject, out: &mut Vec<u8>) {
+pub(super) fn element(key: ElementKey<'_>, members: &OwnedObject, out: &mut Vec<u8>) {
     let mut object = ObjectWriter::begin(out);
     object.members(members.iter());
     write_key(key, members, &mut object);
@@ -113,7 +113,7 @@ pub(super) fn element(key: ElementKey<'_>, members: &JsonObject, out: &mut Vec<u
 /// Writes the members of an element's key that are missing among its members.
 ///
 /// The budget may have excluded them. Without them, the element could be merged with others.
-pub(super) fn write_key(key: ElementKey<'_>, members: &JsonObject, object: &mut ObjectWriter<'_>) {
+pub(super) fn write_key(key: ElementKey<'_>, members: &OwnedObject, object: &mut ObjectWriter<'_>) {
     for (name, value) in key.members() {
         let Some(value) = value.filter(|_| members.get(name).is_none()) else { continue };
         match name {
@@ -241,7 +241,7 @@ impl<'o> ObjectWriter<'o> {
         self.name(name).extend_from_slice(json.as_bytes());
     }
 
-    pub(super) fn members<'m>(&mut self, members: impl Iterator<Item = (&'m str, &'m Json)>) {
+    pub(super) fn members<'m>(&mut self, members: impl Iterator<Item = (&'m str, &'m OwnedValue)>) {
         for (name, value) in members {
             json(value, self.name(name));
         }

@@ -2,9 +2,9 @@
 
 use core::time::Duration;
 
-use super::observe::Observed;
+use super::observe::StreamReport;
 use super::usage_totals::UsageTotals;
-use crate::chunk::Tokens;
+use crate::chunk::TokenCounts;
 use crate::completion::Outcome;
 use crate::decoder::Payload;
 
@@ -44,7 +44,7 @@ use crate::decoder::Payload;
 pub struct Meter {
     first: Option<Duration>,
     last: Option<Duration>,
-    gaps: Gaps,
+    gaps: InterTokenLatency,
     deltas: u64,
     usage: UsageTotals,
 }
@@ -52,7 +52,7 @@ pub struct Meter {
 /// The sum, minimum and maximum of the gaps between the tokens of a stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Gaps {
+pub struct InterTokenLatency {
     /// Number of gaps: one less than the number of tokens.
     pub count: u64,
     /// Sum of all gaps: the time from the first token to the last.
@@ -63,7 +63,7 @@ pub struct Gaps {
     pub max: Option<Duration>,
 }
 
-impl Gaps {
+impl InterTokenLatency {
     /// Returns the mean gap, or `None` without gaps or if it is more than 500 years.
     #[must_use]
     pub fn mean(&self) -> Option<Duration> {
@@ -82,33 +82,33 @@ impl Gaps {
 /// The result of [`Meter::record`]: the token times of one call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Tick {
+pub struct MeterUpdate {
     /// The time to first token, if this call recorded the first token.
     pub first: Option<Duration>,
     /// The gap since the previous token, if there was one.
     pub gap: Option<Duration>,
     /// Number of tokens that arrived together with the first one of this call: gaps of zero.
-    pub together: u64,
+    pub simultaneous: u64,
 }
 
-impl Tick {
+impl MeterUpdate {
     /// Returns each gap for a histogram, including gaps of zero.
     pub fn gaps(self) -> impl Iterator<Item = Duration> {
-        let together = usize::try_from(self.together).unwrap_or(usize::MAX);
-        self.gap.into_iter().chain(core::iter::repeat_n(Duration::ZERO, together))
+        let simultaneous = usize::try_from(self.simultaneous).unwrap_or(usize::MAX);
+        self.gap.into_iter().chain(core::iter::repeat_n(Duration::ZERO, simultaneous))
     }
 }
 
 /// The measurements of a whole stream; see [`Meter::finish`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Measured {
+pub struct LatencyReport {
     /// The time from the request to the first event with output.
     pub time_to_first_token: Option<Duration>,
     /// The time from the request to the end of the stream, or to a later event with output.
     pub total_time: Duration,
     /// The gaps between tokens.
-    pub gaps: Gaps,
+    pub gaps: InterTokenLatency,
     /// Tokens of the completion by the usage, else the number of events with output.
     pub output_tokens: u64,
     /// True if `output_tokens` is the count of the usage.
@@ -134,10 +134,10 @@ impl Meter {
     /// `deltas` is their number, as [`UsageTap::push`](super::UsageTap::push) returns it. A time
     /// before that of the last event with output counts as the latter, so a clock that is set back
     /// causes no gap.
-    pub fn record(&mut self, deltas: u64, now: Duration) -> Tick {
-        let Some(together) = deltas.checked_sub(1) else { return Tick::default() };
+    pub fn record(&mut self, deltas: u64, now: Duration) -> MeterUpdate {
+        let Some(simultaneous) = deltas.checked_sub(1) else { return MeterUpdate::default() };
         let now = self.last.map_or(now, |last| last.max(now));
-        let mut tick = Tick { together, ..Tick::default() };
+        let mut tick = MeterUpdate { simultaneous, ..MeterUpdate::default() };
         match self.last {
             None => {
                 self.first = Some(now);
@@ -149,8 +149,8 @@ impl Meter {
                 tick.gap = Some(gap);
             }
         }
-        if together > 0 {
-            self.gaps.add(Duration::ZERO, together);
+        if simultaneous > 0 {
+            self.gaps.add(Duration::ZERO, simultaneous);
         }
         self.last = Some(now);
         self.deltas = self.deltas.saturating_add(deltas);
@@ -160,20 +160,20 @@ impl Meter {
     /// Records events like [`record`](Self::record), by the number of all events with output so far.
     ///
     /// `deltas` is their number, as [`Observer::deltas`](super::Observer::deltas) returns it.
-    pub fn record_total(&mut self, deltas: u64, now: Duration) -> Tick {
+    pub fn record_total(&mut self, deltas: u64, now: Duration) -> MeterUpdate {
         self.record(deltas.saturating_sub(self.deltas), now)
     }
 
     /// Records an event that arrived `now` after the request, without a tap or an observer.
-    pub fn observe(&mut self, payload: &Payload<'_>, now: Duration) -> Tick {
+    pub fn observe(&mut self, payload: &Payload<'_>, now: Duration) -> MeterUpdate {
         let chunk = match payload {
             Payload::Chunk(chunk) => Some(*chunk),
             Payload::Error(error) => error.chunk(),
             _ => None,
         };
-        let Some(chunk) = chunk else { return Tick::default() };
+        let Some(chunk) = chunk else { return MeterUpdate::default() };
         self.usage.update(&chunk, MAX_CHOICES);
-        self.record(u64::from(chunk.carries().is_output()), now)
+        self.record(u64::from(chunk.content_flags().is_output()), now)
     }
 
     /// Returns the time from the request to the first event with output, once it has arrived.
@@ -190,13 +190,13 @@ impl Meter {
 
     /// Returns the gaps so far.
     #[must_use]
-    pub const fn gaps(&self) -> Gaps {
+    pub const fn gaps(&self) -> InterTokenLatency {
         self.gaps
     }
 
     /// Returns the measurements of a stream that a tap has observed, `now` after the request.
     #[must_use]
-    pub fn finish(&self, seen: &Observed, now: Duration) -> Measured {
+    pub fn finish(&self, seen: &StreamReport, now: Duration) -> LatencyReport {
         self.measured(seen.outcome, seen.tokens, now)
     }
 
@@ -204,13 +204,18 @@ impl Meter {
     ///
     /// `outcome` is that of a [`Reassembler`](crate::Reassembler).
     #[must_use]
-    pub fn finish_with(&self, outcome: Outcome, now: Duration) -> Measured {
+    pub fn finish_with(&self, outcome: Outcome, now: Duration) -> LatencyReport {
         self.measured(outcome, self.usage.tokens, now)
     }
 
-    fn measured(&self, outcome: Outcome, tokens: Option<Tokens>, now: Duration) -> Measured {
+    fn measured(
+        &self,
+        outcome: Outcome,
+        tokens: Option<TokenCounts>,
+        now: Duration,
+    ) -> LatencyReport {
         let completion = tokens.and_then(|tokens| tokens.completion);
-        Measured {
+        LatencyReport {
             time_to_first_token: self.first,
             total_time: self.last.map_or(now, |last| last.max(now)),
             gaps: self.gaps,
@@ -224,7 +229,7 @@ impl Meter {
 
 #[cfg(test)]
 mod tests {
-    use super::{Meter, Tick};
+    use super::{Meter, MeterUpdate};
     use crate::completion::Outcome;
     use core::time::Duration;
     use proptest::prelude::*;
@@ -247,7 +252,11 @@ mod tests {
                 .next(&mut event.as_bytes())
                 .map(|event| meter.observe(event.payload(), now));
             let expected = is_error.then_some(now);
-            assert_eq!(tick, Some(Tick { first: expected, ..Tick::default() }), "{delta}");
+            assert_eq!(
+                tick,
+                Some(MeterUpdate { first: expected, ..MeterUpdate::default() }),
+                "{delta}"
+            );
             assert_eq!(meter.time_to_first_token(), expected, "{delta}");
         }
     }

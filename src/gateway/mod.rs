@@ -6,7 +6,7 @@
 //! | measure time to first token and gaps between tokens | [`Meter`] |
 //! | change a chunk and copy the rest: an alias for `model`, no `usage` | [`Editor`] |
 //! | find a value in the bytes of an event | [`Spans`] |
-//! | write own events and chunks | [`SseEvent`], [`ChunkParts`], [`write_comment`] |
+//! | write own events and chunks | [`SseEvent`], [`ChunkWriter`], [`write_comment`] |
 //! | convert a completion to a stream, for caches, and back | [`Replay`], [`assemble`] |
 //! | hold events back until their text is checked | [`Guard`] |
 //! | distinguish a stream from an error page or a whole completion | [`Sniffer`] |
@@ -42,15 +42,15 @@ mod text_segment;
 mod usage_totals;
 mod watched_text;
 
-pub use crate::chunk::Tokens;
-pub use chunk_writer::{ChoiceParts, ChunkParts, ToolCallParts, UsageParts};
+pub use crate::chunk::TokenCounts;
+pub use chunk_writer::{ChoiceWriter, ChunkWriter, ToolCallWriter, UsageWriter};
 pub use encode::{DONE, EncodeError, SseEvent, write_comment};
-pub use guard::{Guard, Pushed};
-pub use latency::{Gaps, Measured, Meter, Tick};
-pub use observe::{Observed, Observer, SeenChoice, Tapped};
+pub use guard::{Guard, PushResult};
+pub use latency::{InterTokenLatency, LatencyReport, Meter, MeterUpdate};
+pub use observe::{ChoiceReport, EventReport, Observer, StreamReport};
 pub use replay::{Replay, assemble};
-pub use rewrite::{Edited, Editor, EventEdit, HiddenUsage};
-pub use sniff::{Sniffed, Sniffer};
+pub use rewrite::{Editor, EventEdit, RewriteOutcome, UsageVisibility};
+pub use sniff::{SniffResult, Sniffer};
 pub use spans::Spans;
 pub use tap::UsageTap;
-pub use watched_text::{GuardedText, TextId, TextKind};
+pub use watched_text::{GuardedText, WatchedTextId, WatchedTextKind};

@@ -4,10 +4,13 @@ use core::fmt;
 
 use super::observe_plan::ObservePlan;
 use super::usage_totals::UsageTotals;
-use crate::chunk::{ChatCompletionChunk, Choice, ContentPart, TemplateCache, TemplateKey, Tokens};
-use crate::completion::Limit;
+use crate::chunk::{
+    ChatCompletionChunk, Choice, ContentPart, FailureBuffer, OwnedUpstreamError, TemplateCache,
+    TemplateKey, TokenCounts,
+};
+use crate::completion::CompletionLimit;
 use crate::completion::{Findings, LONGEST_REASON, NotWhole, Outcome};
-use crate::decoder::{ChunkEvent, End, FailureBuffer, Payload, UpstreamFailure};
+use crate::decoder::{ChunkEvent, Payload, StreamSummary};
 use crate::error::Error;
 use crate::json::beginning;
 use crate::limits::Limits;
@@ -20,7 +23,7 @@ use crate::limits::Limits;
 /// ```
 /// use std::time::Duration;
 /// use deltawire::ChunkDecoder;
-/// use deltawire::gateway::{Editor, HiddenUsage, Meter, Observer};
+/// use deltawire::gateway::{Editor, Meter, Observer, UsageVisibility};
 ///
 /// let body = [
 ///     &b"data: {\"model\":\"m\",\"choices\":[{\"delta\":{\"content\":\"Hi\"}}]}\n\n"[..],
@@ -29,7 +32,7 @@ use crate::limits::Limits;
 /// let (mut decoder, mut observer, mut meter) = (ChunkDecoder::new(), Observer::new(), Meter::new());
 /// let mut editor = Editor::new();
 /// editor.replace("model", "alias");
-/// editor.hide_usage(HiddenUsage::Removed);
+/// editor.hide_usage(UsageVisibility::Removed);
 /// let mut out = Vec::new();
 /// for piece in body {
 ///     let now = Duration::from_millis(5); // since the request was sent
@@ -63,7 +66,7 @@ struct ObserverState {
     usage: UsageTotals,
     /// The key of the chunk with the last usage.
     usage_key: Option<TemplateKey>,
-    choices: Vec<SeenChoice>,
+    choices: Vec<ChoiceReport>,
     /// Each index and the position of its choice, sorted: `positions.len() == choices.len()`.
     ///
     /// Empty up to `FEW_CHOICES` choices.
@@ -75,8 +78,8 @@ struct ObserverState {
     malformed: Option<Error>,
     deltas: u64,
     findings: Findings,
-    /// [`Limit::Choices`], if the stream has more choices than are stored.
-    limit_exceeded: Option<Limit>,
+    /// [`CompletionLimit::Choices`], if the stream has more choices than are stored.
+    limit_exceeded: Option<CompletionLimit>,
     news: EventFindings,
 }
 
@@ -89,10 +92,10 @@ struct EventFindings {
     malformed: bool,
 }
 
-/// A choice of a stream; see [`Observed`].
+/// A choice of a stream; see [`StreamReport`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct SeenChoice {
+pub struct ChoiceReport {
     /// The index of the choice.
     pub index: u64,
     /// Its last finish reason, truncated to 64 bytes. `None` while it has none.
@@ -102,13 +105,13 @@ pub struct SeenChoice {
 /// The findings of an event besides text; see [`Observer::observe`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Tapped<'t> {
+pub struct EventReport<'t> {
     /// The token counts so far, if the event has a usage.
-    pub tokens: Option<Tokens>,
+    pub tokens: Option<TokenCounts>,
     /// All choices so far, if one of them has a finish reason in this event.
-    pub finished: Option<&'t [SeenChoice]>,
+    pub finished: Option<&'t [ChoiceReport]>,
     /// The error that the server reports.
-    pub error: Option<&'t UpstreamFailure>,
+    pub error: Option<&'t OwnedUpstreamError>,
     /// The reason for which the event can't be read.
     pub malformed: Option<Error>,
 }
@@ -116,32 +119,32 @@ pub struct Tapped<'t> {
 /// The findings of a whole stream; see [`Observer::finish`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Observed {
+pub struct StreamReport {
     /// How the stream ended, as [`Reassembler::finish`](crate::Reassembler::finish) returns it.
     pub outcome: Outcome,
     /// The token counts, if there was a usage.
-    pub tokens: Option<Tokens>,
+    pub tokens: Option<TokenCounts>,
     /// The choices in the order of their first chunks.
-    pub choices: Vec<SeenChoice>,
+    pub choices: Vec<ChoiceReport>,
     /// Number of events with output; see [`Observer::deltas`].
     pub deltas: u64,
-    /// [`Limit::Choices`], if the stream had more choices than are stored.
+    /// [`CompletionLimit::Choices`], if the stream had more choices than are stored.
     ///
     /// No other limit of a completion applies to an observer.
-    pub limit_exceeded: Option<Limit>,
+    pub limit_exceeded: Option<CompletionLimit>,
     /// The first finish reason that names a failure; see [`Outcome::FailedFinish`].
     pub failed_finish: Option<String>,
     /// The findings of the decoder.
-    pub end: End,
+    pub end: StreamSummary,
     not_whole: Option<NotWhole>,
 }
 
-impl Observed {
+impl StreamReport {
     /// Checks that the stream was whole: it ended well, and no part of it was lost.
     ///
     /// Call this before you cache the bytes of the stream, or bill by its observed values. The
-    /// result equals that of [`Finished::whole`](crate::Finished::whole) for the same stream,
-    /// unless a limit other than [`Limits::choices`] has excluded a part of the completion.
+    /// result equals that of [`FinishedCompletion::whole`](crate::completion::FinishedCompletion::whole) for the same stream,
+    /// unless a limit other than [`Limits::max_choices`] has excluded a part of the completion.
     ///
     /// # Errors
     ///
@@ -158,22 +161,22 @@ impl Observer {
         Self::with_limits(&Limits::new())
     }
 
-    /// Creates an observer that stores at most [`Limits::choices`] choices.
+    /// Creates an observer that stores at most [`Limits::max_choices`] choices.
     #[must_use]
     pub fn with_limits(limits: &Limits) -> Self {
-        let state = ObserverState { max_choices: limits.choices, ..ObserverState::default() };
+        let state = ObserverState { max_choices: limits.max_choices, ..ObserverState::default() };
         Self { plans: TemplateCache::default(), state }
     }
 
     /// Observes the next event. Returns its findings besides text, if it has any.
-    pub fn observe(&mut self, event: &ChunkEvent<'_>) -> Option<Tapped<'_>> {
+    pub fn observe(&mut self, event: &ChunkEvent<'_>) -> Option<EventReport<'_>> {
         self.observe_event(event).then(|| self.tapped())
     }
 
     /// Returns the number of events with output of the model.
     ///
     /// Output is text, refusal, reasoning, a part of a tool call, or audio, as
-    /// [`Carries::is_output`](crate::Carries::is_output) defines it. A role alone is no output, and
+    /// [`ContentFlags::is_output`](crate::chunk::ContentFlags::is_output) defines it. A role alone is no output, and
     /// neither is an empty text. Most servers send one token in each such event.
     #[must_use]
     pub const fn deltas(&self) -> u64 {
@@ -182,14 +185,14 @@ impl Observer {
 
     /// Returns the token counts so far.
     #[must_use]
-    pub const fn tokens(&self) -> Option<Tokens> {
+    pub const fn tokens(&self) -> Option<TokenCounts> {
         self.state.usage.tokens
     }
 
     /// Returns the findings of the whole stream, and [resets](Self::reset) the observer.
     ///
     /// `end` is the result of [`ChunkDecoder::finish`](crate::ChunkDecoder::finish).
-    pub fn finish(&mut self, end: End) -> Observed {
+    pub fn finish(&mut self, end: StreamSummary) -> StreamReport {
         let (max_choices, error) = (self.state.max_choices, self.state.error.take());
         let next = ObserverState { max_choices, error, ..ObserverState::default() };
         let state = core::mem::replace(&mut self.state, next);
@@ -199,7 +202,16 @@ impl Observer {
         let ObserverState { usage, choices, deltas, limit_exceeded, findings, .. } = state;
         let failed_finish = findings.failed_finish.or_else(|| end.failed_finish.clone());
         let tokens = usage.tokens;
-        Observed { outcome, tokens, choices, deltas, limit_exceeded, failed_finish, end, not_whole }
+        StreamReport {
+            outcome,
+            tokens,
+            choices,
+            deltas,
+            limit_exceeded,
+            failed_finish,
+            end,
+            not_whole,
+        }
     }
 
     /// Prepares the observer for another stream. Retains only the limits and the buffers.
@@ -216,10 +228,10 @@ impl Observer {
     }
 
     /// Returns the findings of the last event.
-    pub(super) fn tapped(&self) -> Tapped<'_> {
+    pub(super) fn tapped(&self) -> EventReport<'_> {
         let state = &self.state;
         let EventFindings { usage, finish, error, malformed } = state.news;
-        Tapped {
+        EventReport {
             tokens: state.usage.tokens.filter(|_| usage),
             finished: finish.then_some(&*state.choices),
             error: state.error.as_deref().filter(|_| error).map(FailureBuffer::failure),
@@ -325,13 +337,13 @@ impl ObserverState {
 
     /// Observes all of a chunk, except its choices.
     fn observe_chunk(&mut self, chunk: &ChatCompletionChunk<'_>) {
-        let carries = chunk.carries();
-        self.deltas += u64::from(carries.is_output());
-        if carries.usage {
+        let content_flags = chunk.content_flags();
+        self.deltas += u64::from(content_flags.is_output());
+        if content_flags.usage {
             self.news.usage = true;
             self.add_usage(chunk);
         }
-        if carries.finish {
+        if content_flags.finish {
             self.finish(chunk);
         }
     }
@@ -376,7 +388,7 @@ impl ObserverState {
     }
 
     /// Returns the choice of an index, or a new one if `max_choices` allows it.
-    fn choice(&mut self, index: u64) -> Option<&mut SeenChoice> {
+    fn choice(&mut self, index: u64) -> Option<&mut ChoiceReport> {
         let len = self.choices.len();
         let found = if len <= FEW_CHOICES {
             self.choices.iter().position(|choice| choice.index == index)
@@ -387,12 +399,12 @@ impl ObserverState {
         };
         if found.is_none() && len >= self.max_choices {
             self.findings.lacks_choice = true;
-            self.limit_exceeded = Some(Limit::Choices);
+            self.limit_exceeded = Some(CompletionLimit::Choices);
             return None;
         }
         if found.is_none() {
             self.known_indexes |= if index < 64 { 1 << index } else { 0 };
-            self.choices.push(SeenChoice { index, finish_reason: None });
+            self.choices.push(ChoiceReport { index, finish_reason: None });
             if len > FEW_CHOICES {
                 let before = self.positions.partition_point(|(known, _)| *known < index);
                 self.positions.insert(before, (index, len));

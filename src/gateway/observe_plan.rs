@@ -1,7 +1,7 @@
 //! `ObservePlan`: selects the slots of a template that an observer has to read.
 
 use crate::chunk::schema::{choice, delta, function, tool_call, usage};
-use crate::chunk::{ChatCompletionChunk, Choice, Field, Level, Tokens, origin};
+use crate::chunk::{ChatCompletionChunk, Choice, Field, Level, TokenCounts, origin};
 use crate::json::{Value, ValueKind};
 
 /// The findings of all chunks of a template, and the slots that contain others.
@@ -88,7 +88,7 @@ impl UsageSlots {
     /// Replaces the counts that the slots of a chunk contain.
     #[expect(clippy::inline_always, reason = "2 % of `benches/instructions continuous-usage`, tap")]
     #[inline(always)]
-    pub(super) fn update(self, tokens: &mut Tokens, chunk: &ChatCompletionChunk<'_>) {
+    pub(super) fn update(self, tokens: &mut TokenCounts, chunk: &ChatCompletionChunk<'_>) {
         let update = |slot: Option<u8>, count: &mut Option<u64>| {
             if let Some(later) = slot.and_then(|slot| chunk.slot_count(usize::from(slot))) {
                 *count = Some(later);
@@ -123,7 +123,7 @@ impl ObservePlan {
         plan
     }
 
-    /// Adds the output of a choice, as [`Carries`](crate::Carries) defines it.
+    /// Adds the output of a choice, as [`ContentFlags`](crate::chunk::ContentFlags) defines it.
     fn add(&mut self, chunk: &ChatCompletionChunk<'_>, choice: &Choice<'_>) {
         self.finish.add(chunk, choice.get(choice::FINISH_REASON));
         self.output.add(chunk, choice.get("text"));

@@ -9,7 +9,7 @@ use super::deltas::{DeltaText, begin, finish, piece_len, write_call, write_choic
 use super::encode::DONE;
 use super::json_write::{self, ArrayWriter, ObjectWriter};
 use crate::chunk::Level;
-use crate::completion::{ChatCompletion, CompletionChoice, Finished, Reassembler};
+use crate::completion::{ChatCompletion, CompletionChoice, FinishedCompletion, Reassembler};
 use crate::decoder::ChunkDecoder;
 use crate::slice::{bytes_in, text_in};
 
@@ -26,7 +26,7 @@ use crate::slice::{bytes_in, text_in};
 /// assert_eq!(finished.outcome, Outcome::Complete);
 /// assert_eq!(finished.completion.choices[0].message.content.as_deref(), Some("Hi"));
 /// ```
-pub fn assemble<'b>(pieces: impl IntoIterator<Item = &'b [u8]>) -> Finished {
+pub fn assemble<'b>(pieces: impl IntoIterator<Item = &'b [u8]>) -> FinishedCompletion {
     let (mut decoder, mut completion) = (ChunkDecoder::new(), Reassembler::new());
     for piece in pieces {
         let mut input = piece;
@@ -59,7 +59,8 @@ pub fn assemble<'b>(pieces: impl IntoIterator<Item = &'b [u8]>) -> Finished {
 ///
 /// ```
 /// # #[cfg(feature = "serde")] {
-/// use deltawire::{ChatCompletion, gateway::Replay};
+/// use deltawire::completion::ChatCompletion;
+/// use deltawire::gateway::Replay;
 ///
 /// let json = r#"{"id":"1","object":"chat.completion","created":2,"model":"m","choices":[
 ///     {"index":0,"message":{"role":"assistant","content":"Hi"},"finish_reason":"stop"}]}"#;

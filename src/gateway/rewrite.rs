@@ -18,11 +18,11 @@ use crate::sse::{Event, EventKind, LineSpan, SseField};
 ///
 /// ```
 /// use deltawire::ChunkDecoder;
-/// use deltawire::gateway::{Editor, HiddenUsage};
+/// use deltawire::gateway::{Editor, UsageVisibility};
 ///
 /// let mut editor = Editor::new();
 /// editor.replace("model", "our-alias");
-/// editor.hide_usage(HiddenUsage::Removed);
+/// editor.hide_usage(UsageVisibility::Removed);
 ///
 /// let mut input = &br#"data: {"id":"1", "model":"llama", "choices":[{"delta":{"content":"Hi"}}], "usage":null}
 ///
@@ -50,7 +50,7 @@ use crate::sse::{Event, EventKind, LineSpan, SseField};
 pub struct Editor {
     rules: Vec<RewriteRule>,
     /// How the usage is hidden, and the range of `null` in `texts`.
-    usage: Option<(HiddenUsage, Range<usize>)>,
+    usage: Option<(UsageVisibility, Range<usize>)>,
     /// The texts of the rules, followed by those of the current event.
     texts: Vec<u8>,
     /// Length of the texts of the rules: `rule_texts <= texts.len()`.
@@ -118,7 +118,7 @@ const MISSING: Range<usize> = usize::MAX..usize::MAX;
 /// How the usage is hidden from a client that hasn't requested it; see [`Editor::hide_usage`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum HiddenUsage {
+pub enum UsageVisibility {
     /// The member is removed, as in a stream without a requested usage.
     Removed,
     /// The value is replaced by `null`, as in all but the last chunk if it is requested.
@@ -129,7 +129,7 @@ pub enum HiddenUsage {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[must_use = "an event that can't be read is passed on as it is"]
 #[non_exhaustive]
-pub enum Edited {
+pub enum RewriteOutcome {
     /// The event is copied, since no rule changes it.
     Unchanged,
     /// The event is written with changes.
@@ -185,7 +185,7 @@ impl Editor {
     ///
     /// This applies to the member `usage` of the chunk. Counts that some servers send elsewhere,
     /// without a request, remain. It outranks a rule for `usage`.
-    pub fn hide_usage(&mut self, how: HiddenUsage) {
+    pub fn hide_usage(&mut self, how: UsageVisibility) {
         self.texts.truncate(self.rule_texts);
         self.texts.extend_from_slice(b"null");
         self.usage = Some((how, self.rule_texts..self.texts.len()));
@@ -217,7 +217,7 @@ impl Editor {
     /// Appends an event to `out` with the changes of the rules.
     ///
     /// Events without a chunk, such as comments and `[DONE]`, are copied.
-    pub fn write(&mut self, event: &ChunkEvent<'_>, out: &mut Vec<u8>) -> Edited {
+    pub fn write(&mut self, event: &ChunkEvent<'_>, out: &mut Vec<u8>) -> RewriteOutcome {
         self.edit(event).write(out)
     }
 
@@ -297,7 +297,7 @@ impl RewritePlan {
     fn compute(
         &mut self,
         rules: &[RewriteRule],
-        usage: Option<&(HiddenUsage, Range<usize>)>,
+        usage: Option<&(UsageVisibility, Range<usize>)>,
         replaced: &[NodeId],
         chunk: &ChatCompletionChunk<'_>,
     ) {
@@ -317,7 +317,7 @@ impl RewritePlan {
                 Some((how, null)) if name == b"usage" => {
                     let kind = Value::new(document, value).kind();
                     self.is_dropped |= kind == ValueKind::Object && has_no_choices(chunk);
-                    Some((*how == HiddenUsage::Null).then_some(null))
+                    Some((*how == UsageVisibility::Null).then_some(null))
                 }
                 _ => {
                     let rule = rules.iter().find(|rule| rule.name.as_bytes() == name);
@@ -357,7 +357,7 @@ fn has_no_choices(chunk: &ChatCompletionChunk<'_>) -> bool {
 ///
 /// ```
 /// use deltawire::ChunkDecoder;
-/// use deltawire::gateway::{Edited, Editor};
+/// use deltawire::gateway::{Editor, RewriteOutcome};
 ///
 /// let mut input = &b"data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"secret\"}}]}\n\n"[..];
 /// let mut decoder = ChunkDecoder::new();
@@ -365,7 +365,7 @@ fn has_no_choices(chunk: &ChatCompletionChunk<'_>) -> bool {
 /// let (mut editor, mut out) = (Editor::new(), Vec::new());
 /// let mut edit = editor.edit(&event);
 /// assert!(edit.content(0, "\"***\""));
-/// assert_eq!(edit.write(&mut out), Edited::Changed);
+/// assert_eq!(edit.write(&mut out), RewriteOutcome::Changed);
 /// assert_eq!(out, b"data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"\\\"***\\\"\"}}]}\n\n");
 /// ```
 #[derive(Debug)]
@@ -410,15 +410,19 @@ impl EventEdit<'_> {
     }
 
     /// Appends the event to `out`.
-    pub fn write(self, out: &mut Vec<u8>) -> Edited {
+    pub fn write(self, out: &mut Vec<u8>) -> RewriteOutcome {
         let Self { editor, event, chunk } = self;
         let half_end = editor.half_end.take();
         let Some(chunk) = chunk else {
             if half_end == Some(event.offset()) && event.raw() == b"\n" {
-                return Edited::Dropped;
+                return RewriteOutcome::Dropped;
             }
             out.extend_from_slice(event.raw());
-            return if is_unreadable(event) { Edited::Unreadable } else { Edited::Unchanged };
+            return if is_unreadable(event) {
+                RewriteOutcome::Unreadable
+            } else {
+                RewriteOutcome::Unchanged
+            };
         };
         let event = event.event();
         let is_edited = !editor.edits.is_empty();
@@ -426,7 +430,7 @@ impl EventEdit<'_> {
         let has_line = !changes_nothing && has_error_line(event);
         if editor.apply(&chunk) && !is_edited && !has_line {
             return if write_state(event, out) {
-                Edited::Changed
+                RewriteOutcome::Changed
             } else {
                 editor.drop_event(event)
             };
@@ -443,20 +447,20 @@ impl EventEdit<'_> {
                 out.truncate(start);
                 return editor.drop_event(event);
             }
-            Edited::Changed
+            RewriteOutcome::Changed
         } else {
             out.extend_from_slice(event.raw());
-            Edited::Unchanged
+            RewriteOutcome::Unchanged
         };
-        if has_line { Edited::Unreadable } else { written }
+        if has_line { RewriteOutcome::Unreadable } else { written }
     }
 }
 
 impl Editor {
     /// Records a dropped event, so that the rest of its line end is dropped, too.
-    fn drop_event(&mut self, event: &Event<'_>) -> Edited {
+    fn drop_event(&mut self, event: &Event<'_>) -> RewriteOutcome {
         self.half_end = event.raw().ends_with(b"\r").then(|| event.span().end);
-        Edited::Dropped
+        RewriteOutcome::Dropped
     }
 }
 
@@ -523,7 +527,7 @@ fn is_unreadable(event: &ChunkEvent<'_>) -> bool {
     match event.payload() {
         Payload::Malformed(_) => true,
         // A line that is no field, or data that are no object.
-        Payload::Error(_) => kind == EventKind::Unknown || !event.event().data().is_empty(),
+        Payload::Error(_) => kind == EventKind::UnknownField || !event.event().data().is_empty(),
         _ => kind == EventKind::Skipped,
     }
 }
@@ -592,13 +596,13 @@ fn write_joined(event: &Event<'_>, data: &[u8], out: &mut Vec<u8>) {
     reason = "a test fails by panicking"
 )]
 mod tests {
-    use super::{ByteEdit, Edited, Editor, HiddenUsage, MISSING, write_data};
+    use super::{ByteEdit, Editor, MISSING, RewriteOutcome, UsageVisibility, write_data};
     use crate::decoder::ChunkDecoder;
     use crate::sse::SseDecoder;
     use core::ops::Range;
 
     /// Returns the output of an editor for a stream of one event.
-    fn write(editor: &mut Editor, event: &str) -> (Edited, String) {
+    fn write(editor: &mut Editor, event: &str) -> (RewriteOutcome, String) {
         let mut out = Vec::new();
         let mut decoder = ChunkDecoder::new();
         let mut input = event.as_bytes();
@@ -628,9 +632,12 @@ mod tests {
             (&["a", "b", "c"], "data: {  }\n\n"),
         ] {
             let found = write(&mut remover(names), event);
-            assert_eq!(found, (Edited::Changed, expected.to_owned()), "{names:?}");
+            assert_eq!(found, (RewriteOutcome::Changed, expected.to_owned()), "{names:?}");
         }
-        assert_eq!(write(&mut remover(&["d"]), event), (Edited::Unchanged, event.to_owned()));
+        assert_eq!(
+            write(&mut remover(&["d"]), event),
+            (RewriteOutcome::Unchanged, event.to_owned())
+        );
     }
 
     #[test]
@@ -639,7 +646,7 @@ mod tests {
         let mut editor = Editor::new();
         editor.replace("model", "y");
         let expected = "data: {\"model\":\"y\",\"a\":1,\"mod\\u0065l\":\"y\"}\n\n";
-        assert_eq!(write(&mut editor, event), (Edited::Changed, expected.to_owned()));
+        assert_eq!(write(&mut editor, event), (RewriteOutcome::Changed, expected.to_owned()));
         assert_eq!(write(&mut remover(&["model"]), event).1, "data: {\"a\":1}\n\n");
     }
 
@@ -648,16 +655,17 @@ mod tests {
         let mut editor = Editor::new();
         editor.replace("model", "m");
         let event = "data: {\"model\":\"m\"}\n\n";
-        assert_eq!(write(&mut editor, event), (Edited::Unchanged, event.to_owned()));
+        assert_eq!(write(&mut editor, event), (RewriteOutcome::Unchanged, event.to_owned()));
     }
 
     #[test]
     fn usage_is_hidden_as_if_nobody_had_asked() {
-        let [mut removed, mut null] = [HiddenUsage::Removed, HiddenUsage::Null].map(|how| {
-            let mut editor = Editor::new();
-            editor.hide_usage(how);
-            editor
-        });
+        let [mut removed, mut null] =
+            [UsageVisibility::Removed, UsageVisibility::Null].map(|how| {
+                let mut editor = Editor::new();
+                editor.hide_usage(how);
+                editor
+            });
         let both = "data: {\"choices\":[{}],\"usage\":{\"total_tokens\":1}}\n\n";
         assert_eq!(write(&mut removed, both).1, "data: {\"choices\":[{}]}\n\n");
         assert_eq!(write(&mut null, both).1, "data: {\"choices\":[{}],\"usage\":null}\n\n");
@@ -666,8 +674,8 @@ mod tests {
             "data: {\"usage\":{},\"id\":\"1\"}\n\n",
             "data: {\"choices\":null,\"usage\":{},\"timings\":{}}\n\n",
         ] {
-            assert_eq!(write(&mut removed, only), (Edited::Dropped, String::new()));
-            assert_eq!(write(&mut null, only), (Edited::Dropped, String::new()));
+            assert_eq!(write(&mut removed, only), (RewriteOutcome::Dropped, String::new()));
+            assert_eq!(write(&mut null, only), (RewriteOutcome::Dropped, String::new()));
         }
         // Its other members are dropped with it: no chunk without choices remains.
         for more in [
@@ -678,8 +686,8 @@ mod tests {
         ] {
             let event =
                 format!("data: {{\"choices\":[],{more},\"usage\":{{\"total_tokens\":1}}}}\n\n");
-            assert_eq!(write(&mut removed, &event), (Edited::Dropped, String::new()));
-            assert_eq!(write(&mut null, &event), (Edited::Dropped, String::new()));
+            assert_eq!(write(&mut removed, &event), (RewriteOutcome::Dropped, String::new()));
+            assert_eq!(write(&mut null, &event), (RewriteOutcome::Dropped, String::new()));
         }
         // An event with choices loses only its usage.
         for (more, rest) in [
@@ -691,15 +699,18 @@ mod tests {
             for lines in ["", "event: x\n"] {
                 let event = |usage| format!("{lines}data: {{{more}{usage}{rest}}}\n\n");
                 let sent = event("\"usage\":{\"total_tokens\":1},");
-                assert_eq!(write(&mut removed, &sent), (Edited::Changed, event("")));
-                assert_eq!(write(&mut null, &sent), (Edited::Changed, event("\"usage\":null,")));
+                assert_eq!(write(&mut removed, &sent), (RewriteOutcome::Changed, event("")));
+                assert_eq!(
+                    write(&mut null, &sent),
+                    (RewriteOutcome::Changed, event("\"usage\":null,"))
+                );
             }
         }
         for line in ["id: 7", "id", "retry: 5"] {
             let event = format!("data: {{\"usage\":{{}},\"choices\":[]}}\n{line}\n\n");
             // The lines that outlive the event are written.
             let expected = format!("{line}\n\n");
-            assert_eq!(write(&mut removed, &event), (Edited::Changed, expected));
+            assert_eq!(write(&mut removed, &event), (RewriteOutcome::Changed, expected));
         }
         // Errors and results of a filter are sent without a request.
         let error = "data: {\"error\":{\"code\":1},\"usage\":{}}\n\n";
@@ -707,7 +718,7 @@ mod tests {
         let filter = "data: {\"choices\":[],\"prompt_filter_results\":[],\"usage\":null}\n\n";
         let expected = "data: {\"choices\":[],\"prompt_filter_results\":[]}\n\n";
         assert_eq!(write(&mut removed, filter).1, expected);
-        assert_eq!(write(&mut null, filter), (Edited::Unchanged, filter.to_owned()));
+        assert_eq!(write(&mut null, filter), (RewriteOutcome::Unchanged, filter.to_owned()));
     }
 
     #[test]
@@ -716,7 +727,7 @@ mod tests {
         let mut editor = Editor::new();
         editor.replace("model", "n");
         let expected = "\u{feff}event: x\r\ndata: \r\ndata: {\"model\":\r\ndata: \"n\", \"usage\": {\r\ndata:  }, \"b\":1}\r\n: why\r\nid: 7\r\n\r\n";
-        assert_eq!(write(&mut editor, event), (Edited::Changed, expected.to_owned()));
+        assert_eq!(write(&mut editor, event), (RewriteOutcome::Changed, expected.to_owned()));
         let expected = "\u{feff}event: x\r\ndata: \r\ndata: {\"model\":\r\ndata: \"m\", \"b\":1}\r\n: why\r\nid: 7\r\n\r\n";
         assert_eq!(write(&mut remover(&["usage"]), event).1, expected);
     }
@@ -760,7 +771,8 @@ mod tests {
                 let mut out = Vec::new();
                 let (mut decoder, mut input) = (ChunkDecoder::new(), stream.as_bytes());
                 while let Some(event) = decoder.next(&mut input) {
-                    changed += usize::from(editor.write(&event, &mut out) == Edited::Changed);
+                    changed +=
+                        usize::from(editor.write(&event, &mut out) == RewriteOutcome::Changed);
                 }
                 let out = String::from_utf8(out).unwrap();
                 let expected = format!("{}data: {{\"b\":\"\"}}\n\n", event("n"));
@@ -774,7 +786,7 @@ mod tests {
     #[test]
     fn half_a_line_end_is_dropped_with_its_event() {
         let mut editor = Editor::new();
-        editor.hide_usage(HiddenUsage::Removed);
+        editor.hide_usage(UsageVisibility::Removed);
         for (stream, expected) in [
             ("data: {\"usage\":{}}\r\n\r\n\ndata: 1\n\n", "\ndata: 1\n\n"),
             ("data: {\"usage\":{}}\n\n\n", "\n"),
@@ -800,15 +812,15 @@ mod tests {
         let mut editor = Editor::new();
         editor.replace("model", "n");
         for (event, expected) in [
-            ("data: [DONE]\n\n", Edited::Unchanged),
-            (": ping\n\n", Edited::Unchanged),
-            ("event: error\n\n", Edited::Unchanged),
-            ("event: error\ndata:\n\n", Edited::Unchanged),
-            ("error: {\"model\":\"m\"}\n", Edited::Unreadable),
-            ("event: error\ndata: {\"model\":\"m\"\n\n", Edited::Unreadable),
-            ("event: error\ndata: \"model\"\n\n", Edited::Unreadable),
-            ("data: {\"model\":\"m\"\n\n", Edited::Unreadable),
-            ("data: \"model\"\n\n", Edited::Unreadable),
+            ("data: [DONE]\n\n", RewriteOutcome::Unchanged),
+            (": ping\n\n", RewriteOutcome::Unchanged),
+            ("event: error\n\n", RewriteOutcome::Unchanged),
+            ("event: error\ndata:\n\n", RewriteOutcome::Unchanged),
+            ("error: {\"model\":\"m\"}\n", RewriteOutcome::Unreadable),
+            ("event: error\ndata: {\"model\":\"m\"\n\n", RewriteOutcome::Unreadable),
+            ("event: error\ndata: \"model\"\n\n", RewriteOutcome::Unreadable),
+            ("data: {\"model\":\"m\"\n\n", RewriteOutcome::Unreadable),
+            ("data: \"model\"\n\n", RewriteOutcome::Unreadable),
         ] {
             assert_eq!(write(&mut editor, event), (expected, event.to_owned()));
         }
@@ -826,7 +838,7 @@ mod tests {
         let mut edit = editor.edit(&event);
         assert!(edit.content(0, "b") && edit.replace("model", "edit"));
         assert!(!edit.content(1, "c") && !edit.replace("id", "c"));
-        assert_eq!(edit.write(&mut out), Edited::Changed);
+        assert_eq!(edit.write(&mut out), RewriteOutcome::Changed);
         let expected =
             "data: {\"model\":\"edit\",\"choices\":[{\"delta\":{\"content\":\"b\"}}]}\n\n";
         assert_eq!(String::from_utf8(out.clone()).unwrap(), expected);
@@ -835,7 +847,7 @@ mod tests {
         out.clear();
         let mut edit = editor.edit(&event);
         assert!(edit.content(0, "b"));
-        assert_eq!(edit.write(&mut out), Edited::Changed);
+        assert_eq!(edit.write(&mut out), RewriteOutcome::Changed);
         assert_eq!(String::from_utf8(out).unwrap(), "data: {\"model\":\"rule\"}\n\n");
     }
 
@@ -845,20 +857,20 @@ mod tests {
         let mut decoder = ChunkDecoder::new();
         let event = decoder.next(&mut event.as_bytes()).unwrap();
         let mut editor = remover(&["model", "a"]);
-        editor.hide_usage(HiddenUsage::Removed);
+        editor.hide_usage(UsageVisibility::Removed);
         let mut written = |edits: &[(&str, &str)]| {
             let mut out = Vec::new();
             let mut edit = editor.edit(&event);
             assert!(edits.iter().all(|(name, text)| edit.replace(name, text)));
             (edit.write(&mut out), String::from_utf8(out).unwrap())
         };
-        let changed = |json: &str| (Edited::Changed, format!("data: {json}\n\n"));
+        let changed = |json: &str| (RewriteOutcome::Changed, format!("data: {json}\n\n"));
         assert_eq!(written(&[("model", "x")]), changed("{\"model\":\"x\"}"));
         assert_eq!(written(&[("usage", "x")]), changed("{\"usage\":\"x\"}"));
         assert_eq!(written(&[("a", "x")]), changed("{\"a\":\"x\"}"));
         let twice = [("a", "x"), ("a", "y"), ("model", "2"), ("model", "z")];
         assert_eq!(written(&twice), changed("{\"model\":\"z\",\"a\":\"y\"}"));
-        assert_eq!(written(&[]), (Edited::Dropped, String::new()));
+        assert_eq!(written(&[]), (RewriteOutcome::Dropped, String::new()));
     }
 
     /// An edit with the same text keeps it, even if a rule would replace it.
@@ -871,7 +883,7 @@ mod tests {
         editor.replace("model", "rule");
         let mut edit = editor.edit(&chunk);
         assert!(edit.replace("model", "m"));
-        assert_eq!(edit.write(&mut out), Edited::Unchanged);
+        assert_eq!(edit.write(&mut out), RewriteOutcome::Unchanged);
         assert_eq!(out, event.as_bytes());
     }
 
@@ -917,7 +929,7 @@ mod tests {
             let mut edit = editor.edit(&event);
             assert!(edit.replace("model", "alias"));
             edit.editor.edits[0].range = MISSING;
-            assert_eq!(edit.write(&mut out), Edited::Dropped);
+            assert_eq!(edit.write(&mut out), RewriteOutcome::Dropped);
             assert_eq!(out, b"");
             assert!(editor.half_end.is_some());
         }

@@ -1,7 +1,7 @@
 //! `Sniffer`: detects by its first bytes whether a body is an event stream.
 
-use crate::decoder::Body;
 use crate::slice::bytes_in;
+use crate::sse::BodyKind;
 
 /// Detects the kind of a body by its first bytes, in any pieces.
 ///
@@ -10,16 +10,16 @@ use crate::slice::bytes_in;
 /// [`Sniffer::MOST_BYTES`] bytes, and usually none.
 ///
 /// ```
-/// use deltawire::Body;
-/// use deltawire::gateway::{Sniffed, Sniffer};
+/// use deltawire::sse::BodyKind;
+/// use deltawire::gateway::{SniffResult, Sniffer};
 ///
 /// let mut sniffer = Sniffer::new();
 /// assert_eq!(sniffer.push(b"\r\nda"), None); // held back
-/// assert_eq!(sniffer.push(b"ta: {}\n\n"), Some(Sniffed::EventStream));
+/// assert_eq!(sniffer.push(b"ta: {}\n\n"), Some(SniffResult::EventStream));
 /// assert_eq!(sniffer.held(), b"\r\nda"); // what comes before the piece at hand
 ///
 /// let mut sniffer = Sniffer::new();
-/// assert_eq!(sniffer.push(b"{\"error\":"), Some(Sniffed::NotAnEventStream(Body::Json)));
+/// assert_eq!(sniffer.push(b"{\"error\":"), Some(SniffResult::NotAnEventStream(BodyKind::Json)));
 /// assert_eq!(sniffer.held(), b"");
 /// ```
 ///
@@ -29,24 +29,24 @@ use crate::slice::bytes_in;
 /// | `{`, `[`, `"` | JSON |
 /// | `<` | HTML or XML |
 /// | the magic numbers of gzip and zstd | compressed |
-/// | anything else | [`Body::Other`] |
+/// | anything else | [`BodyKind::Other`] |
 ///
 /// Brotli and deflate have no magic number and may be detected as any kind. Prefer the
 /// `Content-Encoding`, if present.
 #[derive(Clone, Debug, Default)]
 pub struct Sniffer {
     held: Vec<u8>,
-    found: Option<Sniffed>,
+    found: Option<SniffResult>,
 }
 
 /// The kind of a body; see [`Sniffer`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Sniffed {
+pub enum SniffResult {
     /// The body consists of Server-Sent Events.
     EventStream,
     /// The body is something else.
-    NotAnEventStream(Body),
+    NotAnEventStream(BodyKind),
 }
 
 /// Names at the start of a line, before a colon or the line's end.
@@ -61,7 +61,7 @@ const BOM: &[u8] = b"\xEF\xBB\xBF";
 impl Sniffer {
     /// Maximum number of bytes that are read.
     ///
-    /// A body that begins with more white space is [`Body::Other`].
+    /// A body that begins with more white space is [`BodyKind::Other`].
     pub const MOST_BYTES: usize = 1024;
 
     /// Creates a sniffer at the start of a body. Allocates nothing.
@@ -74,7 +74,7 @@ impl Sniffer {
     ///
     /// Once the kind is known, [`held`](Self::held) returns the bytes before the current piece,
     /// which isn't held. Further pieces return the same kind.
-    pub fn push(&mut self, piece: &[u8]) -> Option<Sniffed> {
+    pub fn push(&mut self, piece: &[u8]) -> Option<SniffResult> {
         if self.found.is_some() {
             return self.found;
         }
@@ -91,7 +91,7 @@ impl Sniffer {
             found
         };
         if self.found.is_none() && piece.len() >= budget {
-            self.found = Some(Sniffed::NotAnEventStream(Body::Other));
+            self.found = Some(SniffResult::NotAnEventStream(BodyKind::Other));
         }
         if self.found.is_none() {
             self.held.extend_from_slice(piece);
@@ -100,9 +100,9 @@ impl Sniffer {
     }
 
     /// Returns the kind of a body that has ended.
-    pub fn finish(&mut self) -> Sniffed {
+    pub fn finish(&mut self) -> SniffResult {
         let held = &self.held;
-        *self.found.get_or_insert_with(|| Sniffed::NotAnEventStream(Body::of(held)))
+        *self.found.get_or_insert_with(|| SniffResult::NotAnEventStream(BodyKind::from_bytes(held)))
     }
 
     /// Returns the held bytes: all before the piece that revealed the kind.
@@ -119,13 +119,13 @@ impl Sniffer {
 }
 
 /// Returns the kind of a body that begins with `bytes`, or `None` if more bytes are needed.
-fn detect(bytes: &[u8]) -> Option<Sniffed> {
+fn detect(bytes: &[u8]) -> Option<SniffResult> {
     if [GZIP, ZSTD, BOM].iter().any(|magic| magic.len() > bytes.len() && magic.starts_with(bytes)) {
         return None;
     }
     let text = bytes.strip_prefix(BOM).unwrap_or(bytes);
     let line = text.trim_ascii_start();
-    let body = Sniffed::NotAnEventStream(Body::of(bytes));
+    let body = SniffResult::NotAnEventStream(BodyKind::from_bytes(bytes));
     // Before a line of an event stream there may be blank lines, but no other white space.
     let blank = bytes_in(text, ..text.len() - line.len());
     let begins_a_line = blank.iter().all(|byte| matches!(byte, b'\r' | b'\n'));
@@ -134,13 +134,13 @@ fn detect(bytes: &[u8]) -> Option<Sniffed> {
         return Some(body);
     }
     if *first == b':' {
-        return Some(Sniffed::EventStream);
+        return Some(SniffResult::EventStream);
     }
     for name in NAMES {
         match line.strip_prefix(name) {
             Some([]) => return None,
-            Some([b':', ..]) => return Some(Sniffed::EventStream),
-            Some([b'\r' | b'\n', ..]) if name != b"error" => return Some(Sniffed::EventStream),
+            Some([b':', ..]) => return Some(SniffResult::EventStream),
+            Some([b'\r' | b'\n', ..]) if name != b"error" => return Some(SniffResult::EventStream),
             None if name.starts_with(line) => return None,
             _ => {}
         }
@@ -151,16 +151,17 @@ fn detect(bytes: &[u8]) -> Option<Sniffed> {
 #[cfg(test)]
 #[expect(clippy::indexing_slicing, reason = "a test fails by panicking")]
 mod tests {
-    use super::{Sniffed, Sniffer};
-    use crate::decoder::{Body, ChunkDecoder};
+    use super::{SniffResult, Sniffer};
+    use crate::decoder::ChunkDecoder;
+    use crate::sse::BodyKind;
     use proptest::prelude::*;
 
-    const fn not(body: Body) -> Sniffed {
-        Sniffed::NotAnEventStream(body)
+    const fn not(body: BodyKind) -> SniffResult {
+        SniffResult::NotAnEventStream(body)
     }
 
     /// Returns the kind of a body, and the bytes that a caller forwards.
-    fn sniff(pieces: &[&[u8]]) -> (Sniffed, Vec<u8>) {
+    fn sniff(pieces: &[&[u8]]) -> (SniffResult, Vec<u8>) {
         let mut sniffer = Sniffer::new();
         let mut forwarded = Vec::new();
         for (number, piece) in pieces.iter().enumerate() {
@@ -178,32 +179,32 @@ mod tests {
         (found, forwarded)
     }
 
-    const BODIES: [(&[u8], Sniffed); 25] = [
-        (b"data: {}\n\n", Sniffed::EventStream),
-        (b"\xEF\xBB\xBFdata:x\n\n", Sniffed::EventStream),
-        (b"\r\n\r\nevent: a\n\n", Sniffed::EventStream),
-        (b": ping\n\n", Sniffed::EventStream),
-        (b"id\ndata\n\n", Sniffed::EventStream),
-        (b"retry: 5\n\n", Sniffed::EventStream),
-        (b"error: {\"code\":1}\n", Sniffed::EventStream),
-        (b"{\"id\":1}", not(Body::Json)),
-        (b"\n [1]", not(Body::Json)),
-        (b"\xEF\xBB\xBF \"text\"", not(Body::Json)),
-        (b"<!DOCTYPE html>", not(Body::Html)),
-        (b"  <html>", not(Body::Html)),
-        (b"\x1F\x8B\x08\x00", not(Body::Compressed)),
-        (b"\x28\xB5\x2F\xFD\x00", not(Body::Compressed)),
-        (b"(\xB5 no", not(Body::Other)),
-        (b"Bad Gateway", not(Body::Other)),
-        (b"database error", not(Body::Other)),
-        (b"error\n", not(Body::Other)),
-        (b" data: {}\n\n", not(Body::Other)),
-        (b"\x8B\x01\x80", not(Body::Other)),
-        (b"", not(Body::Other)),
-        (b"\n\n", not(Body::Other)),
-        (b"da", not(Body::Other)),
-        (b"\xEF\xBB", not(Body::Other)),
-        (b"idea: x", not(Body::Other)),
+    const BODIES: [(&[u8], SniffResult); 25] = [
+        (b"data: {}\n\n", SniffResult::EventStream),
+        (b"\xEF\xBB\xBFdata:x\n\n", SniffResult::EventStream),
+        (b"\r\n\r\nevent: a\n\n", SniffResult::EventStream),
+        (b": ping\n\n", SniffResult::EventStream),
+        (b"id\ndata\n\n", SniffResult::EventStream),
+        (b"retry: 5\n\n", SniffResult::EventStream),
+        (b"error: {\"code\":1}\n", SniffResult::EventStream),
+        (b"{\"id\":1}", not(BodyKind::Json)),
+        (b"\n [1]", not(BodyKind::Json)),
+        (b"\xEF\xBB\xBF \"text\"", not(BodyKind::Json)),
+        (b"<!DOCTYPE html>", not(BodyKind::Html)),
+        (b"  <html>", not(BodyKind::Html)),
+        (b"\x1F\x8B\x08\x00", not(BodyKind::Compressed)),
+        (b"\x28\xB5\x2F\xFD\x00", not(BodyKind::Compressed)),
+        (b"(\xB5 no", not(BodyKind::Other)),
+        (b"Bad Gateway", not(BodyKind::Other)),
+        (b"database error", not(BodyKind::Other)),
+        (b"error\n", not(BodyKind::Other)),
+        (b" data: {}\n\n", not(BodyKind::Other)),
+        (b"\x8B\x01\x80", not(BodyKind::Other)),
+        (b"", not(BodyKind::Other)),
+        (b"\n\n", not(BodyKind::Other)),
+        (b"da", not(BodyKind::Other)),
+        (b"\xEF\xBB", not(BodyKind::Other)),
+        (b"idea: x", not(BodyKind::Other)),
     ];
 
     #[test]
@@ -223,7 +224,7 @@ mod tests {
         for size in [1, 7, 1023, 1024, 1025, 5000] {
             let body = b"\n".repeat(5000);
             let pieces: Vec<_> = body.chunks(size).collect();
-            assert_eq!(sniff(&pieces), (not(Body::Other), body.clone()));
+            assert_eq!(sniff(&pieces), (not(BodyKind::Other), body.clone()));
         }
     }
 
@@ -247,13 +248,13 @@ mod tests {
             let found = decoder.finish().body;
             // To a decoder an empty `error:` line is no field.
             let text = body.strip_prefix(super::BOM).unwrap_or(body).trim_ascii_start();
-            let is_stream = whole.0 == Sniffed::EventStream && !text.starts_with(b"error:");
+            let is_stream = whole.0 == SniffResult::EventStream && !text.starts_with(b"error:");
             if is_stream && body.ends_with(b"\n\n") {
                 prop_assert_eq!(found, None);
             }
             // A line of spaces is no event stream to a decoder, but has no kind.
             let is_told = !body.contains(&b' ');
-            if let (Sniffed::NotAnEventStream(sniffed), Some(body)) = (whole.0, found) {
+            if let (SniffResult::NotAnEventStream(sniffed), Some(body)) = (whole.0, found) {
                 prop_assert!(sniffed == body || !is_told);
             }
         }

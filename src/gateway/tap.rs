@@ -2,8 +2,8 @@
 
 use core::fmt;
 
-use super::observe::{Observed, Observer, Tapped};
-use crate::chunk::Tokens;
+use super::observe::{EventReport, Observer, StreamReport};
+use crate::chunk::TokenCounts;
 use crate::decoder::{ChunkDecoder, Peeked};
 use crate::limits::Limits;
 use crate::sse::SseDecoder;
@@ -78,14 +78,14 @@ impl UsageTap {
     /// assert_eq!(tapped.error.unwrap().code.as_deref(), Some("502"));
     /// assert!(tap.next(&mut input).is_none());
     /// ```
-    pub fn next(&mut self, input: &mut &[u8]) -> Option<Tapped<'_>> {
+    pub fn next(&mut self, input: &mut &[u8]) -> Option<EventReport<'_>> {
         self.step::<true>(input).then(|| self.observer.tapped())
     }
 
     /// Returns the findings of a last event without its blank line; see [`ChunkDecoder::salvage`].
     ///
     /// Call this to bill by a usage that lacks only a line end.
-    pub fn salvage(&mut self) -> Option<Tapped<'_>> {
+    pub fn salvage(&mut self) -> Option<EventReport<'_>> {
         self.observer.observe(&self.decoder.salvage()?)
     }
 
@@ -97,7 +97,7 @@ impl UsageTap {
 
     /// Returns the token counts so far.
     #[must_use]
-    pub const fn tokens(&self) -> Option<Tokens> {
+    pub const fn tokens(&self) -> Option<TokenCounts> {
         self.observer.tokens()
     }
 
@@ -108,7 +108,7 @@ impl UsageTap {
     }
 
     /// Returns the findings of the whole stream, and [resets](Self::reset) the tap.
-    pub fn finish(&mut self) -> Observed {
+    pub fn finish(&mut self) -> StreamReport {
         let end = self.decoder.finish();
         self.decoder.reset();
         self.observer.finish(end)

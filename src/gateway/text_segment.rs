@@ -68,14 +68,14 @@ pub(super) fn move_segments<'s>(
 #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::{TextSegment, WatchedText};
-    use crate::gateway::{TextId, TextKind};
+    use crate::gateway::{WatchedTextId, WatchedTextKind};
     use core::ops::Range;
 
     /// Ranges that no push creates: each time nothing of the event is written.
     #[test]
     fn a_replacement_out_of_range_is_not_written() {
         let event = br#"data: "secret""#;
-        let id = TextId { choice: 0, kind: TextKind::Content, call: None };
+        let id = WatchedTextId { choice: 0, kind: WatchedTextKind::Content, call: None };
         let text = WatchedText { text: "***".to_owned(), dropped: 2, ..WatchedText::new(id) };
         let right = TextSegment { text: 0, start: 2, end: 5, span: 6..14, is_changed: true };
         let written = |segment: &TextSegment| {

@@ -1,11 +1,11 @@
 //! `UsageTotals`: the token counts of a stream, from the usages of its chunks.
 
-use crate::chunk::{ChatCompletionChunk, ChoiceTokens, Tokens};
+use crate::chunk::{ChatCompletionChunk, ChoiceTokens, TokenCounts};
 
 /// The token counts of a stream so far.
 #[derive(Clone, Debug, Default)]
 pub(super) struct UsageTotals {
-    pub(super) tokens: Option<Tokens>,
+    pub(super) tokens: Option<TokenCounts>,
     /// The counts are those of the member `usage` itself, which outranks its substitutes.
     is_own: bool,
     choices: ChoiceTokens,

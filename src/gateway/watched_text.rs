@@ -11,11 +11,11 @@ use crate::slice::text_in;
 /// The identity of a text of a stream; see [`Guard::texts`](super::Guard::texts).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub struct TextId {
+pub struct WatchedTextId {
     /// The index of the choice.
     pub choice: u64,
     /// The kind of the text.
-    pub kind: TextKind,
+    pub kind: WatchedTextKind,
     /// The index of the tool call, for a text of a tool call.
     ///
     /// Tool calls with the same index share their texts, even if their ids differ. Tool calls
@@ -26,7 +26,7 @@ pub struct TextId {
 /// The kind of a text of a choice, by its name in the delta.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum TextKind {
+pub enum WatchedTextKind {
     /// `content`
     Content,
     /// `refusal`
@@ -43,7 +43,7 @@ pub enum TextKind {
     Arguments,
 }
 
-impl TextKind {
+impl WatchedTextKind {
     /// Returns the kind of the text that the member `name` of a delta contains.
     pub(super) fn from_delta(name: &str) -> Option<Self> {
         match name {
@@ -70,11 +70,11 @@ impl TextKind {
 #[non_exhaustive]
 pub struct GuardedText<'g> {
     /// The identity of the text.
-    pub id: TextId,
+    pub id: WatchedTextId,
     /// The overlap, followed by the held text.
     pub text: &'g str,
     /// The position in `text` at which the held text begins.
-    pub held_from: usize,
+    pub unreleased_from: usize,
 }
 
 /// Shows only the length of the text.
@@ -83,7 +83,7 @@ impl fmt::Debug for GuardedText<'_> {
         f.debug_struct("GuardedText")
             .field("id", &self.id)
             .field("text_len", &self.text.len())
-            .field("held_from", &self.held_from)
+            .field("unreleased_from", &self.unreleased_from)
             .finish()
     }
 }
@@ -97,7 +97,7 @@ const SPARE_BYTES: usize = 4 << 10;
 /// `dropped + hidden <= released <= dropped + text.len()`.
 #[derive(Clone)]
 pub(super) struct WatchedText {
-    pub(super) id: TextId,
+    pub(super) id: WatchedTextId,
     /// Number of bytes removed from its front, and of the hidden bytes at the front of `text`.
     pub(super) dropped: usize,
     pub(super) hidden: usize,
@@ -112,7 +112,7 @@ pub(super) struct WatchedText {
 }
 
 impl WatchedText {
-    pub(super) const fn new(id: TextId) -> Self {
+    pub(super) const fn new(id: WatchedTextId) -> Self {
         let (dropped, hidden, released, began, last_event, is_over) = (0, 0, 0, 0, 0, false);
         Self { id, dropped, hidden, released, text: String::new(), began, last_event, is_over }
     }
@@ -130,7 +130,11 @@ impl WatchedText {
 
     pub(super) fn shown(&self) -> GuardedText<'_> {
         let text = text_in(&self.text, self.hidden..);
-        GuardedText { id: self.id, text, held_from: self.released - self.dropped - self.hidden }
+        GuardedText {
+            id: self.id,
+            text,
+            unreleased_from: self.released - self.dropped - self.hidden,
+        }
     }
 
     /// Hides the released text except the overlap.
@@ -174,7 +178,7 @@ pub(super) fn end_others(texts: &mut [WatchedText], continued: usize) {
 
 /// A text in a choice, with its identity and its value.
 pub(super) struct FoundText<'a> {
-    pub(super) id: TextId,
+    pub(super) id: WatchedTextId,
     pub(super) value: Value<'a>,
     pub(super) text: &'a str,
 }
@@ -187,12 +191,13 @@ pub(super) fn each_text<'a>(
     mut each: impl FnMut(FoundText<'a>) -> Option<()>,
 ) -> Option<()> {
     let index = choice.index().unwrap_or(0);
-    let mut add = |kind: Option<TextKind>, call, value: Value<'a>| match kind.zip(value.as_str()) {
-        Some((kind, text)) => {
-            each(FoundText { id: TextId { choice: index, kind, call }, value, text })
-        }
-        None => Some(()),
-    };
+    let mut add =
+        |kind: Option<WatchedTextKind>, call, value: Value<'a>| match kind.zip(value.as_str()) {
+            Some((kind, text)) => {
+                each(FoundText { id: WatchedTextId { choice: index, kind, call }, value, text })
+            }
+            None => Some(()),
+        };
     let Some(delta) = choice.delta().as_value() else { return Some(()) };
     for (name, value) in delta.members() {
         match name {
@@ -203,17 +208,17 @@ pub(super) fn each_text<'a>(
                         call.members().filter(|(name, _)| *name == tool_call::FUNCTION)
                     {
                         for (name, value) in function.members() {
-                            add(TextKind::from_function(name), index, value)?;
+                            add(WatchedTextKind::from_function(name), index, value)?;
                         }
                     }
                 }
             }
             delta::FUNCTION_CALL => {
                 for (name, value) in value.members() {
-                    add(TextKind::from_function(name), None, value)?;
+                    add(WatchedTextKind::from_function(name), None, value)?;
                 }
             }
-            _ => add(TextKind::from_delta(name), None, value)?,
+            _ => add(WatchedTextKind::from_delta(name), None, value)?,
         }
     }
     Some(())

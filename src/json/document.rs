@@ -127,9 +127,9 @@ impl<'a> Document<'a> {
         self.bytes.len()
     }
 
-    /// Returns true if any value is a [`Kind::NotFinite`].
-    pub(crate) const fn has_not_finite(&self) -> bool {
-        self.tape.has_not_finite
+    /// Returns true if any value is a [`Kind::NonFiniteNumber`].
+    pub(crate) const fn has_non_finite_numbers(&self) -> bool {
+        self.tape.has_non_finite_numbers
     }
 
     /// Returns the number of nodes.
@@ -359,8 +359,11 @@ impl OwnedDocument {
             }
             Some(node)
         });
-        let tape =
-            Tape { nodes: nodes.collect(), strings, has_not_finite: document.tape.has_not_finite };
+        let tape = Tape {
+            nodes: nodes.collect(),
+            strings,
+            has_non_finite_numbers: document.tape.has_non_finite_numbers,
+        };
         Self { tape, text: known_text(document.bytes).into() }
     }
 

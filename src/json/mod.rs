@@ -19,8 +19,8 @@ pub(crate) use document::{
 };
 pub(crate) use object_reader::ObjectReader;
 pub(crate) use owned::{ENTRY_COST, KeyedElement, OwnedElementKey, OwnedMember, VARIES};
-pub use owned::{Json, JsonList, JsonObject};
-pub use parser::Leniencies;
+pub use owned::{OwnedArray, OwnedObject, OwnedValue};
+pub use parser::JsonDeviations;
 pub(crate) use scan::{few_digits, plain, plain_len};
 #[cfg(feature = "serde")]
 pub(crate) use serde::{deserialize_by_parser, read_raw};
@@ -48,15 +48,16 @@ const MOST_DEPTH: usize = 512;
 struct ParseLimits {
     depth: usize,
     values: usize,
-    /// True if a deviation from interoperable JSON is an error; see [`Leniencies`].
+    /// True if a deviation from interoperable JSON is an error; see [`JsonDeviations`].
     strict: bool,
 }
 
 impl Parser {
     /// Creates a parser within limits. Allocates nothing.
     pub(crate) const fn new(limits: &Limits) -> Self {
-        let depth = if limits.json_depth < MOST_DEPTH { limits.json_depth } else { MOST_DEPTH };
-        Self { bounds: ParseLimits { depth, values: limits.json_values, strict: false } }
+        let depth =
+            if limits.max_json_depth < MOST_DEPTH { limits.max_json_depth } else { MOST_DEPTH };
+        Self { bounds: ParseLimits { depth, values: limits.max_json_values, strict: false } }
     }
 
     pub(crate) const fn set_strict(&mut self, strict: bool) {
@@ -68,9 +69,9 @@ impl Parser {
         &mut self,
         json: &'a [u8],
         tape: &'a mut Tape,
-    ) -> Result<(Document<'a>, Leniencies), Error> {
-        let (json, leniencies) = self.parse_onto(tape, json)?;
-        Ok((Document::new(tape, json), leniencies))
+    ) -> Result<(Document<'a>, JsonDeviations), Error> {
+        let (json, deviations) = self.parse_onto(tape, json)?;
+        Ok((Document::new(tape, json), deviations))
     }
 
     /// Reads `json` onto a tape, whose contents it replaces, and returns `json` as text.
@@ -79,16 +80,16 @@ impl Parser {
         &mut self,
         tape: &mut Tape,
         json: &'a [u8],
-    ) -> Result<(&'a str, Leniencies), Error> {
+    ) -> Result<(&'a str, JsonDeviations), Error> {
         tape.clear();
         if i32::try_from(json.len()).is_err() {
             return Err(Error::new(ErrorKind::PayloadTooLarge, 0));
         }
         let json = checked(json)?;
         tape.reserve_for(json.len());
-        let leniencies = parser::read(json, self.bounds, tape)?;
-        tape.has_not_finite = leniencies.not_finite > 0;
-        Ok((json, leniencies))
+        let deviations = parser::read(json, self.bounds, tape)?;
+        tape.has_non_finite_numbers = deviations.non_finite_numbers > 0;
+        Ok((json, deviations))
     }
 }
 
@@ -132,7 +133,7 @@ mod tests {
     use proptest::collection::vec;
     use proptest::prelude::*;
 
-    use super::{Leniencies, Parser, Tape, Value, ValueKind};
+    use super::{JsonDeviations, Parser, Tape, Value, ValueKind};
     use crate::error::ErrorKind;
     use crate::limits::Limits;
 
@@ -142,7 +143,7 @@ mod tests {
             ValueKind::Null => serde_json::Value::Null,
             ValueKind::Bool => value.as_bool().unwrap_or_default().into(),
             ValueKind::Number => serde_json::from_str(value.raw()).unwrap_or_default(),
-            ValueKind::NotFinite => "not finite".into(),
+            ValueKind::NonFiniteNumber => "not finite".into(),
             ValueKind::String => value.as_str().unwrap_or_default().into(),
             ValueKind::Array => value.elements().map(to_serde).collect(),
             ValueKind::Object => {
@@ -246,11 +247,11 @@ mod tests {
             let (mut parser, mut tape) = (Parser::new(&Limits::new()), Tape::default());
             let expected = oracle(&text);
             match parser.parse(&text, &mut tape) {
-                Ok((document, leniencies)) => {
+                Ok((document, deviations)) => {
                     let found = to_serde(Value::new(document, 0));
-                    prop_assert_eq!((leniencies.lone_surrogates, leniencies.not_finite), (0, 0));
+                    prop_assert_eq!((deviations.lone_surrogates, deviations.non_finite_numbers), (0, 0));
                     prop_assert_eq!(Some(&found), expected.as_ref());
-                    let mut shallow = Parser::new(&Limits { json_depth: most, ..Limits::new() });
+                    let mut shallow = Parser::new(&Limits::new().with_max_json_depth(most));
                     let too_deep = shallow.parse(&text, &mut Tape::default()).err().map(|error| error.kind());
                     let expected = (depth(&text) > most).then_some(ErrorKind::TooDeep);
                     prop_assert_eq!(too_deep, expected);
@@ -272,30 +273,30 @@ mod tests {
     }
 
     #[test]
-    fn each_leniency_is_counted_and_refused_in_a_strict_reader() {
-        let count = |change: fn(&mut Leniencies)| {
-            let mut leniencies = Leniencies::default();
-            change(&mut leniencies);
-            leniencies
+    fn each_deviation_is_counted_and_refused_in_a_strict_reader() {
+        let count = |change: fn(&mut JsonDeviations)| {
+            let mut deviations = JsonDeviations::default();
+            change(&mut deviations);
+            deviations
         };
         let surrogate = count(|found| found.lone_surrogates = 1);
-        let not_finite = count(|found| found.not_finite = 1);
-        let big = count(|found| found.big_integers = 1);
-        let huge = count(|found| found.huge_numbers = 1);
+        let not_finite = count(|found| found.non_finite_numbers = 1);
+        let big = count(|found| found.integers_out_of_range = 1);
+        let huge = count(|found| found.floats_out_of_range = 1);
         for (json, expected, kind, at) in [
             (r#"["\ud83d"]"#, surrogate, ErrorKind::LoneSurrogate, 2),
             (r#"["x\udE00y"]"#, surrogate, ErrorKind::LoneSurrogate, 3),
             (r#"["\ud83d\u0041"]"#, surrogate, ErrorKind::LoneSurrogate, 2),
             (r#"["\ud83d\ue000"]"#, surrogate, ErrorKind::LoneSurrogate, 2),
             (r#"["\ud7ff\udc00"]"#, surrogate, ErrorKind::LoneSurrogate, 8),
-            ("[NaN]", not_finite, ErrorKind::NotFinite, 1),
-            ("[1, Infinity]", not_finite, ErrorKind::NotFinite, 4),
-            ("[-Infinity]", not_finite, ErrorKind::NotFinite, 1),
-            ("[18446744073709551616]", big, ErrorKind::BigInteger, 1),
-            ("[-9223372036854775809]", big, ErrorKind::BigInteger, 1),
-            ("[1e400]", huge, ErrorKind::HugeNumber, 1),
-            ("[-0.1E+999]", huge, ErrorKind::HugeNumber, 1),
-            (&format!("[{}.5]", "9".repeat(400)), huge, ErrorKind::HugeNumber, 1),
+            ("[NaN]", not_finite, ErrorKind::NonFiniteNumber, 1),
+            ("[1, Infinity]", not_finite, ErrorKind::NonFiniteNumber, 4),
+            ("[-Infinity]", not_finite, ErrorKind::NonFiniteNumber, 1),
+            ("[18446744073709551616]", big, ErrorKind::IntegerOutOfRange, 1),
+            ("[-9223372036854775809]", big, ErrorKind::IntegerOutOfRange, 1),
+            ("[1e400]", huge, ErrorKind::FloatOutOfRange, 1),
+            ("[-0.1E+999]", huge, ErrorKind::FloatOutOfRange, 1),
+            (&format!("[{}.5]", "9".repeat(400)), huge, ErrorKind::FloatOutOfRange, 1),
         ] {
             let (mut parser, mut tape) = (Parser::new(&Limits::new()), Tape::default());
             assert_eq!(
@@ -319,7 +320,7 @@ mod tests {
         parser.set_strict(true);
         assert_eq!(
             parser.parse(fine.as_bytes(), &mut tape).map(|(_, found)| found),
-            Ok(Leniencies::default())
+            Ok(JsonDeviations::default())
         );
     }
 

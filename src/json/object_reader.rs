@@ -1,6 +1,6 @@
 //! `ObjectReader`: reads the members of an object into fields; fails if one has another type.
 
-use super::owned::{Json, JsonList, JsonObject};
+use super::owned::{OwnedArray, OwnedObject, OwnedValue};
 use super::value::{Value, ValueElements, ValueKind};
 use crate::error::{Error, ErrorKind};
 
@@ -52,8 +52,8 @@ impl<'a> ObjectReader<'a> {
         Ok(value.as_u64())
     }
 
-    pub(crate) fn object(&mut self, name: &str) -> Result<Option<JsonObject>, Error> {
-        self.take(name).map(JsonObject::from_value).transpose()
+    pub(crate) fn object(&mut self, name: &str) -> Result<Option<OwnedObject>, Error> {
+        self.take(name).map(OwnedObject::from_value).transpose()
     }
 
     /// Returns the error for an absent member, at the end of the object.
@@ -63,7 +63,7 @@ impl<'a> ObjectReader<'a> {
     }
 
     /// Returns the members that weren't read.
-    pub(crate) fn rest(self) -> JsonObject {
+    pub(crate) fn rest(self) -> OwnedObject {
         kept(self.members.into_iter().filter_map(|(name, value)| Some((name, value?))))
     }
 }
@@ -86,34 +86,34 @@ fn distinct(object: Value<'_>) -> impl Iterator<Item = (&str, Value<'_>)> {
     members.into_iter().map(|(_, member)| member)
 }
 
-fn kept<'a>(members: impl Iterator<Item = (&'a str, Value<'a>)>) -> JsonObject {
-    let members = members.map(|(name, value)| (name.into(), Json::from_value(value)));
-    JsonObject::from_members(members)
+fn kept<'a>(members: impl Iterator<Item = (&'a str, Value<'a>)>) -> OwnedObject {
+    let members = members.map(|(name, value)| (name.into(), OwnedValue::from_value(value)));
+    OwnedObject::from_members(members)
 }
 
-impl Json {
+impl OwnedValue {
     /// Converts an object to its members, and any other value to its text.
     ///
     /// The parser's limit on depth bounds the recursion.
     pub(crate) fn from_value(value: Value<'_>) -> Self {
         match value.kind() {
             ValueKind::Object => Self::Object(kept(distinct(value))),
-            _ => Self::text(value),
+            _ => Self::copy_raw(value),
         }
     }
 }
 
-impl JsonObject {
+impl OwnedObject {
     /// Converts an object; fails if the value isn't an object.
     pub(crate) fn from_value(value: Value<'_>) -> Result<Self, Error> {
         Ok(ObjectReader::new(value)?.rest())
     }
 }
 
-impl JsonList {
+impl OwnedArray {
     /// Converts an array of objects; fails if the value isn't one.
     pub(crate) fn from_value(value: Value<'_>) -> Result<Self, Error> {
-        let objects = value.array()?.map(JsonObject::from_value).collect::<Result<_, _>>()?;
+        let objects = value.array()?.map(OwnedObject::from_value).collect::<Result<_, _>>()?;
         Ok(Self::from_objects(objects))
     }
 }

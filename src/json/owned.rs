@@ -1,4 +1,4 @@
-//! `Json`, `JsonObject`, `JsonList`: JSON values that own their text.
+//! `OwnedValue`, `OwnedObject`, `OwnedArray`: JSON values that own their text.
 
 use core::fmt;
 
@@ -11,18 +11,18 @@ use crate::limits::Limits;
 /// Numbers and strings have the spelling in which they were sent.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Json {
+pub enum OwnedValue {
     /// A value as its JSON text.
-    Text(String),
+    Raw(String),
     /// An object that was merged member by member.
-    Object(JsonObject),
+    Object(OwnedObject),
     /// An array whose elements were merged by their index or id.
-    List(JsonList),
+    Array(OwnedArray),
 }
 
 /// The members of a JSON object: each name once, in the order of first appearance.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct JsonObject {
+pub struct OwnedObject {
     pub(crate) members: Vec<OwnedMember>,
 }
 
@@ -30,7 +30,7 @@ pub struct JsonObject {
 #[derive(Clone)]
 pub(crate) struct OwnedMember {
     pub(crate) name: Box<str>,
-    pub(crate) value: Json,
+    pub(crate) value: OwnedValue,
     /// The number of further fragments that equal the value; [`VARIES`] once one differed.
     pub(crate) repeats: u32,
 }
@@ -52,14 +52,14 @@ pub(crate) const ENTRY_COST: usize = 96;
 
 /// An array of objects, which are merged by a key: their index or their id.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct JsonList {
+pub struct OwnedArray {
     pub(crate) elements: Vec<KeyedElement>,
 }
 
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct KeyedElement {
     pub(crate) key: OwnedElementKey,
-    pub(crate) object: JsonObject,
+    pub(crate) object: OwnedObject,
 }
 
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -69,25 +69,25 @@ pub(crate) struct OwnedElementKey {
     pub(crate) r#type: Option<Box<str>>,
 }
 
-impl Json {
+impl OwnedValue {
     /// Returns the JSON text, or `None` for an object or array that was merged by members or keys.
     #[must_use]
-    pub fn as_text(&self) -> Option<&str> {
+    pub fn as_raw(&self) -> Option<&str> {
         match self {
-            Self::Text(text) => Some(text),
-            Self::Object(_) | Self::List(_) => None,
+            Self::Raw(text) => Some(text),
+            Self::Object(_) | Self::Array(_) => None,
         }
     }
 
     /// Returns the value of a number written as a whole one, if it fits.
     #[must_use]
     pub fn as_u64(&self) -> Option<u64> {
-        self.as_text()?.parse().ok()
+        self.as_raw()?.parse().ok()
     }
 
     /// Returns the text of a string without its escapes, or `None` if the value isn't a string.
     pub(crate) fn unescaped(&self) -> Option<String> {
-        let json = self.as_text().filter(|json| json.starts_with('"'))?;
+        let json = self.as_raw().filter(|json| json.starts_with('"'))?;
         let mut tape = Tape::default();
         let (document, _) = Parser::new(&Limits::new()).parse(json.as_bytes(), &mut tape).ok()?;
         Value::new(document, 0).as_str().map(Into::into)
@@ -95,47 +95,47 @@ impl Json {
 
     /// Returns the member `name` of a merged object.
     #[must_use]
-    pub fn get(&self, name: &str) -> Option<&Json> {
+    pub fn get(&self, name: &str) -> Option<&OwnedValue> {
         match self {
             Self::Object(object) => object.get(name),
-            Self::Text(_) | Self::List(_) => None,
+            Self::Raw(_) | Self::Array(_) => None,
         }
     }
 
-    pub(crate) fn text(value: Value<'_>) -> Self {
+    pub(crate) fn copy_raw(value: Value<'_>) -> Self {
         let mut text = String::new();
         value.write_json(&mut text);
-        Self::Text(text)
+        Self::Raw(text)
     }
 
     pub(crate) fn is_empty_value(&self) -> bool {
-        matches!(self, Self::Text(text) if matches!(text.as_str(), "null" | "\"\"" | "[]" | "{}"))
+        matches!(self, Self::Raw(text) if matches!(text.as_str(), "null" | "\"\"" | "[]" | "{}"))
     }
 
     /// Returns the bytes of the budget that the value needs.
     pub(crate) fn cost(&self) -> usize {
         match self {
-            Self::Text(text) => text.len(),
+            Self::Raw(text) => text.len(),
             Self::Object(object) => object.cost(),
-            Self::List(list) => list.cost(),
+            Self::Array(list) => list.cost(),
         }
     }
 
     /// Frees the memory that the texts don't need.
     pub(crate) fn shrink_to_fit(&mut self) {
         match self {
-            Self::Text(text) => text.shrink_to_fit(),
+            Self::Raw(text) => text.shrink_to_fit(),
             Self::Object(object) => object.shrink_to_fit(),
-            Self::List(list) => list.shrink_to_fit(),
+            Self::Array(list) => list.shrink_to_fit(),
         }
     }
 
     /// Appends the JSON text of this value to `out`.
     pub(crate) fn write(&self, out: &mut String) {
         match self {
-            Self::Text(text) => out.push_str(text),
+            Self::Raw(text) => out.push_str(text),
             Self::Object(object) => object.write(out),
-            Self::List(list) => {
+            Self::Array(list) => {
                 out.push('[');
                 for (nth, element) in list.iter().enumerate() {
                     out.push_str(if nth > 0 { "," } else { "" });
@@ -147,25 +147,25 @@ impl Json {
     }
 }
 
-impl fmt::Debug for Json {
+impl fmt::Debug for OwnedValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Text(text) => f.write_str(text),
+            Self::Raw(text) => f.write_str(text),
             Self::Object(object) => fmt::Debug::fmt(object, f),
-            Self::List(list) => fmt::Debug::fmt(list, f),
+            Self::Array(list) => fmt::Debug::fmt(list, f),
         }
     }
 }
 
-impl JsonObject {
+impl OwnedObject {
     /// Returns the value of the member `name`.
     #[must_use]
-    pub fn get(&self, name: &str) -> Option<&Json> {
+    pub fn get(&self, name: &str) -> Option<&OwnedValue> {
         self.members.iter().find(|member| *member.name == *name).map(|member| &member.value)
     }
 
     /// Returns the members in order.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &Json)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &OwnedValue)> {
         self.members.iter().map(|member| (&*member.name, &member.value))
     }
 
@@ -185,7 +185,7 @@ impl JsonObject {
         self.members.iter_mut().find(|member| *member.name == *name)
     }
 
-    pub(crate) fn get_mut(&mut self, name: &str) -> Option<&mut Json> {
+    pub(crate) fn get_mut(&mut self, name: &str) -> Option<&mut OwnedValue> {
         self.member_mut(name).map(|member| &mut member.value)
     }
 
@@ -195,7 +195,7 @@ impl JsonObject {
     }
 
     /// Creates an object of members whose names differ.
-    pub(crate) fn from_members(members: impl Iterator<Item = (Box<str>, Json)>) -> Self {
+    pub(crate) fn from_members(members: impl Iterator<Item = (Box<str>, OwnedValue)>) -> Self {
         let members = members.map(|(name, value)| OwnedMember { name, value, repeats: 0 });
         Self { members: members.collect() }
     }
@@ -236,7 +236,7 @@ impl JsonObject {
     }
 }
 
-impl fmt::Debug for JsonObject {
+impl fmt::Debug for OwnedObject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map().entries(self.iter()).finish()
     }
@@ -255,9 +255,9 @@ impl KeyedElement {
     }
 }
 
-impl JsonList {
+impl OwnedArray {
     /// Returns the elements in the order of their first chunks.
-    pub fn iter(&self) -> impl Iterator<Item = &JsonObject> {
+    pub fn iter(&self) -> impl Iterator<Item = &OwnedObject> {
         self.elements.iter().map(|element| &element.object)
     }
 
@@ -274,7 +274,7 @@ impl JsonList {
     }
 
     /// Creates an array of objects without keys.
-    pub(crate) fn from_objects(objects: Vec<JsonObject>) -> Self {
+    pub(crate) fn from_objects(objects: Vec<OwnedObject>) -> Self {
         let elements = objects
             .into_iter()
             .map(|object| KeyedElement { key: OwnedElementKey::default(), object });
@@ -293,7 +293,7 @@ impl JsonList {
     }
 }
 
-impl fmt::Debug for JsonList {
+impl fmt::Debug for OwnedArray {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.iter()).finish()
     }

@@ -14,20 +14,20 @@ use crate::slice::{bytes_in, text_in};
 /// deviation makes its event malformed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Leniencies {
+pub struct JsonDeviations {
     /// Escaped halves of a surrogate pair without their other half, read as U+FFFD.
     ///
     /// A server sends them if it cuts UTF-16 text between two deltas.
     pub lone_surrogates: u32,
     /// `NaN`, `Infinity` and `-Infinity`, as Python writes them. They read as `None`.
-    pub not_finite: u32,
+    pub non_finite_numbers: u32,
     /// Integers beyond `u64` and `i64`. Their text is available.
-    pub big_integers: u32,
+    pub integers_out_of_range: u32,
     /// Numbers beyond `f64`, such as `1e400`. Their text is available.
-    pub huge_numbers: u32,
+    pub floats_out_of_range: u32,
 }
 
-impl Leniencies {
+impl JsonDeviations {
     /// Returns true if there is no deviation.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -38,9 +38,9 @@ impl Leniencies {
     pub(crate) fn add(&mut self, other: Self) {
         for (sum, count) in [
             (&mut self.lone_surrogates, other.lone_surrogates),
-            (&mut self.not_finite, other.not_finite),
-            (&mut self.big_integers, other.big_integers),
-            (&mut self.huge_numbers, other.huge_numbers),
+            (&mut self.non_finite_numbers, other.non_finite_numbers),
+            (&mut self.integers_out_of_range, other.integers_out_of_range),
+            (&mut self.floats_out_of_range, other.floats_out_of_range),
         ] {
             *sum = sum.saturating_add(count);
         }
@@ -48,12 +48,16 @@ impl Leniencies {
 }
 
 /// Reads `json` onto an empty tape.
-pub(super) fn read(json: &str, bounds: ParseLimits, tape: &mut Tape) -> Result<Leniencies, Error> {
+pub(super) fn read(
+    json: &str,
+    bounds: ParseLimits,
+    tape: &mut Tape,
+) -> Result<JsonDeviations, Error> {
     let Tape { nodes, strings, .. } = tape;
     let scratch = Scratch { strings, most: json.len() };
     // By value: behind a reference, each push would load the position of the nodes again.
     let nodes_of = core::mem::take(nodes);
-    let leniencies = Leniencies::default();
+    let deviations = JsonDeviations::default();
     let (innermost, depth) = (NodeId::MAX, 0);
     let mut reader = Reader {
         json,
@@ -63,11 +67,11 @@ pub(super) fn read(json: &str, bounds: ParseLimits, tape: &mut Tape) -> Result<L
         innermost,
         depth,
         scratch,
-        leniencies,
+        deviations,
     };
     let read = reader.document();
     *nodes = reader.nodes;
-    read.map(|()| reader.leniencies)
+    read.map(|()| reader.deviations)
 }
 
 /// The state of a parser.
@@ -85,7 +89,7 @@ struct Reader<'r> {
     innermost: NodeId,
     depth: usize,
     scratch: Scratch<'r>,
-    leniencies: Leniencies,
+    deviations: JsonDeviations,
 }
 
 /// The container of the current value.
@@ -235,8 +239,8 @@ impl Reader<'_> {
             Some(b't') => self.literal(at, b"true", Kind::True),
             Some(b'f') => self.literal(at, b"false", Kind::False),
             Some(b'n') => self.literal(at, b"null", Kind::Null),
-            Some(b'N') => self.literal(at, b"NaN", Kind::NotFinite),
-            Some(b'I') => self.literal(at, b"Infinity", Kind::NotFinite),
+            Some(b'N') => self.literal(at, b"NaN", Kind::NonFiniteNumber),
+            Some(b'I') => self.literal(at, b"Infinity", Kind::NonFiniteNumber),
             _ => self.fail(ErrorKind::ExpectedValue, at),
         }
     }
@@ -249,9 +253,9 @@ impl Reader<'_> {
             let same = rest.iter().zip(word).take_while(|(byte, wanted)| byte == wanted).count();
             return self.fail(ErrorKind::ExpectedValue, start + same);
         }
-        if kind == Kind::NotFinite {
-            self.tolerate(ErrorKind::NotFinite, start)?;
-            self.leniencies.not_finite += 1;
+        if kind == Kind::NonFiniteNumber {
+            self.tolerate(ErrorKind::NonFiniteNumber, start)?;
+            self.deviations.non_finite_numbers += 1;
         }
         self.leaf(kind, start, end, 0);
         Ok(end)
@@ -263,7 +267,7 @@ impl Reader<'_> {
         let whole = start + usize::from(self.byte(start) == Some(b'-'));
         let end = match self.byte(whole) {
             Some(b'0') => whole + 1,
-            Some(b'I') => return self.literal(start, b"-Infinity", Kind::NotFinite),
+            Some(b'I') => return self.literal(start, b"-Infinity", Kind::NonFiniteNumber),
             _ => self.digits(whole)?,
         };
         match self.byte(end) {
@@ -291,8 +295,8 @@ impl Reader<'_> {
         }
         let mut kind = Kind::Number;
         if may_be_huge && !self.between(start, end).parse().is_ok_and(f64::is_finite) {
-            self.tolerate(ErrorKind::HugeNumber, start)?;
-            self.leniencies.huge_numbers += 1;
+            self.tolerate(ErrorKind::FloatOutOfRange, start)?;
+            self.deviations.floats_out_of_range += 1;
             kind = Kind::Huge;
         }
         self.leaf(kind, start, end, 0);
@@ -307,8 +311,8 @@ impl Reader<'_> {
             if !digits.parse().is_ok_and(f64::is_finite) {
                 kind = Kind::Huge;
             }
-            self.tolerate(ErrorKind::BigInteger, start)?;
-            self.leniencies.big_integers += 1;
+            self.tolerate(ErrorKind::IntegerOutOfRange, start)?;
+            self.deviations.integers_out_of_range += 1;
         }
         self.leaf(kind, start, end, 0);
         Ok(end)
@@ -346,7 +350,7 @@ impl Reader<'_> {
         let number = self.scratch.strings.places.len() as u32;
         let (end, lone_surrogates) =
             unescape(self.json, start + 1, self.bounds.strict, &mut self.scratch)?;
-        self.leniencies.lone_surrogates += lone_surrogates;
+        self.deviations.lone_surrogates += lone_surrogates;
         self.leaf(Kind::String, start, end, ESCAPED | number);
         Ok(end)
     }

@@ -4,7 +4,7 @@ use serde::de::{Deserialize, Deserializer};
 use serde::ser::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use super::owned::{Json, JsonList, JsonObject};
+use super::owned::{OwnedArray, OwnedObject, OwnedValue};
 use super::{Parser, Tape, Value};
 use crate::error::Error;
 use crate::limits::Limits;
@@ -15,23 +15,23 @@ pub(super) fn serialize_text<S: Serializer>(json: &str, to: S) -> Result<S::Ok, 
     raw.serialize(to)
 }
 
-impl Serialize for Json {
+impl Serialize for OwnedValue {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
-            Self::Text(text) => serialize_text(text, serializer),
+            Self::Raw(text) => serialize_text(text, serializer),
             Self::Object(object) => object.serialize(serializer),
-            Self::List(list) => list.serialize(serializer),
+            Self::Array(list) => list.serialize(serializer),
         }
     }
 }
 
-impl Serialize for JsonList {
+impl Serialize for OwnedArray {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(self.iter())
     }
 }
 
-impl Serialize for JsonObject {
+impl Serialize for OwnedObject {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.iter())
     }
@@ -60,16 +60,16 @@ pub(crate) fn read_raw<'de, D: Deserializer<'de>, T>(
     let raw = Box::<RawValue>::deserialize(from)?;
     let mut tape = Tape::default();
     // The text is in memory already, and its length bounds the number of values.
-    let limits = Limits { json_values: usize::MAX, ..Limits::new() };
+    let limits = Limits::new().with_max_json_values(usize::MAX);
     let parsed = Parser::new(&limits).parse(raw.get().as_bytes(), &mut tape);
     let value = parsed.map(|(document, _)| Value::new(document, 0));
     value.and_then(read).map_err(serde::de::Error::custom)
 }
 
-impl<'de> Deserialize<'de> for Json {
+impl<'de> Deserialize<'de> for OwnedValue {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         read_raw(from, |value| Ok(Self::from_value(value)))
     }
 }
 
-deserialize_by_parser!(JsonObject, JsonList);
+deserialize_by_parser!(OwnedObject, OwnedArray);

@@ -37,7 +37,7 @@ pub(crate) enum Kind {
     /// A number beyond the range of `f64`.
     Huge,
     /// `NaN`, `Infinity` or `-Infinity`, which are no JSON.
-    NotFinite,
+    NonFiniteNumber,
     String,
     Array,
     Object,
@@ -108,8 +108,8 @@ impl Strings {
 pub(crate) struct Tape {
     pub(super) nodes: Vec<Node>,
     pub(super) strings: Strings,
-    /// True if a node is of [`Kind::NotFinite`].
-    pub(super) has_not_finite: bool,
+    /// True if a node is of [`Kind::NonFiniteNumber`].
+    pub(super) has_non_finite_numbers: bool,
 }
 
 impl Tape {
@@ -124,7 +124,7 @@ impl Tape {
         self.nodes.clone_from(&other.nodes);
         self.strings.text.clone_from(&other.strings.text);
         self.strings.places.clone_from(&other.strings.places);
-        self.has_not_finite = other.has_not_finite;
+        self.has_non_finite_numbers = other.has_non_finite_numbers;
     }
 
     /// Reserves the nodes of an ordinary chunk of this length in bytes, if the buffer is new.

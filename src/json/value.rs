@@ -27,7 +27,7 @@ pub enum ValueKind {
     /// A number of any size, whose text is available.
     Number,
     /// `NaN`, `Infinity` or `-Infinity`, which aren't JSON, but which Python servers send.
-    NotFinite,
+    NonFiniteNumber,
     /// A string.
     String,
     /// An array.
@@ -47,7 +47,7 @@ impl<'a> Value<'a> {
         match self.document.kind(self.id) {
             Some(Kind::True | Kind::False) => ValueKind::Bool,
             Some(Kind::Number | Kind::Huge) => ValueKind::Number,
-            Some(Kind::NotFinite) => ValueKind::NotFinite,
+            Some(Kind::NonFiniteNumber) => ValueKind::NonFiniteNumber,
             Some(Kind::String) => ValueKind::String,
             Some(Kind::Array) => ValueKind::Array,
             Some(Kind::Object) => ValueKind::Object,
@@ -161,8 +161,8 @@ impl<'a> Value<'a> {
 
     /// Returns the length of the text that [`write_json`](Self::write_json) appends.
     pub(crate) fn json_len(&self) -> usize {
-        self.raw().len() + self.not_finite().count() * "null".len()
-            - self.not_finite().map(|node| (node.end - node.start) as usize).sum::<usize>()
+        self.raw().len() + self.non_finite_numbers().count() * "null".len()
+            - self.non_finite_numbers().map(|node| (node.end - node.start) as usize).sum::<usize>()
     }
 
     /// Appends the JSON text, with `null` in place of numbers that aren't finite.
@@ -170,7 +170,7 @@ impl<'a> Value<'a> {
         let text = self.raw();
         let start = self.position();
         let mut written = 0;
-        for node in self.not_finite() {
+        for node in self.non_finite_numbers() {
             out.push_str(text_in(text, written..node.start as usize - start));
             out.push_str("null");
             written = node.end as usize - start;
@@ -179,12 +179,13 @@ impl<'a> Value<'a> {
     }
 
     /// Returns the nodes of numbers that aren't finite.
-    fn not_finite(&self) -> impl Iterator<Item = Node> + use<'a> {
+    fn non_finite_numbers(&self) -> impl Iterator<Item = Node> + use<'a> {
         let document = self.document;
         // Most documents have none.
-        let end = if document.has_not_finite() { document.behind(self.id) } else { self.id };
+        let end =
+            if document.has_non_finite_numbers() { document.behind(self.id) } else { self.id };
         (self.id..end)
-            .filter(move |id| document.kind(*id) == Some(Kind::NotFinite))
+            .filter(move |id| document.kind(*id) == Some(Kind::NonFiniteNumber))
             .filter_map(move |id| document.node(id))
     }
 
@@ -247,7 +248,7 @@ impl<'a> Iterator for ValueElements<'a> {
 #[cfg(feature = "serde")]
 impl serde::Serialize for Value<'_> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if self.not_finite().next().is_none() {
+        if self.non_finite_numbers().next().is_none() {
             return super::serde::serialize_text(self.raw(), serializer);
         }
         let mut json = String::new();

@@ -1,8 +1,8 @@
 //! Events and lines that exceed a limit: cut at the same byte in every piecing, then discarded.
 
+use super::decoder::{SseDecoder, State};
 use super::event::{EventKind, SseField};
 use super::line::{LineSpan, LineSplitter};
-use super::{SseDecoder, State};
 use crate::error::{Error, ErrorKind};
 use crate::limits::Limits;
 use crate::slice::bytes_in;
@@ -36,7 +36,7 @@ impl SseDecoder {
         buffered: usize,
         line: &LineSpan,
     ) -> Option<LimitExceeded> {
-        let Limits { line_bytes, event_bytes, comment_bytes, .. } = self.limits;
+        let Limits { max_line_bytes, max_event_bytes, max_comment_bytes, .. } = self.limits;
         let line_start = self.event.line_start;
         let span_start = self.event.len - line.len();
         let content_start = span_start + line.content_start();
@@ -48,21 +48,23 @@ impl SseDecoder {
         if !self.event.has_field
             && self.is_unknown_field(bytes_in(piece, ..end - buffered), buffered)
         {
-            let exceeds = end - line_start > comment_bytes;
-            return exceeds
-                .then_some(LimitExceeded { position: line_start + comment_bytes, error: None });
+            let exceeds = end - line_start > max_comment_bytes;
+            return exceeds.then_some(LimitExceeded {
+                position: line_start + max_comment_bytes,
+                error: None,
+            });
         }
-        let line_cut = (end - line_start > line_bytes)
-            .then_some((line_start + line_bytes, ErrorKind::LineTooLong));
+        let line_cut = (end - line_start > max_line_bytes)
+            .then_some((line_start + max_line_bytes, ErrorKind::LineTooLong));
         // A line ends with the first byte of its end.
         let len = end + usize::from(line.is_complete());
-        let budget = event_bytes.saturating_sub(self.data_buffer.len());
+        let budget = max_event_bytes.saturating_sub(self.data_buffer.len());
         let event_cut =
             (len > budget).then_some((budget.max(content_start), ErrorKind::EventTooLarge));
         let first = [line_cut, event_cut].into_iter().flatten().min_by_key(|(cut, _)| *cut);
         if first.is_none() {
             // The event isn't a comment, so only these two limits apply to it.
-            self.limit_free_len = line_bytes.min(event_bytes);
+            self.limit_free_len = max_line_bytes.min(max_event_bytes);
         }
         first.map(|(position, error)| LimitExceeded { position, error: Some(error) })
     }
@@ -104,7 +106,7 @@ impl SseDecoder {
             Discarding::ToBlankLine { line_is_empty: matches!(last, b'\n' | b'\r') }
         } else {
             self.stream.comments += u64::from(is_comment);
-            let kind = if is_comment { EventKind::Comment } else { EventKind::Unknown };
+            let kind = if is_comment { EventKind::Comment } else { EventKind::UnknownField };
             self.event.lone_kind = Some(kind);
             self.event.flags.truncated = true;
             self.event.flags.comments = is_comment;

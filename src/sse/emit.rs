@@ -3,9 +3,9 @@
 use alloc::string::String;
 use core::ops::Range;
 
+use super::decoder::{IDLE_CAPACITY, SseDecoder, State};
 use super::event::{Event, EventFlags, EventKind, MESSAGE};
 use super::event_buffer::DataBuffer;
-use super::{IDLE_CAPACITY, SseDecoder, State};
 use crate::error::{Error, ErrorKind};
 use crate::slice::bytes_in;
 
@@ -173,7 +173,7 @@ impl SseDecoder {
         let id = event.id.clone().map(|id| (id.start, bytes_in(bytes, id)));
         let new_id = id.filter(|(_, id)| *id != stream.last_event_id.as_bytes());
         if let Some((start, id)) = new_id
-            && lossy_len(id) > limits.id_bytes
+            && lossy_len(id) > limits.max_id_bytes
         {
             return Err(Error::new(ErrorKind::IdTooLong, self.offset + start as u64));
         }
@@ -181,7 +181,7 @@ impl SseDecoder {
         let invalid_type = event_type.filter(|text| core::str::from_utf8(text).is_err());
         let type_len = invalid_type.map_or(0, lossy_len);
         let len = event.line_start + 1 + data_buffer.len();
-        if type_len > 0 && len + type_len > limits.event_bytes {
+        if type_len > 0 && len + type_len > limits.max_event_bytes {
             return Err(Error::new(ErrorKind::EventTooLarge, self.offset));
         }
         Ok((new_id.is_some(), type_len))

@@ -27,9 +27,9 @@ pub enum EventKind {
     /// A comment between events, with the blank line behind it if the same piece contains that.
     Comment,
     /// A line between events that isn't a field, such as `error: {"message": …}`.
-    Unknown,
+    UnknownField,
     /// A blank line that closes no event, or the LF of a CRLF whose CR ended event and piece.
-    Blank,
+    BlankLine,
     /// An event that exceeds the limit of [`Event::error`].
     ///
     /// Its first bytes are in [`Event::raw`], and the rest follows as [`Skipped`](Self::Skipped). If
@@ -306,8 +306,8 @@ impl fmt::Debug for Event<'_> {
 /// Returns true if the essence of a content type is `text/event-stream` (WHATWG HTML, 9.2.2).
 ///
 /// ```
-/// assert!(deltawire::is_event_stream("text/event-stream; charset=utf-8"));
-/// assert!(!deltawire::is_event_stream("application/json"));
+/// assert!(deltawire::sse::is_event_stream("text/event-stream; charset=utf-8"));
+/// assert!(!deltawire::sse::is_event_stream("application/json"));
 /// ```
 #[must_use]
 pub fn is_event_stream(content_type: &str) -> bool {

@@ -69,12 +69,12 @@ impl EventBuffer {
         debug_assert!(line.start == self.line_start && line.end <= self.len);
         let text = bytes_in(bytes, line.clone());
         if text.is_empty() {
-            self.lone_kind = (!self.has_field).then_some(EventKind::Blank);
+            self.lone_kind = (!self.has_field).then_some(EventKind::BlankLine);
             return true;
         }
         match SseField::of(text) {
             SseField::Data(start) => {
-                let max_capacity = limits.event_bytes.saturating_sub(line.end);
+                let max_capacity = limits.max_event_bytes.saturating_sub(line.end);
                 self.add_data(bytes, line.start + start..line.end, data_buffer, max_capacity);
             }
             SseField::Event(start) => self.event_type = Some(line.start + start..line.end),
@@ -93,7 +93,7 @@ impl EventBuffer {
                 stream.comments += u64::from(is_comment);
                 self.flags.comments |= is_comment;
                 self.flags.unknown |= !is_comment;
-                let kind = if is_comment { EventKind::Comment } else { EventKind::Unknown };
+                let kind = if is_comment { EventKind::Comment } else { EventKind::UnknownField };
                 self.lone_kind = (!self.has_field).then_some(kind);
                 return !self.has_field;
             }

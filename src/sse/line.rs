@@ -19,7 +19,7 @@ const BOM: &[u8; 3] = b"\xEF\xBB\xBF";
 /// No byte is read twice, and nothing is allocated.
 ///
 /// ```
-/// use deltawire::LineSplitter;
+/// use deltawire::sse::LineSplitter;
 ///
 /// let mut splitter = LineSplitter::new();
 /// let (mut lines, mut line) = (Vec::new(), Vec::new());

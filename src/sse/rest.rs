@@ -1,8 +1,8 @@
 //! The end of the input: the last event, if no blank line closes it.
 
+use super::decoder::{SseDecoder, State};
 use super::emit::EventSpan;
 use super::event::Event;
-use super::{SseDecoder, State};
 use crate::error::{Error, ErrorKind};
 
 /// The result of [`SseDecoder::finish`] at the end of the input.
@@ -13,7 +13,7 @@ pub struct SseEnd {
     pub bytes: u64,
     /// Bytes of a last event that no blank line closed, or of a last line without an end.
     ///
-    /// The standard drops them. Bytes of a [`TooLarge`](crate::EventKind::TooLarge) event or
+    /// The standard drops them. Bytes of a [`TooLarge`](crate::sse::EventKind::TooLarge) event or
     /// truncated line don't count, because the decoder has already returned them.
     pub discarded_bytes: u64,
 }

@@ -6,11 +6,11 @@ use core::ops::Range;
 
 use memchr::memchr2;
 
+use super::decoder::{SseDecoder, State};
 use super::emit::{EventSpan, SingleLine};
 use super::event::EventKind;
 use super::event_buffer::DataBuffer;
 use super::line::{LineSpan, near_line_end};
-use super::{SseDecoder, State};
 use crate::slice::bytes_in;
 
 /// The start of the line of a message.
@@ -91,7 +91,7 @@ const fn recognise(first: Option<u8>, tail: &[u8]) -> Option<(EventKind, usize)>
         (Some(b':'), [b'\n', b'\n', ..]) => Some((EventKind::Comment, 2)),
         (Some(b':'), [b'\n', b'\r', ..]) => None,
         (Some(b':'), [b'\n', ..]) => Some((EventKind::Comment, 1)),
-        (Some(b'\n'), _) => Some((EventKind::Blank, 1)),
+        (Some(b'\n'), _) => Some((EventKind::BlankLine, 1)),
         _ => None,
     }
 }
@@ -100,14 +100,16 @@ const fn recognise(first: Option<u8>, tail: &[u8]) -> Option<(EventKind, usize)>
 #[expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 mod tests {
     use crate::limits::Limits;
-    use crate::sse::{EventKind, EventSpan, SseDecoder, State};
+    use crate::sse::EventKind;
+    use crate::sse::decoder::{SseDecoder, State};
+    use crate::sse::emit::EventSpan;
 
     /// Creates a decoder between two events, with a limit for lines, events and comments.
     fn decoder(limit: usize) -> SseDecoder {
         let limits = Limits {
-            line_bytes: limit,
-            event_bytes: limit,
-            comment_bytes: limit,
+            max_line_bytes: limit,
+            max_event_bytes: limit,
+            max_comment_bytes: limit,
             ..Limits::default()
         };
         let mut decoder = SseDecoder::with_limits(limits);
@@ -128,7 +130,7 @@ mod tests {
             (": ping\n\n", "data", EventKind::Comment),
             (": ping\n", "data", EventKind::Comment),
             (":012345678901234567890123456\n\n", "", EventKind::Comment),
-            ("\n", "data", EventKind::Blank),
+            ("\n", "data", EventKind::BlankLine),
         ] {
             let piece = [event, behind].concat();
             let span = decoder(30).locate_single_line(piece.as_bytes()).0.unwrap();

@@ -42,7 +42,7 @@
 //! Add it to [`SlotKind`], `for_leaf`, `empty_patch` and `Slot::fill`, which takes each kind but
 //! `Text` for a number. A value that fits must read like that of the template, for the parser and for
 //! the schema's types. `Document::kind` returns the kind of the template's leaf, so values of one slot
-//! have one kind. Add values to `lesson` in `tests/shapes.rs`, and the kind to the unit tests of
+//! have one kind. Add values to `lesson` in `tests/templates.rs`, and the kind to the unit tests of
 //! `slot.rs`.
 
 mod ids;

@@ -202,7 +202,7 @@ mod tests {
             assert_eq!(SlotKind::for_leaf(Kind::Number, raw.as_bytes()), expected, "{raw}");
         }
         assert_eq!(SlotKind::for_leaf(Kind::String, b"\"a\""), Some(SlotKind::Text));
-        for kind in [Kind::Null, Kind::True, Kind::False, Kind::Huge, Kind::NotFinite] {
+        for kind in [Kind::Null, Kind::True, Kind::False, Kind::Huge, Kind::NonFiniteNumber] {
             assert_eq!(SlotKind::for_leaf(kind, b"1"), None);
         }
     }

@@ -1,18 +1,18 @@
-use deltawire::gateway::{Guard, Pushed};
+use deltawire::gateway::{Guard, PushResult};
 use deltawire::{ChunkDecoder, ChunkEvent, Payload};
 
 /// Holds an event until its texts have been looked at, and releases what may go.
 fn look(event: &ChunkEvent<'_>, word: &str, guard: &mut Guard, out: &mut Vec<u8>) {
     let mut pushed = guard.push(event);
-    if pushed == Pushed::Full {
+    if pushed == PushResult::Full {
         // It has been looked at, but a word may begin at its end: else end the stream.
         guard.release_all(out);
         pushed = guard.push(event);
     }
     match pushed {
-        Pushed::Text | Pushed::NoText => {}
+        PushResult::Text | PushResult::NoText => {}
         // More than may be held: let it pass unseen, or end the stream.
-        Pushed::TooLarge => {
+        PushResult::TooLarge => {
             guard.release_all(out);
             out.extend_from_slice(event.raw());
         }
@@ -22,7 +22,7 @@ fn look(event: &ChunkEvent<'_>, word: &str, guard: &mut Guard, out: &mut Vec<u8>
     let find = |guard: &Guard| {
         guard.texts().find_map(|text| {
             let start = text.text.rfind(word)?;
-            (start >= text.held_from).then_some((text.id, start))
+            (start >= text.unreleased_from).then_some((text.id, start))
         })
     };
     while let Some((id, start)) = find(guard) {

@@ -1,9 +1,10 @@
 //! Bounds on the cost of a peer's bytes: stack, time, memory, output.
 
-use deltawire::gateway::{Edited, Editor, Guard, HiddenUsage, Pushed, Replay, UsageTap, assemble};
-use deltawire::{
-    Arguments, ChatCompletion, ChunkDecoder, ErrorKind, FunctionCall, Limits, Outcome, Reassembler,
+use deltawire::completion::{ArgumentsState, ChatCompletion, FunctionCall};
+use deltawire::gateway::{
+    Editor, Guard, PushResult, Replay, RewriteOutcome, UsageTap, UsageVisibility, assemble,
 };
+use deltawire::{ChunkDecoder, ErrorKind, Limits, Outcome, Reassembler};
 use serde_json::{Value, json};
 
 use crate::support::heap;
@@ -55,7 +56,7 @@ fn what_is_no_completion_is_an_error() {
     let error = ChatCompletion::from_json(b"{}").unwrap_err();
     assert_eq!(error.to_string(), "expected a member `choices` at byte 1");
     let mut limits = Limits::new();
-    limits.json_values = 3;
+    limits.max_json_values = 3;
     let json = br#"{"choices":[],"x":[1,2]}"#;
     let error = ChatCompletion::from_json_with_limits(json, &limits).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TooManyValues);
@@ -66,7 +67,7 @@ fn what_is_no_completion_is_an_error() {
 fn a_raised_limit_on_depth_is_bounded() {
     on_a_small_stack(SMALL_STACK, || {
         let mut limits = Limits::new();
-        limits.json_depth = 1_000_000;
+        limits.max_json_depth = 1_000_000;
         let (mut decoder, mut completion) =
             (ChunkDecoder::with_limits(limits), Reassembler::with_limits(limits));
         // The payload itself is one level.
@@ -193,17 +194,20 @@ fn an_editor_gives_large_buffers_back() {
     let small = event(r#"{"model":"m","choices":[]}"#);
     let mut editor = Editor::new();
     editor.replace("model", "alias");
-    editor.hide_usage(HiddenUsage::Null);
+    editor.hide_usage(UsageVisibility::Null);
     let ((), peak, held) = memory(|| {
         let (mut decoder, mut out) = (ChunkDecoder::new(), Vec::new());
         for stream in [&large, &joined] {
             let mut input = &stream[..];
             let event = decoder.next(&mut input).unwrap();
-            assert_eq!(editor.write(&event, &mut out), Edited::Changed);
+            assert_eq!(editor.write(&event, &mut out), RewriteOutcome::Changed);
         }
         for _ in 0..100 {
             let mut input = &small[..];
-            assert_eq!(editor.write(&decoder.next(&mut input).unwrap(), &mut out), Edited::Changed);
+            assert_eq!(
+                editor.write(&decoder.next(&mut input).unwrap(), &mut out),
+                RewriteOutcome::Changed
+            );
         }
     });
     assert!(peak > 4 * MIB && held <= 64 * KIB, "{held} bytes held, {peak} at the peak");
@@ -265,11 +269,11 @@ fn finishing_copies_nothing() {
 fn arguments_are_read_within_limits() {
     let mut call = FunctionCall::default();
     for (arguments, expected) in [
-        ("[".repeat(64 * MIB), Arguments::Invalid),
-        (nested(128, "1"), Arguments::Complete),
-        (nested(129, "1"), Arguments::Invalid),
-        (format!(r#"{{"a":[{}0]}}"#, "0,".repeat(2 * MIB)), Arguments::Invalid),
-        (format!(r#"{{"a":[{}0]}}"#, "0,".repeat(KIB)), Arguments::Complete),
+        ("[".repeat(64 * MIB), ArgumentsState::Invalid),
+        (nested(128, "1"), ArgumentsState::Complete),
+        (nested(129, "1"), ArgumentsState::Invalid),
+        (format!(r#"{{"a":[{}0]}}"#, "0,".repeat(2 * MIB)), ArgumentsState::Invalid),
+        (format!(r#"{{"a":[{}0]}}"#, "0,".repeat(KIB)), ArgumentsState::Complete),
     ] {
         let len = arguments.len();
         call.arguments = arguments;
@@ -391,7 +395,7 @@ fn a_guard_takes_texts_of_many_lines() {
     let (mut decoder, mut guard) = (ChunkDecoder::new(), Guard::new());
     let mut input = stream.as_bytes();
     let event = decoder.next(&mut input).unwrap();
-    assert_eq!(guard.push(&event), Pushed::Text);
+    assert_eq!(guard.push(&event), PushResult::Text);
     let ids: Vec<_> = guard.texts().map(|text| (text.id, text.text.len())).collect();
     assert_eq!(ids.len(), 200);
     for (id, len) in ids {
@@ -415,7 +419,7 @@ fn what_has_no_room_costs_nothing() {
                 format!("\"k{outer}\":{{{}}}", inner.join(","))
             })
             .collect();
-        let limits = crate::limits(|limits| limits.completion_bytes = 8 * MIB);
+        let limits = crate::limits(|limits| limits.max_completion_bytes = 8 * MIB);
         let (mut decoder, mut completion) =
             (ChunkDecoder::with_limits(limits), Reassembler::with_limits(limits));
         push_all(
@@ -432,7 +436,10 @@ fn what_has_no_room_costs_nothing() {
         let start = std::time::Instant::now();
         push_all(&mut completion, &mut decoder, &stream);
         let finished = completion.finish(decoder.finish());
-        assert_eq!(finished.limit_exceeded, Some(deltawire::Limit::CompletionBytes));
+        assert_eq!(
+            finished.limit_exceeded,
+            Some(deltawire::completion::CompletionLimit::CompletionBytes)
+        );
         start.elapsed().as_secs_f64()
     };
     let (few, many) = (replaced(400), replaced(40_000));
@@ -499,7 +506,7 @@ fn a_completion_of_many_values_is_read_back() {
 fn many_choices_are_given_back() {
     let choices: Vec<_> = (0..5000).map(|index| format!("{{\"index\":{index}}}")).collect();
     let stream = event(&format!("{{\"choices\":[{}]}}", choices.join(","))).repeat(2);
-    let limits = crate::limits(|limits| limits.choices = 5000);
+    let limits = crate::limits(|limits| limits.max_choices = 5000);
     let (_, _, held) = memory(|| {
         let (mut decoder, mut completion) =
             (ChunkDecoder::with_limits(limits), Reassembler::with_limits(limits));

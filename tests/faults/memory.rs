@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use deltawire::gateway::{
-    Editor, Guard, HiddenUsage, Meter, Observer, Replay, Sniffer, UsageTap, assemble,
+    Editor, Guard, Meter, Observer, Replay, Sniffer, UsageTap, UsageVisibility, assemble,
 };
 use deltawire::{ChunkDecoder, Reassembler, SseDecoder};
 
@@ -56,15 +56,15 @@ fn memory_is_bounded_at_its_peak() {
     const VALUES: usize = 4096;
     const COMPLETION: usize = 128 * KIB;
     let bounds = limits(|limits| {
-        limits.event_bytes = EVENT;
-        limits.line_bytes = EVENT;
-        limits.json_values = VALUES;
-        limits.completion_bytes = COMPLETION;
+        limits.max_event_bytes = EVENT;
+        limits.max_line_bytes = EVENT;
+        limits.max_json_values = VALUES;
+        limits.max_completion_bytes = COMPLETION;
     });
-    let framing = 2 * EVENT + 3 * bounds.id_bytes + 64 * KIB;
+    let framing = 2 * EVENT + 3 * bounds.max_id_bytes + 64 * KIB;
     let decoding = framing + EVENT + 96 * VALUES;
     let watching = decoding + 16 * KIB;
-    let gathering = 3 * COMPLETION + 256 * KIB + KIB * bounds.choices + 96 * VALUES;
+    let gathering = 3 * COMPLETION + 256 * KIB + KIB * bounds.max_choices + 96 * VALUES;
     // Deltas that make texts grow up to the limit, in many pushes.
     let text = "x".repeat(100);
     let small: Vec<_> = ["content", "reasoning", "refusal"]
@@ -108,7 +108,7 @@ fn memory_is_bounded_at_its_peak() {
         let mut editor = Editor::new();
         editor.replace("model", "alias");
         editor.remove("x");
-        editor.hide_usage(HiddenUsage::Removed);
+        editor.hide_usage(UsageVisibility::Removed);
         let mut guard = Guard::with_bounds(EVENT, 256);
         let mut out = Vec::with_capacity(16 * MIB);
         let mut decoder = ChunkDecoder::new();
@@ -133,7 +133,7 @@ fn memory_is_bounded_at_its_peak() {
 #[test]
 fn memory_of_watchers_is_bounded_at_its_peak() {
     for choices in [128, 5000] {
-        let bounds = limits(|limits| limits.choices = choices);
+        let bounds = limits(|limits| limits.max_choices = choices);
         let reason = "r".repeat(1000);
         let events = (0..2 * choices).map(|index| {
             event(&format!(r#"{{"choices":[{{"index":{index},"finish_reason":"{reason}"}}]}}"#))

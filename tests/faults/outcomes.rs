@@ -2,18 +2,21 @@
 
 use std::fmt::Write as _;
 
-use deltawire::gateway::{Edited, Editor, Observed, Observer, Replay, UsageTap, assemble};
-use deltawire::{
-    Api, Change, ChatCompletion, ChunkDecoder, Defect, Finished, Limit, Limits, NotWhole, Outcome,
-    Payload, Reassembler,
+use deltawire::chunk::Api;
+use deltawire::completion::{
+    Change, ChatCompletion, CompletionLimit, Defect, FinishedCompletion, NotWhole,
 };
+use deltawire::gateway::{
+    Editor, Observer, Replay, RewriteOutcome, StreamReport, UsageTap, assemble,
+};
+use deltawire::{ChunkDecoder, Limits, Outcome, Payload, Reassembler};
 use proptest::prelude::*;
 
 use crate::support::{self, recordings, shared};
 use crate::{DONE, FINISHED, delta, limits, nested, push_all};
 
 /// Returns the results of reassembler, observer and tap for a stream.
-fn judged(stream: &[u8], limits: &Limits) -> (Finished, Observed, Observed) {
+fn judged(stream: &[u8], limits: &Limits) -> (FinishedCompletion, StreamReport, StreamReport) {
     let mut decoder = ChunkDecoder::with_limits(*limits);
     let mut completion = Reassembler::with_limits(*limits);
     let (mut observer, mut tap) = (Observer::with_limits(limits), UsageTap::with_limits(*limits));
@@ -40,8 +43,8 @@ fn agreed(stream: &[u8], limits: &Limits) -> (Outcome, Vec<Defect>) {
     };
     let (kept, seen): (Vec<_>, Vec<_>) = (defects(finished.whole()), defects(observed.whole()));
     // An observer stores no text, so limits on stored text don't apply to it.
-    let is_kept_only =
-        finished.limit_exceeded != Some(Limit::Choices) && observed.limit_exceeded.is_none();
+    let is_kept_only = finished.limit_exceeded != Some(CompletionLimit::Choices)
+        && observed.limit_exceeded.is_none();
     let of_both = |defect: &&Defect| **defect != LimitExceeded || !is_kept_only;
     assert!(
         kept.iter().filter(of_both).eq(seen.iter().filter(of_both)),
@@ -125,10 +128,10 @@ fn a_choice_that_is_left_out_has_not_finished() {
     let open = choice(r#""index":1,"delta":{"content":"b"}"#) + DONE;
     let ended = choice(r#""index":1,"delta":{"content":"b"},"finish_reason":"stop""#) + DONE;
     let over = (Outcome::DoneWithoutFinish, &[Unfinished, LimitExceeded]);
-    let one = limits(|limits| limits.choices = 1);
+    let one = limits(|limits| limits.max_choices = 1);
     assert_judged(&[(&open, over.0, over.1), (&ended, over.0, over.1)], &one);
     // A choice without budget for its text is stored, so that its finish reason counts.
-    let full = limits(|limits| limits.completion_bytes = 1);
+    let full = limits(|limits| limits.max_completion_bytes = 1);
     let rows = [(&*open, over.0, &over.1[..]), (&ended, Outcome::Complete, &[LimitExceeded])];
     assert_judged(&rows, &full);
 }
@@ -144,7 +147,7 @@ fn what_is_left_out_of_a_message_is_told() {
     ];
     assert_judged(&rows, &Limits::new());
     let long = part(&format!(r#""content":"{}""#, "x".repeat(300)));
-    let full = limits(|limits| limits.completion_bytes = 700);
+    let full = limits(|limits| limits.max_completion_bytes = 700);
     assert_judged(&[(&long, Outcome::Complete, &[LimitExceeded])], &full);
 }
 
@@ -156,7 +159,7 @@ fn an_event_that_is_lost_is_told() {
     let torn = "data: {\"choices\":[{\"del\n\n";
     let rows = [&*cut, &deep, torn, "data: x\n\n"].map(|rest| (rest, lost.0, lost.1));
     assert_judged(&rows, &Limits::new());
-    let small = limits(|limits| limits.event_bytes = 200);
+    let small = limits(|limits| limits.max_event_bytes = 200);
     let long = "x".repeat(300);
     let text = delta_text(&format!(r#""content":"{long}""#)) + DONE;
     let error = format!("data: {{\"error\":{{\"message\":\"{long}\"}}}}\n\n{DONE}");
@@ -257,7 +260,7 @@ fn an_error_of_a_choice_is_told() {
 fn a_completion_that_is_not_whole_knows_it() {
     let long = delta(&format!(r#""content":"{}""#, "x".repeat(300)));
     let stream = [&long[..], FINISHED.as_bytes(), DONE.as_bytes()].concat();
-    let limits = limits(|limits| limits.completion_bytes = 600);
+    let limits = limits(|limits| limits.max_completion_bytes = 600);
     let (finished, ..) = judged(&stream, &limits);
     assert_eq!(finished.outcome, Outcome::Complete);
     assert_eq!(
@@ -310,7 +313,7 @@ fn an_error_line_beside_an_edit_is_told() {
         let (mut decoder, mut out) = (ChunkDecoder::new(), Vec::new());
         let mut input = &stream[..];
         let edited = editor.write(&decoder.next(&mut input).unwrap(), &mut out);
-        assert_eq!(edited == Edited::Unreadable, has_rule);
+        assert_eq!(edited == RewriteOutcome::Unreadable, has_rule);
         assert_eq!(String::from_utf8(out).unwrap().contains("\"alias\""), has_rule);
     }
 }
@@ -428,11 +431,11 @@ proptest! {
         });
         stream.truncate(stream.len().saturating_sub(cut));
         let limits = limits(|limits| {
-            limits.choices = choices;
-            limits.completion_bytes = completion_bytes;
-            limits.event_bytes = event_bytes;
-            limits.tool_calls = tool_calls;
-            limits.json_values = json_values;
+            limits.max_choices = choices;
+            limits.max_completion_bytes = completion_bytes;
+            limits.max_event_bytes = event_bytes;
+            limits.max_tool_calls = tool_calls;
+            limits.max_json_values = json_values;
         });
         let (outcome, defects) = agreed(stream.as_bytes(), &limits);
         let is_clean = matches!(outcome, Outcome::Complete | Outcome::FinishedWithoutDone);
@@ -551,9 +554,9 @@ fn a_number_beside_a_text_is_read_like_any() {
         ),
     ] {
         let stream = [delta(first), delta(second)].concat();
-        let read = |shapes| {
+        let read = |templates| {
             let (mut decoder, mut completion) = (ChunkDecoder::new(), Reassembler::new());
-            decoder.set_shapes(shapes);
+            decoder.set_templates(templates);
             push_all(&mut completion, &mut decoder, &stream);
             completion.finish(decoder.finish()).completion
         };
@@ -692,8 +695,8 @@ fn a_failed_finish_at_the_end_is_told() {
 #[test]
 fn the_end_in_what_is_skipped_is_a_cut() {
     let small = limits(|limits| {
-        limits.comment_bytes = 64;
-        limits.event_bytes = 300;
+        limits.max_comment_bytes = 64;
+        limits.max_event_bytes = 300;
     });
     for len in [0, 1, 20, 63, 64, 65, 66, 80, 400] {
         for name in [":", "x"] {
@@ -733,7 +736,7 @@ fn the_end_in_what_is_skipped_is_a_cut() {
 /// An id that is too long makes its event malformed, with or without its blank line.
 #[test]
 fn an_id_that_is_too_long_is_told_at_the_end() {
-    let short = limits(|limits| limits.id_bytes = 8);
+    let short = limits(|limits| limits.max_id_bytes = 8);
     let id = "x".repeat(9);
     for data in ["[DONE]", "{\"error\":{\"message\":\"boom\"}}", "{\"choices\":[]}"] {
         let stream = format!("{FINISHED}id: {id}\ndata: {data}\n");

@@ -1,7 +1,8 @@
 //! Replays: the size of their output, and that it is read back.
 
+use deltawire::completion::{ChatCompletion, FinishedCompletion};
 use deltawire::gateway::{Replay, assemble};
-use deltawire::{ChatCompletion, Finished, Limits, Outcome, Reassembler};
+use deltawire::{Limits, Outcome, Reassembler};
 use serde_json::{Value, json};
 
 use crate::{DONE, KIB, MIB, delta, event, limits, nested, on_a_small_stack, push_all};
@@ -17,7 +18,7 @@ fn read(json: &str) -> ChatCompletion {
 }
 
 /// Asserts that a replay of a stream's completion is read back equal.
-fn assert_same_again(events: &[Vec<u8>]) -> Finished {
+fn assert_same_again(events: &[Vec<u8>]) -> FinishedCompletion {
     let completion = assemble(events.iter().map(Vec::as_slice)).completion;
     let again = assemble([&replayed(&completion)[..]]);
     assert_eq!((again.end.malformed, again.limit_exceeded), (0, None));
@@ -107,7 +108,7 @@ fn count(value: &Value) -> usize {
 #[test]
 fn the_largest_value_is_replayed_from_everywhere() {
     let call = |call: &str| format!(r#"{{"choices":[{{"delta":{{"tool_calls":[{call}]}}}}]}}"#);
-    let values = Limits::new().json_values;
+    let values = Limits::new().max_json_values;
     for json in [
         call(r#"{"x":@}"#),
         call(r#"{"index":0,"x":@}"#),
@@ -197,7 +198,7 @@ fn values_of_many_lines_are_replayed() {
     assert!(out.len() < 30 * MIB);
     let again = assemble([&out[..]]);
     assert_eq!(again.end.malformed, 0);
-    assert_eq!(again.completion.extra.get("x").unwrap().as_text(), Some("[1]"));
+    assert_eq!(again.completion.extra.get("x").unwrap().as_raw(), Some("[1]"));
 }
 
 /// Writes readable events for values that a completion can receive only from JSON.
@@ -278,11 +279,11 @@ fn elements_that_were_apart_stay_apart() {
     for list in details {
         for members in [r#""reasoning_details":"#, r#""new":"#, r#""thinking_blocks":"#] {
             for most in [0, 1, 2, 256] {
-                let limits = limits(|limits| limits.members = most);
+                let limits = limits(|limits| limits.max_members = most);
                 let completion = |stream: &[u8]| {
                     let mut completion = Reassembler::with_limits(limits);
                     push_all(&mut completion, &mut deltawire::ChunkDecoder::new(), stream);
-                    completion.finish(deltawire::End::default()).completion
+                    completion.finish(deltawire::StreamSummary::default()).completion
                 };
                 let kept = completion(&delta(&format!("{members}{list}")));
                 let again = completion(&replayed(&kept));

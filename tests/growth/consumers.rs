@@ -7,15 +7,15 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use deltawire::adapters::{ChunkStream, EventCodec, EventStream, ObservedBody, OwnedEvent};
+use deltawire::chunk::{ChatCompletionChunk, OwnedChatCompletionChunk};
+use deltawire::completion::{Change, ChatCompletion, FinishedCompletion, FunctionCall};
 use deltawire::gateway::{
-    Editor, Guard, HiddenUsage, Meter, Observer, Pushed, Replay, Sniffer, Spans, SseEvent,
-    UsageTap, assemble, write_comment,
+    Editor, Guard, Meter, Observer, PushResult, Replay, Sniffer, Spans, SseEvent, UsageTap,
+    UsageVisibility, assemble, write_comment,
 };
 use deltawire::json::{Value, ValueKind};
-use deltawire::{
-    Body, Change, ChatCompletion, ChatCompletionChunk, ChunkDecoder, ChunkEvent, Finished,
-    FunctionCall, LineSplitter, OwnedChatCompletionChunk, Payload, Reassembler, SseDecoder,
-};
+use deltawire::sse::{BodyKind, LineSplitter};
+use deltawire::{ChunkDecoder, ChunkEvent, Payload, Reassembler, SseDecoder};
 use futures_core::Stream;
 use tokio_util::codec::Decoder as _;
 
@@ -43,8 +43,12 @@ pub(crate) const STREAMS: &[Consumer] = &[
     consumer("Event, all calls", tell_events),
     consumer("ChunkDecoder", |stream| decode(ChunkDecoder::new(), stream, usize::MAX)),
     consumer("ChunkDecoder, pieces", |stream| decode(ChunkDecoder::new(), stream, PIECE)),
-    consumer("ChunkDecoder, no shapes", |stream| decode(without_shapes(), stream, usize::MAX)),
-    consumer("ChunkDecoder, no shapes, pieces", |stream| decode(without_shapes(), stream, PIECE)),
+    consumer("ChunkDecoder, no templates", |stream| {
+        decode(without_templates(), stream, usize::MAX);
+    }),
+    consumer("ChunkDecoder, no templates, pieces", |stream| {
+        decode(without_templates(), stream, PIECE);
+    }),
     consumer("ChunkDecoder, strict", |stream| {
         let mut decoder = ChunkDecoder::new();
         decoder.set_strict(true);
@@ -97,9 +101,9 @@ pub(crate) const STREAMS: &[Consumer] = &[
     consumer("ChatCompletionChunk, written", |stream| {
         each_chunk(stream, |chunk| drop(black_box(serde_json::to_string(&chunk))));
     }),
-    consumer("ChatCompletionChunk::carries", |stream| {
+    consumer("ChatCompletionChunk::content_flags", |stream| {
         each_chunk(stream, |chunk| {
-            black_box(chunk.carries());
+            black_box(chunk.content_flags());
         });
     }),
     consumer("ChatCompletionChunk::mismatches", |stream| {
@@ -158,8 +162,8 @@ pub(crate) const STREAMS: &[Consumer] = &[
     consumer("Guard, replaced and kept within its bounds", |stream| {
         guard(Guard::new(), stream, |guard, _| replace(guard));
     }),
-    consumer("Editor", |stream| edit(HiddenUsage::Removed, stream)),
-    consumer("Editor, usage null", |stream| edit(HiddenUsage::Null, stream)),
+    consumer("Editor", |stream| edit(UsageVisibility::Removed, stream)),
+    consumer("Editor, usage null", |stream| edit(UsageVisibility::Null, stream)),
     consumer("Editor::edit, each content", |stream| {
         let (mut editor, mut out) = (Editor::new(), Vec::new());
         each_event(stream, |event| {
@@ -246,8 +250,11 @@ pub(crate) const WHOLE: &[Consumer] = &[
         call.arguments = String::from_utf8_lossy(text).into_owned();
         black_box(call.arguments_state());
     }),
-    consumer("Body::of, is_event_stream, Sniffer", |text| {
-        black_box((Body::of(text), deltawire::is_event_stream(str::from_utf8(text).unwrap())));
+    consumer("BodyKind::from_bytes, is_event_stream, Sniffer", |text| {
+        black_box((
+            BodyKind::from_bytes(text),
+            deltawire::sse::is_event_stream(str::from_utf8(text).unwrap()),
+        ));
         sniff(text, usize::MAX);
         sniff(text, 1);
     }),
@@ -293,9 +300,9 @@ fn tell_events(stream: &[u8]) {
     black_box(decoder.finish());
 }
 
-fn without_shapes() -> ChunkDecoder {
+fn without_templates() -> ChunkDecoder {
     let mut decoder = ChunkDecoder::new();
-    decoder.set_shapes(false);
+    decoder.set_templates(false);
     decoder
 }
 
@@ -372,7 +379,7 @@ fn salvage_tap(stream: &[u8]) {
     black_box(tap.finish());
 }
 
-fn finished(stream: &[u8]) -> Finished {
+fn finished(stream: &[u8]) -> FinishedCompletion {
     black_box(assemble([stream]))
 }
 
@@ -513,11 +520,11 @@ fn guard(mut guard: Guard, stream: &[u8], mut each: impl FnMut(&mut Guard, &mut 
     let mut out = Vec::new();
     each_event(stream, |event| {
         let mut pushed = guard.push(event);
-        if matches!(pushed, Pushed::Full | Pushed::TooLarge) {
+        if matches!(pushed, PushResult::Full | PushResult::TooLarge) {
             guard.release_all(&mut out);
             pushed = guard.push(event);
         }
-        if pushed == Pushed::TooLarge {
+        if pushed == PushResult::TooLarge {
             out.extend_from_slice(event.raw());
         }
         black_box((guard.texts().map(|text| text.text.len()).sum::<usize>(), guard.held_bytes()));
@@ -530,15 +537,15 @@ fn guard(mut guard: Guard, stream: &[u8], mut each: impl FnMut(&mut Guard, &mut 
 /// Replaces the first held character of the first text that has one.
 fn replace(guard: &mut Guard) {
     let held = guard.texts().find_map(|text| {
-        let first = text.text[text.held_from..].chars().next()?;
-        Some((text.id, text.held_from..text.held_from + first.len_utf8()))
+        let first = text.text[text.unreleased_from..].chars().next()?;
+        Some((text.id, text.unreleased_from..text.unreleased_from + first.len_utf8()))
     });
     if let Some((id, range)) = held {
         black_box(guard.replace(id, range, "*"));
     }
 }
 
-fn edit(usage: HiddenUsage, stream: &[u8]) {
+fn edit(usage: UsageVisibility, stream: &[u8]) {
     let (mut editor, mut out) = (Editor::new(), Vec::new());
     editor.replace("model", "alias");
     editor.remove("x");

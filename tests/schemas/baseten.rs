@@ -34,8 +34,13 @@ fn usage_is_on_every_chunk() {
             assert_eq!(usage.prompt_tokens_details().unwrap().audio_tokens(), None);
             let details = usage.completion_tokens_details().unwrap();
             assert_eq!((details.reasoning_tokens(), details.audio_tokens()), (Some(2), None));
-            let carries = chunk.carries();
-            assert!(carries.usage && carries.content && carries.role && !carries.finish);
+            let content_flags = chunk.content_flags();
+            assert!(
+                content_flags.usage
+                    && content_flags.content
+                    && content_flags.role
+                    && !content_flags.finish
+            );
             assert_eq!(chunk.extra().count(), 0);
             assert_eq!(mismatches(&chunk), [""; 0]);
         });

@@ -1,13 +1,14 @@
 //! nst/JSONTestSuite: a strict decoder accepts all `y_` texts and none of the `n_` texts.
 //!
-//! Another one differs from it by its counted leniencies.
+//! Another one differs from it by its counted deviations.
 
-use deltawire::{ChunkDecoder, ErrorKind, Leniencies, Payload};
+use deltawire::json::JsonDeviations;
+use deltawire::{ChunkDecoder, ErrorKind, Payload};
 
 use super::support::{base64, vectors};
 
-/// Reads a text as a payload, its lines as lines of data, and returns its leniencies.
-fn read(text: &[u8], strict: bool) -> Result<Leniencies, ErrorKind> {
+/// Reads a text as a payload, its lines as lines of data, and returns its deviations.
+fn read(text: &[u8], strict: bool) -> Result<JsonDeviations, ErrorKind> {
     let mut stream = b"data: ".to_vec();
     for byte in text {
         match byte {
@@ -20,10 +21,10 @@ fn read(text: &[u8], strict: bool) -> Result<Leniencies, ErrorKind> {
     decoder.set_strict(strict);
     let event = decoder.next(&mut &stream[..]).unwrap();
     match event.payload() {
-        Payload::Chunk(_) | Payload::Other(_) | Payload::Error(_) => Ok(event.leniencies()),
+        Payload::Chunk(_) | Payload::Other(_) | Payload::Error(_) => Ok(event.deviations()),
         // JSON, but no chunk.
         Payload::Malformed(error) if error.kind() == ErrorKind::ExpectedObject => {
-            Ok(event.leniencies())
+            Ok(event.deviations())
         }
         Payload::Malformed(error) => Err(error.kind()),
         payload => panic!("{payload:?}"),

@@ -23,8 +23,9 @@ mod ray_serve;
 mod tolerance;
 mod wire;
 
+use deltawire::chunk::{ChatCompletionChunk, OwnedChatCompletionChunk};
 use deltawire::json::{Value, ValueKind};
-use deltawire::{ChatCompletionChunk, ChunkDecoder, ChunkEvent, OwnedChatCompletionChunk};
+use deltawire::{ChunkDecoder, ChunkEvent};
 
 /// Reads `json` as the payload of the only event of a stream.
 fn with_event<T>(json: &str, look: impl FnOnce(&ChunkEvent<'_>) -> T) -> T {

@@ -1,6 +1,6 @@
 //! OpenAI's `ChatCompletionChunk`, as the documentation of Scrypted and of LangChain.js has it.
 
-use deltawire::StopReason;
+use deltawire::chunk::StopReason;
 
 use super::{mismatches, with_chunk};
 
@@ -172,8 +172,8 @@ fn the_usage_chunk() {
         assert_eq!(chunk.choices().len(), 0);
         assert_eq!(chunk.usage().unwrap().total_tokens(), Some(3));
         assert!(chunk.usage().unwrap().prompt_tokens_details().is_none());
-        let carries = chunk.carries();
-        assert!(carries.usage && !carries.is_output() && !carries.finish);
+        let content_flags = chunk.content_flags();
+        assert!(content_flags.usage && !content_flags.is_output() && !content_flags.finish);
     });
 }
 

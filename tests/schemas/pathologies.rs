@@ -2,7 +2,8 @@
 //!
 //! These are the rows D (fields), E (tool calls) and F (payloads) that are about one chunk.
 
-use deltawire::{ChatCompletionChunk, ChunkDecoder, ErrorCode, ErrorKind, Payload};
+use deltawire::chunk::{ChatCompletionChunk, ErrorCode};
+use deltawire::{ChunkDecoder, ErrorKind, Payload};
 use serde_json::Value;
 
 use super::support;
@@ -83,7 +84,7 @@ fn rows_d() {
                 }
                 ("D06", 0) => {
                     assert_eq!(delta.unwrap().role(), Some(""));
-                    assert!(!chunk.carries().role);
+                    assert!(!chunk.content_flags().role);
                     assert_eq!(delta.unwrap().tool_calls().len(), 1);
                 }
                 ("D07", 0) => {
@@ -96,7 +97,7 @@ fn rows_d() {
                 ("D09" | "D10", 0) => {
                     assert_eq!(choice.unwrap().finish_reason(), None);
                     assert_eq!(choice.unwrap().get("finish_reason").unwrap().as_str(), Some(""));
-                    assert!(!chunk.carries().finish);
+                    assert!(!chunk.content_flags().finish);
                 }
                 ("D11", 0) => assert_eq!(choice.unwrap().finish_reason(), None),
                 ("D11", 1) => assert_eq!(choice.unwrap().finish_reason(), Some("stop")),
@@ -155,7 +156,7 @@ fn rows_d() {
                 }
                 ("D27", 0) => {
                     assert_eq!(choice.unwrap().finish_reason(), Some("length"));
-                    assert!(!chunk.carries().is_output());
+                    assert!(!chunk.content_flags().is_output());
                 }
                 _ => {}
             }
@@ -228,7 +229,7 @@ fn rows_f() {
                 let mut decoder = ChunkDecoder::new();
                 let mut input = bytes.as_bytes();
                 while let Some(event) = decoder.next(&mut input) {
-                    assert_eq!(event.leniencies().lone_surrogates, 1);
+                    assert_eq!(event.deviations().lone_surrogates, 1);
                 }
                 assert_eq!(kinds(), ["chunk"; 2]);
             }

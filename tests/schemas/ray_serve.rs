@@ -1,6 +1,6 @@
 //! Ray Serve LLM and vLLM: `ChatCompletionStreamResponse`.
 
-use deltawire::StopReason;
+use deltawire::chunk::StopReason;
 
 use super::{mismatches, with_chunk};
 
@@ -42,8 +42,8 @@ fn the_first_chunk() {
         assert_eq!(delta.reasoning_content(), None);
         assert!(delta.get("reasoning_content").unwrap().is_null());
         assert_eq!(delta.tool_calls().len(), 0);
-        let carries = chunk.carries();
-        assert!(carries.is_role_only() && !carries.is_output());
+        let content_flags = chunk.content_flags();
+        assert!(content_flags.is_role_only() && !content_flags.is_output());
     });
 }
 
@@ -57,7 +57,7 @@ fn reasoning_by_its_old_and_its_new_name() {
             let (old, new) = (delta.reasoning_content(), delta.reasoning());
             assert_eq!(old.or(new), Some(text));
             assert_eq!(old.is_some(), name == "reasoning_content");
-            assert!(chunk.carries().reasoning && chunk.carries().is_output());
+            assert!(chunk.content_flags().reasoning && chunk.content_flags().is_output());
         });
     }
 }

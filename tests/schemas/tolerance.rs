@@ -1,7 +1,8 @@
 //! Empty values, accepted deviations, and the cost of a wrong type: its own field.
 
+use deltawire::json::JsonDeviations;
 use deltawire::json::ValueKind;
-use deltawire::{ErrorKind, Leniencies, Payload};
+use deltawire::{ErrorKind, Payload};
 
 use super::{mismatches, with_chunk, with_event};
 
@@ -21,7 +22,7 @@ fn nothing_comes_in_five_ways() {
             assert_eq!(delta.content(), content, "{sent}");
             assert_eq!(delta.content_parts().is_some(), kind == Some(ValueKind::Array));
             assert_eq!(mismatches(&chunk).len(), usize::from(sent.ends_with("{}")), "{sent}");
-            assert!(!chunk.carries().is_output());
+            assert!(!chunk.content_flags().is_output());
         });
     }
     for (sent, kind) in [
@@ -274,8 +275,11 @@ fn numbers_are_kept_by_their_text() {
             assert_eq!((number.as_u64(), number.as_f64()), (small, float), "{text}");
             let huge = usize::from(float.is_none());
             assert_eq!(mismatches(chunk).len(), huge, "{text}");
-            assert_eq!(event.leniencies().huge_numbers as usize, huge);
-            assert_eq!(event.leniencies().big_integers > 0, text.len() == 20 && small.is_none());
+            assert_eq!(event.deviations().floats_out_of_range as usize, huge);
+            assert_eq!(
+                event.deviations().integers_out_of_range > 0,
+                text.len() == 20 && small.is_none()
+            );
         });
     }
 }
@@ -302,7 +306,7 @@ fn what_is_not_finite_is_none_and_noted() {
                     "choices[0].logprobs.content[0].top_logprobs[0].logprob"
                 ]
             );
-            assert_eq!(event.leniencies().not_finite, 2);
+            assert_eq!(event.deviations().non_finite_numbers, 2);
         });
     }
 }
@@ -316,7 +320,7 @@ fn half_a_surrogate_pair_is_replaced_and_reported() {
         assert_eq!(delta.content(), Some("a\u{FFFD}"));
         assert_eq!(delta.role(), Some("\u{FFFD}😀"));
         assert_eq!(delta.get("content").unwrap().raw(), r#""a\ud83d""#);
-        assert_eq!(event.leniencies().lone_surrogates, 2);
+        assert_eq!(event.deviations().lone_surrogates, 2);
     });
 }
 
@@ -328,8 +332,17 @@ fn leniencies_are_counted_for_the_stream_and_refused_when_strict() {
     let mut input = stream.as_bytes();
     while decoder.next(&mut input).is_some() {}
     let end = decoder.finish();
-    let Leniencies { lone_surrogates, not_finite, big_integers, huge_numbers, .. } = end.leniencies;
-    assert_eq!([lone_surrogates, not_finite, big_integers, huge_numbers], [1; 4]);
+    let JsonDeviations {
+        lone_surrogates,
+        non_finite_numbers,
+        integers_out_of_range,
+        floats_out_of_range,
+        ..
+    } = end.deviations;
+    assert_eq!(
+        [lone_surrogates, non_finite_numbers, integers_out_of_range, floats_out_of_range],
+        [1; 4]
+    );
     assert_eq!((end.others, end.malformed), (4, 0));
     decoder.reset();
     decoder.set_strict(true);
@@ -340,24 +353,27 @@ fn leniencies_are_counted_for_the_stream_and_refused_when_strict() {
             assert_eq!(
                 stream.as_bytes()[usize::try_from(error.offset()).unwrap()..].first(),
                 match error.kind() {
-                    ErrorKind::NotFinite => Some(&b'N'),
-                    ErrorKind::HugeNumber => Some(&b'1'),
+                    ErrorKind::NonFiniteNumber => Some(&b'N'),
+                    ErrorKind::FloatOutOfRange => Some(&b'1'),
                     _ => Some(&b'9'),
                 }
             );
             errors.push(error.kind());
         }
     }
-    assert_eq!(errors, [ErrorKind::NotFinite, ErrorKind::HugeNumber, ErrorKind::BigInteger]);
+    assert_eq!(
+        errors,
+        [ErrorKind::NonFiniteNumber, ErrorKind::FloatOutOfRange, ErrorKind::IntegerOutOfRange]
+    );
     let end = decoder.finish();
-    assert_eq!((end.others, end.leniencies), (1, Leniencies::default()));
+    assert_eq!((end.others, end.deviations), (1, JsonDeviations::default()));
     // An error in a line of its own is read in the same way.
     for stream in ["error: {\"code\":NaN}\n\n", "data: {}\nerror: {\"code\":NaN}\n\n"] {
         let mut decoder = deltawire::ChunkDecoder::new();
         let event = decoder.next(&mut stream.as_bytes()).unwrap();
         assert!(matches!(event.payload(), Payload::Error(_)));
-        assert_eq!(event.leniencies().not_finite, 1);
-        assert_eq!(decoder.finish().leniencies.not_finite, 1);
+        assert_eq!(event.deviations().non_finite_numbers, 1);
+        assert_eq!(decoder.finish().deviations.non_finite_numbers, 1);
     }
 }
 
@@ -456,33 +472,33 @@ fn what_a_chunk_carries() {
     ];
     for (json, expected) in cases {
         with_chunk(json, |chunk| {
-            let carries = chunk.carries();
+            let content_flags = chunk.content_flags();
             let flags = [
-                (carries.done, "done"),
-                (carries.error, "error"),
-                (carries.usage, "usage"),
-                (carries.role, "role"),
-                (carries.content, "content"),
-                (carries.refusal, "refusal"),
-                (carries.reasoning, "reasoning"),
-                (carries.tool_call, "tool_call"),
-                (carries.audio, "audio"),
-                (carries.finish, "finish"),
+                (content_flags.done, "done"),
+                (content_flags.error, "error"),
+                (content_flags.usage, "usage"),
+                (content_flags.role, "role"),
+                (content_flags.content, "content"),
+                (content_flags.refusal, "refusal"),
+                (content_flags.reasoning, "reasoning"),
+                (content_flags.tool_call, "tool_call"),
+                (content_flags.audio, "audio"),
+                (content_flags.finish, "finish"),
             ];
             let set: Vec<_> = flags.iter().filter(|(set, _)| *set).map(|(_, name)| *name).collect();
             assert_eq!(set, expected, "{json}");
-            assert_eq!(carries.is_role_only(), set == ["role"], "{json}");
+            assert_eq!(content_flags.is_role_only(), set == ["role"], "{json}");
         });
     }
     for (json, done, error) in
         [("[DONE]", true, false), (r#"{"error":{"code":5},"usage":{}}"#, false, true)]
     {
         with_event(json, |event| {
-            let carries = event.payload().carries();
-            assert_eq!((carries.done, carries.error), (done, error));
+            let content_flags = event.payload().content_flags();
+            assert_eq!((content_flags.done, content_flags.error), (done, error));
             // The chunk alone has the same result.
             if let Payload::Error(failure) = event.payload() {
-                assert!(failure.chunk().unwrap().carries().error);
+                assert!(failure.chunk().unwrap().content_flags().error);
             }
         });
     }

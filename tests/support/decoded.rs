@@ -2,7 +2,8 @@
 //!
 //! The form of the events can be compared.
 
-use deltawire::{Event, EventKind, SseDecoder};
+use deltawire::SseDecoder;
+use deltawire::sse::{Event, EventKind};
 
 use super::framed::{Framed, Seen};
 use super::oracle::{self, Dispatched};
@@ -83,9 +84,11 @@ fn add(events: &mut Vec<Seen>, seen: Seen) {
     };
     if let Some(last) = events.last_mut() {
         let skipped = (last.kind, seen.kind) == (EventKind::Skipped, EventKind::Skipped);
-        let blank =
-            last.kind == EventKind::Comment && seen.kind == EventKind::Blank && one_line(&last.raw);
-        let lf = seen.kind == EventKind::Blank && seen.raw == b"\n" && last.raw.ends_with(b"\r");
+        let blank = last.kind == EventKind::Comment
+            && seen.kind == EventKind::BlankLine
+            && one_line(&last.raw);
+        let lf =
+            seen.kind == EventKind::BlankLine && seen.raw == b"\n" && last.raw.ends_with(b"\r");
         if skipped || blank || lf {
             last.raw.extend(seen.raw);
             return;

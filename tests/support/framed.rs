@@ -4,7 +4,8 @@
 
 use std::ops::Range;
 
-use deltawire::{ErrorKind, EventKind, Limits};
+use deltawire::sse::EventKind;
+use deltawire::{ErrorKind, Limits};
 
 /// An event, owned.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,9 +56,9 @@ impl Block {
 
 pub fn frame(bytes: &[u8], limits: &Limits, last_event_id: &str) -> Framed {
     let least = |limit: usize| limit.max(16);
-    let line_bytes = least(limits.line_bytes);
-    let event_bytes = least(limits.event_bytes);
-    let comment_bytes = least(limits.comment_bytes);
+    let line_bytes = least(limits.max_line_bytes);
+    let event_bytes = least(limits.max_event_bytes);
+    let comment_bytes = least(limits.max_comment_bytes);
     let mut framed = Framed { last_event_id: last_event_id.to_owned(), ..Framed::default() };
     let (mut start, mut at) = (0, if bytes.starts_with(b"\xEF\xBB\xBF") { 3 } else { 0 });
     let mut block = Block::default();
@@ -67,7 +68,7 @@ pub fn frame(bytes: &[u8], limits: &Limits, last_event_id: &str) -> Framed {
         let (name, value) = name_and_value(bytes, at..end);
         let ignored = !text.is_empty() && !matches!(name, b"data" | b"event" | b"id" | b"retry");
         let comment = text.first() == Some(&b':');
-        let alone = if comment { EventKind::Comment } else { EventKind::Unknown };
+        let alone = if comment { EventKind::Comment } else { EventKind::UnknownField };
 
         if ignored && !block.open {
             let cut = end.min(at + comment_bytes);
@@ -121,7 +122,7 @@ pub fn frame(bytes: &[u8], limits: &Limits, last_event_id: &str) -> Framed {
         at = next;
         match name {
             _ if text.is_empty() && !block.open => {
-                let seen = framed.seen(EventKind::Blank, bytes, start..next);
+                let seen = framed.seen(EventKind::BlankLine, bytes, start..next);
                 framed.events.push(seen);
                 start = next;
                 continue;
@@ -193,10 +194,10 @@ impl Framed {
         let event = String::from_utf8_lossy(&bytes[block.event.clone()]).into_owned();
         let grown = event.as_bytes() != &bytes[block.event];
         let too_large =
-            if let Some((at, _)) = id.as_ref().filter(|(_, id)| id.len() > limits.id_bytes) {
+            if let Some((at, _)) = id.as_ref().filter(|(_, id)| id.len() > limits.max_id_bytes) {
                 Some((ErrorKind::IdTooLong, *at as u64))
             } else {
-                let over = grown && counted + event.len() > limits.event_bytes.max(16);
+                let over = grown && counted + event.len() > limits.max_event_bytes.max(16);
                 over.then_some((ErrorKind::EventTooLarge, start))
             };
         let kind = match (too_large, block.values.is_empty()) {

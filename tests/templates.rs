@@ -10,9 +10,9 @@
 )]
 #![allow(unreachable_pub, reason = "the bodies are public to the fuzz targets")]
 
-#[path = "../fuzz/bodies/shapes.rs"]
-mod shapes;
 mod support;
+#[path = "../fuzz/bodies/templates.rs"]
+mod templates;
 #[allow(dead_code, reason = "other suites use the rest")]
 #[path = "../benches/support/workloads.rs"]
 mod workloads;
@@ -20,9 +20,9 @@ mod workloads;
 use deltawire::Limits;
 use proptest::prelude::*;
 use serde_json::Value;
-use shapes::{TEMPLATES, compare};
 use support::decoded::pieces;
 use support::{recordings, vectors};
+use templates::{TEMPLATES, compare};
 
 /// Compares a stream in several cuts.
 fn in_cuts(stream: &[u8], sizes: &[usize]) {
@@ -178,7 +178,7 @@ fn what_differs_may_matter_elsewhere() {
         in_cuts(stream.as_bytes(), &[usize::MAX, 7]);
         for most in (0..1200).step_by(3) {
             let mut limits = Limits::new();
-            limits.completion_bytes = most;
+            limits.max_completion_bytes = most;
             compare(&[stream.as_bytes()], &limits);
         }
     }
@@ -251,7 +251,7 @@ fn what_stays_is_said_each_time() {
 fn names_that_come_twice_take_room() {
     let long = "y".repeat(300);
     let mut limits = Limits::new();
-    limits.completion_bytes = 32 * 4096 + 4000;
+    limits.max_completion_bytes = 32 * 4096 + 4000;
     for event in [
         r#"{"x":"LONG","x":1,"choices":[{"delta":{"content":"TEXT"}}]}"#,
         r#"{"sglext":{"x":"LONG","x":1},"choices":[{"delta":{"content":"TEXT"}}]}"#,
@@ -308,16 +308,16 @@ fn halves_meet_behind_events_that_fit() {
 
 /// Every limit, at every value around the size of the events.
 #[test]
-fn limits_hold_with_shapes() {
+fn limits_hold_with_templates() {
     for template in TEMPLATES {
         let stream = [lesson(template), template.repeat(3).into_bytes()].concat();
         for most in (0..template.len() + 40).chain([usize::MAX]) {
             let set: [fn(&mut Limits) -> &mut usize; 5] = [
-                |limits| &mut limits.line_bytes,
-                |limits| &mut limits.event_bytes,
-                |limits| &mut limits.comment_bytes,
-                |limits| &mut limits.json_values,
-                |limits| &mut limits.completion_bytes,
+                |limits| &mut limits.max_line_bytes,
+                |limits| &mut limits.max_event_bytes,
+                |limits| &mut limits.max_comment_bytes,
+                |limits| &mut limits.max_json_values,
+                |limits| &mut limits.max_completion_bytes,
             ];
             for limit in set {
                 let mut limits = Limits::new();
@@ -327,10 +327,10 @@ fn limits_hold_with_shapes() {
         }
         for most in 0..8 {
             let set: [fn(&mut Limits) -> &mut usize; 4] = [
-                |limits| &mut limits.json_depth,
-                |limits| &mut limits.choices,
-                |limits| &mut limits.tool_calls,
-                |limits| &mut limits.members,
+                |limits| &mut limits.max_json_depth,
+                |limits| &mut limits.max_choices,
+                |limits| &mut limits.max_tool_calls,
+                |limits| &mut limits.max_members,
             ];
             for limit in set {
                 let mut limits = Limits::new();
@@ -342,17 +342,17 @@ fn limits_hold_with_shapes() {
 }
 
 proptest! {
-    #![proptest_config(support::cases::cases("proptest-regressions/shapes.txt", 600))]
+    #![proptest_config(support::cases::cases("proptest-regressions/templates.txt", 600))]
 
     /// Streams of events that are edited on and on, as the fuzz target makes them.
     #[test]
     fn edited_streams(script in proptest::collection::vec(any::<u8>(), 2..200)) {
-        shapes::run(&script);
+        templates::run(&script);
     }
 
     /// Streams of several templates in any order, each with values of its own, in any cut.
     #[test]
-    fn shapes_in_any_order(
+    fn templates_in_any_order(
         events in proptest::collection::vec((0..TEMPLATES.len(), "[a-zé\\\\n]{0,9}", 0u32..2000, 0..4u8), 1..80),
         size in 1usize..900,
     ) {

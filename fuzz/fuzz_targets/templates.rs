@@ -8,4 +8,4 @@ mod bodies;
 #[global_allocator]
 static HEAP: bodies::heap::Heap = bodies::heap::Heap;
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| bodies::shapes::run(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| bodies::templates::run(data));

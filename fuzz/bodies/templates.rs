@@ -1,10 +1,9 @@
 //! Every event of a stream, with templates and without, side by side.
 
+use deltawire::chunk::{ChatCompletionChunk, Choice, ExtraMembers};
 use deltawire::json::{Value, ValueKind};
-use deltawire::{
-    ChatCompletionChunk, Choice, ChunkDecoder, ChunkEvent, Event, Extra, Limits, Payload,
-    Reassembler,
-};
+use deltawire::sse::Event;
+use deltawire::{ChunkDecoder, ChunkEvent, Limits, Payload, Reassembler};
 
 /// Checks a stream of similar events.
 ///
@@ -71,7 +70,7 @@ const PARTS: [&str; 8] = [
 /// Decodes and reassembles a stream twice, and compares all that there is to see.
 pub fn compare(pieces: &[&[u8]], limits: &Limits) {
     let mut plain = ChunkDecoder::with_limits(*limits);
-    plain.set_shapes(false);
+    plain.set_templates(false);
     let mut quick = ChunkDecoder::with_limits(*limits);
     let mut plain_completion = Reassembler::with_limits(*limits);
     let mut quick_completion = Reassembler::with_limits(*limits);
@@ -111,7 +110,7 @@ fn same_event(expected: &ChunkEvent<'_>, found: &ChunkEvent<'_>) {
         (kinds, offsets, event.raw().to_vec(), data, text, event.event_type().to_owned(), stream)
     };
     assert_eq!(look(found.event()), look(expected.event()));
-    assert_eq!(found.leniencies(), expected.leniencies());
+    assert_eq!(found.deviations(), expected.deviations());
     match (expected.payload(), found.payload()) {
         (Payload::Chunk(expected), Payload::Chunk(found)) => same_chunk(expected, found),
         (Payload::Error(expected), Payload::Error(found)) => {
@@ -147,7 +146,7 @@ pub fn same_chunk(expected: &ChatCompletionChunk<'_>, found: &ChatCompletionChun
             .collect();
         (
             texts.map(|text| text.map(str::to_owned)),
-            (chunk.created(), chunk.carries(), chunk.error().is_some()),
+            (chunk.created(), chunk.content_flags(), chunk.error().is_some()),
             usage,
             mismatches,
             extras(chunk.extra()),
@@ -186,7 +185,7 @@ fn look(choice: Choice<'_>) -> impl PartialEq + std::fmt::Debug + use<> {
     (choice.index(), texts.map(|text| text.map(str::to_owned)), calls, extra)
 }
 
-fn extras(extra: Extra<'_>) -> Vec<(String, usize, String)> {
+fn extras(extra: ExtraMembers<'_>) -> Vec<(String, usize, String)> {
     extra.map(|(name, value)| (name.into(), value.position(), value.raw().into())).collect()
 }
 

@@ -1,0 +1,470 @@
+//! `Reassembler`: merges the deltas of a stream into a `ChatCompletion`.
+
+use super::budget::CompletionLimit;
+use super::budgets::Budgets;
+use super::change::{Change, Changes};
+use super::choice_state::{CallState, ChoiceState};
+use super::incremental::{MergePlan, MergedTemplate, SingleTextPlan};
+use super::message::{ChoiceTarget, push_delta, push_snapshot};
+use super::model::{ChatCompletion, CompletionChoice, Message};
+use super::order::sort_both;
+use super::outcome::{Findings, FinishedCompletion, Irregularities, UnfinishedChoice, count};
+use super::tool_call::PART_COST;
+use crate::chunk::schema::{completion_details, top, usage};
+use crate::chunk::{ChatCompletionChunk, Choice, ChoiceTokens, Level, Logprobs, Usage};
+use crate::decoder::{Payload, StreamSummary};
+use crate::limits::Limits;
+
+/// Merges the chunks of a stream into the completion of an answer without streaming.
+///
+/// ```
+/// use deltawire::{ChunkDecoder, Outcome, Reassembler};
+///
+/// let mut input = &br#"data: {"id":"c1","choices":[{"index":0,"delta":{"role":"assistant","content":"He"}}]}
+///
+/// data: {"id":"c1","choices":[{"index":0,"delta":{"content":"llo"},"finish_reason":"stop"}]}
+///
+/// data: [DONE]
+///
+/// "#[..];
+/// let mut decoder = ChunkDecoder::new();
+/// let mut completion = Reassembler::new();
+/// while let Some(event) = decoder.next(&mut input) {
+///     completion.push_payload(event.payload());
+/// }
+/// let finished = completion.finish(decoder.finish());
+/// assert_eq!(finished.completion.choices[0].message.content.as_deref(), Some("Hello"));
+/// assert_eq!(finished.outcome, Outcome::Complete);
+/// ```
+///
+/// A push costs the size of the delta, and allocates only if a stored text has to grow. It needs no
+/// decoder: it accepts any chunk, such as an
+/// [`OwnedChatCompletionChunk`](crate::chunk::OwnedChatCompletionChunk).
+#[derive(Clone, Debug)]
+pub struct Reassembler {
+    pub(super) completion: ChatCompletion,
+    /// The states of the choices: `states.len() == completion.choices.len()`.
+    pub(super) states: Vec<ChoiceState>,
+    /// The number of choices at the end that aren't sorted yet: `late_choices <= states.len()`.
+    late_choices: usize,
+    usage_from: UsageFrom,
+    choice_tokens: ChoiceTokens,
+    pub(super) budget: Budgets,
+    pub(super) changes: Changes,
+    /// The template of the chunk that was merged in full last.
+    pub(super) merged: MergedTemplate,
+    pub(super) plan: MergePlan,
+    pub(super) single_text: SingleTextPlan,
+    invalid_choice_indexes: u32,
+    findings: Findings,
+}
+
+/// The most choices whose buffers a reset keeps.
+const KEPT_CHOICES: usize = 128;
+
+/// The member that the usage came from: `usage` itself outranks its substitutes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum UsageFrom {
+    #[default]
+    Substitute,
+    Usage,
+}
+
+impl Default for Reassembler {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Reassembler {
+    /// Creates an empty reassembler with the default [`Limits`]. Allocates nothing.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_limits(Limits::new())
+    }
+
+    /// Creates an empty reassembler. Allocates nothing.
+    #[must_use]
+    pub fn with_limits(limits: Limits) -> Self {
+        Self {
+            completion: ChatCompletion::default(),
+            states: Vec::new(),
+            late_choices: 0,
+            usage_from: UsageFrom::default(),
+            choice_tokens: ChoiceTokens::default(),
+            budget: Budgets::new(limits),
+            changes: Changes::default(),
+            merged: MergedTemplate::default(),
+            plan: MergePlan::default(),
+            single_text: SingleTextPlan::default(),
+            invalid_choice_indexes: 0,
+            findings: Findings::default(),
+        }
+    }
+
+    /// Merges the chunk of a payload, if it has one; a chunk beside an error too.
+    ///
+    /// `[DONE]` ends the tool calls.
+    pub fn push_payload(&mut self, payload: &Payload<'_>) {
+        self.changes.clear();
+        match payload {
+            Payload::Chunk(chunk) => self.push(chunk),
+            Payload::Error(error) => {
+                if let Some(chunk) = error.chunk() {
+                    self.push(&chunk);
+                }
+                self.findings.has_error = true;
+            }
+            Payload::Done => {
+                for (choice, state) in self.states.iter_mut().enumerate() {
+                    state.end_calls(choice, &mut self.changes);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Merges a chunk. [`changes`](Self::changes) returns its changes until the next push.
+    pub fn push(&mut self, chunk: &ChatCompletionChunk<'_>) {
+        self.changes.clear();
+        if !self.push_single_text(chunk) {
+            self.push_templated(chunk);
+        }
+    }
+
+    #[inline(never)]
+    fn push_templated(&mut self, chunk: &ChatCompletionChunk<'_>) {
+        if !self.merged.is_of(chunk) || !self.push_incremental(chunk) {
+            self.single_text = SingleTextPlan::default();
+            self.push_full(chunk);
+            self.merged.add(chunk);
+        }
+        self.end_push();
+    }
+
+    /// Removes void changes, and sorts choices and tool calls, at the end of a push.
+    #[inline]
+    pub(super) fn end_push(&mut self) {
+        if self.changes.has_void {
+            self.changes.has_void = false;
+            self.changes.remove_void(&mut self.states);
+        }
+        if self.changes.is_unordered {
+            self.put_in_order();
+        }
+    }
+
+    #[cold]
+    fn put_in_order(&mut self) {
+        let Self { completion, states, late_choices, changes, plan, .. } = self;
+        changes.is_unordered = false;
+        let moved: Vec<_> = completion
+            .choices
+            .iter_mut()
+            .zip(&mut *states)
+            .map(|(choice, state)| {
+                let late = core::mem::take(&mut state.late_calls);
+                let calls = &mut choice.message.tool_calls;
+                let moved =
+                    (late > 0).then(|| sort_both(calls, &mut state.calls, late, CallState::key))?;
+                state.last_call = moved.place(state.last_call);
+                for at in state.calls_by_id.iter_mut().flatten() {
+                    *at = u32::try_from(moved.place(*at as usize)).unwrap_or(*at);
+                }
+                Some(moved)
+            })
+            .collect();
+        changes.move_calls(&moved);
+        let late = core::mem::take(late_choices);
+        if late > 0 {
+            let moved = sort_both(&mut completion.choices, states, late, |state| state.index);
+            changes.move_choices(&moved);
+            // `MergePlan` contains positions of choices.
+            *plan = MergePlan::default();
+        }
+    }
+
+    pub(super) fn push_full(&mut self, chunk: &ChatCompletionChunk<'_>) {
+        self.findings.has_chunk = true;
+        self.findings.has_error |= chunk.error().is_some();
+        let Self { completion, budget, .. } = self;
+        budget.first(&mut completion.id, || chunk.id());
+        budget.first(&mut completion.model, || chunk.model());
+        budget.last(&mut completion.service_tier, chunk.service_tier());
+        budget.last(&mut completion.system_fingerprint, chunk.system_fingerprint());
+        if completion.created.unwrap_or(0) == 0 {
+            completion.created = chunk.created().or(completion.created);
+        }
+        for (name, value) in chunk.extra() {
+            budget.keep(&mut completion.extra, Level::Top, name, value);
+        }
+        if let Some(x_groq) = chunk.x_groq() {
+            budget.keep(&mut completion.extra, Level::Top, top::X_GROQ, x_groq);
+        }
+        self.push_usage(chunk);
+        self.add_invalid_choices(chunk.lost_choices());
+        for choice in chunk.choices() {
+            self.push_choice(&choice);
+        }
+    }
+
+    /// Returns the completion so far.
+    #[must_use]
+    pub const fn snapshot(&self) -> &ChatCompletion {
+        &self.completion
+    }
+
+    /// Returns the changes of the last push, in the order of the chunk.
+    ///
+    /// A caller reads the newest part of a text by them, or waits for the end of a tool call.
+    ///
+    /// ```
+    /// # use deltawire::Reassembler;
+    /// # use deltawire::chunk::OwnedChatCompletionChunk;
+    /// # use deltawire::completion::Change;
+    /// let mut completion = Reassembler::new();
+    /// for json in [
+    ///     r#"{"choices":[{"index":0,"delta":{"content":"Hel"}}]}"#,
+    ///     r#"{"choices":[{"index":0,"delta":{"content":"lo"}}]}"#,
+    /// ] {
+    ///     completion.push(&OwnedChatCompletionChunk::from_json(json.as_bytes())?.as_chunk());
+    /// }
+    /// let [Change::Content { choice, start }] = completion.changes()[..] else { panic!() };
+    /// let text = completion.snapshot().choices[choice].message.content.as_deref().unwrap();
+    /// assert_eq!((text, &text[start..]), ("Hello", "lo"));
+    /// # Ok::<(), deltawire::Error>(())
+    /// ```
+    #[must_use]
+    pub fn changes(&self) -> &[Change] {
+        self.changes.as_slice()
+    }
+
+    /// Returns the limit that was exceeded first, if the completion lacks something for it.
+    ///
+    /// The completion keeps all that was merged before.
+    #[must_use]
+    pub fn limit_exceeded(&self) -> Option<CompletionLimit> {
+        self.budget.texts.exceeded().or(self.budget.usage.exceeded())
+    }
+
+    /// Returns the counts of irregular parts of the chunks so far.
+    #[must_use]
+    pub fn irregularities(&self) -> Irregularities {
+        let mut sum = Irregularities {
+            invalid_choice_indexes: self.invalid_choice_indexes,
+            replaced_values: self.budget.texts.replaced(),
+            ..Irregularities::default()
+        };
+        for (choice, state) in self.completion.choices.iter().zip(&self.states) {
+            sum.add(&state.irregular);
+            let choices = self.completion.choices.len() as u64;
+            count(&mut sum.sparse_choice_indexes, usize::from(choice.index >= choices));
+            let calls = state.calls.len() as u64;
+            let sparse = state.calls.iter().filter(|call| call.index >= Some(calls)).count();
+            count(&mut sum.sparse_tool_call_indexes, sparse);
+        }
+        sum
+    }
+
+    /// Returns the completion and the outcome of the stream, and [resets](Self::reset).
+    ///
+    /// Without a decoder, pass the default [`StreamSummary`], with `done` set if `[DONE]` came.
+    pub fn finish(&mut self, end: StreamSummary) -> FinishedCompletion {
+        let (limit_exceeded, irregularities) = (self.limit_exceeded(), self.irregularities());
+        let mut findings = core::mem::take(&mut self.findings);
+        findings.has_invalid_index |= irregularities.invalid_tool_call_indexes > 0;
+        findings.has_unknown_part = irregularities.unknown_content_parts > 0;
+        let reasons = self.completion.choices.iter().map(|choice| choice.finish_reason.is_some());
+        let (outcome, not_whole) = findings.verdict(reasons, &end, limit_exceeded);
+        let pending = self.pending();
+        let mut completion = core::mem::take(&mut self.completion);
+        completion.shrink_to_fit();
+        completion.not_whole = not_whole.is_some();
+        self.reset();
+        let failed_finish = findings.failed_finish.or_else(|| end.failed_finish.clone());
+        FinishedCompletion {
+            completion,
+            outcome,
+            pending,
+            limit_exceeded,
+            irregularities,
+            failed_finish,
+            end,
+            not_whole,
+        }
+    }
+
+    /// Makes the reassembler ready for another stream; keeps the limits and buffers, nothing else.
+    pub fn reset(&mut self) {
+        let Self { completion, states, usage_from, budget, changes, .. } = self;
+        budget.reset();
+        let mut choices = core::mem::take(&mut completion.choices);
+        for choice in choices.drain(..) {
+            let Message { content, refusal, reasoning, .. } = choice.message;
+            for text in [content, refusal, reasoning] {
+                budget.recycle(text);
+            }
+        }
+        if choices.capacity() > KEPT_CHOICES {
+            (choices, *states) = (Vec::new(), Vec::new());
+        }
+        *completion = ChatCompletion { choices, ..ChatCompletion::default() };
+        states.clear();
+        *usage_from = UsageFrom::default();
+        self.choice_tokens = ChoiceTokens::default();
+        changes.reset();
+        self.late_choices = 0;
+        self.merged = MergedTemplate::default();
+        (self.plan, self.single_text) = (MergePlan::default(), SingleTextPlan::default());
+        self.invalid_choice_indexes = 0;
+        self.findings = Findings::default();
+    }
+
+    /// Returns the unfinished choices, each with its current tool call.
+    fn pending(&self) -> Vec<UnfinishedChoice> {
+        let choices = self.completion.choices.iter().zip(&self.states).enumerate();
+        choices
+            .filter(|(_, (choice, _))| choice.finish_reason.is_none())
+            .map(|(choice, (_, state))| {
+                let call = state.calls.get(state.last_call);
+                UnfinishedChoice { choice, tool_call: call.map(|_| state.last_call) }
+            })
+            .collect()
+    }
+
+    fn push_usage(&mut self, chunk: &ChatCompletionChunk<'_>) {
+        let Some(usage) = chunk.usage() else { return };
+        let own = chunk.has_own_usage();
+        let from = if own { UsageFrom::Usage } else { UsageFrom::Substitute };
+        if self.usage_from == UsageFrom::Usage && from == UsageFrom::Substitute {
+            return;
+        }
+        let is_empty = usage.as_value().is_empty_value();
+        self.usage_from = if is_empty { self.usage_from } else { from };
+        let kept = self.completion.usage.get_or_insert_default();
+        let most = self.budget.limits.max_choices;
+        let budget = &mut self.budget;
+        let mut keep = |usage: &Usage<'_>| {
+            for (name, value) in usage.as_value().members() {
+                budget.keep(kept, Level::Usage, name, value);
+            }
+        };
+        let mut all = None;
+        for (index, usage) in chunk.usage_of_choices() {
+            keep(&usage);
+            all = Some(self.choice_tokens.update(index, &usage, most));
+        }
+        match all {
+            None => keep(&usage),
+            Some(all) if self.choice_tokens.has_several() => {
+                for (path, count) in [
+                    (&[usage::COMPLETION_TOKENS][..], all.completion),
+                    (&[usage::TOTAL_TOKENS], all.total),
+                    (
+                        &[usage::COMPLETION_TOKENS_DETAILS, completion_details::REASONING_TOKENS],
+                        all.reasoning,
+                    ),
+                ] {
+                    if let Some(count) = count {
+                        kept.set_count(path, count, &mut self.budget.usage);
+                    }
+                }
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// Counts choices that are left out, since they aren't objects with a valid index.
+    fn add_invalid_choices(&mut self, number: usize) {
+        if number > 0 {
+            count(&mut self.invalid_choice_indexes, number);
+            self.findings.add_invalid_index(true);
+        }
+    }
+
+    fn push_choice(&mut self, choice: &Choice<'_>) {
+        let index = match choice.index() {
+            Some(index) => index,
+            None if choice.has_invalid_index() => {
+                self.add_invalid_choices(1);
+                return;
+            }
+            None => 0,
+        };
+        let Some(at) = self.choice_at(index) else {
+            self.findings.lacks_choice = true;
+            return;
+        };
+        let Self { completion, states, budget, changes, findings, .. } = self;
+        let (Some(kept), Some(state)) = (completion.choices.get_mut(at), states.get_mut(at)) else {
+            return;
+        };
+        let was_finished = kept.finish_reason.is_some();
+        if let Some(reason) = choice.finish_reason() {
+            findings.add_reason(reason);
+            budget.last_reason(&mut kept.finish_reason, reason);
+        }
+        if let Some(logprobs) = choice.logprobs() {
+            push_logprobs(kept, &logprobs, budget);
+        }
+        for (name, value) in choice.extra() {
+            budget.keep(&mut kept.extra, Level::Choice, name, value);
+        }
+        let message = &mut kept.message;
+        let mut target = ChoiceTarget { choice: at, message, state, budget, changes };
+        push_delta(&mut target, &choice.delta());
+        if let Some(message) = choice.message() {
+            push_snapshot(&mut target, choice, message);
+        }
+        let is_first = !was_finished && kept.finish_reason.is_some();
+        if choice.finish_reason().is_some() {
+            state.end_calls(at, changes);
+        }
+        if is_first {
+            changes.push(Change::Finished { choice: at });
+        }
+    }
+
+    /// Returns the position of the choice with this index.
+    ///
+    /// An index is a key: an unknown one adds one choice, for any number.
+    fn choice_at(&mut self, index: u64) -> Option<usize> {
+        let Self { completion, states, late_choices, budget, changes, .. } = self;
+        let sorted = states.len() - *late_choices;
+        let (sorted, late) = states.split_at_checked(sorted).unwrap_or_default();
+        let known = sorted.binary_search_by_key(&index, |state| state.index).ok();
+        let in_late = || late.iter().position(|state| state.index == index);
+        if let Some(at) = known.or_else(|| Some(sorted.len() + in_late()?)) {
+            return Some(at);
+        }
+        if states.len() >= budget.limits.max_choices {
+            budget.texts.mark_exceeded(CompletionLimit::Choices);
+            return None;
+        }
+        // A choice over the budget is added all the same, so that its finish reason is stored.
+        budget.texts.try_reserve(PART_COST);
+        if *late_choices > 0 || states.last().is_some_and(|last| last.index > index) {
+            *late_choices += 1;
+            changes.is_unordered = true;
+        }
+        // Both lists have the same length.
+        let at = states.len();
+        completion.choices.push(CompletionChoice { index, ..CompletionChoice::default() });
+        states.push(ChoiceState { index, ..ChoiceState::default() });
+        changes.push(Change::ChoiceStarted { choice: at });
+        Some(at)
+    }
+}
+
+/// Appends the lists of tokens, which the legacy form has under other names.
+fn push_logprobs(choice: &mut CompletionChoice, logprobs: &Logprobs<'_>, budget: &mut Budgets) {
+    let kept = choice.logprobs.get_or_insert_default();
+    for (name, value) in logprobs.as_value().members() {
+        budget.logprobs = budget.logprobs.saturating_add(value.elements().count());
+        if budget.logprobs > budget.limits.max_logprob_entries {
+            budget.texts.mark_exceeded(CompletionLimit::LogprobEntries);
+            return;
+        }
+        kept.append(name, value, &mut budget.texts);
+    }
+}

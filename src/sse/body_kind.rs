@@ -1,0 +1,29 @@
+//! `BodyKind`: the kind of a body that isn't an event stream, by its first bytes.
+
+/// The kind of a body that isn't an event stream, by its first bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum BodyKind {
+    /// A JSON text: an error, or a completion that wasn't streamed.
+    Json,
+    /// HTML or XML, such as an error page.
+    Html,
+    /// Compressed, with gzip or zstd.
+    Compressed,
+    /// Any other body.
+    Other,
+}
+
+impl BodyKind {
+    /// Returns the kind of a body that begins with `bytes`.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Self {
+        let text = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
+        match text.trim_ascii_start() {
+            [0x1F, 0x8B, ..] | [0x28, 0xB5, 0x2F, 0xFD, ..] => Self::Compressed,
+            [b'{' | b'[' | b'"', ..] => Self::Json,
+            [b'<', ..] => Self::Html,
+            _ => Self::Other,
+        }
+    }
+}
