@@ -13,7 +13,7 @@ use crate::report::Table;
 use crate::streams::Stream;
 
 /// A name, and a measurement of some size.
-type LatencyReport<T> = (&'static str, fn(usize) -> T);
+type Measurement<T> = (&'static str, fn(usize) -> T);
 
 /// The same measurement of all pipelines that can be fed piece by piece.
 macro_rules! pipelines {
@@ -30,7 +30,7 @@ macro_rules! pipelines {
 
 /// Runs each pipeline in turn, as often as `times`, and returns the median of each.
 fn in_turn(
-    pipelines: &[LatencyReport<Duration>],
+    pipelines: &[Measurement<Duration>],
     size: usize,
     times: usize,
 ) -> Vec<(&'static str, Duration)> {
@@ -68,7 +68,7 @@ pub fn fanout(counts: &[usize], times: usize) -> Table {
     for count in counts {
         let times = (50_000 / count).clamp(times, 500);
         let prices = in_turn(&pipelines!(fan_out), *count, times);
-        let counted: [LatencyReport<isize>; 5] = pipelines!(held);
+        let counted: [Measurement<isize>; 5] = pipelines!(held);
         for ((name, time), (_, held)) in prices.into_iter().zip(counted) {
             table.rows.push(vec![
                 name.to_owned(),
