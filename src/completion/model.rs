@@ -84,7 +84,9 @@ pub struct CompletionChoice {
 }
 
 /// The message of a choice.
-// A new text with a field needs code in these files; patterns without `..` find some of them:
+// A new field needs a value in `tests` below. They fail while `serde`, `from_json`, `message` or
+// `gateway::replay` lacks the field. A new text with a field needs code in these files; patterns
+// without `..` find some of them:
 // - completion: `message`, `serde`, `from_json`, `change`, `incremental`, `mod`
 // - chunk: `index`, `slots`, `choice`, `content_flags`
 // - gateway: `deltas`, `observe_plan`
@@ -279,5 +281,96 @@ impl Message {
         self.reasoning_details.shrink_to_fit();
         self.audio.iter_mut().for_each(OwnedObject::shrink_to_fit);
         self.extra.shrink_to_fit();
+    }
+}
+
+#[cfg(test)]
+#[cfg(feature = "serde")]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::{ChatCompletion, CompletionChoice, FunctionCall, Message, ReasoningName, ToolCall};
+    use crate::gateway::{Replay, assemble};
+    use crate::json::{OwnedArray, OwnedObject};
+
+    /// Makes a value of all its fields, none of which has its default.
+    ///
+    /// A new field doesn't compile until it is listed with a value.
+    macro_rules! filled {
+        ($Type:ident { $($field:ident: $value:expr,)* }) => {{
+            let filled = $Type { $($field: $value,)* };
+            let default = $Type::default();
+            $(assert!(filled.$field != default.$field, "{} has its default", stringify!($field));)*
+            filled
+        }};
+    }
+
+    fn object(json: &str) -> OwnedObject {
+        serde_json::from_str(json).unwrap()
+    }
+
+    fn filled_function() -> FunctionCall {
+        filled!(FunctionCall {
+            name: "f".into(),
+            arguments: "{\"a\":1}".into(),
+            extra: object(r#"{"of_function":[1]}"#),
+        })
+    }
+
+    fn filled_message() -> Message {
+        let call = filled!(ToolCall {
+            id: "call_1".into(),
+            r#type: Some("other".into()),
+            function: Some(filled_function()),
+            extra: object(r#"{"of_call":{"a":1}}"#),
+        });
+        let details = r#"[{"index":0,"type":"reasoning.text","text":"detail"}]"#;
+        filled!(Message {
+            role: Some("tool".into()),
+            content: Some("content".into()),
+            refusal: Some("refusal".into()),
+            reasoning: Some("reasoning".into()),
+            reasoning_name: ReasoningName::Reasoning,
+            reasoning_details: serde_json::from_str::<OwnedArray>(details).unwrap(),
+            tool_calls: vec![call],
+            // No `Reassembler` stores other members of a `function_call`.
+            function_call: Some(FunctionCall { extra: object("{}"), ..filled_function() }),
+            audio: Some(object(r#"{"id":"audio_1","data":"AAAA"}"#)),
+            extra: object(r#"{"of_message":"a"}"#),
+        })
+    }
+
+    fn filled_completion() -> ChatCompletion {
+        let choice = filled!(CompletionChoice {
+            index: 7,
+            message: filled_message(),
+            finish_reason: Some("stop".into()),
+            logprobs: Some(object(r#"{"content":[{"token":"a"}]}"#)),
+            extra: object(r#"{"of_choice":true}"#),
+        });
+        filled!(ChatCompletion {
+            id: Some("c1".into()),
+            created: Some(5),
+            model: Some("m".into()),
+            choices: vec![choice],
+            usage: Some(object(r#"{"prompt_tokens":1,"prompt_tokens_details":{"a":2}}"#)),
+            service_tier: Some("flex".into()),
+            system_fingerprint: Some("fp".into()),
+            not_whole: true,
+            extra: object(r#"{"of_completion":1.50}"#),
+        })
+    }
+
+    /// Tests that `serde`, `from_json`, `Replay` and `Reassembler` know each field.
+    #[test]
+    fn every_field_survives_a_round_trip() {
+        let completion = filled_completion();
+        let json = serde_json::to_string(&completion).unwrap();
+        assert_eq!(ChatCompletion::from_json(json.as_bytes()).unwrap(), completion);
+        assert_eq!(serde_json::from_str::<ChatCompletion>(&json).unwrap(), completion);
+
+        let mut stream = Vec::new();
+        Replay::new(&completion).write_all(&mut stream);
+        let merged = assemble([&stream[..]]).completion;
+        assert_eq!(serde_json::to_string(&merged).unwrap(), json);
     }
 }
