@@ -197,7 +197,12 @@ impl Budgets {
             return;
         }
         *kept = OwnedArray::default();
-        for detail in whole.elements() {
+        self.merge_details(kept, whole);
+    }
+
+    /// Merges a list of reasoning details into the stored ones.
+    pub(super) fn merge_details(&mut self, kept: &mut OwnedArray, details: Value<'_>) {
+        for detail in details.elements() {
             let Some(kept) = kept.element(detail, Matching::Detail, &mut self.texts) else { break };
             for (name, value) in detail.members() {
                 self.keep(kept, Level::ReasoningDetail, name, value);

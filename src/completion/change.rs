@@ -133,11 +133,6 @@ impl Changes {
         self.list.push(change);
     }
 
-    #[inline]
-    pub(super) fn extend(&mut self, change: Option<Change>) {
-        self.list.extend(change);
-    }
-
     /// Adds the change of a text that is new from a position on.
     ///
     /// A text that is new from its beginning on may have been replaced: earlier changes of it are

@@ -5,17 +5,18 @@
 //! the rest: slots, and fields whose merge isn't idempotent. They are merged by the functions of the
 //! full merge. A chunk with a field that no plan lists is merged in full.
 
-use super::budget::Budget;
-use super::change::Change;
+use super::budgets::Budgets;
 use super::idempotent::{
     are_idempotent, has_unique_names, is_continuation, is_empty_logprobs, is_idempotent,
     names_are_unique,
 };
-use super::list::{ElementKey, Matching};
-use super::message::{ChoiceTarget, push_content, push_reasoning, push_reasoning_text, push_texts};
+use super::list::Matching;
+use super::message::{
+    ChoiceTarget, TextOf, push_reasoning, push_reasoning_texts, push_text, push_texts,
+};
 use super::model::ReasoningName;
 use super::tool_call::{push_arguments, push_call};
-use super::{ChatCompletion, CompletionChoice, Message, Reassembler};
+use super::{ChatCompletion, CompletionChoice, Reassembler};
 use crate::chunk::schema::{delta, reasoning_detail};
 use crate::chunk::{
     ChatCompletionChunk, Choice, Delta, Field, Level, Merge, TemplateKey, is_identity, merge,
@@ -106,8 +107,7 @@ pub(super) struct SingleTextPlan {
     slot: usize,
     /// The position of the choice.
     choice: usize,
-    /// The text is the reasoning, not the content.
-    is_reasoning: bool,
+    of: TextOf,
 }
 
 /// The index of a choice or call: a literal, or in a slot.
@@ -170,13 +170,11 @@ enum Calls {
     Everything,
 }
 
-/// A reasoning detail whose text is in a slot, by its leaves.
+/// A reasoning detail whose text is in a slot.
 #[derive(Clone, Copy, Debug)]
 struct Detail {
+    element: NodeId,
     text: NodeId,
-    index: NodeId,
-    r#type: Option<NodeId>,
-    id: Option<NodeId>,
     found: Option<StoredDetail>,
 }
 
@@ -293,7 +291,7 @@ impl MergePlan {
     ///
     /// Its key is `None` while half a surrogate pair is pending.
     #[inline]
-    fn single_text(&self, target: &ChoiceTarget<'_>) -> Option<SingleTextPlan> {
+    fn single_text(&self, target: &mut ChoiceTarget<'_>) -> Option<SingleTextPlan> {
         if self.usage.has_some
             || self.has_texts
             || self.has_member_texts()
@@ -301,17 +299,17 @@ impl MergePlan {
         {
             return None;
         }
-        let (slot, is_reasoning, pending) = match (self.content, self.reasoning, self.calls) {
-            (Some(slot), Reasoning::Nothing, Calls::Nothing) => (slot, false, target.state.content),
+        let (slot, of) = match (self.content, self.reasoning, self.calls) {
+            (Some(slot), Reasoning::Nothing, Calls::Nothing) => (slot, TextOf::Content),
             (None, Reasoning::Slots { text: Some((slot, _)), detail: None }, Calls::Nothing) => {
-                (slot, true, target.state.reasoning)
+                (slot, TextOf::Reasoning)
             }
             _ => return None,
         };
-        if pending.may_join("") {
+        if of.pending(target.state).may_join("") {
             return Some(SingleTextPlan::default());
         }
-        Some(SingleTextPlan { key: self.key, slot, choice: target.choice, is_reasoning })
+        Some(SingleTextPlan { key: self.key, slot, choice: target.choice, of })
     }
 
     /// Merges the fields of the choice besides its content.
@@ -325,12 +323,10 @@ impl MergePlan {
             Reasoning::Nothing => {}
             Reasoning::Slots { text, detail } => {
                 let text = text.and_then(|(slot, name)| Some((chunk.slot_text(slot)?, name)));
-                let start = text.and_then(|text| push_reasoning_text(target, &delta, text));
+                push_reasoning_texts(target, &delta, text);
                 if let Some(detail) = detail {
                     detail.push(target, chunk);
                 }
-                let choice = target.choice;
-                target.changes.extend(start.map(|start| Change::Reasoning { choice, start }));
             }
             Reasoning::Everything => push_reasoning(target, &delta),
         }
@@ -405,12 +401,9 @@ impl Detail {
                 _ => value.id != leaf && is_idempotent(Level::ReasoningDetail, name, value),
             };
         let is_member = element.members().any(|(_, value)| value.id == leaf);
-        let index = element
-            .get(reasoning_detail::INDEX)
-            .filter(|index| index.kind() == ValueKind::Number)?;
-        let [r#type, id] = [reasoning_detail::TYPE, reasoning_detail::ID]
-            .map(|name| element.get(name).map(|value| value.id));
-        let detail = Self { text: leaf, index: index.id, r#type, id, found: None };
+        let index = element.get(reasoning_detail::INDEX)?;
+        let is_member = is_member && index.kind() == ValueKind::Number;
+        let detail = Self { element: element.id, text: leaf, found: None };
         (is_member && element.members().all(is_idempotent)).then_some(detail)
     }
 
@@ -419,16 +412,16 @@ impl Detail {
     /// Index and type are literals, so it is the same detail of a choice each time.
     fn push(&mut self, target: &mut ChoiceTarget<'_>, chunk: &ChatCompletionChunk<'_>) {
         let ChoiceTarget { choice, message, budget, .. } = target;
-        let (details, texts) = (&mut message.reasoning_details, &mut budget.texts);
+        let details = &mut message.reasoning_details;
         let text = chunk.value_at(self.text);
         let is_merged = self.found.is_some_and(|found| {
             found.choice == *choice
                 && details
                     .last_at(found.detail)
-                    .is_some_and(|detail| detail.concat_nth(found.member, text, texts))
+                    .is_some_and(|detail| detail.concat_nth(found.member, text, &mut budget.texts))
         });
         if !is_merged {
-            self.found = self.find(details, chunk, texts).map(|(detail, member)| StoredDetail {
+            self.found = self.find(details, chunk, budget).map(|(detail, member)| StoredDetail {
                 choice: *choice,
                 detail,
                 member,
@@ -442,14 +435,13 @@ impl Detail {
         &self,
         details: &mut OwnedArray,
         chunk: &ChatCompletionChunk<'_>,
-        budget: &mut Budget,
+        budget: &mut Budgets,
     ) -> Option<(usize, usize)> {
-        let value = |id: Option<NodeId>| id.map(|id| chunk.value_at(id));
-        let key = ElementKey::new(chunk.value_at(self.index), value(self.r#type), value(self.id));
-        let position = details.place(key, Matching::Detail, budget)?;
+        let (element, text) = (chunk.value_at(self.element), chunk.value_at(self.text));
+        let position = details.place(element, Matching::Detail, &mut budget.texts)?;
         let detail = details.at(position)?;
-        let name = chunk.value_at(self.text - 1).as_str().unwrap_or_default();
-        detail.concat(name, chunk.value_at(self.text), budget);
+        let name = text.document.name_of(text.id);
+        budget.keep(detail, Level::ReasoningDetail, name, text);
         Some((position, detail.position(name)?))
     }
 }
@@ -470,22 +462,19 @@ impl Reassembler {
     /// Merges a chunk that adds one text only; returns false if it isn't known to be one.
     #[inline]
     pub(super) fn push_single_text(&mut self, chunk: &ChatCompletionChunk<'_>) -> bool {
-        let SingleTextPlan { key, slot, choice, is_reasoning } = self.single_text;
+        let SingleTextPlan { key, slot, choice, of } = self.single_text;
         let Self { completion, budget, changes, .. } = self;
         // Only the text reserves bytes. Once something was left out, anything may fit now.
         if key.is_none() || key != chunk.template_key() || budget.texts.exceeded().is_some() {
             return false;
         }
         let Some(stored) = completion.choices.get_mut(choice) else { return false };
-        let Message { content, reasoning, .. } = &mut stored.message;
-        let stored = if is_reasoning { reasoning } else { content };
-        let (Some(stored), Some(text)) = (stored, chunk.slot_text(slot)) else { return false };
+        let (Some(stored), Some(text)) = (of.text(&mut stored.message), chunk.slot_text(slot))
+        else {
+            return false;
+        };
         if let Some(start) = budget.push_str(stored, text) {
-            changes.push(if is_reasoning {
-                Change::Reasoning { choice, start }
-            } else {
-                Change::Content { choice, start }
-            });
+            changes.push(of.change(choice, start));
         }
         true
     }
@@ -515,12 +504,12 @@ impl Reassembler {
             let text = plan.content.and_then(|slot| chunk.slot_text(slot));
             let content = || chunk.choices().next()?.delta().get(delta::CONTENT);
             if let Some(text) = text {
-                push_content(&mut target, text, content);
+                push_text(&mut target, TextOf::Content, text, content);
             }
             if plan.has_more {
                 plan.push_rest(&mut target, chunk);
             }
-            if let Some(known) = plan.single_text(&target) {
+            if let Some(known) = plan.single_text(&mut target) {
                 *single_text = known;
             }
         }

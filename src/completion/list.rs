@@ -63,15 +63,6 @@ impl<'a> ElementKey<'a> {
         }
     }
 
-    /// Creates the key of a detail from its index, type and id.
-    pub(crate) fn new(index: Value<'a>, r#type: Option<Value<'a>>, id: Option<Value<'a>>) -> Self {
-        let text = |value: Option<Value<'a>>| {
-            let text = value.and_then(|value| value.as_str());
-            text.filter(|text| (1..=LONGEST_ID).contains(&text.len()))
-        };
-        Self { index: number(Some(index)), id: text(id), r#type: text(r#type) }
-    }
-
     /// Returns the members that identify the element: `index` as sent, `id` and `type`.
     pub(crate) const fn members(self) -> [(&'static str, Option<&'a str>); 3] {
         [
@@ -127,19 +118,20 @@ impl OwnedArray {
         matching: Matching,
         budget: &mut Budget,
     ) -> Option<&mut OwnedObject> {
-        let at = self.place(ElementKey::of_element(element, matching), matching, budget)?;
-        self.elements.get_mut(at).map(|element| &mut element.object)
+        let at = self.place(element, matching, budget)?;
+        self.at(at)
     }
 
-    /// Returns the position of the element for a key, which never changes.
+    /// Returns the position of the element for `element`, which never changes.
     ///
     /// See [`element`](Self::element).
     pub(crate) fn place(
         &mut self,
-        key: ElementKey<'_>,
+        element: Value<'_>,
         matching: Matching,
         budget: &mut Budget,
     ) -> Option<usize> {
+        let key = ElementKey::of_element(element, matching);
         if let Some(at) = self.find(key, matching) {
             let known = self.elements.get_mut(at)?;
             let before = known.key.cost();

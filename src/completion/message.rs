@@ -1,9 +1,8 @@
 //! A delta to its message: texts, parts, reasoning, audio, and whole messages sent instead.
 
-use super::budgets::Budgets;
+use super::budgets::{Budgets, PendingSurrogate};
 use super::change::{Change, Changes};
 use super::choice_state::ChoiceState;
-use super::list::Matching;
 use super::model::{FunctionCall, Message, ReasoningName};
 use super::outcome::count;
 use super::tool_call::{push_call, push_name, push_whole_call};
@@ -66,18 +65,18 @@ pub(super) fn push_delta(target: &mut ChoiceTarget<'_>, delta: &Delta<'_>) {
 fn push_part(target: &mut ChoiceTarget<'_>, part: Value<'_>) {
     match ContentPart::of(part) {
         ContentPart::Text(text) => {
-            push_text(target, TextOf::Content, text);
+            push_value(target, TextOf::Content, text);
             push_needed(target, part);
         }
         ContentPart::Reasoning(reasoning) => {
-            texts_of(reasoning).for_each(|text| push_text(target, TextOf::Reasoning, text));
+            texts_of(reasoning).for_each(|text| push_value(target, TextOf::Reasoning, text));
             push_needed(target, part);
             reasoning.elements().for_each(|part| push_needed(target, part));
         }
         ContentPart::Reference(ids) => {
             target.message.extra.append("reference_ids", ids, &mut target.budget.texts);
         }
-        ContentPart::Refusal(text) => push_text(target, TextOf::Refusal, text),
+        ContentPart::Refusal(text) => push_value(target, TextOf::Refusal, text),
         ContentPart::Nothing => {}
         ContentPart::Unknown => count(&mut target.state.irregular.unknown_content_parts, 1),
     }
@@ -97,33 +96,86 @@ fn push_needed(target: &mut ChoiceTarget<'_>, part: Value<'_>) {
 }
 
 /// A text of a message.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum TextOf {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum TextOf {
+    #[default]
     Content,
     Refusal,
     Reasoning,
 }
 
-/// Adds a string or a number to a text.
-fn push_text(target: &mut ChoiceTarget<'_>, of: TextOf, value: Value<'_>) {
-    let ChoiceTarget { choice, message, state, budget, changes } = target;
-    let choice = *choice;
-    let (kept, cut) = match of {
-        TextOf::Content => (&mut message.content, &mut state.content),
-        TextOf::Refusal => (&mut message.refusal, &mut state.refusal),
-        TextOf::Reasoning => (&mut message.reasoning, &mut state.reasoning),
-    };
+impl TextOf {
+    /// Returns the text of the member `name` of a delta.
+    fn of_name(name: &str) -> Option<Self> {
+        match name {
+            delta::CONTENT => Some(Self::Content),
+            delta::REFUSAL => Some(Self::Refusal),
+            delta::REASONING | delta::REASONING_CONTENT => Some(Self::Reasoning),
+            _ => None,
+        }
+    }
+
+    /// Returns the stored text.
+    #[inline]
+    pub(super) const fn text(self, message: &mut Message) -> &mut Option<String> {
+        match self {
+            Self::Content => &mut message.content,
+            Self::Refusal => &mut message.refusal,
+            Self::Reasoning => &mut message.reasoning,
+        }
+    }
+
+    /// Returns the half of a surrogate pair at the end of the text.
+    #[inline]
+    pub(super) const fn pending(self, state: &mut ChoiceState) -> &mut PendingSurrogate {
+        match self {
+            Self::Content => &mut state.content,
+            Self::Refusal => &mut state.refusal,
+            Self::Reasoning => &mut state.reasoning,
+        }
+    }
+
+    /// Returns the change of a text that is new from `start` on.
+    #[inline]
+    pub(super) const fn change(self, choice: usize, start: usize) -> Change {
+        match self {
+            Self::Content => Change::Content { choice, start },
+            Self::Refusal => Change::Refusal { choice, start },
+            Self::Reasoning => Change::Reasoning { choice, start },
+        }
+    }
+}
+
+/// Appends a piece to a text; returns its position. `value` returns the value of `piece`.
+#[inline]
+fn join_text<'a>(
+    target: &mut ChoiceTarget<'_>,
+    of: TextOf,
+    piece: &str,
+    value: impl FnOnce() -> Option<Value<'a>>,
+) -> Option<usize> {
+    let ChoiceTarget { message, state, budget, .. } = target;
+    let stored = budget.text(of.text(message));
+    budget.join(stored, of.pending(state), piece, value)
+}
+
+/// Appends a piece to a text, and records the change. `value` returns the value of `piece`.
+#[inline]
+pub(super) fn push_text<'a>(
+    target: &mut ChoiceTarget<'_>,
+    of: TextOf,
+    piece: &str,
+    value: impl FnOnce() -> Option<Value<'a>>,
+) {
+    if let Some(start) = join_text(target, of, piece, value) {
+        target.changes.push(of.change(target.choice, start));
+    }
+}
+
+/// Appends a string or a number to a text.
+fn push_value(target: &mut ChoiceTarget<'_>, of: TextOf, value: Value<'_>) {
     // A number is stored as it was sent.
-    let text = value.as_str().unwrap_or_else(|| value.raw());
-    let start = {
-        let kept = budget.text(kept);
-        budget.join(kept, cut, text, || Some(value))
-    };
-    changes.extend(start.map(|start| match of {
-        TextOf::Content => Change::Content { choice, start },
-        TextOf::Refusal => Change::Refusal { choice, start },
-        TextOf::Reasoning => Change::Reasoning { choice, start },
-    }));
+    push_text(target, of, value.as_str().unwrap_or_else(|| value.raw()), || Some(value));
 }
 
 /// Adds a value that isn't a string to a text: a number, or the strings of an object or a list.
@@ -138,10 +190,10 @@ fn push_odd_text(target: &mut ChoiceTarget<'_>, of: TextOf, value: Value<'_>) {
         OddText::Nothing => {}
         OddText::Number => {
             count(&mut target.state.irregular.texts_of_another_type, 1);
-            push_text(target, of, value);
+            push_value(target, of, value);
         }
         OddText::Texts => {
-            texts_of(value).for_each(|text| push_text(target, of, text));
+            texts_of(value).for_each(|text| push_value(target, of, text));
             push_needed(target, value);
             value.elements().for_each(|part| push_needed(target, part));
         }
@@ -153,31 +205,14 @@ fn push_odd_text(target: &mut ChoiceTarget<'_>, of: TextOf, value: Value<'_>) {
 #[inline]
 pub(super) fn push_texts(target: &mut ChoiceTarget<'_>, delta: &Delta<'_>) {
     if let Some(text) = delta.content() {
-        push_content(target, text, || delta.get(delta::CONTENT));
+        push_text(target, TextOf::Content, text, || delta.get(delta::CONTENT));
     } else if let Some(value) = delta.odd_content() {
         push_odd_text(target, TextOf::Content, value);
     }
     if let Some(text) = delta.refusal() {
-        let ChoiceTarget { choice, message, state, budget, changes } = target;
-        let kept = budget.text(&mut message.refusal);
-        let start = budget.join(kept, &mut state.refusal, text, || delta.get(delta::REFUSAL));
-        changes.extend(start.map(|start| Change::Refusal { choice: *choice, start }));
+        push_text(target, TextOf::Refusal, text, || delta.get(delta::REFUSAL));
     } else if let Some(value) = delta.odd_refusal() {
         push_odd_text(target, TextOf::Refusal, value);
-    }
-}
-
-/// Appends a piece of the content; `value` returns the value of `text`.
-#[inline]
-pub(super) fn push_content<'a>(
-    target: &mut ChoiceTarget<'_>,
-    text: &str,
-    value: impl FnOnce() -> Option<Value<'a>>,
-) {
-    let ChoiceTarget { choice, message, state, budget, changes } = target;
-    let kept = budget.text(&mut message.content);
-    if let Some(start) = budget.join(kept, &mut state.content, text, value) {
-        changes.push(Change::Content { choice: *choice, start });
     }
 }
 
@@ -197,36 +232,32 @@ pub(super) fn push_reasoning(target: &mut ChoiceTarget<'_>, delta: &Delta<'_>) {
         }),
     }
     let mirrored = delta.reasoning_content() == delta.reasoning();
-    let mut first = None;
-    for (text, name) in named.into_iter().take(if mirrored { 1 } else { 2 }) {
-        if let Some(text) = text {
-            first = first.or(push_reasoning_text(target, delta, (text, name)));
-        }
+    let texts = named.into_iter().take(if mirrored { 1 } else { 2 });
+    let texts = texts.filter_map(|(text, name)| Some((text?, name)));
+    push_reasoning_texts(target, delta, texts);
+    if let Some(details) = delta.reasoning_details() {
+        target.budget.merge_details(&mut target.message.reasoning_details, details);
     }
-    let ChoiceTarget { choice, message, budget, changes, .. } = target;
-    for detail in delta.reasoning_details().into_iter().flat_map(|details| details.elements()) {
-        let details = &mut message.reasoning_details;
-        let kept = details.element(detail, Matching::Detail, &mut budget.texts);
-        let Some(kept) = kept else { break };
-        for (name, value) in detail.members() {
-            budget.keep(kept, Level::ReasoningDetail, name, value);
-        }
-    }
-    changes.extend(first.map(|start| Change::Reasoning { choice: *choice, start }));
 }
 
-/// Appends a piece of the reasoning; returns its position.
-pub(super) fn push_reasoning_text(
+/// Appends the texts of a delta to the reasoning, and records them as one change.
+#[inline]
+pub(super) fn push_reasoning_texts<'a>(
     target: &mut ChoiceTarget<'_>,
     delta: &Delta<'_>,
-    (text, name): (&str, ReasoningName),
-) -> Option<usize> {
-    let ChoiceTarget { message, state, budget, .. } = target;
-    let kept = budget.text(&mut message.reasoning);
-    if kept.is_empty() {
-        message.reasoning_name = name;
+    texts: impl IntoIterator<Item = (&'a str, ReasoningName)>,
+) {
+    let mut first = None;
+    for (text, name) in texts {
+        if target.message.reasoning.as_deref().is_none_or(str::is_empty) {
+            target.message.reasoning_name = name;
+        }
+        let start = join_text(target, TextOf::Reasoning, text, || delta.get(name.as_str()));
+        first = first.or(start);
     }
-    budget.join(kept, &mut state.reasoning, text, || delta.get(name.as_str()))
+    if let Some(start) = first {
+        target.changes.push(TextOf::Reasoning.change(target.choice, start));
+    }
 }
 
 /// Merges a message that a server sends whole, instead of a delta or besides it.
@@ -256,56 +287,50 @@ fn push_whole_member(
     value: Value<'_>,
     has_content: bool,
 ) {
-    let ChoiceTarget { choice, message, budget, changes, .. } = target;
-    let choice = *choice;
-    match (name, value.as_str()) {
-        (delta::ROLE, text) => budget.first(&mut message.role, || text),
-        (delta::CONTENT, Some(text)) => {
-            let start = set_whole(&mut message.content, text, budget);
-            changes.replace(start.map(|start| Change::Content { choice, start }));
+    if let Some(of) = TextOf::of_name(name) {
+        match value.as_str() {
+            Some(_) if name == delta::REASONING && has_content => {}
+            Some(text) => {
+                if of == TextOf::Reasoning {
+                    target.message.reasoning_name = match name {
+                        delta::REASONING => ReasoningName::Reasoning,
+                        _ => ReasoningName::ReasoningContent,
+                    };
+                }
+                set_text(target, of, text);
+            }
+            None if value.is_empty_value() => {}
+            None => push_whole_odd(target, name, value),
         }
-        (delta::REFUSAL, Some(text)) => {
-            let start = set_whole(&mut message.refusal, text, budget);
-            changes.replace(start.map(|start| Change::Refusal { choice, start }));
-        }
-        (delta::REASONING, Some(_)) if has_content => {}
-        (delta::REASONING_CONTENT | delta::REASONING, Some(text)) => {
-            message.reasoning_name = match name {
-                delta::REASONING => ReasoningName::Reasoning,
-                _ => ReasoningName::ReasoningContent,
-            };
-            let start = set_whole(&mut message.reasoning, text, budget);
-            changes.replace(start.map(|start| Change::Reasoning { choice, start }));
-        }
-        (delta::TOOL_CALLS, _) => {
+        return;
+    }
+    let ChoiceTarget { message, budget, .. } = target;
+    match name {
+        delta::ROLE => budget.first(&mut message.role, || value.as_str()),
+        delta::TOOL_CALLS => {
             for (at, call) in value.elements().enumerate() {
                 push_whole_call(target, at, call);
             }
         }
-        (delta::REASONING_DETAILS, _) => {
+        delta::REASONING_DETAILS => {
             let kept = &mut message.reasoning_details;
             if kept.len() != value.elements().count() {
                 budget.replace_details(kept, value);
             }
         }
-        (delta::AUDIO, _) if value.kind() == ValueKind::Object => {
+        delta::AUDIO if value.kind() == ValueKind::Object => {
             let kept = message.audio.get_or_insert_default();
             for (name, value) in value.members() {
                 kept.last(name, value, &mut budget.texts);
             }
         }
-        (delta::FUNCTION_CALL, _) if value.kind() == ValueKind::Object => {
+        delta::FUNCTION_CALL if value.kind() == ValueKind::Object => {
             push_whole_function(message.function_call.get_or_insert_default(), value, budget);
         }
-        (delta::CONTENT | delta::REFUSAL | delta::REASONING | delta::REASONING_CONTENT, None)
-            if value.is_empty_value() => {}
-        (delta::CONTENT | delta::REFUSAL | delta::REASONING | delta::REASONING_CONTENT, None) => {
-            push_whole_odd(target, name, value);
+        delta::AUDIO | delta::FUNCTION_CALL => {
+            let is_lost = usize::from(!value.is_empty_value());
+            count(&mut target.state.irregular.unknown_content_parts, is_lost);
         }
-        (delta::AUDIO | delta::FUNCTION_CALL, _) if !value.is_empty_value() => {
-            count(&mut target.state.irregular.unknown_content_parts, 1);
-        }
-        (delta::AUDIO | delta::FUNCTION_CALL, _) => {}
         _ => message.extra.last(name, value, &mut budget.texts),
     }
 }
@@ -353,29 +378,24 @@ fn push_whole_odd(target: &mut ChoiceTarget<'_>, name: &str, value: Value<'_>) {
     {
         count(&mut target.state.irregular.unknown_content_parts, 1);
     }
-    let ChoiceTarget { choice, message, budget, changes, .. } = target;
-    let choice = *choice;
-    if !content.is_empty() {
-        let start = set_whole(&mut message.content, &content, budget);
-        changes.replace(start.map(|start| Change::Content { choice, start }));
-    }
-    if name == delta::REFUSAL && !reasoning.is_empty() {
-        let start = set_whole(&mut message.refusal, &reasoning, budget);
-        changes.replace(start.map(|start| Change::Refusal { choice, start }));
-    } else if !reasoning.is_empty() {
-        let start = set_whole(&mut message.reasoning, &reasoning, budget);
-        changes.replace(start.map(|start| Change::Reasoning { choice, start }));
+    let of = if name == delta::REFUSAL { TextOf::Refusal } else { TextOf::Reasoning };
+    for (of, text) in [(TextOf::Content, content), (of, reasoning)] {
+        if !text.is_empty() {
+            set_text(target, of, &text);
+        }
     }
 }
 
-/// Stores a whole text; returns the position of its new part.
+/// Replaces a text by a whole one, and records the change.
 ///
 /// Most continue the stored text. An empty one changes nothing.
-fn set_whole(kept: &mut Option<String>, whole: &str, budget: &mut Budgets) -> Option<usize> {
-    let kept = budget.text(kept);
-    match whole.strip_prefix(kept.as_str()) {
-        Some(more) => budget.push_str(kept, more),
+fn set_text(target: &mut ChoiceTarget<'_>, of: TextOf, whole: &str) {
+    let ChoiceTarget { choice, message, budget, changes, .. } = target;
+    let stored = budget.text(of.text(message));
+    let start = match whole.strip_prefix(stored.as_str()) {
+        Some(more) => budget.push_str(stored, more),
         None if whole.is_empty() => None,
-        None => budget.set_text(kept, whole).then_some(0),
-    }
+        None => budget.set_text(stored, whole).then_some(0),
+    };
+    changes.replace(start.map(|start| of.change(*choice, start)));
 }
