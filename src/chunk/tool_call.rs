@@ -99,8 +99,12 @@ impl<'a> ToolCallDelta<'a> {
 
     /// Returns the arguments; of a number, its text as sent.
     pub(crate) fn arguments_text(&self) -> Option<&'a str> {
-        self.arguments()
-            .or_else(|| number_text(self.chunk.value(self.row.function_fields.arguments)?))
+        self.arguments().or_else(|| number_text(self.arguments_value()?))
+    }
+
+    /// Returns the arguments, of any type.
+    pub(crate) fn arguments_value(&self) -> Option<Value<'a>> {
+        self.chunk.value(self.row.function_fields.arguments)
     }
 
     /// `function.arguments`, if a server sends them whole, as a JSON object.

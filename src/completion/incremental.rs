@@ -340,7 +340,8 @@ impl MergePlan {
             Calls::Everything => true,
             Calls::Arguments { slot, index } => {
                 let text = chunk.slot_text(slot).unwrap_or_default();
-                !push_arguments(target, index.resolve(chunk), text)
+                let value = || delta.tool_calls().next()?.arguments_value();
+                !push_arguments(target, index.resolve(chunk), text, value)
             }
         };
         if everything {

@@ -1,7 +1,7 @@
 //! Tool calls: the call that a delta continues, its merge, and its end.
 //!
-//! Three functions store arguments: `push_call`, `push_arguments` for the plan of a template, and
-//! `push_whole_call` for whole messages.
+//! `push_call` and `push_arguments`, for the plan of a template, append a piece of the arguments by
+//! `Budgets::join`. `push_whole_call` replaces them, for whole messages.
 
 use super::budget::CompletionLimit;
 use super::budgets::Budgets;
@@ -47,7 +47,7 @@ pub(super) fn push_call(target: &mut ChoiceTarget<'_>, delta: &ToolCallDelta<'_>
     if delta.has_function() {
         let function = call.function.get_or_insert_default();
         push_name(function, delta.name_text().unwrap_or_default(), budget);
-        let value = || delta.get(tool_call::FUNCTION)?.get(function::ARGUMENTS);
+        let value = || delta.arguments_value();
         let start = if let Some(text) = delta.arguments_text() {
             budget.join(&mut function.arguments, &mut known.arguments, text, value)
         } else if let Some(arguments) = delta.arguments_object()
@@ -68,10 +68,13 @@ pub(super) fn push_call(target: &mut ChoiceTarget<'_>, delta: &ToolCallDelta<'_>
 }
 
 /// Appends arguments to the call of the delta before; returns false if it isn't the one to continue.
-pub(super) fn push_arguments(
+///
+/// It is the one of the first row of the table at [`call_at`], if it is the last call.
+pub(super) fn push_arguments<'a>(
     target: &mut ChoiceTarget<'_>,
     index: Option<u64>,
     text: &str,
+    value: impl FnOnce() -> Option<Value<'a>>,
 ) -> bool {
     let ChoiceTarget { choice, message, state, budget, changes } = target;
     let at = state.last_call;
@@ -82,10 +85,7 @@ pub(super) fn push_arguments(
     };
     let goes_on = is_last && index.is_some() && known.index == index && !known.is_done;
     let Some(function) = call.function.as_mut().filter(|_| goes_on) else { return false };
-    if known.arguments.may_join(text) {
-        return false;
-    }
-    if let Some(start) = budget.push_str(&mut function.arguments, text) {
+    if let Some(start) = budget.join(&mut function.arguments, &mut known.arguments, text, value) {
         changes.push(Change::Arguments { choice: *choice, call: at, start });
     }
     true
