@@ -378,7 +378,8 @@ impl UsagePlan {
     /// Adds a slot; returns false if it isn't a number that is stored.
     fn add(&mut self, slot: usize, leaf: Value<'_>, usage: Option<&OwnedObject>) -> bool {
         let name = leaf.document.name_of(leaf.id);
-        let is_number = leaf.kind() == ValueKind::Number;
+        let is_number =
+            leaf.kind() == ValueKind::Number && merge(Level::Usage, name) == Merge::Object;
         let is_it = |(known, kept): (&str, &OwnedValue)| known == name && kept.as_raw().is_some();
         let position = usage.and_then(|usage| usage.iter().position(is_it));
         let position = position.filter(|_| is_number).and_then(|it| u8::try_from(it).ok());

@@ -465,6 +465,6 @@ fn push_logprobs(choice: &mut CompletionChoice, logprobs: &Logprobs<'_>, budget:
             budget.texts.mark_exceeded(CompletionLimit::LogprobEntries);
             return;
         }
-        kept.append(name, value, &mut budget.texts);
+        budget.keep(kept, Level::Logprobs, name, value);
     }
 }
