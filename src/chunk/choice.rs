@@ -1,6 +1,6 @@
 //! `Choice<'_>` and `Delta<'_>`: the members of a chunk's `choices`.
 
-use super::schema::{audio, choice, delta, function, tool_call};
+use super::schema::{REASONING_TEXTS, audio, choice, delta, function, tool_call};
 use core::fmt;
 
 use super::schema::{ChoiceFields, DeltaFields};
@@ -282,13 +282,9 @@ impl<'a> Delta<'a> {
         let content = self.reasoning_content();
         let text = content.filter(|text| !text.is_empty()).or_else(|| self.reasoning());
         text.or(content).or_else(|| {
-            let names = [
-                delta::REASONING_CONTENT,
-                delta::REASONING,
-                delta::REASONING_TEXT,
-                delta::THINKING,
-            ];
-            names.iter().find_map(|name| texts_of(self.get(name)?).next()?.as_str())
+            let mut names =
+                [delta::REASONING_CONTENT, delta::REASONING].into_iter().chain(REASONING_TEXTS);
+            names.find_map(|name| texts_of(self.get(name)?).next()?.as_str())
         })
     }
 

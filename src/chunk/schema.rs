@@ -123,6 +123,9 @@ const fn text(name: &'static [u8]) -> &'static str {
 
 /// The columns of a level.
 pub(crate) trait Columns {
+    /// The names of the members, in the order of their rows.
+    const NAMES: &'static [&'static str];
+
     /// Returns the column of a member and its type, or `None` if it has no column.
     fn column(&mut self, name: &[u8]) -> Option<(&mut NodeId, ValueType)>;
 }
@@ -155,6 +158,8 @@ macro_rules! level {
         }
 
         impl Columns for $Fields {
+            const NAMES: &'static [&'static str] = &[$($module::$CONST),*];
+
             #[inline]
             fn column(&mut self, name: &[u8]) -> Option<(&mut NodeId, ValueType)> {
                 use ValueType::*;
@@ -553,6 +558,18 @@ impl Origin {
     pub(crate) const fn is_server(self) -> bool {
         matches!(self, Self::Server | Self::Padding)
     }
+}
+
+/// The members of a delta without a column that may be its only reasoning.
+pub(crate) const REASONING_TEXTS: [&str; 2] = [delta::REASONING_TEXT, delta::THINKING];
+
+/// The key of an element that has no `index`, as in `prompt_filter_results`.
+pub(crate) const PROMPT_INDEX: &str = "prompt_index";
+
+/// Returns the members of a delta that have a column and are joined.
+pub(crate) fn texts() -> impl Iterator<Item = &'static str> {
+    let names = DeltaFields::NAMES.iter().copied();
+    names.filter(|name| merge(Level::Delta, name) == Merge::Concat)
 }
 
 /// Returns true if a text of this name identifies something, so that texts aren't joined.

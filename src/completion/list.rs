@@ -1,7 +1,7 @@
 //! Merges elements of arrays of objects chunk by chunk, by their keys.
 
 use super::budget::Budget;
-use crate::chunk::schema::reasoning_detail;
+use crate::chunk::schema::{PROMPT_INDEX, reasoning_detail};
 use crate::json::{
     KeyedElement, OwnedArray, OwnedElementKey, OwnedObject, OwnedValue, Value, ValueKind,
 };
@@ -49,7 +49,7 @@ impl<'a> ElementKey<'a> {
         let mut index = element.get(reasoning_detail::INDEX);
         if matching == Matching::Index {
             let key = Self {
-                index: number(index.or_else(|| element.get("prompt_index"))),
+                index: number(index.or_else(|| element.get(PROMPT_INDEX))),
                 ..Self::default()
             };
             return key;

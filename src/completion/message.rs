@@ -399,3 +399,18 @@ fn set_text(target: &mut ChoiceTarget<'_>, of: TextOf, whole: &str) {
     };
     changes.replace(start.map(|start| of.change(*choice, start)));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::TextOf;
+    use crate::chunk::Level;
+    use crate::chunk::schema::{rows, texts};
+
+    #[test]
+    fn each_text_of_the_schema_has_a_field() {
+        for row in rows(Level::Delta) {
+            let is_text = texts().any(|name| name == row.name);
+            assert_eq!(TextOf::of_name(row.name).is_some(), is_text, "{}", row.name);
+        }
+    }
+}

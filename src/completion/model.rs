@@ -1,6 +1,6 @@
 //! `ChatCompletion` and its parts: the provider's answer as it is without streaming.
 
-use crate::chunk::schema::{content_part, delta};
+use crate::chunk::schema::{REASONING_TEXTS, content_part, delta};
 use alloc::borrow::Cow;
 
 use crate::error::ErrorKind;
@@ -132,8 +132,7 @@ impl Message {
                 .find_map(|name| kept.get(name)?.unescaped());
             kept.unescaped().or(inside)
         };
-        let names = [delta::REASONING_TEXT, delta::THINKING];
-        names.iter().find_map(|name| texts(self.extra.get(name)?)).map(Cow::Owned)
+        REASONING_TEXTS.iter().find_map(|name| texts(self.extra.get(name)?)).map(Cow::Owned)
     }
 }
 

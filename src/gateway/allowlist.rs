@@ -9,7 +9,7 @@ use crate::json::{Value, ValueKind};
 const NESTED_STRINGS: &[&str] = &[tool_call::ID, top::SERVICE_TIER, "severity"];
 
 /// Arrays whose elements are scanned.
-const ARRAYS: &[&str] = &["prompt_filter_results"];
+const ARRAYS: &[&str] = &[top::PROMPT_FILTER_RESULTS];
 
 /// Number of kinds of texts.
 const KINDS: usize = WatchedTextKind::Arguments as usize + 1;
@@ -153,7 +153,7 @@ impl<'l> Scan<'l> {
         let is_harmless = match value.kind() {
             ValueKind::Null | ValueKind::Bool | ValueKind::NonFiniteNumber => true,
             // A reader with the tokenizer can convert a token's number to its text.
-            ValueKind::Number => name != "token_id",
+            ValueKind::Number => name != delta::TOKEN_ID,
             ValueKind::String if is_known => true,
             ValueKind::String => {
                 self.has_empty |= self.chunk.slots().any(|node| node == value.id);

@@ -1,7 +1,7 @@
 //! `ChunkPage`: selects the part of a completion that one chunk contains, so that decoders read it.
 
 use super::json_write::{self, ArrayWriter, ObjectWriter, string_len};
-use crate::chunk::schema::reasoning_detail;
+use crate::chunk::schema::{PROMPT_INDEX, reasoning_detail};
 use crate::chunk::{Level, Merge, merge};
 use crate::completion::{ElementKey, Matching};
 use crate::json::{OwnedArray, OwnedObject, OwnedValue, plain_len};
@@ -432,7 +432,7 @@ fn head_len(key: ElementKey<'_>, members: &OwnedObject, matching: Matching) -> O
 fn is_key(name: &str) -> bool {
     matches!(
         name,
-        reasoning_detail::INDEX | "prompt_index" | reasoning_detail::ID | reasoning_detail::TYPE
+        reasoning_detail::INDEX | PROMPT_INDEX | reasoning_detail::ID | reasoning_detail::TYPE
     )
 }
 

@@ -1,6 +1,6 @@
 //! Appends JSON to a caller's buffer: strings, numbers, objects, arrays and stored values.
 
-use crate::chunk::schema::tool_call;
+use crate::chunk::schema::{PROMPT_INDEX, tool_call};
 use memchr::memchr;
 
 use crate::completion::ElementKey;
@@ -117,7 +117,7 @@ pub(super) fn write_key(key: ElementKey<'_>, members: &OwnedObject, object: &mut
     for (name, value) in key.members() {
         let Some(value) = value.filter(|_| members.get(name).is_none()) else { continue };
         match name {
-            tool_call::INDEX if members.get("prompt_index").is_some() => {}
+            tool_call::INDEX if members.get(PROMPT_INDEX).is_some() => {}
             tool_call::INDEX => object.raw(name, value),
             _ => object.string(name, value),
         }

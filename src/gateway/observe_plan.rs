@@ -1,6 +1,6 @@
 //! `ObservePlan`: selects the slots of a template that an observer has to read.
 
-use crate::chunk::schema::{choice, delta, function, tool_call, usage};
+use crate::chunk::schema::{choice, delta, function, texts, tool_call, usage};
 use crate::chunk::{ChatCompletionChunk, Choice, Field, Level, TokenCounts, origin};
 use crate::json::{Value, ValueKind};
 
@@ -126,7 +126,7 @@ impl ObservePlan {
     /// Adds the output of a choice, as [`ContentFlags`](crate::chunk::ContentFlags) defines it.
     fn add(&mut self, chunk: &ChatCompletionChunk<'_>, choice: &Choice<'_>) {
         self.finish.add(chunk, choice.get(choice::FINISH_REASON));
-        self.output.add(chunk, choice.get("text"));
+        self.output.add(chunk, choice.get(choice::TEXT));
         let delta = choice.delta();
         let is = |value: Option<Value<'_>>, kind| {
             value.is_some_and(|value| value.kind() == kind && !value.is_empty_value())
@@ -134,7 +134,7 @@ impl ObservePlan {
         let is_odd = |value: Option<Value<'_>>| {
             value.is_some_and(|value| value.kind() != ValueKind::String && !value.is_empty_value())
         };
-        for name in [delta::CONTENT, delta::REFUSAL, delta::REASONING_CONTENT, delta::REASONING] {
+        for name in texts() {
             self.output.add(chunk, delta.get(name));
             self.is_incomplete |= is_odd(delta.get(name));
         }

@@ -314,7 +314,7 @@ impl RewritePlan {
             }
             let rule = match usage {
                 _ if replaced.contains(&value) => None,
-                Some((how, null)) if name == b"usage" => {
+                Some((how, null)) if name == top::USAGE.as_bytes() => {
                     let kind = Value::new(document, value).kind();
                     self.is_dropped |= kind == ValueKind::Object && has_no_choices(chunk);
                     Some((*how == UsageVisibility::Null).then_some(null))

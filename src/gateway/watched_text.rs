@@ -223,3 +223,22 @@ pub(super) fn each_text<'a>(
     }
     Some(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::WatchedTextKind;
+    use crate::chunk::Level;
+    use crate::chunk::schema::{rows, texts};
+
+    /// Tests that a guard watches each text with a column, and all members of a function.
+    #[test]
+    fn each_text_of_the_schema_is_watched() {
+        for row in rows(Level::Delta) {
+            let is_text = texts().any(|name| name == row.name);
+            assert_eq!(WatchedTextKind::from_delta(row.name).is_some(), is_text, "{}", row.name);
+        }
+        for row in rows(Level::Function) {
+            assert!(WatchedTextKind::from_function(row.name).is_some(), "{}", row.name);
+        }
+    }
+}
