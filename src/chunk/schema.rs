@@ -3,10 +3,14 @@
 //! The index of a chunk, mismatches, the merge of members without a field, their output flags and
 //! the guard's allow list follow from the rows. `docs/wire.md` has the same rows with their senders.
 //!
+//! Members with a column are in the order in which chunks are written. A unit test compares it with
+//! all writers, and lists the places where one of them has another order.
+//!
 //! # To add a member
 //!
 //! 1. Add a row to its level: under `fields` if the member has a method or a field of its own, else
-//!    under `named`. Other files use the constants of the rows.
+//!    under `named`. Other files use the constants of the rows. The place of a row under `fields` is
+//!    that of the written member.
 //! 2. Add the same row to `docs/wire.md`. A unit test compares name, rule and origin. The type here
 //!    is `Any` if no value counts as a mismatch.
 //! 3. If a message has a field for it, go through the list at `Message` in `completion/model.rs`.
@@ -205,10 +209,10 @@ level! {
         OBJECT object b"object" String, Ignore, Server;
         CREATED created b"created" Count, KeepFirst, Unknown;
         MODEL model b"model" String, KeepFirst, Server;
+        SERVICE_TIER service_tier b"service_tier" String, Replace, Server;
+        SYSTEM_FINGERPRINT system_fingerprint b"system_fingerprint" String, Replace, Server;
         CHOICES choices b"choices" Array, Nested, Unknown;
         USAGE usage b"usage" ObjectOf(Level::Usage), Object, Unknown;
-        SYSTEM_FINGERPRINT system_fingerprint b"system_fingerprint" String, Replace, Server;
-        SERVICE_TIER service_tier b"service_tier" String, Replace, Server;
         OBFUSCATION obfuscation b"obfuscation" String, Ignore, Padding;
         // `StreamSummary` reports it, with the outcome.
         ERROR error b"error" Any, Ignore, Unknown;
@@ -301,10 +305,10 @@ level! {
     fields {
         ROLE role b"role" String, KeepFirst, Server;
         CONTENT content b"content" StringOrArrayOf(Level::ContentPart), Concat, Content;
-        REFUSAL refusal b"refusal" String, Concat, Refusal;
         REASONING_CONTENT reasoning_content b"reasoning_content" String, Concat, Reasoning;
         REASONING reasoning b"reasoning" String, Concat, Reasoning;
         REASONING_DETAILS reasoning_details b"reasoning_details" Array, Nested, Reasoning;
+        REFUSAL refusal b"refusal" String, Concat, Refusal;
         TOOL_CALLS tool_calls b"tool_calls" Array, Nested, ToolCall;
         FUNCTION_CALL function_call b"function_call" ObjectOf(Level::FunctionCall), Nested, ToolCall;
         AUDIO audio b"audio" ObjectOf(Level::Audio), Nested, Audio;
@@ -589,9 +593,13 @@ pub(crate) fn is_identity(name: &str) -> bool {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::{Level, Merge, Origin, Row, ValueType, rows, table};
+    use super::{
+        ChoiceFields, ChunkFields, Columns, DeltaFields, FunctionFields, Level, Merge, Origin, Row,
+        ToolCallFields, ValueType, choice, delta, merge, rows, table, tool_call, top, usage,
+    };
     use crate::chunk::OwnedChatCompletionChunk;
-    use crate::completion::Reassembler;
+    use crate::completion::{ReasoningName, Reassembler, filled_completion};
+    use crate::gateway::{ChoiceWriter, ChunkWriter, Replay, ToolCallWriter, UsageWriter};
 
     /// Makes a chunk with `member` at the level.
     fn chunk(level: Level, member: &Value) -> Value {
@@ -768,5 +776,170 @@ mod tests {
             rows.sort();
             assert_eq!(listed, rows, "{title}");
         }
+    }
+
+    /// The columns of each level, in the order in which an object has them.
+    struct Written {
+        level: Level,
+        columns: Vec<&'static str>,
+    }
+
+    impl Written {
+        /// Returns the order of the rows, without members that are never written.
+        fn new<C: Columns>(level: Level) -> Self {
+            let is_written = |name: &&str| merge(level, name) != Merge::Ignore || *name == "object";
+            Self { level, columns: C::NAMES.iter().copied().filter(is_written).collect() }
+        }
+
+        fn without(mut self, names: &[&str]) -> Self {
+            self.columns.retain(|name| !names.contains(name));
+            self
+        }
+
+        /// Moves a member behind another one: an exception from the order of the rows.
+        fn with(self, name: &'static str, behind: &str) -> Self {
+            let mut moved = self.without(&[name]);
+            let at = moved.columns.iter().position(|name| *name == behind).unwrap();
+            moved.columns.insert(at + 1, name);
+            moved
+        }
+
+        /// Compares the order of an object's members.
+        fn check(&self, object: &Value) {
+            let names = object.as_object().unwrap().keys().map(String::as_str);
+            let found: Vec<_> = names.filter(|name| self.columns.contains(name)).collect();
+            let mut expected = self.columns.clone();
+            expected.retain(|name| found.contains(name));
+            assert_eq!(found, expected, "{:?}", self.level);
+        }
+
+        /// Compares the order, and checks that one of the objects has each member.
+        fn check_all<'v>(&self, objects: impl IntoIterator<Item = &'v Value>) {
+            let mut missing = self.columns.clone();
+            for object in objects {
+                self.check(object);
+                missing.retain(|name| object.get(name).is_none());
+            }
+            assert!(missing.is_empty(), "{:?} isn't written: {missing:?}", self.level);
+        }
+    }
+
+    /// Returns the elements of an array, or none.
+    fn elements(array: &Value) -> impl Iterator<Item = &Value> {
+        array.as_array().into_iter().flatten()
+    }
+
+    fn all<'v>(objects: &[&'v Value], name: &str) -> Vec<&'v Value> {
+        objects.iter().filter_map(|object| object.get(name)).collect()
+    }
+
+    fn all_elements<'v>(objects: &[&'v Value], name: &str) -> Vec<&'v Value> {
+        objects.iter().flat_map(|object| elements(&object[name])).collect()
+    }
+
+    /// Returns the chunks of a stream, without its error.
+    fn chunks(stream: &[u8]) -> Vec<Value> {
+        let events = core::str::from_utf8(stream).unwrap().split("\n\n");
+        let data = events.filter_map(|event| event.strip_prefix("data: {\"id\""));
+        data.map(|json| serde_json::from_str(&format!("{{\"id\"{json}")).unwrap()).collect()
+    }
+
+    fn function_levels() -> [Written; 2] {
+        [
+            Written::new::<ToolCallFields>(Level::ToolCall),
+            Written::new::<FunctionFields>(Level::Function),
+        ]
+    }
+
+    /// Compares the order of a completion, which has more exceptions than a chunk.
+    #[test]
+    fn a_completion_is_written_in_the_order_of_the_rows() {
+        let completion = serde_json::to_value(filled_completion()).unwrap();
+        Written::new::<ChunkFields>(Level::Top)
+            .with(top::SERVICE_TIER, top::USAGE)
+            .with(top::SYSTEM_FINGERPRINT, top::SERVICE_TIER)
+            .check_all([&completion]);
+        let choices = all_elements(&[&completion], top::CHOICES);
+        Written::new::<ChoiceFields>(Level::Choice)
+            .with(choice::MESSAGE, choice::DELTA)
+            .with(choice::FINISH_REASON, choice::LOGPROBS)
+            .without(&[choice::DELTA])
+            .check_all(choices.iter().copied());
+        let messages = all(&choices, choice::MESSAGE);
+        Written::new::<DeltaFields>(Level::Delta)
+            .without(&[delta::REASONING_CONTENT])
+            .check_all(messages.iter().copied());
+        let calls = all_elements(&messages, delta::TOOL_CALLS);
+        let [of_calls, of_functions] = function_levels();
+        of_calls.without(&[tool_call::INDEX]).check_all(calls.iter().copied());
+        of_functions.check_all(all(&calls, tool_call::FUNCTION));
+    }
+
+    #[test]
+    fn a_replay_is_written_in_the_order_of_the_rows() {
+        let (completion, mut stream) = (filled_completion(), Vec::new());
+        Replay::new(&completion).write_all(&mut stream);
+        let chunks = chunks(&stream);
+        let chunks: Vec<_> = chunks.iter().collect();
+        let of_chunks = Written::new::<ChunkFields>(Level::Top);
+        of_chunks.check_all(chunks.iter().copied());
+        // All chunks repeat the columns before the choices.
+        let repeated = of_chunks.columns.iter().take_while(|name| **name != top::CHOICES);
+        for name in repeated {
+            assert_eq!(all(&chunks, name).len(), chunks.len(), "{name}");
+        }
+        let choices = all_elements(&chunks, top::CHOICES);
+        Written::new::<ChoiceFields>(Level::Choice)
+            .without(&[choice::MESSAGE])
+            .check_all(choices.iter().copied());
+        let deltas = all(&choices, choice::DELTA);
+        Written::new::<DeltaFields>(Level::Delta)
+            .with(delta::REASONING_DETAILS, delta::FUNCTION_CALL)
+            .without(&[delta::REASONING_CONTENT])
+            .check_all(deltas.iter().copied());
+        let calls = all_elements(&deltas, delta::TOOL_CALLS);
+        let [of_calls, of_functions] = function_levels();
+        of_calls.check_all(calls.iter().copied());
+        of_functions.check_all(all(&calls, tool_call::FUNCTION));
+    }
+
+    #[test]
+    fn a_gateways_chunk_is_written_in_the_order_of_the_rows() {
+        let calls = [ToolCallWriter::begin(0, "call_1", "f").arguments("{}")];
+        let choices = [ChoiceWriter::new(0)
+            .role("assistant")
+            .content("a")
+            .refusal("b")
+            .reasoning(ReasoningName::Reasoning, "c")
+            .tool_calls(&calls)
+            .finish_reason("stop")];
+        let mut stream = Vec::new();
+        ChunkWriter::new("c", "m", 5)
+            .service_tier("flex")
+            .system_fingerprint("fp")
+            .choices(&choices)
+            .usage(UsageWriter::new(3, 4).cached(1).reasoning(2))
+            .write_event(&mut stream);
+        let chunks = chunks(&stream);
+        let [chunk] = &chunks[..] else { panic!("{chunks:?}") };
+        Written::new::<ChunkFields>(Level::Top).without(&[top::X_GROQ]).check_all([chunk]);
+        let choice = &chunk[top::CHOICES][0];
+        Written::new::<ChoiceFields>(Level::Choice)
+            .without(&[choice::LOGPROBS, choice::MESSAGE])
+            .check_all([choice]);
+        let delta = &choice[choice::DELTA];
+        Written::new::<DeltaFields>(Level::Delta).with(delta::REFUSAL, delta::CONTENT).check(delta);
+        let call = &delta[delta::TOOL_CALLS][0];
+        let [of_calls, of_functions] = function_levels();
+        of_calls.check_all([call]);
+        of_functions.check_all([&call[tool_call::FUNCTION]]);
+        let columns = rows(Level::Usage).iter().map(|row| row.name).collect();
+        Written { level: Level::Usage, columns }
+            .without(&[
+                usage::CACHED_TOKENS,
+                usage::PROMPT_CACHE_HIT_TOKENS,
+                usage::REASONING_TOKENS,
+            ])
+            .check_all([&chunk[top::USAGE]]);
     }
 }

@@ -29,3 +29,7 @@ pub use model::{
 pub use outcome::{Defect, FinishedCompletion, Irregularities, NotWhole, UnfinishedChoice};
 pub(crate) use outcome::{Findings, LONGEST_REASON, Outcome};
 pub(crate) use reassembler::Reassembler;
+
+#[cfg(test)]
+#[cfg(feature = "serde")]
+pub(crate) use model::tests::filled_completion;

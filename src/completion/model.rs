@@ -286,7 +286,7 @@ impl Message {
 #[cfg(test)]
 #[cfg(feature = "serde")]
 #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-mod tests {
+pub(super) mod tests {
     use super::{ChatCompletion, CompletionChoice, FunctionCall, Message, ReasoningName, ToolCall};
     use crate::gateway::{Replay, assemble};
     use crate::json::{OwnedArray, OwnedObject};
@@ -338,7 +338,8 @@ mod tests {
         })
     }
 
-    fn filled_completion() -> ChatCompletion {
+    /// Returns a completion in which no field has its default.
+    pub(crate) fn filled_completion() -> ChatCompletion {
         let choice = filled!(CompletionChoice {
             index: 7,
             message: filled_message(),
@@ -355,7 +356,7 @@ mod tests {
             service_tier: Some("flex".into()),
             system_fingerprint: Some("fp".into()),
             not_whole: true,
-            extra: object(r#"{"of_completion":1.50}"#),
+            extra: object(r#"{"of_completion":1.50,"x_groq":{"id":"q"}}"#),
         })
     }
 
