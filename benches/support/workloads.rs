@@ -47,7 +47,8 @@ pub const NAMES: [&str; 11] = [
 
 /// Makes a stream of about so many events; `mixed-shapes` repeats a whole stream of 21.
 pub fn generate(name: &str, events: usize, seed: u64) -> Workload {
-    let mut stream = Stream { random: Random(seed | 1), ..Stream::default() };
+    let mut stream =
+        Stream { random: Random(seed | 1), vllm: vllm_members(seed), ..Stream::default() };
     let count = events.max(2);
     match name {
         "vllm" => stream.vllm(count),
@@ -74,6 +75,8 @@ struct Stream {
     ends: Vec<usize>,
     expected: Expected,
     random: Random,
+    /// The members of vLLM around a choice, which takes the place of `@`.
+    vllm: String,
 }
 
 /// Marsaglia's xorshift64.
@@ -81,11 +84,15 @@ struct Stream {
 struct Random(u64);
 
 impl Random {
-    fn below(&mut self, end: usize) -> usize {
+    fn next(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
-        (self.0 % end as u64) as usize
+        self.0
+    }
+
+    fn below(&mut self, end: usize) -> usize {
+        (self.next() % end as u64) as usize
     }
 
     /// Returns a token, its space included.
@@ -98,8 +105,18 @@ impl Random {
     }
 }
 
-/// The members of vLLM around a choice.
-const VLLM: &str = r#"{"id":"chatcmpl-3f9a1c7be2d84f0aa5c6d1e2b07d49f1c3","object":"chat.completion.chunk","created":1760000000,"model":"meta-llama/Llama-3.1-8B-Instruct","choices":[@]}"#;
+/// Returns the members of vLLM around a choice `@`, with an id and a time of the seed's own.
+///
+/// Servers send no two streams with the same id, and a decoder may profit from equal ones.
+fn vllm_members(seed: u64) -> String {
+    // The digits don't depend on each other if the seeds are consecutive.
+    let mut random = Random(seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+    let (first, last) = (random.next(), random.next());
+    let created = 1_760_000_000 + random.below(1 << 20);
+    format!(
+        r#"{{"id":"chatcmpl-{first:016x}{last:016x}c3","object":"chat.completion.chunk","created":{created},"model":"meta-llama/Llama-3.1-8B-Instruct","choices":[@]}}"#
+    )
+}
 
 /// Returns a text as JSON.
 fn quoted(text: &str) -> String {
@@ -155,7 +172,7 @@ impl Stream {
         if let Some(reason) = finish_reason {
             reason.clone_into(&mut self.choice(index).finish_reason);
         }
-        self.chunk(&VLLM.replace('@', &choice));
+        self.chunk(&self.vllm.replace('@', &choice));
     }
 
     fn vllm(&mut self, count: usize) {
@@ -234,7 +251,7 @@ impl Stream {
             let usage = format!(
                 r#","usage":{{"prompt_tokens":100,"total_tokens":{total},"completion_tokens":{number}}}}}"#
             );
-            let chunk = VLLM.replace('@', &choice);
+            let chunk = self.vllm.replace('@', &choice);
             self.chunk(&(chunk[..chunk.len() - 1].to_owned() + &usage));
         }
     }
@@ -300,7 +317,7 @@ impl Stream {
             choice.finish_reason = if last { "stop".into() } else { String::new() };
             let (word, reason) = (quoted(word), if last { r#""stop""# } else { "null" });
             let top = top.join(",");
-            self.chunk(&VLLM.replace('@', &format!(
+            self.chunk(&self.vllm.replace('@', &format!(
                 r#"{{"index":0,"delta":{{"content":{word}}},"logprobs":{{"content":[{{{entry},"top_logprobs":[{top}]}}]}},"finish_reason":{reason}}}"#
             )));
         }
@@ -342,7 +359,7 @@ impl Stream {
         self.vllm_chunk(0, "{}", Some("tool_calls"));
         self.expected.total_tokens = Some(33);
         let usage = r#","usage":{"prompt_tokens":11,"completion_tokens":22,"total_tokens":33}}"#;
-        let chunk = VLLM.replace('@', "");
+        let chunk = self.vllm.replace('@', "");
         self.chunk(&(chunk[..chunk.len() - 1].to_owned() + usage));
     }
 
