@@ -59,6 +59,7 @@ use std::time::Duration;
 use cuts::{CUTS, Cut};
 use engines::{Answers, engines, pieces, wrong};
 use harness::Effort;
+use pipelines::{Decoders, in_new_process, in_running_process};
 use report::{Ratios, Report, Row, Table, Verdict};
 use streams::Workload;
 
@@ -68,8 +69,8 @@ cargo bench --bench compare -- [OPTIONS]
 Times deltawire beside other crates, and writes the rows to target/compare.json.
 
   --quick            less than a minute: whole pieces and event by event, few rounds
-  --workload NAME    that one alone: vllm, openai, …, corpus; or memory, network, fanout, scaling,
-                     gateway
+  --workload NAME    that one alone: vllm, openai, …, corpus, corpus-cold; or memory, network, fanout,
+                     scaling, gateway
   --markdown         the tables as Markdown
   --test             answers alone
 ";
@@ -134,9 +135,11 @@ fn is_too_slow(workload: &Workload, cut: Cut, engine: &str) -> bool {
 /// Measures one workload: a row for each engine in each cut, and the ratios of each cut.
 fn workload(workload: &Workload, options: &Options) -> (Vec<Row>, Vec<Ratios>) {
     let (mut rows, mut ratios) = (Vec::new(), Vec::new());
+    let begin: fn() -> Decoders =
+        if workload.name == "corpus-cold" { in_new_process } else { in_running_process };
     for cut in options.cuts().iter().copied().filter(|cut| workload.has(*cut)) {
         let streams = pieces(workload, cut);
-        let (too_slow, mut engines): (Vec<_>, Vec<_>) = engines(&streams)
+        let (too_slow, mut engines): (Vec<_>, Vec<_>) = engines(&streams, begin)
             .into_iter()
             .partition(|engine| is_too_slow(workload, cut, &engine.name));
         let is_right = |answers: &Answers| wrong(answers, workload) == 0;
@@ -164,6 +167,9 @@ fn workload(workload: &Workload, options: &Options) -> (Vec<Row>, Vec<Ratios>) {
     }
     (rows, ratios)
 }
+
+/// The recorded streams, read by a process that runs, and by a new one in each round.
+const RECORDED: [&str; 2] = ["corpus", "corpus-cold"];
 
 /// The other measurements, by their names.
 const TABLES: [&str; 5] = ["memory", "network", "fanout", "scaling", "gateway"];
@@ -197,7 +203,7 @@ fn main() -> ExitCode {
         print!("{USAGE}");
         return ExitCode::SUCCESS;
     };
-    let streams = workloads::NAMES.into_iter().chain(["corpus"]);
+    let streams = workloads::NAMES.into_iter().chain(RECORDED);
     if !streams.clone().chain(TABLES).any(|name| options.wants(name)) {
         eprint!("no such workload\n\n{USAGE}");
         return ExitCode::FAILURE;
@@ -208,7 +214,9 @@ fn main() -> ExitCode {
     }
     for name in streams.filter(|name| options.wants(name)) {
         let load = match name {
-            "corpus" => Workload::recorded(),
+            name if RECORDED.contains(&name) => {
+                Workload::recorded().map(|load| Workload { name, ..load })
+            }
             _ => Some(Workload::generated(name, options.events())),
         };
         let Some(load) = load else {

@@ -10,7 +10,7 @@ use crate::accumulate::{Accumulate, AsyncOpenAi, SerdeJson, SonicRs};
 use crate::cuts::Cut;
 use crate::harness::Engine;
 use crate::peers::{FRAMERS, Framer};
-use crate::pipelines::{Answer, Deltawire, Pipeline, decoder};
+use crate::pipelines::{Answer, Decoders, Deltawire, Pipeline, general};
 use crate::streams::{Stream, Workload};
 use crate::view::Read;
 
@@ -64,18 +64,20 @@ pub fn wrong(answers: &Answers, workload: &Workload) -> usize {
 }
 
 /// Returns the engines for streams in these pieces, floors first, peers last.
-pub fn engines(streams: &[Vec<Bytes>]) -> Vec<Engine<'_, Answers>> {
+///
+/// `begin` is called once in a round of each engine with a chunk decoder.
+pub fn engines(streams: &[Vec<Bytes>], begin: fn() -> Decoders) -> Vec<Engine<'_, Answers>> {
     let longest = streams.iter().map(|pieces| pieces.iter().map(Bytes::len).sum()).max();
     let mut buffer = vec![0; longest.unwrap_or(0)];
     let mut engines = vec![
         each("floor/line-ends", streams, line_ends),
         each("floor/memcpy", streams, move |pieces| copy(pieces, &mut buffer)),
         each("deltawire/framing", streams, framing),
-        each("deltawire/view", streams, |pieces| {
-            Read::stream(decoder(false), pieces.iter().map(|piece| &piece[..]))
+        decoded("deltawire/view", streams, begin, |decoders, pieces| {
+            Read::stream(general(decoders), pieces.iter().map(|piece| &piece[..]))
         }),
-        each("deltawire/general", streams, whole::<Deltawire<false>>),
-        each("deltawire", streams, whole::<Deltawire<true>>),
+        decoded("deltawire/general", streams, begin, whole::<Deltawire<false>>),
+        decoded("deltawire", streams, begin, whole::<Deltawire<true>>),
     ];
     for (name, frame) in FRAMERS {
         engines.push(each(format!("peer-framing/{name}"), streams, move |pieces| {
@@ -98,13 +100,31 @@ fn each<'e, A: Answer + 'static>(
     streams: &'e [Vec<Bytes>],
     mut run: impl FnMut(&[Bytes]) -> A + 'e,
 ) -> Engine<'e, Answers> {
+    Engine::new(name, move || answers(streams, &mut run))
+}
+
+/// Runs on one stream after the other, each with a decoder of the same round.
+fn decoded<'e, A: Answer + 'static>(
+    name: impl Into<String>,
+    streams: &'e [Vec<Bytes>],
+    begin: fn() -> Decoders,
+    run: impl Fn(&Decoders, &[Bytes]) -> A + 'e,
+) -> Engine<'e, Answers> {
     Engine::new(name, move || {
-        let mut answers: Answers = Vec::with_capacity(streams.len());
-        for pieces in streams {
-            answers.push(Box::new(run(pieces)));
-        }
-        answers
+        let decoders = begin();
+        answers(streams, |pieces| run(&decoders, pieces))
     })
+}
+
+fn answers<A: Answer + 'static>(
+    streams: &[Vec<Bytes>],
+    mut run: impl FnMut(&[Bytes]) -> A,
+) -> Answers {
+    let mut answers: Answers = Vec::with_capacity(streams.len());
+    for pieces in streams {
+        answers.push(Box::new(run(pieces)));
+    }
+    answers
 }
 
 /// Runs the floor of framing: nothing can frame without reading.
@@ -137,8 +157,8 @@ fn framing(pieces: &[Bytes]) -> Framed {
     framed
 }
 
-fn whole<P: Pipeline>(pieces: &[Bytes]) -> P::End {
-    let mut pipeline = P::new();
+fn whole<P: Pipeline>(decoders: &Decoders, pieces: &[Bytes]) -> P::End {
+    let mut pipeline = P::new(decoders);
     for piece in pieces {
         pipeline.feed(piece);
     }

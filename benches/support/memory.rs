@@ -4,7 +4,7 @@ use crate::accumulate::{AsyncOpenAi, SerdeJson, SonicRs};
 use crate::cuts::Cut;
 use crate::engines::{engines, pieces, wrong};
 use crate::heap::{Usage, counted};
-use crate::pipelines::{Deltawire, Pipeline, SseCore};
+use crate::pipelines::{Deltawire, Pipeline, SseCore, in_running_process};
 use crate::report::Table;
 use crate::streams::{Stream, Workload};
 
@@ -37,14 +37,15 @@ fn per_event(huge_events: bool) -> Table {
     );
     let run = |workload: &Workload, cut, at: usize| {
         let pieces = pieces(workload, cut);
-        let mut engine = engines(&pieces).swap_remove(at);
+        let mut engine = engines(&pieces, in_running_process).swap_remove(at);
         let (answers, usage) = counted(|| (engine.run)());
         assert_eq!(wrong(&answers, workload), 0, "{} on {}", engine.name, workload.name);
         usage
     };
     let [once, twice] = [1000, 2000].map(|events| Workload::generated("vllm", events));
     let huge = Workload::generated("huge", 1);
-    let names: Vec<_> = engines(&[]).into_iter().map(|engine| engine.name).collect();
+    let names: Vec<_> =
+        engines(&[], in_running_process).into_iter().map(|engine| engine.name).collect();
     for (at, name) in names.into_iter().enumerate() {
         if name.starts_with("floor/") {
             continue;
@@ -68,9 +69,10 @@ fn per_event(huge_events: bool) -> Table {
 fn one_stream<P: Pipeline>() -> Vec<String> {
     let workload = Workload::generated("vllm", 1200);
     let Stream { bytes, ends, .. } = &workload.streams[0];
+    let decoders = in_running_process();
     let held = |end: usize| {
         let (pipeline, usage) = counted(|| {
-            let mut pipeline = P::new();
+            let mut pipeline = P::new(&decoders);
             for range in Cut::Event.ranges(end, ends, &[]) {
                 pipeline.feed(&bytes[range]);
             }

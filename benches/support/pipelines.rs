@@ -9,10 +9,23 @@ use crate::peers::{sse_core_decoder, sse_core_piece};
 use crate::streams::Stream;
 use crate::workloads::Expected;
 
-/// Returns a decoder whose fast path, the templates, is on or off.
-pub fn decoder(templates: bool) -> ChunkDecoder {
-    let mut decoder = ChunkDecoder::new();
-    decoder.set_templates(templates);
+/// Makes the decoders of a round, all from the state that the streams of the round share.
+pub type Decoders = Box<dyn Fn() -> ChunkDecoder>;
+
+/// Returns the decoders of a round in a process that has read streams before.
+pub fn in_running_process() -> Decoders {
+    Box::new(ChunkDecoder::new)
+}
+
+/// Returns the decoders of a round in a process that has read nothing before.
+pub fn in_new_process() -> Decoders {
+    Box::new(ChunkDecoder::new)
+}
+
+/// Returns a decoder without its fast path, the templates.
+pub fn general(decoders: &Decoders) -> ChunkDecoder {
+    let mut decoder = decoders();
+    decoder.set_templates(false);
     decoder
 }
 
@@ -26,24 +39,25 @@ pub trait Pipeline {
     const NAME: &'static str;
     type End: Answer + 'static;
 
-    fn new() -> Self;
+    fn new(decoders: &Decoders) -> Self;
     fn feed(&mut self, piece: &[u8]);
     /// Returns the bytes of the texts that it keeps.
     fn text(&self) -> usize;
     fn end(self) -> Self::End;
 }
 
-pub struct Deltawire<const SHAPES: bool> {
+pub struct Deltawire<const TEMPLATES: bool> {
     decoder: ChunkDecoder,
     completion: Reassembler,
 }
 
-impl<const SHAPES: bool> Pipeline for Deltawire<SHAPES> {
-    const NAME: &'static str = if SHAPES { "deltawire" } else { "deltawire/general" };
+impl<const TEMPLATES: bool> Pipeline for Deltawire<TEMPLATES> {
+    const NAME: &'static str = if TEMPLATES { "deltawire" } else { "deltawire/general" };
     type End = FinishedCompletion;
 
-    fn new() -> Self {
-        Self { decoder: decoder(SHAPES), completion: Reassembler::new() }
+    fn new(decoders: &Decoders) -> Self {
+        let decoder = if TEMPLATES { decoders() } else { general(decoders) };
+        Self { decoder, completion: Reassembler::new() }
     }
 
     fn feed(&mut self, piece: &[u8]) {
@@ -79,7 +93,7 @@ impl<A: Accumulate + 'static> Pipeline for SseCore<A> {
     const NAME: &'static str = A::WITH_SSE_CORE;
     type End = A;
 
-    fn new() -> Self {
+    fn new(_: &Decoders) -> Self {
         Self { decoder: sse_core_decoder(), completion: A::default() }
     }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::accumulate::{AsyncOpenAi, SerdeJson, SonicRs};
 use crate::cuts::Cut;
 use crate::heap::counted;
-use crate::pipelines::{Answer, Deltawire, Pipeline, SseCore};
+use crate::pipelines::{Answer, Deltawire, Pipeline, SseCore, in_running_process};
 use crate::report::Table;
 use crate::streams::Stream;
 
@@ -119,7 +119,8 @@ impl Fan {
 
     /// Returns so many pipelines at the ends of their streams, and the time behind the warm-up.
     fn feed<P: Pipeline>(&self, count: usize) -> (Vec<P>, Duration) {
-        let mut pipelines: Vec<P> = (0..count).map(|_| P::new()).collect();
+        let decoders = in_running_process();
+        let mut pipelines: Vec<P> = (0..count).map(|_| P::new(&decoders)).collect();
         let mut start = Instant::now();
         for event in 0..EVENTS {
             if event == WARM_UP {
@@ -161,7 +162,7 @@ fn long_stream<P: Pipeline>(events: usize) -> Duration {
     let (role, words, end) = (&ranges[..1], &ranges[1..=WORDS], &ranges[WORDS + 1..]);
     let times = events / ranges.len();
     let start = Instant::now();
-    let mut pipeline = P::new();
+    let mut pipeline = P::new(&in_running_process());
     let words = words.iter().cycle().take(WORDS * times);
     for range in role.iter().chain(words).chain(end) {
         pipeline.feed(&stream.bytes[range.clone()]);
@@ -205,8 +206,9 @@ fn side_by_side<P: Pipeline>(threads: usize) -> Duration {
         let ranges = stream.ranges(Cut::Event);
         begin.wait();
         let start = Instant::now();
+        let decoders = in_running_process();
         let ends = (0..STREAMS).map(|_| {
-            let mut pipeline = P::new();
+            let mut pipeline = P::new(&decoders);
             for range in &ranges {
                 pipeline.feed(&stream.bytes[range.clone()]);
             }

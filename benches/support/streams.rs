@@ -67,7 +67,7 @@ impl Workload {
 
     /// Returns true if a cut makes a case of its own: pieces are recorded of some streams only.
     pub fn has(&self, cut: Cut) -> bool {
-        cut != Cut::Recorded || self.name == "corpus"
+        cut != Cut::Recorded || self.streams.iter().any(|stream| stream.is_recorded)
     }
 }
 
