@@ -25,6 +25,8 @@ mod answers;
 mod cuts;
 #[path = "support/engines.rs"]
 mod engines;
+#[path = "support/fanout.rs"]
+mod fanout;
 #[path = "support/gateway.rs"]
 mod gateway;
 #[path = "support/harness.rs"]
@@ -58,6 +60,7 @@ use std::time::Duration;
 
 use cuts::{CUTS, Cut};
 use engines::{Answers, engines, pieces, wrong};
+use fanout::FANOUTS;
 use harness::Effort;
 use pipelines::{Decoders, in_new_process, in_running_process};
 use report::{Ratios, Report, Row, Table, Verdict};
@@ -68,8 +71,9 @@ cargo bench --bench compare -- [OPTIONS]
 
 Times deltawire beside other crates, and writes the rows to target/compare.json.
 
-  --quick            less than a minute: whole pieces and event by event, few rounds
-  --workload NAME    that one alone: vllm, openai, …, corpus, corpus-cold; or memory, network, fanout,
+  --quick            about a minute: whole pieces and event by event, few rounds
+  --workload NAME    that one alone: vllm, openai, …, corpus, corpus-cold, fanout-1, …, fanout-100000;
+                     or fanout, which is all of the latter and their memory, or memory, network,
                      scaling, gateway
   --markdown         the tables as Markdown
   --test             answers alone
@@ -101,7 +105,9 @@ impl Options {
     }
 
     fn wants(&self, name: &str) -> bool {
-        self.workload.as_ref().is_none_or(|picked| picked == name)
+        let is_picked =
+            |picked: &String| picked == name || (picked == "fanout" && name.starts_with("fanout-"));
+        self.workload.as_ref().is_none_or(is_picked)
     }
 
     fn cuts(&self) -> &'static [Cut] {
@@ -116,6 +122,20 @@ impl Options {
         };
         let (patience, budget) = (Duration::from_millis(patience), Duration::from_millis(budget));
         Effort { rounds, patience, budget }
+    }
+
+    /// Returns the effort for so many streams at once, of which a run is long.
+    fn fanout_effort(&self, count: usize) -> Effort {
+        let rounds = match (self.test, self.quick, count) {
+            (true, ..) => return Effort::TEST,
+            (_, true, ..=100) => 9,
+            (_, true, ..=10_000) => 3,
+            (_, true, _) => 0,
+            (.., ..=100) => 31,
+            (.., ..=10_000) => 15,
+            _ => 5,
+        };
+        Effort { rounds, patience: Duration::MAX, budget: Duration::MAX }
     }
 
     /// Returns the number of events of a generated workload.
@@ -152,7 +172,7 @@ fn workload(workload: &Workload, options: &Options) -> (Vec<Row>, Vec<Ratios>) {
         };
         let timed = timings.iter().zip(&mut engines).map(|(timing, engine)| {
             let verdict = timing.price(workload.events()).map_or_else(
-                || Verdict::Wrong { streams: wrong(&(engine.run)(), workload) },
+                || Verdict::Wrong { streams: wrong(&(engine.run)().1, workload) },
                 |ns_per_event| Verdict::Timed { ns_per_event, spread: timing.spread },
             );
             row(&timing.name, verdict)
@@ -164,6 +184,18 @@ fn workload(workload: &Workload, options: &Options) -> (Vec<Row>, Vec<Ratios>) {
         }
         ratios.push(Ratios::of(&of_cut));
         rows.extend(of_cut);
+    }
+    (rows, ratios)
+}
+
+/// Measures all wanted workloads of many streams: their rows, and the ratios of each.
+fn fanouts(options: &Options) -> (Vec<Row>, Vec<Ratios>) {
+    let (mut rows, mut ratios) = (Vec::new(), Vec::new());
+    for (name, count) in FANOUTS.into_iter().filter(|(name, _)| options.wants(name)) {
+        let count = if options.test { count.min(100) } else { count };
+        let of_workload = fanout::rows(name, count, options.fanout_effort(count));
+        ratios.push(Ratios::of(&of_workload));
+        rows.extend(of_workload);
     }
     (rows, ratios)
 }
@@ -183,9 +215,8 @@ fn tables(options: &Options) -> Vec<Table> {
         tables.push(network::table(if options.test { 1 } else { 9 }));
     }
     if options.wants("fanout") {
-        let counts = &[1, 100, 10_000, 100_000];
-        let times = if options.quick || options.test { 1 } else { 3 };
-        tables.push(scale::fanout(if options.test { &counts[..2] } else { counts }, times));
+        let counts = &[1, 100, 10_000];
+        tables.push(fanout::bytes(if options.test { &counts[..2] } else { counts }));
     }
     if options.wants("scaling") {
         let lengths = &[100, 1000, 10_000, 100_000, 1_000_000];
@@ -204,7 +235,8 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     };
     let streams = workloads::NAMES.into_iter().chain(RECORDED);
-    if !streams.clone().chain(TABLES).any(|name| options.wants(name)) {
+    let fanned = FANOUTS.map(|(name, _)| name);
+    if !streams.clone().chain(fanned).chain(TABLES).any(|name| options.wants(name)) {
         eprint!("no such workload\n\n{USAGE}");
         return ExitCode::FAILURE;
     }
@@ -234,6 +266,17 @@ fn main() -> ExitCode {
         report.rows.extend(rows);
         report.ratios.extend(ratios);
     }
+    let (rows, ratios) = fanouts(&options);
+    if !rows.is_empty() {
+        if options.test {
+            println!("fanout: {} answers", rows.len());
+        } else {
+            Table::of_workloads("fanout: streams of vllm in shuffled order", &rows, &ratios)
+                .print(options.markdown);
+        }
+    }
+    report.rows.extend(rows);
+    report.ratios.extend(ratios);
     let tables = tables(&options);
     if !options.test {
         for table in &tables {

@@ -38,7 +38,7 @@ fn per_event(huge_events: bool) -> Table {
     let run = |workload: &Workload, cut, at: usize| {
         let pieces = pieces(workload, cut);
         let mut engine = engines(&pieces, in_running_process).swap_remove(at);
-        let (answers, usage) = counted(|| (engine.run)());
+        let ((_, answers), usage) = counted(|| (engine.run)());
         assert_eq!(wrong(&answers, workload), 0, "{} on {}", engine.name, workload.name);
         usage
     };

@@ -46,6 +46,25 @@ pub trait Pipeline {
     fn end(self) -> Self::End;
 }
 
+/// A function of each pipeline, with its name.
+pub type EachPipeline<F> = [(&'static str, F); 5];
+
+/// Makes an [`EachPipeline`] of a generic function.
+macro_rules! each_pipeline {
+    ($function:ident) => {{
+        use $crate::accumulate::{AsyncOpenAi, SerdeJson, SonicRs};
+        use $crate::pipelines::{Deltawire, SseCore};
+        [
+            (<Deltawire<true>>::NAME, $function::<Deltawire<true>>),
+            (<Deltawire<false>>::NAME, $function::<Deltawire<false>>),
+            (<SseCore<SerdeJson>>::NAME, $function::<SseCore<SerdeJson>>),
+            (<SseCore<SonicRs>>::NAME, $function::<SseCore<SonicRs>>),
+            (<SseCore<AsyncOpenAi>>::NAME, $function::<SseCore<AsyncOpenAi>>),
+        ]
+    }};
+}
+pub(crate) use each_pipeline;
+
 pub struct Deltawire<const TEMPLATES: bool> {
     decoder: ChunkDecoder,
     completion: Reassembler,

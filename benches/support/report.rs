@@ -73,14 +73,15 @@ pub struct Ratios {
     /// `None` where no peer has the answer.
     pub fastest_peer: Option<String>,
     pub fastest_peer_by_deltawire: Option<f64>,
-    pub deltawire_by_line_ends: f64,
+    /// `None` where the floor isn't measured.
+    pub deltawire_by_line_ends: Option<f64>,
 }
 
 impl Ratios {
     /// Returns the ratios of the rows of one workload in one cut.
     pub fn of(rows: &[Row]) -> Self {
-        let price =
-            |name: &str| rows.iter().find(|row| row.engine == name).and_then(Row::price).unwrap();
+        let price = |name: &str| rows.iter().find(|row| row.engine == name).and_then(Row::price);
+        let deltawire = price("deltawire").unwrap();
         let peers = rows.iter().filter(|row| row.engine.starts_with("peer/"));
         let peers = peers.filter_map(|row| Some((row.price()?, &row.engine)));
         let fastest = peers.min_by(|one, other| one.0.total_cmp(&other.0));
@@ -88,8 +89,8 @@ impl Ratios {
             workload: rows[0].workload,
             pieces: rows[0].pieces.clone(),
             fastest_peer: fastest.map(|(_, name)| name.clone()),
-            fastest_peer_by_deltawire: fastest.map(|(peer, _)| peer / price("deltawire")),
-            deltawire_by_line_ends: price("deltawire") / price("floor/line-ends"),
+            fastest_peer_by_deltawire: fastest.map(|(peer, _)| peer / deltawire),
+            deltawire_by_line_ends: price("floor/line-ends").map(|floor| deltawire / floor),
         }
     }
 }
@@ -108,11 +109,27 @@ impl Table {
         Self { title: title.into(), header, rows: Vec::new() }
     }
 
-    /// Returns the table of one workload: lines for engines, columns for cuts, and both ratios.
+    /// Returns the table of one workload, with a column for each cut.
     pub fn of_workload(rows: &[Row], ratios: &[Ratios]) -> Self {
-        let mut table = Self::new(rows[0].workload, &["ns per event"]);
-        table.header.extend(ratios.iter().map(|ratios| ratios.pieces.clone()));
-        let engines = rows.iter().filter(|row| row.pieces == rows[0].pieces);
+        Self::of_engines(rows[0].workload, |ratios| ratios.pieces.clone(), rows, ratios)
+    }
+
+    /// Returns the table of workloads in pieces of one kind, with a column for each.
+    pub fn of_workloads(title: &str, rows: &[Row], ratios: &[Ratios]) -> Self {
+        Self::of_engines(title, |ratios| ratios.workload.to_owned(), rows, ratios)
+    }
+
+    /// Returns a table with lines for engines and both ratios, and columns for ratios.
+    fn of_engines(
+        title: &str,
+        column: impl Fn(&Ratios) -> String,
+        rows: &[Row],
+        ratios: &[Ratios],
+    ) -> Self {
+        let mut table = Self::new(title, &["ns per event"]);
+        table.header.extend(ratios.iter().map(column));
+        let place = |row: &Row| (row.workload, row.pieces.clone());
+        let engines = rows.iter().filter(|row| place(row) == place(&rows[0]));
         for engine in engines.map(|row| &row.engine) {
             let cells = rows.iter().filter(|row| row.engine == *engine).map(Row::cell);
             table.rows.push([engine.clone()].into_iter().chain(cells).collect());
@@ -124,9 +141,11 @@ impl Table {
         line("fastest peer ÷ deltawire", &|ratios| {
             ratios.fastest_peer_by_deltawire.map_or("-".into(), |ratio| format!("{ratio:.2}"))
         });
-        line("deltawire ÷ floor/line-ends", &|ratios| {
-            format!("{:.1}", ratios.deltawire_by_line_ends)
-        });
+        if ratios.iter().any(|ratios| ratios.deltawire_by_line_ends.is_some()) {
+            line("deltawire ÷ floor/line-ends", &|ratios| {
+                ratios.deltawire_by_line_ends.map_or("-".into(), |ratio| format!("{ratio:.1}"))
+            });
+        }
         table
     }
 
@@ -143,8 +162,11 @@ impl Table {
                 "fastest peer",
             ],
         );
-        let cut = |workload| if workload == "huge" { "whole" } else { "event" };
-        for ratios in report.ratios.iter().filter(|ratios| ratios.pieces == cut(ratios.workload)) {
+        let is_main = |ratios: &&Ratios| match ratios.workload {
+            "huge" => ratios.pieces == "whole",
+            _ => matches!(&*ratios.pieces, "event" | "shuffled"),
+        };
+        for ratios in report.ratios.iter().filter(is_main) {
             let price = |name: &str| {
                 let is_here = |row: &&Row| {
                     row.engine == name
@@ -162,7 +184,7 @@ impl Table {
                 figure(price("deltawire"), 0),
                 figure(peer.and_then(price), 0),
                 figure(ratios.fastest_peer_by_deltawire, 2),
-                figure(Some(ratios.deltawire_by_line_ends), 1),
+                figure(ratios.deltawire_by_line_ends, 1),
                 peer.and_then(|name| name.strip_prefix("peer/")).unwrap_or("-").to_owned(),
             ]);
         }

@@ -1,36 +1,17 @@
-//! Many streams at once, long streams, and several threads.
+//! Long streams, and several threads.
 
-use std::ops::Range;
 use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::accumulate::{AsyncOpenAi, SerdeJson, SonicRs};
 use crate::cuts::Cut;
-use crate::heap::counted;
-use crate::pipelines::{Answer, Deltawire, Pipeline, SseCore, in_running_process};
+use crate::pipelines::{Answer, EachPipeline, Pipeline, each_pipeline, in_running_process};
 use crate::report::Table;
 use crate::streams::Stream;
 
-/// A name, and a measurement of some size.
-type Measurement<T> = (&'static str, fn(usize) -> T);
-
-/// The same measurement of all pipelines that can be fed piece by piece.
-macro_rules! pipelines {
-    ($measure:ident) => {
-        [
-            (<Deltawire<true>>::NAME, $measure::<Deltawire<true>>),
-            (<Deltawire<false>>::NAME, $measure::<Deltawire<false>>),
-            (<SseCore<SerdeJson>>::NAME, $measure::<SseCore<SerdeJson>>),
-            (<SseCore<SonicRs>>::NAME, $measure::<SseCore<SonicRs>>),
-            (<SseCore<AsyncOpenAi>>::NAME, $measure::<SseCore<AsyncOpenAi>>),
-        ]
-    };
-}
-
 /// Runs each pipeline in turn, as often as `times`, and returns the median of each.
 fn in_turn(
-    pipelines: &[Measurement<Duration>],
+    pipelines: &EachPipeline<fn(usize) -> Duration>,
     size: usize,
     times: usize,
 ) -> Vec<(&'static str, Duration)> {
@@ -51,96 +32,12 @@ fn price(time: Duration, events: usize) -> String {
     format!("{:.1}", time.as_secs_f64() * 1e9 / events as f64)
 }
 
-/// Events of a stream at the start of which the time isn't taken: there buffers grow.
-const WARM_UP: usize = 4;
-/// Events of a stream in all, `[DONE]` included.
-const EVENTS: usize = 21;
-
-/// Streams of which the bytes are counted, at most: that takes a run of its own.
-const COUNTED: usize = 10_000;
-
-/// Feeds so many streams in turn, an event each, at least as often as `times`.
-pub fn fanout(counts: &[usize], times: usize) -> Table {
-    let mut table = Table::new(
-        "fanout: streams of vllm fed in turn, one event each; bytes are all that a stream holds",
-        &["pipeline", "streams", "ns per event", "bytes"],
-    );
-    for count in counts {
-        let times = (50_000 / count).clamp(times, 500);
-        let prices = in_turn(&pipelines!(fan_out), *count, times);
-        let counted: [Measurement<isize>; 5] = pipelines!(held);
-        for ((name, time), (_, held)) in prices.into_iter().zip(counted) {
-            table.rows.push(vec![
-                name.to_owned(),
-                count.to_string(),
-                price(time, count * (EVENTS - WARM_UP)),
-                held((*count).min(COUNTED)).to_string(),
-            ]);
-        }
-    }
-    table
-}
-
-/// Returns the time behind the warm-up.
-fn fan_out<P: Pipeline>(count: usize) -> Duration {
-    let fan = Fan::new();
-    let (pipelines, time) = fan.feed::<P>(count);
-    for (at, pipeline) in pipelines.into_iter().enumerate() {
-        assert!(pipeline.end().is_right(fan.kind(at)), "{}", P::NAME);
-    }
-    time
-}
-
-/// Returns the bytes that a stream holds at its end, its own size included.
-fn held<P: Pipeline>(count: usize) -> isize {
-    let fan = Fan::new();
-    let ((pipelines, _), usage) = counted(|| fan.feed::<P>(count));
-    usage.live / pipelines.len() as isize
-}
-
-/// Some streams, and where their events are.
-struct Fan(Vec<(Stream, Vec<Range<usize>>)>);
-
-impl Fan {
-    /// Makes a stream of the median length of recorded ones, and of the most common kind.
-    fn new() -> Self {
-        let kinds = (0..8).map(|seed| {
-            let stream = Stream::generated("vllm", EVENTS - 1, seed);
-            let ranges = stream.ranges(Cut::Event);
-            assert_eq!(ranges.len(), EVENTS);
-            (stream, ranges)
-        });
-        Self(kinds.collect())
-    }
-
-    fn kind(&self, at: usize) -> &Stream {
-        &self.0[at % self.0.len()].0
-    }
-
-    /// Returns so many pipelines at the ends of their streams, and the time behind the warm-up.
-    fn feed<P: Pipeline>(&self, count: usize) -> (Vec<P>, Duration) {
-        let decoders = in_running_process();
-        let mut pipelines: Vec<P> = (0..count).map(|_| P::new(&decoders)).collect();
-        let mut start = Instant::now();
-        for event in 0..EVENTS {
-            if event == WARM_UP {
-                start = Instant::now();
-            }
-            for (at, pipeline) in pipelines.iter_mut().enumerate() {
-                let (stream, ranges) = &self.0[at % self.0.len()];
-                pipeline.feed(&stream.bytes[ranges[event].clone()]);
-            }
-        }
-        (pipelines, start.elapsed())
-    }
-}
-
 /// Measures streams of so many events.
 pub fn length(counts: &[usize]) -> Table {
     let mut table = Table::new("scaling: ns per event by events a stream", &["pipeline"]);
     let columns = counts.iter().map(|count| {
         let times = (200_000 / count).clamp(3, 500);
-        in_turn(&pipelines!(long_stream), *count, times)
+        in_turn(&each_pipeline!(long_stream), *count, times)
     });
     for (column, count) in columns.zip(counts) {
         table.header.push(count.to_string());
@@ -184,7 +81,7 @@ pub fn threads(counts: &[usize], times: usize) -> Table {
     );
     for count in counts {
         table.header.push(count.to_string());
-        let column = in_turn(&pipelines!(side_by_side), *count, times);
+        let column = in_turn(&each_pipeline!(side_by_side), *count, times);
         for (at, (name, time)) in column.into_iter().enumerate() {
             if table.rows.len() == at {
                 table.rows.push(vec![name.to_owned()]);

@@ -79,9 +79,9 @@ struct Stream {
     vllm: String,
 }
 
-/// Marsaglia's xorshift64.
+/// Marsaglia's xorshift64, from a seed that isn't 0.
 #[derive(Default)]
-struct Random(u64);
+pub struct Random(pub u64);
 
 impl Random {
     fn next(&mut self) -> u64 {
@@ -91,7 +91,7 @@ impl Random {
         self.0
     }
 
-    fn below(&mut self, end: usize) -> usize {
+    pub fn below(&mut self, end: usize) -> usize {
         (self.next() % end as u64) as usize
     }
 
