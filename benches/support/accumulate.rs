@@ -18,6 +18,9 @@ pub trait Accumulate: Default {
 
     /// Returns the accumulated contents.
     fn said(&self) -> Expected;
+
+    /// Returns the bytes allocated for contents.
+    fn text(&self) -> usize;
 }
 
 /// The borrowed structs read by the parser at this place of [`PARSERS`], and a plain fold.
@@ -53,6 +56,10 @@ impl<const PARSER: usize> Accumulate for Borrowed<PARSER> {
             choices: choices.collect(),
             total_tokens: self.0.usage.and_then(|usage| usage.total_tokens),
         }
+    }
+
+    fn text(&self) -> usize {
+        self.0.choices.iter().map(|choice| choice.content.capacity()).sum()
     }
 }
 
@@ -245,6 +252,10 @@ impl Accumulate for AsyncOpenAi {
             choices: choices.collect(),
             total_tokens: self.total_tokens,
         }
+    }
+
+    fn text(&self) -> usize {
+        self.completion.choices().map(|(_, choice)| choice.content.capacity()).sum()
     }
 }
 

@@ -1,7 +1,8 @@
 //! Whole pipelines, from bytes to the contents of a stream, that can stop behind any piece.
 
 use deltawire::completion::FinishedCompletion;
-use deltawire::{ChunkDecoder, Reassembler};
+use deltawire::gateway::{StreamReport, UsageTap};
+use deltawire::{ChunkDecoder, Outcome, Reassembler};
 
 use crate::accumulate::Accumulate;
 use crate::answers::said;
@@ -41,7 +42,7 @@ pub trait Pipeline {
 
     fn new(decoders: &Decoders) -> Self;
     fn feed(&mut self, piece: &[u8]);
-    /// Returns the bytes of the texts that it keeps.
+    /// Returns the bytes allocated for the text that it keeps, beyond its length too.
     fn text(&self) -> usize;
     fn end(self) -> Self::End;
 }
@@ -87,8 +88,9 @@ impl<const TEMPLATES: bool> Pipeline for Deltawire<TEMPLATES> {
     }
 
     fn text(&self) -> usize {
-        let choices = &self.completion.snapshot().choices;
-        choices.iter().map(|choice| choice.message.content.as_ref().map_or(0, String::len)).sum()
+        let choices = self.completion.snapshot().choices.iter();
+        let texts = choices.filter_map(|choice| choice.message.content.as_ref());
+        texts.map(String::capacity).sum()
     }
 
     fn end(mut self) -> FinishedCompletion {
@@ -99,6 +101,37 @@ impl<const TEMPLATES: bool> Pipeline for Deltawire<TEMPLATES> {
 impl Answer for FinishedCompletion {
     fn is_right(&self, stream: &Stream) -> bool {
         said(self) == Expected { comments: 0, ..stream.expected.clone() }
+    }
+}
+
+impl Pipeline for UsageTap {
+    const NAME: &'static str = "deltawire/tap";
+    type End = StreamReport;
+
+    fn new(_: &Decoders) -> Self {
+        Self::new()
+    }
+
+    fn feed(&mut self, piece: &[u8]) {
+        self.push(piece);
+    }
+
+    fn text(&self) -> usize {
+        0
+    }
+
+    fn end(mut self) -> StreamReport {
+        self.finish()
+    }
+}
+
+impl Answer for StreamReport {
+    fn is_right(&self, stream: &Stream) -> bool {
+        let reasons = self.choices.iter().map(|choice| choice.finish_reason.as_deref());
+        let expected = &stream.expected;
+        self.outcome == Outcome::Complete
+            && reasons.eq(expected.choices.iter().map(|choice| Some(&*choice.finish_reason)))
+            && self.tokens.and_then(|tokens| tokens.total) == expected.total_tokens
     }
 }
 
@@ -121,7 +154,7 @@ impl<A: Accumulate + 'static> Pipeline for SseCore<A> {
     }
 
     fn text(&self) -> usize {
-        self.completion.said().choices.iter().map(|choice| choice.content.len()).sum()
+        self.completion.text()
     }
 
     fn end(self) -> A {
