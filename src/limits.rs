@@ -41,7 +41,9 @@
 /// | `Guard` | 6 × its own bound, and 4 KiB for each of its texts |
 /// | `Replay` | 2 × the longest event that it writes + 16 KiB |
 ///
-/// The buffers of a large event are freed after 64 small events in a row.
+/// The buffers of a large event are freed after 64 small events in a row. A new decoder allocates
+/// nothing. An `SseDecoder` is 136 bytes, and 240 bytes more while it needs more than its fields for
+/// whole single-line events.
 ///
 /// ```
 /// use deltawire::{Limits, SseDecoder};

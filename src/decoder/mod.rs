@@ -164,7 +164,7 @@ impl ChunkDecoder {
     #[inline(always)]
     fn match_prefix(&mut self, piece: &[u8]) -> (Option<TemplateMatch>, bool) {
         let is_on = self.readers.templates.is_on();
-        let most = if is_on { self.sse.between_events() } else { None };
+        let most = if is_on { self.sse.between_events(piece) } else { None };
         let matched = most.and_then(|most| {
             self.readers.templates.match_prefix(piece.get(..most).unwrap_or(piece))
         });
@@ -348,7 +348,7 @@ mod tests {
     fn fits(decoder: &mut ChunkDecoder, events: &[String]) -> Vec<bool> {
         let mut fits = Vec::new();
         for event in events {
-            decoder.sse.between_events();
+            decoder.sse.between_events(event.as_bytes());
             fits.push(decoder.readers.templates.match_prefix(event.as_bytes()).is_some());
             let event = decoder.next(&mut event.as_bytes());
             let payload = event.as_ref().map(ChunkEvent::payload);

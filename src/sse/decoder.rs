@@ -3,6 +3,10 @@
 //! The decoder is a state machine. `locate` consumes the bytes of one event from a piece and
 //! returns their positions, an [`EventSpan`]. `emit` returns the [`Event`] that borrows them.
 //!
+//! A gateway has thousands of streams, so a decoder is small, and an event finds it in no cache.
+//! A whole single-line event touches only [`Hot`]. Any other event needs [`Cold`], which is
+//! allocated when first needed.
+//!
 //! ```text
 //!             ╭───╮ single-line event
 //!             ▼   │
@@ -20,36 +24,36 @@
 //! |---|---|---|---|
 //! | `BetweenEvents` | `event.len == 0`, and the next byte begins a line | a single-line event | `BetweenEvents` |
 //! | | | anything else | as from `AtStart` |
-//! | `AtStart` | `event.len == 0` | an event, or the LF of an earlier CR | `Emitted` |
+//! | `AtStart` | `event.len == 0` | the first byte of a line, and no buffer is large | by `begin`, `BetweenEvents` |
+//! | | | an event, or the LF of an earlier CR | `Emitted` |
 //! | | | anything else | `InLine` or `BetweenLines` |
 //! | `InLine` | `line_start < event.len == buffer.len()` | as from `AtStart` | as from `AtStart` |
 //! | `BetweenLines` | `0 < line_start == event.len == buffer.len()` | as from `AtStart` | as from `AtStart` |
 //! | `Discarding` | `event.len == 0` | any piece, up to the end of the exceeding event | `Emitted` |
 //! | `Emitted` | `event` and the buffers describe the event of the caller | the next call | by `begin` |
 //!
-//! A new state needs a row here, an arm in `has_valid_state` and in `locate_by_state`, and a function
+//! Without a cold state, `event` and the buffers are empty. `Emitted`, `InLine` and `BetweenLines`
+//! have one.
+//!
+//! A new state needs a row here, an arm in `has_valid_state` and in `General::locate`, and a function
 //! that enters it. Only `begin` leaves `Emitted`. The hot path compares the state with
 //! `BetweenEvents` once, so another state costs it nothing.
 
-use alloc::string::String;
-use alloc::vec::Vec;
-use core::ops::Range;
+use alloc::boxed::Box;
 
-use super::discard::{Discarding, LimitExceeded};
+use super::cold::{Cold, SMALL_EVENTS};
+use super::discard::Discarding;
 use super::emit::EventSpan;
-use super::event::{Event, EventKind, StreamState};
-use super::event_buffer::{EventBuffer, append};
-use super::line::{LineSpan, LineSplitter};
-use crate::error::ErrorKind;
+use super::event::Event;
+use super::general::General;
+use super::line::LineSplitter;
 use crate::limits::Limits;
 use crate::slice::bytes_in;
 
-/// Capacity up to which a buffer is kept while the events don't need it.
-pub(super) const IDLE_CAPACITY: usize = 64 << 10;
 /// Smaller limits are raised to this one, so that a line's field is known before its limit.
 const MIN_LIMIT: usize = 16;
-/// Number of small events in a row after which large buffers are freed.
-const SMALL_EVENTS: u32 = 64;
+/// Largest number of single-line events in a row after which the cold state is freed.
+const MOST_PATIENCE: u16 = 1 << 15;
 
 /// Decodes an event stream (WHATWG HTML, 9.2.5 and 9.2.6) from pieces cut anywhere.
 ///
@@ -86,29 +90,44 @@ const SMALL_EVENTS: u32 = 64;
 /// Nothing is allocated once the buffers have grown to the size of the cut events.
 #[derive(Clone)]
 pub struct SseDecoder {
-    pub(super) limits: Limits,
+    pub(super) head: Head,
+    limits: Limits,
+}
+
+/// All that an event needs, beside the limits.
+#[derive(Clone)]
+#[repr(C)] // A single-line event reads both fields, so they are adjacent.
+pub(super) struct Head {
+    pub(super) hot: Hot,
+    /// `None` until an event isn't a whole single line, and again after enough that are.
+    pub(super) cold: Option<Box<Cold>>,
+}
+
+/// The state that a single-line event reads and writes.
+#[derive(Clone)]
+pub(super) struct Hot {
+    /// Stream offset of the first byte of the event that is unfinished, emitted or next.
+    pub(super) offset: u64,
     /// An event of `event.len + data_buffer.len() <= limit_free_len` bytes exceeds no limit.
     pub(super) limit_free_len: usize,
-    pub(super) splitter: LineSplitter,
-    /// Stream offset of the first byte of `event`.
-    pub(super) offset: u64,
+    /// Number of comments in finished events.
+    pub(super) comments: u64,
+    /// Number of single-line events until the cold state is freed: `idle_left <= patience`.
+    ///
+    /// 0 if the cold state is absent, or contains the state of the stream only.
+    pub(super) idle_left: u16,
+    /// Number of single-line events in a row after which the cold state is freed.
+    ///
+    /// It doubles each time, so that a stream that needs the state again and again keeps it.
+    patience: u16,
     pub(super) state: State,
-    pub(super) event: EventBuffer,
-    /// The bytes of `event` if an earlier piece contains its start, else empty.
-    pub(super) buffer: Vec<u8>,
-    /// The data of `event` if several lines contain it, else empty.
-    pub(super) data_buffer: Vec<u8>,
-    pub(super) stream: StreamState,
-    /// The event type with U+FFFD, if its bytes aren't UTF-8.
-    pub(super) lossy_type: String,
-    /// Number of small events in a row while a buffer is large: `small_events < SMALL_EVENTS`.
-    small_events: u32,
+    pub(super) splitter: LineSplitter,
 }
 
 /// State of an [`SseDecoder`]; the module's head has the transitions.
 #[derive(Clone, Copy)]
 pub(super) enum State {
-    /// The next byte begins an event or ends the one before, or a large buffer is idle.
+    /// The next byte begins the stream or an event, or ends the one before.
     AtStart,
     /// The next byte begins an event, and no buffer is large.
     BetweenEvents,
@@ -137,19 +156,16 @@ impl SseDecoder {
         {
             *bytes = MIN_LIMIT.max(*bytes);
         }
-        Self {
-            limit_free_len: least_limit(&limits),
-            limits,
-            splitter: LineSplitter::new(),
+        let hot = Hot {
             offset: 0,
+            limit_free_len: least_limit(&limits),
+            comments: 0,
+            idle_left: 0,
+            patience: SMALL_EVENTS,
             state: State::AtStart,
-            event: EventBuffer::default(),
-            buffer: Vec::new(),
-            data_buffer: Vec::new(),
-            stream: StreamState::default(),
-            lossy_type: String::new(),
-            small_events: 0,
-        }
+            splitter: LineSplitter::new(),
+        };
+        Self { head: Head { hot, cold: None }, limits }
     }
 
     /// Consumes the next event from the front of `input`, and returns it.
@@ -170,16 +186,12 @@ impl SseDecoder {
 
     /// Prepares the decoder for another stream; keeps only the limits and the buffers' capacity.
     pub fn reset(&mut self) {
-        let mut fresh = Self::with_limits(self.limits);
-        fresh.buffer = core::mem::take(&mut self.buffer);
-        fresh.data_buffer = core::mem::take(&mut self.data_buffer);
-        fresh.stream.last_event_id = core::mem::take(&mut self.stream.last_event_id);
-        fresh.lossy_type = core::mem::take(&mut self.lossy_type);
-        fresh.buffer.clear();
-        fresh.data_buffer.clear();
-        fresh.stream.last_event_id.clear();
-        fresh.lossy_type.clear();
-        *self = fresh;
+        self.head.hot =
+            Hot { patience: self.head.hot.patience, ..Self::with_limits(self.limits).head.hot };
+        if let Some(cold) = &mut self.head.cold {
+            cold.reset();
+            self.head.hot.idle_left = self.head.hot.patience;
+        }
     }
 
     /// Returns the last event ID, which an `id` line or [`set_last_event_id`] has set.
@@ -187,44 +199,63 @@ impl SseDecoder {
     /// [`set_last_event_id`]: Self::set_last_event_id
     #[must_use]
     pub fn last_event_id(&self) -> &str {
-        &self.stream.last_event_id
+        self.head.cold.as_ref().map_or("", |cold| &cold.stream.last_event_id)
     }
 
     /// Sets the last event ID with which a reconnected stream begins.
     pub fn set_last_event_id(&mut self, id: &str) {
-        self.stream.last_event_id.clear();
-        self.stream.last_event_id.push_str(id);
+        if id.is_empty() && self.head.cold.is_none() {
+            return;
+        }
+        let General { cold, .. } = self.general();
+        cold.stream.last_event_id.clear();
+        cold.stream.last_event_id.push_str(id);
     }
 
     /// Returns the reconnection time in milliseconds: the value of the latest `retry` line.
     #[must_use]
     pub const fn reconnection_time(&self) -> Option<u64> {
-        self.stream.reconnection_time
+        match &self.head.cold {
+            Some(cold) => cold.stream.reconnection_time,
+            None => None,
+        }
     }
 
     /// Returns the number of comments so far, including those in an unfinished event.
     #[must_use]
     pub const fn comments(&self) -> u64 {
-        self.stream.comments
+        let unfinished = match &self.head.cold {
+            Some(cold) => cold.event.comments,
+            None => 0,
+        };
+        self.head.hot.comments + unfinished
     }
 
     /// Returns the stored bytes of an unfinished event, as they were received.
     #[must_use]
     pub fn buffered(&self) -> &[u8] {
-        if matches!(self.state, State::Emitted(_)) { &[] } else { &self.buffer }
+        self.unfinished().map_or(&[], |cold| &cold.buffer)
     }
 
     /// Returns the number of stored bytes: [`buffered`](Self::buffered), and joined `data` lines.
     #[must_use]
     pub fn buffered_len(&self) -> usize {
-        let is_emitted = matches!(self.state, State::Emitted(_));
-        if is_emitted { 0 } else { self.buffer.len() + self.data_buffer.len() }
+        self.unfinished().map_or(0, |cold| cold.buffer.len() + cold.data_buffer.len())
+    }
+
+    /// Returns the cold state, unless it describes the event that the caller has.
+    fn unfinished(&self) -> Option<&Cold> {
+        self.head.cold.as_deref().filter(|_| !matches!(self.head.hot.state, State::Emitted(_)))
     }
 
     /// Returns the number of bytes of the stream that were consumed.
     #[must_use]
     pub const fn offset(&self) -> u64 {
-        self.offset + self.event.len as u64
+        let read = match &self.head.cold {
+            Some(cold) => cold.event.len as u64,
+            None => 0,
+        };
+        self.head.hot.offset + read
     }
 
     /// Returns the limits as the decoder enforces them.
@@ -239,7 +270,7 @@ impl SseDecoder {
     #[inline]
     pub(crate) fn locate(&mut self, piece: &[u8]) -> Option<EventSpan> {
         let mut line_end = None;
-        if self.between_events().is_some() {
+        if self.between_events(piece).is_some() {
             let span;
             (span, line_end) = self.locate_single_line(piece);
             if span.is_some() {
@@ -249,182 +280,60 @@ impl SseDecoder {
         if piece.is_empty() {
             return None;
         }
-        self.locate_by_state(piece, line_end).map(EventSpan::in_buffers)
+        self.locate_general(piece, line_end).map(EventSpan::in_buffers)
     }
 
-    /// Locates an event that isn't a single line in `piece`, and returns its length in the piece.
-    ///
-    /// `line_end` is the first line's end in `piece` between two events.
-    #[inline]
-    fn locate_by_state(&mut self, piece: &[u8], line_end: Option<usize>) -> Option<usize> {
-        debug_assert!(self.has_valid_state());
-        let line = match self.state {
-            State::BetweenEvents => self.splitter.span_to(piece, line_end),
-            State::InLine => self.splitter.next(piece)?,
-            _ => return self.locate_from_line_start(piece),
-        };
-        let len = self.event.len + piece.len() + self.data_buffer.len();
-        if !line.is_complete() && len <= self.limit_free_len {
-            self.event.len += piece.len();
-            self.buffer_bytes(piece);
-            self.state = State::InLine;
-            return None;
-        }
-        let len = self.finish_single_line(piece, &line);
-        len.or_else(|| self.locate_lines(piece, Some(line)))
-    }
-
-    /// Locates an event in a state that has no unfinished line.
-    fn locate_from_line_start(&mut self, piece: &[u8]) -> Option<usize> {
-        match self.state {
-            State::Discarding(discarding) => Some(self.discard(piece, discarding)),
-            State::AtStart if self.splitter.take_lf(piece) => {
-                Some(self.end_lone(EventKind::BlankLine, 1, None))
-            }
-            _ => self.locate_lines(piece, None),
-        }
-    }
-
-    /// Locates the next event line by line, and returns its length in the piece.
-    ///
-    /// `first_line` is the first line of the piece, if its end has been searched.
-    fn locate_lines(&mut self, piece: &[u8], mut first_line: Option<LineSpan>) -> Option<usize> {
-        let buffered = self.buffer.len();
-        let mut len = 0;
-        while let Some(line) =
-            first_line.take().or_else(|| self.splitter.next(bytes_in(piece, len..)))
-        {
-            let start = buffered + len;
-            if self.event.line_start == self.event.len {
-                self.event.line_start = start + line.content_start() - line.held().len();
-            }
-            self.event.len = start + line.len();
-            if self.event.len + self.data_buffer.len() > self.limit_free_len
-                && let Some(exceeded) = self.limit_exceeded(piece, buffered, &line)
-            {
-                return Some(self.cut(piece, buffered, exceeded));
-            }
-            if buffered > 0 {
-                self.buffer_bytes(bytes_in(piece, len..len + line.len()));
-            }
-            len += line.len();
-            if !line.is_complete() {
-                break;
-            }
-            let range = self.event.line_start..start + line.content_end();
-            if self.exceeds_event_limit(piece, range.clone()) {
-                let error = Some(ErrorKind::EventTooLarge);
-                let exceeded = LimitExceeded { position: range.end, error };
-                return Some(self.cut(piece, buffered, exceeded));
-            }
-            if !self.read_line(piece, range) {
-                self.event.line_start = self.event.len;
-                continue;
-            }
-            if self.event.kind() == EventKind::Comment
-                && matches!(piece.get(len), Some(b'\n' | b'\r'))
-                && let Some(blank_line) = self.splitter.next(bytes_in(piece, len..))
-            {
-                if buffered > 0 {
-                    self.buffer_bytes(bytes_in(piece, len..len + blank_line.len()));
-                }
-                len += blank_line.len();
-                self.event.len += blank_line.len();
-            }
-            self.state = State::Emitted(None);
-            return Some(len);
-        }
-        debug_assert_eq!(len, piece.len());
-        if buffered == 0 {
-            self.buffer_bytes(piece);
-        }
-        let is_in_line = self.event.line_start < self.event.len;
-        self.state = if is_in_line { State::InLine } else { State::BetweenLines };
-        None
+    /// Locates an event that isn't a whole single line, and returns its length in the piece.
+    #[inline(never)]
+    fn locate_general(&mut self, piece: &[u8], line_end: Option<usize>) -> Option<usize> {
+        self.general().locate(piece, line_end)
     }
 
     /// Begins the next event, or its discarded rest, if the caller has the one before.
+    ///
+    /// `piece` are the next bytes of the stream.
     #[inline(never)]
-    pub(super) fn begin(&mut self) {
-        let State::Emitted(discarding) = self.state else { return };
-        self.offset += self.event.len as u64;
-        if self.largest_capacity() > IDLE_CAPACITY {
-            self.shrink_if_idle();
-        }
-        let is_between =
-            self.splitter.is_between_lines() && self.largest_capacity() <= IDLE_CAPACITY;
-        self.state = match discarding {
-            Some(discarding) => State::Discarding(discarding),
-            None if is_between => State::BetweenEvents,
-            None => State::AtStart,
-        };
-        self.event = EventBuffer::default();
-        self.limit_free_len = least_limit(&self.limits);
-        self.buffer.clear();
-        self.data_buffer.clear();
-    }
-
-    /// Returns true if the fields have the invariant of the state.
-    fn has_valid_state(&self) -> bool {
-        let EventBuffer { len, line_start, .. } = self.event;
-        let buffered = self.buffer.len();
-        match self.state {
-            State::AtStart | State::BetweenEvents | State::Discarding(_) => {
-                len == 0 && line_start == 0 && buffered == 0 && self.data_buffer.is_empty()
+    pub(super) fn begin(&mut self, piece: &[u8]) {
+        let Self { head: Head { hot, cold }, limits } = self;
+        if let State::Emitted(discarding) = hot.state {
+            debug_assert!(cold.is_some(), "the cold state describes an emitted event");
+            if let Some(cold) = cold {
+                hot.offset += cold.event.len as u64;
+                hot.comments += cold.event.comments;
+                cold.clear_event();
             }
-            State::InLine => line_start < len && len == buffered,
-            State::BetweenLines => 0 < line_start && line_start == len && len == buffered,
-            State::Emitted(_) => false,
+            hot.limit_free_len = least_limit(limits);
+            hot.idle_left = hot.patience;
+            hot.state = discarding.map_or(State::AtStart, State::Discarding);
+        }
+        if matches!(hot.state, State::AtStart)
+            && cold.as_ref().is_none_or(|cold| cold.is_small())
+            && hot.splitter.begin_line(piece)
+        {
+            hot.state = State::BetweenEvents;
         }
     }
 
-    /// Frees large buffers after [`SMALL_EVENTS`] small events in a row.
+    /// Counts a single-line event, and frees the cold state after enough of them in a row.
     #[cold]
-    fn shrink_if_idle(&mut self) {
-        if self.lossy_type.capacity() > IDLE_CAPACITY {
-            // A large event type is rare, so its buffer isn't kept for another one.
-            self.lossy_type = String::new();
+    #[inline(never)]
+    pub(super) fn count_idle(&mut self) {
+        let Head { hot, cold } = &mut self.head;
+        debug_assert!(0 < hot.idle_left && hot.idle_left <= hot.patience);
+        hot.idle_left -= 1;
+        if hot.idle_left == 0 {
+            hot.patience = hot.patience.saturating_mul(2).min(MOST_PATIENCE);
+            if cold.as_mut().is_some_and(|cold| !cold.release()) {
+                *cold = None;
+            }
         }
-        let largest = self.largest_capacity();
-        self.small_events = if self.event.len < largest / 8 { self.small_events + 1 } else { 0 };
-        if self.small_events >= SMALL_EVENTS {
-            self.buffer = Vec::new();
-            self.data_buffer = Vec::new();
-            self.small_events = 0;
-        }
     }
 
+    /// Returns the decoder for the general path, with its cold state.
     #[inline]
-    fn largest_capacity(&self) -> usize {
-        self.buffer.capacity().max(self.data_buffer.capacity()).max(self.lossy_type.capacity())
-    }
-
-    /// Returns true if joining the data of a finished `line` exceeds the limit of the event.
-    #[inline]
-    pub(super) fn exceeds_event_limit(&self, piece: &[u8], line: Range<usize>) -> bool {
-        let bytes = self.bytes(piece);
-        let end = line.end;
-        let joined_len = self.event.joined_len(bytes, line, self.data_buffer.len());
-        joined_len > 0 && end + 1 + joined_len > self.limits.max_event_bytes
-    }
-
-    /// Returns the bytes of the event, of which `piece` has all unless an earlier piece has some.
-    #[inline]
-    pub(super) fn bytes<'a>(&'a self, piece: &'a [u8]) -> &'a [u8] {
-        if self.buffer.is_empty() { piece } else { &self.buffer }
-    }
-
-    /// Reads a finished line of the event; returns true if the line ends it.
-    #[inline]
-    pub(super) fn read_line(&mut self, piece: &[u8], line: Range<usize>) -> bool {
-        let bytes: &[u8] = if self.buffer.is_empty() { piece } else { &self.buffer };
-        self.event.read_line(bytes, line, &mut self.data_buffer, &mut self.stream, &self.limits)
-    }
-
-    /// Appends bytes to the buffer, whose capacity stays within the limits.
-    pub(super) fn buffer_bytes(&mut self, bytes: &[u8]) {
-        let limit = self.limits.max_event_bytes.max(self.limits.max_comment_bytes);
-        append(&mut self.buffer, bytes, limit.saturating_sub(self.data_buffer.len()));
+    pub(super) fn general(&mut self) -> General<'_> {
+        let Self { head: Head { hot, cold }, limits } = self;
+        General { hot, cold: cold.get_or_insert_default(), limits }
     }
 }
 
@@ -445,7 +354,7 @@ impl core::fmt::Debug for SseDecoder {
         f.debug_struct("SseDecoder")
             .field("offset", &self.offset())
             .field("buffered_len", &self.buffered_len())
-            .field("comments", &self.stream.comments)
+            .field("comments", &self.comments())
             .field("limits", &self.limits)
             .finish_non_exhaustive()
     }

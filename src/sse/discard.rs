@@ -1,7 +1,8 @@
 //! Events and lines that exceed a limit: cut at the same byte in every piecing, then discarded.
 
-use super::decoder::{SseDecoder, State};
+use super::decoder::State;
 use super::event::{EventKind, SseField};
+use super::general::General;
 use super::line::{LineSpan, LineSplitter};
 use crate::error::{Error, ErrorKind};
 use crate::limits::Limits;
@@ -24,7 +25,7 @@ pub(super) struct LimitExceeded {
     pub(super) error: Option<ErrorKind>,
 }
 
-impl SseDecoder {
+impl General<'_> {
     /// Returns the first position of the event that exceeds a limit.
     ///
     /// `line` is the end of the event so far, from `piece`. The result depends on the bytes of the
@@ -36,16 +37,16 @@ impl SseDecoder {
         buffered: usize,
         line: &LineSpan,
     ) -> Option<LimitExceeded> {
-        let Limits { max_line_bytes, max_event_bytes, max_comment_bytes, .. } = self.limits;
-        let line_start = self.event.line_start;
-        let span_start = self.event.len - line.len();
+        let Limits { max_line_bytes, max_event_bytes, max_comment_bytes, .. } = *self.limits;
+        let line_start = self.cold.event.line_start;
+        let span_start = self.cold.event.len - line.len();
         let content_start = span_start + line.content_start();
         let end = span_start + line.content_end();
         if content_start == end && !line.is_complete() {
             // Only the LF of a CRLF: as in one piece, it counts with the byte behind it.
             return None;
         }
-        if !self.event.has_field
+        if !self.cold.event.has_field
             && self.is_unknown_field(bytes_in(piece, ..end - buffered), buffered)
         {
             let exceeds = end - line_start > max_comment_bytes;
@@ -58,13 +59,13 @@ impl SseDecoder {
             .then_some((line_start + max_line_bytes, ErrorKind::LineTooLong));
         // A line ends with the first byte of its end.
         let len = end + usize::from(line.is_complete());
-        let budget = max_event_bytes.saturating_sub(self.data_buffer.len());
+        let budget = max_event_bytes.saturating_sub(self.cold.data_buffer.len());
         let event_cut =
             (len > budget).then_some((budget.max(content_start), ErrorKind::EventTooLarge));
         let first = [line_cut, event_cut].into_iter().flatten().min_by_key(|(cut, _)| *cut);
         if first.is_none() {
             // The event isn't a comment, so only these two limits apply to it.
-            self.limit_free_len = max_line_bytes.min(max_event_bytes);
+            self.hot.limit_free_len = max_line_bytes.min(max_event_bytes);
         }
         first.map(|(position, error)| LimitExceeded { position, error: Some(error) })
     }
@@ -73,8 +74,8 @@ impl SseDecoder {
     ///
     /// Returns false for lines of up to eight bytes: more bytes may make them a field.
     fn is_unknown_field(&self, piece: &[u8], buffered: usize) -> bool {
-        let line_start = self.event.line_start;
-        let in_buffer = self.buffer.get(line_start..).unwrap_or_default();
+        let line_start = self.cold.event.line_start;
+        let in_buffer = self.cold.buffer.get(line_start..).unwrap_or_default();
         let in_piece = bytes_in(piece, line_start.saturating_sub(buffered)..);
         let mut head = [0; 9];
         let bytes = in_buffer.iter().chain(in_piece);
@@ -88,32 +89,32 @@ impl SseDecoder {
     #[cold]
     pub(super) fn cut(&mut self, piece: &[u8], buffered: usize, exceeded: LimitExceeded) -> usize {
         let LimitExceeded { position, error } = exceeded;
-        debug_assert!(buffered.max(self.event.line_start) <= position);
-        debug_assert!(position <= self.event.len);
+        debug_assert!(buffered.max(self.cold.event.line_start) <= position);
+        debug_assert!(position <= self.cold.event.len);
         let len = position - buffered;
         let raw = bytes_in(piece, ..len);
         if buffered > 0 {
-            self.buffer.truncate(buffered);
+            self.cold.buffer.truncate(buffered);
             self.buffer_bytes(raw);
         }
-        self.event.len = position;
-        let bytes = if buffered > 0 { &self.buffer } else { raw };
+        self.cold.event.len = position;
+        let bytes = if buffered > 0 { &self.cold.buffer } else { raw };
         let last = bytes.last().copied().unwrap_or(b'\n');
-        let is_comment = bytes.get(self.event.line_start) == Some(&b':');
-        self.splitter = LineSplitter::behind(last);
+        let is_comment = bytes.get(self.cold.event.line_start) == Some(&b':');
+        self.hot.splitter = LineSplitter::behind(last);
         let discarding = if let Some(error) = error {
-            self.event.error = Some(Error::new(error, self.offset));
+            self.cold.event.error = Some(Error::new(error, self.hot.offset));
             Discarding::ToBlankLine { line_is_empty: matches!(last, b'\n' | b'\r') }
         } else {
-            self.stream.comments += u64::from(is_comment);
+            self.cold.event.comments += u64::from(is_comment);
             let kind = if is_comment { EventKind::Comment } else { EventKind::UnknownField };
-            self.event.lone_kind = Some(kind);
-            self.event.flags.truncated = true;
-            self.event.flags.comments = is_comment;
-            self.event.flags.unknown = !is_comment;
+            self.cold.event.lone_kind = Some(kind);
+            self.cold.event.flags.truncated = true;
+            self.cold.event.flags.comments = is_comment;
+            self.cold.event.flags.unknown = !is_comment;
             Discarding::ToLineEnd
         };
-        self.state = State::Emitted(Some(discarding));
+        self.hot.state = State::Emitted(Some(discarding));
         len
     }
 
@@ -121,7 +122,7 @@ impl SseDecoder {
     #[cold]
     pub(super) fn discard(&mut self, piece: &[u8], mut discarding: Discarding) -> usize {
         let mut len = 0;
-        while let Some(line) = self.splitter.next(bytes_in(piece, len..)) {
+        while let Some(line) = self.hot.splitter.next(bytes_in(piece, len..)) {
             len += line.len();
             let is_empty = line.content_start() == line.content_end();
             match &mut discarding {
@@ -142,9 +143,9 @@ impl SseDecoder {
         len: usize,
         discarding: Option<Discarding>,
     ) -> usize {
-        self.event.len = len;
-        self.event.lone_kind = Some(kind);
-        self.state = State::Emitted(discarding);
+        self.cold.event.len = len;
+        self.cold.event.lone_kind = Some(kind);
+        self.hot.state = State::Emitted(discarding);
         len
     }
 }

@@ -3,9 +3,11 @@
 use alloc::string::String;
 use core::ops::Range;
 
-use super::decoder::{IDLE_CAPACITY, SseDecoder, State};
+use super::cold::{Cold, IDLE_CAPACITY};
+use super::decoder::{SseDecoder, State};
 use super::event::{Event, EventFlags, EventKind, MESSAGE};
-use super::event_buffer::DataBuffer;
+use super::event_buffer::EventBuffer;
+use super::general::General;
 use crate::error::{Error, ErrorKind};
 use crate::slice::bytes_in;
 
@@ -39,21 +41,28 @@ impl SseDecoder {
         if let Some(SingleLine { kind, data }) = span.single_line {
             return self.emit_single_line(kind, raw, data, MESSAGE);
         }
-        if self.event.error.is_none()
-            && (self.event.id.is_some() || self.event.event_type.is_some())
-        {
-            self.event.error = self.store_fields(raw).err();
-        }
-        self.view(raw)
+        self.emit_general(raw)
     }
 
-    /// Returns the length up to which no event exceeds a limit, if the next byte begins an event.
-    #[inline]
-    pub(crate) fn between_events(&mut self) -> Option<usize> {
-        if !matches!(self.state, State::BetweenEvents) {
-            self.begin();
+    /// Returns the event in the buffers, after storing its id and its type.
+    #[inline(never)]
+    fn emit_general<'a>(&'a mut self, raw: &'a [u8]) -> Event<'a> {
+        let mut general = self.general();
+        let EventBuffer { id, event_type, error, .. } = &general.cold.event;
+        if error.is_none() && (id.is_some() || event_type.is_some()) {
+            general.cold.event.error = general.store_fields(raw).err();
         }
-        matches!(self.state, State::BetweenEvents).then_some(self.limit_free_len)
+        let General { hot, cold, .. } = general;
+        cold.view(hot.offset, raw)
+    }
+
+    /// Returns the length up to which no event exceeds a limit, if `piece` begins with an event.
+    #[inline]
+    pub(crate) fn between_events(&mut self, piece: &[u8]) -> Option<usize> {
+        if !matches!(self.head.hot.state, State::BetweenEvents) {
+            self.begin(piece);
+        }
+        matches!(self.head.hot.state, State::BetweenEvents).then_some(self.head.hot.limit_free_len)
     }
 
     /// Returns a message of one `data` line, and perhaps an `event` line, that is `raw`.
@@ -86,7 +95,7 @@ impl SseDecoder {
         } else {
             &[]
         };
-        let offset = self.offset;
+        let offset = self.head.hot.offset;
         self.advance(raw.len());
         Event {
             kind,
@@ -95,7 +104,7 @@ impl SseDecoder {
             data,
             data_start,
             event_type,
-            stream: &self.stream,
+            cold: self.head.cold.as_deref(),
             flags: EventFlags { comments: is_comment, ..EventFlags::default() },
             error: None,
         }
@@ -103,47 +112,19 @@ impl SseDecoder {
 
     /// Skips a single-line event of `len` bytes.
     #[inline]
-    pub(crate) const fn advance(&mut self, len: usize) {
-        self.offset += len as u64;
-    }
-
-    /// Returns the event in the buffers; stores neither its id nor its type.
-    #[inline]
-    pub(super) fn view<'a>(&'a self, raw: &'a [u8]) -> Event<'a> {
-        let raw = self.bytes(raw);
-        let has_fields = self.event.error.is_none();
-        let (data, data_start) = match &self.event.data {
-            DataBuffer::Single(value) if has_fields => {
-                (bytes_in(raw, value.clone()), Some(value.start))
-            }
-            DataBuffer::Joined if has_fields => (self.data_buffer.as_slice(), None),
-            _ => (&[][..], Some(0)),
-        };
-        let event_type = match &self.event.event_type {
-            Some(value) if has_fields => match core::str::from_utf8(bytes_in(raw, value.clone())) {
-                Ok("") => MESSAGE,
-                Ok(event_type) => event_type,
-                Err(_) => &self.lossy_type,
-            },
-            _ => MESSAGE,
-        };
-        Event {
-            kind: self.event.kind(),
-            offset: self.offset,
-            raw,
-            data,
-            data_start,
-            event_type,
-            stream: &self.stream,
-            flags: self.event.flags,
-            error: self.event.error,
+    pub(crate) fn advance(&mut self, len: usize) {
+        self.head.hot.offset += len as u64;
+        if self.head.hot.idle_left > 0 {
+            self.count_idle();
         }
     }
+}
 
+impl General<'_> {
     /// Stores the event's id, and its type if that isn't UTF-8.
-    fn store_fields(&mut self, raw: &[u8]) -> Result<(), Error> {
+    pub(super) fn store_fields(&mut self, raw: &[u8]) -> Result<(), Error> {
         let (is_new_id, type_len) = self.check_fields(raw)?;
-        let Self { event, buffer, data_buffer, stream, lossy_type, .. } = self;
+        let Cold { event, buffer, data_buffer, stream, lossy_type, .. } = &mut *self.cold;
         if type_len > IDLE_CAPACITY {
             // The limit counts the needs of this event, not the spare capacity of earlier ones.
             buffer.shrink_to_fit();
@@ -168,21 +149,21 @@ impl SseDecoder {
     /// Returns true if the id is new, and the length of the text that replaces a type that isn't
     /// UTF-8. The length is 0 for any other type.
     pub(super) fn check_fields(&self, raw: &[u8]) -> Result<(bool, usize), Error> {
-        let Self { event, data_buffer, stream, limits, .. } = self;
-        let bytes = self.bytes(raw);
+        let Cold { event, data_buffer, stream, .. } = &*self.cold;
+        let (bytes, limits) = (self.cold.bytes(raw), self.limits);
         let id = event.id.clone().map(|id| (id.start, bytes_in(bytes, id)));
         let new_id = id.filter(|(_, id)| *id != stream.last_event_id.as_bytes());
         if let Some((start, id)) = new_id
             && lossy_len(id) > limits.max_id_bytes
         {
-            return Err(Error::new(ErrorKind::IdTooLong, self.offset + start as u64));
+            return Err(Error::new(ErrorKind::IdTooLong, self.hot.offset + start as u64));
         }
         let event_type = event.event_type.clone().map(|event_type| bytes_in(bytes, event_type));
         let invalid_type = event_type.filter(|text| core::str::from_utf8(text).is_err());
         let type_len = invalid_type.map_or(0, lossy_len);
         let len = event.line_start + 1 + data_buffer.len();
         if type_len > 0 && len + type_len > limits.max_event_bytes {
-            return Err(Error::new(ErrorKind::EventTooLarge, self.offset));
+            return Err(Error::new(ErrorKind::EventTooLarge, self.hot.offset));
         }
         Ok((new_id.is_some(), type_len))
     }

@@ -6,6 +6,7 @@ use core::fmt;
 use core::ops::Range;
 use core::str;
 
+use super::cold::Cold;
 use super::line::{LineSpan, LineSplitter};
 use crate::error::{Error, ErrorKind};
 use crate::slice::bytes_in;
@@ -51,7 +52,8 @@ pub struct Event<'a> {
     /// Start of `data` in `raw`; `None` if several lines were joined.
     pub(crate) data_start: Option<usize>,
     pub(crate) event_type: &'a str,
-    pub(crate) stream: &'a StreamState,
+    /// The cold state of the decoder, if it exists.
+    pub(crate) cold: Option<&'a Cold>,
     pub(crate) flags: EventFlags,
     /// `error.is_some() == (kind == TooLarge)`
     pub(crate) error: Option<Error>,
@@ -60,14 +62,6 @@ pub struct Event<'a> {
 /// Length from which on checking UTF-8 with SIMD is faster than without.
 #[cfg(feature = "std")]
 const MIN_SIMD_LEN: usize = 64;
-
-/// The state of a stream that outlives an event.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct StreamState {
-    pub(crate) last_event_id: String,
-    pub(crate) reconnection_time: Option<u64>,
-    pub(crate) comments: u64,
-}
 
 /// The start of a `data` line's value in the joined data and in the event's bytes.
 #[derive(Clone, Copy, Debug)]
@@ -175,14 +169,17 @@ impl<'a> Event<'a> {
     #[inline]
     #[must_use]
     pub fn last_event_id(&self) -> &'a str {
-        &self.stream.last_event_id
+        self.cold.map_or("", |cold| &cold.stream.last_event_id)
     }
 
     /// Returns the latest reconnection time, in milliseconds, which is at most `u64::MAX`.
     #[inline]
     #[must_use]
     pub const fn reconnection_time(&self) -> Option<u64> {
-        self.stream.reconnection_time
+        match self.cold {
+            Some(cold) => cold.stream.reconnection_time,
+            None => None,
+        }
     }
 
     /// Returns the comments up to an exceeded limit, without their colon and one space after it.

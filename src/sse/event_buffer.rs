@@ -5,7 +5,8 @@ use core::ops::Range;
 
 use memchr::memchr;
 
-use super::event::{EventFlags, EventKind, SseField, StreamState};
+use super::cold::StreamState;
+use super::event::{EventFlags, EventKind, SseField};
 use crate::error::Error;
 use crate::limits::Limits;
 use crate::slice::bytes_in;
@@ -25,6 +26,8 @@ pub(crate) struct EventBuffer {
     pub(crate) event_type: Option<Range<usize>>,
     pub(crate) id: Option<Range<usize>>,
     pub(crate) flags: EventFlags,
+    /// Number of comments among the lines.
+    pub(crate) comments: u64,
     /// The kind of a line, or of discarded bytes, between two events.
     pub(crate) lone_kind: Option<EventKind>,
     /// The error of an event that exceeds a limit.
@@ -90,7 +93,7 @@ impl EventBuffer {
             }
             SseField::Unknown => {
                 let is_comment = text.first() == Some(&b':');
-                stream.comments += u64::from(is_comment);
+                self.comments += u64::from(is_comment);
                 self.flags.comments |= is_comment;
                 self.flags.unknown |= !is_comment;
                 let kind = if is_comment { EventKind::Comment } else { EventKind::UnknownField };

@@ -132,10 +132,22 @@ impl LineSplitter {
         Self { bom: Bom::Decided, after_cr: byte == CR }
     }
 
-    /// Returns true if the next byte can't belong to a line end or a byte order mark.
+    /// Returns true if `piece` begins a line, and its first byte is part of that line.
+    ///
+    /// Returns false if that byte may belong to a line end or a byte order mark. It is decided then
+    /// by [`next`](Self::next).
     #[inline]
-    pub(crate) const fn is_between_lines(&self) -> bool {
-        !self.after_cr && matches!(self.bom, Bom::Decided)
+    pub(crate) fn begin_line(&mut self, piece: &[u8]) -> bool {
+        let is_line = match (piece.first(), self.bom) {
+            (None, bom) => !self.after_cr && bom == Bom::Decided,
+            (Some(_), Bom::Matched(1..)) => false,
+            (Some(first), Bom::Matched(0)) => Some(first) != BOM.first(),
+            (Some(first), Bom::Decided) => !self.after_cr || *first != LF,
+        };
+        if is_line {
+            *self = Self { bom: Bom::Decided, after_cr: false };
+        }
+        is_line
     }
 
     /// Returns true if `piece` begins with the LF of an earlier piece's CR, and consumes it.

@@ -8,11 +8,13 @@
 //! | name the kind of any other body | [`BodyKind`] |
 
 mod body_kind;
+pub(crate) mod cold;
 pub(crate) mod decoder;
 mod discard;
 mod emit;
 mod event;
 mod event_buffer;
+mod general;
 mod line;
 mod rest;
 mod single_line;

@@ -3,6 +3,7 @@
 use super::decoder::{SseDecoder, State};
 use super::emit::EventSpan;
 use super::event::Event;
+use super::general::General;
 use crate::error::{Error, ErrorKind};
 
 /// The result of [`SseDecoder::finish`] at the end of the input.
@@ -24,53 +25,38 @@ impl SseDecoder {
     /// The standard and the SDKs drop such an event, and so does [`finish`](Self::finish). A gateway
     /// that bills by the usage in the last event may need it, before it calls `finish`.
     pub fn salvage(&mut self) -> Option<Event<'_>> {
-        self.locate_rest()?;
+        self.begin(&[]);
+        self.head.cold.as_ref()?;
+        self.general().locate_rest()?;
         Some(self.emit(EventSpan::in_buffers(0), &[]))
     }
 
     /// Passes the event of [`salvage`](Self::salvage) to `look`, and restores the decoder.
     #[cfg(feature = "std")]
     pub(crate) fn peek_rest<R>(&mut self, look: impl FnOnce(&Event<'_>) -> R) -> Option<R> {
-        self.begin();
-        let (state, event, data_len) = (self.state, self.event.clone(), self.data_buffer.len());
-        let (comments, reconnection_time) = (self.stream.comments, self.stream.reconnection_time);
-        let looked = self.locate_rest().map(|()| {
-            if self.event.error.is_none() {
-                self.event.error = self.check_fields(&[]).err();
+        self.begin(&[]);
+        let cold = self.head.cold.as_ref()?;
+        let (state, event, data_len) =
+            (self.head.hot.state, cold.event.clone(), cold.data_buffer.len());
+        let reconnection_time = cold.stream.reconnection_time;
+        let mut general = self.general();
+        let looked = general.locate_rest().map(|()| {
+            if general.cold.event.error.is_none() {
+                general.cold.event.error = general.check_fields(&[]).err();
             }
-            look(&self.view(&[]))
+            look(&general.cold.view(general.hot.offset, &[]))
         });
-        (self.state, self.event) = (state, event);
-        self.data_buffer.truncate(data_len);
-        self.stream.comments = comments;
-        self.stream.reconnection_time = reconnection_time;
+        let General { hot, cold, .. } = general;
+        (hot.state, cold.event) = (state, event);
+        cold.data_buffer.truncate(data_len);
+        cold.stream.reconnection_time = reconnection_time;
         looked
     }
 
     /// Returns true while the decoder discards the rest of an event or line.
     #[cfg(feature = "std")]
     pub(crate) const fn is_skipping(&self) -> bool {
-        matches!(self.state, State::Discarding(_) | State::Emitted(Some(_)))
-    }
-
-    /// Ends the event in the buffer, if any, as if a line end and a blank line followed it.
-    fn locate_rest(&mut self) -> Option<()> {
-        self.begin();
-        let line = self.event.line_start..self.event.len;
-        // Without a line and a field, the buffer is empty or contains a byte order mark.
-        if line.is_empty() && !self.event.has_field {
-            return None;
-        }
-        if self.exceeds_event_limit(&[], line.clone()) {
-            self.event.error = Some(Error::new(ErrorKind::EventTooLarge, self.offset));
-        } else {
-            if !line.is_empty() {
-                self.read_line(&[], line);
-            }
-            self.event.flags.unterminated = true;
-        }
-        self.state = State::Emitted(None);
-        Some(())
+        matches!(self.head.hot.state, State::Discarding(_) | State::Emitted(Some(_)))
     }
 
     /// Returns the length of the stream and of its unfinished rest, at the end of the input.
@@ -78,8 +64,29 @@ impl SseDecoder {
     /// [`last_event_id`](Self::last_event_id) and [`reconnection_time`](Self::reconnection_time)
     /// remain, because the standard keeps them over a reconnection.
     pub fn finish(&mut self) -> SseEnd {
-        self.begin();
-        let discarded = self.buffer.len() as u64;
-        SseEnd { bytes: self.offset + discarded, discarded_bytes: discarded }
+        self.begin(&[]);
+        let discarded = self.head.cold.as_ref().map_or(0, |cold| cold.buffer.len()) as u64;
+        SseEnd { bytes: self.head.hot.offset + discarded, discarded_bytes: discarded }
+    }
+}
+
+impl General<'_> {
+    /// Ends the event in the buffer, if any, as if a line end and a blank line followed it.
+    fn locate_rest(&mut self) -> Option<()> {
+        let line = self.cold.event.line_start..self.cold.event.len;
+        // Without a line and a field, the buffer is empty or contains a byte order mark.
+        if line.is_empty() && !self.cold.event.has_field {
+            return None;
+        }
+        if self.exceeds_event_limit(&[], line.clone()) {
+            self.cold.event.error = Some(Error::new(ErrorKind::EventTooLarge, self.hot.offset));
+        } else {
+            if !line.is_empty() {
+                self.read_line(&[], line);
+            }
+            self.cold.event.flags.unterminated = true;
+        }
+        self.hot.state = State::Emitted(None);
+        Some(())
     }
 }

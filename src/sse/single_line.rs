@@ -10,6 +10,7 @@ use super::decoder::{SseDecoder, State};
 use super::emit::{EventSpan, SingleLine};
 use super::event::EventKind;
 use super::event_buffer::DataBuffer;
+use super::general::General;
 use super::line::{LineSpan, near_line_end};
 use crate::slice::bytes_in;
 
@@ -37,7 +38,7 @@ impl SseDecoder {
         let span = line_end.and_then(|end| {
             let (kind, end_len) = recognise(Some(*piece.first()?), bytes_in(piece, end..))?;
             let span = self.single_line(kind, 0..0, end + end_len)?;
-            self.stream.comments += u64::from(kind == EventKind::Comment);
+            self.head.hot.comments += u64::from(kind == EventKind::Comment);
             Some(span)
         });
         (span, line_end)
@@ -47,28 +48,30 @@ impl SseDecoder {
     #[inline]
     fn single_line(&self, kind: EventKind, data: Range<usize>, len: usize) -> Option<EventSpan> {
         let single_line = Some(SingleLine { kind, data });
-        (len <= self.limit_free_len).then_some(EventSpan { len, single_line })
+        (len <= self.head.hot.limit_free_len).then_some(EventSpan { len, single_line })
     }
+}
 
+impl General<'_> {
     /// Ends a single-line message, and returns the length of its rest in `piece`.
     ///
     /// `line` is the rest of its line. The start, at least `data:`, must be in the buffer.
     #[inline]
     pub(super) fn finish_single_line(&mut self, piece: &[u8], line: &LineSpan) -> Option<usize> {
-        if self.event.line_start > 0 || !self.buffer.starts_with(DATA) {
+        if self.cold.event.line_start > 0 || !self.cold.buffer.starts_with(DATA) {
             return None;
         }
         let line_end = line.content_end();
         let (_, end_len) = recognise(None, bytes_in(piece, line_end..))?;
         let len = line_end + end_len;
-        if self.event.len + len > self.limit_free_len {
+        if self.cold.event.len + len > self.hot.limit_free_len {
             return None;
         }
-        let data_end = self.event.len + line_end;
-        self.event.len += len;
+        let data_end = self.cold.event.len + line_end;
+        self.cold.event.len += len;
         self.buffer_bytes(bytes_in(piece, ..len));
-        self.event.data = DataBuffer::Single(data_start(&self.buffer)..data_end);
-        self.state = State::Emitted(None);
+        self.cold.event.data = DataBuffer::Single(data_start(&self.cold.buffer)..data_end);
+        self.hot.state = State::Emitted(None);
         Some(len)
     }
 }
@@ -114,8 +117,8 @@ mod tests {
         };
         let mut decoder = SseDecoder::with_limits(limits);
         assert!(decoder.next(&mut &b"data: 0\n\n"[..]).is_some());
-        decoder.begin();
-        assert!(matches!(decoder.state, State::BetweenEvents));
+        decoder.begin(b"");
+        assert!(matches!(decoder.head.hot.state, State::BetweenEvents));
         decoder
     }
 
@@ -145,10 +148,14 @@ mod tests {
         for cut in 5..event.len() - 2 {
             let mut decoder = decoder(30);
             assert!(decoder.next(&mut &event.as_bytes()[..cut]).is_none());
-            assert!(matches!(decoder.state, State::InLine));
+            assert!(matches!(decoder.head.hot.state, State::InLine));
             let piece = &event.as_bytes()[cut..];
-            let line = decoder.splitter.next(piece).unwrap();
-            assert_eq!(decoder.finish_single_line(piece, &line), Some(piece.len()), "{cut}");
+            let line = decoder.head.hot.splitter.next(piece).unwrap();
+            assert_eq!(
+                decoder.general().finish_single_line(piece, &line),
+                Some(piece.len()),
+                "{cut}"
+            );
             let event = decoder.emit(EventSpan::in_buffers(piece.len()), piece);
             assert_eq!((event.kind(), event.data()), (EventKind::Message, &b"01234567"[..]));
         }
@@ -160,9 +167,9 @@ mod tests {
         let mut decoder = decoder(30);
         for event in ["data: x\n\n", ": ping\n\n", "id: 1\ndata: x\r\n\r\n"] {
             assert!(decoder.next(&mut event.as_bytes()).is_some());
-            assert_eq!(decoder.between_events(), Some(30), "{event:?}");
+            assert_eq!(decoder.between_events(b""), Some(30), "{event:?}");
         }
         assert!(decoder.next(&mut &b"da"[..]).is_none());
-        assert_eq!(decoder.between_events(), None);
+        assert_eq!(decoder.between_events(b""), None);
     }
 }
