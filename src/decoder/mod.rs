@@ -19,7 +19,7 @@ use crate::sse::EventSpan;
 use crate::sse::SseDecoder;
 use crate::template::{MatchedEvent, TemplateMatch};
 use payload_parser::{PayloadParser, read, read_last};
-use summary::Rest;
+use summary::{Counts, Rest};
 
 /// Decodes a stream of chat completion chunks from pieces cut anywhere.
 ///
@@ -52,7 +52,7 @@ use summary::Rest;
 pub struct ChunkDecoder {
     sse: SseDecoder,
     readers: PayloadParser,
-    end: StreamSummary,
+    end: Counts,
 }
 
 /// The position of an event in its piece, without a borrow of the piece.
@@ -93,7 +93,7 @@ impl ChunkDecoder {
         Self {
             sse: SseDecoder::with_limits(limits),
             readers: PayloadParser::new(&limits),
-            end: StreamSummary::default(),
+            end: Counts::default(),
         }
     }
 
@@ -223,7 +223,7 @@ impl ChunkDecoder {
         readers.shrink_if_idle(raw.len());
         end.events += 1;
         end.chunks += 1;
-        end.after_done += u64::from(end.done > 0);
+        end.count_after_done();
         end.is_event_stream = true;
         (sse, readers.templates.read(matched, raw))
     }
@@ -250,18 +250,16 @@ impl ChunkDecoder {
     pub fn finish(&mut self) -> StreamSummary {
         let framing = self.sse.finish();
         let Self { sse, readers, end } = self;
-        let mut end = end.clone();
+        let mut counts = end.clone();
+        sse.peek_rest(|event| {
+            read_last(*event, readers, &mut counts, true);
+        });
+        let mut end = counts.into_summary();
         end.bytes = framing.bytes;
         end.discarded_bytes = framing.discarded_bytes;
-        sse.peek_rest(|event| {
-            read_last(*event, readers, &mut end, true);
-        });
         if sse.is_skipping() {
             end.is_cut = true;
             end.rest = end.rest.max(Rest::Aside);
-        }
-        if core::mem::take(&mut end.is_event_stream) {
-            end.body = None;
         }
         end
     }
@@ -303,7 +301,7 @@ impl ChunkDecoder {
     pub fn reset(&mut self) {
         self.sse.reset();
         self.readers.templates.reset();
-        self.end = StreamSummary::default();
+        self.end.reset();
     }
 
     /// Returns the framing half, for its counts and states.
@@ -328,7 +326,7 @@ impl fmt::Debug for ChunkDecoder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ChunkDecoder")
             .field("sse", &self.sse)
-            .field("end", &self.end)
+            .field("end", &self.end.clone().into_summary())
             .finish_non_exhaustive()
     }
 }

@@ -1,12 +1,11 @@
 //! Parses the payloads of events of each kind, into reused buffers.
 
 use super::payload::{ChunkEvent, Payload};
-use super::summary::{LONGEST_REASON, Rest, StreamSummary, ends_badly};
+use super::summary::{Counts, LONGEST_REASON, Rest, ends_badly};
 use super::torn::{begins_error, is_torn};
 use crate::chunk::schema::top;
 use crate::chunk::{
-    Api, ChatCompletionChunk, ChunkBuffers, ChunkIndex, OtherObject, OwnedUpstreamError,
-    UpstreamError,
+    ChatCompletionChunk, ChunkBuffers, ChunkIndex, OtherObject, OwnedUpstreamError, UpstreamError,
 };
 use crate::error::{Error, ErrorKind};
 use crate::json::{Document, JsonDeviations, Kind, Parser, Tape, Value, beginning};
@@ -91,7 +90,7 @@ pub(super) fn proves_event_stream(event: &Event<'_>, body: Option<BodyKind>) -> 
 pub(super) fn read<'a>(
     event: Event<'a>,
     readers: &'a mut PayloadParser,
-    end: &mut StreamSummary,
+    end: &mut Counts,
     may_match_template: bool,
 ) -> ChunkEvent<'a> {
     let mut deviations = JsonDeviations::default();
@@ -108,7 +107,7 @@ pub(super) fn read<'a>(
 pub(super) fn read_last<'a>(
     event: Event<'a>,
     readers: &'a mut PayloadParser,
-    end: &mut StreamSummary,
+    end: &mut Counts,
     is_dropped: bool,
 ) -> ChunkEvent<'a> {
     let mut deviations = JsonDeviations::default();
@@ -118,8 +117,7 @@ pub(super) fn read_last<'a>(
     if is_message && matches!(payload, Payload::Malformed(_)) && begins_error(event.data()) {
         payload = Payload::Error(UpstreamError::new(None, event.data(), None));
     }
-    end.is_cut |= event.kind() != EventKind::BlankLine;
-    end.rest = match payload {
+    let rest = match payload {
         Payload::Error(_) => Rest::Framing,
         _ if is_line_torn => Rest::Lost,
         Payload::Malformed(_) if is_message => Rest::Lost,
@@ -128,6 +126,8 @@ pub(super) fn read_last<'a>(
         Payload::Comment => Rest::Aside,
         _ => Rest::Framing,
     };
+    end.rest().is_cut |= event.kind() != EventKind::BlankLine;
+    end.rest().rest = rest;
     let is_torn = is_message && matches!(payload, Payload::Malformed(_));
     if !is_dropped {
         end.events += u64::from(is_message);
@@ -135,7 +135,7 @@ pub(super) fn read_last<'a>(
     match payload {
         Payload::Malformed(_) if is_torn => {}
         Payload::Chunk(chunk) if is_dropped => note_reasons(end, &chunk),
-        Payload::Other(object) if is_dropped => end.api = end.api.or_else(|| Api::of(&object.0)),
+        Payload::Other(object) if is_dropped => end.note_api(&object.0),
         _ => note(end, &payload, deviations, event.offset()),
     }
     ChunkEvent { event, payload, deviations }
@@ -148,10 +148,10 @@ fn has_torn_line(event: &Event<'_>) -> bool {
 }
 
 /// Stores the first finish reason of a dropped chunk that names a failure.
-fn note_reasons(end: &mut StreamSummary, chunk: &ChatCompletionChunk<'_>) {
+fn note_reasons(end: &mut Counts, chunk: &ChatCompletionChunk<'_>) {
     let reasons = chunk.choices().filter_map(|choice| choice.finish_reason());
     let failed = reasons.into_iter().find(|reason| ends_badly(reason));
-    end.failed_finish = failed.map(|reason| beginning(reason, LONGEST_REASON).into());
+    end.rest().failed_finish = failed.map(|reason| beginning(reason, LONGEST_REASON).into());
 }
 
 /// Returns the payload of an event of any kind.
@@ -160,10 +160,10 @@ fn payload<'a>(
     event: &Event<'a>,
     readers: &'a mut PayloadParser,
     deviations: &mut JsonDeviations,
-    end: &mut StreamSummary,
+    end: &mut Counts,
     may_match_template: bool,
 ) -> Payload<'a> {
-    end.is_event_stream |= proves_event_stream(event, end.body);
+    end.is_event_stream |= proves_event_stream(event, end.body());
     match event.kind() {
         EventKind::Message => message(event, readers, deviations, may_match_template),
         EventKind::Undispatched => undispatched(event, readers, deviations),
@@ -178,27 +178,27 @@ fn payload<'a>(
 
 /// Counts a payload in `end`.
 #[inline]
-fn note(end: &mut StreamSummary, payload: &Payload<'_>, deviations: JsonDeviations, offset: u64) {
+fn note(end: &mut Counts, payload: &Payload<'_>, deviations: JsonDeviations, offset: u64) {
     if !deviations.is_empty() {
-        end.deviations.add(deviations);
+        end.rest().deviations.add(deviations);
     }
     match payload {
         Payload::Chunk(chunk) => {
             end.chunks += 1;
-            end.after_done += u64::from(end.done > 0);
+            end.count_after_done();
             // An object of another API is a chunk too, if it has a usage.
-            if end.api.is_none() && !chunk.has_choices() {
-                end.api = Api::of(chunk);
+            if !chunk.has_choices() {
+                end.note_api(chunk);
             }
         }
         Payload::Other(object) => {
-            end.others += 1;
-            end.after_done += u64::from(end.done > 0);
-            end.api = end.api.or_else(|| Api::of(&object.0));
+            end.rest().others += 1;
+            end.count_after_done();
+            end.note_api(&object.0);
         }
         Payload::Done => end.done += 1,
         Payload::Error(error) => note_error(end, error, offset),
-        Payload::Malformed(_) => end.malformed += 1,
+        Payload::Malformed(_) => end.rest().malformed += 1,
         Payload::Comment | Payload::Ignored => {}
     }
 }
@@ -316,7 +316,7 @@ fn unknown<'a>(
     event: &Event<'a>,
     readers: &'a mut PayloadParser,
     deviations: &mut JsonDeviations,
-    end: &mut StreamSummary,
+    end: &mut Counts,
 ) -> Payload<'a> {
     // Before the first field, an object is the body, and not a line of an event stream.
     let line = event.unknown_lines().next().unwrap_or_default();
@@ -325,8 +325,8 @@ fn unknown<'a>(
         end.is_event_stream = true;
         return Payload::Error(line_error(event, text, readers, deviations));
     }
-    if end.body.is_none() {
-        end.body = Some(BodyKind::from_bytes(event.raw()));
+    if end.body().is_none() {
+        end.rest().body = Some(BodyKind::from_bytes(event.raw()));
     }
     Payload::Ignored
 }
@@ -375,11 +375,12 @@ fn text_error<'a>(
 }
 
 #[cold]
-fn note_error(end: &mut StreamSummary, error: &UpstreamError<'_>, offset: u64) {
+fn note_error(end: &mut Counts, error: &UpstreamError<'_>, offset: u64) {
     end.chunks += u64::from(error.chunk().is_some_and(|chunk| chunk.get(top::CHOICES).is_some()));
-    end.after_done += u64::from(end.done > 0);
-    if end.upstream_error.is_none() {
-        end.upstream_error = Some(OwnedUpstreamError::of(error, offset));
+    end.count_after_done();
+    let first = &mut end.rest().upstream_error;
+    if first.is_none() {
+        *first = Some(OwnedUpstreamError::of(error, offset));
     }
 }
 

@@ -1,6 +1,6 @@
-//! `StreamSummary`: the counts and the state of a stream at its end.
+//! `StreamSummary`: the counts and the state of a stream at its end; `Counts`: those so far.
 
-use crate::chunk::{Api, OwnedUpstreamError};
+use crate::chunk::{Api, ChatCompletionChunk, OwnedUpstreamError};
 use crate::json::JsonDeviations;
 use crate::sse::BodyKind;
 
@@ -42,12 +42,78 @@ pub struct StreamSummary {
     pub body: Option<BodyKind>,
     /// The first API other than chat completions to which an event belongs.
     pub api: Option<Api>,
-    /// The stream has had a field or a comment, so it is an event stream. False at its end.
-    pub(super) is_event_stream: bool,
     /// The kind of the unfinished rest at the end of the stream.
     pub(super) rest: Rest,
     /// The finish reason of a dropped last chunk, if it names a failure.
     pub(crate) failed_finish: Option<String>,
+}
+
+/// The counts and the state of a stream so far.
+///
+/// An ordinary event changes the counts only. The rest of the summary is allocated when a field of
+/// it first differs from its default.
+#[derive(Clone, Default)]
+pub(super) struct Counts {
+    pub(super) events: u64,
+    pub(super) chunks: u64,
+    pub(super) done: u64,
+    after_done: u64,
+    /// The stream has had a field or a comment, so it is an event stream.
+    pub(super) is_event_stream: bool,
+    /// The other fields; those with the names of a count are 0.
+    rest: Option<Box<StreamSummary>>,
+}
+
+impl Counts {
+    /// Makes the counts those of another stream, and keeps their allocation.
+    pub(super) fn reset(&mut self) {
+        let mut rest = self.rest.take();
+        if let Some(rest) = &mut rest {
+            **rest = StreamSummary::default();
+        }
+        *self = Self { rest, ..Self::default() };
+    }
+
+    /// Returns the summary's other fields, to change them.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn rest(&mut self) -> &mut StreamSummary {
+        self.rest.get_or_insert_default()
+    }
+
+    /// Counts a chunk, another object or an error, if it is behind `[DONE]`.
+    #[inline]
+    pub(super) fn count_after_done(&mut self) {
+        self.after_done += u64::from(self.done > 0);
+    }
+
+    /// Returns the kind of the body, if a line has named it.
+    pub(super) fn body(&self) -> Option<BodyKind> {
+        self.rest.as_ref()?.body
+    }
+
+    /// Stores the API of an object, unless an earlier object had one.
+    pub(super) fn note_api(&mut self, object: &ChatCompletionChunk<'_>) {
+        if self.rest.as_ref().is_none_or(|rest| rest.api.is_none())
+            && let Some(api) = Api::of(object)
+        {
+            self.rest().api = Some(api);
+        }
+    }
+
+    /// Returns the summary of the stream so far.
+    pub(super) fn into_summary(self) -> StreamSummary {
+        let Self { events, chunks, done, after_done, is_event_stream, rest } = self;
+        let mut summary = rest.map(|rest| *rest).unwrap_or_default();
+        debug_assert!(summary.events == 0 && summary.chunks == 0);
+        debug_assert!(summary.done == 0 && summary.after_done == 0);
+        (summary.events, summary.chunks) = (events, chunks);
+        (summary.done, summary.after_done) = (done, after_done);
+        if is_event_stream {
+            summary.body = None;
+        }
+        summary
+    }
 }
 
 /// The kind of the rest of a stream that no blank line closes.
