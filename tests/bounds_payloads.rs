@@ -440,6 +440,34 @@ fn a_finished_completion_holds_what_it_needs() {
     }
 }
 
+/// The parser's buffers are freed after 64 matches in a row, and then later and later.
+#[test]
+fn the_buffers_of_a_parsed_payload_are_given_back_but_not_each_time() {
+    let read = |decoder: &mut ChunkDecoder, event: &[u8]| {
+        assert!(decoder.next(&mut &event[..]).is_some());
+    };
+    let content = event(r#"{"choices":[{"index":0,"delta":{"content":"x"}}]}"#);
+    let malformed = event("{]");
+    let mut decoder = ChunkDecoder::new();
+    for _ in 0..3 {
+        read(&mut decoder, content.as_bytes());
+    }
+    let before = heap::live();
+    for _ in 0..64 {
+        read(&mut decoder, content.as_bytes());
+    }
+    assert!(heap::live() < before - 200);
+    let mut allocations = 0;
+    for round in 0..20 {
+        read(&mut decoder, malformed.as_bytes());
+        for _ in 0..300 {
+            read(&mut decoder, content.as_bytes());
+        }
+        assert!(round < 5 || heap::allocations() == allocations);
+        allocations = heap::allocations();
+    }
+}
+
 /// The buffers after a reset are enough for a stream like the one before.
 #[test]
 fn buffers_are_kept_over_a_reset() {

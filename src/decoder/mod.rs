@@ -213,7 +213,8 @@ impl ChunkDecoder {
     }
 
     /// Counts an event that matches a template; returns its parts, and the framing half to advance.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "`vllm next`: a call costs 11 % of an event")]
+    #[inline(always)]
     fn count_templated<'a>(
         &'a mut self,
         matched: TemplateMatch,

@@ -16,12 +16,25 @@ use crate::template::{MatchedEvent, TemplateMatch, Templates};
 /// The parser of payloads, with its templates and buffers.
 #[repr(C)] // The fields that a match reads are next to the templates.
 pub(super) struct PayloadParser {
-    /// True if `reading` or `side` may be large.
-    is_large: bool,
-    small_payloads: u32,
+    /// The number of matches until `buffers` are freed: `idle_left <= patience`; 0 if they are.
+    idle_left: u16,
+    /// The number of matches in a row after which `buffers` are freed.
+    ///
+    /// It doubles each time, so that a stream that needs them again and again keeps them.
+    patience: u16,
     pub(super) templates: Templates<ChunkIndex>,
     parser: Parser,
-    /// The buffers of the current payload, if it matches no template.
+    /// `None` until a payload needs them, and again after enough matches.
+    buffers: Option<Box<PayloadBuffers>>,
+}
+
+/// The buffers of payloads that match no template.
+#[derive(Default)]
+struct PayloadBuffers {
+    /// True if `reading` or `side` may be large.
+    is_large: bool,
+    small_payloads: u16,
+    /// The buffers of the current payload.
     reading: ChunkBuffers,
     /// The buffers of an error in a line of its own, beside a chunk.
     side: Tape,
@@ -30,17 +43,18 @@ pub(super) struct PayloadParser {
 /// The size in bytes above which idle buffers are freed.
 const KEPT_CAPACITY: usize = 32 << 10;
 /// The number of consecutive small payloads after which large buffers are freed.
-const SMALL_PAYLOADS: u32 = 64;
+const SMALL_PAYLOADS: u16 = 64;
+/// The largest number of consecutive matches after which the buffers are freed.
+const MOST_PATIENCE: u16 = 1 << 15;
 
 impl PayloadParser {
     pub(super) fn new(limits: &Limits) -> Self {
         Self {
-            parser: Parser::new(limits),
+            idle_left: 0,
+            patience: SMALL_PAYLOADS,
             templates: Templates::new(),
-            reading: ChunkBuffers::default(),
-            side: Tape::default(),
-            is_large: false,
-            small_payloads: 0,
+            parser: Parser::new(limits),
+            buffers: None,
         }
     }
 
@@ -48,9 +62,49 @@ impl PayloadParser {
         self.parser.set_strict(strict);
     }
 
-    /// Frees large buffers once so many payloads in a row were small.
+    /// Counts a match of so many bytes, and frees the buffers after enough in a row.
     #[inline]
     pub(super) fn shrink_if_idle(&mut self, payload: usize) {
+        if self.idle_left > 0 {
+            self.count_idle(payload);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn count_idle(&mut self, payload: usize) {
+        debug_assert!(0 < self.idle_left && self.idle_left <= self.patience);
+        self.idle_left -= 1;
+        if self.idle_left == 0 {
+            self.patience = self.patience.saturating_mul(2).min(MOST_PATIENCE);
+            self.buffers = None;
+        } else if let Some(buffers) = &mut self.buffers {
+            buffers.shrink_if_small(payload);
+        }
+    }
+
+    /// Returns the parser and the buffers for a payload of so many bytes.
+    #[inline]
+    fn general(&mut self, payload: usize) -> General<'_> {
+        self.idle_left = self.patience;
+        let Self { templates, parser, buffers, .. } = self;
+        let buffers = buffers.get_or_insert_default();
+        buffers.shrink_if_small(payload);
+        General { templates, parser, buffers }
+    }
+}
+
+/// The parts of a [`PayloadParser`] whose buffers exist.
+struct General<'p> {
+    templates: &'p mut Templates<ChunkIndex>,
+    parser: &'p mut Parser,
+    buffers: &'p mut PayloadBuffers,
+}
+
+impl PayloadBuffers {
+    /// Frees large buffers once so many payloads in a row were small.
+    #[inline]
+    fn shrink_if_small(&mut self, payload: usize) {
         if self.is_large {
             self.shrink(payload);
         }
@@ -66,8 +120,7 @@ impl PayloadParser {
         let is_small = payload < held / 32;
         self.small_payloads = if is_small { self.small_payloads + 1 } else { 0 };
         if self.small_payloads >= SMALL_PAYLOADS {
-            (self.reading, self.side) = (ChunkBuffers::default(), Tape::default());
-            self.small_payloads = 0;
+            *self = Self { is_large: true, ..Self::default() };
         }
     }
 }
@@ -228,12 +281,14 @@ fn message<'a>(
     if is_done(data) && !is_error {
         return Payload::Done;
     }
-    readers.shrink_if_idle(event.raw().len());
-    let PayloadParser { parser, templates, reading, side, is_large, .. } = readers;
-    if may_match_template && let Some(matched) = templates.match_exact(event.raw()) {
-        return Payload::Chunk(templated(templates, matched, event.raw()));
+    let len = event.raw().len();
+    if may_match_template && let Some(matched) = readers.templates.match_exact(event.raw()) {
+        readers.shrink_if_idle(len);
+        return Payload::Chunk(templated(&readers.templates, matched, event.raw()));
     }
-    templates.record_miss(event.raw().len());
+    let General { templates, parser, buffers } = readers.general(len);
+    let PayloadBuffers { reading, side, is_large, .. } = buffers;
+    templates.record_miss(len);
     let ChunkBuffers { tape, index } = reading;
     let read = parser.parse_onto(tape, data);
     *deviations = read.map_or_else(|_| JsonDeviations::default(), |(_, found)| found);
@@ -338,10 +393,9 @@ fn line_error<'a>(
     readers: &'a mut PayloadParser,
     deviations: &mut JsonDeviations,
 ) -> UpstreamError<'a> {
-    readers.shrink_if_idle(event.raw().len());
-    let PayloadParser { parser, side, is_large, .. } = readers;
-    *is_large = true;
-    text_error(text, (parser, side), None, deviations)
+    let General { parser, buffers, .. } = readers.general(event.raw().len());
+    buffers.is_large = true;
+    text_error(text, (parser, &mut buffers.side), None, deviations)
 }
 
 /// Returns the text of an error in a line with an unknown field.
