@@ -90,6 +90,8 @@ fn parse_chunk_over_findings() {
         b"{\"a\":\"\\ud83d\",\"b\":\"\\ude00\\ud83d\\ude00\"}",
         b"{\"a\":18446744073709551616,\"b\":1e400,\"c\":-0}",
         b"{\"error\":0}",
+        b"{\"choices\":[{\"error\":{}}]}",
+        b"{\"choices\":[{\"error\":{}}],\"choices\":[{\"error\":0}]}",
         b"\xEF\xBB\xBF{}",
         b"{\"a\":\"\xFF\"}",
         b"{\"a\":\n[1,\r2]}",

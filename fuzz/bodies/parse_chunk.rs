@@ -136,8 +136,13 @@ fn check_against(lenient: &Seen, strict: &Seen, sent: Option<&Sent>, data: &[u8]
         return;
     };
     let is_object = matches!(sent.what, What::Object(_));
+    let choices = match sent.get("choices").map(|choices| &choices.what) {
+        Some(What::Array(choices)) => choices.as_slice(),
+        _ => &[],
+    };
     let is_error = sent.get("error").is_some_and(is_one)
-        || sent.get("object").is_some_and(|object| object.what == What::String("error".into()));
+        || sent.get("object").is_some_and(|object| object.what == What::String("error".into()))
+        || choices.iter().any(|choice| choice.get("error").is_some_and(is_one));
     match lenient {
         Seen::Chunk(text, _) => {
             assert!(is_object && !is_error);
