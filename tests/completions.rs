@@ -610,6 +610,110 @@ fn servers_that_send_the_whole_message() {
     assert_eq!(as_json(&finished.completion)["choices"][0]["message"]["content"], "Hi");
 }
 
+/// Returns values of all kinds, and objects with one of them under each name.
+fn odd_values(names: &[&str]) -> Vec<Value> {
+    let part = json!({"type": "text", "text": "a"});
+    let simple = json!([null, true, false, 5, 1.5, "", "a", [], {}, [null], [5], ["a", "b"], ["a", 5], {"x": 1}, [{}], [{"x": 1}], [[]],
+        {"text": "a"}, [part, {"type": "refusal", "refusal": "no"}], [part, {"type": "reference", "reference_ids": [1, 2]}],
+        [{"reference_ids": [1]}, {"reference_ids": [2]}], [{"type": "image", "url": "u"}], {"refusal": "no"},
+        [{"type": "thinking", "thinking": [{"type": "text", "text": "r"}], "signature": "s", "closed": true}, part],
+        [{"text": "a", "signature": "s"}, {"summary": "b", "signature": "t"}], {"text": "a", "thoughtSignature": "s"}]);
+    let simple = simple.as_array().unwrap();
+    let inside =
+        names.iter().flat_map(|name| simple.iter().map(move |value| json!({*name: value})));
+    simple.iter().cloned().chain(inside).collect()
+}
+
+/// The message of a chunk is the same if it is sent whole or as a delta, and so are all counts.
+#[test]
+fn a_whole_message_is_stored_as_a_delta_is() {
+    let texts = ["content", "refusal", "reasoning_content", "reasoning"];
+    let others = ["role", "function_call", "audio", "reasoning_details", "images", "token_id", "x"];
+    let mut deltas = Vec::new();
+    for name in texts.into_iter().chain(others) {
+        deltas.extend(
+            odd_values(&["name", "arguments", "id", "data"])
+                .into_iter()
+                .map(|value| json!({name: value})),
+        );
+    }
+    let call = |call: Value| json!({"tool_calls": [call]});
+    for (name, value) in ["id", "type", "function", "custom", "x"].iter().flat_map(|name| {
+        odd_values(&["name", "arguments", "input", "x"]).into_iter().map(move |value| (name, value))
+    }) {
+        deltas.push(call(json!({"index": 0, *name: value})));
+    }
+    deltas.extend(odd_values(&[]).into_iter().map(|mut calls| {
+        // The position of a call in a whole message is its index.
+        for (at, call) in calls.as_array_mut().into_iter().flatten().enumerate() {
+            if let Some(call) = call.as_object_mut() {
+                call.insert("index".into(), at.into());
+            }
+        }
+        json!({"tool_calls": calls})
+    }));
+    for (one, other) in texts.iter().flat_map(|one| texts.iter().map(move |other| (one, other))) {
+        for value in odd_values(&[]) {
+            deltas.push(json!({*one: "a", *other: value}));
+            deltas.push(json!({*one: [{"type": "thinking", "thinking": "r"}, "c"], *other: value}));
+        }
+    }
+    deltas.extend([json!("a"), json!(5), json!(["a"]), json!(true)]);
+    let mut different = Vec::new();
+    for delta in deltas {
+        let chunks = ["delta", "message"]
+            .map(|name| finished_chunks(&[json!({"choices": [{"index": 0, name: delta}]})]));
+        let [parts, whole] = chunks;
+        let (found, expected) = (as_json(&whole.completion), as_json(&parts.completion));
+        if found != expected || whole.irregularities != parts.irregularities {
+            different.push(format!("{delta}: {found} {:?}", whole.irregularities));
+        }
+    }
+    assert!(different.is_empty(), "{} cases:\n{}", different.len(), different.join("\n"));
+}
+
+/// Empty arguments never replace others, and each version of a whole message replaces the others.
+#[test]
+fn later_arguments_of_whole_messages() {
+    let function = |arguments: Value| json!({"name": "f", "arguments": arguments});
+    let old = |arguments| json!({"function_call": function(arguments)});
+    let new = |arguments| json!({"tool_calls": [{"index": 0, "function": function(arguments)}]});
+    let stored = |name: &str, messages: [Value; 2]| {
+        let chunks = messages.map(|message| json!({"choices": [{"index": 0, name: message}]}));
+        let message = &as_json(&completion(&chunks))["choices"][0]["message"];
+        let call = [&message["function_call"], &message["tool_calls"][0]["function"]];
+        call.into_iter().find(|call| !call.is_null()).unwrap()["arguments"].clone()
+    };
+    let first = || json!("{\"a\":1}");
+    for nothing in [json!(""), json!({}), json!(null)] {
+        for name in ["delta", "message"] {
+            assert_eq!(stored(name, [old(first()), old(nothing.clone())]), first(), "{name}");
+            assert_eq!(stored(name, [new(first()), new(nothing.clone())]), first(), "{name}");
+        }
+    }
+    for second in [json!("{\"b\":2}"), json!({"b": 2})] {
+        assert_eq!(stored("message", [old(first()), old(second.clone())]), "{\"b\":2}");
+        assert_eq!(stored("message", [new(first()), new(second)]), "{\"b\":2}");
+    }
+}
+
+/// Each version of a whole message replaces the parts of the one before.
+#[test]
+fn later_parts_of_whole_messages() {
+    let whole = |message: Value| json!({"choices": [{"index": 0, "message": message}]});
+    let version = |text: &str, ids: Value| {
+        whole(json!({"content": [{"text": text, "signature": text}, {"reference_ids": ids}],
+            "reasoning": [{"text": text}], "reasoning_details": [{"text": text}],
+            "tool_calls": [{"id": 7, "function": {"name": text}}]}))
+    };
+    let finished = finished_chunks(&[version("a", json!([1])), version("ab", json!([1, 2]))]);
+    let last = finished_chunks(&[version("ab", json!([1, 2]))]);
+    let mut expected = as_json(&last.completion);
+    expected["choices"][0]["message"]["tool_calls"][0]["id"] = json!("7");
+    assert_eq!(as_json(&finished.completion), expected);
+    assert_eq!(finished.irregularities.replaced_values, 0);
+}
+
 /// Found by the fuzz target `reassemble`: a last message that is empty took the text away.
 #[test]
 fn an_empty_message_takes_nothing_away() {

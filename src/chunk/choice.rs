@@ -104,14 +104,6 @@ impl<'a> Choice<'a> {
         self.chunk.value(self.row.message)
     }
 
-    /// Returns true if `message` is an object, and no member of the delta has content.
-    pub(crate) fn has_only_message(&self) -> bool {
-        let is_object = |message: Value<'_>| message.kind() == ValueKind::Object;
-        let has_delta =
-            |delta: Value<'_>| delta.members().any(|(_, value)| !value.is_empty_value());
-        self.message().is_some_and(is_object) && !self.delta().as_value().is_some_and(has_delta)
-    }
-
     /// Returns the member `name`, of any type; of members with the same name the last one.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<Value<'a>> {
@@ -196,18 +188,28 @@ impl<'a> Delta<'a> {
         [self.odd(self.row.reasoning_content), self.odd(self.row.reasoning)]
     }
 
+    /// Returns true if no text is another value than a string.
+    pub(crate) fn has_only_strings(&self) -> bool {
+        let DeltaFields { content, refusal, reasoning_content, reasoning, .. } = *self.row;
+        let texts = [content, refusal, reasoning_content, reasoning];
+        texts.into_iter().all(|text| self.odd(text).is_none())
+    }
+
     /// Returns true if a value in place of a text contains no text.
     ///
-    /// The texts are `content`, `refusal`, `reasoning_content` and `reasoning`. A number counts as
-    /// a text.
+    /// The texts are `content`, each of its parts, `refusal`, `reasoning_content` and `reasoning`. A
+    /// number counts as a text.
     pub(crate) fn has_unknown_text(&self) -> bool {
+        let is_unknown_part = |part| matches!(ContentPart::of(part), ContentPart::Unknown);
         let is_unknown = |value: Value<'_>| OddText::of(value) == OddText::Unknown;
         let content = self.odd_content().is_some_and(|value| match value.kind() {
-            ValueKind::Object => matches!(ContentPart::of(value), ContentPart::Unknown),
+            ValueKind::Object => is_unknown_part(value),
             _ => is_unknown(value),
         });
+        let has_unknown_part = || self.content_parts().into_iter().flatten().any(is_unknown_part);
         let [one, other] = self.odd_reasoning();
-        content || [self.odd_refusal(), one, other].into_iter().flatten().any(is_unknown)
+        let odd = [self.odd_refusal(), one, other];
+        content || has_unknown_part() || odd.into_iter().flatten().any(is_unknown)
     }
 
     /// Returns true if the value of a member can't be stored in a [`Message`](crate::completion::Message).
@@ -220,35 +222,7 @@ impl<'a> Delta<'a> {
             // The index has checked the types of all other columns.
             return false;
         }
-        let is = |value: Value<'_>, kind| value.is_empty_value() || value.kind() == kind;
-        let is_list = |value: Value<'_>| {
-            let are_objects = || value.elements().all(|element| is(element, ValueKind::Object));
-            is(value, ValueKind::Array) && are_objects()
-        };
-        let is_text = |value: Value<'_>| {
-            value.is_empty_value() || matches!(value.kind(), ValueKind::String | ValueKind::Number)
-        };
-        let is_function = |function: Value<'_>| {
-            let is_whole = |value: Value<'_>| value.kind() == ValueKind::Object;
-            is(function, ValueKind::Object)
-                && function.get(function::NAME).is_none_or(is_text)
-                && function.get(function::ARGUMENTS).is_none_or(|it| is_text(it) || is_whole(it))
-        };
-        let is_call = |call: Value<'_>| {
-            call.get(tool_call::ID).is_none_or(is_text)
-                && call.get(tool_call::FUNCTION).is_none_or(is_function)
-        };
-        if self.as_value().is_some_and(|delta| !is(delta, ValueKind::Object)) {
-            return true;
-        }
-        let mut members = self.as_value().into_iter().flat_map(|delta| delta.members());
-        members.any(|(name, value)| match name {
-            delta::TOOL_CALLS => !is_list(value) || !value.elements().all(is_call),
-            delta::REASONING_DETAILS => !is_list(value),
-            delta::FUNCTION_CALL => !is_function(value),
-            delta::AUDIO => !is(value, ValueKind::Object),
-            _ => false,
-        })
+        self.as_value().is_some_and(loses_member)
     }
 
     /// Returns a member that is present and isn't a string.
@@ -356,6 +330,38 @@ impl<'a> Delta<'a> {
     }
 }
 
+/// Returns true if the value of a member of a delta can't be stored.
+///
+/// See [`has_lost_member`](Delta::has_lost_member).
+pub(super) fn loses_member(delta: Value<'_>) -> bool {
+    let is = |value: Value<'_>, kind| value.is_empty_value() || value.kind() == kind;
+    let is_list = |value: Value<'_>| {
+        let are_objects = || value.elements().all(|element| is(element, ValueKind::Object));
+        is(value, ValueKind::Array) && are_objects()
+    };
+    let is_text = |value: Value<'_>| {
+        value.is_empty_value() || matches!(value.kind(), ValueKind::String | ValueKind::Number)
+    };
+    let is_function = |function: Value<'_>| {
+        let is_whole = |value: Value<'_>| value.kind() == ValueKind::Object;
+        is(function, ValueKind::Object)
+            && function.get(function::NAME).is_none_or(is_text)
+            && function.get(function::ARGUMENTS).is_none_or(|it| is_text(it) || is_whole(it))
+    };
+    let is_call = |call: Value<'_>| {
+        call.get(tool_call::ID).is_none_or(is_text)
+            && call.get(tool_call::FUNCTION).is_none_or(is_function)
+    };
+    !is(delta, ValueKind::Object)
+        || delta.members().any(|(name, value)| match name {
+            delta::TOOL_CALLS => !is_list(value) || !value.elements().all(is_call),
+            delta::REASONING_DETAILS => !is_list(value),
+            delta::FUNCTION_CALL => !is_function(value),
+            delta::AUDIO => !is(value, ValueKind::Object),
+            _ => false,
+        })
+}
+
 /// A fragment of a `function_call`.
 #[derive(Clone, Copy)]
 pub struct FunctionDelta<'a>(Value<'a>);
@@ -381,6 +387,11 @@ impl<'a> FunctionDelta<'a> {
     /// Returns the arguments; of a number, its text as sent.
     pub(crate) fn arguments_text(&self) -> Option<&'a str> {
         self.arguments().or_else(|| number_text(self.0.get(function::ARGUMENTS)?))
+    }
+
+    /// Returns the arguments, of any type.
+    pub(crate) fn arguments_value(&self) -> Option<Value<'a>> {
+        self.0.get(function::ARGUMENTS)
     }
 
     /// Returns how many of name and arguments are numbers.

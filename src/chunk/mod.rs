@@ -43,7 +43,9 @@ mod tool_call;
 mod upstream_error;
 mod usage;
 mod value_type;
+mod whole_message;
 
+use choice::loses_member;
 pub use choice::{AudioDelta, Choice, Choices, Delta, FunctionDelta, StopReason};
 pub use content_flags::ContentFlags;
 pub(crate) use content_part::{ContentPart, NEEDED, OddText, texts_of};

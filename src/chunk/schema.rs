@@ -264,7 +264,7 @@ level! {
         DELTA delta b"delta" ObjectOf(Level::Delta), Nested, Unknown;
         FINISH_REASON finish_reason b"finish_reason" String, Replace, Server;
         LOGPROBS logprobs b"logprobs" ObjectOf(Level::Logprobs), ExtendMembers, Duplicate;
-        // `push_snapshot`
+        // `push_whole`
         MESSAGE message b"message" Object, Nested, Duplicate;
         // Merged into the completion's usage.
         USAGE usage b"usage" ObjectOf(Level::Usage), Ignore, Unknown;

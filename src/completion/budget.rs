@@ -104,6 +104,12 @@ impl Budget {
         self.replaced = self.replaced.saturating_add(1);
     }
 
+    /// Adds the exceeded limit and the replaced values of another budget.
+    pub(super) fn add_findings(&mut self, other: &Self) {
+        self.exceeded = self.exceeded.or(other.exceeded);
+        self.replaced = self.replaced.saturating_add(other.replaced);
+    }
+
     pub(crate) const fn replaced(&self) -> u32 {
         self.replaced
     }

@@ -191,9 +191,10 @@ impl Budgets {
         Some(start)
     }
 
-    /// Replaces all reasoning details by those of a whole message.
+    /// Replaces all reasoning details by those of a whole message, if it has any.
     pub(super) fn replace_details(&mut self, kept: &mut OwnedArray, whole: Value<'_>) {
-        if self.texts.is_closed() || !self.texts.replace(kept.cost(), 0) {
+        let has_any = whole.elements().next().is_some();
+        if !has_any || self.texts.is_closed() || !self.texts.replace(kept.cost(), 0) {
             return;
         }
         *kept = OwnedArray::default();
@@ -207,6 +208,19 @@ impl Budgets {
             for (name, value) in detail.members() {
                 self.keep(kept, Level::ReasoningDetail, name, value);
             }
+        }
+    }
+
+    /// Stores `name: value` of a whole message in `object`, unless the schema ignores it.
+    pub(super) fn keep_whole(
+        &mut self,
+        object: &mut OwnedObject,
+        level: Level,
+        name: &str,
+        value: Value<'_>,
+    ) {
+        if !matches!(merge(level, name), Merge::Nested | Merge::Ignore) {
+            object.last(name, value, &mut self.texts);
         }
     }
 

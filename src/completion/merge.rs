@@ -91,6 +91,24 @@ impl OwnedObject {
         }
     }
 
+    /// Stores the members of another object, each as [`last`](Self::last) does.
+    pub(super) fn last_of(&mut self, other: Self, budget: &mut Budget) {
+        for OwnedMember { name, value, .. } in other.members {
+            match self.get_mut(&name) {
+                Some(kept) if value.is_empty_value() && !kept.is_empty_value() => {}
+                Some(kept) => {
+                    if !budget.is_closed() && budget.replace(kept.cost(), value.cost()) {
+                        *kept = value;
+                    }
+                }
+                None => {
+                    let len = value.cost();
+                    self.add(&name, value, len, budget);
+                }
+            }
+        }
+    }
+
     /// Replaces the member at a position, if it is a text, by a number.
     pub(crate) fn replace_number(&mut self, position: usize, number: &str, budget: &mut Budget) {
         if let Some(OwnedMember { value: OwnedValue::Raw(kept), .. }) =
@@ -231,7 +249,12 @@ impl OwnedObject {
 
     /// Merges fragments of a custom tool call: joins `input`, and stores the first of other
     /// members.
+    ///
+    /// Any other value than an object replaces the stored one.
     pub(crate) fn custom_call(&mut self, name: &str, value: Value<'_>, budget: &mut Budget) {
+        if value.kind() != ValueKind::Object {
+            return self.last(name, value, budget);
+        }
         let Some(kept) = self.object(name, value, budget) else { return };
         for (name, value) in value.members() {
             match name {

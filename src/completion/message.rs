@@ -1,13 +1,13 @@
-//! A delta to its message: texts, parts, reasoning, audio, and whole messages sent instead.
+//! A delta to its message: texts, parts, reasoning and audio.
 
 use super::budgets::{Budgets, PendingSurrogate};
 use super::change::{Change, Changes};
 use super::choice_state::ChoiceState;
-use super::model::{FunctionCall, Message, ReasoningName};
+use super::model::{Message, ReasoningName};
 use super::outcome::count;
-use super::tool_call::{push_call, push_name, push_whole_call};
-use crate::chunk::schema::{delta, function};
-use crate::chunk::{Choice, ContentPart, Delta, Level, NEEDED, OddText, texts_of};
+use super::tool_call::{join_arguments, push_call, push_name};
+use crate::chunk::schema::delta;
+use crate::chunk::{ContentPart, Delta, Level, NEEDED, OddText, texts_of};
 use crate::json::{Value, ValueKind};
 
 /// The choice that a delta is merged into.
@@ -21,9 +21,7 @@ pub(super) struct ChoiceTarget<'t> {
 }
 
 pub(super) fn push_delta(target: &mut ChoiceTarget<'_>, delta: &Delta<'_>) {
-    for part in delta.content_parts().into_iter().flatten() {
-        push_part(target, part);
-    }
+    push_parts(target, delta);
     target.budget.first(&mut target.message.role, || delta.role());
     push_texts(target, delta);
     if delta.has_lost_member() {
@@ -40,12 +38,8 @@ pub(super) fn push_delta(target: &mut ChoiceTarget<'_>, delta: &Delta<'_>) {
         let kept = message.function_call.get_or_insert_default();
         push_name(kept, call.name_text().unwrap_or_default(), budget);
         count(&mut state.irregular.texts_of_another_type, call.numbers_for_texts());
-        let value = || call.as_value().get(function::ARGUMENTS);
-        if let Some(text) = call.arguments_text() {
-            budget.join(&mut kept.arguments, &mut state.function_call, text, value);
-        } else if let Some(object) = value().filter(|value| value.kind() == ValueKind::Object) {
-            budget.set_json(&mut kept.arguments, &mut state.function_call, object);
-        }
+        let (text, value) = (call.arguments_text(), || call.arguments_value());
+        join_arguments(&mut kept.arguments, &mut state.function_call, budget, text, value);
     }
     if let Some(audio) = delta.audio() {
         let kept = message.audio.get_or_insert_default();
@@ -58,6 +52,13 @@ pub(super) fn push_delta(target: &mut ChoiceTarget<'_>, delta: &Delta<'_>) {
     }
     for call in delta.tool_calls() {
         push_call(target, &call);
+    }
+}
+
+/// Adds the parts of a content that is a list.
+pub(super) fn push_parts(target: &mut ChoiceTarget<'_>, delta: &Delta<'_>) {
+    for part in delta.content_parts().into_iter().flatten() {
+        push_part(target, part);
     }
 }
 
@@ -105,16 +106,6 @@ pub(super) enum TextOf {
 }
 
 impl TextOf {
-    /// Returns the text of the member `name` of a delta.
-    fn of_name(name: &str) -> Option<Self> {
-        match name {
-            delta::CONTENT => Some(Self::Content),
-            delta::REFUSAL => Some(Self::Refusal),
-            delta::REASONING | delta::REASONING_CONTENT => Some(Self::Reasoning),
-            _ => None,
-        }
-    }
-
     /// Returns the stored text.
     #[inline]
     pub(super) const fn text(self, message: &mut Message) -> &mut Option<String> {
@@ -216,12 +207,16 @@ pub(super) fn push_texts(target: &mut ChoiceTarget<'_>, delta: &Delta<'_>) {
     }
 }
 
-/// Merges the reasoning, which some servers send under two names at once.
+/// Merges the reasoning, its details included.
 pub(super) fn push_reasoning(target: &mut ChoiceTarget<'_>, delta: &Delta<'_>) {
-    let named = [
-        (delta.reasoning_content(), ReasoningName::ReasoningContent),
-        (delta.reasoning(), ReasoningName::Reasoning),
-    ];
+    push_all_reasoning_texts(target, delta);
+    if let Some(details) = delta.reasoning_details() {
+        target.budget.merge_details(&mut target.message.reasoning_details, details);
+    }
+}
+
+/// Merges the texts of the reasoning, strings and other values.
+pub(super) fn push_all_reasoning_texts(target: &mut ChoiceTarget<'_>, delta: &Delta<'_>) {
     match delta.odd_reasoning() {
         // Both names have the same value.
         [Some(one), Some(other)] if one.raw() == other.raw() => {
@@ -231,13 +226,20 @@ pub(super) fn push_reasoning(target: &mut ChoiceTarget<'_>, delta: &Delta<'_>) {
             push_odd_text(target, TextOf::Reasoning, value);
         }),
     }
+    push_reasoning_texts(target, delta, reasoning_texts(delta));
+}
+
+/// Returns the strings of the reasoning, which some servers send under two names at once.
+pub(super) fn reasoning_texts<'a>(
+    delta: &Delta<'a>,
+) -> impl Iterator<Item = (&'a str, ReasoningName)> + use<'a> {
+    let named = [
+        (delta.reasoning_content(), ReasoningName::ReasoningContent),
+        (delta.reasoning(), ReasoningName::Reasoning),
+    ];
     let mirrored = delta.reasoning_content() == delta.reasoning();
     let texts = named.into_iter().take(if mirrored { 1 } else { 2 });
-    let texts = texts.filter_map(|(text, name)| Some((text?, name)));
-    push_reasoning_texts(target, delta, texts);
-    if let Some(details) = delta.reasoning_details() {
-        target.budget.merge_details(&mut target.message.reasoning_details, details);
-    }
+    texts.filter_map(|(text, name)| Some((text?, name)))
 }
 
 /// Appends the texts of a delta to the reasoning, and records them as one change.
@@ -257,160 +259,5 @@ pub(super) fn push_reasoning_texts<'a>(
     }
     if let Some(start) = first {
         target.changes.push(TextOf::Reasoning.change(target.choice, start));
-    }
-}
-
-/// Merges a message that a server sends whole, instead of a delta or besides it.
-///
-/// It counts if no text came by deltas. Of several messages the last one counts.
-pub(super) fn push_snapshot(target: &mut ChoiceTarget<'_>, choice: &Choice<'_>, whole: Value<'_>) {
-    let ChoiceTarget { message, state, .. } = target;
-    let is_empty =
-        message.content.as_deref().unwrap_or_default().is_empty() && message.tool_calls.is_empty();
-    if !choice.has_only_message() || !(is_empty || state.is_snapshot) {
-        return;
-    }
-    state.is_snapshot = true;
-    let has_content =
-        whole.get(delta::REASONING_CONTENT).is_some_and(|text| !text.is_empty_value());
-    for (name, value) in whole.members() {
-        push_whole_member(target, name, value, has_content);
-    }
-}
-
-/// Stores a member of a whole message.
-///
-/// `has_content` is true if the message contains `reasoning_content`, which outranks `reasoning`.
-fn push_whole_member(
-    target: &mut ChoiceTarget<'_>,
-    name: &str,
-    value: Value<'_>,
-    has_content: bool,
-) {
-    if let Some(of) = TextOf::of_name(name) {
-        match value.as_str() {
-            Some(_) if name == delta::REASONING && has_content => {}
-            Some(text) => {
-                if of == TextOf::Reasoning {
-                    target.message.reasoning_name = match name {
-                        delta::REASONING => ReasoningName::Reasoning,
-                        _ => ReasoningName::ReasoningContent,
-                    };
-                }
-                set_text(target, of, text);
-            }
-            None if value.is_empty_value() => {}
-            None => push_whole_odd(target, name, value),
-        }
-        return;
-    }
-    let ChoiceTarget { message, budget, .. } = target;
-    match name {
-        delta::ROLE => budget.first(&mut message.role, || value.as_str()),
-        delta::TOOL_CALLS => {
-            for (at, call) in value.elements().enumerate() {
-                push_whole_call(target, at, call);
-            }
-        }
-        delta::REASONING_DETAILS => {
-            let kept = &mut message.reasoning_details;
-            if kept.len() != value.elements().count() {
-                budget.replace_details(kept, value);
-            }
-        }
-        delta::AUDIO if value.kind() == ValueKind::Object => {
-            let kept = message.audio.get_or_insert_default();
-            for (name, value) in value.members() {
-                kept.last(name, value, &mut budget.texts);
-            }
-        }
-        delta::FUNCTION_CALL if value.kind() == ValueKind::Object => {
-            push_whole_function(message.function_call.get_or_insert_default(), value, budget);
-        }
-        delta::AUDIO | delta::FUNCTION_CALL => {
-            let is_lost = usize::from(!value.is_empty_value());
-            count(&mut target.state.irregular.unknown_content_parts, is_lost);
-        }
-        _ => message.extra.last(name, value, &mut budget.texts),
-    }
-}
-
-/// Stores name and arguments of a whole `function_call`.
-fn push_whole_function(kept: &mut FunctionCall, whole: Value<'_>, budget: &mut Budgets) {
-    let text = |name: &str| whole.get(name).and_then(|text| text.as_str());
-    if kept.name.is_empty() {
-        budget.push_str(&mut kept.name, text(function::NAME).unwrap_or_default());
-    }
-    if let Some(arguments) = text(function::ARGUMENTS).filter(|text| *text != kept.arguments) {
-        budget.set_text(&mut kept.arguments, arguments);
-    }
-}
-
-/// Stores a whole text that isn't a string: a number, or parts of the content and the reasoning.
-#[cold]
-fn push_whole_odd(target: &mut ChoiceTarget<'_>, name: &str, value: Value<'_>) {
-    let (mut content, mut reasoning) = (String::new(), String::new());
-    if name != delta::CONTENT {
-        texts_of(value).for_each(|text| reasoning.push_str(text.as_str().unwrap_or_default()));
-    }
-    let alone = (value.kind() == ValueKind::Object).then_some(value);
-    let parts = alone.into_iter().chain(value.elements()).filter(|_| name == delta::CONTENT);
-    if value.kind() == ValueKind::Number {
-        count(&mut target.state.irregular.texts_of_another_type, 1);
-        let text = if name == delta::CONTENT { &mut content } else { &mut reasoning };
-        text.push_str(value.raw());
-    }
-    for part in parts {
-        match ContentPart::of(part) {
-            ContentPart::Text(text) => content.push_str(text.as_str().unwrap_or_default()),
-            ContentPart::Reasoning(value) => {
-                texts_of(value)
-                    .for_each(|text| reasoning.push_str(text.as_str().unwrap_or_default()));
-            }
-            ContentPart::Nothing => {}
-            _ => count(&mut target.state.irregular.unknown_content_parts, 1),
-        }
-        push_needed(target, part);
-    }
-    if content.is_empty()
-        && reasoning.is_empty()
-        && matches!(name, delta::REFUSAL | delta::REASONING)
-    {
-        count(&mut target.state.irregular.unknown_content_parts, 1);
-    }
-    let of = if name == delta::REFUSAL { TextOf::Refusal } else { TextOf::Reasoning };
-    for (of, text) in [(TextOf::Content, content), (of, reasoning)] {
-        if !text.is_empty() {
-            set_text(target, of, &text);
-        }
-    }
-}
-
-/// Replaces a text by a whole one, and records the change.
-///
-/// Most continue the stored text. An empty one changes nothing.
-fn set_text(target: &mut ChoiceTarget<'_>, of: TextOf, whole: &str) {
-    let ChoiceTarget { choice, message, budget, changes, .. } = target;
-    let stored = budget.text(of.text(message));
-    let start = match whole.strip_prefix(stored.as_str()) {
-        Some(more) => budget.push_str(stored, more),
-        None if whole.is_empty() => None,
-        None => budget.set_text(stored, whole).then_some(0),
-    };
-    changes.replace(start.map(|start| of.change(*choice, start)));
-}
-
-#[cfg(test)]
-mod tests {
-    use super::TextOf;
-    use crate::chunk::Level;
-    use crate::chunk::schema::{rows, texts};
-
-    #[test]
-    fn each_text_of_the_schema_has_a_field() {
-        for row in rows(Level::Delta) {
-            let is_text = texts().any(|name| name == row.name);
-            assert_eq!(TextOf::of_name(row.name).is_some(), is_text, "{}", row.name);
-        }
     }
 }

@@ -18,6 +18,7 @@ pub(crate) mod reassembler;
 #[cfg(feature = "serde")]
 mod serde;
 mod tool_call;
+mod whole;
 
 pub use budget::CompletionLimit;
 pub use change::Change;

@@ -5,11 +5,12 @@ use super::budgets::Budgets;
 use super::change::{Change, Changes};
 use super::choice_state::{CallState, ChoiceState};
 use super::incremental::{MergePlan, MergedTemplate, SingleTextPlan};
-use super::message::{ChoiceTarget, push_delta, push_snapshot};
+use super::message::{ChoiceTarget, push_delta};
 use super::model::{ChatCompletion, CompletionChoice, Message};
 use super::order::sort_both;
 use super::outcome::{Findings, FinishedCompletion, Irregularities, UnfinishedChoice, count};
 use super::tool_call::PART_COST;
+use super::whole::push_whole;
 use crate::chunk::schema::{completion_details, top, usage};
 use crate::chunk::{ChatCompletionChunk, Choice, ChoiceTokens, Level, Logprobs, Usage};
 use crate::decoder::{Payload, StreamSummary};
@@ -413,8 +414,8 @@ impl Reassembler {
         let message = &mut kept.message;
         let mut target = ChoiceTarget { choice: at, message, state, budget, changes };
         push_delta(&mut target, &choice.delta());
-        if let Some(message) = choice.message() {
-            push_snapshot(&mut target, choice, message);
+        if choice.message().is_some() {
+            push_whole(&mut target, choice);
         }
         let is_first = !was_finished && kept.finish_reason.is_some();
         if choice.finish_reason().is_some() {

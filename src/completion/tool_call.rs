@@ -1,10 +1,10 @@
 //! Tool calls: the call that a delta continues, its merge, and its end.
 //!
 //! `push_call` and `push_arguments`, for the plan of a template, append a piece of the arguments by
-//! `Budgets::join`. `push_whole_call` replaces them, for whole messages.
+//! `Budgets::join`. `set_whole_call` replaces them, for whole messages.
 
 use super::budget::CompletionLimit;
-use super::budgets::Budgets;
+use super::budgets::{Budgets, PendingSurrogate};
 use super::change::Change;
 use super::choice_state::{CallState, ChoiceState};
 use super::message::ChoiceTarget;
@@ -47,16 +47,9 @@ pub(super) fn push_call(target: &mut ChoiceTarget<'_>, delta: &ToolCallDelta<'_>
     if delta.has_function() {
         let function = call.function.get_or_insert_default();
         push_name(function, delta.name_text().unwrap_or_default(), budget);
-        let value = || delta.arguments_value();
-        let start = if let Some(text) = delta.arguments_text() {
-            budget.join(&mut function.arguments, &mut known.arguments, text, value)
-        } else if let Some(arguments) = delta.arguments_object()
-            && (function.arguments.is_empty() || !arguments.is_empty_value())
-        {
-            budget.set_json(&mut function.arguments, &mut known.arguments, arguments)
-        } else {
-            None
-        };
+        let (text, value) = (delta.arguments_text(), || delta.arguments_value());
+        let arguments = &mut function.arguments;
+        let start = join_arguments(arguments, &mut known.arguments, budget, text, value);
         changes.replace(start.map(|start| Change::Arguments { choice: *choice, call: at, start }));
         for (name, value) in delta.function_extra() {
             budget.keep(&mut function.extra, Level::Function, name, value);
@@ -91,44 +84,84 @@ pub(super) fn push_arguments<'a>(
     true
 }
 
+/// Merges a piece of arguments, or arguments that are an object; returns the start of the new text.
+///
+/// An empty object never replaces a text with content.
+#[inline]
+pub(super) fn join_arguments<'a>(
+    kept: &mut String,
+    cut: &mut PendingSurrogate,
+    budget: &mut Budgets,
+    text: Option<&str>,
+    value: impl Fn() -> Option<Value<'a>>,
+) -> Option<usize> {
+    match text {
+        Some(text) => budget.join(kept, cut, text, value),
+        None => set_object(kept, cut, budget, value()?),
+    }
+}
+
+/// Replaces arguments by those of a whole message; returns the start of the new text.
+///
+/// Empty ones never replace a text with content.
+pub(super) fn set_arguments<'a>(
+    kept: &mut String,
+    cut: &mut PendingSurrogate,
+    budget: &mut Budgets,
+    text: Option<&str>,
+    value: impl Fn() -> Option<Value<'a>>,
+) -> Option<usize> {
+    match text {
+        Some(text) if text.is_empty() || text == kept => None,
+        Some(text) => {
+            *cut = PendingSurrogate::default();
+            budget.set_text(kept, text).then_some(0)
+        }
+        None => set_object(kept, cut, budget, value().filter(|value| value.raw() != kept)?),
+    }
+}
+
+fn set_object(
+    kept: &mut String,
+    cut: &mut PendingSurrogate,
+    budget: &mut Budgets,
+    value: Value<'_>,
+) -> Option<usize> {
+    let is_object = value.kind() == ValueKind::Object;
+    let replaces = is_object && (kept.is_empty() || !value.is_empty_value());
+    replaces.then(|| budget.set_json(kept, cut, value))?
+}
+
 /// Stores the call at a position of a whole message.
-pub(super) fn push_whole_call<'t>(target: &mut ChoiceTarget<'_>, at: usize, whole: Value<'t>) {
+pub(super) fn set_whole_call(target: &mut ChoiceTarget<'_>, at: usize, whole: &ToolCallDelta<'_>) {
     let is_known = at < target.message.tool_calls.len();
     let at = if is_known { Some(at) } else { append(target, Some(at as u64)) };
     let Some(at) = at else { return };
     select_call(target, at);
-    let text = |object: Value<'t>, name: &str| object.get(name).and_then(|text| text.as_str());
-    if let Some(id) = text(whole, tool_call::ID).filter(|id| !id.is_empty()) {
+    if let Some(id) = whole.id_text().filter(|id| !id.is_empty()) {
         push_id(target, at, id);
     }
-    let ChoiceTarget { choice, message, budget, changes, .. } = target;
-    let Some(call) = message.tool_calls.get_mut(at) else { return };
-    budget.first(&mut call.r#type, || text(whole, tool_call::TYPE));
-    for (name, value) in whole.members() {
-        if !matches!(name, tool_call::INDEX | tool_call::ID | tool_call::TYPE | tool_call::FUNCTION)
-        {
-            call.extra.last(name, value, &mut budget.texts);
-        }
+    let ChoiceTarget { choice, message, state, budget, changes } = target;
+    count(&mut state.irregular.texts_of_another_type, whole.numbers_for_texts());
+    let (Some(call), Some(known)) = (message.tool_calls.get_mut(at), state.calls.get_mut(at))
+    else {
+        return;
+    };
+    budget.first(&mut call.r#type, || whole.r#type());
+    let (extra, function_extra) = whole.extra_of_whole();
+    for (name, value) in extra {
+        budget.keep_whole(&mut call.extra, Level::ToolCall, name, value);
     }
-    let Some(whole) = whole.get(tool_call::FUNCTION) else { return };
+    if !whole.has_function() {
+        return;
+    }
     let function = call.function.get_or_insert_default();
-    for (name, value) in whole.members() {
-        if !matches!(name, function::NAME | function::ARGUMENTS) {
-            function.extra.last(name, value, &mut budget.texts);
-        }
-    }
-    if function.name.is_empty() {
-        budget.push_str(&mut function.name, text(whole, function::NAME).unwrap_or_default());
-    }
-    let is_empty = function.arguments.is_empty();
-    let arguments = whole.get(function::ARGUMENTS).filter(|arguments| match arguments.kind() {
-        ValueKind::Null => false,
-        _ => is_empty || !arguments.is_empty_value(),
-    });
-    let arguments = arguments.map(|arguments| arguments.as_str().unwrap_or(arguments.raw()));
-    if let Some(arguments) = arguments.filter(|arguments| **arguments != function.arguments) {
-        let start = budget.set_text(&mut function.arguments, arguments).then_some(0);
-        changes.replace(start.map(|start| Change::Arguments { choice: *choice, call: at, start }));
+    set_name(function, whole.name_text().unwrap_or_default(), budget);
+    let (text, value) = (whole.arguments_text(), || whole.arguments_value());
+    let start = set_arguments(&mut function.arguments, &mut known.arguments, budget, text, value);
+    changes.replace(start.map(|start| Change::Arguments { choice: *choice, call: at, start }));
+    for (name, value) in function_extra {
+        budget.keep_whole(&mut function.extra, Level::Function, name, value);
     }
 }
 
@@ -329,5 +362,12 @@ fn push_id(target: &mut ChoiceTarget<'_>, at: usize, id: &str) {
 pub(super) fn push_name(function: &mut FunctionCall, name: &str, budget: &mut Budgets) {
     if function.name != name && (function.name.is_empty() || function.arguments.is_empty()) {
         budget.push_str(&mut function.name, name);
+    }
+}
+
+/// Replaces the name of a function by that of a whole message, unless that is empty.
+pub(super) fn set_name(function: &mut FunctionCall, name: &str, budget: &mut Budgets) {
+    if !name.is_empty() && function.name != name {
+        budget.set_text(&mut function.name, name);
     }
 }

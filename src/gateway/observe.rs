@@ -5,8 +5,8 @@ use core::fmt;
 use super::observe_plan::ObservePlan;
 use super::usage_totals::UsageTotals;
 use crate::chunk::{
-    ChatCompletionChunk, Choice, ContentPart, FailureBuffer, OwnedUpstreamError, TemplateCache,
-    TemplateKey, TokenCounts,
+    ChatCompletionChunk, Choice, FailureBuffer, OwnedUpstreamError, TemplateCache, TemplateKey,
+    TokenCounts,
 };
 use crate::completion::CompletionLimit;
 use crate::completion::{Findings, LONGEST_REASON, NotWhole, Outcome};
@@ -370,16 +370,16 @@ impl ObserverState {
         }
     }
 
-    /// Records any part of a delta that a completion can't store.
+    /// Records any part of a delta or a whole message that a completion can't store.
     fn note_delta(&mut self, choice: &Choice<'_>) {
+        if let Some(whole) = choice.whole_message() {
+            self.findings.has_unknown_part |= whole.has_unknown_part();
+        }
         let delta = choice.delta();
         if delta.is_content() && delta.content().is_some() {
             return;
         }
         self.findings.has_unknown_part |= delta.has_unknown_text() || delta.has_lost_member();
-        for part in delta.content_parts().into_iter().flatten() {
-            self.findings.has_unknown_part |= matches!(ContentPart::of(part), ContentPart::Unknown);
-        }
         for call in delta.tool_calls() {
             if call.index().is_none() && call.has_invalid_index() {
                 self.findings.add_invalid_index(false);

@@ -138,7 +138,7 @@ impl ObservePlan {
             self.output.add(chunk, delta.get(name));
             self.is_incomplete |= is_odd(delta.get(name));
         }
-        self.is_incomplete |= is_odd(choice.message());
+        self.is_incomplete |= choice.message().is_some();
         self.is_incomplete |= is(delta.get(delta::FUNCTION_CALL), ValueKind::Object);
         self.output.always |= is(delta.get(delta::REASONING_DETAILS), ValueKind::Array);
         self.output.always |= is(delta.get(delta::AUDIO), ValueKind::Object);

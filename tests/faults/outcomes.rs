@@ -146,6 +146,27 @@ fn what_is_left_out_of_a_message_is_told() {
         (&video, Outcome::Complete, &[UnknownContentPart]),
     ];
     assert_judged(&rows, &Limits::new());
+    for message in [
+        r#"{"content":[{"type":"video"}]}"#,
+        r#"{"content":true}"#,
+        r#"{"reasoning_content":true}"#,
+        r#"{"function_call":{"arguments":true}}"#,
+        r#"{"tool_calls":[{"id":true}]}"#,
+        r#"{"audio":5}"#,
+        r#""text""#,
+    ] {
+        // After deltas of the choice, and without any.
+        for index in [0, 1] {
+            let whole =
+                choice(&format!(r#""index":{index},"message":{message},"finish_reason":"stop""#));
+            for stream in [format!("{whole}{DONE}"), format!("{whole}{whole}{DONE}")] {
+                assert_judged(
+                    &[(&stream, Outcome::Complete, &[UnknownContentPart])],
+                    &Limits::new(),
+                );
+            }
+        }
+    }
     let long = part(&format!(r#""content":"{}""#, "x".repeat(300)));
     let full = limits(|limits| limits.max_completion_bytes = 700);
     assert_judged(&[(&long, Outcome::Complete, &[LimitExceeded])], &full);
