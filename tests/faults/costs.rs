@@ -433,17 +433,22 @@ fn what_has_no_room_costs_nothing() {
             &delta(&format!("\"content\":\"{}\"", "x".repeat(8 * MIB))),
         );
         let stream = event(r#"{"choices":[],"sglext":[1]}"#).repeat(2000);
-        let start = std::time::Instant::now();
-        push_all(&mut completion, &mut decoder, &stream);
+        // The shortest time of several is the one without other work of the machine.
+        let mut time = || {
+            let start = std::time::Instant::now();
+            push_all(&mut completion, &mut decoder, &stream);
+            start.elapsed().as_secs_f64()
+        };
+        let time = (0..5).map(|_| time()).fold(f64::INFINITY, f64::min);
         let finished = completion.finish(decoder.finish());
         assert_eq!(
             finished.limit_exceeded,
             Some(deltawire::completion::CompletionLimit::CompletionBytes)
         );
-        start.elapsed().as_secs_f64()
+        time
     };
     let (few, many) = (replaced(400), replaced(40_000));
-    assert!(many < 10.0 * few, "{few} {many}");
+    assert!(many < 4.0 * few, "{few} {many}");
 }
 
 /// Finds a tool call by its id in a time that doesn't depend on the number of tool calls.
