@@ -231,7 +231,7 @@ impl Editor {
         if capacity > KEPT_CAPACITY {
             self.shrink(event.raw().len() < capacity / 32);
         }
-        EventEdit { editor: self, event, chunk: object_of(event) }
+        EventEdit { editor: self, event, chunk: object_of(event), last_start: None }
     }
 
     /// Returns the capacity, in bytes, of the buffers that grow with an event.
@@ -373,6 +373,8 @@ pub struct EventEdit<'e> {
     editor: &'e mut Editor,
     event: &'e ChunkEvent<'e>,
     chunk: Option<ChatCompletionChunk<'e>>,
+    /// The largest start of a replaced range.
+    last_start: Option<usize>,
 }
 
 impl EventEdit<'_> {
@@ -404,14 +406,18 @@ impl EventEdit<'_> {
         let start = texts.len();
         json_write::string(text, texts);
         let range = data_range(value);
-        edits.retain(|earlier| earlier.range != range);
+        // Values are mostly replaced in their order, and then no earlier edit has this range.
+        if self.last_start.is_none_or(|last| range.start <= last) {
+            edits.retain(|earlier| earlier.range != range);
+        }
+        self.last_start = self.last_start.max(Some(range.start));
         edits.push(ByteEdit { range, text: start..texts.len() });
         true
     }
 
     /// Appends the event to `out`.
     pub fn write(self, out: &mut Vec<u8>) -> RewriteOutcome {
-        let Self { editor, event, chunk } = self;
+        let Self { editor, event, chunk, .. } = self;
         let half_end = editor.half_end.take();
         let Some(chunk) = chunk else {
             if half_end == Some(event.offset()) && event.raw() == b"\n" {
