@@ -231,7 +231,7 @@ impl Editor {
         if capacity > KEPT_CAPACITY {
             self.shrink(event.raw().len() < capacity / 32);
         }
-        EventEdit { editor: self, event, chunk: object_of(event), last_start: None }
+        EventEdit { editor: self, event, chunk: object_of(event) }
     }
 
     /// Returns the capacity, in bytes, of the buffers that grow with an event.
@@ -373,8 +373,6 @@ pub struct EventEdit<'e> {
     editor: &'e mut Editor,
     event: &'e ChunkEvent<'e>,
     chunk: Option<ChatCompletionChunk<'e>>,
-    /// The largest start of a replaced range.
-    last_start: Option<usize>,
 }
 
 impl EventEdit<'_> {
@@ -405,19 +403,13 @@ impl EventEdit<'_> {
         let Editor { edits, texts, .. } = &mut *self.editor;
         let start = texts.len();
         json_write::string(text, texts);
-        let range = data_range(value);
-        // Values are mostly replaced in their order, and then no earlier edit has this range.
-        if self.last_start.is_none_or(|last| range.start <= last) {
-            edits.retain(|earlier| earlier.range != range);
-        }
-        self.last_start = self.last_start.max(Some(range.start));
-        edits.push(ByteEdit { range, text: start..texts.len() });
+        edits.push(ByteEdit { range: data_range(value), text: start..texts.len() });
         true
     }
 
     /// Appends the event to `out`.
     pub fn write(self, out: &mut Vec<u8>) -> RewriteOutcome {
-        let Self { editor, event, chunk, .. } = self;
+        let Self { editor, event, chunk } = self;
         let half_end = editor.half_end.take();
         let Some(chunk) = chunk else {
             if half_end == Some(event.offset()) && event.raw() == b"\n" {
@@ -434,6 +426,8 @@ impl EventEdit<'_> {
         let is_edited = !editor.edits.is_empty();
         let changes_nothing = editor.rules.is_empty() && editor.usage.is_none() && !is_edited;
         let has_line = !changes_nothing && has_error_line(event);
+        // The last edit of a value comes first, and those of rules last.
+        editor.edits.reverse();
         if editor.apply(&chunk) && !is_edited && !has_line {
             return if write_state(event, out) {
                 RewriteOutcome::Changed
@@ -442,8 +436,9 @@ impl EventEdit<'_> {
             };
         }
         if is_edited {
-            // The order of edits of the same value remains: the rule's is later and has no effect.
+            // Edits of the same value keep their order, and the first one counts.
             editor.edits.sort_by_key(|edit| edit.range.start);
+            editor.edits.dedup_by(|later, first| later.range == first.range);
         }
         let Editor { edits, texts, data, .. } = &mut *editor;
         let written = if edits.iter().any(|edit| edit.is_effective(texts, event.data())) {
@@ -877,6 +872,30 @@ mod tests {
         let twice = [("a", "x"), ("a", "y"), ("model", "2"), ("model", "z")];
         assert_eq!(written(&twice), changed("{\"model\":\"z\",\"a\":\"y\"}"));
         assert_eq!(written(&[]), (RewriteOutcome::Dropped, String::new()));
+    }
+
+    /// Of several edits of a value the last one counts, in any order of the values.
+    #[test]
+    fn a_later_edit_replaces_an_earlier_one() {
+        let event = "data: {\"model\":\"m\",\"choices\":[{\"delta\":{\"content\":\"a\"}},{\"delta\":{\"content\":\"b\"}}]}\n\n";
+        let mut decoder = ChunkDecoder::new();
+        let event = decoder.next(&mut event.as_bytes()).unwrap();
+        let mut editor = Editor::new();
+        let mut written = |contents: &[(usize, &str)]| {
+            let mut out = Vec::new();
+            let mut edit = editor.edit(&event);
+            assert!(contents.iter().all(|(position, text)| edit.content(*position, text)));
+            (edit.write(&mut out), String::from_utf8(out).unwrap())
+        };
+        let expected = |outcome, contents: [&str; 2]| {
+            let [a, b] = contents.map(|text| format!("{{\"delta\":{{\"content\":\"{text}\"}}}}"));
+            (outcome, format!("data: {{\"model\":\"m\",\"choices\":[{a},{b}]}}\n\n"))
+        };
+        let changed = |contents| expected(RewriteOutcome::Changed, contents);
+        assert_eq!(written(&[(1, "x"), (0, "y"), (1, "z"), (0, "w")]), changed(["w", "z"]));
+        assert_eq!(written(&[(0, "x"), (1, "y"), (0, "z")]), changed(["z", "y"]));
+        let unchanged = expected(RewriteOutcome::Unchanged, ["a", "b"]);
+        assert_eq!(written(&[(1, "x"), (0, "y"), (0, "a"), (1, "b")]), unchanged);
     }
 
     /// An edit with the same text keeps it, even if a rule would replace it.

@@ -174,6 +174,16 @@ pub(crate) const STREAMS: &[Consumer] = &[
             let _ = black_box(edit.write(&mut out));
         });
     }),
+    consumer("Editor::edit, each content from the last one", |stream| {
+        let (mut editor, mut out) = (Editor::new(), Vec::new());
+        each_event(stream, |event| {
+            let mut edit = editor.edit(event);
+            for position in (0..chunk_of(event).map_or(0, |chunk| chunk.choices().count())).rev() {
+                black_box(edit.content(position, "new"));
+            }
+            let _ = black_box(edit.write(&mut out));
+        });
+    }),
     consumer("Editor::edit, each member", |stream| {
         let (mut editor, mut out) = (Editor::new(), Vec::new());
         each_event(stream, |event| {
