@@ -6,6 +6,7 @@ extern crate alloc;
 
 mod error;
 mod limits;
+mod patience;
 mod slice;
 pub mod sse;
 

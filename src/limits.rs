@@ -130,8 +130,8 @@ pub struct Limits {
 
 /// Generates a setter for each limit.
 macro_rules! setters {
-    ($($setter:ident, $field:ident, $doc:literal;)*) => {$(
-        #[doc = concat!("Sets [`", $doc, "`](Self::", $doc, ").")]
+    ($($setter:ident, $field:ident;)*) => {$(
+        #[doc = concat!("Sets [`", stringify!($field), "`](Self::", stringify!($field), ").")]
         #[must_use]
         pub const fn $setter(mut self, $field: usize) -> Self {
             self.$field = $field;
@@ -160,17 +160,17 @@ impl Limits {
     }
 
     setters! {
-        with_max_line_bytes, max_line_bytes, "max_line_bytes";
-        with_max_event_bytes, max_event_bytes, "max_event_bytes";
-        with_max_comment_bytes, max_comment_bytes, "max_comment_bytes";
-        with_max_id_bytes, max_id_bytes, "max_id_bytes";
-        with_max_json_depth, max_json_depth, "max_json_depth";
-        with_max_json_values, max_json_values, "max_json_values";
-        with_max_choices, max_choices, "max_choices";
-        with_max_tool_calls, max_tool_calls, "max_tool_calls";
-        with_max_members, max_members, "max_members";
-        with_max_completion_bytes, max_completion_bytes, "max_completion_bytes";
-        with_max_logprob_entries, max_logprob_entries, "max_logprob_entries";
+        with_max_line_bytes, max_line_bytes;
+        with_max_event_bytes, max_event_bytes;
+        with_max_comment_bytes, max_comment_bytes;
+        with_max_id_bytes, max_id_bytes;
+        with_max_json_depth, max_json_depth;
+        with_max_json_values, max_json_values;
+        with_max_choices, max_choices;
+        with_max_tool_calls, max_tool_calls;
+        with_max_members, max_members;
+        with_max_completion_bytes, max_completion_bytes;
+        with_max_logprob_entries, max_logprob_entries;
     }
 }
 

@@ -10,18 +10,15 @@ use crate::chunk::{
 use crate::error::{Error, ErrorKind};
 use crate::json::{Document, JsonDeviations, Kind, Parser, Tape, Value, beginning};
 use crate::limits::Limits;
+use crate::patience::Patience;
 use crate::sse::{BodyKind, Event, EventKind};
 use crate::template::{MatchedEvent, TemplateMatch, Templates};
 
 /// The parser of payloads, with its templates and buffers.
 #[repr(C)] // The fields that a match reads are next to the templates.
 pub(super) struct PayloadParser {
-    /// The number of matches until `buffers` are freed: `idle_left <= patience`; 0 if they are.
-    idle_left: u16,
-    /// The number of matches in a row after which `buffers` are freed.
-    ///
-    /// It doubles each time, so that a stream that needs them again and again keeps them.
-    patience: u16,
+    /// Counts matches while there are `buffers`.
+    patience: Patience,
     pub(super) templates: Templates<ChunkIndex>,
     parser: Parser,
     /// `None` until a payload needs them, and again after enough matches.
@@ -44,14 +41,11 @@ struct PayloadBuffers {
 const KEPT_CAPACITY: usize = 32 << 10;
 /// The number of consecutive small payloads after which large buffers are freed.
 const SMALL_PAYLOADS: u16 = 64;
-/// The largest number of consecutive matches after which the buffers are freed.
-const MOST_PATIENCE: u16 = 1 << 15;
 
 impl PayloadParser {
     pub(super) fn new(limits: &Limits) -> Self {
         Self {
-            idle_left: 0,
-            patience: SMALL_PAYLOADS,
+            patience: Patience::new(),
             templates: Templates::new(),
             parser: Parser::new(limits),
             buffers: None,
@@ -65,7 +59,7 @@ impl PayloadParser {
     /// Counts a match of so many bytes, and frees the buffers after enough in a row.
     #[inline]
     pub(super) fn shrink_if_idle(&mut self, payload: usize) {
-        if self.idle_left > 0 {
+        if self.patience.is_counting() {
             self.count_idle(payload);
         }
     }
@@ -73,10 +67,7 @@ impl PayloadParser {
     #[cold]
     #[inline(never)]
     fn count_idle(&mut self, payload: usize) {
-        debug_assert!(0 < self.idle_left && self.idle_left <= self.patience);
-        self.idle_left -= 1;
-        if self.idle_left == 0 {
-            self.patience = self.patience.saturating_mul(2).min(MOST_PATIENCE);
+        if self.patience.count() {
             self.buffers = None;
         } else if let Some(buffers) = &mut self.buffers {
             buffers.shrink_if_small(payload);
@@ -86,7 +77,7 @@ impl PayloadParser {
     /// Returns the parser and the buffers for a payload of so many bytes.
     #[inline]
     fn general(&mut self, payload: usize) -> General<'_> {
-        self.idle_left = self.patience;
+        self.patience.renew();
         let Self { templates, parser, buffers, .. } = self;
         let buffers = buffers.get_or_insert_default();
         buffers.shrink_if_small(payload);

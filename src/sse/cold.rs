@@ -10,7 +10,7 @@ use crate::slice::bytes_in;
 /// Capacity up to which a buffer is kept while the events don't need it.
 pub(super) const IDLE_CAPACITY: usize = 64 << 10;
 /// Number of small events in a row after which large buffers are freed.
-pub(super) const SMALL_EVENTS: u16 = 64;
+const SMALL_EVENTS: u16 = 64;
 
 /// The state that cut events, several lines, ids, types and exceeded limits need.
 #[derive(Clone, Default)]

@@ -41,19 +41,18 @@
 
 use alloc::boxed::Box;
 
-use super::cold::{Cold, SMALL_EVENTS};
+use super::cold::Cold;
 use super::discard::Discarding;
 use super::emit::EventSpan;
 use super::event::Event;
 use super::general::General;
 use super::line::LineSplitter;
 use crate::limits::Limits;
+use crate::patience::Patience;
 use crate::slice::bytes_in;
 
 /// Smaller limits are raised to this one, so that a line's field is known before its limit.
 const MIN_LIMIT: usize = 16;
-/// Largest number of single-line events in a row after which the cold state is freed.
-const MOST_PATIENCE: u16 = 1 << 15;
 
 /// Decodes an event stream (WHATWG HTML, 9.2.5 and 9.2.6) from pieces cut anywhere.
 ///
@@ -112,14 +111,8 @@ pub(super) struct Hot {
     pub(super) limit_free_len: usize,
     /// Number of comments in finished events.
     pub(super) comments: u64,
-    /// Number of single-line events until the cold state is freed: `idle_left <= patience`.
-    ///
-    /// 0 if the cold state is absent, or contains the state of the stream only.
-    pub(super) idle_left: u16,
-    /// Number of single-line events in a row after which the cold state is freed.
-    ///
-    /// It doubles each time, so that a stream that needs the state again and again keeps it.
-    patience: u16,
+    /// Counts single-line events while the cold state contains more than the state of the stream.
+    pub(super) patience: Patience,
     pub(super) state: State,
     pub(super) splitter: LineSplitter,
 }
@@ -160,8 +153,7 @@ impl SseDecoder {
             offset: 0,
             limit_free_len: least_limit(&limits),
             comments: 0,
-            idle_left: 0,
-            patience: SMALL_EVENTS,
+            patience: Patience::new(),
             state: State::AtStart,
             splitter: LineSplitter::new(),
         };
@@ -186,11 +178,14 @@ impl SseDecoder {
 
     /// Prepares the decoder for another stream; keeps only the limits and the buffers' capacity.
     pub fn reset(&mut self) {
-        self.head.hot =
-            Hot { patience: self.head.hot.patience, ..Self::with_limits(self.limits).head.hot };
-        if let Some(cold) = &mut self.head.cold {
-            cold.reset();
-            self.head.hot.idle_left = self.head.hot.patience;
+        let Head { hot, cold } = &mut self.head;
+        *hot = Hot { patience: hot.patience, ..Self::with_limits(self.limits).head.hot };
+        match cold {
+            Some(cold) => {
+                cold.reset();
+                hot.patience.renew();
+            }
+            None => hot.patience.end(),
         }
     }
 
@@ -303,7 +298,7 @@ impl SseDecoder {
                 cold.clear_event();
             }
             hot.limit_free_len = least_limit(limits);
-            hot.idle_left = hot.patience;
+            hot.patience.renew();
             hot.state = discarding.map_or(State::AtStart, State::Discarding);
         }
         if matches!(hot.state, State::AtStart)
@@ -319,13 +314,8 @@ impl SseDecoder {
     #[inline(never)]
     pub(super) fn count_idle(&mut self) {
         let Head { hot, cold } = &mut self.head;
-        debug_assert!(0 < hot.idle_left && hot.idle_left <= hot.patience);
-        hot.idle_left -= 1;
-        if hot.idle_left == 0 {
-            hot.patience = hot.patience.saturating_mul(2).min(MOST_PATIENCE);
-            if cold.as_mut().is_some_and(|cold| !cold.release()) {
-                *cold = None;
-            }
+        if hot.patience.count() && cold.as_mut().is_some_and(|cold| !cold.release()) {
+            *cold = None;
         }
     }
 

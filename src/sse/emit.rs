@@ -114,7 +114,7 @@ impl SseDecoder {
     #[inline]
     pub(crate) fn advance(&mut self, len: usize) {
         self.head.hot.offset += len as u64;
-        if self.head.hot.idle_left > 0 {
+        if self.head.hot.patience.is_counting() {
             self.count_idle();
         }
     }
