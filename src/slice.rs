@@ -34,6 +34,18 @@ where
     slice.unwrap_or_else(none)
 }
 
+/// Returns the bytes from `start` to `end`, which are within `bytes`, in a constant function too.
+#[track_caller]
+pub(crate) const fn bytes_between(bytes: &[u8], start: usize, end: usize) -> &[u8] {
+    if let Some((head, _)) = bytes.split_at_checked(end)
+        && let Some((_, slice)) = head.split_at_checked(start)
+    {
+        return slice;
+    }
+    debug_assert!(false, "a range is outside of its bytes");
+    &[]
+}
+
 /// Returns the text in a range that is within `text` and ends at characters.
 #[cfg(feature = "std")]
 #[inline]

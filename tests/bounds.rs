@@ -582,6 +582,13 @@ fn large_buffers_are_kept_while_they_are_used() {
     assert_eq!(heap::allocations() - before, 0);
 }
 
+/// An event is written and moved once for each call, so it has at most 48 bytes.
+#[test]
+#[cfg(target_pointer_width = "64")]
+fn an_event_is_small() {
+    assert!(size_of::<Event<'_>>() <= 48 && size_of::<Option<Event<'_>>>() <= 48);
+}
+
 /// The state for a cut event is freed after 64 whole ones, and then later and later.
 #[test]
 fn the_state_of_a_cut_event_is_given_back_but_not_each_time() {

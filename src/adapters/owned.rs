@@ -91,7 +91,7 @@ impl OwnedEvent {
         };
         let event: &Event<'_> = event.event();
         let raw = slice(piece, event.raw());
-        let data = match event.data_start {
+        let data = match event.data_start() {
             Some(start) => raw.slice_ref(bytes_in(&raw, start..start + event.data().len())),
             None => Bytes::copy_from_slice(event.data()),
         };
@@ -101,7 +101,7 @@ impl OwnedEvent {
             kind: event.kind(),
             offset: event.offset(),
             data,
-            data_start: event.data_start,
+            data_start: event.data_start(),
             event_type,
             is_unterminated: event.is_unterminated(),
             raw,

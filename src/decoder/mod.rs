@@ -208,7 +208,8 @@ impl ChunkDecoder {
         let (sse, MatchedEvent { data, event_type, document, index }) =
             self.count_templated(matched, raw);
         let chunk = ChatCompletionChunk::new(document, index);
-        let event = sse.emit_templated(raw, data, event_type);
+        let event = sse.emit_templated(raw, data);
+        debug_assert_eq!(event.event_type(), event_type, "the type is in the line before the data");
         ChunkEvent { event, payload: Payload::Chunk(chunk), deviations: JsonDeviations::default() }
     }
 

@@ -484,7 +484,7 @@ fn write_edits(
     out: &mut Vec<u8>,
 ) -> Option<()> {
     let (raw, data) = (event.raw(), event.data());
-    let Some(start) = event.data_start else {
+    let Some(start) = event.data_start() else {
         joined.clear();
         write_data(data, edits, texts, joined)?;
         write_joined(event, joined, out);

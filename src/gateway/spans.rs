@@ -85,7 +85,7 @@ impl<'a> Spans<'a> {
     /// Returns the range of a value, or `None` if it has none, which is a bug.
     pub(super) fn find(&self, value: Value<'a>) -> Option<Range<usize>> {
         let Range { start, end } = value_range(value)?;
-        match self.event.data_start {
+        match self.event.data_start() {
             Some(data) => Some(data + start..data + end),
             None => Some(self.raw_position(start)?..self.raw_position(end.checked_sub(1)?)? + 1),
         }

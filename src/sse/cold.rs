@@ -2,10 +2,11 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::str;
 
-use super::event::{Event, MESSAGE};
+use super::event::Event;
 use super::event_buffer::{DataBuffer, EventBuffer};
-use crate::slice::bytes_in;
+use crate::slice::{bytes_between, bytes_in};
 
 /// Capacity up to which a buffer is kept while the events don't need it.
 pub(super) const IDLE_CAPACITY: usize = 64 << 10;
@@ -105,33 +106,36 @@ impl Cold {
     /// Returns the event in the buffers; stores neither its id nor its type.
     #[inline]
     pub(super) fn view<'a>(&'a self, offset: u64, raw: &'a [u8]) -> Event<'a> {
+        debug_assert!(self.event.len > 0, "an event has bytes");
         let raw = self.bytes(raw);
         let has_fields = self.event.error.is_none();
-        let (data, data_start) = match &self.event.data {
-            DataBuffer::Single(value) if has_fields => {
-                (bytes_in(raw, value.clone()), Some(value.start))
+        let data = match &self.event.data {
+            DataBuffer::Single(value) if has_fields => bytes_in(raw, value.clone()),
+            DataBuffer::Joined if has_fields => self.data_buffer.as_slice(),
+            _ => &[],
+        };
+        Event { raw, data, offset, cold: Some(self) }
+    }
+
+    /// Returns the type of the event in the buffers, whose bytes are `raw`; may be empty.
+    pub(super) const fn event_type<'a>(&'a self, raw: &'a [u8]) -> &'a str {
+        match (&self.event.error, &self.event.event_type) {
+            (None, Some(value)) => {
+                match str::from_utf8(bytes_between(raw, value.start, value.end)) {
+                    Ok(event_type) => event_type,
+                    Err(_) => self.lossy_type.as_str(),
+                }
             }
-            DataBuffer::Joined if has_fields => (self.data_buffer.as_slice(), None),
-            _ => (&[][..], Some(0)),
-        };
-        let event_type = match &self.event.event_type {
-            Some(value) if has_fields => match core::str::from_utf8(bytes_in(raw, value.clone())) {
-                Ok("") => MESSAGE,
-                Ok(event_type) => event_type,
-                Err(_) => &self.lossy_type,
-            },
-            _ => MESSAGE,
-        };
-        Event {
-            kind: self.event.kind(),
-            offset,
-            raw,
-            data,
-            data_start,
-            event_type,
-            cold: Some(self),
-            flags: self.event.flags,
-            error: self.event.error,
+            _ => "",
+        }
+    }
+
+    /// Returns the start of the data of the event in the buffers, or `None` if they were joined.
+    pub(super) const fn data_start(&self) -> Option<usize> {
+        match (&self.event.error, &self.event.data) {
+            (None, DataBuffer::Single(value)) => Some(value.start),
+            (None, DataBuffer::Joined) => None,
+            _ => Some(0),
         }
     }
 }

@@ -5,7 +5,7 @@ use core::ops::Range;
 
 use super::cold::{Cold, IDLE_CAPACITY};
 use super::decoder::{SseDecoder, State};
-use super::event::{Event, EventFlags, EventKind, MESSAGE};
+use super::event::{Event, EventKind};
 use super::event_buffer::EventBuffer;
 use super::general::General;
 use crate::error::{Error, ErrorKind};
@@ -39,7 +39,7 @@ impl SseDecoder {
     #[inline]
     pub(crate) fn emit<'a>(&'a mut self, span: EventSpan, raw: &'a [u8]) -> Event<'a> {
         if let Some(SingleLine { kind, data }) = span.single_line {
-            return self.emit_single_line(kind, raw, data, MESSAGE);
+            return self.emit_single_line(kind, raw, data);
         }
         self.emit_general(raw)
     }
@@ -70,13 +70,8 @@ impl SseDecoder {
     /// [`between_events`](Self::between_events) must have returned at least `raw.len()` before.
     #[cfg(feature = "std")]
     #[inline]
-    pub(crate) fn emit_templated<'a>(
-        &'a mut self,
-        raw: &'a [u8],
-        data: Range<usize>,
-        event_type: &'a str,
-    ) -> Event<'a> {
-        self.emit_single_line(EventKind::Message, raw, data, event_type)
+    pub(crate) fn emit_templated<'a>(&'a mut self, raw: &'a [u8], data: Range<usize>) -> Event<'a> {
+        self.emit_single_line(EventKind::Message, raw, data)
     }
 
     /// Returns the event that is `raw`; the decoder stays in [`State::BetweenEvents`].
@@ -86,28 +81,15 @@ impl SseDecoder {
         kind: EventKind,
         raw: &'a [u8],
         data: Range<usize>,
-        event_type: &'a str,
     ) -> Event<'a> {
-        let is_comment = kind == EventKind::Comment;
-        let data_start = Some(data.start);
-        let data = if kind == EventKind::Message {
-            bytes_in(bytes_in(raw, ..data.end), data.start..)
-        } else {
-            &[]
-        };
+        let Range { start, end } = data;
+        let is_message = kind == EventKind::Message;
+        let data = if is_message { bytes_in(bytes_in(raw, ..end), start..) } else { &[] };
         let offset = self.head.hot.offset;
         self.advance(raw.len());
-        Event {
-            kind,
-            offset,
-            raw,
-            data,
-            data_start,
-            event_type,
-            cold: self.head.cold.as_deref(),
-            flags: EventFlags { comments: is_comment, ..EventFlags::default() },
-            error: None,
-        }
+        let event = Event { raw, data, offset, cold: self.head.cold.as_deref() };
+        debug_assert!(event.kind() == kind && event.data_start() == Some(start), "by its bytes");
+        event
     }
 
     /// Skips a single-line event of `len` bytes.

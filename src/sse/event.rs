@@ -9,7 +9,7 @@ use core::str;
 use super::cold::Cold;
 use super::line::{LineSpan, LineSplitter};
 use crate::error::{Error, ErrorKind};
-use crate::slice::bytes_in;
+use crate::slice::{bytes_between, bytes_in};
 
 /// The event type of an event without an `event` field.
 pub(crate) const MESSAGE: &str = "message";
@@ -45,18 +45,13 @@ pub enum EventKind {
 /// The [`raw`](Self::raw) bytes of all events of a stream, in order, are the stream.
 #[derive(Clone, Copy)]
 pub struct Event<'a> {
-    pub(crate) kind: EventKind,
-    pub(crate) offset: u64,
-    pub(crate) raw: &'a [u8],
-    pub(crate) data: &'a [u8],
-    /// Start of `data` in `raw`; `None` if several lines were joined.
-    pub(crate) data_start: Option<usize>,
-    pub(crate) event_type: &'a str,
+    pub(super) raw: &'a [u8],
+    pub(super) data: &'a [u8],
+    pub(super) offset: u64,
     /// The cold state of the decoder, if it exists.
-    pub(crate) cold: Option<&'a Cold>,
-    pub(crate) flags: EventFlags,
-    /// `error.is_some() == (kind == TooLarge)`
-    pub(crate) error: Option<Error>,
+    ///
+    /// It describes this event, unless this is a single-line event: see [`Self::in_buffers`].
+    pub(super) cold: Option<&'a Cold>,
 }
 
 /// Length from which on checking UTF-8 with SIMD is faster than without.
@@ -84,7 +79,23 @@ impl<'a> Event<'a> {
     #[inline]
     #[must_use]
     pub const fn kind(&self) -> EventKind {
-        self.kind
+        match (self.in_buffers(), self.raw) {
+            (Some(cold), _) => cold.event.kind(),
+            (None, [b':', ..]) => EventKind::Comment,
+            (None, [b'\n', ..]) => EventKind::BlankLine,
+            (None, _) => EventKind::Message,
+        }
+    }
+
+    /// Returns the description of this event, or `None` if it is a single-line event.
+    ///
+    /// A single-line event is described by its bytes.
+    #[inline]
+    const fn in_buffers(&self) -> Option<&'a Cold> {
+        match self.cold {
+            Some(cold) if cold.event.len > 0 => Some(cold),
+            _ => None,
+        }
     }
 
     /// Returns the event's bytes as they were received, with all lines and line ends.
@@ -159,10 +170,17 @@ impl<'a> Event<'a> {
     }
 
     /// Returns the value of the last `event` line, or `message`; U+FFFD replaces invalid UTF-8.
-    #[inline]
     #[must_use]
     pub const fn event_type(&self) -> &'a str {
-        self.event_type
+        let event_type = match (self.in_buffers(), self.raw) {
+            (Some(cold), _) => cold.event_type(self.raw),
+            // A template may have a line with the type before the line with the data.
+            (None, [b'e', ..]) => {
+                type_before_data(bytes_between(self.raw, 0, self.line_data_start()))
+            }
+            (None, _) => MESSAGE,
+        };
+        if event_type.is_empty() { MESSAGE } else { event_type }
     }
 
     /// Returns the last event ID after this event, or the empty string if the stream had none.
@@ -184,7 +202,7 @@ impl<'a> Event<'a> {
 
     /// Returns the comments up to an exceeded limit, without their colon and one space after it.
     pub fn comments(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-        self.lines(self.flags.comments)
+        self.lines(self.flags().comments)
             .filter_map(|line| line.strip_prefix(b":"))
             .map(|text| text.strip_prefix(b" ").unwrap_or(text))
     }
@@ -192,12 +210,12 @@ impl<'a> Event<'a> {
     /// Returns true if [`unknown_lines`](Self::unknown_lines) isn't empty.
     #[must_use]
     pub const fn has_unknown_lines(&self) -> bool {
-        self.flags.unknown
+        self.flags().unknown
     }
 
     /// Returns the lines up to an exceeded limit that are neither field, comment nor blank.
     pub fn unknown_lines(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-        self.lines(self.flags.unknown).filter(|line| {
+        self.lines(self.flags().unknown).filter(|line| {
             !matches!(line, [] | [b':', ..]) && SseField::of(line) == SseField::Unknown
         })
     }
@@ -205,19 +223,22 @@ impl<'a> Event<'a> {
     /// Returns true if the end of a comment or unknown line is missing, which exceeds a limit.
     #[must_use]
     pub const fn is_truncated(&self) -> bool {
-        self.flags.truncated
+        self.flags().truncated
     }
 
     /// Returns true if no blank line closes this event of [`salvage`](crate::SseDecoder::salvage).
     #[must_use]
     pub const fn is_unterminated(&self) -> bool {
-        self.flags.unterminated
+        self.flags().unterminated
     }
 
     /// Returns the limit that a [`TooLarge`](EventKind::TooLarge) event exceeds.
     #[must_use]
     pub const fn error(&self) -> Option<Error> {
-        self.error
+        match self.in_buffers() {
+            Some(cold) => cold.event.error,
+            None => None,
+        }
     }
 
     /// Returns the stream offset of `data()[position]`.
@@ -232,11 +253,45 @@ impl<'a> Event<'a> {
     /// ```
     #[must_use]
     pub fn data_offset(&self, position: usize) -> u64 {
-        let in_raw = match self.data_start {
+        let in_raw = match self.data_start() {
             Some(start) => start + position,
             None => self.joined_offset(position),
         };
         self.offset + in_raw as u64
+    }
+
+    /// Returns the start of `data` in `raw`, or `None` if several lines were joined.
+    ///
+    /// Without data it is 0.
+    pub(crate) const fn data_start(&self) -> Option<usize> {
+        match self.in_buffers() {
+            Some(cold) => cold.data_start(),
+            None => Some(self.line_data_start()),
+        }
+    }
+
+    /// Returns the start of the data of a single-line event: before them and the blank line.
+    const fn line_data_start(&self) -> usize {
+        let behind = match (self.raw, self.kind()) {
+            ([.., b'\r', b'\n', b'\r', b'\n'], EventKind::Message) => 4,
+            (_, EventKind::Message) => 2,
+            _ => self.raw.len(),
+        };
+        debug_assert!(self.data.len() + behind <= self.raw.len(), "the data are in the event");
+        self.raw.len().saturating_sub(self.data.len() + behind)
+    }
+
+    /// Returns the flags of the event.
+    const fn flags(&self) -> EventFlags {
+        match self.in_buffers() {
+            Some(cold) => cold.event.flags,
+            None => EventFlags {
+                comments: matches!(self.raw, [b':', ..]),
+                unknown: false,
+                truncated: false,
+                unterminated: false,
+            },
+        }
     }
 
     /// Returns the position in `raw` of byte `position` of joined data.
@@ -267,7 +322,7 @@ impl<'a> Event<'a> {
 
     /// Returns the lines of the event, unless the caller excludes that there are `any`.
     fn lines(&self, any: bool) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-        let is_cut = self.kind == EventKind::TooLarge;
+        let is_cut = self.kind() == EventKind::TooLarge;
         let lines = any.then(|| self.spans()).into_iter().flatten();
         lines.take_while(move |(span, _)| span.is_complete() || !is_cut).map(|(_, line)| line)
     }
@@ -293,7 +348,7 @@ impl<'a> Event<'a> {
 impl fmt::Debug for Event<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Event")
-            .field("kind", &self.kind)
+            .field("kind", &self.kind())
             .field("span", &self.span())
             .field("data_len", &self.data.len())
             .finish_non_exhaustive()
@@ -335,6 +390,26 @@ impl SseField {
             _ => Self::Unknown,
         }
     }
+}
+
+/// Returns the event type in the bytes before the data of a single-line event; may be empty.
+const fn type_before_data(head: &[u8]) -> &str {
+    let ([lines @ .., b'd', b'a', b't', b'a', b':', b' ']
+    | [lines @ .., b'd', b'a', b't', b'a', b':']) = head
+    else {
+        return "";
+    };
+    let ([line @ .., b'\r', b'\n'] | [line @ .., b'\n']) = lines else { return "" };
+    let ([b'e', b'v', b'e', b'n', b't', b':', b' ', value @ ..]
+    | [b'e', b'v', b'e', b'n', b't', b':', value @ ..]) = line
+    else {
+        return "";
+    };
+    if let Ok(event_type) = str::from_utf8(value) {
+        return event_type;
+    }
+    debug_assert!(false, "a template's type line is UTF-8");
+    ""
 }
 
 /// Returns the start of the value of `line`, behind a colon and one space, if it has this name.

@@ -8,7 +8,7 @@ use crate::sse::Event;
 
 /// Returns the bytes before and behind the data of an event, if they are at most a type line.
 pub(super) fn surroundings<'a>(event: &Event<'a>) -> Option<(&'a str, &'a str)> {
-    let (head, rest) = split_bytes(event.raw(), event.data_start?);
+    let (head, rest) = split_bytes(event.raw(), event.data_start()?);
     let head = json::text(head)?;
     let type_line = head.strip_suffix(' ').unwrap_or(head).strip_suffix("data:")?;
     let tail = match bytes_in(rest, event.data().len()..) {
