@@ -3,8 +3,8 @@
 use core::fmt;
 use core::str;
 
-use super::ChatCompletionChunk;
-use crate::json::{Value, ValueKind};
+use super::{ChatCompletionChunk, ChunkIndex};
+use crate::json::{Document, NodeId, Tape, Value, ValueKind};
 
 /// An error that the server reports within a stream.
 ///
@@ -17,9 +17,19 @@ use crate::json::{Value, ValueKind};
 /// | `event: error` with any data, or with comments only | gateways, Dynamo |
 #[derive(Clone, Copy)]
 pub struct UpstreamError<'a> {
-    error: Option<Value<'a>>,
-    text: &'a [u8],
-    chunk: Option<ChatCompletionChunk<'a>>,
+    /// The error, or a JSON text that contains it; empty if it isn't UTF-8.
+    text: &'a str,
+    /// The node of the error, if the text is JSON. Its value is made on demand, as that is large.
+    json: Option<(&'a Tape, NodeId)>,
+    object: Option<ErrorObject<'a>>,
+}
+
+/// The object that contains an error. It has no patches: no template has an error.
+#[derive(Clone, Copy)]
+struct ErrorObject<'a> {
+    text: &'a str,
+    tape: &'a Tape,
+    index: &'a ChunkIndex,
 }
 
 /// The `code` of an error: a string or a number.
@@ -32,12 +42,25 @@ pub enum ErrorCode<'a> {
 }
 
 impl<'a> UpstreamError<'a> {
-    pub(crate) const fn new(
+    /// Creates an error that is the value `error`, or else `text`, in the object `object`, if any.
+    #[cold]
+    pub(crate) fn new(
         error: Option<Value<'a>>,
         text: &'a [u8],
-        chunk: Option<ChatCompletionChunk<'a>>,
+        object: Option<ChatCompletionChunk<'a>>,
     ) -> Self {
-        Self { error, text, chunk }
+        let (text, json) = match error {
+            Some(error) => {
+                let (tape, text) = error.document.unpatched();
+                (text, Some((tape, error.id)))
+            }
+            None => (str::from_utf8(text).unwrap_or_default(), None),
+        };
+        let object = object.map(|ChatCompletionChunk { document, index }| {
+            let (tape, text) = document.unpatched();
+            ErrorObject { text, tape, index }
+        });
+        Self { text, json, object }
     }
 
     /// Returns true if an `error` member isn't `null`, `false`, 0, `""`, `NaN` or infinite.
@@ -56,13 +79,11 @@ impl<'a> UpstreamError<'a> {
     /// If the server sends no JSON object, the message is the text that it sends.
     #[must_use]
     pub fn message(&self) -> Option<&'a str> {
-        match self.error {
-            Some(error) => {
-                let text = |name| self.get(name)?.as_str();
-                error.as_str().or_else(|| text("message")).or_else(|| text("detail"))
-            }
-            None => str::from_utf8(self.text).ok().filter(|text| !text.is_empty()),
-        }
+        let Some(error) = self.as_value() else {
+            return Some(self.text).filter(|text| !text.is_empty());
+        };
+        let text = |name| self.get(name)?.as_str();
+        error.as_str().or_else(|| text("message")).or_else(|| text("detail"))
     }
 
     /// Returns the `code`.
@@ -90,8 +111,8 @@ impl<'a> UpstreamError<'a> {
     /// If the error is a string, returns the member of the chunk, which has its code and type.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<Value<'a>> {
-        let error = self.error?;
-        match (error.kind(), self.chunk) {
+        let error = self.as_value()?;
+        match (error.kind(), self.object()) {
             (ValueKind::String, Some(chunk)) => chunk.get(name),
             _ => error.get(name),
         }
@@ -100,7 +121,10 @@ impl<'a> UpstreamError<'a> {
     /// Returns the error as a JSON value, or `None` if it isn't JSON.
     #[must_use]
     pub const fn as_value(&self) -> Option<Value<'a>> {
-        self.error
+        match self.json {
+            Some((tape, node)) => Some(Value::new(Document::new(tape, self.text), node)),
+            None => None,
+        }
     }
 
     /// Returns the chunk that contains the error, if there is one.
@@ -108,12 +132,17 @@ impl<'a> UpstreamError<'a> {
     /// Its choices may contain a last delta and a finish reason.
     #[must_use]
     pub fn chunk(&self) -> Option<ChatCompletionChunk<'a>> {
-        self.chunk.filter(ChatCompletionChunk::is_chunk)
+        self.object().filter(ChatCompletionChunk::is_chunk)
     }
 
     /// Returns the object that contains the error, even if it isn't a chunk.
     pub(crate) const fn object(&self) -> Option<ChatCompletionChunk<'a>> {
-        self.chunk
+        match self.object {
+            Some(ErrorObject { text, tape, index }) => {
+                Some(ChatCompletionChunk::new(Document::new(tape, text), index))
+            }
+            None => None,
+        }
     }
 }
 

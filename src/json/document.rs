@@ -79,6 +79,12 @@ impl<'a> Document<'a> {
         Self { tape, text, bytes, patches }
     }
 
+    /// Returns the tape and the text of a document without patches.
+    pub(crate) fn unpatched(self) -> (&'a Tape, &'a str) {
+        debug_assert!(self.patches.list.is_empty(), "{} leaves differ", self.patches.list.len());
+        (self.tape, self.text)
+    }
+
     /// Returns a node with its position in the document's own bytes.
     #[inline]
     pub(crate) fn node(&self, id: NodeId) -> Option<Node> {
