@@ -582,7 +582,7 @@ fn large_buffers_are_kept_while_they_are_used() {
     assert_eq!(heap::allocations() - before, 0);
 }
 
-/// An event is written and moved once for each call, so it has at most 48 bytes.
+/// An event is written, moved and read in each call, so it has at most 48 bytes.
 #[test]
 #[cfg(target_pointer_width = "64")]
 fn an_event_is_small() {

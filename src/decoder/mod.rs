@@ -210,7 +210,7 @@ impl ChunkDecoder {
         let chunk = ChatCompletionChunk::new(document, index);
         let event = sse.emit_templated(raw, data);
         debug_assert_eq!(event.event_type(), event_type, "the type is in the line before the data");
-        ChunkEvent { event, payload: Payload::Chunk(chunk), deviations: JsonDeviations::default() }
+        ChunkEvent { event, payload: Payload::Chunk(chunk), deviations: &JsonDeviations::NONE }
     }
 
     /// Counts an event that matches a template; returns its parts, and the framing half to advance.

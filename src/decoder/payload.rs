@@ -59,7 +59,7 @@ impl Payload<'_> {
 pub struct ChunkEvent<'a> {
     pub(super) event: Event<'a>,
     pub(super) payload: Payload<'a>,
-    pub(super) deviations: JsonDeviations,
+    pub(super) deviations: &'a JsonDeviations,
 }
 
 impl<'a> ChunkEvent<'a> {
@@ -102,7 +102,7 @@ impl<'a> ChunkEvent<'a> {
     /// See [`ChunkDecoder::set_strict`](crate::ChunkDecoder::set_strict).
     #[must_use]
     pub const fn deviations(&self) -> JsonDeviations {
-        self.deviations
+        *self.deviations
     }
 }
 
@@ -112,5 +112,17 @@ impl fmt::Debug for ChunkEvent<'_> {
             .field("event", &self.event)
             .field("payload", &self.payload)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, target_pointer_width = "64"))]
+mod tests {
+    use super::ChunkEvent;
+
+    /// An event is written, moved and read in each call, so it has at most two cache lines.
+    #[test]
+    fn an_event_has_at_most_128_bytes() {
+        assert!(size_of::<ChunkEvent<'_>>() <= 128);
+        assert!(size_of::<Option<ChunkEvent<'_>>>() <= 128);
     }
 }

@@ -35,6 +35,8 @@ struct PayloadBuffers {
     reading: ChunkBuffers,
     /// The buffers of an error in a line of its own, beside a chunk.
     side: Tape,
+    /// The deviations of the current payload.
+    deviations: JsonDeviations,
 }
 
 /// The size in bytes above which idle buffers are freed.
@@ -137,7 +139,7 @@ pub(super) fn read<'a>(
     end: &mut Counts,
     may_match_template: bool,
 ) -> ChunkEvent<'a> {
-    let mut deviations = JsonDeviations::default();
+    let mut deviations = &JsonDeviations::NONE;
     let payload = payload(&event, readers, &mut deviations, end, may_match_template);
     end.events += u64::from(event.kind() == EventKind::Message);
     note(end, &payload, deviations, event.offset());
@@ -154,7 +156,7 @@ pub(super) fn read_last<'a>(
     end: &mut Counts,
     is_dropped: bool,
 ) -> ChunkEvent<'a> {
-    let mut deviations = JsonDeviations::default();
+    let mut deviations = &JsonDeviations::NONE;
     let is_line_torn = has_torn_line(&event);
     let mut payload = payload(&event, readers, &mut deviations, end, false);
     let is_message = event.kind() == EventKind::Message;
@@ -203,7 +205,7 @@ fn note_reasons(end: &mut Counts, chunk: &ChatCompletionChunk<'_>) {
 fn payload<'a>(
     event: &Event<'a>,
     readers: &'a mut PayloadParser,
-    deviations: &mut JsonDeviations,
+    deviations: &mut &'a JsonDeviations,
     end: &mut Counts,
     may_match_template: bool,
 ) -> Payload<'a> {
@@ -222,9 +224,9 @@ fn payload<'a>(
 
 /// Counts a payload in `end`.
 #[inline]
-fn note(end: &mut Counts, payload: &Payload<'_>, deviations: JsonDeviations, offset: u64) {
+fn note(end: &mut Counts, payload: &Payload<'_>, deviations: &JsonDeviations, offset: u64) {
     if !deviations.is_empty() {
-        end.rest().deviations.add(deviations);
+        end.rest().deviations.add(*deviations);
     }
     match payload {
         Payload::Chunk(chunk) => {
@@ -262,7 +264,7 @@ pub(super) fn templated<'a>(
 fn message<'a>(
     event: &Event<'a>,
     readers: &'a mut PayloadParser,
-    deviations: &mut JsonDeviations,
+    deviations: &mut &'a JsonDeviations,
     may_match_template: bool,
 ) -> Payload<'a> {
     let data = event.data();
@@ -278,11 +280,11 @@ fn message<'a>(
         return Payload::Chunk(templated(&readers.templates, matched, event.raw()));
     }
     let General { templates, parser, buffers } = readers.general(len);
-    let PayloadBuffers { reading, side, is_large, .. } = buffers;
+    let PayloadBuffers { reading, side, is_large, deviations: found, .. } = buffers;
     templates.record_miss(len);
     let ChunkBuffers { tape, index } = reading;
     let read = parser.parse_onto(tape, data);
-    *deviations = read.map_or_else(|_| JsonDeviations::default(), |(_, found)| found);
+    *found = read.map_or(JsonDeviations::NONE, |(_, deviations)| deviations);
     let filled = read.and_then(|(json, _)| {
         let document = Document::new(tape, json);
         match document.kind(0) {
@@ -297,7 +299,7 @@ fn message<'a>(
         if !is_error
             && chunk.is_chunk()
             && chunk.error().is_none()
-            && deviations.is_empty()
+            && found.is_empty()
             && let Some(matched) = templates.learn(event, json, reading)
         {
             return Payload::Chunk(templated(templates, matched, event.raw()));
@@ -306,20 +308,24 @@ fn message<'a>(
     let ChunkBuffers { tape, index } = &*reading;
     let document = |json| Document::new(tape, json);
     let chunk = filled.map(|json| ChatCompletionChunk::new(document(json), index));
-    if let Some(text) = error_line {
-        return Payload::Error(text_error(text, (parser, side), chunk.ok(), deviations));
-    }
-    match chunk {
-        Ok(chunk) => object(chunk, is_error),
-        Err(_) if is_error => {
+    let payload = match (error_line, chunk) {
+        (Some(text), chunk) => Payload::Error(text_error(text, (parser, side), chunk.ok(), found)),
+        (None, Ok(chunk)) => object(chunk, is_error),
+        (None, Err(_)) if is_error => {
             let value = read.ok().map(|(json, _)| Value::new(document(json), 0));
             Payload::Error(UpstreamError::new(value, data, None))
         }
-        Err(error) => {
-            let position = usize::try_from(error.offset()).unwrap_or(usize::MAX);
-            Payload::Malformed(Error::new(error.kind(), event.data_offset(position)))
-        }
-    }
+        (None, Err(error)) => malformed(event, error),
+    };
+    *deviations = found;
+    payload
+}
+
+/// Returns the payload of an event whose data have an error at an offset in them.
+#[cold]
+fn malformed<'a>(event: &Event<'_>, error: Error) -> Payload<'a> {
+    let position = usize::try_from(error.offset()).unwrap_or(usize::MAX);
+    Payload::Malformed(Error::new(error.kind(), event.data_offset(position)))
 }
 
 /// Returns the payload of an object; it is an error if its event is.
@@ -343,7 +349,7 @@ fn object(object: ChatCompletionChunk<'_>, is_error: bool) -> Payload<'_> {
 fn undispatched<'a>(
     event: &Event<'a>,
     readers: &'a mut PayloadParser,
-    deviations: &mut JsonDeviations,
+    deviations: &mut &'a JsonDeviations,
 ) -> Payload<'a> {
     if let Some(text) = error_line(event) {
         return Payload::Error(line_error(event, text, readers, deviations));
@@ -361,7 +367,7 @@ fn undispatched<'a>(
 fn unknown<'a>(
     event: &Event<'a>,
     readers: &'a mut PayloadParser,
-    deviations: &mut JsonDeviations,
+    deviations: &mut &'a JsonDeviations,
     end: &mut Counts,
 ) -> Payload<'a> {
     // Before the first field, an object is the body, and not a line of an event stream.
@@ -382,11 +388,14 @@ fn line_error<'a>(
     event: &Event<'a>,
     text: &'a [u8],
     readers: &'a mut PayloadParser,
-    deviations: &mut JsonDeviations,
+    deviations: &mut &'a JsonDeviations,
 ) -> UpstreamError<'a> {
     let General { parser, buffers, .. } = readers.general(event.raw().len());
-    buffers.is_large = true;
-    text_error(text, (parser, &mut buffers.side), None, deviations)
+    let PayloadBuffers { side, is_large, deviations: found, .. } = buffers;
+    (*is_large, *found) = (true, JsonDeviations::NONE);
+    let error = text_error(text, (parser, side), None, found);
+    *deviations = found;
+    error
 }
 
 /// Returns the text of an error in a line with an unknown field.

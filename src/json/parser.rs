@@ -28,6 +28,14 @@ pub struct JsonDeviations {
 }
 
 impl JsonDeviations {
+    /// No deviations.
+    pub(crate) const NONE: Self = Self {
+        lone_surrogates: 0,
+        non_finite_numbers: 0,
+        integers_out_of_range: 0,
+        floats_out_of_range: 0,
+    };
+
     /// Returns true if there is no deviation.
     #[must_use]
     pub fn is_empty(&self) -> bool {
