@@ -222,6 +222,30 @@ fn a_decoder_in_mid_stream_is_small() {
     assert!(heap::live() - before <= 5 << 10, "{}", heap::live() - before);
 }
 
+/// The heap of a completion is its choice and its texts, each allocated once.
+#[test]
+fn a_completion_in_mid_stream_is_small() {
+    assert!(size_of::<Reassembler>() <= 472, "{}", size_of::<Reassembler>());
+    let chunk = |delta: &str| {
+        event(&format!(
+            r#"{{"id":"chatcmpl-1","model":"m1","choices":[{{"index":0,"delta":{delta},"finish_reason":null}}]}}"#
+        ))
+    };
+    let mut stream = chunk(r#"{"role":"assistant","content":""}"#);
+    stream +=
+        &(10..30).map(|token| chunk(&format!(r#"{{"content":"t{token}"}}"#))).collect::<String>();
+    let mut decoder = ChunkDecoder::new();
+    feed(&mut decoder, &mut Reassembler::new(), &stream);
+    let (live, allocations) = (heap::live(), heap::allocations());
+    let mut completion = Reassembler::new();
+    feed(&mut decoder, &mut completion, &stream);
+    // Id, model, role, content, choices.
+    assert_eq!(heap::allocations() - allocations, 5);
+    let texts = ["chatcmpl-1", "m1", "assistant"].map(str::len).iter().sum::<usize>() + 128;
+    let choice = size_of::<deltawire::completion::CompletionChoice>();
+    assert_eq!((heap::live() - live) as usize, texts + choice);
+}
+
 /// A peer sends many skeletons, with all kinds of differences.
 #[test]
 fn templates_hold_little() {

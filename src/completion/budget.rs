@@ -42,7 +42,7 @@ impl CompletionLimit {
 pub(crate) struct Budget {
     bytes: usize,
     /// The largest number of members of one object.
-    members: usize,
+    members: u32,
     exceeded: Option<CompletionLimit>,
     /// True once a value didn't fit: no further value fits then.
     closed: bool,
@@ -51,7 +51,7 @@ pub(crate) struct Budget {
 }
 
 impl Budget {
-    pub(crate) const fn new(bytes: usize, members: usize) -> Self {
+    pub(crate) const fn new(bytes: usize, members: u32) -> Self {
         Self { bytes, members, exceeded: None, closed: false, replaced: 0 }
     }
 
@@ -79,11 +79,16 @@ impl Budget {
 
     /// Returns true if an object with `count` members may have one more; else records the limit.
     pub(super) fn has_member(&mut self, count: usize) -> bool {
-        let fits = count < self.members;
+        let fits = count < self.members as usize;
         if !fits {
             self.mark_exceeded(CompletionLimit::Members);
         }
         fits
+    }
+
+    /// Returns the largest number of members of one object.
+    pub(super) const fn max_members(&self) -> u32 {
+        self.members
     }
 
     /// Returns true if a value didn't fit before.

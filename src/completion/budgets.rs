@@ -1,9 +1,14 @@
 //! `Budgets`: the budgets of a completion, and texts that are stored within them.
 
+use core::fmt;
+use core::num::NonZeroU16;
+
+use smallvec::SmallVec;
+
 use super::accumulate::Unknown;
-use super::budget::{Budget, rewrite};
+use super::budget::{Budget, CompletionLimit, rewrite};
 use super::list::Matching;
-use super::outcome::LONGEST_REASON;
+use super::outcome::{LONGEST_REASON, count};
 use crate::chunk::{Level, Merge, is_identity, merge};
 use crate::json::{OwnedArray, OwnedObject, Value, beginning};
 use crate::limits::Limits;
@@ -11,19 +16,45 @@ use crate::limits::Limits;
 /// The budgets of a completion: its limits, its bytes and its entries.
 #[derive(Clone, Debug)]
 pub(super) struct Budgets {
-    pub(super) limits: Limits,
     pub(super) texts: Budget,
     /// The budget of usage, which no text can use up.
     pub(super) usage: Budget,
+    /// [`Limits::max_completion_bytes`].
+    max_bytes: usize,
+    max_choices: u32,
+    max_tool_calls: u32,
+    max_logprob_entries: u32,
     /// The number of tokens with log probabilities so far, including those left out.
-    pub(super) logprobs: usize,
-    /// Buffers of texts from before a reset.
-    spare: Vec<String>,
+    logprobs: u32,
+    spare: Spare,
+}
+
+/// Buffers of texts from before a reset.
+#[derive(Clone, Default)]
+struct Spare(Option<Box<SmallVec<[String; 1]>>>);
+
+impl fmt::Debug for Spare {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.iter().flat_map(|texts| texts.iter())).finish()
+    }
 }
 
 /// The number of buffers that outlive a reset, and the largest size of each in bytes.
 const MOST_SPARE: usize = 16;
 const SPARE_BYTES: usize = 64 << 10;
+
+/// The size of the first buffer of a text that comes in pieces.
+///
+/// A short answer fits, and needs one allocation.
+const FIRST_BYTES: usize = 128;
+
+/// Makes the first buffer of a text, unless its first piece is large.
+#[cold]
+fn reserve_first(kept: &mut String, piece: &str) {
+    if piece.len() < FIRST_BYTES {
+        kept.reserve_exact(FIRST_BYTES);
+    }
+}
 
 /// The most bytes of usage: the largest known usage has 1 KiB.
 const USAGE_BYTES: usize = 64 << 10;
@@ -32,7 +63,7 @@ const USAGE_BYTES: usize = 64 << 10;
 ///
 /// A server that cuts UTF-16 text sends the low half with the next delta.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct PendingSurrogate(Option<u16>);
+pub(super) struct PendingSurrogate(Option<NonZeroU16>);
 
 impl PendingSurrogate {
     /// Returns true if a surrogate pair may be cut at either end of `text`.
@@ -44,15 +75,58 @@ impl PendingSurrogate {
 
 impl Budgets {
     pub(super) fn new(limits: Limits) -> Self {
-        let texts = Budget::new(limits.max_completion_bytes, limits.max_members);
-        let usage = Budget::new(limits.max_completion_bytes.min(USAGE_BYTES), limits.max_members);
-        Self { limits, texts, usage, logprobs: 0, spare: Vec::new() }
+        // No list has 2^32 elements: a larger limit isn't reached either.
+        let stored = |limit: usize| u32::try_from(limit).unwrap_or(u32::MAX);
+        let max_bytes = limits.max_completion_bytes;
+        let max_members = stored(limits.max_members);
+        Self {
+            texts: Budget::new(max_bytes, max_members),
+            usage: Budget::new(max_bytes.min(USAGE_BYTES), max_members),
+            max_bytes,
+            max_choices: stored(limits.max_choices),
+            max_tool_calls: stored(limits.max_tool_calls),
+            max_logprob_entries: stored(limits.max_logprob_entries),
+            logprobs: 0,
+            spare: Spare::default(),
+        }
+    }
+
+    /// Returns a whole budget of the same limits, without spare buffers.
+    pub(super) fn fresh(&self) -> Self {
+        let max_members = self.texts.max_members();
+        Self {
+            texts: Budget::new(self.max_bytes, max_members),
+            usage: Budget::new(self.max_bytes.min(USAGE_BYTES), max_members),
+            logprobs: 0,
+            spare: Spare::default(),
+            ..*self
+        }
     }
 
     /// Frees the whole budget; the limits and the spare buffers stay.
     pub(super) fn reset(&mut self) {
         let spare = core::mem::take(&mut self.spare);
-        *self = Self { spare, ..Self::new(self.limits) };
+        *self = Self { spare, ..self.fresh() };
+    }
+
+    /// Returns [`Limits::max_choices`].
+    pub(super) const fn max_choices(&self) -> usize {
+        self.max_choices as usize
+    }
+
+    /// Returns [`Limits::max_tool_calls`].
+    pub(super) const fn max_tool_calls(&self) -> usize {
+        self.max_tool_calls as usize
+    }
+
+    /// Counts tokens with log probabilities; returns true if all so far fit.
+    pub(super) fn add_logprobs(&mut self, tokens: usize) -> bool {
+        count(&mut self.logprobs, tokens);
+        let fits = self.logprobs <= self.max_logprob_entries;
+        if !fits {
+            self.texts.mark_exceeded(CompletionLimit::LogprobEntries);
+        }
+        fits
     }
 
     /// Stores the buffer of a removed text for a later text.
@@ -61,15 +135,18 @@ impl Budgets {
         else {
             return;
         };
-        if self.spare.len() < MOST_SPARE {
+        let spare = self.spare.0.get_or_insert_default();
+        if spare.len() < MOST_SPARE {
             text.clear();
-            self.spare.push(text);
+            spare.push(text);
         }
     }
 
     /// Returns the text, which is empty if it was absent. Reuses a spare buffer.
     pub(super) fn text<'k>(&mut self, kept: &'k mut Option<String>) -> &'k mut String {
-        kept.get_or_insert_with(|| self.spare.pop().unwrap_or_default())
+        kept.get_or_insert_with(|| {
+            self.spare.0.as_mut().and_then(|spare| spare.pop()).unwrap_or_default()
+        })
     }
 
     /// Stores the first text that isn't empty.
@@ -168,13 +245,16 @@ impl Budgets {
         if text.is_empty() {
             return None;
         }
-        let high = cut.0.take();
+        if kept.capacity() == 0 {
+            reserve_first(kept, text);
+        }
+        let high = cut.0.take().map(NonZeroU16::get);
         let replaces = high.is_some() && text.starts_with(char::REPLACEMENT_CHARACTER);
         if !replaces && !text.ends_with(char::REPLACEMENT_CHARACTER) {
             return self.push_str(kept, text);
         }
         let (low, next) = value().map(|value| value.lone_surrogates_at_ends()).unwrap_or_default();
-        cut.0 = next;
+        cut.0 = next.and_then(NonZeroU16::new);
         let whole = high.zip(low).and_then(|(high, low)| char::decode_utf16([high, low]).next());
         let rest = text.strip_prefix(char::REPLACEMENT_CHARACTER);
         let rest = rest.filter(|_| kept.ends_with(char::REPLACEMENT_CHARACTER));

@@ -1,6 +1,10 @@
 //! `Change`: an addition of the last chunk, for a caller that reads the completion while it grows.
 
-use super::choice_state::ChoiceState;
+use core::fmt;
+
+use smallvec::SmallVec;
+
+use super::choice_state::{ChoiceState, VoidTexts};
 use super::order::Moved;
 
 /// One change by a [`push`](super::Reassembler::push).
@@ -78,13 +82,24 @@ pub enum Change {
 ///
 /// During the push, positions follow the order of arrival of choices and tool calls. The end of the
 /// push replaces them by the positions after it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(super) struct Changes {
-    list: Vec<Change>,
+    /// The first change. Most pushes have no other, and need no buffer.
+    first: Option<Change>,
+    /// A buffer for pushes with several changes, once there was one.
+    several: Option<Box<SeveralChanges>>,
+    /// True if the buffer isn't empty, or is large.
+    has_several: bool,
     /// True if a text was replaced: earlier changes of it are void.
     pub(super) has_void: bool,
     /// True if a choice or tool call is behind one with a higher index.
     pub(super) is_unordered: bool,
+}
+
+#[derive(Clone, Default)]
+struct SeveralChanges {
+    /// All changes, the first one included; empty if there is one at most.
+    list: SmallVec<[Change; 2]>,
     /// The number of consecutive pushes that needed little of a large buffer.
     small_pushes: u32,
 }
@@ -95,42 +110,84 @@ pub(super) struct Changes {
 const KEPT_CHANGES: usize = 1024;
 const SMALL_PUSHES: u32 = 64;
 
+impl fmt::Debug for Changes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_slice(), f)
+    }
+}
+
+impl SeveralChanges {
+    /// Removes all changes; returns true if the buffer is large.
+    fn clear(&mut self) -> bool {
+        if self.list.capacity() > KEPT_CHANGES {
+            let is_small = self.list.len() <= KEPT_CHANGES;
+            self.small_pushes = if is_small { self.small_pushes + 1 } else { 0 };
+            if self.small_pushes >= SMALL_PUSHES {
+                *self = Self::default();
+            }
+        }
+        self.list.clear();
+        self.list.capacity() > KEPT_CHANGES
+    }
+}
+
 impl Changes {
     /// Removes all changes, at the beginning of a push.
     #[inline]
     pub(super) fn clear(&mut self) {
-        if self.list.capacity() > KEPT_CHANGES {
-            self.shrink();
+        self.first = None;
+        if self.has_several {
+            self.clear_several();
         }
-        self.list.clear();
-    }
-
-    /// Resets all fields, and shrinks a large buffer.
-    pub(super) fn reset(&mut self) {
-        let mut list = core::mem::take(&mut self.list);
-        list.clear();
-        list.shrink_to(KEPT_CHANGES);
-        *self = Self { list, ..Self::default() };
     }
 
     #[cold]
-    fn shrink(&mut self) {
-        let is_small = self.list.len() <= KEPT_CHANGES;
-        self.small_pushes = if is_small { self.small_pushes + 1 } else { 0 };
-        if self.small_pushes >= SMALL_PUSHES {
-            self.list.truncate(KEPT_CHANGES);
-            self.list.shrink_to(KEPT_CHANGES);
-            self.small_pushes = 0;
+    fn clear_several(&mut self) {
+        self.has_several = self.several.as_mut().is_some_and(|several| several.clear());
+    }
+
+    /// Resets all fields, and frees a large buffer.
+    pub(super) fn reset(&mut self) {
+        let several = self.several.take();
+        let mut several = several.filter(|several| several.list.capacity() <= KEPT_CHANGES);
+        if let Some(several) = &mut several {
+            several.list.clear();
         }
+        *self = Self { several, ..Self::default() };
     }
 
     pub(super) fn as_slice(&self) -> &[Change] {
-        &self.list
+        match &self.several {
+            Some(several) if !several.list.is_empty() => &several.list,
+            _ => self.first.as_slice(),
+        }
+    }
+
+    fn as_mut_slice(&mut self) -> &mut [Change] {
+        match &mut self.several {
+            Some(several) if !several.list.is_empty() => &mut several.list,
+            _ => self.first.as_mut_slice(),
+        }
     }
 
     #[inline]
     pub(super) fn push(&mut self, change: Change) {
-        self.list.push(change);
+        if self.first.is_none() {
+            self.first = Some(change);
+        } else {
+            self.push_next(change);
+        }
+    }
+
+    /// Adds a change that isn't the first one.
+    #[cold]
+    fn push_next(&mut self, change: Change) {
+        self.has_several = true;
+        let list = &mut self.several.get_or_insert_default().list;
+        if list.is_empty() {
+            list.extend(self.first);
+        }
+        list.push(change);
     }
 
     /// Adds the change of a text that is new from a position on.
@@ -139,22 +196,24 @@ impl Changes {
     /// void.
     pub(super) fn replace(&mut self, change: Option<Change>) {
         let Some(change) = change else { return };
-        self.has_void |= !self.list.is_empty() && change == change.at_its_start();
-        self.list.push(change);
+        self.has_void |= self.first.is_some() && change == change.at_its_start();
+        self.push(change);
     }
 
     /// Removes the changes of each text that precede its last new beginning.
     #[cold]
     pub(super) fn remove_void(&mut self, states: &mut [ChoiceState]) {
-        self.list.reverse();
-        self.list.retain(|change| {
+        // A change is void for another one, so there are several.
+        let Some(several) = &mut self.several else { return };
+        several.list.reverse();
+        several.list.retain(|change| {
             let Some(is_void) = change.void_mark(states) else { return true };
             let keeps = !*is_void;
             *is_void |= *change == change.at_its_start();
             keeps
         });
-        self.list.reverse();
-        for change in &self.list {
+        several.list.reverse();
+        for change in &several.list {
             if let Some(is_void) = change.void_mark(states) {
                 *is_void = false;
             }
@@ -164,7 +223,7 @@ impl Changes {
     /// Updates the positions of moved tool calls. `moved` contains an entry for each choice.
     #[cold]
     pub(super) fn move_calls(&mut self, moved: &[Option<Moved>]) {
-        for change in &mut self.list {
+        for change in self.as_mut_slice() {
             if let Change::ToolCallStarted { choice, call }
             | Change::Arguments { choice, call, .. }
             | Change::ToolCallDone { choice, call } = change
@@ -178,7 +237,7 @@ impl Changes {
     /// Updates the positions of moved choices.
     #[cold]
     pub(super) fn move_choices(&mut self, moved: &Moved) {
-        for change in &mut self.list {
+        for change in self.as_mut_slice() {
             let choice = change.choice_mut();
             *choice = moved.place(*choice);
         }
@@ -213,13 +272,17 @@ impl Change {
     /// Returns the mark that earlier changes of the same text are void, or `None` without a text.
     fn void_mark<'s>(&self, states: &'s mut [ChoiceState]) -> Option<&'s mut bool> {
         match *self {
-            Self::Content { choice, .. } => Some(&mut states.get_mut(choice)?.is_void.content),
-            Self::Refusal { choice, .. } => Some(&mut states.get_mut(choice)?.is_void.refusal),
-            Self::Reasoning { choice, .. } => Some(&mut states.get_mut(choice)?.is_void.reasoning),
+            Self::Content { choice, .. } => Some(&mut void_texts(states, choice)?.content),
+            Self::Refusal { choice, .. } => Some(&mut void_texts(states, choice)?.refusal),
+            Self::Reasoning { choice, .. } => Some(&mut void_texts(states, choice)?.reasoning),
             Self::Arguments { choice, call, .. } => {
-                Some(&mut states.get_mut(choice)?.calls.get_mut(call)?.is_void)
+                Some(&mut states.get_mut(choice)?.call_mut(call)?.is_void)
             }
             _ => None,
         }
     }
+}
+
+fn void_texts(states: &mut [ChoiceState], choice: usize) -> Option<&mut VoidTexts> {
+    Some(&mut states.get_mut(choice)?.rare_mut().is_void)
 }

@@ -1,30 +1,30 @@
 //! `ChoiceState`: the state of one choice between two chunks, besides its message.
 
+use smallvec::SmallVec;
+
 use super::budgets::PendingSurrogate;
 use super::change::{Change, Changes};
-use super::outcome::Irregularities;
+use super::outcome::{Irregularities, count};
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct ChoiceState {
-    /// The choice's index.
-    pub(super) index: u64,
-    /// The states of the tool calls: `calls.len() == message.tool_calls.len()`.
-    pub(super) calls: Vec<CallState>,
-    /// The number of tool calls at the end that aren't sorted yet: `late_calls <= calls.len()`.
-    pub(super) late_calls: usize,
-    /// The positions of the tool calls with an id, sorted by id; `None` until a search needs them.
-    pub(super) calls_by_id: Option<Vec<u32>>,
-    /// The position of the call that the last delta continued.
-    pub(super) last_call: usize,
     pub(super) content: PendingSurrogate,
     pub(super) refusal: PendingSurrogate,
     pub(super) reasoning: PendingSurrogate,
-    pub(super) function_call: PendingSurrogate,
     /// The server sends the message whole with each chunk.
     pub(super) is_snapshot: bool,
+    /// The rest; `None` until it is needed.
+    rare: Option<Box<RareState>>,
+}
+
+/// The state that a choice has only with tool calls, irregular parts or replaced texts.
+#[derive(Clone, Debug, Default)]
+pub(super) struct RareState {
+    pub(super) calls: CallStates,
+    pub(super) function_call: PendingSurrogate,
     /// The texts with void changes; all false between two pushes.
     pub(super) is_void: VoidTexts,
-    pub(super) irregular: Irregularities,
+    irregular: Irregularities,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -34,10 +34,69 @@ pub(super) struct VoidTexts {
     pub(super) reasoning: bool,
 }
 
+/// The states of a choice's tool calls.
+#[derive(Clone, Debug, Default)]
+pub(super) struct CallStates {
+    /// One state for each call: `list.len() == message.tool_calls.len()`.
+    pub(super) list: SmallVec<[CallState; 1]>,
+    /// The number of tool calls at the end that aren't sorted yet: `late <= list.len()`.
+    pub(super) late: usize,
+    /// The position of the call that the last delta continued.
+    pub(super) last: usize,
+    /// The positions of the tool calls with an id, sorted by id; `None` until a search needs them.
+    pub(super) by_id: Option<Vec<u32>>,
+}
+
 impl ChoiceState {
+    /// Returns the rare state, which is made if it is absent.
+    pub(super) fn rare_mut(&mut self) -> &mut RareState {
+        self.rare.get_or_insert_default()
+    }
+
+    /// Returns the states of the tool calls, if any has begun.
+    pub(super) fn calls_mut(&mut self) -> Option<&mut CallStates> {
+        Some(&mut self.rare.as_mut()?.calls)
+    }
+
+    /// Returns the states of the tool calls.
+    pub(super) fn calls(&self) -> &[CallState] {
+        self.rare.as_ref().map_or(&[], |rare| &rare.calls.list)
+    }
+
+    /// Returns the state of the tool call at a position.
+    pub(super) fn call_mut(&mut self, at: usize) -> Option<&mut CallState> {
+        self.calls_mut()?.list.get_mut(at)
+    }
+
+    /// Returns the position of the call that the last delta continued, if there is a call.
+    pub(super) fn last_call(&self) -> Option<usize> {
+        let calls = &self.rare.as_ref()?.calls;
+        (calls.last < calls.list.len()).then_some(calls.last)
+    }
+
+    /// Returns the counts of irregular parts.
+    pub(super) fn irregularities(&self) -> Irregularities {
+        self.rare.as_ref().map_or_else(Irregularities::default, |rare| rare.irregular)
+    }
+
+    /// Adds to a count of irregular parts.
+    pub(super) fn count(&mut self, of: fn(&mut Irregularities) -> &mut u32, number: usize) {
+        if number > 0 {
+            count(of(&mut self.rare_mut().irregular), number);
+        }
+    }
+
+    /// Adds the counts of irregular parts of another state.
+    pub(super) fn add_irregularities(&mut self, other: &Self) {
+        if let Some(other) = &other.rare {
+            self.rare_mut().irregular.add(&other.irregular);
+        }
+    }
+
     /// Marks all calls as done, and records a change for each that wasn't.
     pub(super) fn end_calls(&mut self, choice: usize, changes: &mut Changes) {
-        for (call, known) in self.calls.iter_mut().enumerate().filter(|(_, known)| !known.is_done) {
+        let Some(calls) = self.calls_mut() else { return };
+        for (call, known) in calls.list.iter_mut().enumerate().filter(|(_, known)| !known.is_done) {
             known.is_done = true;
             changes.push(Change::ToolCallDone { choice, call });
         }
@@ -47,12 +106,12 @@ impl ChoiceState {
 #[derive(Clone, Debug, Default)]
 pub(super) struct CallState {
     pub(super) index: Option<u64>,
-    pub(super) arguments: PendingSurrogate,
     /// The length of the arguments when they were last parsed.
     pub(super) parsed_len: usize,
+    pub(super) arguments: PendingSurrogate,
     /// A change has reported that the call is done.
     pub(super) is_done: bool,
-    /// True if the arguments have void changes; see [`ChoiceState::is_void`].
+    /// True if the arguments have void changes; see [`RareState::is_void`].
     pub(super) is_void: bool,
 }
 

@@ -16,16 +16,14 @@ use super::message::{
 };
 use super::model::ReasoningName;
 use super::tool_call::{push_arguments, push_call};
+use super::usage_plan::UsagePlan;
 use super::{ChatCompletion, CompletionChoice, Reassembler};
 use crate::chunk::schema::{delta, reasoning_detail};
 use crate::chunk::{
     ChatCompletionChunk, Choice, Delta, Field, Level, Merge, TemplateKey, is_identity, merge,
 };
-use crate::json::{NodeId, OwnedArray, OwnedObject, OwnedValue, Value, ValueKind};
+use crate::json::{NodeId, OwnedArray, OwnedObject, Value, ValueKind};
 use crate::template::LARGEST_EVENT;
-
-/// More slots than a template has.
-const MOST_SLOTS: usize = 16;
 
 /// The most texts of delta members without a field that a plan lists.
 const MOST_MEMBER_TEXTS: usize = 2;
@@ -68,33 +66,37 @@ fn bit(index: u64) -> u64 {
 }
 
 /// The fields that each chunk of a template adds.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct MergePlan {
     key: Option<TemplateKey>,
+    /// The index of the choice, if there is a choice, and its position in the completion.
+    choice: Option<ChoiceIndex>,
+    position: u32,
     /// The chunk has a field that isn't listed: it is merged in full.
     is_full: bool,
     /// An id or a time is in a slot, and the first one counts.
     has_firsts: bool,
-    /// The index of the choice, if there is a choice, and its position in the completion.
-    choice: Option<ChoiceIndex>,
-    position: usize,
     /// The slot of the content.
-    content: Option<usize>,
+    content: Option<u8>,
     /// The choice adds more than the content: other texts, reasoning, calls.
     has_more: bool,
     has_texts: bool,
     reasoning: Reasoning,
+    /// The only text that the chunk adds: see [`SingleTextPlan`].
+    only_text: Option<(u8, TextOf)>,
+    /// `None` if no plan so far has such fields.
+    rare: Option<Box<RarePlan>>,
+}
+
+/// The fields that the chunks of most templates lack. The next plan reuses the memory.
+#[derive(Clone, Copy, Debug, Default)]
+struct RarePlan {
+    /// The detail whose text is in a slot, if all details are merged by it.
+    detail: Option<Detail>,
     calls: Calls,
     /// The slots that are texts of delta members without a field.
     member_texts: [Option<NodeId>; MOST_MEMBER_TEXTS],
     usage: UsagePlan,
-}
-
-/// The slots that are numbers of the usage, each with its position among the stored members.
-#[derive(Clone, Copy, Debug, Default)]
-struct UsagePlan {
-    positions: [Option<u8>; MOST_SLOTS],
-    has_some: bool,
 }
 
 /// The plan of a template that adds one text only, as most do.
@@ -104,9 +106,9 @@ struct UsagePlan {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct SingleTextPlan {
     key: Option<TemplateKey>,
-    slot: usize,
     /// The position of the choice.
-    choice: usize,
+    choice: u32,
+    slot: u8,
     of: TextOf,
 }
 
@@ -114,7 +116,7 @@ pub(super) struct SingleTextPlan {
 #[derive(Clone, Copy, Debug)]
 enum ChoiceIndex {
     Literal(u64),
-    Slot(usize),
+    Slot(u8),
 }
 
 impl ChoiceIndex {
@@ -122,7 +124,7 @@ impl ChoiceIndex {
     fn resolve(self, chunk: &ChatCompletionChunk<'_>) -> Option<u64> {
         match self {
             Self::Literal(index) => Some(index),
-            Self::Slot(slot) => chunk.slot_count(slot),
+            Self::Slot(slot) => chunk.slot_count(slot.into()),
         }
     }
 }
@@ -134,8 +136,7 @@ enum Reasoning {
     Nothing,
     /// One text in a slot, or one text in a slot of the only detail, or both.
     Slots {
-        text: Option<(usize, ReasoningName)>,
-        detail: Option<Detail>,
+        text: Option<(u8, ReasoningName)>,
     },
     Everything,
 }
@@ -164,7 +165,7 @@ enum Calls {
     Nothing,
     /// The arguments of the only call, in a slot.
     Arguments {
-        slot: usize,
+        slot: u8,
         index: ChoiceIndex,
     },
     Everything,
@@ -187,23 +188,38 @@ struct StoredDetail {
 }
 
 impl MergePlan {
-    /// Makes the plan for the template of a chunk; `usage` is the stored one.
-    #[cold]
-    fn new(chunk: &ChatCompletionChunk<'_>, usage: Option<&OwnedObject>) -> Self {
+    /// Makes a plan without slots, in the memory of the plan before.
+    fn without_slots(chunk: &ChatCompletionChunk<'_>, before: Self) -> Self {
+        let mut rare = before.rare;
+        if let Some(rare) = &mut rare {
+            **rare = RarePlan::default();
+        }
         let literal = |choice: Choice<'_>| ChoiceIndex::Literal(choice.index().unwrap_or(0));
-        let mut plan = Self {
+        Self {
             key: chunk.template_key(),
             is_full: chunk.choices().len() > 1
                 || chunk.lost_choices() > 0
-                || chunk.error().is_some(),
+                || chunk.error().is_some()
+                || !are_idempotent(Level::Top, chunk.extra())
+                || chunk.usage().is_some_and(|usage| !has_unique_names(usage.as_value()))
+                || chunk.x_groq().is_some_and(|x_groq| !has_unique_names(x_groq)),
             choice: chunk.choices().next().map(literal),
+            rare,
             ..Self::default()
-        };
+        }
+    }
+
+    /// Makes the plan for the template of a chunk; `usage` is the stored one.
+    ///
+    /// Reuses the memory of the plan before.
+    #[cold]
+    fn new(chunk: &ChatCompletionChunk<'_>, usage: Option<&OwnedObject>, before: Self) -> Self {
+        let mut plan = Self::without_slots(chunk, before);
         let (mut text, mut details) = (None, DetailSlots::Nothing);
         let call = chunk.choices().next().and_then(|choice| choice.delta().tool_calls().next());
         let mut call_index = call.and_then(|call| call.index()).map(ChoiceIndex::Literal);
         let (mut arguments, mut other_calls) = (None, false);
-        for (slot, leaf) in chunk.slots().enumerate() {
+        for (slot, leaf) in (0u8..).zip(chunk.slots()) {
             match chunk.field_of(leaf) {
                 Field::Id | Field::Created => plan.has_firsts = true,
                 Field::Obfuscation => {}
@@ -216,31 +232,40 @@ impl MergePlan {
                 Field::CallIndex => call_index = Some(ChoiceIndex::Slot(slot)),
                 Field::Arguments => arguments = Some(slot),
                 Field::ToolCalls => other_calls = true,
-                Field::Usage => plan.is_full |= !plan.usage.add(slot, chunk.value_at(leaf), usage),
+                Field::Usage => {
+                    let plan_of_usage = &mut plan.rare_mut().usage;
+                    plan.is_full |= !plan_of_usage.add(slot, chunk.value_at(leaf), usage);
+                }
                 Field::DeltaMember => plan.is_full |= !plan.add_member_text(chunk.value_at(leaf)),
                 Field::Other => plan.is_full = true,
             }
         }
-        plan.is_full |= !are_idempotent(Level::Top, chunk.extra());
-        plan.is_full |= chunk.usage().is_some_and(|usage| !has_unique_names(usage.as_value()));
-        plan.is_full |= chunk.x_groq().is_some_and(|x_groq| !has_unique_names(x_groq));
         for choice in chunk.choices() {
             plan.add(&choice);
-            plan.reasoning = Reasoning::new(&choice.delta(), text, details);
+            let (reasoning, detail) = Reasoning::new(&choice.delta(), text, details);
+            plan.reasoning = reasoning;
+            if detail.is_some() {
+                plan.rare_mut().detail = detail;
+            }
         }
         if plan.has_texts {
             plan.content = None;
         }
         let has_reasoning = !matches!(plan.reasoning, Reasoning::Nothing);
-        plan.calls = match (call, arguments, call_index) {
+        let calls = match (call, arguments, call_index) {
             (None, ..) => Calls::Nothing,
             (Some(call), Some(slot), Some(index)) if !other_calls && is_continuation(&call) => {
                 Calls::Arguments { slot, index }
             }
             _ => Calls::Everything,
         };
-        let has_calls = !matches!(plan.calls, Calls::Nothing);
-        plan.has_more = plan.has_texts || has_reasoning || has_calls || plan.has_member_texts();
+        let has_calls = !matches!(calls, Calls::Nothing);
+        if has_calls {
+            plan.rare_mut().calls = calls;
+        }
+        plan.only_text = plan.only_text();
+        plan.has_more =
+            plan.has_texts || has_reasoning || has_calls || plan.member_texts().next().is_some();
         plan
     }
 
@@ -252,7 +277,7 @@ impl MergePlan {
             Merge::Accumulate => !is_identity(name),
             _ => false,
         };
-        let free = self.member_texts.iter_mut().find(|text| text.is_none());
+        let free = self.rare_mut().member_texts.iter_mut().find(|text| text.is_none());
         match free {
             Some(text) if is_joined && leaf.kind() == ValueKind::String => *text = Some(leaf.id),
             _ => return false,
@@ -260,8 +285,12 @@ impl MergePlan {
         true
     }
 
-    fn has_member_texts(&self) -> bool {
-        self.member_texts.iter().any(Option::is_some)
+    fn rare_mut(&mut self) -> &mut RarePlan {
+        self.rare.get_or_insert_default()
+    }
+
+    fn member_texts(&self) -> impl Iterator<Item = NodeId> + use<'_> {
+        self.rare.iter().flat_map(|rare| rare.member_texts).flatten()
     }
 
     fn add(&mut self, choice: &Choice<'_>) {
@@ -282,9 +311,22 @@ impl MergePlan {
             || !are_idempotent(Level::Choice, choice.extra())
             || !names_are_unique(|| delta.extra().map(|(name, _)| name))
             || !delta.extra().all(|(name, value)| {
-                self.member_texts.contains(&Some(value.id))
+                self.member_texts().any(|text| text == value.id)
                     || is_idempotent(Level::Delta, name, value)
             });
+    }
+
+    /// Returns the slot of the only text that the chunk adds, if it adds no more.
+    fn only_text(&self) -> Option<(u8, TextOf)> {
+        let has_rare = self.rare.as_ref().is_some_and(|rare| !rare.is_empty());
+        if has_rare || self.has_texts || !matches!(self.choice, Some(ChoiceIndex::Literal(_))) {
+            return None;
+        }
+        match (self.content, self.reasoning) {
+            (Some(slot), Reasoning::Nothing) => Some((slot, TextOf::Content)),
+            (None, Reasoning::Slots { text: Some((slot, _)) }) => Some((slot, TextOf::Reasoning)),
+            _ => None,
+        }
     }
 
     /// Returns the plan for one text, if the chunk adds no more.
@@ -292,24 +334,12 @@ impl MergePlan {
     /// Its key is `None` while half a surrogate pair is pending.
     #[inline]
     fn single_text(&self, target: &mut ChoiceTarget<'_>) -> Option<SingleTextPlan> {
-        if self.usage.has_some
-            || self.has_texts
-            || self.has_member_texts()
-            || !matches!(self.choice, Some(ChoiceIndex::Literal(_)))
-        {
-            return None;
-        }
-        let (slot, of) = match (self.content, self.reasoning, self.calls) {
-            (Some(slot), Reasoning::Nothing, Calls::Nothing) => (slot, TextOf::Content),
-            (None, Reasoning::Slots { text: Some((slot, _)), detail: None }, Calls::Nothing) => {
-                (slot, TextOf::Reasoning)
-            }
-            _ => return None,
-        };
+        let (slot, of) = self.only_text?;
         if of.pending(target.state).may_join("") {
             return Some(SingleTextPlan::default());
         }
-        Some(SingleTextPlan { key: self.key, slot, choice: target.choice, of })
+        let choice = u32::try_from(target.choice).ok()?;
+        Some(SingleTextPlan { key: self.key, choice, slot, of })
     }
 
     /// Merges the fields of the choice besides its content.
@@ -319,27 +349,29 @@ impl MergePlan {
         if self.has_texts {
             push_texts(target, &delta);
         }
-        match &mut self.reasoning {
+        match self.reasoning {
             Reasoning::Nothing => {}
-            Reasoning::Slots { text, detail } => {
-                let text = text.and_then(|(slot, name)| Some((chunk.slot_text(slot)?, name)));
+            Reasoning::Slots { text } => {
+                let text =
+                    text.and_then(|(slot, name)| Some((chunk.slot_text(slot.into())?, name)));
                 push_reasoning_texts(target, &delta, text);
-                if let Some(detail) = detail {
+                if let Some(detail) = self.rare.as_mut().and_then(|rare| rare.detail.as_mut()) {
                     detail.push(target, chunk);
                 }
             }
             Reasoning::Everything => push_reasoning(target, &delta),
         }
-        for text in self.member_texts.into_iter().flatten() {
+        let Some(rare) = &self.rare else { return };
+        for text in rare.member_texts.into_iter().flatten() {
             let value = chunk.value_at(text);
             let name = value.document.name_of(text);
             target.budget.keep(&mut target.message.extra, Level::Delta, name, value);
         }
-        let everything = match self.calls {
+        let everything = match rare.calls {
             Calls::Nothing => false,
             Calls::Everything => true,
             Calls::Arguments { slot, index } => {
-                let text = chunk.slot_text(slot).unwrap_or_default();
+                let text = chunk.slot_text(slot.into()).unwrap_or_default();
                 let value = || delta.tool_calls().next()?.arguments_value();
                 !push_arguments(target, index.resolve(chunk), text, value)
             }
@@ -351,44 +383,40 @@ impl MergePlan {
 }
 
 impl Reasoning {
-    /// Returns the reasoning that a delta adds; `text` and `details` are its slots.
-    fn new(delta: &Delta<'_>, text: Option<(usize, ReasoningName)>, details: DetailSlots) -> Self {
+    /// Returns the reasoning that a delta adds, and its detail; `text` and `details` are the slots.
+    fn new(
+        delta: &Delta<'_>,
+        text: Option<(u8, ReasoningName)>,
+        details: DetailSlots,
+    ) -> (Self, Option<Detail>) {
         let has_one_text = delta.reasoning().is_none() || delta.reasoning_content().is_none();
         let has_text = delta.reasoning().or(delta.reasoning_content()).is_some();
         let mut elements = delta.reasoning_details().into_iter().flat_map(|list| list.elements());
         match (elements.next(), elements.next(), details) {
-            (None, None, DetailSlots::Nothing) if !has_text => Self::Nothing,
+            (None, None, DetailSlots::Nothing) if !has_text => (Self::Nothing, None),
             (None, None, DetailSlots::Nothing) if has_one_text && text.is_some() => {
-                Self::Slots { text, detail: None }
+                (Self::Slots { text }, None)
             }
             (Some(element), None, DetailSlots::One(leaf))
                 if has_one_text && has_text == text.is_some() =>
             {
                 match Detail::new(element, leaf) {
-                    Some(detail) => Self::Slots { text, detail: Some(detail) },
-                    None => Self::Everything,
+                    Some(detail) => (Self::Slots { text }, Some(detail)),
+                    None => (Self::Everything, None),
                 }
             }
-            _ => Self::Everything,
+            _ => (Self::Everything, None),
         }
     }
 }
 
-impl UsagePlan {
-    /// Adds a slot; returns false if it isn't a number that is stored.
-    fn add(&mut self, slot: usize, leaf: Value<'_>, usage: Option<&OwnedObject>) -> bool {
-        let name = leaf.document.name_of(leaf.id);
-        let is_number =
-            leaf.kind() == ValueKind::Number && merge(Level::Usage, name) == Merge::Object;
-        let is_it = |(known, kept): (&str, &OwnedValue)| known == name && kept.as_raw().is_some();
-        let position = usage.and_then(|usage| usage.iter().position(is_it));
-        let position = position.filter(|_| is_number).and_then(|it| u8::try_from(it).ok());
-        let (Some(stored), true) = (self.positions.get_mut(slot), position.is_some()) else {
-            return false;
-        };
-        *stored = position;
-        self.has_some = true;
-        true
+impl RarePlan {
+    /// Returns true if a chunk has no such field.
+    fn is_empty(&self) -> bool {
+        self.detail.is_none()
+            && matches!(self.calls, Calls::Nothing)
+            && self.member_texts.iter().all(Option::is_none)
+            && !self.usage.has_some
     }
 }
 
@@ -455,7 +483,8 @@ impl Reassembler {
     #[inline]
     pub(super) fn push_incremental(&mut self, chunk: &ChatCompletionChunk<'_>) -> bool {
         if self.plan.key != chunk.template_key() {
-            self.plan = MergePlan::new(chunk, self.completion.usage.as_ref());
+            let before = core::mem::take(&mut self.plan);
+            self.plan = MergePlan::new(chunk, self.completion.usage.as_ref(), before);
         }
         let may_merge = self.has_budget(chunk) && (!self.plan.has_firsts || self.has_firsts());
         may_merge && !self.plan.is_full && self.push_planned(chunk)
@@ -464,19 +493,20 @@ impl Reassembler {
     /// Merges a chunk that adds one text only; returns false if it isn't known to be one.
     #[inline]
     pub(super) fn push_single_text(&mut self, chunk: &ChatCompletionChunk<'_>) -> bool {
-        let SingleTextPlan { key, slot, choice, of } = self.single_text;
+        let SingleTextPlan { key, choice, slot, of } = self.single_text;
         let Self { completion, budget, changes, .. } = self;
         // Only the text reserves bytes. Once something was left out, anything may fit now.
         if key.is_none() || key != chunk.template_key() || budget.texts.exceeded().is_some() {
             return false;
         }
-        let Some(stored) = completion.choices.get_mut(choice) else { return false };
-        let (Some(stored), Some(text)) = (of.text(&mut stored.message), chunk.slot_text(slot))
+        let Some(stored) = completion.choices.get_mut(choice as usize) else { return false };
+        let (Some(stored), Some(text)) =
+            (of.text(&mut stored.message), chunk.slot_text(slot.into()))
         else {
             return false;
         };
         if let Some(start) = budget.push_str(stored, text) {
-            changes.push(of.change(choice, start));
+            changes.push(of.change(choice as usize, start));
         }
         true
     }
@@ -490,22 +520,25 @@ impl Reassembler {
                 return false;
             }
             let has_index = |stored: &CompletionChoice| stored.index == index;
-            let position = match completion.choices.get(plan.position) {
-                Some(stored) if has_index(stored) => Some(plan.position),
-                _ => completion.choices.iter().position(has_index),
-            };
-            let Some(position) = position else { return false };
+            let mut position = plan.position as usize;
+            if !completion.choices.get(position).is_some_and(has_index) {
+                let Some(found) = completion.choices.iter().position(has_index) else {
+                    return false;
+                };
+                position = found;
+                plan.position = u32::try_from(found).unwrap_or(u32::MAX);
+            }
             let (Some(stored), Some(state)) =
                 (completion.choices.get_mut(position), states.get_mut(position))
             else {
                 return false;
             };
-            plan.position = position;
             let message = &mut stored.message;
             let mut target = ChoiceTarget { choice: position, message, state, budget, changes };
-            let text = plan.content.and_then(|slot| chunk.slot_text(slot));
             let content = || chunk.choices().next()?.delta().get(delta::CONTENT);
-            if let Some(text) = text {
+            if let Some(slot) = plan.content
+                && let Some(text) = chunk.slot_text(slot.into())
+            {
                 push_text(&mut target, TextOf::Content, text, content);
             }
             if plan.has_more {
@@ -515,15 +548,11 @@ impl Reassembler {
                 *single_text = known;
             }
         }
-        if plan.usage.has_some
+        if let Some(rare) = &plan.rare
+            && rare.usage.has_some
             && let Some(usage) = &mut completion.usage
         {
-            for (slot, position) in plan.usage.positions.iter().enumerate() {
-                if let Some(position) = *position {
-                    let number = chunk.slot_number(slot);
-                    usage.replace_number(position.into(), number, &mut budget.usage);
-                }
-            }
+            rare.usage.push(usage, chunk, &mut budget.usage);
         }
         true
     }
@@ -546,7 +575,7 @@ impl Reassembler {
 #[cfg(test)]
 #[expect(clippy::panic, reason = "a test fails by panicking")]
 mod tests {
-    use super::{Calls, ChoiceIndex, Reasoning, Reassembler, SingleTextPlan};
+    use super::{Calls, ChoiceIndex, RarePlan, Reasoning, Reassembler, SingleTextPlan};
     use crate::chunk::ChatCompletionChunk;
     use crate::decoder::{ChunkDecoder, ChunkEvent, Payload};
 
@@ -588,6 +617,10 @@ mod tests {
             added = push(&mut completion, chunk);
         }
         (added, completion)
+    }
+
+    fn rare(completion: &Reassembler) -> RarePlan {
+        completion.plan.rare.as_deref().copied().unwrap_or_default()
     }
 
     fn delta(delta: &str) -> String {
@@ -638,20 +671,22 @@ mod tests {
             r#""reasoning":"r#","reasoning_details":[{"type":"t","text":"r#","index":0,"signature":null}]"#,
         ));
         assert_eq!(added, Added::Changed);
-        let Reasoning::Slots { text: Some(_), detail: Some(_) } = completion.plan.reasoning else {
+        let Reasoning::Slots { text: Some(_) } = completion.plan.reasoning else {
             panic!("{:?}", completion.plan);
         };
+        assert!(rare(&completion).detail.is_some());
         let (added, completion) = last_of(&delta(
             r#""tool_calls":[{"index":0,"function":{"arguments":"a#","x":1},"y":null}]"#,
         ));
         assert_eq!(added, Added::Changed);
-        let Calls::Arguments { index: ChoiceIndex::Literal(0), .. } = completion.plan.calls else {
+        let Calls::Arguments { index: ChoiceIndex::Literal(0), .. } = rare(&completion).calls
+        else {
             panic!("{:?}", completion.plan);
         };
         let (added, completion) =
             last_of(&delta(r#""tool_calls":[{"index":%,"function":{"arguments":"a#"}}]"#));
         assert_eq!(added, Added::Changed);
-        let Calls::Arguments { index: ChoiceIndex::Slot(_), .. } = completion.plan.calls else {
+        let Calls::Arguments { index: ChoiceIndex::Slot(_), .. } = rare(&completion).calls else {
             panic!("{:?}", completion.plan);
         };
     }

@@ -4,7 +4,6 @@ use super::budgets::{Budgets, PendingSurrogate};
 use super::change::{Change, Changes};
 use super::choice_state::ChoiceState;
 use super::model::{Message, ReasoningName};
-use super::outcome::count;
 use super::tool_call::{join_arguments, push_call, push_name};
 use crate::chunk::schema::delta;
 use crate::chunk::{ContentPart, Delta, Level, NEEDED, OddText, texts_of};
@@ -25,7 +24,7 @@ pub(super) fn push_delta(target: &mut ChoiceTarget<'_>, delta: &Delta<'_>) {
     target.budget.first(&mut target.message.role, || delta.role());
     push_texts(target, delta);
     if delta.has_lost_member() {
-        count(&mut target.state.irregular.unknown_content_parts, 1);
+        target.state.count(|counts| &mut counts.unknown_content_parts, 1);
     }
     if delta.is_content() {
         return;
@@ -37,9 +36,15 @@ pub(super) fn push_delta(target: &mut ChoiceTarget<'_>, delta: &Delta<'_>) {
     if let Some(call) = delta.function_call() {
         let kept = message.function_call.get_or_insert_default();
         push_name(kept, call.name_text().unwrap_or_default(), budget);
-        count(&mut state.irregular.texts_of_another_type, call.numbers_for_texts());
+        state.count(|counts| &mut counts.texts_of_another_type, call.numbers_for_texts());
         let (text, value) = (call.arguments_text(), || call.arguments_value());
-        join_arguments(&mut kept.arguments, &mut state.function_call, budget, text, value);
+        join_arguments(
+            &mut kept.arguments,
+            &mut state.rare_mut().function_call,
+            budget,
+            text,
+            value,
+        );
     }
     if let Some(audio) = delta.audio() {
         let kept = message.audio.get_or_insert_default();
@@ -79,7 +84,7 @@ fn push_part(target: &mut ChoiceTarget<'_>, part: Value<'_>) {
         }
         ContentPart::Refusal(text) => push_value(target, TextOf::Refusal, text),
         ContentPart::Nothing => {}
-        ContentPart::Unknown => count(&mut target.state.irregular.unknown_content_parts, 1),
+        ContentPart::Unknown => target.state.count(|counts| &mut counts.unknown_content_parts, 1),
     }
 }
 
@@ -180,7 +185,7 @@ fn push_odd_text(target: &mut ChoiceTarget<'_>, of: TextOf, value: Value<'_>) {
     match OddText::of(value) {
         OddText::Nothing => {}
         OddText::Number => {
-            count(&mut target.state.irregular.texts_of_another_type, 1);
+            target.state.count(|counts| &mut counts.texts_of_another_type, 1);
             push_value(target, of, value);
         }
         OddText::Texts => {
@@ -188,7 +193,7 @@ fn push_odd_text(target: &mut ChoiceTarget<'_>, of: TextOf, value: Value<'_>) {
             push_needed(target, value);
             value.elements().for_each(|part| push_needed(target, part));
         }
-        OddText::Unknown => count(&mut target.state.irregular.unknown_content_parts, 1),
+        OddText::Unknown => target.state.count(|counts| &mut counts.unknown_content_parts, 1),
     }
 }
 

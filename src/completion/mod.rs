@@ -18,6 +18,7 @@ pub(crate) mod reassembler;
 #[cfg(feature = "serde")]
 mod serde;
 mod tool_call;
+mod usage_plan;
 mod whole;
 
 pub use budget::CompletionLimit;

@@ -262,11 +262,31 @@ impl ChatCompletion {
     }
 }
 
+/// The spare bytes of a text that are kept: to free fewer costs a copy of the text.
+const SPARE_BYTES: usize = 128;
+
+/// Frees the memory that a text doesn't need, unless it is little.
+fn shrink_text(text: &mut String) {
+    if text.capacity() - text.len() >= SPARE_BYTES {
+        text.shrink_to_fit();
+    }
+}
+
+/// Appends to a list whose buffer begins with one element and doubles.
+///
+/// Most lists of choices and tool calls have one element, and `Vec` begins with four.
+pub(super) fn push_doubling<T>(list: &mut Vec<T>, element: T) {
+    if list.len() == list.capacity() {
+        list.reserve_exact(list.len().max(1));
+    }
+    list.push(element);
+}
+
 impl Message {
     fn shrink_to_fit(&mut self) {
         let Self { content, refusal, reasoning, tool_calls, function_call, .. } = self;
         for text in [content, refusal, reasoning].into_iter().flatten() {
-            text.shrink_to_fit();
+            shrink_text(text);
         }
         tool_calls.shrink_to_fit();
         for call in tool_calls.iter_mut() {
@@ -274,7 +294,7 @@ impl Message {
         }
         let functions = tool_calls.iter_mut().filter_map(|call| call.function.as_mut());
         for function in functions.chain(function_call) {
-            function.arguments.shrink_to_fit();
+            shrink_text(&mut function.arguments);
             function.extra.shrink_to_fit();
         }
         self.reasoning_details.shrink_to_fit();

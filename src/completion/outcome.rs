@@ -330,7 +330,7 @@ pub(crate) struct Findings {
     pub(crate) lacks_choice: bool,
     pub(crate) has_invalid_index: bool,
     pub(crate) has_unknown_part: bool,
-    pub(crate) failed_finish: Option<String>,
+    pub(crate) failed_finish: Option<Box<str>>,
 }
 
 impl Findings {

@@ -1,12 +1,14 @@
 //! `Reassembler`: merges the deltas of a stream into a `ChatCompletion`.
 
+use smallvec::SmallVec;
+
 use super::budget::CompletionLimit;
 use super::budgets::Budgets;
 use super::change::{Change, Changes};
 use super::choice_state::{CallState, ChoiceState};
 use super::incremental::{MergePlan, MergedTemplate, SingleTextPlan};
 use super::message::{ChoiceTarget, push_delta};
-use super::model::{ChatCompletion, CompletionChoice, Message};
+use super::model::{ChatCompletion, CompletionChoice, Message, push_doubling};
 use super::order::sort_both;
 use super::outcome::{Findings, FinishedCompletion, Irregularities, UnfinishedChoice, count};
 use super::tool_call::PART_COST;
@@ -43,21 +45,22 @@ use crate::limits::Limits;
 /// [`OwnedChatCompletionChunk`](crate::chunk::OwnedChatCompletionChunk).
 #[derive(Clone, Debug)]
 pub struct Reassembler {
+    pub(super) single_text: SingleTextPlan,
+    pub(super) changes: Changes,
+    pub(super) budget: Budgets,
     pub(super) completion: ChatCompletion,
     /// The states of the choices: `states.len() == completion.choices.len()`.
-    pub(super) states: Vec<ChoiceState>,
-    /// The number of choices at the end that aren't sorted yet: `late_choices <= states.len()`.
-    late_choices: usize,
-    usage_from: UsageFrom,
-    choice_tokens: ChoiceTokens,
-    pub(super) budget: Budgets,
-    pub(super) changes: Changes,
+    pub(super) states: SmallVec<[ChoiceState; 1]>,
     /// The template of the chunk that was merged in full last.
     pub(super) merged: MergedTemplate,
     pub(super) plan: MergePlan,
-    pub(super) single_text: SingleTextPlan,
-    invalid_choice_indexes: u32,
+    /// The number of choices at the end that aren't sorted yet: `late_choices <= states.len()`.
+    late_choices: usize,
+    /// The usage of each choice; `None` unless the server sends one for each.
+    choice_tokens: Option<Box<ChoiceTokens>>,
     findings: Findings,
+    invalid_choice_indexes: u32,
+    usage_from: UsageFrom,
 }
 
 /// The most choices whose buffers a reset keeps.
@@ -88,18 +91,18 @@ impl Reassembler {
     #[must_use]
     pub fn with_limits(limits: Limits) -> Self {
         Self {
-            completion: ChatCompletion::default(),
-            states: Vec::new(),
-            late_choices: 0,
-            usage_from: UsageFrom::default(),
-            choice_tokens: ChoiceTokens::default(),
-            budget: Budgets::new(limits),
+            single_text: SingleTextPlan::default(),
             changes: Changes::default(),
+            budget: Budgets::new(limits),
+            completion: ChatCompletion::default(),
+            states: SmallVec::new_const(),
             merged: MergedTemplate::default(),
             plan: MergePlan::default(),
-            single_text: SingleTextPlan::default(),
-            invalid_choice_indexes: 0,
+            late_choices: 0,
+            choice_tokens: None,
             findings: Findings::default(),
+            invalid_choice_indexes: 0,
+            usage_from: UsageFrom::default(),
         }
     }
 
@@ -107,9 +110,16 @@ impl Reassembler {
     ///
     /// `[DONE]` ends the tool calls.
     pub fn push_payload(&mut self, payload: &Payload<'_>) {
-        self.changes.clear();
         match payload {
             Payload::Chunk(chunk) => self.push(chunk),
+            other => self.push_other(other),
+        }
+    }
+
+    /// Merges a payload that isn't a chunk.
+    fn push_other(&mut self, payload: &Payload<'_>) {
+        self.changes.clear();
+        match payload {
             Payload::Error(error) => {
                 if let Some(chunk) = error.chunk() {
                     self.push(&chunk);
@@ -164,12 +174,13 @@ impl Reassembler {
             .iter_mut()
             .zip(&mut *states)
             .map(|(choice, state)| {
-                let late = core::mem::take(&mut state.late_calls);
+                let states = state.calls_mut()?;
+                let late = core::mem::take(&mut states.late);
                 let calls = &mut choice.message.tool_calls;
                 let moved =
-                    (late > 0).then(|| sort_both(calls, &mut state.calls, late, CallState::key))?;
-                state.last_call = moved.place(state.last_call);
-                for at in state.calls_by_id.iter_mut().flatten() {
+                    (late > 0).then(|| sort_both(calls, &mut states.list, late, CallState::key))?;
+                states.last = moved.place(states.last);
+                for at in states.by_id.iter_mut().flatten() {
                     *at = u32::try_from(moved.place(*at as usize)).unwrap_or(*at);
                 }
                 Some(moved)
@@ -178,7 +189,7 @@ impl Reassembler {
         changes.move_calls(&moved);
         let late = core::mem::take(late_choices);
         if late > 0 {
-            let moved = sort_both(&mut completion.choices, states, late, |state| state.index);
+            let moved = sort_both(states, &mut completion.choices, late, |choice| choice.index);
             changes.move_choices(&moved);
             // `MergePlan` contains positions of choices.
             *plan = MergePlan::default();
@@ -257,11 +268,11 @@ impl Reassembler {
             ..Irregularities::default()
         };
         for (choice, state) in self.completion.choices.iter().zip(&self.states) {
-            sum.add(&state.irregular);
+            sum.add(&state.irregularities());
             let choices = self.completion.choices.len() as u64;
             count(&mut sum.sparse_choice_indexes, usize::from(choice.index >= choices));
-            let calls = state.calls.len() as u64;
-            let sparse = state.calls.iter().filter(|call| call.index >= Some(calls)).count();
+            let calls = state.calls().len() as u64;
+            let sparse = state.calls().iter().filter(|call| call.index >= Some(calls)).count();
             count(&mut sum.sparse_tool_call_indexes, sparse);
         }
         sum
@@ -282,7 +293,8 @@ impl Reassembler {
         completion.shrink_to_fit();
         completion.not_whole = not_whole.is_some();
         self.reset();
-        let failed_finish = findings.failed_finish.or_else(|| end.failed_finish.clone());
+        let failed_finish = findings.failed_finish.map(String::from);
+        let failed_finish = failed_finish.or_else(|| end.failed_finish.clone());
         FinishedCompletion {
             completion,
             outcome,
@@ -307,12 +319,12 @@ impl Reassembler {
             }
         }
         if choices.capacity() > KEPT_CHOICES {
-            (choices, *states) = (Vec::new(), Vec::new());
+            (choices, *states) = (Vec::new(), SmallVec::new_const());
         }
         *completion = ChatCompletion { choices, ..ChatCompletion::default() };
         states.clear();
         *usage_from = UsageFrom::default();
-        self.choice_tokens = ChoiceTokens::default();
+        self.choice_tokens = None;
         changes.reset();
         self.late_choices = 0;
         self.merged = MergedTemplate::default();
@@ -326,10 +338,7 @@ impl Reassembler {
         let choices = self.completion.choices.iter().zip(&self.states).enumerate();
         choices
             .filter(|(_, (choice, _))| choice.finish_reason.is_none())
-            .map(|(choice, (_, state))| {
-                let call = state.calls.get(state.last_call);
-                UnfinishedChoice { choice, tool_call: call.map(|_| state.last_call) }
-            })
+            .map(|(choice, (_, state))| UnfinishedChoice { choice, tool_call: state.last_call() })
             .collect()
     }
 
@@ -343,21 +352,22 @@ impl Reassembler {
         let is_empty = usage.as_value().is_empty_value();
         self.usage_from = if is_empty { self.usage_from } else { from };
         let kept = self.completion.usage.get_or_insert_default();
-        let most = self.budget.limits.max_choices;
+        let most = self.budget.max_choices();
         let budget = &mut self.budget;
         let mut keep = |usage: &Usage<'_>| {
             for (name, value) in usage.as_value().members() {
                 budget.keep(kept, Level::Usage, name, value);
             }
         };
-        let mut all = None;
+        let mut of_choices = None;
         for (index, usage) in chunk.usage_of_choices() {
             keep(&usage);
-            all = Some(self.choice_tokens.update(index, &usage, most));
+            let tokens = self.choice_tokens.get_or_insert_default();
+            of_choices = Some((tokens.update(index, &usage, most), tokens.has_several()));
         }
-        match all {
+        match of_choices {
             None => keep(&usage),
-            Some(all) if self.choice_tokens.has_several() => {
+            Some((all, true)) => {
                 for (path, count) in [
                     (&[usage::COMPLETION_TOKENS][..], all.completion),
                     (&[usage::TOTAL_TOKENS], all.total),
@@ -371,7 +381,7 @@ impl Reassembler {
                     }
                 }
             }
-            Some(_) => {}
+            Some((_, false)) => {}
         }
     }
 
@@ -431,27 +441,28 @@ impl Reassembler {
     /// An index is a key: an unknown one adds one choice, for any number.
     fn choice_at(&mut self, index: u64) -> Option<usize> {
         let Self { completion, states, late_choices, budget, changes, .. } = self;
-        let sorted = states.len() - *late_choices;
-        let (sorted, late) = states.split_at_checked(sorted).unwrap_or_default();
-        let known = sorted.binary_search_by_key(&index, |state| state.index).ok();
-        let in_late = || late.iter().position(|state| state.index == index);
+        let sorted = completion.choices.len() - *late_choices;
+        let (sorted, late) = completion.choices.split_at_checked(sorted).unwrap_or_default();
+        let known = sorted.binary_search_by_key(&index, |choice| choice.index).ok();
+        let in_late = || late.iter().position(|choice| choice.index == index);
         if let Some(at) = known.or_else(|| Some(sorted.len() + in_late()?)) {
             return Some(at);
         }
-        if states.len() >= budget.limits.max_choices {
+        if states.len() >= budget.max_choices() {
             budget.texts.mark_exceeded(CompletionLimit::Choices);
             return None;
         }
         // A choice over the budget is added all the same, so that its finish reason is stored.
         budget.texts.try_reserve(PART_COST);
-        if *late_choices > 0 || states.last().is_some_and(|last| last.index > index) {
+        if *late_choices > 0 || completion.choices.last().is_some_and(|last| last.index > index) {
             *late_choices += 1;
             changes.is_unordered = true;
         }
         // Both lists have the same length.
         let at = states.len();
-        completion.choices.push(CompletionChoice { index, ..CompletionChoice::default() });
-        states.push(ChoiceState { index, ..ChoiceState::default() });
+        let choice = CompletionChoice { index, ..CompletionChoice::default() };
+        push_doubling(&mut completion.choices, choice);
+        states.push(ChoiceState::default());
         changes.push(Change::ChoiceStarted { choice: at });
         Some(at)
     }
@@ -461,9 +472,7 @@ impl Reassembler {
 fn push_logprobs(choice: &mut CompletionChoice, logprobs: &Logprobs<'_>, budget: &mut Budgets) {
     let kept = choice.logprobs.get_or_insert_default();
     for (name, value) in logprobs.as_value().members() {
-        budget.logprobs = budget.logprobs.saturating_add(value.elements().count());
-        if budget.logprobs > budget.limits.max_logprob_entries {
-            budget.texts.mark_exceeded(CompletionLimit::LogprobEntries);
+        if !budget.add_logprobs(value.elements().count()) {
             return;
         }
         budget.keep(kept, Level::Logprobs, name, value);

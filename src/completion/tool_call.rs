@@ -6,10 +6,9 @@
 use super::budget::CompletionLimit;
 use super::budgets::{Budgets, PendingSurrogate};
 use super::change::Change;
-use super::choice_state::{CallState, ChoiceState};
+use super::choice_state::{CallState, CallStates};
 use super::message::ChoiceTarget;
-use super::model::{ArgumentsState, FunctionCall, ToolCall};
-use super::outcome::count;
+use super::model::{ArgumentsState, FunctionCall, ToolCall, push_doubling};
 use crate::chunk::Level;
 use crate::chunk::ToolCallDelta;
 use crate::chunk::schema::{function, tool_call};
@@ -23,14 +22,13 @@ const LONGEST_ID: usize = 1024;
 
 /// Merges a delta into the call that it continues, or into a new one.
 pub(super) fn push_call(target: &mut ChoiceTarget<'_>, delta: &ToolCallDelta<'_>) {
-    let irregular = &mut target.state.irregular;
     let index = delta.index();
     if index.is_none() {
         if delta.has_invalid_index() {
-            count(&mut irregular.invalid_tool_call_indexes, 1);
+            target.state.count(|counts| &mut counts.invalid_tool_call_indexes, 1);
             return;
         }
-        count(&mut irregular.tool_calls_without_index, 1);
+        target.state.count(|counts| &mut counts.tool_calls_without_index, 1);
     }
     let Some(at) = call_at(target, delta, index) else { return };
     select_call(target, at);
@@ -38,9 +36,8 @@ pub(super) fn push_call(target: &mut ChoiceTarget<'_>, delta: &ToolCallDelta<'_>
         push_id(target, at, id);
     }
     let ChoiceTarget { choice, message, state, budget, changes } = target;
-    count(&mut state.irregular.texts_of_another_type, delta.numbers_for_texts());
-    let (Some(call), Some(known)) = (message.tool_calls.get_mut(at), state.calls.get_mut(at))
-    else {
+    state.count(|counts| &mut counts.texts_of_another_type, delta.numbers_for_texts());
+    let (Some(call), Some(known)) = (message.tool_calls.get_mut(at), state.call_mut(at)) else {
         return;
     };
     budget.first(&mut call.r#type, || delta.r#type());
@@ -70,9 +67,10 @@ pub(super) fn push_arguments<'a>(
     value: impl FnOnce() -> Option<Value<'a>>,
 ) -> bool {
     let ChoiceTarget { choice, message, state, budget, changes } = target;
-    let at = state.last_call;
+    let Some(states) = state.calls_mut() else { return false };
+    let at = states.last;
     let is_last = at + 1 == message.tool_calls.len();
-    let (Some(call), Some(known)) = (message.tool_calls.get_mut(at), state.calls.get_mut(at))
+    let (Some(call), Some(known)) = (message.tool_calls.get_mut(at), states.list.get_mut(at))
     else {
         return false;
     };
@@ -142,9 +140,8 @@ pub(super) fn set_whole_call(target: &mut ChoiceTarget<'_>, at: usize, whole: &T
         push_id(target, at, id);
     }
     let ChoiceTarget { choice, message, state, budget, changes } = target;
-    count(&mut state.irregular.texts_of_another_type, whole.numbers_for_texts());
-    let (Some(call), Some(known)) = (message.tool_calls.get_mut(at), state.calls.get_mut(at))
-    else {
+    state.count(|counts| &mut counts.texts_of_another_type, whole.numbers_for_texts());
+    let (Some(call), Some(known)) = (message.tool_calls.get_mut(at), state.call_mut(at)) else {
         return;
     };
     budget.first(&mut call.r#type, || whole.r#type());
@@ -191,24 +188,28 @@ fn call_at(
     let known = match index {
         Some(index) => {
             let id_of = |at: usize| calls.get(at).map_or("", |call| call.id.as_str());
-            let latest = state.calls_of(index).next();
+            let latest = state.calls_mut().and_then(|states| states.of_index(index).next());
             let goes_on = |at: &usize| id.is_empty() || id_of(*at).is_empty() || id_of(*at) == id;
             match latest {
                 Some(at) if goes_on(&at) => Some(at),
                 Some(at) => {
-                    let by_id = state.call_of_id(calls, id, Some(index));
+                    let states = state.calls_mut();
+                    let by_id = states.and_then(|states| states.of_id(calls, id, Some(index)));
                     by_id.or_else(|| (!has_name()).then_some(at))
                 }
                 None => None,
             }
         }
-        None if id.is_empty() => (!calls.is_empty() && !has_name()).then_some(state.last_call),
-        None => state.call_of_id(calls, id, None),
+        None if id.is_empty() => {
+            (!calls.is_empty() && !has_name()).then_some(state.last_call()).flatten()
+        }
+        None => state.calls_mut().and_then(|states| states.of_id(calls, id, None)),
     };
     match known {
         Some(at) if begins_another(target, at, delta) => {
             let began = append(target, index);
-            count(&mut target.state.irregular.tool_calls_by_name, usize::from(began.is_some()));
+            let calls = usize::from(began.is_some());
+            target.state.count(|counts| &mut counts.tool_calls_by_name, calls);
             began
         }
         Some(at) => Some(at),
@@ -223,7 +224,7 @@ fn call_at(
 fn begins_another(target: &mut ChoiceTarget<'_>, at: usize, delta: &ToolCallDelta<'_>) -> bool {
     let ChoiceTarget { message, state, .. } = target;
     let function = message.tool_calls.get(at).and_then(|call| call.function.as_ref());
-    let (Some(function), Some(known)) = (function, state.calls.get_mut(at)) else { return false };
+    let (Some(function), Some(known)) = (function, state.call_mut(at)) else { return false };
     let name = delta.name_text().unwrap_or_default();
     let is_other = !name.is_empty() && !function.name.is_empty() && name != function.name;
     let (len, parsed_len) = (function.arguments.len(), known.parsed_len);
@@ -237,19 +238,19 @@ fn begins_another(target: &mut ChoiceTarget<'_>, at: usize, delta: &ToolCallDelt
 /// The most tool calls that a search for an id reads one by one.
 const FEW_CALLS: usize = 16;
 
-impl ChoiceState {
+impl CallStates {
     /// Returns the position of the latest tool call with this id, and with `index` if there is one.
-    fn call_of_id(&mut self, calls: &[ToolCall], id: &str, index: Option<u64>) -> Option<usize> {
+    fn of_id(&mut self, calls: &[ToolCall], id: &str, index: Option<u64>) -> Option<usize> {
         let id_of = |at: usize| calls.get(at).map_or("", |call| call.id.as_str());
         if calls.len() <= FEW_CALLS {
             let has_index = |call: &CallState| index.is_none() || call.index == index;
             return (0..calls.len())
                 .rev()
-                .find(|at| id_of(*at) == id && self.calls.get(*at).is_some_and(has_index));
+                .find(|at| id_of(*at) == id && self.list.get(*at).is_some_and(has_index));
         }
-        let known = &self.calls;
+        let known = &self.list;
         let key_of = |at: u32| known.get(at as usize).map(|call| (call.key(), at));
-        let by_id = self.calls_by_id.get_or_insert_with(|| {
+        let by_id = self.by_id.get_or_insert_with(|| {
             let with_ids = calls.iter().zip(0u32..).filter(|(call, _)| !call.id.is_empty());
             let mut by_id: Vec<_> = with_ids.map(|(_, at)| at).collect();
             by_id.sort_by(|one, other| {
@@ -273,12 +274,12 @@ impl ChoiceState {
         (id_of(at) == id && has_index).then_some(at)
     }
 
-    /// Adds the tool call at a position, which had no id before, to `calls_by_id`.
+    /// Adds the tool call at a position, which had no id before, to `by_id`.
     fn note_id(&mut self, calls: &[ToolCall], at: usize) {
         let id_of = |at: usize| calls.get(at).map_or("", |call| call.id.as_str());
-        let known = &self.calls;
+        let known = &self.list;
         let (Some(by_id), Ok(new), false) =
-            (&mut self.calls_by_id, u32::try_from(at), id_of(at).is_empty())
+            (&mut self.by_id, u32::try_from(at), id_of(at).is_empty())
         else {
             return;
         };
@@ -291,9 +292,9 @@ impl ChoiceState {
     }
 
     /// Returns the positions of the tool calls with this index, the last one first.
-    fn calls_of(&self, index: u64) -> impl Iterator<Item = usize> + use<'_> {
-        let sorted = self.calls.len() - self.late_calls;
-        let (sorted, late) = self.calls.split_at_checked(sorted).unwrap_or_default();
+    fn of_index(&self, index: u64) -> impl Iterator<Item = usize> + use<'_> {
+        let sorted = self.list.len() - self.late;
+        let (sorted, late) = self.list.split_at_checked(sorted).unwrap_or_default();
         let end = sorted.partition_point(|call| call.key() <= (false, index));
         let is_it = move |call: &CallState| call.index == Some(index);
         let late = late.iter().enumerate().rev().filter(move |(_, call)| is_it(call));
@@ -306,7 +307,7 @@ impl ChoiceState {
 /// Appends a tool call, and returns its position until the end of the push sorts the calls.
 fn append(target: &mut ChoiceTarget<'_>, index: Option<u64>) -> Option<usize> {
     let ChoiceTarget { choice, message, state, budget, changes } = target;
-    if message.tool_calls.len() >= budget.limits.max_tool_calls {
+    if message.tool_calls.len() >= budget.max_tool_calls() {
         budget.texts.mark_exceeded(CompletionLimit::ToolCalls);
         return None;
     }
@@ -314,14 +315,15 @@ fn append(target: &mut ChoiceTarget<'_>, index: Option<u64>) -> Option<usize> {
         return None;
     }
     let call = CallState { index, is_done: true, ..CallState::default() };
-    if state.late_calls > 0 || state.calls.last().is_some_and(|last| last.key() > call.key()) {
-        state.late_calls += 1;
+    let states = &mut state.rare_mut().calls;
+    if states.late > 0 || states.list.last().is_some_and(|last| last.key() > call.key()) {
+        states.late += 1;
         changes.is_unordered = true;
     }
     // Both lists have the same length.
-    let at = state.calls.len();
-    message.tool_calls.push(ToolCall::default());
-    state.calls.push(call);
+    let at = states.list.len();
+    push_doubling(&mut message.tool_calls, ToolCall::default());
+    states.list.push(call);
     changes.push(Change::ToolCallStarted { choice: *choice, call: at });
     Some(at)
 }
@@ -329,15 +331,16 @@ fn append(target: &mut ChoiceTarget<'_>, index: Option<u64>) -> Option<usize> {
 /// Makes the call at a position the current one, and ends the one before.
 fn select_call(target: &mut ChoiceTarget<'_>, at: usize) {
     let ChoiceTarget { choice, state, changes, .. } = target;
-    let before = state.last_call;
+    let Some(states) = state.calls_mut() else { return };
+    let before = states.last;
     if before != at
-        && let Some(known) = state.calls.get_mut(before).filter(|known| !known.is_done)
+        && let Some(known) = states.list.get_mut(before).filter(|known| !known.is_done)
     {
         known.is_done = true;
         changes.push(Change::ToolCallDone { choice: *choice, call: before });
     }
-    state.last_call = at;
-    if let Some(known) = state.calls.get_mut(at) {
+    states.last = at;
+    if let Some(known) = states.list.get_mut(at) {
         known.is_done = false;
     }
 }
@@ -347,12 +350,14 @@ fn push_id(target: &mut ChoiceTarget<'_>, at: usize, id: &str) {
     let ChoiceTarget { message, state, budget, .. } = target;
     let Some(call) = message.tool_calls.get_mut(at) else { return };
     if !call.id.is_empty() {
-        count(&mut state.irregular.changed_tool_call_ids, usize::from(call.id != id));
+        state.count(|counts| &mut counts.changed_tool_call_ids, usize::from(call.id != id));
     } else if id.len() > LONGEST_ID {
         budget.texts.mark_exceeded(CompletionLimit::ToolCallId);
     } else {
         budget.push_str(&mut call.id, id);
-        state.note_id(&message.tool_calls, at);
+        if let Some(states) = state.calls_mut() {
+            states.note_id(&message.tool_calls, at);
+        }
     }
 }
 

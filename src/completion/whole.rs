@@ -2,14 +2,13 @@
 //!
 //! A whole message is read as a delta. Its values replace the stored ones.
 
-use super::budgets::{Budgets, PendingSurrogate};
+use super::budgets::PendingSurrogate;
 use super::change::Changes;
 use super::choice_state::ChoiceState;
 use super::message::{
     ChoiceTarget, TextOf, push_all_reasoning_texts, push_parts, push_texts, reasoning_texts,
 };
 use super::model::{Message, ReasoningName};
-use super::outcome::count;
 use super::tool_call::{set_arguments, set_name, set_whole_call};
 use crate::chunk::{Choice, Delta, Level};
 
@@ -21,24 +20,30 @@ pub(super) fn push_whole(target: &mut ChoiceTarget<'_>, choice: &Choice<'_>) {
     let ChoiceTarget { message, state, .. } = target;
     let is_empty =
         message.content.as_deref().unwrap_or_default().is_empty() && message.tool_calls.is_empty();
-    let unknown = &mut state.irregular.unknown_content_parts;
     if !whole.is_object() || !(is_empty || state.is_snapshot) {
         // A copy of the deltas is known by its parts.
-        count(unknown, usize::from(whole.has_unknown_part()));
+        let parts = usize::from(whole.has_unknown_part());
+        state.count(|counts| &mut counts.unknown_content_parts, parts);
         return;
     }
     state.is_snapshot = true;
-    count(unknown, usize::from(whole.has_lost_member()));
+    state.count(|counts| &mut counts.unknown_content_parts, usize::from(whole.has_lost_member()));
     let delta = whole.as_delta();
     set_texts(target, &delta);
     let ChoiceTarget { message, state, budget, .. } = target;
     budget.first(&mut message.role, || delta.role());
     if let Some(call) = delta.function_call() {
         let kept = message.function_call.get_or_insert_default();
-        count(&mut state.irregular.texts_of_another_type, call.numbers_for_texts());
+        state.count(|counts| &mut counts.texts_of_another_type, call.numbers_for_texts());
         set_name(kept, call.name_text().unwrap_or_default(), budget);
         let (text, value) = (call.arguments_text(), || call.arguments_value());
-        set_arguments(&mut kept.arguments, &mut state.function_call, budget, text, value);
+        set_arguments(
+            &mut kept.arguments,
+            &mut state.rare_mut().function_call,
+            budget,
+            text,
+            value,
+        );
     }
     if let Some(audio) = delta.audio() {
         let kept = message.audio.get_or_insert_default();
@@ -78,7 +83,7 @@ fn set_texts(target: &mut ChoiceTarget<'_>, delta: &Delta<'_>) {
 #[cold]
 fn set_merged_texts(target: &mut ChoiceTarget<'_>, delta: &Delta<'_>) {
     let (mut message, mut state) = (Message::default(), ChoiceState::default());
-    let (mut budget, mut changes) = (Budgets::new(target.budget.limits), Changes::default());
+    let (mut budget, mut changes) = (target.budget.fresh(), Changes::default());
     let mut merged = ChoiceTarget {
         choice: target.choice,
         message: &mut message,
@@ -89,7 +94,7 @@ fn set_merged_texts(target: &mut ChoiceTarget<'_>, delta: &Delta<'_>) {
     push_parts(&mut merged, delta);
     push_texts(&mut merged, delta);
     push_all_reasoning_texts(&mut merged, delta);
-    target.state.irregular.add(&state.irregular);
+    target.state.add_irregularities(&state);
     target.budget.texts.add_findings(&budget.texts);
     if let Some(text) = &message.reasoning {
         set_reasoning_name(target.message, text, message.reasoning_name);

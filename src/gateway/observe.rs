@@ -200,7 +200,8 @@ impl Observer {
         let (outcome, not_whole) = state.findings.verdict(reasons, &end, state.limit_exceeded);
         self.reset();
         let ObserverState { usage, choices, deltas, limit_exceeded, findings, .. } = state;
-        let failed_finish = findings.failed_finish.or_else(|| end.failed_finish.clone());
+        let failed_finish = findings.failed_finish.map(String::from);
+        let failed_finish = failed_finish.or_else(|| end.failed_finish.clone());
         let tokens = usage.tokens;
         StreamReport {
             outcome,
