@@ -191,8 +191,9 @@ impl OwnedArray {
 
     /// Returns the element at a position if it is the last one, so that no other has begun since.
     pub(crate) fn last_at(&mut self, at: usize) -> Option<&mut OwnedObject> {
-        let is_last = at + 1 == self.elements.len();
-        self.elements.get_mut(at).filter(|_| is_last).map(|element| &mut element.object)
+        let elements = &mut *self.elements;
+        let is_last = at + 1 == elements.len();
+        elements.get_mut(at).filter(|_| is_last).map(|element| &mut element.object)
     }
 
     /// Returns the element at a position.

@@ -46,6 +46,17 @@ impl OwnedValue {
     }
 }
 
+impl OwnedMember {
+    /// Replaces the value, if it is a text, by a number.
+    pub(super) fn replace_by_number(&mut self, number: &str, budget: &mut Budget) {
+        if let OwnedValue::Raw(kept) = &mut self.value
+            && budget.replace(kept.len(), number.len())
+        {
+            rewrite(kept, number.len(), |kept| kept.push_str(number));
+        }
+    }
+}
+
 impl OwnedObject {
     /// Adds a member whose name is absent; returns its value if it fits.
     pub(super) fn add(
@@ -59,10 +70,6 @@ impl OwnedObject {
             || !budget.try_reserve(name.len() + len + ENTRY_COST)
         {
             return None;
-        }
-        if self.members.is_empty() {
-            // Most objects have few members.
-            self.members.reserve_exact(1);
         }
         self.members.push(OwnedMember { name: name.into(), value, repeats: 0 });
         self.members.last_mut().map(|member| &mut member.value)
@@ -111,11 +118,8 @@ impl OwnedObject {
 
     /// Replaces the member at a position, if it is a text, by a number.
     pub(crate) fn replace_number(&mut self, position: usize, number: &str, budget: &mut Budget) {
-        if let Some(OwnedMember { value: OwnedValue::Raw(kept), .. }) =
-            self.members.get_mut(position)
-            && budget.replace(kept.len(), number.len())
-        {
-            rewrite(kept, number.len(), |kept| kept.push_str(number));
+        if let Some(member) = self.members.get_mut(position) {
+            member.replace_by_number(number, budget);
         }
     }
 

@@ -196,6 +196,7 @@ impl Reassembler {
         }
     }
 
+    #[inline(never)]
     pub(super) fn push_full(&mut self, chunk: &ChatCompletionChunk<'_>) {
         self.findings.has_chunk = true;
         self.findings.has_error |= chunk.error().is_some();

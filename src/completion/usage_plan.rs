@@ -41,9 +41,12 @@ impl UsagePlan {
         chunk: &ChatCompletionChunk<'_>,
         budget: &mut Budget,
     ) {
+        let members = &mut *usage.members;
         for (slot, position) in self.positions.iter().enumerate() {
-            if let Some(position) = *position {
-                usage.replace_number(position.into(), chunk.slot_number(slot), budget);
+            if let Some(position) = *position
+                && let Some(member) = members.get_mut(usize::from(position))
+            {
+                member.replace_by_number(chunk.slot_number(slot), budget);
             }
         }
     }

@@ -11,6 +11,7 @@ mod scan;
 #[cfg(feature = "serde")]
 mod serde;
 mod tape;
+mod thin_list;
 mod unescape;
 mod value;
 

@@ -2,6 +2,7 @@
 
 use core::fmt;
 
+use super::thin_list::ThinList;
 use super::value::Value;
 use super::{Parser, Tape};
 use crate::limits::Limits;
@@ -23,7 +24,7 @@ pub enum OwnedValue {
 /// The members of a JSON object: each name once, in the order of first appearance.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct OwnedObject {
-    pub(crate) members: Vec<OwnedMember>,
+    pub(crate) members: ThinList<OwnedMember>,
 }
 
 /// A member of a merged object.
@@ -53,7 +54,7 @@ pub(crate) const ENTRY_COST: usize = 96;
 /// An array of objects, which are merged by a key: their index or their id.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct OwnedArray {
-    pub(crate) elements: Vec<KeyedElement>,
+    pub(crate) elements: ThinList<KeyedElement>,
 }
 
 #[derive(Clone, PartialEq, Eq)]
