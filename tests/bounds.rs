@@ -508,8 +508,8 @@ fn an_event_in_one_piece_is_not_copied() {
             for limits in
                 [Limits::default(), limits_of(20), limits(|limits| limits.max_comment_bytes = 16)]
             {
-                let before = (heap::allocations(), heap::live());
                 let mut decoder = SseDecoder::with_limits(limits);
+                let before = (heap::allocations(), heap::live());
                 let mut input = event.as_bytes();
                 while decoder.next(&mut input).is_some() {}
                 let held = (heap::allocations() - before.0, (heap::live() - before.1) as usize);
@@ -528,9 +528,9 @@ fn an_event_in_one_piece_is_not_copied() {
 fn the_last_line_feed_costs_nothing() {
     const LIMIT: usize = 1 << 20;
     let lines = format!("data: {}\r\n\r\n", "x".repeat(LIMIT - 9));
+    let mut decoder = SseDecoder::with_limits(limits_of(LIMIT));
     let before = heap::live();
     heap::reset_peak();
-    let mut decoder = SseDecoder::with_limits(limits_of(LIMIT));
     let mut messages = 0;
     for mut input in lines.as_bytes().chunks(7) {
         while let Some(event) = decoder.next(&mut input) {

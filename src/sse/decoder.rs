@@ -90,16 +90,20 @@ const MIN_LIMIT: usize = 16;
 #[derive(Clone)]
 pub struct SseDecoder {
     pub(super) head: Head,
-    limits: Limits,
 }
 
-/// All that an event needs, beside the limits.
+/// The limits of most decoders.
+static DEFAULT_LIMITS: Limits = Limits::new();
+
+/// The state of a decoder.
 #[derive(Clone)]
-#[repr(C)] // A single-line event reads both fields, so they are adjacent.
+#[repr(C)] // A single-line event reads the first two fields, so they are adjacent.
 pub(super) struct Head {
     pub(super) hot: Hot,
     /// `None` until an event isn't a whole single line, and again after enough that are.
     pub(super) cold: Option<Box<Cold>>,
+    /// `None` for the default limits, which a process has once.
+    limits: Option<Box<Limits>>,
 }
 
 /// The state that a single-line event reads and writes.
@@ -115,6 +119,20 @@ pub(super) struct Hot {
     pub(super) patience: Patience,
     pub(super) state: State,
     pub(super) splitter: LineSplitter,
+}
+
+impl Hot {
+    /// Returns the state at the start of a stream.
+    const fn new(limit_free_len: usize, patience: Patience) -> Self {
+        Self {
+            offset: 0,
+            limit_free_len,
+            comments: 0,
+            patience,
+            state: State::AtStart,
+            splitter: LineSplitter::new(),
+        }
+    }
 }
 
 /// State of an [`SseDecoder`]; the module's head has the transitions.
@@ -141,7 +159,7 @@ impl SseDecoder {
         Self::with_limits(Limits::new())
     }
 
-    /// Creates a decoder at the start of a stream.
+    /// Creates a decoder at the start of a stream. Allocates limits that aren't the default ones.
     #[must_use]
     pub fn with_limits(mut limits: Limits) -> Self {
         for bytes in
@@ -149,15 +167,9 @@ impl SseDecoder {
         {
             *bytes = MIN_LIMIT.max(*bytes);
         }
-        let hot = Hot {
-            offset: 0,
-            limit_free_len: least_limit(&limits),
-            comments: 0,
-            patience: Patience::new(),
-            state: State::AtStart,
-            splitter: LineSplitter::new(),
-        };
-        Self { head: Head { hot, cold: None }, limits }
+        let hot = Hot::new(least_limit(&limits), Patience::new());
+        let limits = (limits != DEFAULT_LIMITS).then(|| Box::new(limits));
+        Self { head: Head { hot, cold: None, limits } }
     }
 
     /// Consumes the next event from the front of `input`, and returns it.
@@ -178,8 +190,9 @@ impl SseDecoder {
 
     /// Prepares the decoder for another stream; keeps only the limits and the buffers' capacity.
     pub fn reset(&mut self) {
-        let Head { hot, cold } = &mut self.head;
-        *hot = Hot { patience: hot.patience, ..Self::with_limits(self.limits).head.hot };
+        let limit_free_len = least_limit(self.limits());
+        let Head { hot, cold, .. } = &mut self.head;
+        *hot = Hot::new(limit_free_len, hot.patience);
         match cold {
             Some(cold) => {
                 cold.reset();
@@ -256,7 +269,10 @@ impl SseDecoder {
     /// Returns the limits as the decoder enforces them.
     #[must_use]
     pub const fn limits(&self) -> &Limits {
-        &self.limits
+        match &self.head.limits {
+            Some(limits) => limits,
+            None => &DEFAULT_LIMITS,
+        }
     }
 
     /// Locates the next event at the front of `piece`, for [`emit`](Self::emit).
@@ -289,7 +305,7 @@ impl SseDecoder {
     /// `piece` are the next bytes of the stream.
     #[inline(never)]
     pub(super) fn begin(&mut self, piece: &[u8]) {
-        let Self { head: Head { hot, cold }, limits } = self;
+        let Head { hot, cold, limits } = &mut self.head;
         if let State::Emitted(discarding) = hot.state {
             debug_assert!(cold.is_some(), "the cold state describes an emitted event");
             if let Some(cold) = cold {
@@ -297,7 +313,7 @@ impl SseDecoder {
                 hot.comments += cold.event.comments;
                 cold.clear_event();
             }
-            hot.limit_free_len = least_limit(limits);
+            hot.limit_free_len = least_limit(limits.as_deref().unwrap_or(&DEFAULT_LIMITS));
             hot.patience.renew();
             hot.state = discarding.map_or(State::AtStart, State::Discarding);
         }
@@ -313,7 +329,7 @@ impl SseDecoder {
     #[cold]
     #[inline(never)]
     pub(super) fn count_idle(&mut self) {
-        let Head { hot, cold } = &mut self.head;
+        let Head { hot, cold, .. } = &mut self.head;
         if hot.patience.count() && cold.as_mut().is_some_and(|cold| !cold.release()) {
             *cold = None;
         }
@@ -322,8 +338,12 @@ impl SseDecoder {
     /// Returns the decoder for the general path, with its cold state.
     #[inline]
     pub(super) fn general(&mut self) -> General<'_> {
-        let Self { head: Head { hot, cold }, limits } = self;
-        General { hot, cold: cold.get_or_insert_default(), limits }
+        let Head { hot, cold, limits } = &mut self.head;
+        General {
+            hot,
+            cold: cold.get_or_insert_default(),
+            limits: limits.as_deref().unwrap_or(&DEFAULT_LIMITS),
+        }
     }
 }
 
@@ -345,7 +365,7 @@ impl core::fmt::Debug for SseDecoder {
             .field("offset", &self.offset())
             .field("buffered_len", &self.buffered_len())
             .field("comments", &self.comments())
-            .field("limits", &self.limits)
+            .field("limits", self.limits())
             .finish_non_exhaustive()
     }
 }
