@@ -19,7 +19,7 @@ mod workloads;
 use std::hint::black_box;
 
 use deltawire::gateway::UsageTap;
-use deltawire::{ChunkDecoder, Reassembler, SseDecoder};
+use deltawire::{ChunkDecoder, Reassembler, SseDecoder, Templates};
 use workloads::{Workload, generate};
 
 fn main() {
@@ -43,7 +43,9 @@ fn measured(workload: &Workload, way: &str) {
     let mut completion = Reassembler::new();
     let mut tap = UsageTap::new();
     let mut sse = SseDecoder::new();
-    decoder.set_templates(!way.starts_with("general"));
+    if way.starts_with("general") {
+        decoder.set_templates(&Templates::none());
+    }
     for mut piece in pieces {
         match way {
             "framing" => while black_box(sse.next(&mut piece)).is_some() {},

@@ -39,7 +39,7 @@ mod workloads;
 
 use bytes::Bytes;
 use cuts::Cut;
-use deltawire::ChunkDecoder;
+use deltawire::{ChunkDecoder, Templates};
 use harness::{Effort, Engine, compare};
 use peers::{FRAMERS, Framer};
 use streams::Stream;
@@ -51,7 +51,7 @@ const GOAL: f64 = 1.2;
 
 fn deltawire(pieces: &[Bytes]) -> Read {
     let mut decoder = ChunkDecoder::new();
-    decoder.set_templates(false);
+    decoder.set_templates(&Templates::none());
     Read::stream(decoder, pieces.iter().map(|piece| &piece[..]))
 }
 

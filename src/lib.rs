@@ -30,7 +30,7 @@ pub use completion::outcome::Outcome;
 #[cfg(feature = "std")]
 pub use completion::reassembler::Reassembler;
 #[cfg(feature = "std")]
-pub use decoder::{ChunkDecoder, ChunkEvent, Payload, StreamSummary};
+pub use decoder::{ChunkDecoder, ChunkEvent, Payload, StreamSummary, Templates};
 pub use error::{Error, ErrorKind};
 pub use limits::Limits;
 pub use sse::decoder::SseDecoder;

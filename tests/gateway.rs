@@ -22,7 +22,7 @@ use deltawire::gateway::{
     TokenCounts, UsageTap, UsageVisibility, assemble,
 };
 use deltawire::sse::EventKind;
-use deltawire::{ChunkDecoder, ChunkEvent, Outcome, Payload, Reassembler, SseDecoder};
+use deltawire::{ChunkDecoder, ChunkEvent, Outcome, Payload, Reassembler, SseDecoder, Templates};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -48,7 +48,7 @@ fn streams() -> Vec<(String, Vec<u8>)> {
 /// Decodes a stream in pieces of a size.
 fn decode(stream: &[u8], size: usize, templates: bool, mut each: impl FnMut(&ChunkEvent<'_>)) {
     let mut decoder = ChunkDecoder::new();
-    decoder.set_templates(templates);
+    decoder.set_templates(&if templates { Templates::new() } else { Templates::none() });
     for piece in stream.chunks(size) {
         let mut input = piece;
         while let Some(event) = decoder.next(&mut input) {

@@ -17,12 +17,12 @@ mod templates;
 #[path = "../benches/support/workloads.rs"]
 mod workloads;
 
-use deltawire::Limits;
+use deltawire::{ChunkDecoder, Limits, Templates};
 use proptest::prelude::*;
 use serde_json::Value;
 use support::decoded::pieces;
 use support::{recordings, vectors};
-use templates::{TEMPLATES, compare};
+use templates::{TEMPLATES, compare, compare_with};
 
 /// Compares a stream in several cuts.
 fn in_cuts(stream: &[u8], sizes: &[usize]) {
@@ -82,10 +82,102 @@ fn generated_streams() {
 /// Makes events that teach a template, with slots for their differences.
 fn lesson(template: &str) -> Vec<u8> {
     let mut events = Vec::new();
-    for (from, to) in [("", ""), ("He", "llo"), ("17", "18"), ("So", "what"), ("\"ab\"", "\"c\"")] {
+    for (from, to) in [
+        ("", ""),
+        ("He", "llo"),
+        ("17", "18"),
+        ("So", "what"),
+        ("\"ab\"", "\"c\""),
+        ("}\n\n", "   }\n\n"),
+        ("}\r\n\r\n", " }\r\n\r\n"),
+    ] {
         events.extend_from_slice(template.replace(from, to).as_bytes());
     }
     events
+}
+
+/// Returns streams of several upstreams: recorded ones of moderate length, and made ones.
+fn streams() -> Vec<Vec<u8>> {
+    let recorded = recordings("openai-chat").into_iter().map(|recording| recording.bytes);
+    let recorded = recorded.filter(|bytes| bytes.len() < 40_000);
+    recorded.chain(TEMPLATES.map(lesson)).collect()
+}
+
+/// A decoder that is used for one stream after the other, each with settings of its own.
+struct Reused {
+    templates: Templates,
+    limits: Limits,
+    strict: bool,
+    decoder: ChunkDecoder,
+}
+
+impl Reused {
+    fn new(templates: &Templates) -> Self {
+        let (templates, limits) = (templates.clone(), Limits::new());
+        let decoder = ChunkDecoder::with_limits(limits).with_templates(&templates);
+        Self { templates, limits, strict: false, decoder }
+    }
+
+    /// Decodes a stream, and compares it with a decoder without templates.
+    ///
+    /// The choice decides on the limits, the strictness, the pieces, and whether the decoder is made
+    /// anew; only one without other limits is used again.
+    fn run(&mut self, stream: &[u8], choice: u64) {
+        let limits = match choice % 8 {
+            0 => Limits::new().with_max_json_values(40),
+            1 => Limits::new().with_max_json_depth(5),
+            2 => Limits::new().with_max_event_bytes(600),
+            _ => Limits::new(),
+        };
+        if limits != self.limits || (choice >> 3).is_multiple_of(4) {
+            self.limits = limits;
+            self.decoder = ChunkDecoder::with_limits(limits).with_templates(&self.templates);
+            self.strict = false;
+        } else {
+            self.decoder.reset();
+        }
+        self.strict = (choice >> 5).is_multiple_of(4);
+        self.decoder.set_strict(self.strict);
+        let size = [usize::MAX, 1460, 300, 100][(choice >> 7) as usize % 4];
+        let pieces: Vec<_> = stream.chunks(size.min(stream.len().max(1))).collect();
+        compare_with(&pieces, &self.limits, self.strict, &mut self.decoder);
+    }
+}
+
+/// Law 2 for one set that decoders of several upstreams and settings share in turn.
+#[test]
+fn a_set_that_decoders_share_in_turn_changes_nothing() {
+    let streams = streams();
+    let templates = Templates::new();
+    let mut decoders: Vec<_> = (0..5).map(|_| Reused::new(&templates)).collect();
+    let mut choice = 7_u64;
+    for _ in 0..1500 {
+        choice =
+            choice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let random = choice >> 33;
+        let stream = &streams[random as usize % streams.len()];
+        decoders[(random >> 7) as usize % 5].run(stream, random >> 11);
+    }
+}
+
+/// Law 2 for one set that threads fill and read at the same time.
+#[test]
+fn a_set_that_threads_share_changes_nothing() {
+    let (streams, templates) = (streams(), Templates::new());
+    std::thread::scope(|scope| {
+        for thread in 0..4_u64 {
+            let (streams, templates) = (&streams, &templates);
+            scope.spawn(move || {
+                let mut decoder = Reused::new(templates);
+                for round in 0..250 {
+                    let random = (round * 4 + thread).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 20;
+                    // Each stream is first read by all threads at about the same time.
+                    let stream = &streams[(round as usize * 7) % streams.len()];
+                    decoder.run(stream, random);
+                }
+            });
+        }
+    });
 }
 
 /// Every change of one byte, at every place of an event that matches a template.

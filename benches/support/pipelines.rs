@@ -2,7 +2,7 @@
 
 use deltawire::completion::FinishedCompletion;
 use deltawire::gateway::{StreamReport, UsageTap};
-use deltawire::{ChunkDecoder, Outcome, Reassembler};
+use deltawire::{ChunkDecoder, Outcome, Reassembler, Templates};
 
 use crate::accumulate::Accumulate;
 use crate::answers::said;
@@ -20,13 +20,14 @@ pub fn in_running_process() -> Decoders {
 
 /// Returns the decoders of a round in a process that has read nothing before.
 pub fn in_new_process() -> Decoders {
-    Box::new(ChunkDecoder::new)
+    let templates = Templates::new();
+    Box::new(move || ChunkDecoder::new().with_templates(&templates))
 }
 
 /// Returns a decoder without its fast path, the templates.
 pub fn general(decoders: &Decoders) -> ChunkDecoder {
     let mut decoder = decoders();
-    decoder.set_templates(false);
+    decoder.set_templates(&Templates::none());
     decoder
 }
 

@@ -2,7 +2,7 @@
 
 use deltawire::chunk::OwnedChatCompletionChunk;
 use deltawire::completion::{ChatCompletion, CompletionLimit, FinishedCompletion};
-use deltawire::{ChunkDecoder, Limits, Outcome, Payload, Reassembler};
+use deltawire::{ChunkDecoder, Limits, Outcome, Payload, Reassembler, Templates};
 use serde_json::Value;
 
 use super::decoded::pieces;
@@ -177,7 +177,7 @@ fn check_limits(
 
 /// Checks that the memory of a reassembler is bounded by its limits, and by the stream.
 fn check_memory(stream: &[u8], limits: &Limits) {
-    let mut decoder = ChunkDecoder::new();
+    let mut decoder = ChunkDecoder::new().with_templates(&Templates::none());
     let mut pass = |completion: &mut Reassembler| {
         let mut input = stream;
         while let Some(event) = decoder.next(&mut input) {

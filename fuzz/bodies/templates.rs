@@ -3,7 +3,7 @@
 use deltawire::chunk::{ChatCompletionChunk, Choice, ExtraMembers};
 use deltawire::json::{Value, ValueKind};
 use deltawire::sse::Event;
-use deltawire::{ChunkDecoder, ChunkEvent, Limits, Payload, Reassembler};
+use deltawire::{ChunkDecoder, ChunkEvent, Limits, Payload, Reassembler, Templates};
 
 /// Checks a stream of similar events.
 ///
@@ -69,9 +69,15 @@ const PARTS: [&str; 8] = [
 
 /// Decodes and reassembles a stream twice, and compares all that there is to see.
 pub fn compare(pieces: &[&[u8]], limits: &Limits) {
-    let mut plain = ChunkDecoder::with_limits(*limits);
-    plain.set_templates(false);
-    let mut quick = ChunkDecoder::with_limits(*limits);
+    compare_with(pieces, limits, false, &mut ChunkDecoder::with_limits(*limits));
+}
+
+/// Compares the events of a decoder with those of one without templates.
+///
+/// The decoder is at the start of a stream, with these limits and this strictness.
+pub fn compare_with(pieces: &[&[u8]], limits: &Limits, strict: bool, quick: &mut ChunkDecoder) {
+    let mut plain = ChunkDecoder::with_limits(*limits).with_templates(&Templates::none());
+    plain.set_strict(strict);
     let mut plain_completion = Reassembler::with_limits(*limits);
     let mut quick_completion = Reassembler::with_limits(*limits);
     let mut number = 0;

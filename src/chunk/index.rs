@@ -1,15 +1,17 @@
 //! `ChunkIndex`: the positions of a chunk's known members in its document.
 
 use core::ops::Range;
+use std::sync::OnceLock;
 
 use super::schema::{
     ChoiceFields, ChunkFields, Columns, DeltaFields, FunctionFields, ToolCallFields, choice,
+    usage as usage_rows,
 };
 use super::value_type::ValueType;
 use crate::error::{Error, ErrorKind};
 use crate::json::{Document, Kind, Member, Members, NodeId};
 use crate::slice::items_in;
-use crate::template::{Buffers, Index};
+use crate::template::{Buffers, Index, Leaf};
 
 /// The largest number of choices, and of tool calls, in one chunk.
 const MOST_ROWS: usize = 4096;
@@ -38,6 +40,11 @@ pub(crate) struct ChunkIndex {
 pub(crate) type ChunkBuffers = Buffers<ChunkIndex>;
 
 impl Index for ChunkIndex {
+    fn empty() -> &'static Self {
+        static EMPTY: OnceLock<ChunkIndex> = OnceLock::new();
+        EMPTY.get_or_init(Self::default)
+    }
+
     fn rows(&self) -> usize {
         self.choices.len() + self.calls.len()
     }
@@ -48,38 +55,70 @@ impl Index for ChunkIndex {
             + (self.extras.capacity() + self.mismatches.capacity()) * size_of::<NodeId>()
     }
 
-    fn copy_from(&mut self, other: &Self) {
-        let Self { top, choices, calls, extras, mismatches } = other;
-        self.top.clone_from(top);
-        self.choices.clone_from(choices);
-        self.calls.clone_from(calls);
-        self.extras.clone_from(extras);
-        self.mismatches.clone_from(mismatches);
-    }
-
     /// Returns true if a leaf decides whether the chunk is an error.
     fn is_fixed(&self, leaf: NodeId) -> bool {
         let ChunkFields { object, error, .. } = self.top;
         [object, error].contains(&leaf) || self.choices.iter().any(|row| row.error == leaf)
     }
 
-    /// Adds the padding, and the texts that accumulate and aren't empty.
+    /// Returns true if a leaf is the index of a choice or call.
+    fn varies(&self, leaf: NodeId) -> bool {
+        self.choices.iter().any(|row| row.index == leaf)
+            || self.calls.iter().any(|row| row.index == leaf)
+    }
+
+    /// Adds the values of columns that differ from event to event or from stream to stream.
+    ///
+    /// These are padding, texts that accumulate, numbers of the usage, and the ids and names of the
+    /// stream, its model and its calls. Of the numbers of the usage those that don't grow with the
+    /// completion are bound.
     ///
     /// An empty text usually belongs to an event of another kind, in which it remains empty.
-    fn each_varying(&self, document: Document<'_>, mut add: impl FnMut(NodeId)) {
-        let mut add = |leaf| {
-            if document.string(leaf).is_some_and(|text| !text.is_empty()) {
-                add(leaf);
-            }
-        };
-        add(self.top.obfuscation);
+    fn each_leaf(&self, document: Document<'_>, mut add: impl FnMut(NodeId, Leaf)) {
+        let ChunkFields {
+            id, created, model, system_fingerprint, usage, x_groq, obfuscation, ..
+        } = self.top;
+        add_values(document, [id, created, model, system_fingerprint], Leaf::Bound, &mut add);
+        add_values(document, [obfuscation], Leaf::Varying, &mut add);
         for choice in &self.choices {
             let DeltaFields { content, refusal, reasoning_content, reasoning, .. } =
                 choice.delta_fields;
-            [content, refusal, reasoning_content, reasoning].into_iter().for_each(&mut add);
+            let texts = [content, refusal, reasoning_content, reasoning];
+            add_values(document, texts, Leaf::Varying, &mut add);
         }
-        self.calls.iter().for_each(|call| add(call.function_fields.arguments));
+        for call in &self.calls {
+            let FunctionFields { name, arguments, .. } = call.function_fields;
+            add_values(document, [call.id, name, arguments], Leaf::Varying, &mut add);
+        }
+        for column in [usage, x_groq].into_iter().filter(|column| *column != 0) {
+            let nodes = column..document.behind(column);
+            let numbers = nodes.filter(|leaf| document.kind(*leaf) == Some(Kind::Number));
+            for leaf in numbers {
+                let grows = [usage_rows::COMPLETION_TOKENS, usage_rows::TOTAL_TOKENS]
+                    .contains(&document.name_of(leaf));
+                let is_member = document.members(column).any(|member| member.value == leaf);
+                add(leaf, if grows && is_member { Leaf::Varying } else { Leaf::Bound });
+            }
+        }
     }
+}
+
+/// Adds the leaves among columns that are numbers, or strings with a text.
+fn add_values<const N: usize>(
+    document: Document<'_>,
+    columns: [NodeId; N],
+    leaf: Leaf,
+    add: &mut impl FnMut(NodeId, Leaf),
+) {
+    let has_value = |column: &NodeId| match document.kind(*column) {
+        Some(Kind::String) => document.string(*column).is_some_and(|text| !text.is_empty()),
+        kind => kind == Some(Kind::Number),
+    };
+    columns
+        .into_iter()
+        .filter(|column| *column != 0)
+        .filter(has_value)
+        .for_each(|column| add(column, leaf));
 }
 
 impl DeltaFields {

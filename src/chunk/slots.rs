@@ -30,10 +30,14 @@ pub(crate) enum Field {
 }
 
 impl<'a> ChatCompletionChunk<'a> {
-    /// Returns the slots: the leaves in which the chunk may differ from its template.
+    /// Returns the slots, the leaves in which chunks of one template may differ: position and leaf.
+    ///
+    /// The leaves whose values are bound in the stream aren't among them, nor is white space.
     #[inline]
-    pub(crate) fn slots(&self) -> impl ExactSizeIterator<Item = NodeId> + use<'a> {
-        self.document.patches().iter().map(|patch| patch.id)
+    pub(crate) fn slots(&self) -> impl Iterator<Item = (u8, NodeId)> + use<'a> {
+        let silent = self.document.silent_patches();
+        let leaves = self.document.patches().iter().map(Patch::id);
+        (0_u8..).zip(leaves).filter(move |(position, _)| silent >> position & 1 == 0)
     }
 
     /// Returns the length of the chunk's JSON text, in bytes.
@@ -52,8 +56,8 @@ impl<'a> ChatCompletionChunk<'a> {
     #[inline]
     pub(crate) fn has_slot_text(&self, position: usize) -> bool {
         let patch = self.document.patches().get(position);
-        patch.is_some_and(|Patch { value, .. }| {
-            value.kind == Kind::String && value.end - value.start > 2
+        patch.is_some_and(|patch| {
+            patch.value().kind == Kind::String && !patch.value_range().is_empty()
         })
     }
 
@@ -81,7 +85,8 @@ impl<'a> ChatCompletionChunk<'a> {
     pub(crate) fn usage_slots(&self) -> impl Iterator<Item = (&'a str, NodeId)> + use<'a> {
         let document = self.document;
         let usage = self.index.top.usage;
-        let leaves = self.slots().filter(move |leaf| is_in(document, usage, *leaf));
+        let leaves = self.slots().map(|(_, leaf)| leaf);
+        let leaves = leaves.filter(move |leaf| is_in(document, usage, *leaf));
         leaves.map(move |leaf| (document.name_of(leaf), leaf))
     }
 

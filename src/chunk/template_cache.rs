@@ -4,17 +4,22 @@ use core::num::NonZeroU64;
 
 use super::ChatCompletionChunk;
 
-/// Identifies the template that a chunk matched, with its slots.
+/// Identifies the template that a chunk matched, and the values that its stream has bound.
 ///
 /// Chunks with equal keys differ in the values of their slots only. Keys are unique in the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct TemplateKey(NonZeroU64);
+pub(crate) struct TemplateKey {
+    template: NonZeroU64,
+    /// The id of the bound values; 0 if there are none.
+    binding: u64,
+}
 
 impl ChatCompletionChunk<'_> {
     /// Returns the key of the chunk's template, or `None` if the chunk matched no template.
     #[inline]
     pub(crate) fn template_key(&self) -> Option<TemplateKey> {
-        NonZeroU64::new(self.document.base()).map(TemplateKey)
+        let (template, binding) = self.document.base();
+        NonZeroU64::new(template).map(|template| TemplateKey { template, binding })
     }
 }
 
@@ -78,7 +83,7 @@ mod tests {
 
     #[test]
     fn the_last_two_keys_are_computed_once() {
-        let key = |id| TemplateKey(NonZeroU64::MIN.saturating_add(id));
+        let key = |id| TemplateKey { template: NonZeroU64::MIN.saturating_add(id), binding: 0 };
         let (mut cache, mut computed) = (TemplateCache::<u64>::default(), Vec::new());
         for (key, value) in [
             (key(0), 1),

@@ -219,7 +219,7 @@ impl MergePlan {
         let call = chunk.choices().next().and_then(|choice| choice.delta().tool_calls().next());
         let mut call_index = call.and_then(|call| call.index()).map(ChoiceIndex::Literal);
         let (mut arguments, mut other_calls) = (None, false);
-        for (slot, leaf) in (0u8..).zip(chunk.slots()) {
+        for (slot, leaf) in chunk.slots() {
             match chunk.field_of(leaf) {
                 Field::Id | Field::Created => plan.has_firsts = true,
                 Field::Obfuscation => {}

@@ -3,14 +3,12 @@
 use super::budget::Budget;
 use crate::chunk::{ChatCompletionChunk, Level, Merge, merge};
 use crate::json::{OwnedObject, OwnedValue, Value, ValueKind};
-
-/// More slots than a template has.
-const MOST_SLOTS: usize = 16;
+use crate::template::MOST_LEAVES;
 
 /// The slots that are numbers of the usage, each with its position among the stored members.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct UsagePlan {
-    positions: [Option<u8>; MOST_SLOTS],
+    positions: [Option<u8>; MOST_LEAVES],
     /// True if there is such a slot.
     pub(super) has_some: bool,
 }

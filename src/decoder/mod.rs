@@ -3,6 +3,7 @@
 mod payload;
 mod payload_parser;
 mod summary;
+mod templates;
 mod torn;
 
 pub use payload::{ChunkEvent, Payload};
@@ -20,6 +21,7 @@ use crate::sse::SseDecoder;
 use crate::template::{MatchedEvent, TemplateMatch};
 use payload_parser::{PayloadParser, read, read_last};
 use summary::{Counts, Rest};
+pub use templates::Templates;
 
 /// Decodes a stream of chat completion chunks from pieces cut anywhere.
 ///
@@ -50,9 +52,15 @@ use summary::{Counts, Rest};
 ///
 /// Allocates nothing once the buffers have the size of the events.
 pub struct ChunkDecoder {
-    sse: SseDecoder,
+    parts: Parts,
+}
+
+/// The parts of a decoder.
+#[repr(C)] // An ordinary event needs the end of the first, and the beginning of the others.
+struct Parts {
     readers: PayloadParser,
     end: Counts,
+    sse: SseDecoder,
 }
 
 /// The position of an event in its piece, without a borrow of the piece.
@@ -87,14 +95,15 @@ impl ChunkDecoder {
         Self::with_limits(Limits::new())
     }
 
-    /// Creates a decoder with limits. Allocates nothing.
+    /// Creates a decoder with limits. Allocates limits that aren't the default ones.
     #[must_use]
     pub fn with_limits(limits: Limits) -> Self {
-        Self {
-            sse: SseDecoder::with_limits(limits),
-            readers: PayloadParser::new(&limits),
+        let parts = Parts {
+            readers: PayloadParser::new(&limits, Templates::process().set()),
             end: Counts::default(),
-        }
+            sse: SseDecoder::with_limits(limits),
+        };
+        Self { parts }
     }
 
     /// Consumes the next event from the front of `input`, and returns it.
@@ -152,7 +161,7 @@ impl ChunkDecoder {
         input: &mut &'i [u8],
         may_match_template: bool,
     ) -> Option<ChunkEvent<'a>> {
-        let Self { sse, readers, end } = self;
+        let Parts { sse, readers, end } = &mut self.parts;
         let event = sse.next(input)?;
         Some(read(event, readers, end, may_match_template))
     }
@@ -163,12 +172,11 @@ impl ChunkDecoder {
     #[expect(clippy::inline_always, reason = "`vllm next`: a call costs 6 % of an event")]
     #[inline(always)]
     fn match_prefix(&mut self, piece: &[u8]) -> (Option<TemplateMatch>, bool) {
-        let is_on = self.readers.templates.is_on();
-        let most = if is_on { self.sse.between_events(piece) } else { None };
+        let most = self.parts.sse.between_events(piece);
         let matched = most.and_then(|most| {
-            self.readers.templates.match_prefix(piece.get(..most).unwrap_or(piece))
+            self.parts.readers.templates.match_prefix(piece.get(..most).unwrap_or(piece))
         });
-        (matched, is_on && most.is_none())
+        (matched, most.is_none())
     }
 
     /// Finds the next event of a piece, and borrows nothing: the first half of
@@ -185,7 +193,7 @@ impl ChunkDecoder {
         if let Some(matched) = matched {
             return Some(Place::TemplateMatch(matched));
         }
-        self.sse.locate(piece).map(|span| Place::Framed(span, may_match_template))
+        self.parts.sse.locate(piece).map(|span| Place::Framed(span, may_match_template))
     }
 
     /// Returns the event that was found last, from the [`taken`](Place::taken) first bytes of its
@@ -195,7 +203,7 @@ impl ChunkDecoder {
         match place {
             Place::TemplateMatch(matched) => self.emit_templated(matched, taken),
             Place::Framed(span, may_match_template) => {
-                let Self { sse, readers, end } = self;
+                let Parts { sse, readers, end } = &mut self.parts;
                 let event = sse.emit(span, taken);
                 read(event, readers, end, may_match_template)
             }
@@ -205,11 +213,9 @@ impl ChunkDecoder {
     /// Returns the event `raw`, which matches a template.
     #[inline]
     fn emit_templated<'a>(&'a mut self, matched: TemplateMatch, raw: &'a [u8]) -> ChunkEvent<'a> {
-        let (sse, MatchedEvent { data, event_type, document, index }) =
-            self.count_templated(matched, raw);
+        let (sse, MatchedEvent { data, document, index }) = self.count_templated(matched, raw);
         let chunk = ChatCompletionChunk::new(document, index);
         let event = sse.emit_templated(raw, data);
-        debug_assert_eq!(event.event_type(), event_type, "the type is in the line before the data");
         ChunkEvent { event, payload: Payload::Chunk(chunk), deviations: &JsonDeviations::NONE }
     }
 
@@ -221,7 +227,7 @@ impl ChunkDecoder {
         matched: TemplateMatch,
         raw: &'a [u8],
     ) -> (&'a mut SseDecoder, MatchedEvent<'a, ChunkIndex>) {
-        let Self { sse, readers, end } = self;
+        let Parts { sse, readers, end } = &mut self.parts;
         readers.shrink_if_idle(raw.len());
         end.events += 1;
         end.chunks += 1;
@@ -234,7 +240,7 @@ impl ChunkDecoder {
     ///
     /// See [`SseDecoder::salvage`].
     pub fn salvage(&mut self) -> Option<ChunkEvent<'_>> {
-        let Self { sse, readers, end } = self;
+        let Parts { sse, readers, end } = &mut self.parts;
         let event = sse.salvage()?;
         Some(read_last(event, readers, end, false))
     }
@@ -250,8 +256,8 @@ impl ChunkDecoder {
     ///
     /// Copies bytes of an unfinished event only to join its `data` lines and to store a failure.
     pub fn finish(&mut self) -> StreamSummary {
-        let framing = self.sse.finish();
-        let Self { sse, readers, end } = self;
+        let framing = self.parts.sse.finish();
+        let Parts { sse, readers, end } = &mut self.parts;
         let mut counts = end.clone();
         sse.peek_rest(|event| {
             read_last(*event, readers, &mut counts, true);
@@ -286,35 +292,41 @@ impl ChunkDecoder {
     /// assert_eq!((error.kind(), error.offset()), (ErrorKind::NonFiniteNumber, 24 + 18));
     /// ```
     pub const fn set_strict(&mut self, strict: bool) {
-        self.readers.set_strict(strict);
+        self.parts.readers.set_strict(strict);
     }
 
-    /// Sets whether the decoder uses templates, which make similar events faster to read. On by
-    /// default.
+    /// Sets the templates that the decoder shares with others, at the start of a stream.
     ///
-    /// The events are the same with and without. The setting is for tests and measurements.
-    pub const fn set_templates(&mut self, on: bool) {
-        self.readers.templates.set_on(on);
+    /// By default they are those of the process. The events are the same with any [`Templates`].
+    #[must_use]
+    pub fn with_templates(mut self, templates: &Templates) -> Self {
+        self.set_templates(templates);
+        self
+    }
+
+    /// Sets the templates as [`with_templates`](Self::with_templates) does, and forgets the bound values.
+    pub fn set_templates(&mut self, templates: &Templates) {
+        self.parts.readers.templates.set_templates(templates.set());
     }
 
     /// Makes the decoder ready for another stream.
     ///
     /// The limits, the settings and the allocated buffers stay.
     pub fn reset(&mut self) {
-        self.sse.reset();
-        self.readers.templates.reset();
-        self.end.reset();
+        self.parts.sse.reset();
+        self.parts.readers.templates.reset();
+        self.parts.end.reset();
     }
 
     /// Returns the framing half, for its counts and states.
     #[must_use]
     pub const fn sse(&self) -> &SseDecoder {
-        &self.sse
+        &self.parts.sse
     }
 
     /// Sets the last event ID with which a reconnected stream begins (WHATWG HTML, 9.2).
     pub fn set_last_event_id(&mut self, id: &str) {
-        self.sse.set_last_event_id(id);
+        self.parts.sse.set_last_event_id(id);
     }
 }
 
@@ -327,8 +339,8 @@ impl Default for ChunkDecoder {
 impl fmt::Debug for ChunkDecoder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ChunkDecoder")
-            .field("sse", &self.sse)
-            .field("end", &self.end.clone().into_summary())
+            .field("sse", &self.parts.sse)
+            .field("end", &self.parts.end.clone().into_summary())
             .finish_non_exhaustive()
     }
 }
@@ -342,14 +354,19 @@ impl fmt::Debug for ChunkDecoder {
     reason = "a test fails by panicking"
 )]
 mod tests {
-    use super::{ChunkDecoder, ChunkEvent, Payload};
+    use super::{ChunkDecoder, ChunkEvent, Payload, Templates};
+
+    /// Creates a decoder with templates of its own.
+    fn alone() -> ChunkDecoder {
+        ChunkDecoder::new().with_templates(&Templates::new())
+    }
 
     /// Decodes events, each in a piece of its own; returns for each if it matches a template.
     fn fits(decoder: &mut ChunkDecoder, events: &[String]) -> Vec<bool> {
         let mut fits = Vec::new();
         for event in events {
-            decoder.sse.between_events(event.as_bytes());
-            fits.push(decoder.readers.templates.match_prefix(event.as_bytes()).is_some());
+            decoder.parts.sse.between_events(event.as_bytes());
+            fits.push(decoder.parts.readers.templates.match_prefix(event.as_bytes()).is_some());
             let event = decoder.next(&mut event.as_bytes());
             let payload = event.as_ref().map(ChunkEvent::payload);
             assert!(matches!(payload, Some(Payload::Chunk(_) | Payload::Done)), "{payload:?}");
@@ -365,11 +382,14 @@ mod tests {
     fn the_third_event_of_an_ordinary_stream_fits() {
         let role = "data: {\"id\":\"c\",\"choices\":[{\"delta\":{\"role\":\"assistant\"}}]}\n\n";
         let events = [role.to_owned(), content("He"), content("llo"), content(""), content("é\\n")];
-        let mut decoder = ChunkDecoder::new();
+        let mut decoder = alone();
         assert_eq!(fits(&mut decoder, &events), [false, false, true, true, true]);
+        // The next stream has the content of the first, and the third also the role of the second.
         decoder.reset();
-        assert_eq!(fits(&mut decoder, &events), [false, false, true, true, true]);
-        decoder.set_templates(false);
+        assert_eq!(fits(&mut decoder, &events), [false, true, true, true, true]);
+        decoder.reset();
+        assert_eq!(fits(&mut decoder, &events), [true; 5]);
+        decoder.set_templates(&Templates::none());
         decoder.reset();
         assert_eq!(decoder.next(&mut content("a").as_bytes()).map(|event| event.offset()), Some(0));
     }
@@ -378,7 +398,7 @@ mod tests {
     #[test]
     fn a_text_too_long_for_a_slot_is_read_as_it_is() {
         for text in ["é".repeat(1500), "e".repeat(3000), "é\\n".repeat(900), "\\n".repeat(1900)] {
-            let mut decoder = ChunkDecoder::new();
+            let mut decoder = alone();
             for event in [content(&text), content("a"), content(&text), content("b")] {
                 let value: serde_json::Value = serde_json::from_str(&event[6..]).unwrap();
                 let mut input = event.as_bytes();
@@ -402,7 +422,7 @@ mod tests {
         ] {
             let event = |text| frame(&format!("{{\"n\":{text},\"choices\":[]}}"));
             let events = ["1", "22", "3"].map(event);
-            assert_eq!(fits(&mut ChunkDecoder::new(), &events), [false, true, true], "{events:?}");
+            assert_eq!(fits(&mut alone(), &events), [false, false, true], "{events:?}");
         }
         // The effect of an `id` or `retry` outlives its event, and so does a comment's count.
         for (before, behind) in [
@@ -418,7 +438,7 @@ mod tests {
             let event =
                 |number| format!("{before}data: {{\"n\":{number},\"choices\":[]}}\n{behind}\n");
             let events = [1, 2, 3].map(event);
-            assert_eq!(fits(&mut ChunkDecoder::new(), &events), [false; 3], "{events:?}");
+            assert_eq!(fits(&mut alone(), &events), [false; 3], "{events:?}");
         }
     }
 
@@ -428,9 +448,10 @@ mod tests {
         let events: Vec<_> = (0..9)
             .map(|number| if number % 2 == 0 { content("a") } else { other(number) })
             .collect();
-        let fits = fits(&mut ChunkDecoder::new(), &events);
-        assert_eq!(fits[..2], [false; 2]);
-        assert_eq!(fits[2..], [true; 7]);
+        // The first event of a kind is known, the second one publishes its template.
+        let fits = fits(&mut alone(), &events);
+        assert_eq!(fits[..4], [false; 4]);
+        assert_eq!(fits[4..], [true; 5]);
     }
 
     /// Tests that slots of an event that doesn't match in the end are removed again.
@@ -448,15 +469,16 @@ mod tests {
         events.extend(vec![plain(); 10]);
         events.push(event(6..12, "\"c\":0"));
         events.push(event(12..16, "\"a\":[]"));
-        let found = fits(&mut ChunkDecoder::new(), &events);
-        let expected = (0..events.len()).map(|at| !matches!(at, 0 | 10 | 21));
+        events.push(event(12..16, "\"a\":[]"));
+        let found = fits(&mut alone(), &events);
+        let expected = (0..events.len()).map(|at| !matches!(at, 0 | 10 | 21 | 22));
         assert_eq!(found, expected.collect::<Vec<_>>());
     }
 
     /// Tests that learning pauses while nothing repeats, and resumes in an ordinary stream.
     #[test]
     fn learning_rests_and_recovers() {
-        let mut decoder = ChunkDecoder::new();
+        let mut decoder = alone();
         let odd = |number: usize| {
             format!("data: {{\"k{number}\":[],\"n{}\":0,\"usage\":{{}}}}\n\n", number * 7)
         };
@@ -467,11 +489,103 @@ mod tests {
         assert!(fits[520..].iter().all(|fits| *fits));
         // During a pause an event isn't learned, so the next one, which is like it, doesn't match.
         let rests = |count: usize| {
-            let mut decoder = ChunkDecoder::new();
+            let mut decoder = alone();
             let odd: Vec<_> = (0..count).map(odd).collect();
             self::fits(&mut decoder, &odd);
             self::fits(&mut decoder, &[content("a"), content("b")]) == [false, false]
         };
         assert!((100..140).any(rests) && !(0..5).any(rests));
+    }
+
+    /// The templates that streams share have nothing of their values: no text, id, name or count.
+    #[test]
+    fn no_value_of_a_stream_is_in_the_shared_templates() {
+        let events = |mark: &str, number: u32| {
+            let head = format!(
+                r#""id":"{mark}-id","object":"chat.completion.chunk","created":{number},"model":"{mark}/é\n""#
+            );
+            let tail = format!(r#""system_fingerprint":"{mark}-fp","obfuscation":"{mark}-pad""#);
+            [
+                r#"[{"index":0,"delta":{"role":"assistant","content":""}}]"#.to_owned(),
+                format!(r#"[{{"index":0,"delta":{{"content":"{mark}-text"}}}}]"#),
+                format!(r#"[{{"index":0,"delta":{{"reasoning_content":"{mark}-\"thought\""}}}}]"#),
+                format!(r#"[{{"index":0,"delta":{{"reasoning":"{mark}-thought","refusal":"{mark}-no"}}}}]"#),
+                format!(
+                    r#"[{{"index":0,"delta":{{"tool_calls":[{{"index":0,"id":"{mark}-call","type":"function","function":{{"name":"{mark}-name","arguments":"{mark}-{{"}}}}]}}}}]"#
+                ),
+                format!(r#"[],"usage":{{"prompt_tokens":{number},"completion_tokens_details":{{"reasoning_tokens":{number}}}}}"#),
+            ]
+            .map(|choices| format!("data: {{{head},\"choices\":{choices},{tail}}}\n\n"))
+        };
+        let templates = Templates::new();
+        for (mark, number) in [("secret", 123_454_321), ("SECRET", 987_656_789)] {
+            let mut decoder = ChunkDecoder::new().with_templates(&templates);
+            for event in events(mark, number) {
+                assert!(decoder.next(&mut event.repeat(2).as_bytes()).is_some());
+            }
+            let stored = templates.set().unwrap().stored().to_lowercase();
+            assert!(
+                stored.contains("chat.completion.chunk") && stored.contains("reasoning_content")
+            );
+            for value in ["secret", "12345", "98765"] {
+                assert!(!stored.contains(value), "{value} is in {stored}");
+            }
+        }
+        assert!(format!("{templates:?}").len() < 64);
+        assert_eq!(templates.set().unwrap().len(), Some(6));
+    }
+
+    /// Returns the recorded chat streams, with their names.
+    fn recordings() -> Vec<(String, Vec<u8>)> {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus");
+        let Ok(manifest) = std::fs::read_to_string(folder.join("MANIFEST.tsv")) else {
+            assert!(std::env::var_os("DELTAWIRE_REQUIRE_SHARED").is_none(), "{}", folder.display());
+            return Vec::new();
+        };
+        let rows = manifest.lines().map(|line| line.split('\t').collect::<Vec<_>>());
+        let chats = rows.filter(|row| row[1] == "openai-chat");
+        chats.map(|row| (row[0].to_owned(), std::fs::read(folder.join(row[0])).unwrap())).collect()
+    }
+
+    /// Of the events of recorded streams that are seen for the second time, most match a template.
+    ///
+    /// Those that don't have log probabilities, whose arrays have another length in each event.
+    #[test]
+    fn recorded_streams_match_the_templates_of_their_first_pass() {
+        let (templates, streams) = (Templates::new(), recordings());
+        let decode = |bytes: &[u8], each: &mut dyn FnMut(&mut ChunkDecoder, &[u8])| {
+            let mut decoder = ChunkDecoder::new().with_templates(&templates);
+            let mut sse = crate::SseDecoder::new();
+            let mut input = bytes;
+            while let Some(event) = sse.next(&mut input) {
+                each(&mut decoder, event.raw());
+            }
+        };
+        for (_, bytes) in &streams {
+            decode(bytes, &mut |decoder, raw| _ = decoder.next(&mut &*raw));
+        }
+        let (mut all, mut matched, mut with_logprobs) = (0, 0, 0);
+        for (_, bytes) in &streams {
+            decode(bytes, &mut |decoder, mut raw| {
+                let before = raw;
+                let parts = &mut decoder.parts;
+                let most = parts.sse.between_events(raw);
+                let is_match =
+                    most.is_some() && parts.readers.templates.match_prefix(raw).is_some();
+                let event = decoder.next(&mut raw);
+                if !matches!(event.map(|event| *event.payload()), Some(Payload::Chunk(_))) {
+                    return;
+                }
+                let has_logprobs = before.windows(10).any(|bytes| bytes == b"\"logprob\":");
+                (all, matched) = (all + 1, matched + u32::from(is_match));
+                with_logprobs += u32::from(has_logprobs && !is_match);
+            });
+        }
+        if all > 0 {
+            let share = |part: u32| f64::from(part) / f64::from(all);
+            assert!(share(matched) > 0.93, "{matched} of {all}");
+            let others = all - matched - with_logprobs;
+            assert!(share(others) < 0.01, "{others} of {all} match nothing");
+        }
     }
 }

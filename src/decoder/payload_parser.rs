@@ -12,17 +12,17 @@ use crate::json::{Document, JsonDeviations, Kind, Parser, Tape, Value, beginning
 use crate::limits::Limits;
 use crate::patience::Patience;
 use crate::sse::{BodyKind, Event, EventKind};
-use crate::template::{MatchedEvent, TemplateMatch, Templates};
+use crate::template::{MatchedEvent, Matcher, TemplateMatch, TemplateSet};
 
 /// The parser of payloads, with its templates and buffers.
-#[repr(C)] // The fields that a match reads are next to the templates.
+#[repr(C)] // The fields that a match reads are the last ones.
 pub(super) struct PayloadParser {
-    /// Counts matches while there are `buffers`.
-    patience: Patience,
-    pub(super) templates: Templates<ChunkIndex>,
     parser: Parser,
     /// `None` until a payload needs them, and again after enough matches.
     buffers: Option<Box<PayloadBuffers>>,
+    pub(super) templates: Matcher<ChunkIndex>,
+    /// Counts matches while there are `buffers`.
+    patience: Patience,
 }
 
 /// The buffers of payloads that match no template.
@@ -45,10 +45,10 @@ const KEPT_CAPACITY: usize = 32 << 10;
 const SMALL_PAYLOADS: u16 = 64;
 
 impl PayloadParser {
-    pub(super) fn new(limits: &Limits) -> Self {
+    pub(super) fn new(limits: &Limits, set: Option<TemplateSet<ChunkIndex>>) -> Self {
         Self {
             patience: Patience::new(),
-            templates: Templates::new(),
+            templates: Matcher::new(set, limits),
             parser: Parser::new(limits),
             buffers: None,
         }
@@ -89,7 +89,7 @@ impl PayloadParser {
 
 /// The parts of a [`PayloadParser`] whose buffers exist.
 struct General<'p> {
-    templates: &'p mut Templates<ChunkIndex>,
+    templates: &'p mut Matcher<ChunkIndex>,
     parser: &'p mut Parser,
     buffers: &'p mut PayloadBuffers,
 }
@@ -251,7 +251,7 @@ fn note(end: &mut Counts, payload: &Payload<'_>, deviations: &JsonDeviations, of
 
 /// Returns the chunk of an event that matches a template.
 pub(super) fn templated<'a>(
-    templates: &'a Templates<ChunkIndex>,
+    templates: &'a Matcher<ChunkIndex>,
     matched: TemplateMatch,
     raw: &'a [u8],
 ) -> ChatCompletionChunk<'a> {
@@ -281,7 +281,7 @@ fn message<'a>(
     }
     let General { templates, parser, buffers } = readers.general(len);
     let PayloadBuffers { reading, side, is_large, deviations: found, .. } = buffers;
-    templates.record_miss(len);
+    let may_learn = templates.record_miss(len);
     let ChunkBuffers { tape, index } = reading;
     let read = parser.parse_onto(tape, data);
     *found = read.map_or(JsonDeviations::NONE, |(_, deviations)| deviations);
@@ -296,7 +296,8 @@ fn message<'a>(
     if let Ok(json) = filled {
         let ChunkBuffers { tape, index } = &*reading;
         let chunk = ChatCompletionChunk::new(Document::new(tape, json), index);
-        if !is_error
+        if may_learn
+            && !is_error
             && chunk.is_chunk()
             && chunk.error().is_none()
             && found.is_empty()

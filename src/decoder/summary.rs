@@ -53,6 +53,7 @@ pub struct StreamSummary {
 /// An ordinary event changes the counts only. The rest of the summary is allocated when a field of
 /// it first differs from its default.
 #[derive(Clone, Default)]
+#[repr(C)] // The pointer, which an ordinary event doesn't need, is the last one.
 pub(super) struct Counts {
     pub(super) events: u64,
     pub(super) chunks: u64,

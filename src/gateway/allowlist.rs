@@ -156,7 +156,7 @@ impl<'l> Scan<'l> {
             ValueKind::Number => name != delta::TOKEN_ID,
             ValueKind::String if is_known => true,
             ValueKind::String => {
-                self.has_empty |= self.chunk.slots().any(|node| node == value.id);
+                self.has_empty |= self.chunk.slots().any(|(_, node)| node == value.id);
                 value.is_empty_value()
             }
             ValueKind::Array | ValueKind::Object if value.is_empty_value() => true,

@@ -44,8 +44,8 @@ impl Presence {
     /// Adds a text.
     fn add(&mut self, chunk: &ChatCompletionChunk<'_>, text: Option<Value<'_>>) {
         let Some(text) = text.filter(|text| text.kind() == ValueKind::String) else { return };
-        match chunk.slots().position(|node| node == text.id) {
-            Some(slot) => {
+        match chunk.slots().find(|(_, node)| *node == text.id) {
+            Some((slot, _)) => {
                 debug_assert!(slot < 32, "a template has fewer slots");
                 self.slots |= 1 << slot;
             }
@@ -77,10 +77,10 @@ impl UsageSlots {
             if chunk.usage()?.get(name).is_none_or(|value| value.id != id) {
                 return None;
             }
-            let slot = chunk.slots().position(|node| node == id)?;
+            let (slot, _) = chunk.slots().find(|(_, node)| *node == id)?;
             // If the slot is another kind of number, or a string, each usage is read as a whole.
-            chunk.slot_count(slot)?;
-            *count = u8::try_from(slot).ok();
+            chunk.slot_count(usize::from(slot))?;
+            *count = Some(slot);
         }
         chunk.has_own_usage().then_some(slots)
     }
@@ -110,9 +110,9 @@ impl ObservePlan {
             ..Self::default()
         };
         let choices = chunk.choices().len();
-        for (slot, node) in chunk.slots().enumerate() {
+        for (slot, node) in chunk.slots() {
             match chunk.field_of(node) {
-                Field::ChoiceIndex if choices == 1 => plan.index = Some(slot),
+                Field::ChoiceIndex if choices == 1 => plan.index = Some(usize::from(slot)),
                 Field::ChoiceIndex => plan.is_incomplete = true,
                 _ => {}
             }

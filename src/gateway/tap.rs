@@ -4,7 +4,7 @@ use core::fmt;
 
 use super::observe::{EventReport, Observer, StreamReport};
 use crate::chunk::TokenCounts;
-use crate::decoder::{ChunkDecoder, Peeked};
+use crate::decoder::{ChunkDecoder, Peeked, Templates};
 use crate::limits::Limits;
 use crate::sse::SseDecoder;
 
@@ -52,6 +52,14 @@ impl UsageTap {
     pub fn with_limits(limits: Limits) -> Self {
         let observer = Observer::with_limits(&limits);
         Self { decoder: ChunkDecoder::with_limits(limits), observer }
+    }
+
+    /// Sets the templates that the tap shares with others; see
+    /// [`ChunkDecoder::with_templates`].
+    #[must_use]
+    pub fn with_templates(mut self, templates: &Templates) -> Self {
+        self.decoder.set_templates(templates);
+        self
     }
 
     /// Observes a whole piece. Returns the number of its events with output.

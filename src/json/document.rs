@@ -1,54 +1,148 @@
 //! `Document`: a JSON text with its tape, and patches for the leaves that differ from the tape.
 
+use core::ops::Range;
+
+use smallvec::SmallVec;
+
 use super::tape::{ESCAPED, Kind, Node, NodeId, Strings, Tape};
 use super::{known_text, text};
 use crate::slice::{bytes_in, text_in};
 
 /// A leaf of a document that differs from the leaf in the text that the tape was read from.
 ///
-/// Its kind is the same: [`Document::kind`] reads the tape. `value.start <= value.end <= bytes.len()` for the bytes of the document.
+/// Its kind is the same: [`Document::kind`] reads the tape. `start <= end <= bytes.len()` for the
+/// bytes of the document, which are at most [`LONGEST_PATCHED`]. So a patch has 16 bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Patch {
-    pub(crate) id: NodeId,
+    /// The number in place of the payload of a [`Node`].
+    ///
+    /// For a number it is the value if that is a small count, else [`UNPARSED`] or [`NO_COUNT`]. For
+    /// a string with escapes it counts the strings of the patches.
+    payload: u32,
+    id: u16,
     /// The leaf in the document's own bytes.
-    ///
-    /// The payload of a number is its value if it is a small count, else [`UNPARSED`] or
-    /// [`NO_COUNT`]. The payload of a string with escapes counts the strings of the patches.
-    pub(crate) value: Node,
+    start: u16,
+    end: u16,
     /// The distance by which all bytes behind the leaf have moved.
-    ///
-    /// It wraps around if they have moved to the front.
-    pub(crate) shift: u32,
+    shift: i16,
+    kind: Kind,
 }
+
+/// The longest document with patches, in bytes.
+pub(crate) const LONGEST_PATCHED: usize = i16::MAX as usize;
 
 /// The payload of a count that has to be parsed: it has at most 18 digits.
 pub(crate) const UNPARSED: u32 = u32::MAX;
 /// The payload of a number that is no count.
 pub(crate) const NO_COUNT: u32 = u32::MAX - 1;
 
+#[expect(clippy::cast_possible_truncation, reason = "a document with patches is short")]
 impl Patch {
-    /// Sets the value and its position; `id` and `value.kind` stay.
+    /// Creates the patch of a leaf, without a value.
+    pub(crate) const fn new(id: NodeId, kind: Kind) -> Self {
+        debug_assert!(id <= u16::MAX as NodeId, "a document with patches has few nodes");
+        Self { payload: 0, id: id as u16, start: 0, end: 0, shift: 0, kind }
+    }
+
+    /// Sets the value, its position, and the distance by which the bytes behind it have moved.
+    ///
+    /// The distance wraps around if they have moved to the front.
     #[inline]
     pub(crate) const fn set(&mut self, start: u32, end: u32, payload: u32, shift: u32) {
-        debug_assert!(start <= end, "a value has a length");
-        (self.value.start, self.value.end, self.value.payload) = (start, end, payload);
-        self.shift = shift;
+        debug_assert!(start <= end && end as usize <= LONGEST_PATCHED, "a value has a length");
+        (self.start, self.end, self.payload) = (start as u16, end as u16, payload);
+        self.shift = shift as i16;
+    }
+
+    /// Sets the shift for a leaf that ends at a position of another text, without its quote.
+    pub(crate) const fn move_from(&mut self, end: u32) {
+        self.shift = (self.end as u32).wrapping_sub(self.quote()).wrapping_sub(end) as i16;
+    }
+
+    #[inline]
+    pub(crate) const fn id(&self) -> NodeId {
+        self.id as NodeId
+    }
+
+    /// Returns the leaf in the document's own bytes.
+    #[inline]
+    pub(crate) const fn value(&self) -> Node {
+        let Self { kind, start, end, payload, .. } = *self;
+        Node { kind, start: start as u32, end: end as u32, payload }
+    }
+
+    /// Returns the number to add to positions behind the leaf; it wraps around.
+    #[inline]
+    const fn shift(&self) -> u32 {
+        (self.shift as i32).cast_unsigned()
+    }
+
+    /// Returns the length of a string's quote.
+    #[inline]
+    const fn quote(&self) -> u32 {
+        if matches!(self.kind, Kind::String) { 1 } else { 0 }
+    }
+
+    /// Returns the range of the value, without the quotes of a string.
+    #[inline]
+    pub(crate) fn value_range(&self) -> Range<usize> {
+        let (start, end, quote) = (u32::from(self.start), u32::from(self.end), self.quote());
+        debug_assert!(start + quote <= end.wrapping_sub(quote), "a string has two quotes");
+        (start + quote) as usize..end.wrapping_sub(quote) as usize
+    }
+
+    /// Returns true if the value is a string with escapes.
+    pub(crate) const fn is_escaped(&self) -> bool {
+        self.value().is_escaped()
     }
 }
 
-/// The patches of one document, in the order of their leaves: `list[n].id < list[n + 1].id`.
+/// The patches that are stored without an allocation: four bound values and two slots.
+const INLINE_PATCHES: usize = 6;
+
+/// The patches of one document, in the order of their leaves: `list[n].id() < list[n + 1].id()`.
 ///
 /// Reused from document to document.
 #[derive(Clone, Debug, Default)]
+#[repr(C)] // The ids are next to the fields behind the patches.
 pub(crate) struct Patches {
+    pub(crate) list: SmallVec<[Patch; INLINE_PATCHES]>,
+    /// The strings with escapes among the values; `None` until there is one.
+    pub(crate) strings: Option<Box<Strings>>,
     /// The id of the template that the patches belong to; 0 if there is none.
-    pub(crate) base: u64,
-    pub(crate) list: Vec<Patch>,
-    pub(crate) strings: Strings,
+    pub(crate) template: u64,
+    /// The id of the bound values; 0 if there are none.
+    pub(crate) binding: u64,
+    /// The patches at which consumers don't look, by their positions in the list: a bit for each.
+    ///
+    /// Their values are bound in the stream, or white space.
+    pub(crate) silent: u32,
 }
 
 /// The patches of a document that was read in full.
-static NONE: Patches = Patches { base: 0, list: Vec::new(), strings: Strings::new() };
+static NONE: Patches =
+    Patches { template: 0, binding: 0, silent: 0, list: SmallVec::new_const(), strings: None };
+
+impl Patches {
+    /// Removes the patches; the buffers stay.
+    pub(crate) fn clear(&mut self) {
+        (self.template, self.binding, self.silent) = (0, 0, 0);
+        self.list.clear();
+        self.clear_strings();
+    }
+
+    /// Removes the strings of the event before.
+    #[inline]
+    pub(crate) fn clear_strings(&mut self) {
+        if let Some(strings) = &mut self.strings {
+            strings.clear();
+        }
+    }
+}
+
+/// The tape of no text.
+static NO_NODES: Tape =
+    Tape { nodes: Vec::new(), strings: Strings::new(), has_non_finite_numbers: false };
 
 /// A JSON text with its tape.
 #[derive(Clone, Copy)]
@@ -62,6 +156,11 @@ pub(crate) struct Document<'a> {
 }
 
 impl<'a> Document<'a> {
+    /// Returns a document without nodes.
+    pub(crate) const fn empty() -> Self {
+        Self::new(&NO_NODES, "")
+    }
+
     /// Creates the document of the text from which the tape was read.
     #[inline]
     pub(crate) const fn new(tape: &'a Tape, text: &'a str) -> Self {
@@ -97,18 +196,21 @@ impl<'a> Document<'a> {
         let behind = if node.kind.is_container() { node.payload } else { id };
         let (mut before_start, mut before_end) = (0, 0);
         for patch in &self.patches.list {
-            if patch.id == id {
-                return patch.value;
+            if patch.id() == id {
+                return patch.value();
             }
-            if patch.id < id {
-                before_start = patch.shift;
+            if patch.id() < id {
+                before_start = patch.shift();
             }
-            if patch.id < behind {
-                before_end = patch.shift;
+            if patch.id() < behind {
+                before_end = patch.shift();
             }
         }
         if !node.kind.is_container() {
             before_end = before_start;
+        } else if id == 0 {
+            // White space before the last bracket is behind all nodes.
+            before_end = self.patches.list.last().map_or(0, Patch::shift);
         }
         node.start = node.start.wrapping_add(before_start);
         node.end = node.end.wrapping_add(before_end);
@@ -117,14 +219,22 @@ impl<'a> Document<'a> {
 
     /// Returns the patched leaves.
     #[inline]
-    pub(crate) const fn patches(&self) -> &'a [Patch] {
+    pub(crate) fn patches(&self) -> &'a [Patch] {
         self.patches.list.as_slice()
     }
 
-    /// Returns the id of the template that the patches belong to; 0 if there is none.
+    /// Returns the positions of the patches at which consumers don't look: a bit for each.
     #[inline]
-    pub(crate) const fn base(&self) -> u64 {
-        self.patches.base
+    pub(crate) const fn silent_patches(&self) -> u32 {
+        self.patches.silent
+    }
+
+    /// Returns the ids of the template and of the bound values to which the patches belong.
+    ///
+    /// The first is 0 without a template, and the second without bound values.
+    #[inline]
+    pub(crate) const fn base(&self) -> (u64, u64) {
+        (self.patches.template, self.patches.binding)
     }
 
     /// Returns the length of the document's own bytes.
@@ -151,7 +261,7 @@ impl<'a> Document<'a> {
 
     #[inline]
     fn patch(&self, id: NodeId) -> Option<&'a Patch> {
-        self.patches.list.iter().find(|patch| patch.id == id)
+        self.patches.list.iter().find(|patch| patch.id() == id)
     }
 
     /// Returns the unescaped text of a string.
@@ -180,9 +290,12 @@ impl<'a> Document<'a> {
     /// Returns the unescaped text of a patched leaf, if it is a string.
     #[inline]
     pub(crate) fn patched_text(&self, patch: &Patch) -> Option<&'a str> {
-        let Node { kind: Kind::String, start, end, payload } = patch.value else { return None };
+        let Node { kind: Kind::String, start, end, payload } = patch.value() else {
+            return None;
+        };
         if payload & ESCAPED != 0 {
-            return Some(self.patches.strings.get(patch.value));
+            debug_assert!(self.patches.strings.is_some(), "an escaped value has a string");
+            return Some(self.patches.strings.as_ref()?.get(patch.value()));
         }
         text(bytes_in(self.bytes, start as usize + 1..end as usize - 1))
     }
@@ -190,14 +303,14 @@ impl<'a> Document<'a> {
     /// Returns the bytes of a patched leaf, as sent.
     #[inline]
     pub(crate) fn patched_bytes(&self, patch: &Patch) -> &'a [u8] {
-        let Node { start, end, .. } = patch.value;
+        let Node { start, end, .. } = patch.value();
         bytes_in(self.bytes, start as usize..end as usize)
     }
 
     /// Returns the value of a patched leaf, if it is a count.
     #[inline]
     pub(crate) fn patched_count(&self, patch: &Patch) -> Option<u64> {
-        match patch.value {
+        match patch.value() {
             Node { kind: Kind::Number, payload: UNPARSED, .. } => {
                 let digits = self.patched_bytes(patch).iter();
                 Some(digits.fold(0, |count, digit| count * 10 + u64::from(digit & 0xF)))
@@ -248,7 +361,7 @@ impl<'a> Document<'a> {
         } else if node.kind.is_container() {
             Some(self.resolve(id, *node))
         } else {
-            self.patch(id).map(|patch| patch.value)
+            self.patch(id).map(Patch::value)
         };
         match patched {
             Some(Node { start, end, .. }) => {
@@ -356,7 +469,7 @@ impl OwnedDocument {
     /// Copies a document, with its patches merged into the copy's tape.
     pub(crate) fn new(document: Document<'_>) -> Self {
         let mut strings = document.tape.strings.clone();
-        let offset = strings.append(&document.patches.strings);
+        let offset = document.patches.strings.as_ref().map_or(0, |more| strings.append(more));
         let nodes = (0..document.len()).filter_map(|id| {
             let mut node = document.node(id)?;
             let is_escaped = node.kind == Kind::String && node.payload & ESCAPED != 0;

@@ -25,7 +25,7 @@ pub use parser::JsonDeviations;
 pub(crate) use scan::{few_digits, plain, plain_len};
 #[cfg(feature = "serde")]
 pub(crate) use serde::{deserialize_by_parser, read_raw};
-pub(crate) use tape::{ESCAPED, Kind, Node, NodeId, Strings, Tape};
+pub(crate) use tape::{ESCAPED, Kind, NodeId, Strings, Tape};
 pub(crate) use unescape::unescape_into;
 pub use value::{Value, ValueElements, ValueKind, ValueMembers};
 

@@ -25,6 +25,13 @@ pub(crate) struct Node {
     pub(crate) payload: u32,
 }
 
+impl Node {
+    /// Returns true if the value is a string with escapes.
+    pub(crate) const fn is_escaped(&self) -> bool {
+        matches!(self.kind, Kind::String) && self.payload & ESCAPED != 0
+    }
+}
+
 /// Marks a string with escapes. A payload has less than 2 GiB, so no length has this bit.
 pub(crate) const ESCAPED: u32 = 1 << 31;
 
@@ -119,12 +126,37 @@ impl Tape {
         self.strings.clear();
     }
 
-    /// Copies the contents of `other` into the buffers of this tape.
-    pub(crate) fn copy_from(&mut self, other: &Self) {
-        self.nodes.clone_from(&other.nodes);
-        self.strings.text.clone_from(&other.strings.text);
-        self.strings.places.clone_from(&other.strings.places);
-        self.has_non_finite_numbers = other.has_non_finite_numbers;
+    /// Returns the deepest nesting of arrays and objects.
+    pub(crate) fn depth(&self) -> usize {
+        let mut ends = Vec::new();
+        let mut deepest = 0;
+        for (id, node) in self.nodes.iter().enumerate() {
+            while ends.pop_if(|end| *end as usize <= id).is_some() {}
+            if node.kind.is_container() {
+                ends.push(node.payload);
+                deepest = deepest.max(ends.len());
+            }
+        }
+        deepest
+    }
+
+    /// Removes the value of a string: its text becomes `x` as often as its bytes in the JSON text.
+    pub(crate) fn blank(&mut self, id: NodeId) {
+        let Some(node) = self.nodes.get_mut(id as usize) else { return };
+        if node.kind != Kind::String {
+            return;
+        }
+        if node.payload & ESCAPED != 0
+            && let Some(place) = self.strings.places.get((node.payload & !ESCAPED) as usize)
+        {
+            let range = place.start as usize..place.end as usize;
+            let blank = "x".repeat(range.len());
+            debug_assert!(self.strings.text.get(range.clone()).is_some(), "a place is a text");
+            if self.strings.text.get(range.clone()).is_some() {
+                self.strings.text.replace_range(range, &blank);
+            }
+        }
+        node.payload = (node.end - node.start).saturating_sub(2);
     }
 
     /// Reserves the nodes of an ordinary chunk of this length in bytes, if the buffer is new.

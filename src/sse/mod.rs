@@ -24,8 +24,10 @@ pub use body_kind::BodyKind;
 pub(crate) use decoder::SseDecoder;
 #[cfg(any(feature = "stream", feature = "tokio-codec"))]
 pub(crate) use emit::EventSpan;
+#[cfg(any(feature = "stream", feature = "tokio-codec"))]
+pub(crate) use event::MESSAGE;
 #[cfg(feature = "std")]
-pub(crate) use event::{DataLine, MESSAGE, SseField};
+pub(crate) use event::{DataLine, SseField};
 pub use event::{Event, EventKind, is_event_stream};
 pub use line::{LineSpan, LineSplitter};
 pub use rest::SseEnd;

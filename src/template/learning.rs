@@ -12,7 +12,7 @@ pub(super) struct LearningBudget {
 
 impl LearningBudget {
     /// The first balance: enough for the first events of an ordinary stream, each of another kind.
-    const START: i32 = 10_000;
+    const START: i32 = 20_000;
     const MOST: i32 = 20_000;
     const MOST_EARNED: i32 = 512;
     /// The balance that ends a pause: enough to learn one event and to compare the next.
@@ -41,10 +41,6 @@ impl LearningBudget {
     pub(super) fn credit_miss(&mut self, len: usize) {
         self.add(i32::try_from(len).unwrap_or(i32::MAX).min(Self::MOST_EARNED));
         self.is_resting &= self.balance < Self::ENOUGH;
-    }
-
-    pub(super) fn debit_bytes(&mut self, len: usize) {
-        self.debit(Self::cost(len));
     }
 
     pub(super) fn debit(&mut self, cost: u32) {

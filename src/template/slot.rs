@@ -1,7 +1,9 @@
 //! `Slot`: a leaf of a template that may differ in other events, and the values that fit it.
 
+use core::ops::Range;
+
 use crate::json::{
-    ESCAPED, Kind, NO_COUNT, Node, NodeId, Patch, Strings, UNPARSED, few_digits, plain, plain_len,
+    ESCAPED, Kind, NO_COUNT, NodeId, Patch, Strings, Tape, UNPARSED, few_digits, plain, plain_len,
     text, unescape_into,
 };
 use crate::slice::bytes_in;
@@ -9,14 +11,27 @@ use crate::slice::bytes_in;
 /// A leaf that may have another value in another event.
 ///
 /// `start <= end <= json.len()`, in the template's JSON text; a string without its quotes.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Slot {
     pub(super) id: NodeId,
     pub(super) kind: SlotKind,
+    /// True if a stream binds the value.
+    pub(super) is_bound: bool,
     pub(super) start: u32,
     pub(super) end: u32,
-    /// The length of the literal between the slot before and this one, in bytes.
-    pub(super) literal: u32,
+    /// The literal between the slot before and this one, in the template's text.
+    pub(super) literal: Range<u32>,
+}
+
+/// Returns a leaf as a slot, if a slot can have its value.
+pub(super) fn new_slot(tape: &Tape, json: &str, leaf: NodeId) -> Option<Slot> {
+    let node = *tape.nodes().get(leaf as usize)?;
+    let raw = bytes_in(json.as_bytes(), node.start as usize..node.end as usize);
+    let kind = SlotKind::for_leaf(node.kind, raw)?;
+    let quote = u32::from(node.kind == Kind::String);
+    debug_assert!(node.start + quote <= node.end - quote, "a string has two quotes");
+    let (start, end) = (node.start + quote, node.end - quote);
+    Some(Slot { id: leaf, kind, is_bound: false, start, end, literal: 0..0 })
 }
 
 /// The values that fit a slot.
@@ -24,6 +39,7 @@ pub(crate) struct Slot {
 /// They read like the value of the template for the parser and for the schema's types, and have no
 /// deviation from interoperable JSON. No other value fits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 pub(crate) enum SlotKind {
     /// A string; the slot is the text between the quotes.
     Text,
@@ -31,7 +47,14 @@ pub(crate) enum SlotKind {
     Count,
     /// A number with a minus or a fraction, and without an exponent: never a count.
     Decimal,
+    /// The spaces before the last bracket of the JSON text, or none.
+    ///
+    /// They are no leaf of the document: the id is the number of nodes.
+    Padding,
 }
+
+/// The number of slot kinds.
+pub(super) const KINDS: usize = SlotKind::ALL.len();
 
 /// The largest number of digits with which every whole number fits an `i64`.
 const SAFE_DIGITS: usize = 18;
@@ -39,10 +62,15 @@ const SAFE_DIGITS: usize = 18;
 const LONGEST_DECIMAL: usize = 40;
 /// The longest text that isn't ASCII, in bytes. It is checked on each fill and on each read.
 const LONGEST_CHECKED: usize = 2048;
+/// The longest [`SlotKind::Padding`], in bytes.
+const LONGEST_PADDING: usize = 255;
 /// The longest text with escapes, in bytes.
 const LONGEST_ESCAPED: usize = 4096;
 
 impl SlotKind {
+    /// All kinds, each at its number.
+    pub(super) const ALL: [Self; 4] = [Self::Text, Self::Count, Self::Decimal, Self::Padding];
+
     /// Returns the kind of a slot for a leaf, or `None` if it can't be a slot.
     pub(crate) fn for_leaf(kind: Kind, raw: &[u8]) -> Option<Self> {
         let fits =
@@ -60,16 +88,41 @@ impl SlotKind {
         if matches!(self, Self::Count) { UNPARSED } else { NO_COUNT }
     }
 
+    /// Returns the length of the value at the front of `rest`, if it may be of this kind.
+    ///
+    /// Doesn't check the characters and the escapes of a text.
+    pub(super) fn skipped_len(self, rest: &[u8]) -> Option<usize> {
+        match self {
+            Self::Text => {}
+            Self::Padding => return padding_len(rest),
+            Self::Count | Self::Decimal => return self.number_len(rest),
+        }
+        let mut len = 0;
+        loop {
+            len += memchr::memchr2(b'"', b'\\', rest.get(len..)?)?;
+            if rest.get(len) == Some(&b'"') {
+                return Some(len);
+            }
+            len += 2;
+        }
+    }
+
     /// Returns the length of the number at the front of `rest`, if it is of this kind.
     #[inline]
     fn number_len(self, rest: &[u8]) -> Option<usize> {
         let len = match self {
-            Self::Text => return None,
+            Self::Text | Self::Padding => return None,
             Self::Count => count_len(rest)?,
             Self::Decimal => return decimal_len(rest),
         };
         (len <= SAFE_DIGITS).then_some(len)
     }
+}
+
+/// Returns the number of spaces at the front of `rest`, if they aren't too many.
+fn padding_len(rest: &[u8]) -> Option<usize> {
+    let len = rest.iter().take_while(|byte| **byte == b' ').count();
+    (len <= LONGEST_PADDING).then_some(len)
 }
 
 /// Returns the length of `"0" / digit1-9 *digit` at the front of `rest`.
@@ -107,10 +160,62 @@ fn decimal_len(rest: &[u8]) -> Option<usize> {
 }
 
 impl Slot {
+    /// Returns the slot for the spaces before the last bracket of a JSON text.
+    pub(super) fn padding(tape: &Tape, json: &str) -> Option<Self> {
+        let before = json.strip_suffix('}')?;
+        let (start, end) = (before.trim_end_matches(' ').len(), before.len());
+        let (id, start, end) =
+            (tape.nodes().len().try_into().ok()?, start.try_into().ok()?, end.try_into().ok()?);
+        Some(Self { id, kind: SlotKind::Padding, is_bound: false, start, end, literal: 0..0 })
+    }
+
+    /// Returns true if consumers don't look at the value: it is bound, or it is white space.
+    pub(super) const fn is_silent(&self) -> bool {
+        self.is_bound || matches!(self.kind, SlotKind::Padding)
+    }
+
+    /// Returns the byte that replaces those of the sample's value.
+    pub(super) const fn filler(&self) -> u8 {
+        match self.kind {
+            SlotKind::Text => b'x',
+            SlotKind::Count | SlotKind::Decimal => b'1',
+            SlotKind::Padding => b' ',
+        }
+    }
+
     /// Returns the patch of this slot without a value.
     pub(super) const fn empty_patch(&self) -> Patch {
-        let kind = if matches!(self.kind, SlotKind::Text) { Kind::String } else { Kind::Number };
-        Patch { id: self.id, value: Node { kind, start: 0, end: 0, payload: 0 }, shift: 0 }
+        let kind = match self.kind {
+            SlotKind::Text => Kind::String,
+            SlotKind::Count | SlotKind::Decimal => Kind::Number,
+            SlotKind::Padding => Kind::Null,
+        };
+        Patch::new(self.id, kind)
+    }
+
+    /// Fills the slot with the value that the patch has already, if `rest` begins with it.
+    ///
+    /// Consumes the value and its line feed from the front of `values`.
+    #[expect(clippy::cast_possible_truncation, reason = "an event has at most 4 KiB")]
+    #[inline(never)]
+    pub(super) fn fill_bound(
+        &self,
+        rest: &[u8],
+        start: usize,
+        patch: &mut Patch,
+        values: &mut &[u8],
+    ) -> Option<usize> {
+        let len = patch.value_range().len();
+        let (value, behind) = values.split_at_checked(len)?;
+        debug_assert_eq!(behind.first(), Some(&b'\n'), "a line feed is behind a value");
+        *values = behind.get(1..)?;
+        if !rest.starts_with(value) {
+            return None;
+        }
+        let (start, end) = (start as u32, (start + len) as u32);
+        let quote = u32::from(self.kind == SlotKind::Text);
+        patch.set(start - quote, end + quote, patch.value().payload, end.wrapping_sub(self.end));
+        Some(len)
     }
 
     /// Fills the slot from the front of `rest`; returns the length of the value if it fits.
@@ -124,13 +229,15 @@ impl Slot {
         rest: &[u8],
         start: usize,
         patch: &mut Patch,
-        strings: &mut Strings,
+        strings: &mut Option<Box<Strings>>,
     ) -> Option<usize> {
         let start = start as u32;
         if self.kind != SlotKind::Text {
             let small = if self.kind == SlotKind::Count { small_count(rest) } else { None };
             let (len, payload) = if let Some(small) = small {
                 small
+            } else if self.kind == SlotKind::Padding {
+                (padding_len(rest)?, 0)
             } else {
                 (self.kind.number_len(rest)?, self.kind.unparsed())
             };
@@ -147,7 +254,7 @@ impl Slot {
                 }
                 (plain, plain as u32)
             }
-            Some(b'\\') => unescape_text(rest, plain, strings)?,
+            Some(b'\\') => unescape_text(rest, plain, strings.get_or_insert_default())?,
             _ => return None,
         };
         let end = start + len as u32;

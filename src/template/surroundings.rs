@@ -1,7 +1,5 @@
 //! The bytes of an event around its data: those before it are at most one line with the event type.
 
-use core::ops::Range;
-
 use crate::json;
 use crate::slice::{bytes_in, split_bytes};
 use crate::sse::Event;
@@ -24,15 +22,4 @@ fn is_type_line(head: &str) -> bool {
     let line = head.strip_suffix('\n').map(|line| line.strip_suffix('\r').unwrap_or(line));
     head.is_empty()
         || line.is_some_and(|line| line.starts_with("event:") && !line.contains(['\r', '\n']))
-}
-
-/// Returns the range of the event type in the bytes before the data; empty if it is the default.
-#[expect(clippy::cast_possible_truncation, reason = "an event that is learned has up to 4 KiB")]
-pub(super) fn event_type_in(head: &str, event_type: &str) -> Range<u32> {
-    let value = head.strip_prefix("event:").unwrap_or_default();
-    let value = value.strip_prefix(' ').unwrap_or(value);
-    let start = head.len() - value.len();
-    // If the type line is empty or absent, the type is `message`.
-    let len = if value.starts_with(event_type) { event_type.len() } else { 0 };
-    start as u32..(start + len) as u32
 }

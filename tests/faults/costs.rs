@@ -4,7 +4,7 @@ use deltawire::completion::{ArgumentsState, ChatCompletion, FunctionCall};
 use deltawire::gateway::{
     Editor, Guard, PushResult, Replay, RewriteOutcome, UsageTap, UsageVisibility, assemble,
 };
-use deltawire::{ChunkDecoder, ErrorKind, Limits, Outcome, Reassembler};
+use deltawire::{ChunkDecoder, ErrorKind, Limits, Outcome, Reassembler, Templates};
 use serde_json::{Value, json};
 
 use crate::support::heap;
@@ -293,7 +293,7 @@ fn large_events_by_turns_with_small_ones_allocate_nothing() {
     let values = json!({"choices": [{"index": 0, "delta": {"content": "a"}}], "x": vec![1; 400]});
     for large in [logprobs, values] {
         let large = event(&large.to_string());
-        let mut decoder = ChunkDecoder::new();
+        let mut decoder = ChunkDecoder::new().with_templates(&Templates::new());
         let mut turn = |number: usize| {
             let small = [
                 event(&format!(r#"{{"id":"c","k{}":[],"choices":[]}}"#, number % 7)),
@@ -336,7 +336,8 @@ fn errors_by_turns_allocate_nothing() {
     ];
     let with_id = format!("id: 1\n{{\"error\":{line}}}\n\n").into_bytes();
     for error in [alone, bare, beside, with_id, short.concat()] {
-        let (mut decoder, mut tap) = (ChunkDecoder::new(), UsageTap::new());
+        let mut decoder = ChunkDecoder::new().with_templates(&Templates::new());
+        let mut tap = UsageTap::new().with_templates(&Templates::new());
         let mut turn = |number: usize| {
             let small = event(&format!(r#"{{"id":"c","k{}":[],"choices":[]}}"#, number % 7));
             let before = heap::allocations();

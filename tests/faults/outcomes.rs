@@ -9,7 +9,7 @@ use deltawire::completion::{
 use deltawire::gateway::{
     Editor, Observer, Replay, RewriteOutcome, StreamReport, UsageTap, assemble,
 };
-use deltawire::{ChunkDecoder, Limits, Outcome, Payload, Reassembler};
+use deltawire::{ChunkDecoder, Limits, Outcome, Payload, Reassembler, Templates};
 use proptest::prelude::*;
 
 use crate::support::{self, recordings, shared};
@@ -577,7 +577,7 @@ fn a_number_beside_a_text_is_read_like_any() {
         let stream = [delta(first), delta(second)].concat();
         let read = |templates| {
             let (mut decoder, mut completion) = (ChunkDecoder::new(), Reassembler::new());
-            decoder.set_templates(templates);
+            decoder.set_templates(&if templates { Templates::new() } else { Templates::none() });
             push_all(&mut completion, &mut decoder, &stream);
             completion.finish(decoder.finish()).completion
         };

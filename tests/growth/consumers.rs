@@ -15,7 +15,7 @@ use deltawire::gateway::{
 };
 use deltawire::json::{Value, ValueKind};
 use deltawire::sse::{BodyKind, LineSplitter};
-use deltawire::{ChunkDecoder, ChunkEvent, Payload, Reassembler, SseDecoder};
+use deltawire::{ChunkDecoder, ChunkEvent, Payload, Reassembler, SseDecoder, Templates};
 use futures_core::Stream;
 use tokio_util::codec::Decoder as _;
 
@@ -312,7 +312,7 @@ fn tell_events(stream: &[u8]) {
 
 fn without_templates() -> ChunkDecoder {
     let mut decoder = ChunkDecoder::new();
-    decoder.set_templates(false);
+    decoder.set_templates(&Templates::none());
     decoder
 }
 

@@ -1,0 +1,416 @@
+//! `Matcher`: one stream's view of a set of templates, and the match of its current event.
+
+use std::sync::Arc;
+
+use super::ids::next_id;
+use super::learning::LearningBudget;
+use super::set::{Alike, TemplateSet, View};
+use super::slot::Slot;
+use super::surroundings::surroundings;
+use super::template::{Bound, EventBound, MatchedEvent, Sample, Template, shared_len, structure};
+use super::tuning::{
+    FEW_HITS, LARGEST_EVENT, MOST_BINDINGS, MOST_NODES, MOST_OFFERED, MOST_PUBLISHED, MOST_ROWS,
+};
+use super::{Buffers, Index};
+use crate::json::{Document, Patches};
+use crate::limits::Limits;
+use crate::sse::Event;
+
+/// The templates that a stream matches its events with.
+#[repr(C)] // The fields that a match touches are the last ones, and adjacent.
+pub(crate) struct Matcher<I> {
+    set: Option<TemplateSet<I>>,
+    version: usize,
+    /// A template that no other stream has matched.
+    own: Option<Arc<Template<I>>>,
+    /// Identifies the values in `bound` in the process; 0 before the first one.
+    binding: u64,
+    /// The bounds of the decoder for a document, in values and levels.
+    most_nodes: u16,
+    most_depth: u16,
+    /// The number of heads in a row that few events had in common.
+    bindings: u8,
+    /// The number of templates that the stream has published, up to [`MOST_PUBLISHED`].
+    published: u8,
+    /// The number of events that the stream has offered and not published, up to [`MOST_OFFERED`].
+    offered: u8,
+    /// True if `own` has slots for values that other streams bind.
+    is_private: bool,
+    /// The values that are the same in all events of the stream.
+    bound: Bound,
+    /// The values of the leaves in the current event that its template has no value of.
+    patches: Patches,
+    /// The templates of the set when the stream last looked.
+    view: Option<Arc<View<I>>>,
+    /// The template that was matched last, by its number in the view; else [`OWN`] or [`NONE`].
+    ///
+    /// The patches are those of this template: `patches.template == template.id`.
+    latest: u32,
+    /// The length of the head, with which `bound` begins: `head_len <= bound.len()`.
+    head_len: u32,
+    /// The number of events in a row with the same bound values.
+    hits: u32,
+    learning: LearningBudget,
+}
+
+/// The number of the stream's own template.
+const OWN: u32 = u32::MAX;
+/// The number of no template.
+const NONE: u32 = u32::MAX - 1;
+
+/// An event that matches a template.
+#[derive(Clone, Copy)]
+pub(crate) struct TemplateMatch {
+    template: u32,
+    /// The length of the event in bytes.
+    pub(crate) len: usize,
+}
+
+/// Returns the template with a number.
+#[inline]
+fn select<'t, I: Index>(
+    view: Option<&'t Arc<View<I>>>,
+    own: Option<&'t Arc<Template<I>>>,
+    number: u32,
+) -> Option<&'t Template<I>> {
+    if number == OWN { own.map(|own| &**own) } else { view?.get(number) }
+}
+
+impl<I: Index> Matcher<I> {
+    /// Creates a matcher without a view. Allocates nothing.
+    pub(crate) fn new(set: Option<TemplateSet<I>>, limits: &Limits) -> Self {
+        let most = |limit: usize| u16::try_from(limit).unwrap_or(u16::MAX);
+        Self {
+            set,
+            version: 0,
+            own: None,
+            binding: 0,
+            most_nodes: most(limits.max_json_values),
+            most_depth: most(limits.max_json_depth),
+            bindings: 0,
+            published: 0,
+            offered: 0,
+            is_private: false,
+            bound: Bound::new(),
+            patches: Patches::default(),
+            view: None,
+            latest: NONE,
+            head_len: 0,
+            hits: 0,
+            learning: LearningBudget::default(),
+        }
+    }
+
+    /// Replaces the set, and forgets the stream so far.
+    pub(crate) fn set_templates(&mut self, set: Option<TemplateSet<I>>) {
+        self.reset();
+        (self.set, self.version, self.view) = (set, 0, None);
+    }
+
+    /// Forgets all that belongs to one stream; the view and the buffers stay.
+    pub(crate) fn reset(&mut self) {
+        let Self { learning, latest, hits, patches, bound, binding, own, is_private, .. } = self;
+        (*learning, *latest, *hits) = (LearningBudget::default(), NONE, 0);
+        patches.clear();
+        bound.clear();
+        (*binding, *own, *is_private) = (0, None, false);
+        (self.bindings, self.published, self.offered) = (0, 0, 0);
+    }
+
+    /// Returns the match of the event `raw`, if it has one.
+    #[inline(never)]
+    pub(crate) fn match_exact(&mut self, raw: &[u8]) -> Option<TemplateMatch> {
+        if raw.len() > LARGEST_EVENT {
+            None
+        } else {
+            self.match_prefix(raw).filter(|matched| matched.len == raw.len())
+        }
+    }
+
+    /// Returns the match of the event at the front of `input`, if all of it is in `input`.
+    #[expect(clippy::inline_always, reason = "`vllm next`: a call costs 3 % of an event")]
+    #[inline(always)]
+    pub(crate) fn match_prefix(&mut self, input: &[u8]) -> Option<TemplateMatch> {
+        let input = input.get(..LARGEST_EVENT).unwrap_or(input);
+        let Self { view, own, latest, bound, patches, learning, head_len, .. } = self;
+        if let Some(template) = select(view.as_ref(), own.as_ref(), *latest)
+            && let Some(len) = template.compare(input, (bound, *head_len as usize), patches)
+        {
+            learning.credit_hit(len);
+            self.hits = self.hits.wrapping_add(1);
+            return Some(TemplateMatch { template: *latest, len });
+        }
+        self.match_other(input)
+    }
+
+    /// Returns the match of an event that doesn't match as the last one did.
+    #[inline(never)]
+    fn match_other(&mut self, input: &[u8]) -> Option<TemplateMatch> {
+        // A template begins with `data` or `event`; comments and blank lines don't. The payload
+        // `[DONE]` matches none, because each is an object.
+        let may_match = matches!(input, [b'd' | b'e', ..]) && !input.starts_with(b"data: [");
+        if !may_match || self.set.is_none() || self.learning.is_paused() {
+            return None;
+        }
+        if memchr::memchr(b'\n', input).is_none() {
+            self.learning.debit(LearningBudget::cost(0));
+            return None;
+        }
+        let matched = self
+            .search(input)
+            .or_else(|reach| if self.refresh() { self.search(input) } else { Err(reach) });
+        match matched {
+            Ok(len) => {
+                self.learning.credit_hit(len);
+                Some(TemplateMatch { template: self.latest, len })
+            }
+            Err(reach) => {
+                self.learning.debit(LearningBudget::cost(reach));
+                None
+            }
+        }
+    }
+
+    /// Searches all templates for one that the event matches; returns the length of the event.
+    ///
+    /// Fails with the position up to which the event is like one of them.
+    fn search(&mut self, input: &[u8]) -> Result<usize, usize> {
+        if self.own.is_some()
+            && let Some(len) = self.adopt(OWN, input)
+        {
+            if !self.is_private {
+                self.publish_own(input);
+            }
+            return Ok(len);
+        }
+        let Some(view) = &self.view else { return Err(0) };
+        let number = view.find(input)?;
+        self.adopt(number, input).ok_or(LARGEST_EVENT)
+    }
+
+    /// Makes a template the latest one, if the event matches it; returns the length of the event.
+    ///
+    /// Binds the values of the event, if they are others than before.
+    fn adopt(&mut self, number: u32, input: &[u8]) -> Option<usize> {
+        let Self { view, own, patches, bound, latest, hits, .. } = self;
+        let template = select(view.as_ref(), own.as_ref(), number)?;
+        if !template.is_within(self.most_nodes.into(), self.most_depth.into()) {
+            return None;
+        }
+        // The walk through the tree has compared the literals.
+        let is_kept = number != OWN
+            && *latest != NONE
+            && input.starts_with(bound)
+            && template.keep_bound(patches, bound);
+        let before = core::mem::replace(latest, NONE);
+        let mut matched = None;
+        if is_kept {
+            matched = template.compare(input, (bound, bound.len()), patches);
+        }
+        let mut rebound = None;
+        if matched.is_none() {
+            let mut values = EventBound::new();
+            matched = template.bind(input, patches, &mut values);
+            if matched.is_some() && !values.is_empty() && bound.as_slice() != values.as_slice() {
+                rebound = Some((shared_len(bound, &values), core::mem::take(hits)));
+                self.binding = next_id()?;
+                bound.clear();
+                bound.extend_from_slice(&values);
+            }
+        }
+        let len = matched?;
+        self.head_len = template.head_len(&patches.list);
+        patches.binding = if patches.silent == 0 { 0 } else { self.binding };
+        if number != OWN {
+            template.set_used();
+        }
+        *latest = number;
+        if let Some((position, hits)) = rebound
+            && number == before
+        {
+            self.note_rebinding(position, hits, input);
+        }
+        Some(len)
+    }
+
+    /// Notes that an event matched the same template as the last one, with other bound values.
+    ///
+    /// `position` is that of the difference, and `hits` the number of events with the values before.
+    /// If few events in a row have the same values, the stream continues with a template of its own.
+    /// In that the value is a slot.
+    #[cold]
+    fn note_rebinding(&mut self, position: usize, hits: u32, input: &[u8]) {
+        self.bindings = if hits < FEW_HITS { self.bindings + 1 } else { 0 };
+        if self.bindings < MOST_BINDINGS {
+            return;
+        }
+        self.bindings = 0;
+        let template = select(self.view.as_ref(), self.own.as_ref(), self.latest);
+        let narrow = template.and_then(|template| {
+            template.without_bound(template.bound_at(position, &self.patches)?)
+        });
+        if let Some(narrow) = narrow {
+            (self.own, self.is_private) = (Some(Arc::new(narrow)), true);
+            let matched = self.adopt(OWN, input);
+            debug_assert!(matched.is_some(), "a slot has the values that were bound");
+        }
+    }
+
+    /// Replaces the view if the set has changed; returns true if it has.
+    #[cold]
+    fn refresh(&mut self) -> bool {
+        let Some(set) = &self.set else { return false };
+        if self.view.is_some() && !set.has_changed(self.version) {
+            return false;
+        }
+        let Some((version, view)) = set.view() else { return false };
+        if self.latest != OWN {
+            // Another template may have its number now, such as one with more slots.
+            let id = self.patches.template;
+            let is_there = view.get(self.latest).is_some_and(|template| template.id == id);
+            if self.latest != NONE && !is_there {
+                self.latest = view.position_of(id).unwrap_or(NONE);
+            }
+        }
+        (self.version, self.view) = (version, Some(view));
+        true
+    }
+
+    /// Publishes the stream's own template, which the event at the front of `input` matches too.
+    #[cold]
+    fn publish_own(&mut self, input: &[u8]) {
+        let Some(own) = self.own.clone() else { return };
+        self.publish(&own, own.id);
+        if self.match_published(input).is_some() {
+            self.own = None;
+        } else {
+            self.adopt(OWN, input);
+        }
+    }
+
+    /// Publishes a template that two events have matched, in place of the one with the id `before`.
+    fn publish(&mut self, template: &Arc<Template<I>>, before: u64) {
+        let Some(set) = &self.set else { return };
+        if self.published < MOST_PUBLISHED {
+            self.published += 1;
+            self.offered = self.offered.saturating_sub(1);
+            set.publish(template, before);
+        }
+        self.refresh();
+    }
+
+    /// Returns the length of an event that matches a template of the view.
+    fn match_published(&mut self, input: &[u8]) -> Option<usize> {
+        let number = self.view.as_ref()?.find(input).ok()?;
+        self.adopt(number, input)
+    }
+
+    /// Returns the parts of the event `raw`, which was the last one to match.
+    #[expect(clippy::inline_always, reason = "`vllm next`: a call costs 2 % of an event")]
+    #[inline(always)]
+    pub(crate) fn read<'a>(&'a self, matched: TemplateMatch, raw: &'a [u8]) -> MatchedEvent<'a, I> {
+        match select(self.view.as_ref(), self.own.as_ref(), matched.template) {
+            Some(template) => template.read(raw, &self.patches),
+            None => no_event(),
+        }
+    }
+
+    /// Credits an event of so many bytes that the general path reads.
+    ///
+    /// Returns true if the event may be learned, because it has been compared.
+    pub(crate) fn record_miss(&mut self, len: usize) -> bool {
+        let is_compared = !self.learning.is_paused();
+        self.learning.credit_miss(len);
+        is_compared
+    }
+
+    /// Makes a template of an event that the general path has read; returns its match.
+    ///
+    /// Learns only an event of one line of data and perhaps its type: any other line may affect
+    /// later events. If an event of the same structure is known, both get one template.
+    pub(crate) fn learn(
+        &mut self,
+        event: &Event<'_>,
+        json: &str,
+        buffers: &Buffers<I>,
+    ) -> Option<TemplateMatch> {
+        let raw = event.raw();
+        let Buffers { tape, index } = buffers;
+        let is_small = raw.len() <= LARGEST_EVENT
+            && tape.nodes().len() <= MOST_NODES
+            && index.rows() <= MOST_ROWS;
+        if !is_small || self.set.is_none() {
+            return None;
+        }
+        let (before, behind) = surroundings(event)?;
+        self.learning.debit(LearningBudget::cost(3 * raw.len()));
+        let structure = structure(before, Document::new(tape, json));
+        let own = self.own.clone().filter(|own| !self.is_private && own.structure == structure);
+        if let Some(len) = own.and_then(|own| self.match_widened(&own, raw, false)) {
+            return Some(TemplateMatch { template: self.latest, len });
+        }
+        let mut known =
+            self.view.as_ref().map_or_else(Alike::new, |view| view.of_structure(structure));
+        known.extend(self.set.iter().flat_map(|set| set.candidates(structure)));
+        if let Some(len) = known.into_iter().find_map(|known| self.match_widened(&known, raw, true))
+        {
+            return Some(TemplateMatch { template: self.latest, len });
+        }
+        let sample = Sample { before, json, behind, tape, index };
+        let template = Arc::new(Template::new(sample)?);
+        if self.offered < MOST_OFFERED {
+            self.offered += 1;
+            self.set.as_ref()?.offer(&template);
+        }
+        if self.is_private {
+            return None;
+        }
+        self.own = Some(template);
+        let len = self.adopt(OWN, raw);
+        debug_assert!(len.is_none_or(|len| len == raw.len()), "a sample is a whole event");
+        // The next event that is like it publishes the template.
+        self.latest = NONE;
+        Some(TemplateMatch { template: OWN, len: len? })
+    }
+
+    /// Adds leaves to a known template for the values in which an event differs, and publishes it.
+    ///
+    /// The leaves are bound if the template is that of another stream. Returns the length of the
+    /// event, if it matches then.
+    fn match_widened(
+        &mut self,
+        known: &Arc<Template<I>>,
+        raw: &[u8],
+        is_of_other: bool,
+    ) -> Option<usize> {
+        self.learning.debit(LearningBudget::cost(2 * raw.len()));
+        let leaves = known.leaves_for(raw, is_of_other)?;
+        let is_alike = |(leaf, known): (&Slot, &Slot)| leaf.is_bound == known.is_bound;
+        let wider = if leaves.len() == known.leaves().len()
+            && leaves.iter().zip(known.leaves()).all(is_alike)
+        {
+            Arc::clone(known)
+        } else {
+            Arc::new(known.with_leaves(&leaves)?)
+        };
+        self.publish(&wider, known.id);
+        if let Some(len) = self.match_published(raw) {
+            if !self.is_private {
+                self.own = None;
+            }
+            return Some(len);
+        }
+        if self.is_private {
+            return None;
+        }
+        self.own = Some(wider);
+        self.adopt(OWN, raw)
+    }
+}
+
+/// Returns an event without members.
+#[cold]
+fn no_event<'a, I: Index>() -> MatchedEvent<'a, I> {
+    debug_assert!(false, "the template of a match is in the view");
+    MatchedEvent { data: 0..0, document: Document::empty(), index: I::empty() }
+}

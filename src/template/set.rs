@@ -1,0 +1,229 @@
+//! `TemplateSet`: the templates that decoders share, and the candidates that one of them has seen.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+use smallvec::SmallVec;
+
+use super::Index;
+use super::published::Published;
+use super::template::Template;
+use super::tree::Tree;
+use super::tuning::{MOST_ALIKE, MOST_CANDIDATES, MOST_HELD, MOST_HELD_CANDIDATES, MOST_TEMPLATES};
+
+/// A set of templates. A clone is the same set.
+pub(crate) struct TemplateSet<I>(Arc<Shared<I>>);
+
+impl<I> Clone for TemplateSet<I> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+struct Shared<I> {
+    published: Published<View<I>>,
+    candidates: Mutex<Candidates<I>>,
+}
+
+/// The published templates at one time.
+pub(super) struct View<I> {
+    templates: Vec<Arc<Template<I>>>,
+    /// The paths of the templates, and of those that wider ones have replaced.
+    tree: Tree,
+    /// The number of paths of replaced templates.
+    replaced: usize,
+    /// The structure of each template, with its position, in order.
+    structures: Vec<(u64, u32)>,
+    /// The bytes of all templates.
+    held: usize,
+}
+
+/// The events that a stream has read and that may be like one of another stream.
+struct Candidates<I> {
+    list: VecDeque<(u64, Arc<Template<I>>)>,
+    /// The bytes of all of them.
+    held: usize,
+}
+
+/// A few templates of one structure.
+pub(super) type Alike<I> = SmallVec<[Arc<Template<I>>; MOST_ALIKE]>;
+
+impl<I: Index> TemplateSet<I> {
+    pub(crate) fn new() -> Self {
+        let candidates = Candidates { list: VecDeque::new(), held: 0 };
+        Self(Arc::new(Shared {
+            published: Published::new(View::of(Vec::new())),
+            candidates: Mutex::new(candidates),
+        }))
+    }
+
+    /// Returns the number of published templates, or `None` while one is being published.
+    pub(crate) fn len(&self) -> Option<usize> {
+        self.0.published.get().map(|(_, view)| view.templates.len())
+    }
+
+    pub(super) fn view(&self) -> Option<(usize, Arc<View<I>>)> {
+        self.0.published.get()
+    }
+
+    pub(super) fn has_changed(&self, version: usize) -> bool {
+        self.0.published.has_changed(version)
+    }
+
+    /// Publishes a template that two events have matched, in place of the one with the id `before`.
+    ///
+    /// Publishes nothing while another thread does so, or if a template has the same path.
+    pub(super) fn publish(&self, template: &Arc<Template<I>>, before: u64) {
+        self.0.published.replace(|view| view.with(template, before));
+        if let Ok(mut candidates) = self.0.candidates.try_lock() {
+            candidates.remove(before);
+        }
+    }
+
+    /// Returns the latest events of a structure that streams have read.
+    pub(super) fn candidates(&self, structure: u64) -> Alike<I> {
+        let Ok(candidates) = self.0.candidates.try_lock() else { return Alike::new() };
+        let found = candidates.list.iter().rev().filter(|(known, _)| *known == structure);
+        found.take(MOST_ALIKE).map(|(_, candidate)| Arc::clone(candidate)).collect()
+    }
+
+    /// Stores an event that a stream has read, in place of the oldest ones.
+    pub(super) fn offer(&self, template: &Arc<Template<I>>) {
+        if let Ok(mut candidates) = self.0.candidates.try_lock() {
+            candidates.add(template);
+        }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::expect_used, reason = "a test fails by panicking")]
+impl<I: Index> TemplateSet<I> {
+    /// Returns all that the set stores of events: those of its templates, its tree, its candidates.
+    pub(crate) fn stored(&self) -> String {
+        let (_, view) = self.0.published.get().expect("no other thread");
+        let candidates = self.0.candidates.lock().expect("no other thread");
+        let templates = view.templates.iter().chain(candidates.list.iter().map(|(_, it)| it));
+        let templates: String = templates.map(|template| template.stored()).collect();
+        format!("{templates}\n{:?}", view.tree)
+    }
+}
+
+impl<I: Index> Candidates<I> {
+    fn add(&mut self, template: &Arc<Template<I>>) {
+        while self.list.len() >= MOST_CANDIDATES
+            || self.held + template.held() > MOST_HELD_CANDIDATES
+        {
+            let Some((_, oldest)) = self.list.pop_front() else { return };
+            self.held -= oldest.held();
+        }
+        self.held += template.held();
+        self.list.push_back((template.structure, Arc::clone(template)));
+    }
+
+    fn remove(&mut self, id: u64) {
+        let at = self.list.iter().position(|(_, candidate)| candidate.id == id);
+        if let Some((_, candidate)) = at.and_then(|at| self.list.remove(at)) {
+            self.held -= candidate.held();
+        }
+    }
+}
+
+impl<I: Index> View<I> {
+    /// Makes the view of templates with different paths.
+    fn of(templates: Vec<Arc<Template<I>>>) -> Self {
+        let numbered = || (0_u32..).zip(&templates);
+        let mut tree = Tree::default();
+        for (number, template) in numbered() {
+            let path: Vec<_> = template.literals().collect();
+            // A wider template may have the path of another one; the first stays.
+            tree = tree.with(&path, number).unwrap_or(tree);
+        }
+        let mut structures: Vec<_> =
+            numbered().map(|(number, template)| (template.structure, number)).collect();
+        structures.sort_unstable();
+        let held = templates.iter().map(|template| template.held()).sum();
+        Self { templates, tree, replaced: 0, structures, held }
+    }
+
+    /// Returns the view with a template in place of the one with the id `before`, or as another one.
+    ///
+    /// Returns `None` if a template has the same path.
+    fn with(&self, template: &Arc<Template<I>>, before: u64) -> Option<Self> {
+        let held = self.held + template.held();
+        if self.templates.len() >= MOST_TEMPLATES || held > MOST_HELD {
+            let mut templates = self.used();
+            templates.retain(|known| known.id != before);
+            templates.push(Arc::clone(template));
+            return Some(Self::of(templates));
+        }
+        let at = self.templates.iter().position(|known| known.id == before);
+        if at.is_some() && before == template.id {
+            return None;
+        }
+        let number = u32::try_from(at.unwrap_or(self.templates.len())).ok()?;
+        let path: Vec<_> = template.literals().collect();
+        // A template with other bound leaves has the path of the one before.
+        let tree = match self.tree.with(&path, number) {
+            Ok(tree) => tree,
+            Err(known) if at.is_some() && known == number => self.tree.clone(),
+            Err(_) => return None,
+        };
+        let (mut templates, mut structures) = (self.templates.clone(), self.structures.clone());
+        let mut view_held = held;
+        if let Some(known) = at.and_then(|at| templates.get_mut(at)) {
+            view_held -= known.held();
+            *known = Arc::clone(template);
+        } else {
+            templates.push(Arc::clone(template));
+            let entry = (template.structure, number);
+            structures.insert(structures.partition_point(|other| *other < entry), entry);
+        }
+        let replaced = self.replaced + usize::from(at.is_some());
+        if replaced > templates.len() + 16 {
+            return Some(Self::of(templates));
+        }
+        Some(Self { templates, tree, replaced, structures, held: view_held })
+    }
+
+    /// Returns the templates that streams have begun to use since the last call.
+    ///
+    /// They are at most half of those that a set may have.
+    fn used(&self) -> Vec<Arc<Template<I>>> {
+        let mut held = 0;
+        let used = self.templates.iter().filter(|template| template.is_used());
+        let used = used.take(MOST_TEMPLATES / 2).take_while(|template| {
+            held += template.held();
+            held <= MOST_HELD / 2
+        });
+        let used: Vec<_> = used.map(Arc::clone).collect();
+        self.templates.iter().for_each(|template| template.set_unused());
+        used
+    }
+
+    pub(super) fn get(&self, number: u32) -> Option<&Template<I>> {
+        self.templates.get(number as usize).map(|template| &**template)
+    }
+
+    /// Returns the number of the template whose literals are those of an event.
+    ///
+    /// Fails with the position up to which some template is like the event.
+    pub(super) fn find(&self, input: &[u8]) -> Result<u32, usize> {
+        self.tree.find(input)
+    }
+
+    pub(super) fn position_of(&self, id: u64) -> Option<u32> {
+        let at = self.templates.iter().position(|template| template.id == id)?;
+        u32::try_from(at).ok()
+    }
+
+    /// Returns a few templates of a structure.
+    pub(super) fn of_structure(&self, structure: u64) -> Alike<I> {
+        let first = self.structures.partition_point(|(known, _)| *known < structure);
+        let known = self.structures.get(first..).unwrap_or_default().iter();
+        let known = known.take_while(|(known, _)| *known == structure).take(MOST_ALIKE);
+        known
+            .filter_map(|(_, number)| self.templates.get(*number as usize))
+            .map(Arc::clone)
+            .collect()
+    }
+}

@@ -1,0 +1,479 @@
+//! `Template`: an event that the general path has read, and the comparison of other events with it.
+
+use core::ops::Range;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use smallvec::SmallVec;
+
+use super::ids::next_id;
+use super::slot::{Slot, new_slot};
+use super::tuning::{LARGEST_EVENT, LONGEST_HEAD, MOST_LEAVES, MOST_NEW_SLOTS, USUAL_BOUND};
+use super::{Index, Leaf};
+use crate::json::{self, Document, Patch, Patches, Strings, Tape};
+use crate::slice::{bytes_in, items_in, items_in_mut, text_in};
+
+/// One template. It never changes, so streams and threads share it.
+///
+/// The *head* of an event ends with the last bound leaf that has no slot before it.
+#[repr(C)] // The fields that a match reads are adjacent.
+pub(super) struct Template<I> {
+    /// The bytes of the event, with other bytes in place of the values that may differ.
+    text: Box<str>,
+    /// The leaves that may differ, in the order of the text: `leaves.len() <= MOST_LEAVES`.
+    leaves: Box<[Slot]>,
+    /// The end of the last of them in the text; 0 without one.
+    leaves_end: usize,
+    /// The number of leaves of the head; 0 without a head.
+    head_leaves: usize,
+    /// The JSON text in it: `json.start <= json.end <= text.len()`.
+    json: Range<usize>,
+    /// Identifies the template in the process; never 0.
+    pub(super) id: u64,
+    tape: Tape,
+    index: I,
+    /// The leaves at which consumers don't look, by their positions: a bit for each.
+    silent: u32,
+    /// A number that templates with the same names and kinds of values have in common.
+    pub(super) structure: u64,
+    /// The deepest nesting of its arrays and objects.
+    depth: usize,
+    /// True if a stream has begun to use the template since the set was last full.
+    is_used: AtomicBool,
+}
+
+/// The parts of an event from which a template is made.
+#[derive(Clone, Copy)]
+pub(super) struct Sample<'a, I> {
+    /// The bytes before the JSON text.
+    pub(super) before: &'a str,
+    pub(super) json: &'a str,
+    /// The bytes behind it.
+    pub(super) behind: &'a str,
+    pub(super) tape: &'a Tape,
+    pub(super) index: &'a I,
+}
+
+/// The values that a stream has bound: the head of its events, and the values behind it.
+///
+/// A line feed, which no value contains, is behind each of the values.
+pub(super) type Bound = SmallVec<[u8; USUAL_BOUND]>;
+
+/// The bound values of one event.
+pub(super) type EventBound = SmallVec<[u8; LARGEST_EVENT + MOST_LEAVES]>;
+
+/// The leaves of a template that may differ, in their order.
+pub(super) type Leaves = SmallVec<[Slot; MOST_LEAVES]>;
+
+/// An event that matches: the range of its data, its document and its index.
+pub(crate) struct MatchedEvent<'a, I> {
+    pub(crate) data: Range<usize>,
+    pub(crate) document: Document<'a>,
+    pub(crate) index: &'a I,
+}
+
+/// The literal or the value in which an event differs.
+struct Divergence {
+    /// Positions: `text <= template.text.len()` and `input <= input.len()`.
+    text: usize,
+    input: usize,
+    is_in_value: bool,
+}
+
+impl<I: Index> Template<I> {
+    /// Makes a template of an event.
+    pub(super) fn new(sample: Sample<'_, I>) -> Option<Self> {
+        let Sample { before, json, behind, tape, index } = sample;
+        let document = Document::new(tape, json);
+        let leaves = leaves_of(index, document, tape, json)?;
+        let text: String = [before, json, behind].concat();
+        let mut template = Self {
+            text: text.into(),
+            leaves: leaves.as_slice().into(),
+            leaves_end: 0,
+            head_leaves: 0,
+            json: before.len()..before.len() + json.len(),
+            id: next_id()?,
+            tape: tape.clone(),
+            index: index.clone(),
+            silent: 0,
+            structure: structure(before, document),
+            depth: tape.depth(),
+            is_used: AtomicBool::new(false),
+        };
+        template.finish();
+        Some(template)
+    }
+
+    /// Returns the template with other leaves that may differ.
+    pub(super) fn with_leaves(&self, leaves: &[Slot]) -> Option<Self> {
+        let mut template = Self {
+            text: self.text.clone(),
+            leaves: leaves.into(),
+            leaves_end: 0,
+            head_leaves: 0,
+            json: self.json.clone(),
+            id: next_id()?,
+            tape: self.tape.clone(),
+            index: self.index.clone(),
+            silent: 0,
+            structure: self.structure,
+            depth: self.depth,
+            is_used: AtomicBool::new(false),
+        };
+        template.finish();
+        Some(template)
+    }
+
+    /// Returns the template with a bound leaf as a slot.
+    pub(super) fn without_bound(&self, leaf: usize) -> Option<Self> {
+        let mut leaves = self.leaves.clone();
+        leaves.get_mut(leaf)?.is_bound = false;
+        self.with_leaves(&leaves)
+    }
+
+    /// Returns the leaves that may differ.
+    pub(super) const fn leaves(&self) -> &[Slot] {
+        &self.leaves
+    }
+
+    /// Overwrites the values that may differ, and sets the lengths of the literals.
+    fn finish(&mut self) {
+        let mut text = core::mem::take(&mut self.text).into_string().into_bytes();
+        let start = self.json.start;
+        for leaf in &self.leaves {
+            let range = start + leaf.start as usize..start + leaf.end as usize;
+            items_in_mut(&mut text, range).fill(leaf.filler());
+            self.tape.blank(leaf.id);
+        }
+        // Whole values were overwritten by ASCII bytes.
+        self.text = json::known_text(&text).into();
+        self.leaves_end = measure(start, &mut self.leaves);
+        let in_head = |leaf: &&Slot| leaf.is_bound && start + leaf.end as usize <= LONGEST_HEAD;
+        self.head_leaves = self.leaves.iter().take_while(in_head).count();
+        let bits = (0_u32..).zip(&self.leaves).filter(|(_, leaf)| leaf.is_silent());
+        self.silent = bits.fold(0, |bits, (bit, _)| bits | 1 << bit);
+    }
+
+    /// Returns the literals, each with the leaf behind it; the last one has none.
+    pub(super) fn literals(&self) -> impl Iterator<Item = (&[u8], Option<&Slot>)> {
+        self.leaves.iter().map(Some).chain([None]).map(move |leaf| {
+            let last = self.leaves_end..self.text.len();
+            let literal =
+                leaf.map_or(last, |leaf| leaf.literal.start as usize..leaf.literal.end as usize);
+            (bytes_in(self.text.as_bytes(), literal), leaf)
+        })
+    }
+
+    /// Returns true if a decoder with these limits reads the events of the template.
+    pub(super) fn is_within(&self, most_nodes: usize, most_depth: usize) -> bool {
+        self.tape.nodes().len() <= most_nodes && self.depth <= most_depth
+    }
+
+    /// Returns the memory of the template, roughly, in bytes.
+    pub(super) fn held(&self) -> usize {
+        let leaves = self.leaves.len() * size_of::<Slot>();
+        // The tree stores the literals too.
+        size_of::<Self>() + 2 * self.text.len() + leaves + self.tape.held() + self.index.held()
+    }
+
+    /// Records that a stream uses the template. Writes only if no other stream has.
+    pub(super) fn set_used(&self) {
+        if !self.is_used() {
+            self.is_used.store(true, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn is_used(&self) -> bool {
+        self.is_used.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_unused(&self) {
+        self.is_used.store(false, Ordering::Relaxed);
+    }
+
+    /// Compares an event with any bound values; returns its length if it matches.
+    ///
+    /// Makes the patches those of this template, and appends the values of the event to `bound`. A
+    /// value with escapes can't be bound.
+    pub(super) fn bind(
+        &self,
+        input: &[u8],
+        patches: &mut Patches,
+        bound: &mut EventBound,
+    ) -> Option<usize> {
+        self.replace_patches(patches, 0);
+        let Patches { list, strings, .. } = patches;
+        let parts = (self.text.as_bytes(), &*self.leaves, self.json.start);
+        let rest = fill_leaves(parts, (input, 0), None, list, strings).ok()?;
+        let len = input.len() - rest.strip_prefix(self.last_literal())?.len();
+        let leaves = self.leaves.iter().zip(&*list);
+        if leaves.clone().any(|(leaf, patch)| leaf.is_bound && patch.is_escaped()) {
+            return None;
+        }
+        bound.extend_from_slice(bytes_in(input, ..self.head_len(list) as usize));
+        for (_, patch) in leaves.skip(self.head_leaves).filter(|(leaf, _)| leaf.is_bound) {
+            let Range { start, end } = patch.value_range();
+            let value = self.json.start + start..self.json.start + end;
+            bound.extend_from_slice(bytes_in(input, value));
+            bound.push(b'\n');
+        }
+        Some(len)
+    }
+
+    /// Returns the length of the head of an event, whose values the patches have.
+    pub(super) fn head_len(&self, list: &[Patch]) -> u32 {
+        let number = self.head_leaves.checked_sub(1);
+        let patch = number.and_then(|number| list.get(number));
+        let end = patch.map_or(0, |patch| self.json.start + patch.value_range().end);
+        u32::try_from(end).unwrap_or(u32::MAX)
+    }
+
+    /// Makes the patches those of this template, if all that is bound is in the head.
+    ///
+    /// The event has the literals of the template, and begins like the one of the patches.
+    pub(super) fn keep_bound(&self, patches: &mut Patches, bound: &Bound) -> bool {
+        let head = patches.list.get_mut(..self.head_leaves).unwrap_or_default();
+        let behind = items_in(&self.leaves, self.head_leaves..);
+        let is_alike = behind.iter().all(|leaf| !leaf.is_bound)
+            && head.len() == self.head_leaves
+            && head.iter().zip(&self.leaves).all(|(patch, leaf)| patch.id() == leaf.id)
+            && head
+                .last()
+                .is_some_and(|last| self.json.start + last.value_range().end == bound.len());
+        if is_alike {
+            for (patch, leaf) in head.iter_mut().zip(&self.leaves) {
+                patch.move_from(leaf.end);
+            }
+            self.replace_patches(patches, self.head_leaves);
+        }
+        is_alike
+    }
+
+    /// Makes the patches those of this template; the first ones stay.
+    fn replace_patches(&self, patches: &mut Patches, kept: usize) {
+        patches.clear_strings();
+        (patches.template, patches.silent) = (self.id, self.silent);
+        patches.list.truncate(kept);
+        patches.list.extend(items_in(&self.leaves, kept..).iter().map(Slot::empty_patch));
+    }
+
+    /// Returns the number of the bound leaf at a position of the bound values.
+    ///
+    /// The patches are those of this template, and of the values.
+    pub(super) fn bound_at(&self, position: usize, patches: &Patches) -> Option<usize> {
+        let mut end = 0;
+        let leaves = self.leaves.iter().zip(&patches.list).enumerate();
+        let mut bound =
+            leaves.filter(|(_, (leaf, _))| leaf.is_bound).map(|(number, (_, patch))| {
+                let range = patch.value_range();
+                end = if number < self.head_leaves {
+                    self.json.start + range.end
+                } else {
+                    end + range.len() + 1
+                };
+                (number, end)
+            });
+        bound.find(|(_, end)| *end >= position).map(|(number, _)| number)
+    }
+
+    /// Compares an event with the template; returns its length if it matches.
+    ///
+    /// The patches are those of the template and of the bound values. The event has to have these.
+    #[inline(never)]
+    pub(super) fn compare(
+        &self,
+        input: &[u8],
+        (bound, head_len): (&[u8], usize),
+        patches: &mut Patches,
+    ) -> Option<usize> {
+        let (head, values) = bound.split_at_checked(head_len)?;
+        if !input.starts_with(head) {
+            return None;
+        }
+        patches.clear_strings();
+        let Patches { list, strings, .. } = patches;
+        let list = list.get_mut(self.head_leaves..)?;
+        let parts = (self.text.as_bytes(), self.leaves.get(self.head_leaves..)?, self.json.start);
+        let rest = fill_leaves(parts, (input, head_len), Some(values), list, strings).ok()?;
+        Some(input.len() - rest.strip_prefix(self.last_literal())?.len())
+    }
+
+    /// Returns the bytes behind the last leaf. They aren't empty, because an event ends with a line.
+    #[inline]
+    fn last_literal(&self) -> &[u8] {
+        bytes_in(self.text.as_bytes(), self.leaves_end..)
+    }
+
+    /// Returns the leaves with which the event matches: those of the template and new ones.
+    ///
+    /// A new one is a leaf in which the event is the first to differ; it is bound if `is_bound`. A
+    /// bound leaf of which the event has a value with escapes is a slot.
+    pub(super) fn leaves_for(&self, input: &[u8], is_bound: bool) -> Option<Leaves> {
+        let mut leaves = Leaves::from(&*self.leaves);
+        for _ in 0..=MOST_NEW_SLOTS {
+            let end = measure(self.json.start, &mut leaves);
+            let mut list: SmallVec<[Patch; MOST_LEAVES]> =
+                leaves.iter().map(Slot::empty_patch).collect();
+            let parts = (self.text.as_bytes(), &*leaves, self.json.start);
+            let divergence = match fill_leaves(parts, (input, 0), None, &mut list, &mut None) {
+                Ok(rest) if rest == bytes_in(self.text.as_bytes(), end..) => {
+                    for (leaf, patch) in leaves.iter_mut().zip(&list) {
+                        leaf.is_bound &= !patch.is_escaped();
+                    }
+                    return Some(leaves);
+                }
+                Ok(rest) => {
+                    Divergence { text: end, input: input.len() - rest.len(), is_in_value: false }
+                }
+                Err(divergence) => divergence,
+            };
+            let mut leaf = self.diverging_leaf(input, &divergence, &leaves)?;
+            leaf.is_bound = is_bound && !self.index.varies(leaf.id);
+            leaves.insert(leaves.partition_point(|other| other.id < leaf.id), leaf);
+        }
+        None
+    }
+
+    /// Returns the leaf in which the event differs, if it can become a slot.
+    fn diverging_leaf(&self, input: &[u8], at: &Divergence, leaves: &[Slot]) -> Option<Slot> {
+        if at.is_in_value || leaves.len() == MOST_LEAVES {
+            return None;
+        }
+        let text = bytes_in(self.text.as_bytes(), at.text..);
+        let position = at.text + shared_len(text, bytes_in(input, at.input..));
+        let json = text_in(&self.text, self.json.clone());
+        let position = position.checked_sub(self.json.start)?;
+        if let Some(padding) = Slot::padding(&self.tape, json)
+            && padding.start as usize == position
+        {
+            return leaves.iter().all(|leaf| leaf.id != padding.id).then_some(padding);
+        }
+        let (leaf, node) = self.tape.last_before(position)?;
+        let slot = new_slot(&self.tape, json, leaf)?;
+        // A difference behind the last byte of a leaf is a difference in its length.
+        let is_inside = (slot.start as usize..=slot.end as usize).contains(&position);
+        let behind = bytes_in(json.as_bytes(), node.end as usize..);
+        let is_name = behind.trim_ascii_start().first() == Some(&b':');
+        let is_new = leaves.iter().all(|slot| slot.id != leaf);
+        (is_inside && !is_name && is_new && !self.index.is_fixed(leaf)).then_some(slot)
+    }
+
+    /// Returns the parts of the event `raw`, which was the last one to match.
+    #[expect(clippy::inline_always, reason = "`vllm next`: a call costs 2 % of an event")]
+    #[inline(always)]
+    pub(super) fn read<'a>(&'a self, raw: &'a [u8], patches: &'a Patches) -> MatchedEvent<'a, I> {
+        let Self { text, json, tape, index, .. } = self;
+        let data = json.start..raw.len().saturating_sub(text.len() - json.end);
+        let bytes = bytes_in(raw, data.clone());
+        // The framing behind the JSON text does no harm, because it has no node.
+        let document = Document::patched(tape, text_in(text, json.start..), bytes, patches);
+        MatchedEvent { data, document, index }
+    }
+}
+
+#[cfg(test)]
+impl<I> Template<I> {
+    /// Returns all that the template stores of its event.
+    pub(super) fn stored(&self) -> String {
+        format!("{}\n{:?}\n{:?}\n", self.text, self.tape, self.leaves)
+    }
+}
+
+/// Compares literals and fills the leaves behind them, from the position `start` of an event on.
+///
+/// If there are bound values, those of the event have to be the same. Returns the rest of the event.
+/// `json_start` is the position of the JSON text in the event.
+#[expect(clippy::inline_always, reason = "`vllm next`: a call costs 12 % of an event")]
+#[inline(always)]
+fn fill_leaves<'a>(
+    (text, leaves, json_start): (&[u8], &[Slot], usize),
+    (input, start): (&'a [u8], usize),
+    mut bound: Option<&[u8]>,
+    list: &mut [Patch],
+    strings: &mut Option<Box<Strings>>,
+) -> Result<&'a [u8], Divergence> {
+    debug_assert_eq!(list.len(), leaves.len(), "a patch for each leaf");
+    let mut rest = bytes_in(input, start..);
+    for (leaf, patch) in leaves.iter().zip(list) {
+        let diverge = |rest: &[u8], is_in_value| {
+            let (text, input) = (leaf.literal.start as usize, input.len() - rest.len());
+            Divergence { text, input, is_in_value }
+        };
+        // A literal outside of the text is a difference too: that costs less than an empty slice.
+        let literal = text.get(leaf.literal.start as usize..leaf.literal.end as usize);
+        debug_assert!(literal.is_some(), "a literal is in the text");
+        let Some(value) = literal.and_then(|literal| rest.strip_prefix(literal)) else {
+            return Err(diverge(rest, false));
+        };
+        let position = (input.len() - value.len()).wrapping_sub(json_start);
+        let filled = match &mut bound {
+            Some(values) if leaf.is_bound => leaf.fill_bound(value, position, patch, values),
+            _ => leaf.fill(value, position, patch, strings),
+        };
+        debug_assert!(filled.is_none_or(|len| len <= value.len()), "a value is in the input");
+        let Some(behind) = filled.and_then(|len| value.get(len..)) else {
+            return Err(diverge(value, true));
+        };
+        rest = behind;
+    }
+    Ok(rest)
+}
+
+/// Sets the literals before the leaves; returns the end of the last leaf.
+///
+/// `json_start` is the position of the JSON text.
+#[expect(clippy::cast_possible_truncation, reason = "an event has at most 4 KiB")]
+fn measure(json_start: usize, leaves: &mut [Slot]) -> usize {
+    let mut end = 0;
+    for leaf in leaves {
+        let start = json_start as u32 + leaf.start;
+        debug_assert!(end <= start && leaf.start <= leaf.end, "leaves are in order");
+        leaf.literal = end..start;
+        end = json_start as u32 + leaf.end;
+    }
+    end as usize
+}
+
+/// Returns the leaves of an event that differ from event to event, or from stream to stream.
+///
+/// Returns `None` if one of them can't be a leaf that differs: the template would contain its value.
+fn leaves_of<I: Index>(
+    index: &I,
+    document: Document<'_>,
+    tape: &Tape,
+    json: &str,
+) -> Option<Leaves> {
+    let (mut leaves, mut has_all) = (Leaves::new(), true);
+    index.each_leaf(document, |leaf, kind| match new_slot(tape, json, leaf) {
+        Some(mut slot) if leaves.len() < MOST_LEAVES => {
+            let node = document.node(leaf);
+            slot.is_bound = kind == Leaf::Bound && node.is_some_and(|node| !node.is_escaped());
+            leaves.push(slot);
+        }
+        _ => has_all = false,
+    });
+    leaves.sort_unstable_by_key(|leaf| leaf.id);
+    leaves.extend(Slot::padding(tape, json).filter(|padding| padding.start < padding.end));
+    (has_all && leaves.len() <= MOST_LEAVES).then_some(leaves)
+}
+
+/// Returns the number of equal bytes at the front of two texts. Compares eight at a time.
+pub(super) fn shared_len(one: &[u8], other: &[u8]) -> usize {
+    let (words, _) = one.as_chunks::<8>();
+    let (others, _) = other.as_chunks::<8>();
+    let same = words.iter().zip(others).take_while(|(one, other)| one == other).count() * 8;
+    let bytes = bytes_in(one, same..).iter().zip(bytes_in(other, same..));
+    same + bytes.take_while(|(one, other)| one == other).count()
+}
+
+/// Returns a number that events with the same names and kinds of values have in common.
+pub(super) fn structure(before: &str, document: Document<'_>) -> u64 {
+    const PRIME: u64 = 0x0100_0000_01b3; // FNV-1a
+    let add = |hash: u64, number: u64| (hash ^ number).wrapping_mul(PRIME);
+    (0..document.len()).fold(before.len() as u64, |hash, id| {
+        let hash = add(hash, document.kind(id).map_or(0, |kind| kind as u64));
+        document.members(id).fold(hash, |hash, member| {
+            member.name.iter().fold(hash, |hash, byte| add(hash, u64::from(*byte)))
+        })
+    })
+}
