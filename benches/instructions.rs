@@ -46,8 +46,13 @@ fn measured(workload: &Workload, way: &str) {
     if way.starts_with("general") {
         decoder.set_templates(&Templates::none());
     }
+    let mut hostile = HostileStream::new();
     for mut piece in pieces {
         match way {
+            "next-beside-hostile" => {
+                hostile.turn();
+                while black_box(decoder.next(&mut piece)).is_some() {}
+            }
             "framing" => while black_box(sse.next(&mut piece)).is_some() {},
             "next" | "general-next" => while black_box(decoder.next(&mut piece)).is_some() {},
             "all" | "general-all" => {
@@ -59,9 +64,39 @@ fn measured(workload: &Workload, way: &str) {
                 black_box(tap.push(piece));
             }
             other => {
-                panic!("{other}: expected framing, next, all, tap, general-next or general-all")
+                panic!("{other} is none of the ways of benches/instructions")
             }
         }
     }
     black_box(completion.snapshot());
+}
+
+/// A stream on the same set as the measured one, which wants to make that slow.
+struct HostileStream {
+    decoder: ChunkDecoder,
+    turns: usize,
+}
+
+impl HostileStream {
+    fn new() -> Self {
+        Self { decoder: ChunkDecoder::new(), turns: 0 }
+    }
+
+    /// Decodes events of a new kind, twice so that they are published, and events that begin like
+    /// those of the measured stream. Callgrind doesn't count it.
+    #[inline(never)]
+    fn turn(&mut self) {
+        self.turns += 1;
+        let turn = self.turns;
+        if turn % 30 == 0 {
+            self.decoder = ChunkDecoder::new();
+        }
+        let odd = format!("data: {{\"id\":\"c\",\"k{turn}\":[],\"choices\":[]}}\n\n");
+        let alike = format!(
+            "data: {{\"id\":\"c{turn}\",\"object\":\"chat.completion.chunk\",\"created\":{turn},\"model\":\"m\",\"choices\":[],\"n\":{turn}}}\n\n"
+        );
+        for event in [&odd, &odd, &alike, &alike] {
+            black_box(self.decoder.next(&mut event.as_bytes()));
+        }
+    }
 }
