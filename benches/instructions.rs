@@ -88,7 +88,7 @@ impl HostileStream {
     fn turn(&mut self) {
         self.turns += 1;
         let turn = self.turns;
-        if turn % 30 == 0 {
+        if turn.is_multiple_of(30) {
             self.decoder = ChunkDecoder::new();
         }
         let odd = format!("data: {{\"id\":\"c\",\"k{turn}\":[],\"choices\":[]}}\n\n");
