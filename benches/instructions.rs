@@ -71,7 +71,7 @@ fn measured(workload: &Workload, way: &str) {
     black_box(completion.snapshot());
 }
 
-/// A stream on the same set as the measured one, which wants to make that slow.
+/// A stream on the same set as the measured one, whose events are made to slow that down.
 struct HostileStream {
     decoder: ChunkDecoder,
     turns: usize,
@@ -82,8 +82,9 @@ impl HostileStream {
         Self { decoder: ChunkDecoder::new(), turns: 0 }
     }
 
-    /// Decodes events of a new kind, twice so that they are published, and events that begin like
-    /// those of the measured stream. Callgrind doesn't count it.
+    /// Decodes events of new kinds. Callgrind doesn't count it.
+    ///
+    /// Each comes twice, so that it is published. Some begin like those of the measured stream.
     #[inline(never)]
     fn turn(&mut self) {
         self.turns += 1;

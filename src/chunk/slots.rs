@@ -52,6 +52,16 @@ impl<'a> ChatCompletionChunk<'a> {
         self.document.patched_text(self.document.patches().get(position)?)
     }
 
+    /// Passes the text of a slot to `with`, if it is a string.
+    #[inline]
+    pub(crate) fn with_slot_text<R>(
+        &self,
+        position: usize,
+        with: impl FnOnce(&str) -> R,
+    ) -> Option<R> {
+        self.document.with_patched_text(self.document.patches().get(position)?, with)
+    }
+
     /// Returns true if a slot is a string that isn't empty.
     #[inline]
     pub(crate) fn has_slot_text(&self, position: usize) -> bool {

@@ -371,9 +371,12 @@ impl MergePlan {
             Calls::Nothing => false,
             Calls::Everything => true,
             Calls::Arguments { slot, index } => {
-                let text = chunk.slot_text(slot.into()).unwrap_or_default();
                 let value = || delta.tool_calls().next()?.arguments_value();
-                !push_arguments(target, index.resolve(chunk), text, value)
+                let index = index.resolve(chunk);
+                let push = |text: &str| push_arguments(target, index, text, value);
+                let pushed = chunk.with_slot_text(slot.into(), push);
+                debug_assert!(pushed.is_some(), "the slot of arguments is a string");
+                pushed != Some(true)
             }
         };
         if everything {
@@ -500,15 +503,12 @@ impl Reassembler {
             return false;
         }
         let Some(stored) = completion.choices.get_mut(choice as usize) else { return false };
-        let (Some(stored), Some(text)) =
-            (of.text(&mut stored.message), chunk.slot_text(slot.into()))
-        else {
-            return false;
-        };
-        if let Some(start) = budget.push_str(stored, text) {
+        let Some(stored) = of.text(&mut stored.message) else { return false };
+        let pushed = chunk.with_slot_text(slot.into(), |text| budget.push_str(stored, text));
+        if let Some(Some(start)) = pushed {
             changes.push(of.change(choice as usize, start));
         }
-        true
+        pushed.is_some()
     }
 
     #[inline]
@@ -536,10 +536,9 @@ impl Reassembler {
             let message = &mut stored.message;
             let mut target = ChoiceTarget { choice: position, message, state, budget, changes };
             let content = || chunk.choices().next()?.delta().get(delta::CONTENT);
-            if let Some(slot) = plan.content
-                && let Some(text) = chunk.slot_text(slot.into())
-            {
-                push_text(&mut target, TextOf::Content, text, content);
+            if let Some(slot) = plan.content {
+                let push = |text: &str| push_text(&mut target, TextOf::Content, text, content);
+                chunk.with_slot_text(slot.into(), push);
             }
             if plan.has_more {
                 plan.push_rest(&mut target, chunk);
