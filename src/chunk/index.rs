@@ -1,5 +1,6 @@
 //! `ChunkIndex`: the positions of a chunk's known members in its document.
 
+use core::cell::Cell;
 use core::ops::Range;
 use std::sync::OnceLock;
 
@@ -11,7 +12,7 @@ use super::value_type::ValueType;
 use crate::error::{Error, ErrorKind};
 use crate::json::{Document, Kind, Member, Members, NodeId};
 use crate::slice::items_in;
-use crate::template::{Buffers, Index, Leaf};
+use crate::template::{Buffers, Index, Leaf, Locals};
 
 /// The largest number of choices, and of tool calls, in one chunk.
 const MOST_ROWS: usize = 4096;
@@ -39,6 +40,11 @@ pub(crate) struct ChunkIndex {
 /// The buffers of a chunk's tape and index.
 pub(crate) type ChunkBuffers = Buffers<ChunkIndex>;
 
+thread_local! {
+    /// The views of sets that this thread has used last.
+    static LOCALS: Cell<Locals<ChunkIndex>> = const { Cell::new(Locals::new()) };
+}
+
 impl Index for ChunkIndex {
     fn empty() -> &'static Self {
         static EMPTY: OnceLock<ChunkIndex> = OnceLock::new();
@@ -59,6 +65,15 @@ impl Index for ChunkIndex {
     fn is_fixed(&self, leaf: NodeId) -> bool {
         let ChunkFields { object, error, .. } = self.top;
         [object, error].contains(&leaf) || self.choices.iter().any(|row| row.error == leaf)
+    }
+
+    fn take_locals() -> Locals<Self> {
+        LOCALS.try_with(Cell::take).unwrap_or_default()
+    }
+
+    fn store_locals(locals: Locals<Self>) {
+        // A thread that ends stores none.
+        let _ = LOCALS.try_with(|stored| stored.set(locals));
     }
 
     /// Returns true if a leaf is the index of a choice or call.

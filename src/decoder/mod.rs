@@ -99,7 +99,7 @@ impl ChunkDecoder {
     #[must_use]
     pub fn with_limits(limits: Limits) -> Self {
         let parts = Parts {
-            readers: PayloadParser::new(&limits, Templates::process().set()),
+            readers: PayloadParser::new(&limits, Templates::shared().set()),
             end: Counts::default(),
             sse: SseDecoder::with_limits(limits),
         };

@@ -45,7 +45,7 @@ const KEPT_CAPACITY: usize = 32 << 10;
 const SMALL_PAYLOADS: u16 = 64;
 
 impl PayloadParser {
-    pub(super) fn new(limits: &Limits, set: Option<TemplateSet<ChunkIndex>>) -> Self {
+    pub(super) fn new(limits: &Limits, set: Option<&TemplateSet<ChunkIndex>>) -> Self {
         Self {
             patience: Patience::new(),
             templates: Matcher::new(set, limits),

@@ -43,14 +43,13 @@ impl Templates {
     /// Creates an empty set. Allocates its bookkeeping.
     #[must_use]
     pub fn new() -> Self {
-        Self(Some(TemplateSet::new()))
+        Self(Some(TemplateSet::new(false)))
     }
 
     /// Returns the set of the process, which [`ChunkDecoder::new`](crate::ChunkDecoder::new) uses.
     #[must_use]
     pub fn process() -> Self {
-        static PROCESS: OnceLock<Templates> = OnceLock::new();
-        PROCESS.get_or_init(Self::new).clone()
+        Self::shared().clone()
     }
 
     /// Returns no set: a decoder parses each event.
@@ -59,8 +58,14 @@ impl Templates {
         Self(None)
     }
 
-    pub(super) fn set(&self) -> Option<TemplateSet<ChunkIndex>> {
-        self.0.clone()
+    /// Returns the set of the process, without a reference to count.
+    pub(super) fn shared() -> &'static Self {
+        static PROCESS: OnceLock<Templates> = OnceLock::new();
+        PROCESS.get_or_init(|| Self(Some(TemplateSet::new(true))))
+    }
+
+    pub(super) const fn set(&self) -> Option<&TemplateSet<ChunkIndex>> {
+        self.0.as_ref()
     }
 }
 

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::ids::next_id;
 use super::learning::LearningBudget;
-use super::set::{Alike, TemplateSet, View};
+use super::local::Local;
+use super::set::{Alike, TemplateSet};
 use super::slot::Slot;
 use super::surroundings::surroundings;
 use super::template::{Bound, EventBound, MatchedEvent, Sample, Template, shared_len, structure};
@@ -19,8 +20,6 @@ use crate::sse::Event;
 /// The templates that a stream matches its events with.
 #[repr(C)] // The fields that a match touches are the last ones, and adjacent.
 pub(crate) struct Matcher<I> {
-    set: Option<TemplateSet<I>>,
-    version: usize,
     /// A template that no other stream has matched.
     own: Option<Arc<Template<I>>>,
     /// Identifies the values in `bound` in the process; 0 before the first one.
@@ -40,8 +39,8 @@ pub(crate) struct Matcher<I> {
     bound: Bound,
     /// The values of the leaves in the current event that its template has no value of.
     patches: Patches,
-    /// The templates of the set when the stream last looked.
-    view: Option<Arc<View<I>>>,
+    /// The set, with its templates when the stream last looked; `None` without a set.
+    local: Option<Arc<Local<I>>>,
     /// The template that was matched last, by its number in the view; else [`OWN`] or [`NONE`].
     ///
     /// The patches are those of this template: `patches.template == template.id`.
@@ -69,20 +68,18 @@ pub(crate) struct TemplateMatch {
 /// Returns the template with a number.
 #[inline]
 fn select<'t, I: Index>(
-    view: Option<&'t Arc<View<I>>>,
+    local: Option<&'t Arc<Local<I>>>,
     own: Option<&'t Arc<Template<I>>>,
     number: u32,
 ) -> Option<&'t Template<I>> {
-    if number == OWN { own.map(|own| &**own) } else { view?.get(number) }
+    if number == OWN { own.map(|own| &**own) } else { local?.view()?.get(number) }
 }
 
 impl<I: Index> Matcher<I> {
     /// Creates a matcher without a view. Allocates nothing.
-    pub(crate) fn new(set: Option<TemplateSet<I>>, limits: &Limits) -> Self {
+    pub(crate) fn new(set: Option<&TemplateSet<I>>, limits: &Limits) -> Self {
         let most = |limit: usize| u16::try_from(limit).unwrap_or(u16::MAX);
         Self {
-            set,
-            version: 0,
             own: None,
             binding: 0,
             most_nodes: most(limits.max_json_values),
@@ -93,7 +90,7 @@ impl<I: Index> Matcher<I> {
             is_private: false,
             bound: Bound::new(),
             patches: Patches::default(),
-            view: None,
+            local: set.map(Local::newest),
             latest: NONE,
             head_len: 0,
             hits: 0,
@@ -102,9 +99,9 @@ impl<I: Index> Matcher<I> {
     }
 
     /// Replaces the set, and forgets the stream so far.
-    pub(crate) fn set_templates(&mut self, set: Option<TemplateSet<I>>) {
+    pub(crate) fn set_templates(&mut self, set: Option<&TemplateSet<I>>) {
         self.reset();
-        (self.set, self.version, self.view) = (set, 0, None);
+        self.local = set.map(Local::newest);
     }
 
     /// Forgets all that belongs to one stream; the view and the buffers stay.
@@ -132,8 +129,8 @@ impl<I: Index> Matcher<I> {
     #[inline(always)]
     pub(crate) fn match_prefix(&mut self, input: &[u8]) -> Option<TemplateMatch> {
         let input = input.get(..LARGEST_EVENT).unwrap_or(input);
-        let Self { view, own, latest, bound, patches, learning, head_len, .. } = self;
-        if let Some(template) = select(view.as_ref(), own.as_ref(), *latest)
+        let Self { local, own, latest, bound, patches, learning, head_len, .. } = self;
+        if let Some(template) = select(local.as_ref(), own.as_ref(), *latest)
             && let Some(len) = template.compare(input, (bound, *head_len as usize), patches)
         {
             learning.credit_hit(len);
@@ -149,7 +146,7 @@ impl<I: Index> Matcher<I> {
         // A template begins with `data` or `event`; comments and blank lines don't. The payload
         // `[DONE]` matches none, because each is an object.
         let may_match = matches!(input, [b'd' | b'e', ..]) && !input.starts_with(b"data: [");
-        if !may_match || self.set.is_none() || self.learning.is_paused() {
+        if !may_match || self.local.is_none() || self.learning.is_paused() {
             return None;
         }
         if memchr::memchr(b'\n', input).is_none() {
@@ -183,8 +180,8 @@ impl<I: Index> Matcher<I> {
             }
             return Ok(len);
         }
-        let Some(view) = &self.view else { return Err(0) };
-        let number = view.find(input)?;
+        let view = self.local.as_ref().and_then(|local| local.view());
+        let number = view.ok_or(0_usize)?.find(input)?;
         self.adopt(number, input).ok_or(LARGEST_EVENT)
     }
 
@@ -192,8 +189,8 @@ impl<I: Index> Matcher<I> {
     ///
     /// Binds the values of the event, if they are others than before.
     fn adopt(&mut self, number: u32, input: &[u8]) -> Option<usize> {
-        let Self { view, own, patches, bound, latest, hits, .. } = self;
-        let template = select(view.as_ref(), own.as_ref(), number)?;
+        let Self { local, own, patches, bound, latest, hits, .. } = self;
+        let template = select(local.as_ref(), own.as_ref(), number)?;
         if !template.is_within(self.most_nodes.into(), self.most_depth.into()) {
             return None;
         }
@@ -245,7 +242,7 @@ impl<I: Index> Matcher<I> {
             return;
         }
         self.bindings = 0;
-        let template = select(self.view.as_ref(), self.own.as_ref(), self.latest);
+        let template = select(self.local.as_ref(), self.own.as_ref(), self.latest);
         let narrow = template.and_then(|template| {
             template.without_bound(template.bound_at(position, &self.patches)?)
         });
@@ -259,11 +256,11 @@ impl<I: Index> Matcher<I> {
     /// Replaces the view if the set has changed; returns true if it has.
     #[cold]
     fn refresh(&mut self) -> bool {
-        let Some(set) = &self.set else { return false };
-        if self.view.is_some() && !set.has_changed(self.version) {
+        let Some(local) = self.local.as_ref().filter(|local| local.is_outdated()) else {
             return false;
-        }
-        let Some((version, view)) = set.view() else { return false };
+        };
+        let newest = Local::newest(&local.set);
+        let Some(view) = newest.view() else { return false };
         if self.latest != OWN {
             // Another template may have its number now, such as one with more slots.
             let id = self.patches.template;
@@ -272,7 +269,7 @@ impl<I: Index> Matcher<I> {
                 self.latest = view.position_of(id).unwrap_or(NONE);
             }
         }
-        (self.version, self.view) = (version, Some(view));
+        self.local = Some(newest);
         true
     }
 
@@ -290,18 +287,18 @@ impl<I: Index> Matcher<I> {
 
     /// Publishes a template that two events have matched, in place of the one with the id `before`.
     fn publish(&mut self, template: &Arc<Template<I>>, before: u64) {
-        let Some(set) = &self.set else { return };
+        let Some(local) = &self.local else { return };
         if self.published < MOST_PUBLISHED {
             self.published += 1;
             self.offered = self.offered.saturating_sub(1);
-            set.publish(template, before);
+            local.set.publish(template, before);
         }
         self.refresh();
     }
 
     /// Returns the length of an event that matches a template of the view.
     fn match_published(&mut self, input: &[u8]) -> Option<usize> {
-        let number = self.view.as_ref()?.find(input).ok()?;
+        let number = self.local.as_ref()?.view()?.find(input).ok()?;
         self.adopt(number, input)
     }
 
@@ -309,7 +306,7 @@ impl<I: Index> Matcher<I> {
     #[expect(clippy::inline_always, reason = "`vllm next`: a call costs 2 % of an event")]
     #[inline(always)]
     pub(crate) fn read<'a>(&'a self, matched: TemplateMatch, raw: &'a [u8]) -> MatchedEvent<'a, I> {
-        match select(self.view.as_ref(), self.own.as_ref(), matched.template) {
+        match select(self.local.as_ref(), self.own.as_ref(), matched.template) {
             Some(template) => template.read(raw, &self.patches),
             None => no_event(),
         }
@@ -339,7 +336,7 @@ impl<I: Index> Matcher<I> {
         let is_small = raw.len() <= LARGEST_EVENT
             && tape.nodes().len() <= MOST_NODES
             && index.rows() <= MOST_ROWS;
-        if !is_small || self.set.is_none() {
+        if !is_small || self.local.is_none() {
             return None;
         }
         let (before, behind) = surroundings(event)?;
@@ -349,9 +346,9 @@ impl<I: Index> Matcher<I> {
         if let Some(len) = own.and_then(|own| self.match_widened(&own, raw, false)) {
             return Some(TemplateMatch { template: self.latest, len });
         }
-        let mut known =
-            self.view.as_ref().map_or_else(Alike::new, |view| view.of_structure(structure));
-        known.extend(self.set.iter().flat_map(|set| set.candidates(structure)));
+        let local = self.local.as_ref()?;
+        let mut known = local.view().map_or_else(Alike::new, |view| view.of_structure(structure));
+        known.extend(local.set.candidates(structure));
         if let Some(len) = known.into_iter().find_map(|known| self.match_widened(&known, raw, true))
         {
             return Some(TemplateMatch { template: self.latest, len });
@@ -360,7 +357,7 @@ impl<I: Index> Matcher<I> {
         let template = Arc::new(Template::new(sample)?);
         if self.offered < MOST_OFFERED {
             self.offered += 1;
-            self.set.as_ref()?.offer(&template);
+            self.local.as_ref()?.set.offer(&template);
         }
         if self.is_private {
             return None;

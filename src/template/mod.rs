@@ -70,6 +70,7 @@
 
 mod ids;
 mod learning;
+mod local;
 mod matcher;
 mod published;
 mod set;
@@ -79,6 +80,7 @@ mod surroundings;
 mod template;
 mod tree;
 
+pub(crate) use local::Locals;
 pub(crate) use matcher::{Matcher, TemplateMatch};
 pub(crate) use set::TemplateSet;
 pub(crate) use template::MatchedEvent;
@@ -134,6 +136,12 @@ pub(crate) trait Index: Clone + Default + 'static {
 
     /// Returns true if the value of a leaf decides the kind of the payload.
     fn is_fixed(&self, leaf: NodeId) -> bool;
+
+    /// Removes and returns the views that this thread has used last; none if the thread ends.
+    fn take_locals() -> Locals<Self>;
+
+    /// Stores these views again.
+    fn store_locals(locals: Locals<Self>);
 
     /// Returns true if a leaf differs from event to event, in all streams in which it differs.
     fn varies(&self, leaf: NodeId) -> bool;

@@ -21,6 +21,8 @@ impl<I> Clone for TemplateSet<I> {
 }
 
 struct Shared<I> {
+    /// True for the set of the process, which is never freed.
+    is_of_process: bool,
     published: Published<View<I>>,
     candidates: Mutex<Candidates<I>>,
 }
@@ -48,10 +50,30 @@ struct Candidates<I> {
 /// A few templates of one structure.
 pub(super) type Alike<I> = SmallVec<[Arc<Template<I>>; MOST_ALIKE]>;
 
+impl<I> TemplateSet<I> {
+    pub(super) fn view(&self) -> Option<(usize, Arc<View<I>>)> {
+        self.0.published.get()
+    }
+
+    pub(super) fn has_changed(&self, version: usize) -> bool {
+        self.0.published.has_changed(version)
+    }
+
+    pub(super) fn is_of_process(&self) -> bool {
+        self.0.is_of_process
+    }
+
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
 impl<I: Index> TemplateSet<I> {
-    pub(crate) fn new() -> Self {
+    /// Creates an empty set: that of the process, or another one.
+    pub(crate) fn new(is_of_process: bool) -> Self {
         let candidates = Candidates { list: VecDeque::new(), held: 0 };
         Self(Arc::new(Shared {
+            is_of_process,
             published: Published::new(View::of(Vec::new())),
             candidates: Mutex::new(candidates),
         }))
@@ -60,14 +82,6 @@ impl<I: Index> TemplateSet<I> {
     /// Returns the number of published templates, or `None` while one is being published.
     pub(crate) fn len(&self) -> Option<usize> {
         self.0.published.get().map(|(_, view)| view.templates.len())
-    }
-
-    pub(super) fn view(&self) -> Option<(usize, Arc<View<I>>)> {
-        self.0.published.get()
-    }
-
-    pub(super) fn has_changed(&self, version: usize) -> bool {
-        self.0.published.has_changed(version)
     }
 
     /// Publishes a template that two events have matched, in place of the one with the id `before`.
