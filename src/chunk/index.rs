@@ -5,7 +5,7 @@ use core::ops::Range;
 use std::sync::OnceLock;
 
 use super::schema::{
-    ChoiceFields, ChunkFields, Columns, DeltaFields, FunctionFields, ToolCallFields, choice,
+    ChoiceFields, ChunkFields, Columns, DeltaFields, FunctionFields, ToolCallFields, choice, top,
     usage as usage_rows,
 };
 use super::value_type::ValueType;
@@ -62,9 +62,13 @@ impl Index for ChunkIndex {
     }
 
     /// Returns true if a leaf decides whether the chunk is an error.
-    fn is_fixed(&self, leaf: NodeId) -> bool {
-        let ChunkFields { object, error, .. } = self.top;
-        [object, error].contains(&leaf) || self.choices.iter().any(|row| row.error == leaf)
+    ///
+    /// Of members with the same name the last one decides, and readers differ in that.
+    fn is_fixed(&self, document: Document<'_>, leaf: NodeId) -> bool {
+        let names = [top::OBJECT, top::ERROR].map(str::as_bytes);
+        let mut members = document.members(0);
+        members.any(|member| member.value == leaf && names.contains(&member.name))
+            || self.choices.iter().any(|row| row.error == leaf)
     }
 
     fn take_locals() -> Locals<Self> {

@@ -135,7 +135,7 @@ pub(crate) trait Index: Clone + Default + 'static {
     fn held(&self) -> usize;
 
     /// Returns true if the value of a leaf decides the kind of the payload.
-    fn is_fixed(&self, leaf: NodeId) -> bool;
+    fn is_fixed(&self, document: Document<'_>, leaf: NodeId) -> bool;
 
     /// Removes and returns the views that this thread has used last; none if the thread ends.
     fn take_locals() -> Locals<Self>;

@@ -355,7 +355,8 @@ impl<I: Index> Template<I> {
         let behind = bytes_in(json.as_bytes(), node.end as usize..);
         let is_name = behind.trim_ascii_start().first() == Some(&b':');
         let is_new = leaves.iter().all(|slot| slot.id != leaf);
-        (is_inside && !is_name && is_new && !self.index.is_fixed(leaf)).then_some(slot)
+        let is_fixed = || self.index.is_fixed(Document::new(&self.tape, json), leaf);
+        (is_inside && !is_name && is_new && !is_fixed()).then_some(slot)
     }
 
     /// Returns the parts of the event `raw`, which was the last one to match.
