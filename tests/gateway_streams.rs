@@ -131,8 +131,18 @@ fn line_end() -> BoxedStrategy<&'static str> {
 /// Returns an event, or bytes between two events.
 fn event() -> BoxedStrategy<String> {
     let around = || {
-        let line =
-            select(vec!["", "", "", "", "event: e", "id: 1", "retry: 5", ": c", "new: x", ":"]);
+        let line = select(vec![
+            "",
+            "",
+            "",
+            "event: error",
+            "event: e",
+            "id: 1",
+            "retry: 5",
+            ": c",
+            "new: x",
+            ":",
+        ]);
         (line, line_end()).prop_map(|(line, end)| {
             if line.is_empty() { String::new() } else { format!("{line}{end}") }
         })
@@ -259,7 +269,9 @@ fn edited_by_hand(stream: &[u8], how: UsageVisibility) -> Vec<(Said, Option<Name
         });
         let is_state = |line: &&String| line.starts_with("id") || line.starts_with("retry");
         let state: Vec<_> = lines.iter().filter(is_state).cloned().collect();
-        let is_error = lines.iter().any(|line| line == "event: error");
+        // The last type of an event is its type.
+        let event_type = lines.iter().rfind(|line| line.starts_with("event:"));
+        let is_error = event_type.is_some_and(|line| line == "event: error");
         if has_usage && has_no_choices && !is_error {
             if !state.is_empty() {
                 expected.push(((EventKind::Undispatched, Vec::new(), state), None));

@@ -5,7 +5,7 @@ use core::ops::Range;
 
 use super::json_write;
 use super::spans::{object_of, value_range};
-use crate::chunk::{ChatCompletionChunk, TemplateCache};
+use crate::chunk::{ChatCompletionChunk, TemplateCache, UpstreamError};
 use crate::decoder::{ChunkEvent, Payload};
 use crate::json::{Member, NodeId, Value, ValueKind};
 use crate::slice::{bytes_in, split_bytes};
@@ -180,8 +180,9 @@ impl Editor {
     /// last chunk, and no other one can contain them.
     ///
     /// An event with an error, or with a value that an [`EventEdit`] has replaced, loses its usage
-    /// only. The `id` and `retry` lines of a dropped event are written without the chunk, so that
-    /// they apply. The comments in its event block are dropped.
+    /// only. If `choices`, `error` or `object` is repeated, each one counts, since readers differ in
+    /// which one they read. The `id` and `retry` lines of a dropped event are written without the
+    /// chunk, so that they apply. The comments in its event block are dropped.
     ///
     /// This applies to the member `usage` of the chunk. Counts that some servers send elsewhere,
     /// without a request, remain. It outranks a rule for `usage`.
@@ -345,12 +346,17 @@ impl RewritePlan {
 }
 
 /// Returns true if a chunk has no choices and no error.
+///
+/// Of members with the same name each one counts, since readers differ in which one they read.
 fn has_no_choices(chunk: &ChatCompletionChunk<'_>) -> bool {
-    let mut choices = chunk.as_value().members().filter(|(name, _)| *name == top::CHOICES);
-    let is_none = |value: Value<'_>| {
-        matches!(value.kind(), ValueKind::Null | ValueKind::Array) && value.is_empty_value()
-    };
-    chunk.error().is_none() && choices.all(|(_, value)| is_none(value))
+    chunk.as_value().members().all(|(name, value)| match name {
+        top::CHOICES => {
+            matches!(value.kind(), ValueKind::Null | ValueKind::Array) && value.is_empty_value()
+        }
+        top::ERROR => !UpstreamError::is_truthy_error(&value),
+        top::OBJECT => value.as_str() != Some(top::ERROR),
+        _ => true,
+    })
 }
 
 /// An event that is being edited; see [`Editor::edit`].
@@ -422,13 +428,14 @@ impl EventEdit<'_> {
                 RewriteOutcome::Unchanged
             };
         };
+        let is_error = matches!(event.payload(), Payload::Error(_));
         let event = event.event();
         let is_edited = !editor.edits.is_empty();
         let changes_nothing = editor.rules.is_empty() && editor.usage.is_none() && !is_edited;
         let has_line = !changes_nothing && has_error_line(event);
         // The last edit of a value comes first, and those of rules last.
         editor.edits.reverse();
-        if editor.apply(&chunk) && !is_edited && !has_line {
+        if editor.apply(&chunk) && !is_edited && !has_line && !is_error {
             return if write_state(event, out) {
                 RewriteOutcome::Changed
             } else {
@@ -716,10 +723,51 @@ mod tests {
         // Errors and results of a filter are sent without a request.
         let error = "data: {\"error\":{\"code\":1},\"usage\":{}}\n\n";
         assert_eq!(write(&mut removed, error).1, "data: {\"error\":{\"code\":1}}\n\n");
+        let error = |usage| format!("event: error\ndata: {{\"message\":\"a\"{usage}}}\n\n");
+        let sent = error(",\"usage\":{}");
+        assert_eq!(write(&mut removed, &sent), (RewriteOutcome::Changed, error("")));
         let filter = "data: {\"choices\":[],\"prompt_filter_results\":[],\"usage\":null}\n\n";
         let expected = "data: {\"choices\":[],\"prompt_filter_results\":[]}\n\n";
         assert_eq!(write(&mut removed, filter).1, expected);
         assert_eq!(write(&mut null, filter), (RewriteOutcome::Unchanged, filter.to_owned()));
+    }
+
+    /// Readers differ in which of several errors they read, so any of them is one.
+    ///
+    /// The events of one decoder differ in one value only, so they could have one template.
+    #[test]
+    fn an_error_that_comes_twice_is_not_dropped() {
+        for (name, error, none, last) in [
+            ("error", "\"a\"", "\"\"", "null"),
+            ("error", "\"a\"", "\"\"", "\"\""),
+            ("error", "7", "0", "0"),
+            ("error", "{}", "null", "false"),
+            ("object", "\"error\"", "\"chunk\"", "\"chunk\""),
+        ] {
+            let event = |first: &str, usage: &str| {
+                format!("data: {{\"choices\":[],\"{name}\":{first}{usage},\"{name}\":{last}}}\n\n")
+            };
+            for order in [[error, none], [none, error]] {
+                for how in [UsageVisibility::Removed, UsageVisibility::Null] {
+                    let (mut editor, mut decoder) = (Editor::new(), ChunkDecoder::new());
+                    editor.hide_usage(how);
+                    for first in order.repeat(4) {
+                        let sent = event(first, ",\"usage\":{\"total_tokens\":3}");
+                        let mut out = Vec::new();
+                        let chunk = decoder.next(&mut sent.as_bytes()).unwrap();
+                        let edited = editor.write(&chunk, &mut out);
+                        let expected = match how {
+                            _ if first == none => (RewriteOutcome::Dropped, String::new()),
+                            UsageVisibility::Removed => (RewriteOutcome::Changed, event(first, "")),
+                            UsageVisibility::Null => {
+                                (RewriteOutcome::Changed, event(first, ",\"usage\":null"))
+                            }
+                        };
+                        assert_eq!((edited, String::from_utf8(out).unwrap()), expected, "{sent}");
+                    }
+                }
+            }
+        }
     }
 
     #[test]
