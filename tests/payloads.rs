@@ -400,3 +400,19 @@ fn an_error_is_shown_with_its_place() {
     let Payload::Malformed(error) = event.payload() else { panic!("{event:?}") };
     assert_eq!(error.to_string(), format!("{} at byte 16", ErrorKind::ExpectedObject));
 }
+
+/// The rest of an event over a limit is skipped: a stream that ends there is cut.
+#[test]
+fn a_stream_that_ends_in_a_skipped_event_is_cut() {
+    let limits = Limits::new().with_max_event_bytes(64);
+    for (end, is_cut) in [("", true), ("\n", true), ("\n\n", false)] {
+        let stream = format!("data: {}{end}", "x".repeat(200));
+        for size in [1, 50, 300] {
+            let mut decoder = ChunkDecoder::with_limits(limits);
+            for mut piece in stream.as_bytes().chunks(size) {
+                while decoder.next(&mut piece).is_some() {}
+            }
+            assert_eq!(decoder.finish().is_cut, is_cut, "{end:?} in pieces of {size}");
+        }
+    }
+}
