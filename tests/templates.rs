@@ -433,6 +433,34 @@ fn limits_hold_with_templates() {
     }
 }
 
+/// Compares streams of JSON texts that decoders of one set read, one after the other.
+fn in_turn(streams: &[&[String]]) {
+    let templates = Templates::new();
+    for stream in streams {
+        let pieces: Vec<_> = stream.iter().map(String::as_bytes).collect();
+        let mut decoder = ChunkDecoder::new().with_templates(&templates);
+        compare_with(&pieces, &Limits::new(), false, &mut decoder);
+    }
+}
+
+/// A template that binds nothing comes between two of another that binds its first value.
+#[test]
+fn a_template_without_bound_values_is_in_between() {
+    let bound = |id: &str| format!("data: {{\"id\":\"{id}\",\"choices\":[{{\"delta\":{{\"content\":\"t\"}}}}]}}\n\n");
+    // An id with escapes is a slot. The literal before it is another one.
+    let escaped = |id: &str| format!("data:{{\"id\":\"{id}\",\"choices\":[]}}\n\n");
+    let first = [bound("abcdef"), bound("abcdef"), escaped(r"\u0061"), escaped(r"\u0062")];
+    let last = [bound("ABCDEF"), bound("ABCDEF"), escaped(r"\u0041"), bound("ABCDEF")];
+    in_turn(&[&first, &last]);
+    // The first leaf is another member, whose value ends at the same position.
+    let padding = |pad: &str| format!("data: {{\"obfuscation\":\"{pad}\",\"choices\":[]}}\n\n");
+    let first = [bound("abcdef"), bound("abcdef"), padding("a"), padding("b")];
+    for len in 0..12 {
+        let id = "ABCDEFGHIJ";
+        in_turn(&[&first, &[bound(id), bound(id), padding(&"p".repeat(len)), bound(id)]]);
+    }
+}
+
 proptest! {
     #![proptest_config(support::cases::cases("proptest-regressions/templates.txt", 600))]
 

@@ -189,14 +189,16 @@ impl<I: Index> Matcher<I> {
     ///
     /// Binds the values of the event, if they are others than before.
     fn adopt(&mut self, number: u32, input: &[u8]) -> Option<usize> {
-        let Self { local, own, patches, bound, latest, hits, .. } = self;
+        let Self { local, own, patches, bound, latest, hits, head_len, .. } = self;
         let template = select(local.as_ref(), own.as_ref(), number)?;
         if !template.is_within(self.most_nodes.into(), self.most_depth.into()) {
             return None;
         }
-        // The walk through the tree has compared the literals.
+        // The walk through the tree has compared the literals. A template that binds nothing leaves
+        // the values of one before it, and its own patches.
         let is_kept = number != OWN
             && *latest != NONE
+            && *head_len as usize == bound.len()
             && input.starts_with(bound)
             && template.keep_bound(patches, bound);
         let before = core::mem::replace(latest, NONE);
