@@ -461,6 +461,17 @@ fn a_template_without_bound_values_is_in_between() {
     }
 }
 
+/// A stream's id and fingerprint change, and joined they are the same text.
+#[test]
+fn bound_values_that_are_the_same_when_joined() {
+    let event = |id: &str, last: &str| {
+        format!("data: {{\"id\":\"{id}\",\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"t\"}}}}],\"system_fingerprint\":\"{last}\"}}\n\n")
+    };
+    let first = [event("x", "y"), event("x", "y")];
+    let last = [("ab", "cd"), ("ab", "cd"), ("a", "bcd"), ("abc", "d"), ("", "abcd")];
+    in_turn(&[&first, &last.map(|(id, last)| event(id, last))]);
+}
+
 proptest! {
     #![proptest_config(support::cases::cases("proptest-regressions/templates.txt", 600))]
 

@@ -55,7 +55,7 @@ pub(super) struct Sample<'a, I> {
 
 /// The values that a stream has bound: the head of its events, and the values behind it.
 ///
-/// A line feed, which no value contains, is behind each of the values.
+/// A line feed, which no value contains, is behind each of the values, and between them and the head.
 pub(super) type Bound = SmallVec<[u8; USUAL_BOUND]>;
 
 /// The bound values of one event.
@@ -211,7 +211,11 @@ impl<I: Index> Template<I> {
             return None;
         }
         bound.extend_from_slice(bytes_in(input, ..self.head_len(list) as usize));
-        for (_, patch) in leaves.skip(self.head_leaves).filter(|(leaf, _)| leaf.is_bound) {
+        let mut behind = leaves.skip(self.head_leaves).filter(|(leaf, _)| leaf.is_bound).peekable();
+        if self.head_leaves > 0 && behind.peek().is_some() {
+            bound.push(b'\n');
+        }
+        for (_, patch) in behind {
             let Range { start, end } = patch.value_range();
             let value = self.json.start + start..self.json.start + end;
             bound.extend_from_slice(bytes_in(input, value));
@@ -261,16 +265,17 @@ impl<I: Index> Template<I> {
     ///
     /// The patches are those of this template, and of the values.
     pub(super) fn bound_at(&self, position: usize, patches: &Patches) -> Option<usize> {
-        let mut end = 0;
+        let mut behind = 0;
         let leaves = self.leaves.iter().zip(&patches.list).enumerate();
         let mut bound =
             leaves.filter(|(_, (leaf, _))| leaf.is_bound).map(|(number, (_, patch))| {
                 let range = patch.value_range();
-                end = if number < self.head_leaves {
+                let end = if number < self.head_leaves {
                     self.json.start + range.end
                 } else {
-                    end + range.len() + 1
+                    behind + range.len()
                 };
+                behind = end + 1;
                 (number, end)
             });
         bound.find(|(_, end)| *end >= position).map(|(number, _)| number)
@@ -290,6 +295,7 @@ impl<I: Index> Template<I> {
         if !input.starts_with(head) {
             return None;
         }
+        let values = values.get(usize::from(head_len > 0)..).unwrap_or_default();
         patches.clear_strings();
         let Patches { list, strings, .. } = patches;
         let list = list.get_mut(self.head_leaves..)?;
