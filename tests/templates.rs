@@ -472,6 +472,21 @@ fn bound_values_that_are_the_same_when_joined() {
     in_turn(&[&first, &last.map(|(id, last)| event(id, last))]);
 }
 
+/// Of an object without choices the API is noted, also if its template is that of another stream.
+#[test]
+fn the_api_of_a_known_event_is_noted() {
+    for json in [
+        r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":5}}"#,
+        r#"{"type":"message-end","usage":{"output_tokens":5}}"#,
+        r#"{"type":"response.completed","usage":{"output_tokens":5}}"#,
+        r#"{"object":"thread.run","usage":{"total_tokens":5}}"#,
+        r#"{"candidates":[],"usage":{"total_tokens":5}}"#,
+    ] {
+        let event = [format!("data: {json}\n\n")];
+        in_turn(&[&event, &event, &event]);
+    }
+}
+
 proptest! {
     #![proptest_config(support::cases::cases("proptest-regressions/templates.txt", 600))]
 

@@ -298,7 +298,7 @@ fn message<'a>(
         let chunk = ChatCompletionChunk::new(Document::new(tape, json), index);
         if may_learn
             && !is_error
-            && chunk.is_chunk()
+            && chunk.has_choices() // else its API is noted: see `note`
             && chunk.error().is_none()
             && found.is_empty()
             && let Some(matched) = templates.learn(event, json, reading)
