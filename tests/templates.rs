@@ -487,6 +487,18 @@ fn the_api_of_a_known_event_is_noted() {
     }
 }
 
+/// Of two contents the first differs too. The last one counts.
+#[test]
+fn a_content_that_another_one_replaces_differs() {
+    for member in ["content", "refusal", "reasoning", "role"] {
+        let event = |first: &str, last: &str| {
+            format!("data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"{member}\":\"{first}\",\"{member}\":\"{last}\"}}}}]}}\n\n")
+        };
+        let texts = [("a", "b"), ("c", "d"), ("e", "f"), ("g", "h"), ("i", "j"), ("k", "l")];
+        in_turn(&[&texts.map(|(first, last)| event(first, last))]);
+    }
+}
+
 proptest! {
     #![proptest_config(support::cases::cases("proptest-regressions/templates.txt", 600))]
 

@@ -135,7 +135,7 @@ impl<'a> ChatCompletionChunk<'a> {
                 [call] if leaf == call.function_fields.arguments => Field::Arguments,
                 _ => Field::ToolCalls,
             }
-        } else if document.members_in_column(delta.node).any(|member| member.value == leaf) {
+        } else if self.index.extras_in(&delta.extras).iter().any(|name| name + 1 == leaf) {
             Field::DeltaMember
         } else {
             Field::Other
