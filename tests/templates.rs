@@ -446,7 +446,9 @@ fn in_turn(streams: &[&[String]]) {
 /// A template that binds nothing comes between two of another that binds its first value.
 #[test]
 fn a_template_without_bound_values_is_in_between() {
-    let bound = |id: &str| format!("data: {{\"id\":\"{id}\",\"choices\":[{{\"delta\":{{\"content\":\"t\"}}}}]}}\n\n");
+    let bound = |id: &str| {
+        format!("data: {{\"id\":\"{id}\",\"choices\":[{{\"delta\":{{\"content\":\"t\"}}}}]}}\n\n")
+    };
     // An id with escapes is a slot. The literal before it is another one.
     let escaped = |id: &str| format!("data:{{\"id\":\"{id}\",\"choices\":[]}}\n\n");
     let first = [bound("abcdef"), bound("abcdef"), escaped(r"\u0061"), escaped(r"\u0062")];
@@ -465,7 +467,9 @@ fn a_template_without_bound_values_is_in_between() {
 #[test]
 fn bound_values_that_are_the_same_when_joined() {
     let event = |id: &str, last: &str| {
-        format!("data: {{\"id\":\"{id}\",\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"t\"}}}}],\"system_fingerprint\":\"{last}\"}}\n\n")
+        format!(
+            "data: {{\"id\":\"{id}\",\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"t\"}}}}],\"system_fingerprint\":\"{last}\"}}\n\n"
+        )
     };
     let first = [event("x", "y"), event("x", "y")];
     let last = [("ab", "cd"), ("ab", "cd"), ("a", "bcd"), ("abc", "d"), ("", "abcd")];
@@ -492,7 +496,9 @@ fn the_api_of_a_known_event_is_noted() {
 fn a_content_that_another_one_replaces_differs() {
     for member in ["content", "refusal", "reasoning", "role"] {
         let event = |first: &str, last: &str| {
-            format!("data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"{member}\":\"{first}\",\"{member}\":\"{last}\"}}}}]}}\n\n")
+            format!(
+                "data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"{member}\":\"{first}\",\"{member}\":\"{last}\"}}}}]}}\n\n"
+            )
         };
         let texts = [("a", "b"), ("c", "d"), ("e", "f"), ("g", "h"), ("i", "j"), ("k", "l")];
         in_turn(&[&texts.map(|(first, last)| event(first, last))]);

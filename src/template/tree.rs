@@ -125,38 +125,43 @@ impl Tree {
     /// Fails with the position up to which some template is like the event. A literal is preferred to
     /// a value. The walk ends after a number of steps, so that no set of templates makes it long.
     pub(super) fn find(&self, input: &[u8]) -> Result<u32, usize> {
-        let (mut reach, mut steps) = (0, MOST_STEPS);
+        let mut reach = 0;
         let mut open: SmallVec<[Step<'_>; 32]> = SmallVec::new();
-        open.push(Step { node: self, at: 0, value: None });
-        while let Some(Step { node, at, value }) = open.pop() {
-            let rest = bytes_in(input, at..);
-            reach = reach.max(at);
-            if steps == 0 {
-                break;
-            }
-            steps -= 1;
-            let rest = match value {
-                None => rest,
-                Some(kind) => match kind.skipped_len(rest) {
-                    Some(len) => bytes_in(rest, len..),
-                    None => continue,
-                },
-            };
-            let Some(rest) = rest.strip_prefix(&*node.literal) else { continue };
-            if let Some(number) = node.end {
+        let mut next = Some(Step { node: self, at: 0, value: None });
+        for _ in 0..MOST_STEPS {
+            let Some(step) = next.take().or_else(|| open.pop()) else { break };
+            reach = reach.max(step.at);
+            let Some(at) = step.end(input) else { continue };
+            if let Some(number) = step.node.end {
                 return Ok(number);
             }
-            let at = input.len() - rest.len();
-            for (kind, node) in SlotKind::ALL.into_iter().zip(&node.values) {
-                if let Some(node) = node {
-                    open.push(Step { node, at, value: Some(kind) });
+            let first = input.get(at);
+            let branch = step.node.branches.iter().find(|(byte, _)| Some(byte) == first);
+            next = branch.map(|(_, node)| Step { node, at, value: None });
+            for (kind, node) in SlotKind::ALL.iter().zip(&step.node.values) {
+                let Some(node) = node else { continue };
+                let value = Step { node, at, value: Some(*kind) };
+                if next.is_none() {
+                    next = Some(value);
+                } else {
+                    open.push(value);
                 }
             }
-            let first = rest.first();
-            let branch = node.branches.iter().find(|(byte, _)| Some(byte) == first);
-            open.extend(branch.map(|(_, node)| Step { node, at, value: None }));
         }
         Err(reach)
+    }
+}
+
+impl Step<'_> {
+    /// Returns the position behind the value and the literal of the node, if the event has them.
+    #[inline]
+    fn end(&self, input: &[u8]) -> Option<usize> {
+        let rest = bytes_in(input, self.at..);
+        let rest = match self.value {
+            None => rest,
+            Some(kind) => bytes_in(rest, kind.skipped_len(rest)?..),
+        };
+        Some(input.len() - rest.strip_prefix(&*self.node.literal)?.len())
     }
 }
 
