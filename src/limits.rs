@@ -43,7 +43,8 @@
 ///
 /// The buffers of a large event are freed after 64 small events in a row. A new decoder allocates
 /// nothing. An `SseDecoder` is 136 bytes, and 240 bytes more until 64 events in a row are whole single
-/// lines. A `ChunkDecoder` frees the buffers of its parser after 64 events in a row that match a
+/// lines. An `Observer` is 104 bytes, and 232 bytes more once there is a usage, a finish reason
+/// or an error. A `ChunkDecoder` frees the buffers of its parser after 64 events in a row that match a
 /// template. Both numbers double each time.
 ///
 /// ```

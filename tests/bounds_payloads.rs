@@ -15,6 +15,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
+use deltawire::gateway::{Observer, UsageTap};
 use deltawire::{ChunkDecoder, ErrorKind, Limits, Payload, Reassembler, Templates};
 use support::heap::{self, Heap};
 
@@ -255,6 +256,75 @@ fn a_completion_in_mid_stream_is_small() {
     let texts = ["chatcmpl-1", "m1", "assistant"].map(str::len).iter().sum::<usize>() + 128;
     let choice = size_of::<deltawire::completion::CompletionChoice>();
     assert_eq!((heap::live() - live) as usize, texts + choice);
+}
+
+/// Makes the event of a choice. `rest` is inserted behind its delta.
+fn chunk_of(index: usize, delta: &str, rest: &str) -> String {
+    event(&format!(
+        r#"{{"id":"chatcmpl-1","choices":[{{"index":{index},"delta":{delta}{rest}}}]}}"#
+    ))
+}
+
+/// A tap has no heap until there is a usage, a finish reason or an error.
+#[test]
+fn a_tap_in_mid_stream_is_small() {
+    assert!(size_of::<Observer>() <= 104, "{}", size_of::<Observer>());
+    let text = |index, token| chunk_of(index, &format!(r#"{{"content":"t{token}"}}"#), "");
+    let usage = |token: usize| {
+        let usage =
+            format!(r#"}}],"usage":{{"prompt_tokens":1,"completion_tokens":{token}}},"x":[{{"#);
+        chunk_of(0, &format!(r#"{{"content":"t{token}"}}"#), &usage)
+    };
+    let streams = [
+        ("one choice", (0..1000).map(|token| text(0, token)).collect::<String>(), 0),
+        ("two choices", (0..1000).map(|token| text(token % 2, token)).collect(), 0),
+        ("usage", (0..1000).map(usage).collect(), 256),
+    ];
+    for (name, stream, most) in streams {
+        let templates = Templates::new();
+        let in_mid_stream = || {
+            let mut tap = UsageTap::new().with_templates(&templates);
+            stream.split_inclusive("\n\n").for_each(|event| _ = tap.push(event.as_bytes()));
+            tap
+        };
+        // The first streams fill the templates that the others share.
+        (0..3).for_each(|_| drop(in_mid_stream()));
+        let before = heap::live();
+        let mut tap = in_mid_stream();
+        let held = heap::live() - before;
+        assert!(held <= most, "{name}: {held} bytes");
+        if most == 0 {
+            let all = size_of::<UsageTap>() + held as usize;
+            assert!(all <= 648, "{name}: {all} bytes");
+        }
+        let seen = tap.finish();
+        assert_eq!(seen.deltas, 1000, "{name}");
+        assert_eq!(seen.tokens.and_then(|tokens| tokens.completion), (most > 0).then_some(999));
+        assert_eq!(seen.choices.len(), if name == "two choices" { 2 } else { 1 });
+    }
+}
+
+/// A tap that is reset retains its buffers: the next stream allocates its finish reasons.
+#[test]
+fn a_tap_that_is_reset_allocates_finish_reasons_only() {
+    let mut stream = String::new();
+    for token in 0..50 {
+        stream += &chunk_of(token % 2, &format!(r#"{{"content":"t{token}"}}"#), "");
+    }
+    for index in [1, 0] {
+        stream += &chunk_of(index, "{}", r#","finish_reason":"stop""#);
+    }
+    stream += &event(r#"{"choices":[],"usage":{"completion_tokens":50}}"#);
+    let mut tap = UsageTap::new().with_templates(&Templates::new());
+    let mut pass = || {
+        let before = heap::allocations();
+        stream.split_inclusive("\n\n").for_each(|event| _ = tap.push(event.as_bytes()));
+        assert_eq!((tap.deltas(), tap.tokens().unwrap().completion), (50, Some(50)));
+        tap.reset();
+        heap::allocations() - before
+    };
+    (0..20).for_each(|_| _ = pass());
+    assert_eq!([pass(), pass()], [2, 2]);
 }
 
 /// A peer sends many skeletons, with all kinds of differences.

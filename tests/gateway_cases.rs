@@ -331,6 +331,22 @@ mod observer {
         }
     }
 
+    /// The choices have the order of their first chunks, in which indexes are missing or late.
+    #[test]
+    fn choices_in_any_order_are_seen() {
+        for (first, other) in [(0, 1), (0, 5), (1, 3), (16, 18), (17, 40), (20, 1000), (64, 70)] {
+            let indexes = (0..first).chain([other, first, other + 1, other]);
+            let stream: String = indexes.clone().map(text_of).collect();
+            let expected: Vec<_> =
+                indexes.take(first + 3).map(|index| (index as u64, None)).collect();
+            assert_eq!(choices(&Limits::default(), &stream), expected);
+            let mut expected = expected;
+            expected[first].1 = Some("stop".to_owned());
+            let stream = stream + &finish_of(other);
+            assert_eq!(choices(&Limits::default(), &stream), expected);
+        }
+    }
+
     #[test]
     fn no_more_choices_are_kept_than_may_be() {
         let mut limits = Limits::default();

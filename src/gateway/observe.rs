@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use super::observe_plan::ObservePlan;
+use super::observe_plan::{ObservePlan, UsagePlan};
 use super::usage_totals::UsageTotals;
 use crate::chunk::{
     ChatCompletionChunk, Choice, FailureBuffer, OwnedUpstreamError, TemplateCache, TemplateKey,
@@ -60,36 +60,60 @@ const FEW_CHOICES: usize = 16;
 const KEPT_CHOICES: usize = 128;
 
 /// The findings of the stream so far.
+///
+/// `known_indexes` alone represents choices that are usual: 0, 1 and so on in this order, without a
+/// finish reason. Once there is any other, `rare` lists all of them.
 #[derive(Debug, Default)]
 struct ObserverState {
-    max_choices: usize,
+    /// The indexes below 64 of the choices, as bits.
+    known_indexes: u64,
+    deltas: u64,
+    /// The findings that most events, and many streams, don't have.
+    rare: Option<Box<RareState>>,
+    max_choices: u32,
+    news: EventFindings,
+    /// [`Findings::has_chunk`], which each stream has.
+    has_chunk: bool,
+}
+
+/// The part of an observer's state that is made when it is first needed.
+#[derive(Debug, Default)]
+struct RareState {
     usage: UsageTotals,
     /// The key of the chunk with the last usage.
     usage_key: Option<TemplateKey>,
+    /// All choices, or none if [`ObserverState::known_indexes`] represents them.
     choices: Vec<ChoiceReport>,
     /// Each index and the position of its choice, sorted: `positions.len() == choices.len()`.
     ///
     /// Empty up to `FEW_CHOICES` choices.
     positions: Vec<(u64, usize)>,
-    /// The indexes below 64 of the choices, as bits.
-    known_indexes: u64,
-    /// The buffer of the last error, which is the current event's if `news.error` is true.
+    /// The buffer of the last error, which is the current event's if it has [`EventFindings::ERROR`].
     error: Option<Box<FailureBuffer>>,
     malformed: Option<Error>,
-    deltas: u64,
+    /// The findings of the stream, except `has_chunk`.
     findings: Findings,
     /// [`CompletionLimit::Choices`], if the stream has more choices than are stored.
     limit_exceeded: Option<CompletionLimit>,
-    news: EventFindings,
 }
 
-/// The findings of the current event.
+/// The kinds of findings of the current event, as bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct EventFindings {
-    usage: bool,
-    finish: bool,
-    error: bool,
-    malformed: bool,
+struct EventFindings(u8);
+
+impl EventFindings {
+    const USAGE: Self = Self(1);
+    const FINISH: Self = Self(1 << 1);
+    const ERROR: Self = Self(1 << 2);
+    const MALFORMED: Self = Self(1 << 3);
+
+    const fn add(&mut self, kind: Self) {
+        self.0 |= kind.0;
+    }
+
+    const fn has(self, kind: Self) -> bool {
+        self.0 & kind.0 != 0
+    }
 }
 
 /// A choice of a stream; see [`StreamReport`].
@@ -164,7 +188,9 @@ impl Observer {
     /// Creates an observer that stores at most [`Limits::max_choices`] choices.
     #[must_use]
     pub fn with_limits(limits: &Limits) -> Self {
-        let state = ObserverState { max_choices: limits.max_choices, ..ObserverState::default() };
+        // More choices than that would take 128 GiB.
+        let max_choices = u32::try_from(limits.max_choices).unwrap_or(u32::MAX);
+        let state = ObserverState { max_choices, ..ObserverState::default() };
         Self { plans: TemplateCache::default(), state }
     }
 
@@ -186,23 +212,28 @@ impl Observer {
     /// Returns the token counts so far.
     #[must_use]
     pub const fn tokens(&self) -> Option<TokenCounts> {
-        self.state.usage.tokens
+        match &self.state.rare {
+            Some(rare) => rare.usage.tokens,
+            None => None,
+        }
     }
 
     /// Returns the findings of the whole stream, and [resets](Self::reset) the observer.
     ///
     /// `end` is the result of [`ChunkDecoder::finish`](crate::ChunkDecoder::finish).
     pub fn finish(&mut self, end: StreamSummary) -> StreamReport {
-        let (max_choices, error) = (self.state.max_choices, self.state.error.take());
-        let next = ObserverState { max_choices, error, ..ObserverState::default() };
-        let state = core::mem::replace(&mut self.state, next);
-        let reasons = state.choices.iter().map(|choice| choice.finish_reason.is_some());
-        let (outcome, not_whole) = state.findings.verdict(reasons, &end, state.limit_exceeded);
+        let (tokens, deltas, state) = (self.tokens(), self.deltas(), &mut self.state);
+        let choices = state.take_choices();
+        let rare = state.rare.as_deref_mut();
+        let (findings, limit_exceeded) = rare
+            .map(|rare| (core::mem::take(&mut rare.findings), rare.limit_exceeded))
+            .unwrap_or_default();
+        let findings = Findings { has_chunk: state.has_chunk, ..findings };
         self.reset();
-        let ObserverState { usage, choices, deltas, limit_exceeded, findings, .. } = state;
+        let reasons = choices.iter().map(|choice| choice.finish_reason.is_some());
+        let (outcome, not_whole) = findings.verdict(reasons, &end, limit_exceeded);
         let failed_finish = findings.failed_finish.map(String::from);
         let failed_finish = failed_finish.or_else(|| end.failed_finish.clone());
-        let tokens = usage.tokens;
         StreamReport {
             outcome,
             tokens,
@@ -218,25 +249,26 @@ impl Observer {
     /// Prepares the observer for another stream. Retains only the limits and the buffers.
     pub fn reset(&mut self) {
         self.plans = TemplateCache::default();
-        let ObserverState { max_choices, choices, error, .. } = &mut self.state;
-        let (max_choices, error) = (*max_choices, error.take());
-        let mut choices = core::mem::take(choices);
-        choices.clear();
-        if choices.capacity() > KEPT_CHOICES {
-            choices = Vec::new();
+        let ObserverState { max_choices, rare, .. } = &mut self.state;
+        let (max_choices, mut rare) = (*max_choices, rare.take());
+        if let Some(rare) = &mut rare {
+            rare.reset();
         }
-        self.state = ObserverState { max_choices, choices, error, ..ObserverState::default() };
+        self.state = ObserverState { rare, max_choices, ..ObserverState::default() };
     }
 
     /// Returns the findings of the last event.
     pub(super) fn tapped(&self) -> EventReport<'_> {
-        let state = &self.state;
-        let EventFindings { usage, finish, error, malformed } = state.news;
+        let ObserverState { news, rare, .. } = &self.state;
+        debug_assert!(rare.is_some() || *news == EventFindings::default(), "`rare` has them");
+        let having = |kind| rare.as_deref().filter(|_| news.has(kind));
         EventReport {
-            tokens: state.usage.tokens.filter(|_| usage),
-            finished: finish.then_some(&*state.choices),
-            error: state.error.as_deref().filter(|_| error).map(FailureBuffer::failure),
-            malformed: state.malformed.filter(|_| malformed),
+            tokens: having(EventFindings::USAGE).and_then(|rare| rare.usage.tokens),
+            finished: having(EventFindings::FINISH).map(|rare| &*rare.choices),
+            error: having(EventFindings::ERROR)
+                .and_then(|rare| rare.error.as_deref())
+                .map(FailureBuffer::failure),
+            malformed: having(EventFindings::MALFORMED).and_then(|rare| rare.malformed),
         }
     }
 
@@ -286,23 +318,23 @@ impl ObserverState {
             self.note_choices(chunk);
             return self.observe_chunk(chunk);
         }
-        if let Some(slot) = plan.index {
+        if let Some(slot) = plan.index.get() {
             let index = chunk.slot_count(slot).unwrap_or(0);
             if index >= 64 || self.known_indexes & (1 << index) == 0 {
                 self.note_choices(chunk);
             }
         }
         self.deltas += u64::from(plan.output.is_in(chunk));
-        if plan.has_usage {
-            self.news.usage = true;
-            match (plan.counts, &mut self.usage.tokens) {
-                (Some(counts), Some(tokens)) if self.usage_key == Some(key) => {
-                    counts.update(tokens, chunk);
-                }
-                _ => {
-                    self.add_usage(chunk);
-                    self.usage_key = Some(key);
-                }
+        if !matches!(plan.usage, UsagePlan::Absent) {
+            self.news.add(EventFindings::USAGE);
+            if let UsagePlan::Slots(counts) = plan.usage
+                && let Some(rare) = &mut self.rare
+                && rare.usage_key == Some(key)
+                && let Some(tokens) = &mut rare.usage.tokens
+            {
+                counts.update(tokens, chunk);
+            } else {
+                self.add_usage(chunk, Some(key));
             }
         }
         if plan.finish.is_in(chunk) {
@@ -317,20 +349,21 @@ impl ObserverState {
                 self.observe_chunk(chunk);
             }
             Payload::Error(error) => {
-                match &mut self.error {
+                let rare = self.rare();
+                match &mut rare.error {
                     Some(buffer) => buffer.set(error, event.offset()),
-                    None => self.error = Some(Box::new(FailureBuffer::new(error, event.offset()))),
+                    None => rare.error = Some(Box::new(FailureBuffer::new(error, event.offset()))),
                 }
-                self.findings.has_error = true;
-                self.news.error = true;
+                rare.findings.has_error = true;
+                self.news.add(EventFindings::ERROR);
                 if let Some(chunk) = error.chunk() {
                     self.note_choices(&chunk);
                     self.observe_chunk(&chunk);
                 }
             }
             Payload::Malformed(error) => {
-                self.malformed = Some(*error);
-                self.news.malformed = true;
+                self.rare().malformed = Some(*error);
+                self.news.add(EventFindings::MALFORMED);
             }
             Payload::Done | Payload::Other(_) | Payload::Comment | Payload::Ignored => {}
         }
@@ -341,31 +374,39 @@ impl ObserverState {
         let content_flags = chunk.content_flags();
         self.deltas += u64::from(content_flags.is_output());
         if content_flags.usage {
-            self.news.usage = true;
-            self.add_usage(chunk);
+            self.news.add(EventFindings::USAGE);
+            self.add_usage(chunk, None);
         }
         if content_flags.finish {
             self.finish(chunk);
         }
     }
 
+    /// Adds the usage of a chunk. `key` is that of its template, if its slots may be read alone.
     #[inline(never)]
-    fn add_usage(&mut self, chunk: &ChatCompletionChunk<'_>) {
-        self.usage_key = None;
-        self.usage.update(chunk, self.max_choices);
+    fn add_usage(&mut self, chunk: &ChatCompletionChunk<'_>, key: Option<TemplateKey>) {
+        let max_choices = self.max_choices as usize;
+        let rare = self.rare();
+        rare.usage_key = key;
+        rare.usage.update(chunk, max_choices);
+    }
+
+    #[inline]
+    fn rare(&mut self) -> &mut RareState {
+        self.rare.get_or_insert_default()
     }
 
     /// Records the choices of a chunk, and any part of them that a completion can't store.
     #[inline(never)]
     fn note_choices(&mut self, chunk: &ChatCompletionChunk<'_>) {
-        self.findings.has_chunk = true;
+        self.has_chunk = true;
         if chunk.lost_choices() > 0 {
-            self.findings.add_invalid_index(true);
+            self.rare().findings.add_invalid_index(true);
         }
         for choice in chunk.choices() {
             if choice.has_invalid_index() {
-                self.findings.add_invalid_index(true);
-            } else if self.choice(choice.index().unwrap_or(0)).is_some() {
+                self.rare().findings.add_invalid_index(true);
+            } else if self.note_index(choice.index().unwrap_or(0)) {
                 self.note_delta(&choice);
             }
         }
@@ -373,50 +414,67 @@ impl ObserverState {
 
     /// Records any part of a delta or a whole message that a completion can't store.
     fn note_delta(&mut self, choice: &Choice<'_>) {
-        if let Some(whole) = choice.whole_message() {
-            self.findings.has_unknown_part |= whole.has_unknown_part();
+        if choice.whole_message().is_some_and(|whole| whole.has_unknown_part()) {
+            self.rare().findings.has_unknown_part = true;
         }
         let delta = choice.delta();
         if delta.is_content() && delta.content().is_some() {
             return;
         }
-        self.findings.has_unknown_part |= delta.has_unknown_text() || delta.has_lost_member();
+        if delta.has_unknown_text() || delta.has_lost_member() {
+            self.rare().findings.has_unknown_part = true;
+        }
         for call in delta.tool_calls() {
             if call.index().is_none() && call.has_invalid_index() {
-                self.findings.add_invalid_index(false);
+                self.rare().findings.add_invalid_index(false);
             }
         }
     }
 
-    /// Returns the choice of an index, or a new one if `max_choices` allows it.
-    fn choice(&mut self, index: u64) -> Option<&mut ChoiceReport> {
-        let len = self.choices.len();
-        let found = if len <= FEW_CHOICES {
-            self.choices.iter().position(|choice| choice.index == index)
-        } else {
-            debug_assert_eq!(self.positions.len(), len);
-            let found = self.positions.binary_search_by_key(&index, |(index, _)| *index);
-            found.ok().and_then(|found| self.positions.get(found)).map(|(_, position)| *position)
-        };
-        if found.is_none() && len >= self.max_choices {
-            self.findings.lacks_choice = true;
-            self.limit_exceeded = Some(CompletionLimit::Choices);
+    /// Adds the choice of an index if there is none. Returns false if `max_choices` forbids it.
+    fn note_index(&mut self, index: u64) -> bool {
+        if index < 64 && self.known_indexes & (1 << index) != 0 {
+            return true;
+        }
+        let is_listed = self.rare.as_ref().is_some_and(|rare| !rare.choices.is_empty());
+        let next = self.known_indexes.trailing_ones();
+        if !is_listed && index == u64::from(next) && next < self.max_choices.min(64) {
+            self.known_indexes |= 1 << next;
+            return true;
+        }
+        self.listed_choice(index).is_some()
+    }
+
+    /// Returns the choice of an index, or a new one if `max_choices` allows it. Lists the choices.
+    fn listed_choice(&mut self, index: u64) -> Option<&mut ChoiceReport> {
+        let max_choices = self.max_choices as usize;
+        let rare = self.rare.get_or_insert_default();
+        if rare.choices.is_empty() {
+            let usual = usual_choices(self.known_indexes);
+            rare.choices.reserve_exact(usual.len().max(1));
+            rare.choices.extend(usual);
+            rare.sort_positions();
+        }
+        let position = rare.position(index);
+        if position.is_none() && rare.choices.len() >= max_choices {
+            rare.findings.lacks_choice = true;
+            rare.limit_exceeded = Some(CompletionLimit::Choices);
             return None;
         }
-        if found.is_none() {
+        if position.is_none() {
             self.known_indexes |= if index < 64 { 1 << index } else { 0 };
-            self.choices.push(ChoiceReport { index, finish_reason: None });
-            if len > FEW_CHOICES {
-                let before = self.positions.partition_point(|(known, _)| *known < index);
-                self.positions.insert(before, (index, len));
-            } else if len == FEW_CHOICES {
-                let choices = self.choices.iter().enumerate();
-                self.positions =
-                    choices.map(|(position, choice)| (choice.index, position)).collect();
-                self.positions.sort_unstable();
-            }
+            rare.push(index);
         }
-        self.choices.get_mut(found.unwrap_or(len))
+        let last = rare.choices.len().checked_sub(1)?;
+        rare.choices.get_mut(position.unwrap_or(last))
+    }
+
+    /// Returns all choices, and removes them.
+    fn take_choices(&mut self) -> Vec<ChoiceReport> {
+        match &mut self.rare {
+            Some(rare) if !rare.choices.is_empty() => core::mem::take(&mut rare.choices),
+            _ => usual_choices(self.known_indexes).collect(),
+        }
     }
 
     /// Stores the finish reasons of a chunk.
@@ -424,16 +482,66 @@ impl ObserverState {
     fn finish(&mut self, chunk: &ChatCompletionChunk<'_>) {
         for choice in chunk.choices().filter(|choice| !choice.has_invalid_index()) {
             let Some(reason) = choice.finish_reason() else { continue };
-            self.news.finish = true;
+            self.news.add(EventFindings::FINISH);
             let index = choice.index().unwrap_or(0);
-            let Some(seen) = self.choice(index) else { continue };
+            let Some(seen) = self.listed_choice(index) else { continue };
             let stored = beginning(reason, LONGEST_REASON);
             if seen.finish_reason.as_deref() != Some(stored) {
                 seen.finish_reason = Some(stored.into());
             }
-            self.findings.add_reason(reason);
+            self.rare().findings.add_reason(reason);
         }
     }
+}
+
+impl RareState {
+    /// Removes the findings, and retains the buffers.
+    fn reset(&mut self) {
+        let (mut choices, error) = (core::mem::take(&mut self.choices), self.error.take());
+        choices.clear();
+        if choices.capacity() > KEPT_CHOICES {
+            choices = Vec::new();
+        }
+        *self = Self { choices, error, ..Self::default() };
+    }
+
+    /// Returns the position of the choice of an index.
+    fn position(&self, index: u64) -> Option<usize> {
+        if self.choices.len() <= FEW_CHOICES {
+            return self.choices.iter().position(|choice| choice.index == index);
+        }
+        debug_assert_eq!(self.positions.len(), self.choices.len());
+        let found = self.positions.binary_search_by_key(&index, |(index, _)| *index);
+        found.ok().and_then(|found| self.positions.get(found)).map(|(_, position)| *position)
+    }
+
+    /// Adds a choice of a new index.
+    fn push(&mut self, index: u64) {
+        let len = self.choices.len();
+        self.choices.push(ChoiceReport { index, finish_reason: None });
+        if len > FEW_CHOICES {
+            let before = self.positions.partition_point(|(known, _)| *known < index);
+            self.positions.insert(before, (index, len));
+        } else {
+            self.sort_positions();
+        }
+    }
+
+    /// Makes the sorted positions, if the choices are more than a few.
+    fn sort_positions(&mut self) {
+        if self.choices.len() > FEW_CHOICES {
+            let choices = self.choices.iter().enumerate();
+            self.positions = choices.map(|(position, choice)| (choice.index, position)).collect();
+            self.positions.sort_unstable();
+        }
+    }
+}
+
+/// Returns the choices that known indexes alone represent.
+fn usual_choices(known_indexes: u64) -> impl ExactSizeIterator<Item = ChoiceReport> {
+    let count = known_indexes.trailing_ones();
+    debug_assert_eq!(count, known_indexes.count_ones(), "other choices are listed");
+    (0..count).map(|index| ChoiceReport { index: index.into(), finish_reason: None })
 }
 
 impl Default for Observer {

@@ -5,35 +5,71 @@ use crate::chunk::{ChatCompletionChunk, Choice, Field, Level, TokenCounts, origi
 use crate::json::{Value, ValueKind};
 
 /// The findings of all chunks of a template, and the slots that contain others.
+///
+/// A stream stores two plans, so that they are packed.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct ObservePlan {
     /// Where the chunks have output of the model, and finish reasons.
     pub(super) output: Presence,
     pub(super) finish: Presence,
-    pub(super) has_usage: bool,
-    /// The slots of the usage, if they are all counts of its own.
-    pub(super) counts: Option<UsageSlots>,
+    pub(super) usage: UsagePlan,
     /// The slot that is the index of the only choice.
-    pub(super) index: Option<usize>,
+    pub(super) index: SlotNumber,
     /// The slots aren't enough: all of a chunk has to be read.
     pub(super) is_incomplete: bool,
 }
 
-/// Where chunks of a template have a text of some kind.
+/// The usage of the chunks of a template.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Presence {
-    /// The template itself contains such a text.
-    always: bool,
-    /// The slots that are such a text, as bits.
-    slots: u32,
+pub(super) enum UsagePlan {
+    #[default]
+    Absent,
+    /// All of the usage has to be read.
+    Whole,
+    /// The slots of the usage are all counts of its own.
+    Slots(UsageSlots),
 }
 
+/// The number of a slot of a template, or none, in one byte.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SlotNumber(u8);
+
+impl SlotNumber {
+    const NONE: Self = Self(u8::MAX);
+
+    fn new(slot: u8) -> Self {
+        debug_assert!(slot < Self::NONE.0, "a template has fewer slots");
+        Self(slot)
+    }
+
+    /// Returns the number of the slot, if there is one.
+    #[inline]
+    pub(super) fn get(self) -> Option<usize> {
+        (self.0 != Self::NONE.0).then_some(usize::from(self.0))
+    }
+}
+
+impl Default for SlotNumber {
+    fn default() -> Self {
+        Self::NONE
+    }
+}
+
+/// Where chunks of a template have a text of some kind.
+///
+/// The bits of the slots that are such a text, and [`ALWAYS`](Self::ALWAYS).
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Presence(u32);
+
 impl Presence {
+    /// The template itself contains such a text.
+    const ALWAYS: u32 = 1 << 31;
+
     /// Returns true if a chunk of the template has such a text that isn't empty.
     #[inline]
     pub(super) fn is_in(self, chunk: &ChatCompletionChunk<'_>) -> bool {
-        let mut slots = self.slots;
-        let mut is_in = self.always;
+        let mut slots = self.0;
+        let mut is_in = slots & Self::ALWAYS != 0;
         while slots != 0 && !is_in {
             is_in = chunk.has_slot_text(slots.trailing_zeros() as usize);
             slots &= slots - 1;
@@ -46,10 +82,17 @@ impl Presence {
         let Some(text) = text.filter(|text| text.kind() == ValueKind::String) else { return };
         match chunk.slots().find(|(_, node)| *node == text.id) {
             Some((slot, _)) => {
-                debug_assert!(slot < 32, "a template has fewer slots");
-                self.slots |= 1 << slot;
+                debug_assert!(slot < 31, "a template has fewer slots");
+                self.0 |= 1 << slot;
             }
-            None => self.always |= !text.is_empty_value(),
+            None => self.add_always(!text.is_empty_value()),
+        }
+    }
+
+    /// Records that the template itself contains such a text, if `has_text` is true.
+    const fn add_always(&mut self, has_text: bool) {
+        if has_text {
+            self.0 |= Self::ALWAYS;
         }
     }
 }
@@ -57,9 +100,9 @@ impl Presence {
 /// The slots that are counts of a usage.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct UsageSlots {
-    prompt: Option<u8>,
-    completion: Option<u8>,
-    total: Option<u8>,
+    prompt: SlotNumber,
+    completion: SlotNumber,
+    total: SlotNumber,
 }
 
 impl UsageSlots {
@@ -80,7 +123,7 @@ impl UsageSlots {
             let (slot, _) = chunk.slots().find(|(_, node)| *node == id)?;
             // If the slot is another kind of number, or a string, each usage is read as a whole.
             chunk.slot_count(usize::from(slot))?;
-            *count = Some(slot);
+            *count = SlotNumber::new(slot);
         }
         chunk.has_own_usage().then_some(slots)
     }
@@ -89,8 +132,8 @@ impl UsageSlots {
     #[expect(clippy::inline_always, reason = "2 % of `benches/instructions continuous-usage`, tap")]
     #[inline(always)]
     pub(super) fn update(self, tokens: &mut TokenCounts, chunk: &ChatCompletionChunk<'_>) {
-        let update = |slot: Option<u8>, count: &mut Option<u64>| {
-            if let Some(later) = slot.and_then(|slot| chunk.slot_count(usize::from(slot))) {
+        let update = |slot: SlotNumber, count: &mut Option<u64>| {
+            if let Some(later) = slot.get().and_then(|slot| chunk.slot_count(slot)) {
                 *count = Some(later);
             }
         };
@@ -104,15 +147,16 @@ impl ObservePlan {
     /// Returns the plan for the template of a chunk.
     #[cold]
     pub(super) fn new(chunk: &ChatCompletionChunk<'_>) -> Self {
-        let mut plan = Self {
-            has_usage: chunk.usage().is_some(),
-            counts: UsageSlots::from_chunk(chunk),
-            ..Self::default()
+        let usage = match UsageSlots::from_chunk(chunk) {
+            Some(slots) => UsagePlan::Slots(slots),
+            None if chunk.usage().is_some() => UsagePlan::Whole,
+            None => UsagePlan::Absent,
         };
+        let mut plan = Self { usage, ..Self::default() };
         let choices = chunk.choices().len();
         for (slot, node) in chunk.slots() {
             match chunk.field_of(node) {
-                Field::ChoiceIndex if choices == 1 => plan.index = Some(usize::from(slot)),
+                Field::ChoiceIndex if choices == 1 => plan.index = SlotNumber::new(slot),
                 Field::ChoiceIndex => plan.is_incomplete = true,
                 _ => {}
             }
@@ -140,12 +184,12 @@ impl ObservePlan {
         }
         self.is_incomplete |= choice.message().is_some();
         self.is_incomplete |= is(delta.get(delta::FUNCTION_CALL), ValueKind::Object);
-        self.output.always |= is(delta.get(delta::REASONING_DETAILS), ValueKind::Array);
-        self.output.always |= is(delta.get(delta::AUDIO), ValueKind::Object);
+        self.output.add_always(is(delta.get(delta::REASONING_DETAILS), ValueKind::Array));
+        self.output.add_always(is(delta.get(delta::AUDIO), ValueKind::Object));
         for (name, value) in delta.extra() {
             if origin(Level::Delta, name).is_output() {
                 self.output.add(chunk, Some(value));
-                self.output.always |= is_odd(Some(value));
+                self.output.add_always(is_odd(Some(value)));
             }
         }
         for call in delta.tool_calls() {
@@ -155,7 +199,7 @@ impl ObservePlan {
             let Some(function) = call.get(tool_call::FUNCTION) else { continue };
             self.output.add(chunk, function.get(function::NAME));
             self.output.add(chunk, function.get(function::ARGUMENTS));
-            self.output.always |= is(function.get(function::ARGUMENTS), ValueKind::Object);
+            self.output.add_always(is(function.get(function::ARGUMENTS), ValueKind::Object));
         }
     }
 }

@@ -34,7 +34,8 @@ use crate::sse::SseDecoder;
 /// ```
 ///
 /// Of an event that matches a template it reads only the slots, which costs little more than
-/// [`ChunkDecoder::next`]. Allocates only for errors and finish reasons.
+/// [`ChunkDecoder::next`]. Allocates only for usage, finish reasons, errors, defects, and choices
+/// that aren't 0, 1 and so on.
 pub struct UsageTap {
     decoder: ChunkDecoder,
     observer: Observer,
