@@ -505,6 +505,26 @@ fn a_content_that_another_one_replaces_differs() {
     }
 }
 
+/// Templates of which each begins like all the ones before need no deep stack.
+#[test]
+fn templates_that_begin_alike_need_little_stack() {
+    let publish = || {
+        let templates = Templates::new();
+        for stream in 0..125 {
+            let mut decoder = ChunkDecoder::new().with_templates(&templates);
+            for number in 0..8 {
+                let name = "a".repeat(stream * 8 + number);
+                let event = format!("data: {{\"choices\":[],\"{name}b\":[]}}\n\n");
+                for _ in 0..2 {
+                    assert!(decoder.next(&mut event.as_bytes()).is_some());
+                }
+            }
+        }
+    };
+    let thread = std::thread::Builder::new().stack_size(512 << 10).spawn(publish).unwrap();
+    thread.join().unwrap();
+}
+
 proptest! {
     #![proptest_config(support::cases::cases("proptest-regressions/templates.txt", 600))]
 

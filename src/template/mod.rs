@@ -48,7 +48,8 @@
 //! A stream *offers* an event that matches nothing to the set, where it is a candidate. The second
 //! event that matches it, of any stream, publishes it. A decoder looks at a published view of the
 //! set, and looks for a newer one only when an event matches nothing. The set is bounded. When it is
-//! full, the templates that no stream has begun to use since the last time are removed.
+//! full, or its tree too high, the templates that no stream has begun to use since the last time are
+//! removed.
 //!
 //! # Invariants
 //!
@@ -114,6 +115,10 @@ mod tuning {
     pub(super) const MOST_ALIKE: usize = 4;
     /// The literals with which a walk through the templates of a set compares an event.
     pub(super) const MOST_STEPS: u32 = 128;
+    /// The nodes of the longest path of a set: a tree is made and dropped by recursion.
+    ///
+    /// The recordings have paths of 35 nodes.
+    pub(super) const MOST_HEIGHT: u32 = 64;
     /// The heads in a row with few events each after which a value becomes a slot, and few events.
     pub(super) const MOST_BINDINGS: u8 = 3;
     pub(super) const FEW_HITS: u32 = 4;

@@ -150,7 +150,7 @@ impl<I: Index> View<I> {
         for (number, template) in numbered() {
             let path: Vec<_> = template.literals().collect();
             // A wider template may have the path of another one; the first stays.
-            tree = tree.with(&path, number).unwrap_or(tree);
+            tree = tree.with(&path, number).ok().filter(|more| !more.is_too_high()).unwrap_or(tree);
         }
         let mut structures: Vec<_> =
             numbered().map(|(number, template)| (template.structure, number)).collect();
@@ -165,10 +165,7 @@ impl<I: Index> View<I> {
     fn with(&self, template: &Arc<Template<I>>, before: u64) -> Option<Self> {
         let held = self.held + template.held();
         if self.templates.len() >= MOST_TEMPLATES || held > MOST_HELD {
-            let mut templates = self.used();
-            templates.retain(|known| known.id != before);
-            templates.push(Arc::clone(template));
-            return Some(Self::of(templates));
+            return Some(self.thinned(template, before));
         }
         let at = self.templates.iter().position(|known| known.id == before);
         if at.is_some() && before == template.id {
@@ -182,6 +179,9 @@ impl<I: Index> View<I> {
             Err(known) if at.is_some() && known == number => self.tree.clone(),
             Err(_) => return None,
         };
+        if tree.is_too_high() {
+            return Some(self.thinned(template, before));
+        }
         let (mut templates, mut structures) = (self.templates.clone(), self.structures.clone());
         let mut view_held = held;
         if let Some(known) = at.and_then(|at| templates.get_mut(at)) {
@@ -197,6 +197,14 @@ impl<I: Index> View<I> {
             return Some(Self::of(templates));
         }
         Some(Self { templates, tree, replaced, structures, held: view_held })
+    }
+
+    /// Returns the view with a template, without those that no stream uses.
+    fn thinned(&self, template: &Arc<Template<I>>, before: u64) -> Self {
+        let mut templates = self.used();
+        templates.retain(|known| known.id != before);
+        templates.push(Arc::clone(template));
+        Self::of(templates)
     }
 
     /// Returns the templates that streams have begun to use since the last call.

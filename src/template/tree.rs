@@ -17,7 +17,7 @@ use smallvec::SmallVec;
 
 use super::slot::{KINDS, Slot, SlotKind};
 use super::template::shared_len;
-use super::tuning::MOST_STEPS;
+use super::tuning::{MOST_HEIGHT, MOST_STEPS};
 use crate::slice::bytes_in;
 
 /// A node of a tree. It never changes: adding a template makes new nodes on the template's path.
@@ -32,6 +32,8 @@ pub(super) struct Tree {
     values: [Option<Arc<Self>>; KINDS],
     /// The nodes whose literals continue this one, each by the first byte: no two are equal.
     branches: SmallVec<[(u8, Arc<Self>); 2]>,
+    /// The number of nodes of the longest path from this one on: adding and dropping recurse.
+    height: u32,
 }
 
 /// The literals of a template, each with the leaf behind it.
@@ -78,7 +80,7 @@ impl Tree {
             Some(known) => *known = branch,
             None => node.branches.push(branch),
         }
-        Ok(node)
+        Ok(node.measured())
     }
 
     /// Returns the node with the rest of a path, from the leaf behind its literal on.
@@ -101,11 +103,24 @@ impl Tree {
         if let Some(place) = node.values.get_mut(kind) {
             *place = Some(Arc::new(value));
         }
-        Ok(node)
+        Ok(node.measured())
     }
 
     fn of_literal(literal: &[u8]) -> Self {
-        Self { literal: literal.into(), ..Self::default() }
+        Self { literal: literal.into(), height: 1, ..Self::default() }
+    }
+
+    /// Returns true if the longest path has too many nodes to recurse.
+    pub(super) const fn is_too_high(&self) -> bool {
+        self.height > MOST_HEIGHT
+    }
+
+    /// Returns the node with its height.
+    fn measured(mut self) -> Self {
+        let values = self.values.iter().flatten();
+        let below = values.chain(self.branches.iter().map(|(_, node)| node));
+        self.height = 1 + below.map(|node| node.height).max().unwrap_or(0);
+        self
     }
 
     /// Returns a node with the first bytes of the literal, whose branch is this node.
@@ -118,6 +133,7 @@ impl Tree {
             branches: branches.into_iter().collect(),
             ..Self::default()
         }
+        .measured()
     }
 
     /// Returns the template whose literals are those of the event at the front of `input`.
