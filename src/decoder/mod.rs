@@ -518,6 +518,16 @@ mod tests {
             .map(|choices| format!("data: {{{head},\"choices\":{choices},{tail}}}\n\n"))
         };
         let templates = Templates::new();
+        // A member without a schema is a literal until it differs between streams.
+        for mark in ["secret", "other", "third"] {
+            let event = format!(
+                "data: {{\"id\":\"c\",\"choices\":[{{\"delta\":{{\"thinking\":\"{mark}\"}}}}]}}\n\n"
+            );
+            let mut decoder = ChunkDecoder::new().with_templates(&templates);
+            for _ in 0..2 {
+                assert!(decoder.next(&mut event.as_bytes()).is_some());
+            }
+        }
         for (mark, number) in [("secret", 123_454_321), ("SECRET", 987_656_789)] {
             let mut decoder = ChunkDecoder::new().with_templates(&templates);
             for event in events(mark, number) {
@@ -532,7 +542,7 @@ mod tests {
             }
         }
         assert!(format!("{templates:?}").len() < 64);
-        assert_eq!(templates.set().unwrap().len(), Some(6));
+        assert_eq!(templates.set().unwrap().len(), Some(7));
     }
 
     /// Returns the recorded chat streams, with their names.

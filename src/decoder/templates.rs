@@ -10,8 +10,8 @@ use crate::template::TemplateSet;
 ///
 /// Most events of a stream differ from an earlier one in a few values: a text, an id. A decoder
 /// compares an event with these *templates*, and parses it only if none matches. So the first
-/// event of a stream matches too, if another stream had one like it. The events that a decoder
-/// returns are the same with any templates, and without.
+/// event of a stream matches too, if two others were like it. The events that a decoder returns are
+/// the same with any templates, and without.
 ///
 /// A clone is the same set. Each decoder uses the set of the [`process`](Self::process) by default.
 /// An upstream with a set of its own can't fill that of others.
@@ -19,15 +19,18 @@ use crate::template::TemplateSet;
 /// # Limits
 ///
 /// A set has at most 1 024 templates with 4 MiB, and 256 candidates with 1 MiB. The recordings of 98
-/// upstreams and models need 300. An event of up to 4 KiB and 128 JSON values becomes a candidate.
-/// Once a second event is like it, in the same stream or in another, it is a template. Each stream
-/// publishes at most 32 templates. The least used ones are removed first.
+/// upstreams and models need 300. An event of up to 4 KiB and 128 JSON names and values becomes a
+/// candidate. Once a second event is like it, in the same stream or in another, it is a template.
+/// Each stream publishes at most 32 templates. Those that no stream has begun to use for the longest
+/// time are removed first. A decoder keeps the set as it was when it last looked, until its stream
+/// ends.
 ///
-/// A template contains no value that differs by its schema: no text, id, model, argument or count.
-/// Members without a schema are in it as long as all events have had the same value.
+/// A template contains no content, refusal, reasoning text, padding, id, model or fingerprint. Nor
+/// does it contain an id, name or arguments of a call, or a number of the usage. Other values are in it as long as two
+/// events have had the same; so are the first of two members with one name.
 ///
-/// Matching takes no lock, and reads no memory that other threads write. Learning tries a lock, and
-/// learns nothing while another thread has it.
+/// Matching needs no lock, and writes no memory that other threads read event by event. Publishing
+/// tries a lock, and publishes nothing while another thread has it.
 ///
 /// ```
 /// use deltawire::{ChunkDecoder, Templates};

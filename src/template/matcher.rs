@@ -104,7 +104,7 @@ impl<I: Index> Matcher<I> {
         self.local = set.map(Local::newest);
     }
 
-    /// Forgets all that belongs to one stream; the view and the buffers stay.
+    /// Forgets all that belongs to one stream; the buffers stay. Keeps no old view of the set.
     pub(crate) fn reset(&mut self) {
         let Self { learning, latest, hits, patches, bound, binding, own, is_private, .. } = self;
         (*learning, *latest, *hits) = (LearningBudget::default(), NONE, 0);
@@ -112,6 +112,7 @@ impl<I: Index> Matcher<I> {
         bound.clear();
         (*binding, *own, *is_private) = (0, None, false);
         (self.bindings, self.published, self.offered) = (0, 0, 0);
+        self.refresh();
     }
 
     /// Returns the match of the event `raw`, if it has one.

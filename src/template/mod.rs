@@ -36,7 +36,8 @@
 //!
 //! The index names the values that differ by the schema: they are leaves from the start. So one event
 //! is enough to learn from. Another leaf is added when an event of the same structure first differs
-//! in it. It becomes a slot if both events are of one stream, else a bound leaf. White space before
+//! in it. It becomes a slot if both events are of one stream that has not published the template. The
+//! index of a choice or call always does. Any other becomes a bound leaf. White space before
 //! the last bracket is a slot too, although it is no leaf of the document.
 //!
 //! A template with another leaf is another template, with an id of its own. If a bound value differs
@@ -59,7 +60,7 @@
 //! 4. The same ids of template and binding mean the same literals and bound values. Ids are unique in
 //!    the process.
 //! 5. The patches are in the order of the leaves of the template that matched last.
-//! 6. A template, its candidates and its tree contain no value of a leaf.
+//! 6. A template, its tree and a candidate contain no value of a leaf.
 //!
 //! # To add a slot kind
 //!

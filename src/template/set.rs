@@ -30,10 +30,8 @@ struct Shared<I> {
 /// The published templates at one time.
 pub(super) struct View<I> {
     templates: Vec<Arc<Template<I>>>,
-    /// The paths of the templates, and of those that wider ones have replaced.
+    /// The paths of the templates.
     tree: Tree,
-    /// The number of paths of replaced templates.
-    replaced: usize,
     /// The structure of each template, with its position, in order.
     structures: Vec<(u64, u32)>,
     /// The bytes of all templates.
@@ -118,7 +116,7 @@ impl<I: Index> TemplateSet<I> {
         let candidates = self.0.candidates.lock().expect("no other thread");
         let templates = view.templates.iter().chain(candidates.list.iter().map(|(_, it)| it));
         let templates: String = templates.map(|template| template.stored()).collect();
-        format!("{templates}\n{:?}", view.tree)
+        format!("{templates}\n{}", view.tree.stored())
     }
 }
 
@@ -156,7 +154,7 @@ impl<I: Index> View<I> {
             numbered().map(|(number, template)| (template.structure, number)).collect();
         structures.sort_unstable();
         let held = templates.iter().map(|template| template.held()).sum();
-        Self { templates, tree, replaced: 0, structures, held }
+        Self { templates, tree, structures, held }
     }
 
     /// Returns the view with a template in place of the one with the id `before`, or as another one.
@@ -175,7 +173,10 @@ impl<I: Index> View<I> {
         let path: Vec<_> = template.literals().collect();
         // A template with other bound leaves has the path of the one before.
         let tree = match self.tree.with(&path, number) {
-            Ok(tree) => tree,
+            Ok(tree) => match at.and_then(|at| self.templates.get(at)) {
+                Some(before) => tree.without(&before.literals().collect::<Vec<_>>())?,
+                None => tree,
+            },
             Err(known) if at.is_some() && known == number => self.tree.clone(),
             Err(_) => return None,
         };
@@ -192,11 +193,7 @@ impl<I: Index> View<I> {
             let entry = (template.structure, number);
             structures.insert(structures.partition_point(|other| *other < entry), entry);
         }
-        let replaced = self.replaced + usize::from(at.is_some());
-        if replaced > templates.len() + 16 {
-            return Some(Self::of(templates));
-        }
-        Some(Self { templates, tree, replaced, structures, held: view_held })
+        Some(Self { templates, tree, structures, held: view_held })
     }
 
     /// Returns the view with a template, without those that no stream uses.

@@ -22,7 +22,6 @@ use crate::slice::bytes_in;
 
 /// A node of a tree. It never changes: adding a template makes new nodes on the template's path.
 #[derive(Clone, Default)]
-#[cfg_attr(test, derive(Debug))]
 pub(super) struct Tree {
     /// The bytes from the end of the parent's literal, or of the value behind it, on.
     literal: Box<[u8]>,
@@ -106,6 +105,41 @@ impl Tree {
         Ok(node.measured())
     }
 
+    /// Returns the tree without a path; `None` if no path is left.
+    pub(super) fn without(&self, path: &Path<'_>) -> Option<Self> {
+        let ((literal, leaf), rest) = path.split_first()?;
+        self.without_literal(literal, *leaf, rest)
+    }
+
+    fn without_literal(
+        &self,
+        literal: &[u8],
+        leaf: Option<&Slot>,
+        rest: &Path<'_>,
+    ) -> Option<Self> {
+        let mut node = self.clone();
+        let Some(behind) = literal.strip_prefix(&*self.literal) else { return Some(node) };
+        if let Some(first) = behind.first() {
+            node.branches.retain(|(byte, branch)| {
+                if byte != first {
+                    return true;
+                }
+                let left = branch.without_literal(behind, leaf, rest);
+                left.map(|left| *branch = Arc::new(left)).is_some()
+            });
+        } else if let Some(leaf) = leaf {
+            if let Some(value) = node.values.get_mut(leaf.kind as usize) {
+                *value = value.take().and_then(|value| value.without(rest)).map(Arc::new);
+            }
+        } else {
+            node.end = None;
+        }
+        let is_empty = node.end.is_none()
+            && node.branches.is_empty()
+            && node.values.iter().all(Option::is_none);
+        (!is_empty).then(|| node.measured())
+    }
+
     fn of_literal(literal: &[u8]) -> Self {
         Self { literal: literal.into(), height: 1, ..Self::default() }
     }
@@ -182,6 +216,16 @@ impl Step<'_> {
 }
 
 #[cfg(test)]
+impl Tree {
+    /// Returns all literals of the tree.
+    pub(super) fn stored(&self) -> String {
+        let branches = self.branches.iter().map(|(_, node)| node);
+        let below = branches.chain(self.values.iter().flatten()).map(|node| node.stored());
+        String::from_utf8_lossy(&self.literal).into_owned() + "\n" + &below.collect::<String>()
+    }
+}
+
+#[cfg(test)]
 #[expect(clippy::indexing_slicing, reason = "a test fails by panicking")]
 mod tests {
     use super::{Slot, SlotKind, Tree};
@@ -196,6 +240,10 @@ mod tests {
         let kinds = prop::sample::select(SlotKind::ALL.to_vec());
         let ends = prop::sample::select(vec!["\n\n", "\"\n\n", "}\n\n", "\r\n\r\n"]);
         prop::collection::vec((prop::collection::vec((literals, kinds), 0..4), ends), 0..12)
+    }
+
+    fn slot(kind: SlotKind) -> Slot {
+        Slot { id: 1, kind, is_bound: false, start: 0, end: 0, literal: 0..0 }
     }
 
     fn tree_of(paths: &[Parts]) -> Tree {
@@ -247,6 +295,37 @@ mod tests {
             let found = tree.find(event.as_bytes()).ok().map(|found| &paths[found as usize]);
             prop_assert_eq!(found.is_some(), paths.iter().any(fits), "{:?} in {:?}", event, paths);
             prop_assert!(found.is_none_or(fits));
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, cases: 2000, ..ProptestConfig::default() })]
+
+        /// Compares a tree without a path with one to which the path was never added.
+        #[test]
+        fn a_removed_path_leaves_the_others(
+            paths in paths(),
+            removed in any::<prop::sample::Index>(),
+            events in prop::collection::vec("[{\"a-c1:}x\n]{0,12}\n\n", 8),
+        ) {
+            if !paths.is_empty() {
+                let removed = removed.get(&paths).clone();
+                let (parts, end) = &removed;
+                let slots: Vec<_> = parts.iter().map(|(_, kind)| slot(*kind)).collect();
+                let literals = parts.iter().map(|(literal, _)| literal.as_bytes());
+                let path: Vec<_> = literals.zip(slots.iter().map(Some)).collect();
+                let path = [path, vec![(end.as_bytes(), None)]].concat();
+                let left = tree_of(&paths).without(&path).unwrap_or_default();
+                let others: Vec<_> = paths.iter().filter(|path| **path != removed).cloned().collect();
+                let expected = tree_of(&others);
+                let made = paths.iter().map(|(parts, end)| {
+                    parts.iter().map(|(literal, _)| *literal).collect::<String>() + end
+                });
+                for event in made.chain(events) {
+                    let is_found = |tree: &Tree| tree.find(event.as_bytes()).is_ok();
+                    prop_assert_eq!(is_found(&left), is_found(&expected), "{:?}", event);
+                }
+            }
         }
     }
 
