@@ -53,9 +53,13 @@ impl<I: Index> Local<I> {
             if set.is_of_process() {
                 *process = Some(Arc::clone(&local));
             } else {
-                others.retain(|known| known.upgrade().is_some_and(|known| !of_set(&known)));
+                let is_other = |known: &Weak<Self>| known.upgrade().is_some_and(|it| !of_set(&it));
+                others.retain(is_other);
                 if others.len() >= MOST_OTHERS {
-                    others.remove(0);
+                    // The oldest is the first.
+                    others.reverse();
+                    others.pop();
+                    others.reverse();
                 }
                 others.push(Arc::downgrade(&local));
             }

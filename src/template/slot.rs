@@ -1,7 +1,5 @@
 //! `Slot`: a leaf of a template that may differ in other events, and the values that fit it.
 
-use core::ops::Range;
-
 use crate::json::{
     ESCAPED, Kind, NO_COUNT, NodeId, Patch, Strings, Tape, UNPARSED, few_digits, plain, plain_len,
     text, unescape_into,
@@ -11,7 +9,7 @@ use crate::slice::bytes_in;
 /// A leaf that may have another value in another event.
 ///
 /// `start <= end <= json.len()`, in the template's JSON text; a string without its quotes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Slot {
     pub(super) id: NodeId,
     pub(super) kind: SlotKind,
@@ -20,7 +18,10 @@ pub(crate) struct Slot {
     pub(super) start: u32,
     pub(super) end: u32,
     /// The literal between the slot before and this one, in the template's text.
-    pub(super) literal: Range<u32>,
+    ///
+    /// `literal_start <= literal_end`.
+    pub(super) literal_start: u32,
+    pub(super) literal_end: u32,
 }
 
 /// Returns a leaf as a slot, if a slot can have its value.
@@ -31,7 +32,7 @@ pub(super) fn new_slot(tape: &Tape, json: &str, leaf: NodeId) -> Option<Slot> {
     let quote = u32::from(node.kind == Kind::String);
     debug_assert!(node.start + quote <= node.end - quote, "a string has two quotes");
     let (start, end) = (node.start + quote, node.end - quote);
-    Some(Slot { id: leaf, kind, is_bound: false, start, end, literal: 0..0 })
+    Some(Slot { id: leaf, kind, is_bound: false, start, end, literal_start: 0, literal_end: 0 })
 }
 
 /// The values that fit a slot.
@@ -166,7 +167,15 @@ impl Slot {
         let (start, end) = (before.trim_end_matches(' ').len(), before.len());
         let (id, start, end) =
             (tape.nodes().len().try_into().ok()?, start.try_into().ok()?, end.try_into().ok()?);
-        Some(Self { id, kind: SlotKind::Padding, is_bound: false, start, end, literal: 0..0 })
+        Some(Self {
+            id,
+            kind: SlotKind::Padding,
+            is_bound: false,
+            start,
+            end,
+            literal_start: 0,
+            literal_end: 0,
+        })
     }
 
     /// Returns true if consumers don't look at the value: it is bound, or it is white space.

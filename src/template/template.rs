@@ -85,7 +85,10 @@ impl<I: Index> Template<I> {
         let Sample { before, json, behind, tape, index } = sample;
         let document = Document::new(tape, json);
         let leaves = leaves_of(index, document, tape, json)?;
-        let text: String = [before, json, behind].concat();
+        let mut text = String::with_capacity(before.len() + json.len() + behind.len());
+        for part in [before, json, behind] {
+            text.push_str(part);
+        }
         let mut template = Self {
             text: text.into(),
             leaves: leaves.as_slice().into(),
@@ -159,7 +162,7 @@ impl<I: Index> Template<I> {
         self.leaves.iter().map(Some).chain([None]).map(move |leaf| {
             let last = self.leaves_end..self.text.len();
             let literal =
-                leaf.map_or(last, |leaf| leaf.literal.start as usize..leaf.literal.end as usize);
+                leaf.map_or(last, |leaf| leaf.literal_start as usize..leaf.literal_end as usize);
             (bytes_in(self.text.as_bytes(), literal), leaf)
         })
     }
@@ -315,7 +318,7 @@ impl<I: Index> Template<I> {
     /// A new one is a leaf in which the event is the first to differ; it is bound if `is_bound`. A
     /// bound leaf of which the event has a value with escapes is a slot.
     pub(super) fn leaves_for(&self, input: &[u8], is_bound: bool) -> Option<Leaves> {
-        let mut leaves = Leaves::from(&*self.leaves);
+        let mut leaves = Leaves::from_slice(&self.leaves);
         for _ in 0..=MOST_NEW_SLOTS {
             let end = measure(self.json.start, &mut leaves);
             let mut list: SmallVec<[Patch; MOST_LEAVES]> =
@@ -403,11 +406,11 @@ fn fill_leaves<'a>(
     let mut rest = bytes_in(input, start..);
     for (leaf, patch) in leaves.iter().zip(list) {
         let diverge = |rest: &[u8], is_in_value| {
-            let (text, input) = (leaf.literal.start as usize, input.len() - rest.len());
+            let (text, input) = (leaf.literal_start as usize, input.len() - rest.len());
             Divergence { text, input, is_in_value }
         };
         // A literal outside of the text is a difference too: that costs less than an empty slice.
-        let literal = text.get(leaf.literal.start as usize..leaf.literal.end as usize);
+        let literal = text.get(leaf.literal_start as usize..leaf.literal_end as usize);
         debug_assert!(literal.is_some(), "a literal is in the text");
         let Some(value) = literal.and_then(|literal| rest.strip_prefix(literal)) else {
             return Err(diverge(rest, false));
@@ -435,7 +438,7 @@ fn measure(json_start: usize, leaves: &mut [Slot]) -> usize {
     for leaf in leaves {
         let start = json_start as u32 + leaf.start;
         debug_assert!(end <= start && leaf.start <= leaf.end, "leaves are in order");
-        leaf.literal = end..start;
+        (leaf.literal_start, leaf.literal_end) = (end, start);
         end = json_start as u32 + leaf.end;
     }
     end as usize

@@ -243,14 +243,21 @@ mod tests {
     }
 
     fn slot(kind: SlotKind) -> Slot {
-        Slot { id: 1, kind, is_bound: false, start: 0, end: 0, literal: 0..0 }
+        Slot { id: 1, kind, is_bound: false, start: 0, end: 0, literal_start: 0, literal_end: 0 }
     }
 
     fn tree_of(paths: &[Parts]) -> Tree {
         let mut tree = Tree::default();
         for (number, (parts, end)) in (0..).zip(paths) {
-            let slot =
-                |kind| Slot { id: 1, kind, is_bound: false, start: 0, end: 0, literal: 0..0 };
+            let slot = |kind| Slot {
+                id: 1,
+                kind,
+                is_bound: false,
+                start: 0,
+                end: 0,
+                literal_start: 0,
+                literal_end: 0,
+            };
             let slots: Vec<_> = parts.iter().map(|(_, kind)| slot(*kind)).collect();
             let literals = parts.iter().map(|(literal, _)| literal.as_bytes());
             let path: Vec<_> = literals.zip(slots.iter().map(Some)).collect();
