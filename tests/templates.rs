@@ -151,7 +151,7 @@ fn a_set_that_decoders_share_in_turn_changes_nothing() {
     let templates = Templates::new();
     let mut decoders: Vec<_> = (0..5).map(|_| Reused::new(&templates)).collect();
     let mut choice = 7_u64;
-    for _ in 0..600 {
+    for _ in 0..1500 {
         choice =
             choice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let random = choice >> 33;
@@ -169,7 +169,7 @@ fn a_set_that_threads_share_changes_nothing() {
             let (streams, templates) = (&streams, &templates);
             scope.spawn(move || {
                 let mut decoder = Reused::new(templates);
-                for round in 0..120 {
+                for round in 0..250 {
                     let random = (round * 4 + thread).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 20;
                     // Each stream is first read by all threads at about the same time.
                     let stream = &streams[(round as usize * 7) % streams.len()];
