@@ -41,8 +41,8 @@ pub(crate) const STREAMS: &[Consumer] = &[
     consumer("SseDecoder", |stream| frame(stream, usize::MAX)),
     consumer("SseDecoder, pieces", |stream| frame(stream, PIECE)),
     consumer("Event, all calls", tell_events),
-    consumer("ChunkDecoder", |stream| decode(ChunkDecoder::new(), stream, usize::MAX)),
-    consumer("ChunkDecoder, pieces", |stream| decode(ChunkDecoder::new(), stream, PIECE)),
+    consumer("ChunkDecoder", |stream| decode(decoder(), stream, usize::MAX)),
+    consumer("ChunkDecoder, pieces", |stream| decode(decoder(), stream, PIECE)),
     consumer("ChunkDecoder, no templates", |stream| {
         decode(without_templates(), stream, usize::MAX);
     }),
@@ -50,7 +50,7 @@ pub(crate) const STREAMS: &[Consumer] = &[
         decode(without_templates(), stream, PIECE);
     }),
     consumer("ChunkDecoder, strict", |stream| {
-        let mut decoder = ChunkDecoder::new();
+        let mut decoder = decoder();
         decoder.set_strict(true);
         decode(decoder, stream, usize::MAX);
     }),
@@ -310,10 +310,17 @@ fn tell_events(stream: &[u8]) {
     black_box(decoder.finish());
 }
 
+/// Creates a decoder that learns all of its stream, because no other one uses its templates.
+fn decoder() -> ChunkDecoder {
+    ChunkDecoder::new().with_templates(&Templates::new())
+}
+
+fn new_tap() -> UsageTap {
+    UsageTap::new().with_templates(&Templates::new())
+}
+
 fn without_templates() -> ChunkDecoder {
-    let mut decoder = ChunkDecoder::new();
-    decoder.set_templates(&Templates::none());
-    decoder
+    ChunkDecoder::new().with_templates(&Templates::none())
 }
 
 fn decode(mut decoder: ChunkDecoder, stream: &[u8], len: usize) {
@@ -326,7 +333,7 @@ fn decode(mut decoder: ChunkDecoder, stream: &[u8], len: usize) {
 }
 
 fn each_event(stream: &[u8], mut each: impl FnMut(&ChunkEvent<'_>)) {
-    let (mut decoder, mut input) = (ChunkDecoder::new(), stream);
+    let (mut decoder, mut input) = (decoder(), stream);
     while let Some(event) = decoder.next(&mut input) {
         each(&event);
     }
@@ -356,7 +363,7 @@ fn each_payload(stream: &[u8], mut each: impl FnMut(&[u8])) {
 }
 
 fn reset_each(stream: &[u8]) {
-    let (mut decoder, mut input) = (ChunkDecoder::new(), stream);
+    let (mut decoder, mut input) = (decoder(), stream);
     while decoder.next(&mut input).is_some() {
         decoder.reset();
     }
@@ -364,8 +371,7 @@ fn reset_each(stream: &[u8]) {
 
 /// Reads a stream that is cut, and salvages its last event.
 fn salvage(stream: &[u8]) {
-    let (mut decoder, mut completion, mut input) =
-        (ChunkDecoder::new(), Reassembler::new(), stream);
+    let (mut decoder, mut completion, mut input) = (decoder(), Reassembler::new(), stream);
     while let Some(event) = decoder.next(&mut input) {
         completion.push_payload(event.payload());
     }
@@ -383,7 +389,7 @@ fn salvage_framing(stream: &[u8]) {
 }
 
 fn salvage_tap(stream: &[u8]) {
-    let mut tap = UsageTap::new();
+    let mut tap = new_tap();
     tap.push(stream);
     black_box(tap.salvage());
     black_box(tap.finish());
@@ -501,7 +507,7 @@ fn values(value: Value<'_>) -> usize {
 }
 
 fn tap(stream: &[u8], len: usize) {
-    let mut tap = UsageTap::new();
+    let mut tap = new_tap();
     for piece in pieces(stream, len) {
         black_box(tap.push(piece));
     }
@@ -509,7 +515,7 @@ fn tap(stream: &[u8], len: usize) {
 }
 
 fn tap_events(stream: &[u8]) {
-    let (mut tap, mut meter, mut input) = (UsageTap::new(), Meter::new(), stream);
+    let (mut tap, mut meter, mut input) = (new_tap(), Meter::new(), stream);
     while let Some(tapped) = tap.next(&mut input) {
         black_box(tapped);
         black_box(meter.record_total(tap.deltas(), Duration::ZERO));
@@ -518,7 +524,7 @@ fn tap_events(stream: &[u8]) {
 }
 
 fn observe(stream: &[u8]) {
-    let (mut decoder, mut observer, mut input) = (ChunkDecoder::new(), Observer::new(), stream);
+    let (mut decoder, mut observer, mut input) = (decoder(), Observer::new(), stream);
     while let Some(event) = decoder.next(&mut input) {
         black_box(observer.observe(&event));
     }
@@ -627,7 +633,7 @@ impl http_body::Body for Ready {
 
 fn chunk_stream(stream: &[u8], len: usize) {
     let mut context = Context::from_waker(Waker::noop());
-    let mut chunks = ChunkStream::new(Ready::new(stream, len));
+    let mut chunks = ChunkStream::with_decoder(Ready::new(stream, len), decoder());
     while let Poll::Ready(Some(event)) = chunks.poll_next(&mut context) {
         black_box(event.unwrap().payload());
     }
@@ -642,7 +648,7 @@ fn look_at(event: &OwnedEvent) {
 
 fn event_stream(stream: &[u8], len: usize) {
     let mut context = Context::from_waker(Waker::noop());
-    let mut events = pin!(EventStream::new(Ready::new(stream, len)));
+    let mut events = pin!(EventStream::with_decoder(Ready::new(stream, len), decoder()));
     while let Poll::Ready(Some(event)) = events.as_mut().poll_next(&mut context) {
         look_at(&event.unwrap());
     }
@@ -651,7 +657,7 @@ fn event_stream(stream: &[u8], len: usize) {
 }
 
 fn codec(stream: &[u8], len: usize) {
-    let (mut codec, mut buffer) = (EventCodec::new(), BytesMut::new());
+    let (mut codec, mut buffer) = (EventCodec::with_decoder(decoder()), BytesMut::new());
     for piece in pieces(stream, len) {
         buffer.extend_from_slice(piece);
         while let Some(event) = codec.decode(&mut buffer).unwrap() {
@@ -664,7 +670,7 @@ fn codec(stream: &[u8], len: usize) {
 
 fn observe_body(stream: &[u8]) {
     let mut context = Context::from_waker(Waker::noop());
-    let body = ObservedBody::tap(Ready::new(stream, PIECE), |seen, end| {
+    let body = ObservedBody::with_tap(Ready::new(stream, PIECE), new_tap(), |seen, end| {
         black_box((seen, end));
     });
     let mut body = pin!(body);
