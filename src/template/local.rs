@@ -53,14 +53,12 @@ impl<I: Index> Local<I> {
             if set.is_of_process() {
                 *process = Some(Arc::clone(&local));
             } else {
-                let is_other = |known: &Weak<Self>| known.upgrade().is_some_and(|it| !of_set(&it));
-                others.retain(is_other);
-                if others.len() >= MOST_OTHERS {
-                    // The oldest is the first.
-                    others.reverse();
-                    others.pop();
-                    others.reverse();
-                }
+                let mut excess = (others.len() + 1).saturating_sub(MOST_OTHERS);
+                others.retain(|known| {
+                    let is_oldest = excess > 0;
+                    excess = excess.saturating_sub(1);
+                    !is_oldest && known.upgrade().is_some_and(|known| !of_set(&known))
+                });
                 others.push(Arc::downgrade(&local));
             }
             local

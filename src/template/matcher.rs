@@ -181,6 +181,11 @@ impl<I: Index> Matcher<I> {
             }
             return Ok(len);
         }
+        self.search_view(input)
+    }
+
+    /// Searches the templates of the view, as [`search`](Self::search) does.
+    fn search_view(&mut self, input: &[u8]) -> Result<usize, usize> {
         let view = self.local.as_ref().and_then(|local| local.view());
         let number = view.ok_or(0_usize)?.find(input)?;
         self.adopt(number, input).ok_or(LARGEST_EVENT)
@@ -281,7 +286,7 @@ impl<I: Index> Matcher<I> {
     fn publish_own(&mut self, input: &[u8]) {
         let Some(own) = self.own.clone() else { return };
         self.publish(&own, own.id);
-        if self.match_published(input).is_some() {
+        if self.search_view(input).is_ok() {
             self.own = None;
         } else {
             self.adopt(OWN, input);
@@ -297,12 +302,6 @@ impl<I: Index> Matcher<I> {
             local.set.publish(template, before);
         }
         self.refresh();
-    }
-
-    /// Returns the length of an event that matches a template of the view.
-    fn match_published(&mut self, input: &[u8]) -> Option<usize> {
-        let number = self.local.as_ref()?.view()?.find(input).ok()?;
-        self.adopt(number, input)
     }
 
     /// Returns the parts of the event `raw`, which was the last one to match.
@@ -346,14 +345,8 @@ impl<I: Index> Matcher<I> {
         self.learning.debit(LearningBudget::cost(3 * raw.len()));
         let structure = structure(before, Document::new(tape, json));
         let own = self.own.clone().filter(|own| !self.is_private && own.structure == structure);
-        if let Some(len) = own.and_then(|own| self.match_widened(&own, raw, false)) {
-            return Some(TemplateMatch { template: self.latest, len });
-        }
-        let local = self.local.as_ref()?;
-        let mut known = local.view().map_or_else(Alike::new, |view| view.of_structure(structure));
-        known.extend(local.set.candidates(structure));
-        if let Some(len) = known.into_iter().find_map(|known| self.match_widened(&known, raw, true))
-        {
+        let matched = own.and_then(|own| self.match_widened(&own, raw, false));
+        if let Some(len) = matched.or_else(|| self.match_known(structure, raw)) {
             return Some(TemplateMatch { template: self.latest, len });
         }
         let sample = Sample { before, json, behind, tape, index };
@@ -371,6 +364,14 @@ impl<I: Index> Matcher<I> {
         // The next event that is like it publishes the template.
         self.latest = NONE;
         Some(TemplateMatch { template: OWN, len: len? })
+    }
+
+    /// Matches an event with those of its structure that other streams have read.
+    fn match_known(&mut self, structure: u64, raw: &[u8]) -> Option<usize> {
+        let local = self.local.as_ref()?;
+        let mut known = local.view().map_or_else(Alike::new, |view| view.of_structure(structure));
+        known.extend(local.set.candidates(structure));
+        known.into_iter().find_map(|known| self.match_widened(&known, raw, true))
     }
 
     /// Adds leaves to a known template for the values in which an event differs, and publishes it.
@@ -394,7 +395,7 @@ impl<I: Index> Matcher<I> {
             Arc::new(known.with_leaves(&leaves)?)
         };
         self.publish(&wider, known.id);
-        if let Some(len) = self.match_published(raw) {
+        if let Ok(len) = self.search_view(raw) {
             if !self.is_private {
                 self.own = None;
             }

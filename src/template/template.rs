@@ -89,42 +89,38 @@ impl<I: Index> Template<I> {
         for part in [before, json, behind] {
             text.push_str(part);
         }
-        let mut template = Self {
+        Self {
             text: text.into(),
             leaves: leaves.as_slice().into(),
             leaves_end: 0,
             head_leaves: 0,
             json: before.len()..before.len() + json.len(),
-            id: next_id()?,
+            id: 0,
             tape: tape.clone(),
             index: index.clone(),
             silent: 0,
             structure: structure(before, document),
             depth: tape.depth(),
             is_used: AtomicBool::new(false),
-        };
-        template.finish();
-        Some(template)
+        }
+        .finished()
     }
 
     /// Returns the template with other leaves that may differ.
     pub(super) fn with_leaves(&self, leaves: &[Slot]) -> Option<Self> {
-        let mut template = Self {
-            text: self.text.clone(),
+        let Self { text, json, tape, index, structure, depth, .. } = self;
+        Self {
+            text: text.clone(),
             leaves: leaves.into(),
-            leaves_end: 0,
-            head_leaves: 0,
-            json: self.json.clone(),
-            id: next_id()?,
-            tape: self.tape.clone(),
-            index: self.index.clone(),
-            silent: 0,
-            structure: self.structure,
-            depth: self.depth,
+            json: json.clone(),
+            tape: tape.clone(),
+            index: index.clone(),
+            structure: *structure,
+            depth: *depth,
             is_used: AtomicBool::new(false),
-        };
-        template.finish();
-        Some(template)
+            ..*self
+        }
+        .finished()
     }
 
     /// Returns the template with a bound leaf as a slot.
@@ -139,8 +135,9 @@ impl<I: Index> Template<I> {
         &self.leaves
     }
 
-    /// Overwrites the values that may differ, and sets the lengths of the literals.
-    fn finish(&mut self) {
+    /// Overwrites the values that may differ, and sets the literals, the head and a new id.
+    fn finished(mut self) -> Option<Self> {
+        self.id = next_id()?;
         let mut text = core::mem::take(&mut self.text).into_string().into_bytes();
         let start = self.json.start;
         for leaf in &self.leaves {
@@ -155,6 +152,7 @@ impl<I: Index> Template<I> {
         self.head_leaves = self.leaves.iter().take_while(in_head).count();
         let bits = (0_u32..).zip(&self.leaves).filter(|(_, leaf)| leaf.is_silent());
         self.silent = bits.fold(0, |bits, (bit, _)| bits | 1 << bit);
+        Some(self)
     }
 
     /// Returns the literals, each with the leaf behind it; the last one has none.

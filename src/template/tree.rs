@@ -228,7 +228,7 @@ impl Tree {
 #[cfg(test)]
 #[expect(clippy::indexing_slicing, reason = "a test fails by panicking")]
 mod tests {
-    use super::{Slot, SlotKind, Tree};
+    use super::{Path, Slot, SlotKind, Tree};
     use proptest::prelude::*;
 
     /// A path: literals, each with the kind of the value behind it.
@@ -246,23 +246,18 @@ mod tests {
         Slot { id: 1, kind, is_bound: false, start: 0, end: 0, literal_start: 0, literal_end: 0 }
     }
 
+    /// Passes the path of some parts to `with`.
+    fn with_path<R>((parts, end): &Parts, with: impl FnOnce(&Path<'_>) -> R) -> R {
+        let slots: Vec<_> = parts.iter().map(|(_, kind)| slot(*kind)).collect();
+        let literals = parts.iter().map(|(literal, _)| literal.as_bytes());
+        let path: Vec<_> = literals.zip(slots.iter().map(Some)).collect();
+        with(&[path, vec![(end.as_bytes(), None)]].concat())
+    }
+
     fn tree_of(paths: &[Parts]) -> Tree {
         let mut tree = Tree::default();
-        for (number, (parts, end)) in (0..).zip(paths) {
-            let slot = |kind| Slot {
-                id: 1,
-                kind,
-                is_bound: false,
-                start: 0,
-                end: 0,
-                literal_start: 0,
-                literal_end: 0,
-            };
-            let slots: Vec<_> = parts.iter().map(|(_, kind)| slot(*kind)).collect();
-            let literals = parts.iter().map(|(literal, _)| literal.as_bytes());
-            let path: Vec<_> = literals.zip(slots.iter().map(Some)).collect();
-            let path = [path, vec![(end.as_bytes(), None)]].concat();
-            if let Ok(more) = tree.with(&path, number) {
+        for (number, parts) in (0..).zip(paths) {
+            if let Ok(more) = with_path(parts, |path| tree.with(path, number)) {
                 tree = more;
             }
         }
@@ -317,12 +312,8 @@ mod tests {
         ) {
             if !paths.is_empty() {
                 let removed = removed.get(&paths).clone();
-                let (parts, end) = &removed;
-                let slots: Vec<_> = parts.iter().map(|(_, kind)| slot(*kind)).collect();
-                let literals = parts.iter().map(|(literal, _)| literal.as_bytes());
-                let path: Vec<_> = literals.zip(slots.iter().map(Some)).collect();
-                let path = [path, vec![(end.as_bytes(), None)]].concat();
-                let left = tree_of(&paths).without(&path).unwrap_or_default();
+                let left = with_path(&removed, |path| tree_of(&paths).without(path));
+                let left = left.unwrap_or_default();
                 let others: Vec<_> = paths.iter().filter(|path| **path != removed).cloned().collect();
                 let expected = tree_of(&others);
                 let made = paths.iter().map(|(parts, end)| {
