@@ -545,6 +545,28 @@ mod tests {
         assert_eq!(templates.set().unwrap().len(), Some(7));
     }
 
+    /// Another leaf of one template costs a full set none of the others.
+    #[test]
+    fn a_full_set_is_not_thinned_for_a_wider_template() {
+        let templates = Templates::new();
+        let event = |number: usize, text: &str| {
+            format!("data: {{\"choices\":[],\"k{number}\":\"{text}\"}}\n\n")
+        };
+        let read = |number: usize, text: &str| {
+            let mut decoder = ChunkDecoder::new().with_templates(&templates);
+            for _ in 0..2 {
+                assert!(decoder.next(&mut event(number, text).as_bytes()).is_some());
+            }
+        };
+        let len = || templates.set().unwrap().len().unwrap();
+        (0..1024).for_each(|number| read(number, "a"));
+        assert_eq!(len(), 1024);
+        read(7, "b");
+        assert_eq!(len(), 1024);
+        read(1024, "a");
+        assert!(len() <= 513, "{}", len());
+    }
+
     /// Returns the recorded chat streams, with their names.
     fn recordings() -> Vec<(String, Vec<u8>)> {
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus");

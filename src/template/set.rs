@@ -161,20 +161,22 @@ impl<I: Index> View<I> {
     ///
     /// Returns `None` if a template has the same path.
     fn with(&self, template: &Arc<Template<I>>, before: u64) -> Option<Self> {
-        let held = self.held + template.held();
-        if self.templates.len() >= MOST_TEMPLATES || held > MOST_HELD {
-            return Some(self.thinned(template, before));
-        }
         let at = self.templates.iter().position(|known| known.id == before);
-        if at.is_some() && before == template.id {
+        let replaced = at.and_then(|at| self.templates.get(at));
+        if replaced.is_some_and(|replaced| replaced.id == template.id) {
             return None;
+        }
+        let held = self.held + template.held() - replaced.map_or(0, |replaced| replaced.held());
+        let is_full = replaced.is_none() && self.templates.len() >= MOST_TEMPLATES;
+        if is_full || held > MOST_HELD {
+            return Some(self.thinned(template, before));
         }
         let number = u32::try_from(at.unwrap_or(self.templates.len())).ok()?;
         let path: Vec<_> = template.literals().collect();
         // A template with other bound leaves has the path of the one before.
         let tree = match self.tree.with(&path, number) {
-            Ok(tree) => match at.and_then(|at| self.templates.get(at)) {
-                Some(before) => tree.without(&before.literals().collect::<Vec<_>>())?,
+            Ok(tree) => match replaced {
+                Some(replaced) => tree.without(&replaced.literals().collect::<Vec<_>>())?,
                 None => tree,
             },
             Err(known) if at.is_some() && known == number => self.tree.clone(),
@@ -184,16 +186,14 @@ impl<I: Index> View<I> {
             return Some(self.thinned(template, before));
         }
         let (mut templates, mut structures) = (self.templates.clone(), self.structures.clone());
-        let mut view_held = held;
         if let Some(known) = at.and_then(|at| templates.get_mut(at)) {
-            view_held -= known.held();
             *known = Arc::clone(template);
         } else {
             templates.push(Arc::clone(template));
             let entry = (template.structure, number);
             structures.insert(structures.partition_point(|other| *other < entry), entry);
         }
-        Some(Self { templates, tree, structures, held: view_held })
+        Some(Self { templates, tree, structures, held })
     }
 
     /// Returns the view with a template, without those that no stream uses.
