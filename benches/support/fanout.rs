@@ -132,7 +132,7 @@ struct Event {
 impl Fan {
     /// Makes streams of the median length of recorded ones, and of the most common kind.
     fn new(count: usize) -> Self {
-        let mut random = Random(0x9e37_79b9_7f4a_7c15);
+        let mut random = Random::new(0x9e37_79b9_7f4a_7c15);
         let mut order: Vec<_> = (0..count as u32).collect();
         let mut steps = Vec::with_capacity(EVENTS * count);
         for event in 0..EVENTS as u8 {

@@ -30,9 +30,10 @@ pub struct Choice {
     pub finish_reason: String,
 }
 
-/// All names; `huge` is one event of 10 MiB, for any number of events.
-pub const NAMES: [&str; 11] = [
+/// All names; `huge` and `escaped-16k` are one event, for any number of events.
+pub const NAMES: [&str; 13] = [
     "vllm",
+    "vllm-fixed",
     "openai",
     "openrouter",
     "continuous-usage",
@@ -42,16 +43,21 @@ pub const NAMES: [&str; 11] = [
     "n2",
     "mixed-shapes",
     "huge",
+    "escaped-16k",
     "heartbeat",
 ];
 
 /// Makes a stream of about so many events; `mixed-shapes` repeats a whole stream of 21.
 pub fn generate(name: &str, events: usize, seed: u64) -> Workload {
     let mut stream =
-        Stream { random: Random(seed | 1), vllm: vllm_members(seed), ..Stream::default() };
+        Stream { random: Random::new(seed | 1), vllm: vllm_members(seed), ..Stream::default() };
     let count = events.max(2);
     match name {
         "vllm" => stream.vllm(count),
+        "vllm-fixed" => {
+            stream.random.is_fixed = true;
+            stream.vllm(count);
+        }
         "openai" => stream.openai(count),
         "openrouter" => stream.openrouter(count),
         "continuous-usage" => stream.continuous_usage(count),
@@ -61,6 +67,7 @@ pub fn generate(name: &str, events: usize, seed: u64) -> Workload {
         "n2" => stream.n2(count),
         "mixed-shapes" => stream.mixed_shapes(),
         "huge" => stream.huge(),
+        "escaped-16k" => stream.escaped_16k(),
         "heartbeat" => stream.heartbeat(count),
         other => panic!("{other} is no workload"),
     }
@@ -81,27 +88,68 @@ struct Stream {
 
 /// Marsaglia's xorshift64, from a seed that isn't 0.
 #[derive(Default)]
-pub struct Random(pub u64);
+pub struct Random {
+    state: u64,
+    /// True if all tokens have the same length.
+    is_fixed: bool,
+}
+
+/// The lengths of tokens, each with the share of those that are at most as long, in thousandths.
+///
+/// They are those of `content` in the 98 recorded chat streams.
+const LENGTHS: [(usize, usize); 19] = [
+    (169, 1),
+    (297, 2),
+    (447, 3),
+    (576, 4),
+    (684, 5),
+    (759, 6),
+    (820, 7),
+    (867, 8),
+    (905, 9),
+    (929, 10),
+    (943, 11),
+    (955, 12),
+    (963, 13),
+    (967, 14),
+    (973, 16),
+    (982, 20),
+    (989, 24),
+    (998, 32),
+    (1000, 40),
+];
+/// The length of all tokens of `vllm-fixed`, in bytes: the mean of [`LENGTHS`].
+const FIXED: usize = 5;
+
+/// The text of which tokens are parts.
+const TEXT: &str = "The gateway reads a stream of events. Each event has a few bytes of text, \
+and most of its other bytes are those of the event before it; so a reader that knows them may skip \
+them. Some tokens are a letter, some are a word with its space, and a few are a whole line of code \
+or a long name, such as internationalization. Their lengths follow no rule that can be learned.";
 
 impl Random {
+    pub const fn new(state: u64) -> Self {
+        Self { state, is_fixed: false }
+    }
+
     fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
+        self.state ^= self.state << 13;
+        self.state ^= self.state >> 7;
+        self.state ^= self.state << 17;
+        self.state
     }
 
     pub fn below(&mut self, end: usize) -> usize {
         (self.next() % end as u64) as usize
     }
 
-    /// Returns a token, its space included.
+    /// Returns a token: a part of [`TEXT`] of a length that is drawn by [`LENGTHS`].
     fn word(&mut self) -> &'static str {
-        const WORDS: [&str; 16] = [
-            " the", " of", " stream", ",", " and", " token", "s", " is", " a", " gateway", ".",
-            " to", " every", " byte", "ing", " it",
-        ];
-        WORDS[self.below(WORDS.len())]
+        let share = self.below(1000);
+        let drawn = LENGTHS.iter().find(|(most, _)| share < *most).unwrap().1;
+        let len = if self.is_fixed { FIXED } else { drawn };
+        let start = self.below(TEXT.len() - len);
+        &TEXT[start..start + len]
     }
 }
 
@@ -110,7 +158,8 @@ impl Random {
 /// Servers send no two streams with the same id, and a decoder may profit from equal ones.
 fn vllm_members(seed: u64) -> String {
     // The digits don't depend on each other if the seeds are consecutive.
-    let mut random = Random(seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+    let seed = seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut random = Random::new(seed);
     let (first, last) = (random.next(), random.next());
     let created = 1_760_000_000 + random.below(1 << 20);
     format!(
@@ -368,6 +417,22 @@ impl Stream {
         let image = "iVBORw0KGgoAAAANSUhEUgAA".repeat((10 << 20) / 24);
         self.choice(0).content.push_str(&image);
         self.vllm_chunk(0, &format!(r#"{{"content":"{image}"}}"#), Some("stop"));
+    }
+
+    /// Adds the arguments of a call, in one event: 16 KB of code with an escape every ten bytes.
+    fn escaped_16k(&mut self) {
+        let mut code = String::new();
+        while code.len() < 16 << 10 {
+            let start = self.random.below(TEXT.len() - 9);
+            code.push_str(&TEXT[start..start + 9]);
+            code.push(['\n', '"', '\t', '\\'][self.random.below(4)]);
+        }
+        let arguments = quoted(&code);
+        self.choice(0).calls.push(("call_0".to_owned(), "write".to_owned(), code));
+        let call = format!(
+            r#"{{"index":0,"id":"call_0","type":"function","function":{{"name":"write","arguments":{arguments}}}}}"#
+        );
+        self.vllm_chunk(0, &format!(r#"{{"tool_calls":[{call}]}}"#), Some("tool_calls"));
     }
 
     fn heartbeat(&mut self, count: usize) {
