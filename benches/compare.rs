@@ -45,10 +45,11 @@ mod pipelines;
 mod report;
 #[path = "support/scale.rs"]
 mod scale;
+#[path = "support/simd.rs"]
+mod simd;
 #[path = "support/streams.rs"]
 mod streams;
 #[path = "support/typed.rs"]
-#[expect(dead_code, reason = "a field that no completion keeps is read all the same")]
 mod typed;
 #[path = "support/view.rs"]
 mod view;
@@ -140,7 +141,7 @@ impl Options {
 
     /// Returns the number of events of a generated workload.
     fn events(&self) -> usize {
-        if self.test { 42 } else { 1000 }
+        if self.test { 42 } else { 4000 }
     }
 }
 

@@ -1,7 +1,7 @@
-//! Framing and chunk views by the general path: ns per event, and the ratio to the fastest peer.
+//! The general path: framing and chunk views, and single payloads by kind and size.
 //!
-//! The peers are four framers with `serde_json` or sonic-rs, into a borrowed struct of the same
-//! fields.
+//! The peers of views are four framers with `serde_json`, sonic-rs or simd-json, into a borrowed
+//! struct of the same fields. Payloads are read by simd-json and sonic-rs alone.
 //!
 //! `cargo bench --bench views` runs for about a minute; with `-- --test` it only checks answers.
 #![allow(
@@ -21,10 +21,14 @@
 #[path = "support/cuts.rs"]
 #[expect(dead_code, reason = "other benches have more of them")]
 mod cuts;
+#[path = "support/documents.rs"]
+mod documents;
 #[path = "support/harness.rs"]
 mod harness;
 #[path = "support/peers.rs"]
 mod peers;
+#[path = "support/simd.rs"]
+mod simd;
 #[path = "support/streams.rs"]
 #[expect(dead_code, reason = "other benches have more of them")]
 mod streams;
@@ -96,9 +100,21 @@ fn read_typed(chunk: &typed::Chunk<'_>, read: &mut Read) {
     }
 }
 
+/// Prints the price of each document by each parser, and the ratio of simd-json's tape to ours.
+fn print_documents(effort: Effort) {
+    println!("document          bytes  ns per document");
+    for (name, json) in documents::documents() {
+        let prices = documents::prices(&json, effort);
+        let ratio = prices[1].1 / prices[0].1;
+        let prices = prices.map(|(engine, price)| format!("{engine} {price:.0}")).join(", ");
+        println!("{name:<14} {:>8}  {prices}; simd-json ÷ deltawire {ratio:.2}", json.len());
+    }
+}
+
 fn main() {
     let is_test = std::env::args().any(|argument| argument == "--test");
     let effort = if is_test { Effort::TEST } else { Effort::rounds(31) };
+    print_documents(effort);
     println!("{:<12} {:>6}  ns per chunk (spread)", "workload", "pieces");
     for name in ["vllm", "tools", "openrouter"] {
         let stream = Stream::generated(name, if is_test { 42 } else { 4000 }, 1);

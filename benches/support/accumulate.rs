@@ -29,11 +29,12 @@ pub struct Borrowed<const PARSER: usize>(Plain);
 
 pub type SerdeJson = Borrowed<0>;
 pub type SonicRs = Borrowed<1>;
+pub type SimdJson = Borrowed<2>;
 
 impl<const PARSER: usize> Accumulate for Borrowed<PARSER> {
     const NAME: &'static str = PARSERS[PARSER].0;
     const WITH_SSE_CORE: &'static str =
-        ["peer/sse-core+serde_json", "peer/sse-core+sonic-rs"][PARSER];
+        ["peer/sse-core+serde_json", "peer/sse-core+sonic-rs", "peer/sse-core+simd-json"][PARSER];
     const HEARS_REASONING: bool = true;
 
     fn push(&mut self, data: &str) {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use deltawire::SseDecoder;
 use deltawire::sse::EventKind;
 
-use crate::accumulate::{Accumulate, AsyncOpenAi, SerdeJson, SonicRs};
+use crate::accumulate::{Accumulate, AsyncOpenAi, SerdeJson, SimdJson, SonicRs};
 use crate::cuts::Cut;
 use crate::harness::Engine;
 use crate::peers::{FRAMERS, Framer};
@@ -90,6 +90,7 @@ pub fn engines(streams: &[Vec<Bytes>], begin: fn() -> Decoders) -> Vec<Engine<'_
         engines.push(peer::<AsyncOpenAi>(framer, streams));
         engines.push(peer::<SerdeJson>(framer, streams));
         engines.push(peer::<SonicRs>(framer, streams));
+        engines.push(peer::<SimdJson>(framer, streams));
     }
     engines
 }

@@ -49,18 +49,19 @@ pub trait Pipeline {
 }
 
 /// A function of each pipeline, with its name.
-pub type EachPipeline<F> = [(&'static str, F); 5];
+pub type EachPipeline<F> = [(&'static str, F); 6];
 
 /// Makes an [`EachPipeline`] of a generic function.
 macro_rules! each_pipeline {
     ($function:ident) => {{
-        use $crate::accumulate::{AsyncOpenAi, SerdeJson, SonicRs};
+        use $crate::accumulate::{AsyncOpenAi, SerdeJson, SimdJson, SonicRs};
         use $crate::pipelines::{Deltawire, SseCore};
         [
             (<Deltawire<true>>::NAME, $function::<Deltawire<true>>),
             (<Deltawire<false>>::NAME, $function::<Deltawire<false>>),
             (<SseCore<SerdeJson>>::NAME, $function::<SseCore<SerdeJson>>),
             (<SseCore<SonicRs>>::NAME, $function::<SseCore<SonicRs>>),
+            (<SseCore<SimdJson>>::NAME, $function::<SseCore<SimdJson>>),
             (<SseCore<AsyncOpenAi>>::NAME, $function::<SseCore<AsyncOpenAi>>),
         ]
     }};

@@ -163,7 +163,7 @@ impl Table {
             ],
         );
         let is_main = |ratios: &&Ratios| match ratios.workload {
-            "huge" => ratios.pieces == "whole",
+            "huge" | "escaped-16k" => ratios.pieces == "whole",
             _ => matches!(&*ratios.pieces, "event" | "shuffled"),
         };
         for ratios in report.ratios.iter().filter(is_main) {

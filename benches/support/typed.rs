@@ -3,12 +3,13 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use crate::simd::read_chunk;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, SeqAccess, Visitor};
 
 /// Reads a payload and hands its chunk on, if it is one.
 pub type Parser = fn(&str, &mut dyn FnMut(&Chunk<'_>));
 
-pub const PARSERS: [(&str, Parser); 2] = [
+pub const PARSERS: [(&str, Parser); 3] = [
     ("serde_json", |data, take| {
         if let Ok(chunk) = serde_json::from_str(data) {
             take(&chunk);
@@ -19,6 +20,7 @@ pub const PARSERS: [(&str, Parser); 2] = [
             take(&chunk);
         }
     }),
+    ("simd-json", read_chunk),
 ];
 
 /// A string that is copied only if it has escapes.
@@ -28,7 +30,7 @@ pub const PARSERS: [(&str, Parser); 2] = [
 #[derive(serde::Deserialize)]
 pub struct Text<'a>(#[serde(borrow)] pub Cow<'a, str>);
 
-#[derive(serde::Deserialize)]
+#[derive(Default, serde::Deserialize)]
 pub struct Chunk<'a> {
     #[serde(borrow)]
     pub id: Option<Text<'a>>,
@@ -54,7 +56,7 @@ pub struct XGroq {
     pub usage: Option<Usage>,
 }
 
-#[derive(serde::Deserialize)]
+#[derive(Default, serde::Deserialize)]
 pub struct Choice<'a> {
     pub index: Option<u64>,
     #[serde(borrow, default)]
@@ -125,7 +127,7 @@ impl<'de> Visitor<'de> for ContentVisitor {
     }
 }
 
-#[derive(serde::Deserialize)]
+#[derive(Default, serde::Deserialize)]
 pub struct ToolCall<'a> {
     pub index: Option<u64>,
     #[serde(borrow)]
