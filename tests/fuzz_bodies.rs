@@ -9,18 +9,21 @@
     reason = "a test fails by panicking"
 )]
 #![allow(dead_code, unreachable_pub, reason = "the bodies are public to the fuzz targets")]
+#![allow(clippy::duplicate_mod, reason = "the bodies have parts of `support` of their own")]
 
 #[path = "../fuzz/bodies/mod.rs"]
 mod bodies;
 #[path = "support/cases.rs"]
 mod cases;
+mod support;
 
 use std::fs;
 use std::path::Path;
 
 use bodies::heap::Heap;
-use bodies::{parse_chunk, reassemble, roundtrip, sse_split, templates};
+use bodies::{parse_chunk, reassemble, roundtrip, simd, sse_split, templates};
 use proptest::prelude::*;
+use support::{base64, recordings, vectors};
 
 #[global_allocator]
 static HEAP: Heap = Heap;
@@ -99,6 +102,32 @@ fn parse_chunk_over_findings() {
     ] {
         parse_chunk::run(finding);
     }
+}
+
+/// Each payload of the recordings, and each JSON text of the vectors as it is and as a member.
+#[test]
+fn parse_chunk_over_recorded_payloads_and_the_vectors() {
+    let mut payloads: Vec<_> = recordings("openai-chat").iter().flat_map(data_lines).collect();
+    // Most of them are like the one before; the stride is odd, so it meets all kinds.
+    payloads = payloads.into_iter().step_by(7).collect();
+    for (_, vector) in vectors("json") {
+        // A few are too long to be stored there.
+        let Some(text) = vector["input_b64"].as_str().map(base64) else { continue };
+        payloads.push([b"{\"choices\":[],\"x\":", &*text, b"}"].concat());
+        payloads.push(text);
+    }
+    let accepts = |payload: &Vec<u8>| simd::check(payload, || None);
+    let accepted = payloads.iter().filter(|payload| accepts(payload)).count();
+    assert!(payloads.is_empty() || accepted > 1000, "simd-json accepts {accepted}");
+    for payload in &payloads {
+        parse_chunk::run(payload);
+    }
+}
+
+/// Returns the bytes behind `data: ` of each line that begins so.
+fn data_lines(recording: &support::Recording) -> Vec<Vec<u8>> {
+    let lines = recording.bytes.split(|byte| *byte == b'\n');
+    lines.filter_map(|line| line.strip_prefix(b"data: ").map(Vec::from)).collect()
 }
 
 #[test]

@@ -21,5 +21,6 @@ pub mod input;
 pub mod parse_chunk;
 pub mod reassemble;
 pub mod roundtrip;
+pub mod simd;
 pub mod sse_split;
 pub mod templates;

@@ -6,8 +6,8 @@ use deltawire::json::JsonDeviations;
 use deltawire::json::{Value, ValueKind};
 use deltawire::{ChunkDecoder, ErrorKind, Limits, Payload, Reassembler};
 
-use super::heap;
 use super::sent::{Sent, What};
+use super::{heap, simd};
 
 /// The result of a run over a stream.
 #[derive(Debug, PartialEq)]
@@ -46,6 +46,7 @@ pub fn run(data: &[u8]) {
     let sent = Sent::read(&data);
     check_deviations(&lenient, &strict, &stream);
     check_against(&lenient, &strict, sent.as_ref(), &data);
+    check_against_simd_json(&lenient, &data);
     if let Some(sent) = &sent
         && matches!(sent.what, What::Object(_))
         && !matches!(strict, Seen::Malformed(..))
@@ -149,11 +150,26 @@ fn check_against(lenient: &Seen, strict: &Seen, sent: Option<&Sent>, data: &[u8]
             assert_eq!(Sent::read(text.as_bytes()).as_ref(), Some(sent));
         }
         Seen::Error => assert!(is_object && is_error),
+        Seen::Malformed(ErrorKind::TooDeep, _) => {
+            assert!(sent.depth() > Limits::new().max_json_depth);
+        }
         Seen::Malformed(kind, offset) => {
             assert!(!is_object);
             assert_eq!((*kind, *offset), (ErrorKind::ExpectedObject, 6));
         }
         Seen::Done => unreachable!("that was looked for"),
+    }
+}
+
+/// Checks that a text of simd-json is read, and equally if it is a chunk.
+fn check_against_simd_json(lenient: &Seen, data: &[u8]) {
+    let is_accepted = simd::check(data, || match lenient {
+        Seen::Chunk(text, _) => Sent::read(text.as_bytes()),
+        _ => None,
+    });
+    if let (true, Seen::Malformed(kind, _)) = (is_accepted, lenient) {
+        let is_limit = matches!(kind, ErrorKind::TooDeep | ErrorKind::TooManyValues);
+        assert!(is_limit || *kind == ErrorKind::ExpectedObject, "simd-json accepts it: {kind:?}");
     }
 }
 
