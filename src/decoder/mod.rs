@@ -19,7 +19,7 @@ use crate::limits::Limits;
 use crate::sse::EventSpan;
 use crate::sse::SseDecoder;
 use crate::template::{MatchedEvent, TemplateMatch};
-use payload_parser::{PayloadParser, read, read_last};
+use payload_parser::{PayloadParser, read, read_comment, read_last};
 use summary::{Counts, Rest};
 pub use templates::Templates;
 
@@ -125,7 +125,7 @@ impl ChunkDecoder {
             *input = rest;
             return Some(self.emit_templated(matched, raw));
         }
-        self.next_framed(input, may_match_template)
+        self.next_other(input, may_match_template)
     }
 
     /// Consumes the next event as [`next`](Self::next) does, but only borrows it to `at`.
@@ -151,7 +151,25 @@ impl ChunkDecoder {
             sse.advance(raw.len());
             return Some(at(Peeked::Like(&chunk)));
         }
-        self.next_framed(input, may_match_template).map(|event| at(Peeked::Any(&event)))
+        self.next_other(input, may_match_template).map(|event| at(Peeked::Any(&event)))
+    }
+
+    /// Returns the next event, which matches no template.
+    ///
+    /// A whole comment, such as a heartbeat, needs less work than another event.
+    #[inline(never)]
+    fn next_other<'a, 'i: 'a>(
+        &'a mut self,
+        input: &mut &'i [u8],
+        may_match_template: bool,
+    ) -> Option<ChunkEvent<'a>> {
+        let len = self.parts.sse.count_comment(input);
+        let Some((raw, rest)) = len.and_then(|len| input.split_at_checked(len)) else {
+            return self.next_framed(input, may_match_template);
+        };
+        *input = rest;
+        let Parts { sse, end, .. } = &mut self.parts;
+        Some(read_comment(sse.emit_comment(raw), end))
     }
 
     /// Returns the next event by the general path.

@@ -146,6 +146,13 @@ pub(super) fn read<'a>(
     ChunkEvent { event, payload, deviations }
 }
 
+/// Counts a comment, as [`read`] does, in less time.
+pub(super) fn read_comment<'a>(event: Event<'a>, end: &mut Counts) -> ChunkEvent<'a> {
+    debug_assert_eq!(event.kind(), EventKind::Comment, "located as one");
+    end.is_event_stream |= proves_event_stream(&event, end.body());
+    ChunkEvent { event, payload: Payload::Comment, deviations: &JsonDeviations::NONE }
+}
+
 /// Reads the payload of an event that no blank line has closed, and counts it in `end`.
 ///
 /// Of a dropped event only `[DONE]`, a failure, the API and the kind of the body count.

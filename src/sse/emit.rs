@@ -74,6 +74,13 @@ impl SseDecoder {
         self.emit_single_line(EventKind::Message, raw, data)
     }
 
+    /// Returns the comment that is `raw`, which [`count_comment`](Self::count_comment) has counted.
+    #[cfg(feature = "std")]
+    #[inline]
+    pub(crate) fn emit_comment<'a>(&'a mut self, raw: &'a [u8]) -> Event<'a> {
+        self.emit_single_line(EventKind::Comment, raw, 0..0)
+    }
+
     /// Returns the event that is `raw`; the decoder stays in [`State::BetweenEvents`].
     #[inline]
     fn emit_single_line<'a>(

@@ -44,6 +44,19 @@ impl SseDecoder {
         (span, line_end)
     }
 
+    /// Counts the comment at the front of `piece`, if it is a whole event; returns its length.
+    #[cfg(feature = "std")]
+    #[inline]
+    pub(crate) fn count_comment(&mut self, piece: &[u8]) -> Option<usize> {
+        let is_comment = piece.first() == Some(&b':');
+        let most = if is_comment { self.between_events(piece) } else { None }?;
+        let end = near_line_end(piece)?;
+        let (_, end_len) = recognise(Some(b':'), bytes_in(piece, end..))?;
+        let len = end + end_len;
+        self.head.hot.comments += u64::from(len <= most);
+        (len <= most).then_some(len)
+    }
+
     /// Returns the span of a single-line event, unless its length may exceed a limit.
     #[inline]
     fn single_line(&self, kind: EventKind, data: Range<usize>, len: usize) -> Option<EventSpan> {
