@@ -237,7 +237,7 @@ fn main() {
                     while let Some(event) = decoder.next(&mut input) {
                         completion.push_payload(event.payload());
                     }
-                    deltawire_answer(&completion)
+                    deltawire_answer(&mut completion)
                 })
             }),
             Engine::new("serde_json::Value + stream-rs", || {
@@ -268,7 +268,7 @@ fn main() {
     report_as_decoded("tools", effort);
 }
 
-fn deltawire_answer(completion: &Reassembler) -> Answer {
+fn deltawire_answer(completion: &mut Reassembler) -> Answer {
     let message = &completion.snapshot().choices[0].message;
     let functions = message.tool_calls.iter().filter_map(|call| call.function.as_ref());
     let arguments = functions.map(|function| function.arguments.len()).sum();

@@ -952,8 +952,9 @@ fn changes_of_one_chunk_agree_on_positions() {
         &OwnedChatCompletionChunk::from_json(json.to_string().as_bytes()).unwrap().as_chunk(),
     );
     let mut texts = Vec::new();
-    for change in completion.changes() {
-        let choices = &completion.snapshot().choices;
+    let (completion, changes) = completion.snapshot_with_changes();
+    for change in changes {
+        let choices = &completion.choices;
         match *change {
             Change::Content { choice, start } => {
                 texts.push(choices[choice].message.content.as_deref().unwrap()[start..].to_owned());

@@ -87,7 +87,7 @@ fn nothing_else_shows_text() {
     let mut sniffer = Sniffer::new();
     assert_eq!(sniffer.push(b"\n"), None);
     shows_nothing(&sniffer);
-    let completion = Reassembler::new();
+    let mut completion = Reassembler::new();
     shows_nothing(&Replay::new(completion.snapshot()));
     for error in [EncodeError::EventType, EncodeError::Id] {
         assert!(error.to_string().starts_with("line break or U+0000 in an event "));

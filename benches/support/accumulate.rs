@@ -20,7 +20,7 @@ pub trait Accumulate: Default {
     fn said(&self) -> Expected;
 
     /// Returns the bytes allocated for contents.
-    fn text(&self) -> usize;
+    fn text(&mut self) -> usize;
 }
 
 /// The borrowed structs read by the parser at this place of [`PARSERS`], and a plain fold.
@@ -59,7 +59,7 @@ impl<const PARSER: usize> Accumulate for Borrowed<PARSER> {
         }
     }
 
-    fn text(&self) -> usize {
+    fn text(&mut self) -> usize {
         self.0.choices.iter().map(|choice| choice.content.capacity()).sum()
     }
 }
@@ -255,7 +255,7 @@ impl Accumulate for AsyncOpenAi {
         }
     }
 
-    fn text(&self) -> usize {
+    fn text(&mut self) -> usize {
         self.completion.choices().map(|(_, choice)| choice.content.capacity()).sum()
     }
 }

@@ -90,7 +90,7 @@ fn one_stream<P: Pipeline>() -> Vec<String> {
     // A stream before it allocates the state that all streams of the process share.
     assert!(feed(stream.bytes.len()).end().is_right(stream), "{}", P::NAME);
     let held = |end: usize| {
-        let (pipeline, usage) = counted(|| feed(end));
+        let (mut pipeline, usage) = counted(|| feed(end));
         usage.live - pipeline.text() as isize
     };
     // Half of the eleventh event waits for its other half.

@@ -44,7 +44,7 @@ pub trait Pipeline {
     fn new(decoders: &Decoders) -> Self;
     fn feed(&mut self, piece: &[u8]);
     /// Returns the bytes allocated for the text that it keeps, beyond its length too.
-    fn text(&self) -> usize;
+    fn text(&mut self) -> usize;
     fn end(self) -> Self::End;
 }
 
@@ -89,7 +89,7 @@ impl<const TEMPLATES: bool> Pipeline for Deltawire<TEMPLATES> {
         }
     }
 
-    fn text(&self) -> usize {
+    fn text(&mut self) -> usize {
         let choices = self.completion.snapshot().choices.iter();
         let texts = choices.filter_map(|choice| choice.message.content.as_ref());
         texts.map(String::capacity).sum()
@@ -118,7 +118,7 @@ impl Pipeline for UsageTap {
         self.push(piece);
     }
 
-    fn text(&self) -> usize {
+    fn text(&mut self) -> usize {
         0
     }
 
@@ -155,7 +155,7 @@ impl<A: Accumulate + 'static> Pipeline for SseCore<A> {
         sse_core_piece(&mut self.decoder, piece, &mut |data| self.completion.push(data));
     }
 
-    fn text(&self) -> usize {
+    fn text(&mut self) -> usize {
         self.completion.text()
     }
 

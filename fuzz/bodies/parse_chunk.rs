@@ -240,7 +240,7 @@ fn decode(pieces: &[&[u8]]) -> Run {
             };
             payloads.push((event.offset(), kind, text));
             completion.push_payload(event.payload());
-            check_changes(&completion);
+            check_changes(&mut completion);
         }
     }
     let finished = completion.finish(decoder.finish());
@@ -275,9 +275,10 @@ fn check_value(value: Value<'_>, whole: &str, start: usize) {
 }
 
 /// Checks that each change is in the completion, and that new text begins at a character.
-pub fn check_changes(completion: &Reassembler) {
-    for change in completion.changes() {
-        let choices = &completion.snapshot().choices;
+pub fn check_changes(completion: &mut Reassembler) {
+    let (completion, changes) = completion.snapshot_with_changes();
+    for change in changes {
+        let choices = &completion.choices;
         let (text, start) = match *change {
             Change::Content { choice, start } => (&choices[choice].message.content, start),
             Change::Refusal { choice, start } => (&choices[choice].message.refusal, start),

@@ -46,7 +46,10 @@ fn finish(pieces: &[&[u8]], of_stream: &Limits, of_completion: &Limits) -> Finis
         let mut input = *piece;
         while let Some(event) = decoder.next(&mut input) {
             completion.push_payload(event.payload());
-            check_changes(&completion);
+            // A text grows otherwise between two looks at it.
+            if event.offset() % 3 == 0 {
+                check_changes(&mut completion);
+            }
         }
     }
     completion.finish(decoder.finish())

@@ -62,6 +62,18 @@ impl<'a> ChatCompletionChunk<'a> {
         self.document.with_patched_text(self.document.patches().get(position)?, with)
     }
 
+    /// Copies the text of a slot to the front of `block`, if it is short; returns its length.
+    ///
+    /// See [`Document::copy_patched_text`].
+    #[inline]
+    pub(crate) fn copy_slot_text<const N: usize>(
+        &self,
+        position: usize,
+        block: &mut [u8; N],
+    ) -> Option<usize> {
+        self.document.copy_patched_text(self.document.patches().get(position)?, block)
+    }
+
     /// Returns true if a slot is a string that isn't empty.
     #[inline]
     pub(crate) fn has_slot_text(&self, position: usize) -> bool {

@@ -69,12 +69,17 @@ impl Budget {
     pub(crate) fn replace(&mut self, before: usize, after: usize) -> bool {
         let free = self.bytes.saturating_add(before);
         if self.closed || free < after {
-            self.closed = true;
-            self.mark_exceeded(CompletionLimit::CompletionBytes);
+            self.close();
             return false;
         }
         self.bytes = free - after;
         true
+    }
+
+    /// Lets no further value fit.
+    pub(super) fn close(&mut self) {
+        self.closed = true;
+        self.mark_exceeded(CompletionLimit::CompletionBytes);
     }
 
     /// Returns true if an object with `count` members may have one more; else records the limit.

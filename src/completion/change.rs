@@ -141,6 +141,18 @@ impl Changes {
         }
     }
 
+    /// Replaces the change of a push by that of the next one: neither needs a buffer.
+    #[inline]
+    pub(super) const fn set(&mut self, change: Option<Change>) {
+        debug_assert!(!self.needs_buffer() && !self.has_void && !self.is_unordered, "one change");
+        self.first = change;
+    }
+
+    /// Returns true if the buffer isn't empty, or is large.
+    pub(super) const fn needs_buffer(&self) -> bool {
+        self.has_several
+    }
+
     #[cold]
     fn clear_several(&mut self) {
         self.has_several = self.several.as_mut().is_some_and(|several| several.clear());

@@ -15,6 +15,7 @@ use super::message::{
     ChoiceTarget, TextOf, push_reasoning, push_reasoning_texts, push_text, push_texts,
 };
 use super::model::ReasoningName;
+use super::tail::Tail;
 use super::tool_call::{push_arguments, push_call};
 use super::usage_plan::UsagePlan;
 use super::{ChatCompletion, CompletionChoice, Reassembler};
@@ -82,7 +83,7 @@ pub(super) struct MergePlan {
     has_more: bool,
     has_texts: bool,
     reasoning: Reasoning,
-    /// The only text that the chunk adds: see [`SingleTextPlan`].
+    /// The only text that the chunk adds: see [`Tail`].
     only_text: Option<(u8, TextOf)>,
     /// `None` if no plan so far has such fields.
     rare: Option<Box<RarePlan>>,
@@ -97,19 +98,6 @@ struct RarePlan {
     /// The slots that are texts of delta members without a field.
     member_texts: [Option<NodeId>; MOST_MEMBER_TEXTS],
     usage: UsagePlan,
-}
-
-/// The plan of a template that adds one text only, as most do.
-///
-/// The text so far doesn't end in half a surrogate pair. Nor does the new one, since that is a
-/// deviation.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct SingleTextPlan {
-    key: Option<TemplateKey>,
-    /// The position of the choice.
-    choice: u32,
-    slot: u8,
-    of: TextOf,
 }
 
 /// The index of a choice or call: a literal, or in a slot.
@@ -329,17 +317,18 @@ impl MergePlan {
         }
     }
 
-    /// Returns the plan for one text, if the chunk adds no more.
+    /// Makes the plan of a tail, if the chunk adds one text only.
     ///
-    /// Its key is `None` while half a surrogate pair is pending.
+    /// There is none while half a surrogate pair is pending.
     #[inline]
-    fn single_text(&self, target: &mut ChoiceTarget<'_>) -> Option<SingleTextPlan> {
-        let (slot, of) = self.only_text?;
-        if of.pending(target.state).may_join("") {
-            return Some(SingleTextPlan::default());
+    fn plan_tail(&self, target: &mut ChoiceTarget<'_>, tail: &mut Tail) {
+        if let Some((slot, of)) = self.only_text
+            && !target.changes.needs_buffer()
+            && !of.pending(target.state).may_join("")
+            && let Some(stored) = of.text(target.message)
+        {
+            tail.plan(self.key, target.choice, (slot, of), stored.len());
         }
-        let choice = u32::try_from(target.choice).ok()?;
-        Some(SingleTextPlan { key: self.key, choice, slot, of })
     }
 
     /// Merges the fields of the choice besides its content.
@@ -493,27 +482,9 @@ impl Reassembler {
         may_merge && !self.plan.is_full && self.push_planned(chunk)
     }
 
-    /// Merges a chunk that adds one text only; returns false if it isn't known to be one.
-    #[inline]
-    pub(super) fn push_single_text(&mut self, chunk: &ChatCompletionChunk<'_>) -> bool {
-        let SingleTextPlan { key, choice, slot, of } = self.single_text;
-        let Self { completion, budget, changes, .. } = self;
-        // Only the text reserves bytes. Once something was left out, anything may fit now.
-        if key.is_none() || key != chunk.template_key() || budget.texts.exceeded().is_some() {
-            return false;
-        }
-        let Some(stored) = completion.choices.get_mut(choice as usize) else { return false };
-        let Some(stored) = of.text(&mut stored.message) else { return false };
-        let pushed = chunk.with_slot_text(slot.into(), |text| budget.push_str(stored, text));
-        if let Some(Some(start)) = pushed {
-            changes.push(of.change(choice as usize, start));
-        }
-        pushed.is_some()
-    }
-
     #[inline]
     fn push_planned(&mut self, chunk: &ChatCompletionChunk<'_>) -> bool {
-        let Self { completion, states, budget, changes, merged, plan, single_text, .. } = self;
+        let Self { completion, states, budget, changes, merged, plan, tail, .. } = self;
         if let Some(index) = plan.choice {
             let Some(index) = index.resolve(chunk) else { return false };
             if merged.choices & bit(index) == 0 {
@@ -543,9 +514,7 @@ impl Reassembler {
             if plan.has_more {
                 plan.push_rest(&mut target, chunk);
             }
-            if let Some(known) = plan.single_text(&mut target) {
-                *single_text = known;
-            }
+            plan.plan_tail(&mut target, tail);
         }
         if let Some(rare) = &plan.rare
             && rare.usage.has_some
@@ -574,7 +543,7 @@ impl Reassembler {
 #[cfg(test)]
 #[expect(clippy::panic, reason = "a test fails by panicking")]
 mod tests {
-    use super::{Calls, ChoiceIndex, RarePlan, Reasoning, Reassembler, SingleTextPlan};
+    use super::{Calls, ChoiceIndex, RarePlan, Reasoning, Reassembler};
     use crate::chunk::ChatCompletionChunk;
     use crate::decoder::{ChunkDecoder, ChunkEvent, Payload};
 
@@ -588,14 +557,13 @@ mod tests {
 
     /// Pushes a chunk as [`Reassembler::push`] does; returns the merge that it took.
     fn push(completion: &mut Reassembler, chunk: &ChatCompletionChunk<'_>) -> Added {
-        completion.changes.clear();
-        if completion.push_single_text(chunk) {
+        if completion.push_one_text(chunk) {
             return Added::Text;
         }
+        completion.begin_push();
         if completion.merged.is_of(chunk) && completion.push_incremental(chunk) {
             return Added::Changed;
         }
-        completion.single_text = SingleTextPlan::default();
         completion.push_full(chunk);
         completion.merged.add(chunk);
         completion.end_push();

@@ -17,6 +17,7 @@ pub(crate) mod outcome;
 pub(crate) mod reassembler;
 #[cfg(feature = "serde")]
 mod serde;
+mod tail;
 mod tool_call;
 mod usage_plan;
 mod whole;

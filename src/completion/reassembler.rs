@@ -6,11 +6,12 @@ use super::budget::CompletionLimit;
 use super::budgets::Budgets;
 use super::change::{Change, Changes};
 use super::choice_state::{CallState, ChoiceState};
-use super::incremental::{MergePlan, MergedTemplate, SingleTextPlan};
+use super::incremental::{MergePlan, MergedTemplate};
 use super::message::{ChoiceTarget, push_delta};
 use super::model::{ChatCompletion, CompletionChoice, Message, push_doubling};
 use super::order::sort_both;
 use super::outcome::{Findings, FinishedCompletion, Irregularities, UnfinishedChoice, count};
+use super::tail::Tail;
 use super::tool_call::PART_COST;
 use super::whole::push_whole;
 use crate::chunk::schema::{completion_details, top, usage};
@@ -45,7 +46,7 @@ use crate::limits::Limits;
 /// [`OwnedChatCompletionChunk`](crate::chunk::OwnedChatCompletionChunk).
 #[derive(Clone, Debug)]
 pub struct Reassembler {
-    pub(super) single_text: SingleTextPlan,
+    pub(super) tail: Tail,
     pub(super) changes: Changes,
     pub(super) budget: Budgets,
     pub(super) completion: ChatCompletion,
@@ -91,7 +92,7 @@ impl Reassembler {
     #[must_use]
     pub fn with_limits(limits: Limits) -> Self {
         Self {
-            single_text: SingleTextPlan::default(),
+            tail: Tail::default(),
             changes: Changes::default(),
             budget: Budgets::new(limits),
             completion: ChatCompletion::default(),
@@ -127,6 +128,7 @@ impl Reassembler {
                 self.findings.has_error = true;
             }
             Payload::Done => {
+                self.end_tail();
                 for (choice, state) in self.states.iter_mut().enumerate() {
                     state.end_calls(choice, &mut self.changes);
                 }
@@ -137,20 +139,34 @@ impl Reassembler {
 
     /// Merges a chunk. [`changes`](Self::changes) returns its changes until the next push.
     pub fn push(&mut self, chunk: &ChatCompletionChunk<'_>) {
-        self.changes.clear();
-        if !self.push_single_text(chunk) {
+        if !self.push_one_text(chunk) {
             self.push_templated(chunk);
         }
     }
 
+    /// Merges a chunk that adds one text only; returns false if it isn't known to be one.
+    #[inline]
+    pub(super) fn push_one_text(&mut self, chunk: &ChatCompletionChunk<'_>) -> bool {
+        let Some(len) = self.tail.push(chunk) else { return self.push_text(chunk) };
+        self.changes.set(self.tail.change(len));
+        true
+    }
+
     #[inline(never)]
     fn push_templated(&mut self, chunk: &ChatCompletionChunk<'_>) {
+        self.begin_push();
         if !self.merged.is_of(chunk) || !self.push_incremental(chunk) {
-            self.single_text = SingleTextPlan::default();
             self.push_full(chunk);
             self.merged.add(chunk);
         }
         self.end_push();
+    }
+
+    /// Joins the tail, and removes the changes of the push before.
+    #[inline]
+    pub(super) fn begin_push(&mut self) {
+        self.end_tail();
+        self.changes.clear();
     }
 
     /// Removes void changes, and sorts choices and tool calls, at the end of a push.
@@ -221,10 +237,18 @@ impl Reassembler {
         }
     }
 
-    /// Returns the completion so far.
+    /// Returns the completion so far. Joins the newest texts to the stored ones first.
     #[must_use]
-    pub const fn snapshot(&self) -> &ChatCompletion {
+    pub fn snapshot(&mut self) -> &ChatCompletion {
+        self.join_tail();
         &self.completion
+    }
+
+    /// Returns the completion so far, and the [changes](Self::changes) of the last push.
+    #[must_use]
+    pub fn snapshot_with_changes(&mut self) -> (&ChatCompletion, &[Change]) {
+        self.join_tail();
+        (&self.completion, self.changes.as_slice())
     }
 
     /// Returns the changes of the last push, in the order of the chunk.
@@ -283,6 +307,7 @@ impl Reassembler {
     ///
     /// Without a decoder, pass the default [`StreamSummary`], with `done` set if `[DONE]` came.
     pub fn finish(&mut self, end: StreamSummary) -> FinishedCompletion {
+        self.end_tail();
         let (limit_exceeded, irregularities) = (self.limit_exceeded(), self.irregularities());
         let mut findings = core::mem::take(&mut self.findings);
         findings.has_invalid_index |= irregularities.invalid_tool_call_indexes > 0;
@@ -329,7 +354,7 @@ impl Reassembler {
         changes.reset();
         self.late_choices = 0;
         self.merged = MergedTemplate::default();
-        (self.plan, self.single_text) = (MergePlan::default(), SingleTextPlan::default());
+        (self.plan, self.tail) = (MergePlan::default(), Tail::default());
         self.invalid_choice_indexes = 0;
         self.findings = Findings::default();
     }

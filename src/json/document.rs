@@ -329,6 +329,25 @@ impl<'a> Document<'a> {
         self.patched_text(patch).map(with)
     }
 
+    /// Copies the text of a patched leaf to the front of `block`; returns its length.
+    ///
+    /// Copies a whole block, so the bytes behind the text are any. Returns `None` if the leaf isn't a
+    /// string without escapes, if its text is longer than a block, or if the document ends earlier.
+    #[inline]
+    pub(crate) fn copy_patched_text<const N: usize>(
+        &self,
+        patch: &Patch,
+        block: &mut [u8; N],
+    ) -> Option<usize> {
+        let Range { start, end } = patch.value_range();
+        let len = end.wrapping_sub(start);
+        if len > N || !matches!(patch.kind, Kind::String) || patch.is_escaped() {
+            return None;
+        }
+        *block = *self.bytes.get(start..)?.first_chunk()?;
+        Some(len)
+    }
+
     /// Returns the bytes of a patched leaf, as sent.
     #[inline]
     pub(crate) fn patched_bytes(&self, patch: &Patch) -> &'a [u8] {

@@ -470,9 +470,9 @@ proptest! {
         let mut input = stream.as_bytes();
         while let Some(event) = decoder.next(&mut input) {
             completion.push_payload(event.payload());
-            let snapshot = completion.snapshot();
+            let (snapshot, changes) = completion.snapshot_with_changes();
             prop_assert!(snapshot.choices.is_sorted_by_key(|choice| choice.index));
-            for change in completion.changes() {
+            for change in changes {
                 if let Change::Content { choice, start } = *change {
                     prop_assert!(snapshot.choices[choice].message.content.as_deref().unwrap().is_char_boundary(start));
                 }

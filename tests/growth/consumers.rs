@@ -410,8 +410,9 @@ fn reassemble(stream: &[u8], mut each: impl FnMut(&mut Reassembler)) {
 /// Reads the text of each change.
 fn watch(stream: &[u8]) {
     reassemble(stream, |completion| {
-        for change in completion.changes() {
-            let choices = &completion.snapshot().choices;
+        let (snapshot, changes) = completion.snapshot_with_changes();
+        for change in changes {
+            let choices = &snapshot.choices;
             let text = match *change {
                 Change::Content { choice, start } => {
                     choices[choice].message.content.as_deref().map(|text| &text[start..])
