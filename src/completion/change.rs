@@ -83,9 +83,8 @@ pub enum Change {
 /// During the push, positions follow the order of arrival of choices and tool calls. The end of the
 /// push replaces them by the positions after it.
 #[derive(Clone, Default)]
+#[repr(C)] // The first change is the last field: see `Newest`.
 pub(super) struct Changes {
-    /// The first change. Most pushes have no other, and need no buffer.
-    first: Option<Change>,
     /// A buffer for pushes with several changes, once there was one.
     several: Option<Box<SeveralChanges>>,
     /// True if the buffer isn't empty, or is large.
@@ -94,6 +93,8 @@ pub(super) struct Changes {
     pub(super) has_void: bool,
     /// True if a choice or tool call is behind one with a higher index.
     pub(super) is_unordered: bool,
+    /// The first change. Most pushes have no other, and need no buffer.
+    first: Option<Change>,
 }
 
 #[derive(Clone, Default)]

@@ -15,7 +15,7 @@ use super::message::{
     ChoiceTarget, TextOf, push_reasoning, push_reasoning_texts, push_text, push_texts,
 };
 use super::model::ReasoningName;
-use super::tail::Tail;
+use super::tail::{Newest, Tail};
 use super::tool_call::{push_arguments, push_call};
 use super::usage_plan::UsagePlan;
 use super::{ChatCompletion, CompletionChoice, Reassembler};
@@ -484,7 +484,9 @@ impl Reassembler {
 
     #[inline]
     fn push_planned(&mut self, chunk: &ChatCompletionChunk<'_>) -> bool {
-        let Self { completion, states, budget, changes, merged, plan, tail, .. } = self;
+        let Self {
+            completion, states, budget, newest: Newest { changes, tail }, merged, plan, ..
+        } = self;
         if let Some(index) = plan.choice {
             let Some(index) = index.resolve(chunk) else { return false };
             if merged.choices & bit(index) == 0 {

@@ -4,14 +4,14 @@ use smallvec::SmallVec;
 
 use super::budget::CompletionLimit;
 use super::budgets::Budgets;
-use super::change::{Change, Changes};
+use super::change::Change;
 use super::choice_state::{CallState, ChoiceState};
 use super::incremental::{MergePlan, MergedTemplate};
 use super::message::{ChoiceTarget, push_delta};
 use super::model::{ChatCompletion, CompletionChoice, Message, push_doubling};
 use super::order::sort_both;
 use super::outcome::{Findings, FinishedCompletion, Irregularities, UnfinishedChoice, count};
-use super::tail::Tail;
+use super::tail::{Newest, Tail};
 use super::tool_call::PART_COST;
 use super::whole::push_whole;
 use crate::chunk::schema::{completion_details, top, usage};
@@ -46,8 +46,7 @@ use crate::limits::Limits;
 /// [`OwnedChatCompletionChunk`](crate::chunk::OwnedChatCompletionChunk).
 #[derive(Clone, Debug)]
 pub struct Reassembler {
-    pub(super) tail: Tail,
-    pub(super) changes: Changes,
+    pub(super) newest: Newest,
     pub(super) budget: Budgets,
     pub(super) completion: ChatCompletion,
     /// The states of the choices: `states.len() == completion.choices.len()`.
@@ -92,8 +91,7 @@ impl Reassembler {
     #[must_use]
     pub fn with_limits(limits: Limits) -> Self {
         Self {
-            tail: Tail::default(),
-            changes: Changes::default(),
+            newest: Newest::default(),
             budget: Budgets::new(limits),
             completion: ChatCompletion::default(),
             states: SmallVec::new_const(),
@@ -119,7 +117,7 @@ impl Reassembler {
 
     /// Merges a payload that isn't a chunk.
     fn push_other(&mut self, payload: &Payload<'_>) {
-        self.changes.clear();
+        self.newest.changes.clear();
         match payload {
             Payload::Error(error) => {
                 if let Some(chunk) = error.chunk() {
@@ -130,7 +128,7 @@ impl Reassembler {
             Payload::Done => {
                 self.end_tail();
                 for (choice, state) in self.states.iter_mut().enumerate() {
-                    state.end_calls(choice, &mut self.changes);
+                    state.end_calls(choice, &mut self.newest.changes);
                 }
             }
             _ => {}
@@ -147,8 +145,8 @@ impl Reassembler {
     /// Merges a chunk that adds one text only; returns false if it isn't known to be one.
     #[inline]
     pub(super) fn push_one_text(&mut self, chunk: &ChatCompletionChunk<'_>) -> bool {
-        let Some(len) = self.tail.push(chunk) else { return self.push_text(chunk) };
-        self.changes.set(self.tail.change(len));
+        let Some(len) = self.newest.tail.push(chunk) else { return self.push_text(chunk) };
+        self.newest.changes.set(self.newest.tail.change(len));
         true
     }
 
@@ -166,24 +164,25 @@ impl Reassembler {
     #[inline]
     pub(super) fn begin_push(&mut self) {
         self.end_tail();
-        self.changes.clear();
+        self.newest.changes.clear();
     }
 
     /// Removes void changes, and sorts choices and tool calls, at the end of a push.
     #[inline]
     pub(super) fn end_push(&mut self) {
-        if self.changes.has_void {
-            self.changes.has_void = false;
-            self.changes.remove_void(&mut self.states);
+        if self.newest.changes.has_void {
+            self.newest.changes.has_void = false;
+            self.newest.changes.remove_void(&mut self.states);
         }
-        if self.changes.is_unordered {
+        if self.newest.changes.is_unordered {
             self.put_in_order();
         }
     }
 
     #[cold]
     fn put_in_order(&mut self) {
-        let Self { completion, states, late_choices, changes, plan, .. } = self;
+        let Self { completion, states, late_choices, newest: Newest { changes, .. }, plan, .. } =
+            self;
         changes.is_unordered = false;
         let moved: Vec<_> = completion
             .choices
@@ -248,7 +247,7 @@ impl Reassembler {
     #[must_use]
     pub fn snapshot_with_changes(&mut self) -> (&ChatCompletion, &[Change]) {
         self.join_tail();
-        (&self.completion, self.changes.as_slice())
+        (&self.completion, self.newest.changes.as_slice())
     }
 
     /// Returns the changes of the last push, in the order of the chunk.
@@ -273,7 +272,7 @@ impl Reassembler {
     /// ```
     #[must_use]
     pub fn changes(&self) -> &[Change] {
-        self.changes.as_slice()
+        self.newest.changes.as_slice()
     }
 
     /// Returns the limit that was exceeded first, if the completion lacks something for it.
@@ -335,7 +334,8 @@ impl Reassembler {
 
     /// Makes the reassembler ready for another stream; keeps the limits and buffers, nothing else.
     pub fn reset(&mut self) {
-        let Self { completion, states, usage_from, budget, changes, .. } = self;
+        let Self { completion, states, usage_from, budget, newest: Newest { changes, .. }, .. } =
+            self;
         budget.reset();
         let mut choices = core::mem::take(&mut completion.choices);
         for choice in choices.drain(..) {
@@ -354,7 +354,7 @@ impl Reassembler {
         changes.reset();
         self.late_choices = 0;
         self.merged = MergedTemplate::default();
-        (self.plan, self.tail) = (MergePlan::default(), Tail::default());
+        (self.plan, self.newest.tail) = (MergePlan::default(), Tail::default());
         self.invalid_choice_indexes = 0;
         self.findings = Findings::default();
     }
@@ -432,7 +432,8 @@ impl Reassembler {
             self.findings.lacks_choice = true;
             return;
         };
-        let Self { completion, states, budget, changes, findings, .. } = self;
+        let Self { completion, states, budget, newest: Newest { changes, .. }, findings, .. } =
+            self;
         let (Some(kept), Some(state)) = (completion.choices.get_mut(at), states.get_mut(at)) else {
             return;
         };
@@ -466,7 +467,9 @@ impl Reassembler {
     ///
     /// An index is a key: an unknown one adds one choice, for any number.
     fn choice_at(&mut self, index: u64) -> Option<usize> {
-        let Self { completion, states, late_choices, budget, changes, .. } = self;
+        let Self {
+            completion, states, late_choices, budget, newest: Newest { changes, .. }, ..
+        } = self;
         let sorted = completion.choices.len() - *late_choices;
         let (sorted, late) = completion.choices.split_at_checked(sorted).unwrap_or_default();
         let known = sorted.binary_search_by_key(&index, |choice| choice.index).ok();

@@ -13,7 +13,7 @@
 use core::fmt;
 
 use super::Reassembler;
-use super::change::Change;
+use super::change::{Change, Changes};
 use super::message::TextOf;
 use crate::chunk::{ChatCompletionChunk, TemplateKey};
 use crate::json::text;
@@ -42,6 +42,14 @@ pub(super) struct Tail {
     /// The number of bytes: `len <= CAPACITY`, and 0 without a plan.
     len: u8,
     bytes: [u8; CAPACITY],
+}
+
+/// The fields of a reassembler that most pushes read and write.
+#[derive(Clone, Debug, Default)]
+#[repr(C)] // The first change, the plan and the first bytes are adjacent.
+pub(super) struct Newest {
+    pub(super) changes: Changes,
+    pub(super) tail: Tail,
 }
 
 impl Default for Tail {
@@ -137,30 +145,30 @@ impl Tail {
 impl Reassembler {
     /// Merges a chunk that adds one text only, of any length; returns false if it isn't known to be.
     pub(super) fn push_text(&mut self, chunk: &ChatCompletionChunk<'_>) -> bool {
-        if !self.tail.is_of(chunk) {
+        if !self.newest.tail.is_of(chunk) {
             return false;
         }
-        let Some(text) = chunk.slot_text(self.tail.slot.into()) else { return false };
-        if CAPACITY - usize::from(self.tail.len) < text.len().max(BLOCK) {
+        let Some(text) = chunk.slot_text(self.newest.tail.slot.into()) else { return false };
+        if CAPACITY - usize::from(self.newest.tail.len) < text.len().max(BLOCK) {
             self.join_tail();
         }
-        if self.tail.key.is_none() {
+        if self.newest.tail.key.is_none() {
             return false;
         }
-        let change = if self.tail.push_str(text) {
-            self.tail.change(text.len())
+        let change = if self.newest.tail.push_str(text) {
+            self.newest.tail.change(text.len())
         } else {
-            let Tail { choice, of, .. } = self.tail;
+            let Tail { choice, of, .. } = self.newest.tail;
             self.append(text).map(|start| of.change(choice as usize, start))
         };
-        self.changes.set(change);
+        self.newest.changes.set(change);
         true
     }
 
     /// Joins the tail to the stored text.
     #[inline]
     pub(super) fn join_tail(&mut self) {
-        if self.tail.len > 0 {
+        if self.newest.tail.len > 0 {
             self.append("");
         }
     }
@@ -168,7 +176,7 @@ impl Reassembler {
     /// Joins the tail to the stored text, and removes the plan.
     pub(super) fn end_tail(&mut self) {
         self.join_tail();
-        self.tail.key = None;
+        self.newest.tail.key = None;
     }
 
     /// Appends the tail and `more` to the stored text; returns the start of `more`.
@@ -176,7 +184,7 @@ impl Reassembler {
     /// Removes the plan if the budget is too small for another tail.
     #[inline(never)]
     fn append(&mut self, more: &str) -> Option<usize> {
-        let Self { tail, completion, budget, .. } = self;
+        let Self { newest: Newest { tail, .. }, completion, budget, .. } = self;
         let choice = completion.choices.get_mut(tail.choice as usize);
         let stored = choice.and_then(|choice| tail.of.text(&mut choice.message).as_mut());
         let (text, stored) = (text(tail.bytes()), stored.filter(|it| it.len() == tail.stored));
