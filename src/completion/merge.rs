@@ -76,7 +76,9 @@ impl OwnedObject {
     }
 
     fn add_text(&mut self, name: &str, value: Value<'_>, budget: &mut Budget) {
-        self.add(name, OwnedValue::copy_raw(value), value.json_len(), budget);
+        let copy = OwnedValue::copy_raw(value);
+        let len = copy.cost();
+        self.add(name, copy, len, budget);
     }
 
     /// Stores the first value with content.

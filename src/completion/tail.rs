@@ -144,6 +144,7 @@ impl Tail {
 
 impl Reassembler {
     /// Merges a chunk that adds one text only, of any length; returns false if it isn't known to be.
+    #[inline(never)]
     pub(super) fn push_text(&mut self, chunk: &ChatCompletionChunk<'_>) -> bool {
         if !self.newest.tail.is_of(chunk) {
             return false;

@@ -400,6 +400,17 @@ impl<'a> Document<'a> {
         }
     }
 
+    /// Returns the length of the value as sent.
+    #[inline]
+    pub(crate) fn raw_len(&self, id: NodeId) -> usize {
+        let node = match self.patch(id) {
+            Some(patch) => Some(patch.value()),
+            None if self.kind(id).is_some_and(Kind::is_container) => self.node(id),
+            None => self.tape.nodes.get(id as usize).copied(),
+        };
+        node.map_or(0, |Node { start, end, .. }| (end - start) as usize)
+    }
+
     /// Returns the value as sent.
     #[inline]
     pub(crate) fn raw(&self, id: NodeId) -> &'a str {

@@ -104,8 +104,10 @@ impl OwnedValue {
     }
 
     pub(crate) fn copy_raw(value: Value<'_>) -> Self {
-        let mut text = String::new();
+        let len = value.json_len();
+        let mut text = String::with_capacity(len);
         value.write_json(&mut text);
+        debug_assert_eq!(text.len(), len, "the length of the text");
         Self::Raw(text)
     }
 

@@ -151,23 +151,26 @@ impl<'a> Value<'a> {
 
     /// Returns true for `null`, `""`, `[]` and `{}`, which change nothing when merged.
     pub(crate) fn is_empty_value(&self) -> bool {
-        self.document.node(self.id).is_none_or(|node| match node.kind {
-            Kind::Null => true,
-            Kind::String => node.payload == 0,
-            Kind::Array | Kind::Object => node.payload == self.id + 1,
-            _ => false,
-        })
+        match self.document.kind(self.id) {
+            None | Some(Kind::Null) => true,
+            Some(Kind::String) => self.document.raw_len(self.id) == "\"\"".len(),
+            Some(Kind::Array | Kind::Object) => self.document.behind(self.id) == self.id + 1,
+            Some(_) => false,
+        }
     }
 
     /// Returns the length of the text that [`write_json`](Self::write_json) appends.
     pub(crate) fn json_len(&self) -> usize {
-        self.raw().len() + self.non_finite_numbers().count() * "null".len()
+        self.document.raw_len(self.id) + self.non_finite_numbers().count() * "null".len()
             - self.non_finite_numbers().map(|node| (node.end - node.start) as usize).sum::<usize>()
     }
 
     /// Appends the JSON text, with `null` in place of numbers that aren't finite.
     pub(crate) fn write_json(&self, out: &mut String) {
         let text = self.raw();
+        if !self.document.has_non_finite_numbers() {
+            return out.push_str(text);
+        }
         let start = self.position();
         let mut written = 0;
         for node in self.non_finite_numbers() {
