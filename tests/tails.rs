@@ -14,13 +14,16 @@ mod cases;
 
 use deltawire::chunk::OwnedChatCompletionChunk;
 use deltawire::completion::{Change, ChatCompletion};
+use deltawire::json::OwnedValue;
 use deltawire::{ChunkDecoder, Limits, Reassembler, Templates};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::Value;
 
 /// The texts of a message, by their names in a chunk.
-const NAMES: [&str; 2] = ["content", "reasoning_content"];
+///
+/// The last two are those of the calls with the indexes 0 and 1.
+const NAMES: [&str; 4] = ["content", "reasoning_content", "arguments", "arguments"];
 
 /// The length of a long text in an event that a template may have.
 const LONG: usize = 3700;
@@ -32,6 +35,7 @@ enum Step {
     Text(Text),
     /// A chunk that adds a text, in its escaped form, which may be half a surrogate pair.
     Half {
+        name: usize,
         is_high: bool,
     },
     Comment,
@@ -68,17 +72,24 @@ impl Text {
             let units = text[1..text.len() - 1].encode_utf16();
             text = format!("\"{}\"", units.map(escape).collect::<String>());
         }
-        let name = NAMES[*name];
-        let delta = match form {
-            0 => format!(r#""index":{choice},"delta":{{"{name}":{text}}}"#),
-            1 => format!(
-                r#""delta":{{"role":"assistant","{name}":{text}}},"index":{choice},"logprobs":null,"finish_reason":null"#
-            ),
-            _ => format!(
-                r#""index":{choice},"delta":{{"{name}":{text},"refusal":null,"tool_calls":[]}}"#
-            ),
+        let text = format!("\"{}\":{text}", NAMES[*name]);
+        let text = match name.checked_sub(2) {
+            Some(call) => format!(r#""tool_calls":[{{"index":{call},"function":{{{text}}}}}]"#),
+            None => text,
         };
-        event(&delta)
+        match form {
+            0 => event(&format!(r#""index":{choice},"delta":{{{text}}}"#)),
+            1 => event(&format!(
+                r#""delta":{{"role":"assistant",{text}}},"index":{choice},"logprobs":null,"finish_reason":null"#
+            )),
+            2 => event(&format!(r#""index":{choice},"delta":{{{text},"refusal":null}}"#)),
+            _ => {
+                let tokens = self.text.len();
+                let usage = format!(r#"{{"prompt_tokens":3,"completion_tokens":{tokens}}}"#);
+                let choice = format!(r#""index":{choice},"delta":{{{text}}}"#);
+                event(&choice).replace("]}\n\n", &format!("],\"usage\":{usage}}}\n\n"))
+            }
+        }
     }
 }
 
@@ -98,9 +109,9 @@ impl Step {
     fn event(&self) -> String {
         match self {
             Self::Text(text) => text.event(),
-            Self::Half { is_high } => {
+            Self::Half { name, is_high } => {
                 let half = if *is_high { "x\\ud83d" } else { "\\ude00y" };
-                event(&format!(r#""index":0,"delta":{{"content":"{half}"}}"#))
+                Text { name: *name, ..plain("HALF") }.event().replace("HALF", half)
             }
             Self::Comment => ": a comment\n\n".into(),
             Self::Call { choice } => event(&format!(
@@ -123,8 +134,8 @@ fn texts() -> impl Strategy<Value = Text> {
         1 => "[a-z]{0,200}",
     ];
     let choice = prop_oneof![6 => Just(0), 1 => 0..3_u64];
-    let name = prop_oneof![6 => Just(0_usize), 1 => 0..2_usize];
-    let form = prop_oneof![6 => Just(0_usize), 1 => 0..3_usize];
+    let name = prop_oneof![6 => Just(0_usize), 2 => 0..4_usize];
+    let form = prop_oneof![6 => Just(0_usize), 2 => 0..4_usize];
     let is_escaped = prop_oneof![9 => Just(false), 1 => Just(true)];
     (choice, name, text, is_escaped, form).prop_map(|(choice, name, text, is_escaped, form)| Text {
         choice,
@@ -146,7 +157,7 @@ fn streams() -> impl Strategy<Value = Vec<Step>> {
     });
     let step = prop_oneof![
         texts().prop_map(Step::Text),
-        any::<bool>().prop_map(|is_high| Step::Half { is_high }),
+        (0..4_usize, any::<bool>()).prop_map(|(name, is_high)| Step::Half { name, is_high }),
         Just(Step::Comment),
         (0..3_u64).prop_map(|choice| Step::Call { choice }),
         Just(Step::Role),
@@ -160,14 +171,18 @@ fn streams() -> impl Strategy<Value = Vec<Step>> {
     })
 }
 
-/// The texts of each choice, concatenated.
+/// The texts of each choice, concatenated, and the last usage.
 #[derive(Clone, Default)]
 struct Oracle {
-    texts: Vec<(u64, [String; 2])>,
+    texts: Vec<(u64, [Option<String>; 4])>,
+    completion_tokens: Option<u64>,
 }
 
 impl Oracle {
-    fn add(&mut self, Text { choice, name, text, .. }: &Text) {
+    fn add(&mut self, Text { choice, name, text, form, .. }: &Text) {
+        if *form == 3 {
+            self.completion_tokens = Some(text.len() as u64);
+        }
         let at = match self.texts.binary_search_by_key(choice, |(index, _)| *index) {
             Ok(at) => at,
             Err(at) => {
@@ -175,31 +190,46 @@ impl Oracle {
                 at
             }
         };
-        self.texts[at].1[*name].push_str(text);
+        self.texts[at].1[*name].get_or_insert_default().push_str(text);
     }
 
     fn check(&self, completion: &ChatCompletion) {
         assert_eq!(completion.choices.len(), self.texts.len());
-        for (choice, (index, [content, reasoning])) in completion.choices.iter().zip(&self.texts) {
+        for (choice, (index, expected)) in completion.choices.iter().zip(&self.texts) {
             assert_eq!(choice.index, *index);
-            assert_eq!(choice.message.content.as_deref().unwrap_or_default(), content);
-            assert_eq!(choice.message.reasoning.as_deref().unwrap_or_default(), reasoning);
+            let calls = choice.message.tool_calls.iter();
+            let arguments = calls.map(|call| call.function.as_ref().unwrap().arguments.as_str());
+            assert!(arguments.eq(expected[2..].iter().flatten()));
+            let found = [&choice.message.content, &choice.message.reasoning];
+            for (found, expected) in found.into_iter().zip(expected) {
+                let (found, expected) = (found.as_deref(), expected.as_deref());
+                assert_eq!(found.unwrap_or_default(), expected.unwrap_or_default());
+            }
         }
+        let tokens = completion.usage.as_ref().and_then(|usage| usage.get("completion_tokens"));
+        assert_eq!(tokens.and_then(OwnedValue::as_u64), self.completion_tokens);
     }
 }
 
-/// Returns the new texts of the last push, with their choices.
-fn new_texts(completion: &mut Reassembler) -> Vec<(u64, usize, String)> {
+/// Returns the new texts of the last push: choice, name and text.
+fn new_texts(completion: &mut Reassembler) -> Vec<(u64, &'static str, String)> {
     let (completion, changes) = completion.snapshot_with_changes();
     let new = |change: &Change| {
         let (choice, name, start) = match *change {
-            Change::Content { choice, start } => (choice, 0, start),
-            Change::Reasoning { choice, start } => (choice, 1, start),
+            Change::Content { choice, start } => (choice, NAMES[0], start),
+            Change::Reasoning { choice, start } => (choice, NAMES[1], start),
+            Change::Arguments { choice, start, .. } => (choice, NAMES[2], start),
             _ => return None,
         };
-        let stored = &completion.choices[choice];
-        let text = [&stored.message.content, &stored.message.reasoning][name];
-        Some((stored.index, name, text.as_deref().unwrap()[start..].to_owned()))
+        let choice = &completion.choices[choice];
+        let text = match *change {
+            Change::Content { .. } => choice.message.content.as_ref()?,
+            Change::Arguments { call, .. } => {
+                &choice.message.tool_calls[call].function.as_ref()?.arguments
+            }
+            _ => choice.message.reasoning.as_ref()?,
+        };
+        Some((choice.index, name, text[start..].to_owned()))
     };
     changes.iter().filter_map(new).collect()
 }
@@ -242,7 +272,7 @@ proptest! {
                 }
                 Step::Text(text) => oracle.add(text),
                 Step::Half { .. } => is_exact = false,
-                Step::Call { choice } => oracle.add(&Text { choice: *choice, ..plain("") }),
+                Step::Call { choice } => oracle.add(&Text { choice: *choice, name: 2, ..plain("") }),
                 Step::Role | Step::Finish => oracle.add(&plain("")),
                 Step::Comment | Step::Done => {}
             }
@@ -264,7 +294,7 @@ proptest! {
             if is_exact && always.limit_exceeded().is_none() {
                 oracle.check(always.snapshot());
                 if let Step::Text(Text { choice, name, text, .. }) = step {
-                    let new = (!text.is_empty()).then_some((choice, name, text));
+                    let new = (!text.is_empty()).then_some((choice, NAMES[name], text));
                     prop_assert_eq!(new_texts(&mut always), Vec::from_iter(new));
                 }
             }
@@ -299,20 +329,25 @@ fn a_new_text_is_shown() {
 /// The halves of a surrogate pair aren't joined over a text between them.
 #[test]
 fn a_text_ends_a_cut_surrogate_pair() {
-    let texts =
-        |texts: &[&str]| texts.iter().map(|text| Step::Text(plain(text))).collect::<Vec<_>>();
-    let halves = [true, false].map(|is_high| vec![Step::Half { is_high }]);
-    let [high, low] = halves;
-    let steps = [texts(&["a", "b", "c"]), high, texts(&["", "", "\u{FFFD}"]), low].concat();
-    let mut decoder = ChunkDecoder::new().with_templates(&Templates::new());
-    let mut completion = Reassembler::new();
-    for step in &steps {
-        let stream = step.event();
-        let event = decoder.next(&mut stream.as_bytes()).unwrap();
-        completion.push_payload(event.payload());
+    for name in [0, 2] {
+        let text = |text| Step::Text(Text { name, ..plain(text) });
+        let half = |is_high| Step::Half { name, is_high };
+        let steps = ["a", "b", "c"].map(text).into_iter().chain([half(true)]);
+        let steps = steps.chain(["", "", "\u{FFFD}"].map(text)).chain([half(false)]);
+        let mut decoder = ChunkDecoder::new().with_templates(&Templates::new());
+        let mut completion = Reassembler::new();
+        for step in steps {
+            let stream = step.event();
+            let event = decoder.next(&mut stream.as_bytes()).unwrap();
+            completion.push_payload(event.payload());
+        }
+        let message = &completion.snapshot().choices[0].message;
+        let found = match message.tool_calls.first() {
+            Some(call) => Some(&call.function.as_ref().unwrap().arguments),
+            None => message.content.as_ref(),
+        };
+        assert_eq!(found.unwrap(), "abcx\u{FFFD}\u{FFFD}\u{FFFD}y");
     }
-    let content = completion.snapshot().choices[0].message.content.as_deref();
-    assert_eq!(content, Some("abcx\u{FFFD}\u{FFFD}\u{FFFD}y"));
 }
 
 /// The ends of several calls at `[DONE]` are no changes of the text behind it.

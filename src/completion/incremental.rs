@@ -6,24 +6,24 @@
 //! full merge. A chunk with a field that no plan lists is merged in full.
 
 use super::budgets::Budgets;
+use super::detail_plan::Detail;
 use super::idempotent::{
     are_idempotent, has_unique_names, is_continuation, is_empty_logprobs, is_idempotent,
     names_are_unique,
 };
-use super::list::Matching;
 use super::message::{
     ChoiceTarget, TextOf, push_reasoning, push_reasoning_texts, push_text, push_texts,
 };
 use super::model::ReasoningName;
-use super::tail::{Newest, Tail};
-use super::tool_call::{push_arguments, push_call};
+use super::tail::{Newest, OneText, Tail};
+use super::tool_call::{continued_arguments, push_arguments, push_call};
 use super::usage_plan::UsagePlan;
 use super::{ChatCompletion, CompletionChoice, Reassembler};
-use crate::chunk::schema::{delta, reasoning_detail};
+use crate::chunk::schema::delta;
 use crate::chunk::{
     ChatCompletionChunk, Choice, Delta, Field, Level, Merge, TemplateKey, is_identity, merge,
 };
-use crate::json::{NodeId, OwnedArray, OwnedObject, Value, ValueKind};
+use crate::json::{NodeId, OwnedObject, Value, ValueKind};
 use crate::template::LARGEST_EVENT;
 
 /// The most texts of delta members without a field that a plan lists.
@@ -84,7 +84,7 @@ pub(super) struct MergePlan {
     has_texts: bool,
     reasoning: Reasoning,
     /// The only text that the chunk adds: see [`Tail`].
-    only_text: Option<(u8, TextOf)>,
+    only_text: Option<(u8, OneText)>,
     /// `None` if no plan so far has such fields.
     rare: Option<Box<RarePlan>>,
 }
@@ -95,6 +95,8 @@ struct RarePlan {
     /// The detail whose text is in a slot, if all details are merged by it.
     detail: Option<Detail>,
     calls: Calls,
+    /// The index of the call whose arguments a tail continues, if they are the only text.
+    continued: Option<u64>,
     /// The slots that are texts of delta members without a field.
     member_texts: [Option<NodeId>; MOST_MEMBER_TEXTS],
     usage: UsagePlan,
@@ -157,22 +159,6 @@ enum Calls {
         index: ChoiceIndex,
     },
     Everything,
-}
-
-/// A reasoning detail whose text is in a slot.
-#[derive(Clone, Copy, Debug)]
-struct Detail {
-    element: NodeId,
-    text: NodeId,
-    found: Option<StoredDetail>,
-}
-
-/// The position of a detail's text in the completion.
-#[derive(Clone, Copy, Debug)]
-struct StoredDetail {
-    choice: usize,
-    detail: usize,
-    member: usize,
 }
 
 impl MergePlan {
@@ -304,30 +290,90 @@ impl MergePlan {
             });
     }
 
-    /// Returns the slot of the only text that the chunk adds, if it adds no more.
-    fn only_text(&self) -> Option<(u8, TextOf)> {
-        let has_rare = self.rare.as_ref().is_some_and(|rare| !rare.is_empty());
-        if has_rare || self.has_texts || !matches!(self.choice, Some(ChoiceIndex::Literal(_))) {
+    /// Returns the slot of the only text that the chunk adds, if it adds usage at most besides.
+    fn only_text(&self) -> Option<(u8, OneText)> {
+        let rare = self.rare.as_deref().copied().unwrap_or_default();
+        let has_more = rare.detail.is_some() || self.member_texts().next().is_some();
+        if has_more || self.has_texts || !matches!(self.choice, Some(ChoiceIndex::Literal(_))) {
             return None;
         }
-        match (self.content, self.reasoning) {
-            (Some(slot), Reasoning::Nothing) => Some((slot, TextOf::Content)),
-            (None, Reasoning::Slots { text: Some((slot, _)) }) => Some((slot, TextOf::Reasoning)),
+        match (self.content, self.reasoning, rare.calls) {
+            (Some(slot), Reasoning::Nothing, Calls::Nothing) => {
+                Some((slot, OneText::Of(TextOf::Content)))
+            }
+            (None, Reasoning::Slots { text: Some((slot, _)) }, Calls::Nothing) => {
+                Some((slot, OneText::Of(TextOf::Reasoning)))
+            }
+            (None, Reasoning::Nothing, Calls::Arguments { slot, .. }) => {
+                Some((slot, OneText::Arguments))
+            }
             _ => None,
         }
     }
 
-    /// Makes the plan of a tail, if the chunk adds one text only.
+    /// Makes the plan of a tail, if the chunk adds one text only, and perhaps usage.
     ///
     /// There is none while half a surrogate pair is pending.
     #[inline]
-    fn plan_tail(&self, target: &mut ChoiceTarget<'_>, tail: &mut Tail) {
-        if let Some((slot, of)) = self.only_text
+    fn plan_tail(
+        &mut self,
+        target: &mut ChoiceTarget<'_>,
+        tail: &mut Tail,
+        chunk: &ChatCompletionChunk<'_>,
+    ) {
+        let Some((slot, of)) = self.only_text else { return };
+        let (call, stored) = match of {
+            OneText::Of(of) if of.pending(target.state).may_join("") => return,
+            OneText::Of(of) => (0, of.text(target.message).as_ref().map(String::len)),
+            OneText::Arguments => {
+                let Some((call, stored)) = self.continued_arguments(target, chunk) else { return };
+                (call, Some(stored))
+            }
+        };
+        if let Some(stored) = stored
             && !target.changes.needs_buffer()
-            && !of.pending(target.state).may_join("")
-            && let Some(stored) = of.text(target.message)
         {
-            tail.plan(self.key, target.choice, (slot, of), stored.len());
+            let has_more = self.rare.as_ref().is_some_and(|rare| rare.has_more());
+            tail.plan(self.key, (slot, of), (target.choice, call), stored, has_more);
+        }
+    }
+
+    /// Returns the position of the call whose arguments a next chunk continues, and their length.
+    fn continued_arguments(
+        &mut self,
+        target: &mut ChoiceTarget<'_>,
+        chunk: &ChatCompletionChunk<'_>,
+    ) -> Option<(usize, usize)> {
+        let rare = self.rare.as_mut()?;
+        let Calls::Arguments { index, .. } = rare.calls else { return None };
+        rare.continued = index.resolve(chunk);
+        let (call, arguments, cut) =
+            continued_arguments(target.message, target.state, rare.continued)?;
+        (!cut.may_join("")).then_some((call, arguments.len()))
+    }
+
+    /// Returns true if the plan is that of a chunk, whose arguments continue those of the tail.
+    pub(super) fn continues(&self, chunk: &ChatCompletionChunk<'_>) -> bool {
+        let is_continued = |rare: &RarePlan| match rare.calls {
+            Calls::Arguments { index, .. } => index.resolve(chunk) == rare.continued,
+            Calls::Nothing | Calls::Everything => true,
+        };
+        self.key == chunk.template_key() && self.rare.as_deref().is_none_or(is_continued)
+    }
+
+    /// Replaces the numbers of the usage.
+    #[inline]
+    pub(super) fn push_usage(
+        &self,
+        completion: &mut ChatCompletion,
+        chunk: &ChatCompletionChunk<'_>,
+        budget: &mut Budgets,
+    ) {
+        if let Some(rare) = &self.rare
+            && rare.usage.has_some()
+            && let Some(usage) = &mut completion.usage
+        {
+            rare.usage.push(usage, chunk, &mut budget.usage);
         }
     }
 
@@ -403,68 +449,10 @@ impl Reasoning {
 }
 
 impl RarePlan {
-    /// Returns true if a chunk has no such field.
-    fn is_empty(&self) -> bool {
-        self.detail.is_none()
-            && matches!(self.calls, Calls::Nothing)
-            && self.member_texts.iter().all(Option::is_none)
-            && !self.usage.has_some
-    }
-}
-
-impl Detail {
-    /// Returns the detail of an element whose slot is the text `leaf`, if a plan can merge it.
-    ///
-    /// The text must be one that is joined, and merging the other members again must change nothing.
-    fn new(element: Value<'_>, leaf: NodeId) -> Option<Self> {
-        let is_idempotent =
-            |(name, value): (&str, Value<'_>)| match merge(Level::ReasoningDetail, name) {
-                Merge::Concat => value.id == leaf || value.is_empty_value(),
-                _ => value.id != leaf && is_idempotent(Level::ReasoningDetail, name, value),
-            };
-        let is_member = element.members().any(|(_, value)| value.id == leaf);
-        let index = element.get(reasoning_detail::INDEX)?;
-        let is_member = is_member && index.kind() == ValueKind::Number;
-        let detail = Self { element: element.id, text: leaf, found: None };
-        (is_member && element.members().all(is_idempotent)).then_some(detail)
-    }
-
-    /// Merges the text.
-    ///
-    /// Index and type are literals, so it is the same detail of a choice each time.
-    fn push(&mut self, target: &mut ChoiceTarget<'_>, chunk: &ChatCompletionChunk<'_>) {
-        let ChoiceTarget { choice, message, budget, .. } = target;
-        let details = &mut message.reasoning_details;
-        let text = chunk.value_at(self.text);
-        let is_merged = self.found.is_some_and(|found| {
-            found.choice == *choice
-                && details
-                    .last_at(found.detail)
-                    .is_some_and(|detail| detail.concat_nth(found.member, text, &mut budget.texts))
-        });
-        if !is_merged {
-            self.found = self.find(details, chunk, budget).map(|(detail, member)| StoredDetail {
-                choice: *choice,
-                detail,
-                member,
-            });
-        }
-    }
-
-    /// Merges the text into the stored detail; returns the positions of the detail and the text.
-    #[cold]
-    fn find(
-        &self,
-        details: &mut OwnedArray,
-        chunk: &ChatCompletionChunk<'_>,
-        budget: &mut Budgets,
-    ) -> Option<(usize, usize)> {
-        let (element, text) = (chunk.value_at(self.element), chunk.value_at(self.text));
-        let position = details.place(element, Matching::Detail, &mut budget.texts)?;
-        let detail = details.at(position)?;
-        let name = text.document.name_of(text.id);
-        budget.keep(detail, Level::ReasoningDetail, name, text);
-        Some((position, detail.position(name)?))
+    /// Returns true if the chunks of a tail have more than their text: usage, or an index in a slot.
+    const fn has_more(&self) -> bool {
+        let has_index = matches!(self.calls, Calls::Arguments { index: ChoiceIndex::Slot(_), .. });
+        has_index || self.usage.has_some()
     }
 }
 
@@ -516,23 +504,23 @@ impl Reassembler {
             if plan.has_more {
                 plan.push_rest(&mut target, chunk);
             }
-            plan.plan_tail(&mut target, tail);
+            plan.plan_tail(&mut target, tail, chunk);
         }
-        if let Some(rare) = &plan.rare
-            && rare.usage.has_some
-            && let Some(usage) = &mut completion.usage
-        {
-            rare.usage.push(usage, chunk, &mut budget.usage);
-        }
+        plan.push_usage(completion, chunk, budget);
         true
     }
 
     /// Returns true if nothing was left out, and there is budget for the chunk merged in full.
     #[inline]
     fn has_budget(&self, chunk: &ChatCompletionChunk<'_>) -> bool {
-        let has_usage_budget = || self.budget.usage.is_free(COST * chunk.json_len());
         self.budget.texts.is_free(COST * LARGEST_EVENT)
-            && (self.completion.usage.is_none() || has_usage_budget())
+            && (self.completion.usage.is_none() || self.has_usage_budget(chunk))
+    }
+
+    /// Returns true if there is budget for the usage of the chunk merged in full.
+    #[inline]
+    pub(super) fn has_usage_budget(&self, chunk: &ChatCompletionChunk<'_>) -> bool {
+        self.budget.usage.is_free(COST * chunk.json_len())
     }
 
     /// Returns true if the completion has an id and a time, of which the first ones count.
@@ -554,6 +542,7 @@ mod tests {
     enum Added {
         Whole,
         Changed,
+        /// One text, and numbers of the usage.
         Text,
     }
 
@@ -626,7 +615,7 @@ mod tests {
             (
                 r#"{"choices":[{"delta":{"content":"c#"}}],"usage":{"prompt_tokens":5,"completion_tokens":#,"prompt_tokens_details":{"cached_tokens":0}}}"#
                     .to_owned(),
-                Added::Changed,
+                Added::Text,
             ),
         ] {
             assert_eq!(last_of(&event).0, expected, "{event}");
@@ -647,7 +636,7 @@ mod tests {
         let (added, completion) = last_of(&delta(
             r#""tool_calls":[{"index":0,"function":{"arguments":"a#","x":1},"y":null}]"#,
         ));
-        assert_eq!(added, Added::Changed);
+        assert_eq!(added, Added::Text);
         let Calls::Arguments { index: ChoiceIndex::Literal(0), .. } = rare(&completion).calls
         else {
             panic!("{:?}", completion.plan);

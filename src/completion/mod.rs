@@ -5,6 +5,7 @@ mod budget;
 mod budgets;
 mod change;
 mod choice_state;
+mod detail_plan;
 mod from_json;
 mod idempotent;
 mod incremental;

@@ -142,14 +142,6 @@ impl Reassembler {
         }
     }
 
-    /// Merges a chunk that adds one text only; returns false if it isn't known to be one.
-    #[inline]
-    pub(super) fn push_one_text(&mut self, chunk: &ChatCompletionChunk<'_>) -> bool {
-        let Some(len) = self.newest.tail.push(chunk) else { return self.push_text(chunk) };
-        self.newest.changes.set(self.newest.tail.change(len));
-        true
-    }
-
     #[inline(never)]
     fn push_templated(&mut self, chunk: &ChatCompletionChunk<'_>) {
         self.begin_push();

@@ -12,9 +12,9 @@
 
 use core::fmt;
 
-use super::Reassembler;
 use super::change::{Change, Changes};
 use super::message::TextOf;
+use super::{ChatCompletion, Reassembler};
 use crate::chunk::{ChatCompletionChunk, TemplateKey};
 use crate::json::text;
 use crate::slice::bytes_in;
@@ -25,6 +25,14 @@ const CAPACITY: usize = 96;
 /// The size of the block that is copied for a short text.
 const BLOCK: usize = 32;
 
+/// The only text that a chunk adds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OneText {
+    Of(TextOf),
+    /// The arguments of the last tool call.
+    Arguments,
+}
+
 /// The plan of a template that adds one text only, as most do, and the end of that text.
 ///
 /// A new text doesn't end in half a surrogate pair, since that is a deviation.
@@ -34,13 +42,16 @@ pub(super) struct Tail {
     /// The template; `None` without a plan.
     key: Option<TemplateKey>,
     /// The length of the stored text.
-    stored: usize,
-    /// The position of the choice.
+    stored: u32,
+    /// The positions of the choice, and of its tool call.
     choice: u32,
+    call: u32,
     slot: u8,
-    of: TextOf,
+    of: OneText,
     /// The number of bytes: `len <= CAPACITY`, and 0 without a plan.
     len: u8,
+    /// True if the merge plan with the same key has more of the chunk: usage, or the call's index.
+    has_more: bool,
     bytes: [u8; CAPACITY],
 }
 
@@ -58,9 +69,11 @@ impl Default for Tail {
             key: None,
             stored: 0,
             choice: 0,
+            call: 0,
             slot: 0,
-            of: TextOf::default(),
+            of: OneText::Of(TextOf::default()),
             len: 0,
+            has_more: false,
             bytes: [0; CAPACITY],
         }
     }
@@ -68,33 +81,52 @@ impl Default for Tail {
 
 impl fmt::Debug for Tail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { key, stored, choice, slot, of, .. } = self;
+        let Self { key, stored, choice, call, slot, of, has_more, .. } = self;
         f.debug_struct("Tail")
             .field("key", key)
             .field("stored", stored)
             .field("choice", choice)
+            .field("call", call)
             .field("slot", slot)
             .field("of", of)
+            .field("has_more", has_more)
             .field("text", &String::from_utf8_lossy(self.bytes()))
             .finish()
     }
 }
 
 impl Tail {
-    /// Makes a plan: chunks with this key add the text in `slot` only.
+    /// Makes a plan: chunks with this key add the text in `slot`.
     ///
-    /// `stored` is the length of the text that they continue.
+    /// `stored` is the length of the text that they continue, at the positions of its choice and
+    /// call.
     pub(super) fn plan(
         &mut self,
         key: Option<TemplateKey>,
-        choice: usize,
-        (slot, of): (u8, TextOf),
+        (slot, of): (u8, OneText),
+        (choice, call): (usize, usize),
         stored: usize,
+        has_more: bool,
     ) {
         debug_assert_eq!(self.len, 0, "the tail before has joined its text");
-        if let Ok(choice) = u32::try_from(choice) {
-            (self.key, self.choice, self.slot, self.of) = (key, choice, slot, of);
-            self.stored = stored;
+        if let (Ok(choice), Ok(call), Some(stored)) =
+            (u32::try_from(choice), u32::try_from(call), stored_len(stored))
+        {
+            (self.key, self.slot, self.of) = (key, slot, of);
+            (self.choice, self.call, self.stored) = (choice, call, stored);
+            self.has_more = has_more;
+        }
+    }
+
+    /// Returns the stored text.
+    fn stored<'c>(&self, completion: &'c mut ChatCompletion) -> Option<&'c mut String> {
+        let message = &mut completion.choices.get_mut(self.choice as usize)?.message;
+        match self.of {
+            OneText::Of(of) => of.text(message).as_mut(),
+            OneText::Arguments => {
+                let call = message.tool_calls.get_mut(self.call as usize)?;
+                Some(&mut call.function.as_mut()?.arguments)
+            }
         }
     }
 
@@ -111,8 +143,18 @@ impl Tail {
     /// Returns the change by the last text, of `len` bytes; `None` if it is empty.
     #[inline]
     pub(super) fn change(&self, len: usize) -> Option<Change> {
-        let start = self.stored + usize::from(self.len) - len;
-        (len > 0).then(|| self.of.change(self.choice as usize, start))
+        let start = self.stored as usize + usize::from(self.len) - len;
+        (len > 0).then(|| self.change_from(start))
+    }
+
+    /// Returns the change of a text that is new from `start` on.
+    #[inline]
+    fn change_from(&self, start: usize) -> Change {
+        let (choice, call) = (self.choice as usize, self.call as usize);
+        match self.of {
+            OneText::Of(of) => of.change(choice, start),
+            OneText::Arguments => Change::Arguments { choice, call, start },
+        }
     }
 
     /// Adds the text of a chunk, if a block contains it; returns its length.
@@ -121,9 +163,6 @@ impl Tail {
     #[expect(clippy::cast_possible_truncation, reason = "a block has less than 256 bytes")]
     #[inline]
     pub(super) fn push(&mut self, chunk: &ChatCompletionChunk<'_>) -> Option<usize> {
-        if !self.is_of(chunk) {
-            return None;
-        }
         let block: &mut [u8; BLOCK] =
             self.bytes.get_mut(usize::from(self.len)..)?.first_chunk_mut()?;
         let len = chunk.copy_slot_text(self.slot.into(), block)?;
@@ -142,27 +181,63 @@ impl Tail {
     }
 }
 
+/// Returns the length of a stored text, unless a tail may exceed the largest one.
+fn stored_len(len: usize) -> Option<u32> {
+    u32::try_from(len.checked_add(CAPACITY)?).ok()?;
+    u32::try_from(len).ok()
+}
+
 impl Reassembler {
-    /// Merges a chunk that adds one text only, of any length; returns false if it isn't known to be.
-    #[inline(never)]
-    pub(super) fn push_text(&mut self, chunk: &ChatCompletionChunk<'_>) -> bool {
-        if !self.newest.tail.is_of(chunk) {
+    /// Merges a chunk by the plan of the tail; returns false if it has another template.
+    #[inline]
+    pub(super) fn push_one_text(&mut self, chunk: &ChatCompletionChunk<'_>) -> bool {
+        let Newest { changes, tail } = &mut self.newest;
+        if !tail.is_of(chunk) {
             return false;
         }
-        let Some(text) = chunk.slot_text(self.newest.tail.slot.into()) else { return false };
-        if CAPACITY - usize::from(self.newest.tail.len) < text.len().max(BLOCK) {
+        if tail.has_more {
+            return self.push_text_and_more(chunk);
+        }
+        let Some(len) = tail.push(chunk) else { return self.push_text(chunk) };
+        changes.set(tail.change(len));
+        true
+    }
+
+    /// Merges a chunk whose text no block contains; returns false if it needs another plan.
+    #[inline(never)]
+    fn push_text(&mut self, chunk: &ChatCompletionChunk<'_>) -> bool {
+        let tail = &self.newest.tail;
+        let Some(text) = chunk.slot_text(tail.slot.into()) else { return false };
+        if CAPACITY - usize::from(tail.len) < text.len().max(BLOCK) {
             self.join_tail();
         }
-        if self.newest.tail.key.is_none() {
+        let tail = &mut self.newest.tail;
+        if tail.key.is_none() {
             return false;
         }
-        let change = if self.newest.tail.push_str(text) {
-            self.newest.tail.change(text.len())
+        let change = if tail.push_str(text) {
+            tail.change(text.len())
         } else {
-            let Tail { choice, of, .. } = self.newest.tail;
-            self.append(text).map(|start| of.change(choice as usize, start))
+            self.append(text).map(|start| self.newest.tail.change_from(start))
         };
         self.newest.changes.set(change);
+        true
+    }
+
+    /// Merges a chunk that has more than the text; returns false if it needs another plan.
+    #[inline(never)]
+    fn push_text_and_more(&mut self, chunk: &ChatCompletionChunk<'_>) -> bool {
+        if !self.plan.continues(chunk) || !self.has_usage_budget(chunk) {
+            return false;
+        }
+        let Newest { changes, tail } = &mut self.newest;
+        match tail.push(chunk) {
+            Some(len) => changes.set(tail.change(len)),
+            None if self.push_text(chunk) => {}
+            None => return false,
+        }
+        let Self { completion, plan, budget, .. } = self;
+        plan.push_usage(completion, chunk, budget);
         true
     }
 
@@ -186,22 +261,21 @@ impl Reassembler {
     #[inline(never)]
     fn append(&mut self, more: &str) -> Option<usize> {
         let Self { newest: Newest { tail, .. }, completion, budget, .. } = self;
-        let choice = completion.choices.get_mut(tail.choice as usize);
-        let stored = choice.and_then(|choice| tail.of.text(&mut choice.message).as_mut());
-        let (text, stored) = (text(tail.bytes()), stored.filter(|it| it.len() == tail.stored));
+        let stored = tail.stored(completion).filter(|it| it.len() == tail.stored as usize);
+        let text = text(tail.bytes());
         debug_assert!(text.is_some() && stored.is_some(), "a tail continues a text");
-        let start = if let (Some(text), Some(stored)) = (text, stored) {
+        let (mut start, mut len) = (None, None);
+        if let (Some(text), Some(stored)) = (text, stored) {
             budget.push_str(stored, text);
-            let start = budget.push_str(stored, more);
-            tail.stored = stored.len();
-            start
+            start = budget.push_str(stored, more);
+            len = stored_len(stored.len());
         } else {
             budget.texts.close();
-            None
-        };
+        }
         tail.len = 0;
-        if !budget.texts.is_free(CAPACITY) {
-            tail.key = None;
+        match len.filter(|_| budget.texts.is_free(CAPACITY)) {
+            Some(len) => tail.stored = len,
+            None => tail.key = None,
         }
         start
     }

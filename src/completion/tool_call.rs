@@ -6,9 +6,9 @@
 use super::budget::CompletionLimit;
 use super::budgets::{Budgets, PendingSurrogate};
 use super::change::Change;
-use super::choice_state::{CallState, CallStates};
+use super::choice_state::{CallState, CallStates, ChoiceState};
 use super::message::ChoiceTarget;
-use super::model::{ArgumentsState, FunctionCall, ToolCall, push_doubling};
+use super::model::{ArgumentsState, FunctionCall, Message, ToolCall, push_doubling};
 use crate::chunk::Level;
 use crate::chunk::ToolCallDelta;
 use crate::chunk::schema::{function, tool_call};
@@ -58,8 +58,6 @@ pub(super) fn push_call(target: &mut ChoiceTarget<'_>, delta: &ToolCallDelta<'_>
 }
 
 /// Appends arguments to the call of the delta before; returns false if it isn't the one to continue.
-///
-/// It is the one of the first row of the table at [`call_at`], if it is the last call.
 pub(super) fn push_arguments<'a>(
     target: &mut ChoiceTarget<'_>,
     index: Option<u64>,
@@ -67,19 +65,30 @@ pub(super) fn push_arguments<'a>(
     value: impl FnOnce() -> Option<Value<'a>>,
 ) -> bool {
     let ChoiceTarget { choice, message, state, budget, changes } = target;
-    let Some(states) = state.calls_mut() else { return false };
-    let at = states.last;
-    let is_last = at + 1 == message.tool_calls.len();
-    let (Some(call), Some(known)) = (message.tool_calls.get_mut(at), states.list.get_mut(at))
-    else {
+    let Some((call, arguments, cut)) = continued_arguments(message, state, index) else {
         return false;
     };
-    let goes_on = is_last && index.is_some() && known.index == index && !known.is_done;
-    let Some(function) = call.function.as_mut().filter(|_| goes_on) else { return false };
-    if let Some(start) = budget.join(&mut function.arguments, &mut known.arguments, text, value) {
-        changes.push(Change::Arguments { choice: *choice, call: at, start });
+    if let Some(start) = budget.join(arguments, cut, text, value) {
+        changes.push(Change::Arguments { choice: *choice, call, start });
     }
     true
+}
+
+/// Returns the call that arguments of this index continue, if it is the one of the delta before.
+///
+/// Returns its position, its arguments and the half of a surrogate pair at their end. It is the one of the first row of the table at [`call_at`], if it is the last call.
+pub(super) fn continued_arguments<'t>(
+    message: &'t mut Message,
+    state: &'t mut ChoiceState,
+    index: Option<u64>,
+) -> Option<(usize, &'t mut String, &'t mut PendingSurrogate)> {
+    let states = state.calls_mut()?;
+    let at = states.last;
+    let is_last = at + 1 == message.tool_calls.len();
+    let (call, known) = (message.tool_calls.get_mut(at)?, states.list.get_mut(at)?);
+    let goes_on = is_last && index.is_some() && known.index == index && !known.is_done;
+    let function = call.function.as_mut().filter(|_| goes_on)?;
+    Some((at, &mut function.arguments, &mut known.arguments))
 }
 
 /// Merges a piece of arguments, or arguments that are an object; returns the start of the new text.

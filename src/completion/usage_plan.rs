@@ -8,12 +8,21 @@ use crate::template::MOST_LEAVES;
 /// The slots that are numbers of the usage, each with its position among the stored members.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct UsagePlan {
-    positions: [Option<u8>; MOST_LEAVES],
-    /// True if there is such a slot.
-    pub(super) has_some: bool,
+    /// The positions of the members, by slot.
+    positions: [u8; MOST_LEAVES],
+    /// The slots that are such numbers: a bit for each.
+    slots: u32,
 }
 
+/// Each slot has a bit.
+const _: () = assert!(MOST_LEAVES <= u32::BITS as usize);
+
 impl UsagePlan {
+    /// Returns true if there is such a slot.
+    pub(super) const fn has_some(&self) -> bool {
+        self.slots != 0
+    }
+
     /// Adds a slot; returns false if it isn't a number that is stored.
     pub(super) fn add(&mut self, slot: u8, leaf: Value<'_>, usage: Option<&OwnedObject>) -> bool {
         let name = leaf.document.name_of(leaf.id);
@@ -22,12 +31,12 @@ impl UsagePlan {
         let is_it = |(known, kept): (&str, &OwnedValue)| known == name && kept.as_raw().is_some();
         let position = usage.and_then(|usage| usage.iter().position(is_it));
         let position = position.filter(|_| is_number).and_then(|it| u8::try_from(it).ok());
-        let (Some(stored), true) = (self.positions.get_mut(usize::from(slot)), position.is_some())
+        let (Some(stored), Some(position)) = (self.positions.get_mut(usize::from(slot)), position)
         else {
             return false;
         };
         *stored = position;
-        self.has_some = true;
+        self.slots |= 1 << slot;
         true
     }
 
@@ -40,9 +49,12 @@ impl UsagePlan {
         budget: &mut Budget,
     ) {
         let members = &mut *usage.members;
-        for (slot, position) in self.positions.iter().enumerate() {
-            if let Some(position) = *position
-                && let Some(member) = members.get_mut(usize::from(position))
+        let mut slots = self.slots;
+        while slots != 0 {
+            let slot = slots.trailing_zeros() as usize;
+            slots &= slots - 1;
+            if let Some(position) = self.positions.get(slot)
+                && let Some(member) = members.get_mut(usize::from(*position))
             {
                 member.replace_by_number(chunk.slot_number(slot), budget);
             }
