@@ -338,6 +338,69 @@ fn what_stays_is_said_each_time() {
     }
 }
 
+/// Returns the event with these bound values, with slots before, between and behind them.
+fn event_with_runs(layout: usize, values: &[&str; 4], number: u32) -> String {
+    let [id, model, tier, fingerprint] = values;
+    let text = format!(r#""choices":[{{"index":0,"delta":{{"content":"t{number}"}}}}]"#);
+    let usage = format!(r#""usage":{{"total_tokens":{number}}}"#);
+    let run = format!(r#""id":"{id}","model":"{model}","service_tier":"{tier}""#);
+    let last = format!(r#""system_fingerprint":"{fingerprint}""#);
+    let json = match layout % 5 {
+        0 => format!("{text},{run},{last}"),
+        1 => format!("{text},{run},{usage},{last}"),
+        2 => format!("{last},{text},{run},{usage}"),
+        3 => {
+            format!(r#"{last},{text},"created":17,{run},{usage},"object":"chat.completion.chunk""#)
+        }
+        _ => format!("{usage},{last},{text},{run}"),
+    };
+    format!("data: {{{json}}}\n\n")
+}
+
+/// Bound values of the same length in all, but divided in another way, are other values.
+#[test]
+fn a_run_that_is_divided_in_another_way_differs() {
+    for layout in 0..5 {
+        let mut stream = String::new();
+        let divisions = [["ab", "c", "d"], ["a", "bc", "d"], ["ab", "", "cd"], ["", "abc", "d"]];
+        for (number, [id, model, tier]) in (0..).zip(divisions.iter().cycle().take(24)) {
+            for copy in 0..=number % 3 {
+                stream += &event_with_runs(layout, &[id, model, tier, "fp"], number * 7 + copy);
+            }
+        }
+        in_cuts(stream.as_bytes(), &[usize::MAX, 100]);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 300, ..ProptestConfig::default() })]
+
+    /// Law 2 for bound values behind slots: each may change, at the front, inside and at the end of a run.
+    #[test]
+    fn bound_values_behind_slots_change(
+        layouts in prop::collection::vec(0..5_usize, 1..4),
+        changes in prop::collection::vec((0..6_usize, 0..4_usize, 0..9_usize, 1..4_u32), 1..24),
+    ) {
+        const VALUES: [&str; 9] = ["", "a", "ab", "bc", "c", "abc", "é", r"\n", "b"];
+        let (templates, mut number) = (Templates::new(), 0);
+        for _ in 0..2 {
+            let mut values = ["ab", "c", "d", "fp"];
+            let mut events = Vec::new();
+            for (layout, member, value, copies) in &changes {
+                values[*member] = VALUES[*value];
+                for _ in 0..*copies {
+                    events.push(event_with_runs(layouts[layout % layouts.len()], &values, number));
+                    number += 3;
+                }
+            }
+            let pieces: Vec<_> = events.iter().map(String::as_bytes).collect();
+            let limits = Limits::new();
+            let mut decoder = ChunkDecoder::new().with_templates(&templates);
+            compare_with(&pieces, &limits, false, &mut decoder);
+        }
+    }
+}
+
 /// A name that comes twice in an object needs budget for its longer value, for a while, each time.
 #[test]
 fn names_that_come_twice_take_room() {

@@ -59,6 +59,14 @@ impl Patch {
         self.shift = (self.end as u32).wrapping_sub(self.quote()).wrapping_sub(end) as i16;
     }
 
+    /// Moves the leaf, and all behind it, by a distance that wraps around.
+    #[inline]
+    pub(crate) const fn move_by(&mut self, distance: u32) {
+        self.start = self.start.wrapping_add(distance as u16);
+        self.end = self.end.wrapping_add(distance as u16);
+        self.shift = self.shift.wrapping_add(distance as i16);
+    }
+
     #[inline]
     pub(crate) const fn id(&self) -> NodeId {
         self.id as NodeId

@@ -15,7 +15,8 @@
 //! A template never changes, and streams share it ([`TemplateSet`]). So it has other bytes in place
 //! of the values of its leaves. A stream ([`Matcher`]) stores which template it matched last, its
 //! bound values, and the values of the current event. The bound values begin with the *head* of its
-//! events, which is compared as a whole.
+//! events, which is compared as a whole. Behind it, each *run* of bound values between two slots is
+//! compared as a whole too. A run begins and ends with a bound value.
 //!
 //! An event matches if its literals are the same bytes and its bound values are those of the stream.
 //! Each slot has to have a value that fits. The last literal ends the event, so no line end is searched. Tape

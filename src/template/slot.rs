@@ -1,5 +1,7 @@
 //! `Slot`: a leaf of a template that may differ in other events, and the values that fit it.
 
+use core::ops::Range;
+
 use crate::json::{
     ESCAPED, Kind, NO_COUNT, NodeId, Patch, Strings, Tape, UNPARSED, few_digits, plain, plain_len,
     text, unescape_into,
@@ -15,6 +17,8 @@ pub(crate) struct Slot {
     pub(super) kind: SlotKind,
     /// True if a stream binds the value.
     pub(super) is_bound: bool,
+    /// The number of bound leaves from this one up to the next slot; 0 for a slot.
+    pub(super) run: u8,
     pub(super) start: u32,
     pub(super) end: u32,
     /// The literal between the slot before and this one, in the template's text.
@@ -32,7 +36,16 @@ pub(super) fn new_slot(tape: &Tape, json: &str, leaf: NodeId) -> Option<Slot> {
     let quote = u32::from(node.kind == Kind::String);
     debug_assert!(node.start + quote <= node.end - quote, "a string has two quotes");
     let (start, end) = (node.start + quote, node.end - quote);
-    Some(Slot { id: leaf, kind, is_bound: false, start, end, literal_start: 0, literal_end: 0 })
+    Some(Slot {
+        id: leaf,
+        kind,
+        is_bound: false,
+        run: 0,
+        start,
+        end,
+        literal_start: 0,
+        literal_end: 0,
+    })
 }
 
 /// The values that fit a slot.
@@ -171,6 +184,7 @@ impl Slot {
             id,
             kind: SlotKind::Padding,
             is_bound: false,
+            run: 0,
             start,
             end,
             literal_start: 0,
@@ -200,31 +214,6 @@ impl Slot {
             SlotKind::Padding => Kind::Null,
         };
         Patch::new(self.id, kind)
-    }
-
-    /// Fills the slot with the value that the patch has already, if `rest` begins with it.
-    ///
-    /// Consumes the value and its line feed from the front of `values`.
-    #[expect(clippy::cast_possible_truncation, reason = "an event has at most 4 KiB")]
-    #[inline(never)]
-    pub(super) fn fill_bound(
-        &self,
-        rest: &[u8],
-        start: usize,
-        patch: &mut Patch,
-        values: &mut &[u8],
-    ) -> Option<usize> {
-        let len = patch.value_range().len();
-        let (value, behind) = values.split_at_checked(len)?;
-        debug_assert_eq!(behind.first(), Some(&b'\n'), "a line feed is behind a value");
-        *values = behind.get(1..)?;
-        if !rest.starts_with(value) {
-            return None;
-        }
-        let (start, end) = (start as u32, (start + len) as u32);
-        let quote = u32::from(self.kind == SlotKind::Text);
-        patch.set(start - quote, end + quote, patch.value().payload, end.wrapping_sub(self.end));
-        Some(len)
     }
 
     /// Fills the slot from the front of `rest`; returns the length of the value if it fits.
@@ -270,6 +259,37 @@ impl Slot {
         patch.set(start - 1, end + 1, payload, end.wrapping_sub(self.end));
         Some(len)
     }
+}
+
+/// Returns the bytes from the first of some leaves to the last, without the quotes around them.
+pub(super) fn run_of(list: &[Patch]) -> Range<usize> {
+    let start = list.first().map_or(0, |first| first.value_range().start);
+    start..list.last().map_or(start, |last| last.value_range().end)
+}
+
+/// Moves a run of bound leaves to the front of `rest`, if `rest` begins with its bytes.
+///
+/// Consumes the run and its line feed from the front of `values`. Returns the length of the run.
+#[expect(clippy::cast_possible_truncation, reason = "an event has at most 4 KiB")]
+#[inline(never)]
+pub(super) fn fill_run(
+    rest: &[u8],
+    start: usize,
+    run: &mut [Patch],
+    values: &mut &[u8],
+) -> Option<usize> {
+    let range = run_of(run);
+    let (bytes, behind) = values.split_at_checked(range.len())?;
+    debug_assert_eq!(behind.first(), Some(&b'\n'), "a line feed is behind a run");
+    *values = behind.get(1..)?;
+    if !rest.starts_with(bytes) {
+        return None;
+    }
+    let distance = start.wrapping_sub(range.start) as u32;
+    for patch in run {
+        patch.move_by(distance);
+    }
+    Some(range.len())
 }
 
 /// Appends the text at the front of `rest`, unescaped, to `strings`.

@@ -6,7 +6,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use smallvec::SmallVec;
 
 use super::ids::next_id;
-use super::slot::{Slot, new_slot};
+use super::slot::{Slot, fill_run, new_slot, run_of};
 use super::tuning::{LARGEST_EVENT, LONGEST_HEAD, MOST_LEAVES, MOST_NEW_SLOTS, USUAL_BOUND};
 use super::{Index, Leaf};
 use crate::json::{self, Document, Patch, Patches, Strings, Tape};
@@ -53,9 +53,10 @@ pub(super) struct Sample<'a, I> {
     pub(super) index: &'a I,
 }
 
-/// The values that a stream has bound: the head of its events, and the values behind it.
+/// The values that a stream has bound: the head of its events, and the runs behind it.
 ///
-/// A line feed, which no value contains, is behind each of the values, and between them and the head.
+/// A *run* is the bytes from one bound value to the last one before the next slot. A line feed,
+/// which no event contains in its JSON text, is behind each run, and between them and the head.
 pub(super) type Bound = SmallVec<[u8; USUAL_BOUND]>;
 
 /// The bound values of one event.
@@ -148,6 +149,11 @@ impl<I: Index> Template<I> {
         // Whole values were overwritten by ASCII bytes.
         self.text = json::known_text(&text).into();
         self.leaves_end = measure(start, &mut self.leaves);
+        let mut run = 0;
+        for leaf in self.leaves.iter_mut().rev() {
+            run = if leaf.is_bound { run + 1 } else { 0 };
+            leaf.run = run;
+        }
         let in_head = |leaf: &&Slot| leaf.is_bound && start + leaf.end as usize <= LONGEST_HEAD;
         self.head_leaves = self.leaves.iter().take_while(in_head).count();
         let bits = (0_u32..).zip(&self.leaves).filter(|(_, leaf)| leaf.is_silent());
@@ -212,17 +218,32 @@ impl<I: Index> Template<I> {
             return None;
         }
         bound.extend_from_slice(bytes_in(input, ..self.head_len(list) as usize));
-        let mut behind = leaves.skip(self.head_leaves).filter(|(leaf, _)| leaf.is_bound).peekable();
-        if self.head_leaves > 0 && behind.peek().is_some() {
+        let mut runs = self.runs(list).peekable();
+        if self.head_leaves > 0 && runs.peek().is_some() {
             bound.push(b'\n');
         }
-        for (_, patch) in behind {
-            let Range { start, end } = patch.value_range();
-            let value = self.json.start + start..self.json.start + end;
-            bound.extend_from_slice(bytes_in(input, value));
+        for (_, Range { start, end }) in runs {
+            let run = self.json.start + start..self.json.start + end;
+            bound.extend_from_slice(bytes_in(input, run));
             bound.push(b'\n');
         }
         Some(len)
+    }
+
+    /// Returns the runs of bound leaves behind the head, whose values the patches have.
+    ///
+    /// A run is its leaves and its range in the JSON text.
+    fn runs<'l>(
+        &'l self,
+        list: &'l [Patch],
+    ) -> impl Iterator<Item = (Range<usize>, Range<usize>)> + 'l {
+        let mut at = self.head_leaves;
+        core::iter::from_fn(move || {
+            at += items_in(&self.leaves, at..).iter().position(|leaf| leaf.is_bound)?;
+            let leaves = at..at + usize::from(self.leaves.get(at)?.run);
+            at = leaves.end;
+            Some((leaves.clone(), run_of(items_in(list, leaves))))
+        })
     }
 
     /// Returns the length of the head of an event, whose values the patches have.
@@ -266,20 +287,21 @@ impl<I: Index> Template<I> {
     ///
     /// The patches are those of this template, and of the values.
     pub(super) fn bound_at(&self, position: usize, patches: &Patches) -> Option<usize> {
-        let mut behind = 0;
-        let leaves = self.leaves.iter().zip(&patches.list).enumerate();
-        let mut bound =
-            leaves.filter(|(_, (leaf, _))| leaf.is_bound).map(|(number, (_, patch))| {
-                let range = patch.value_range();
-                let end = if number < self.head_leaves {
-                    self.json.start + range.end
-                } else {
-                    behind + range.len()
-                };
-                behind = end + 1;
-                (number, end)
-            });
-        bound.find(|(_, end)| *end >= position).map(|(number, _)| number)
+        let list = &patches.list;
+        let end_of = |leaf: usize| list.get(leaf).map_or(0, |patch| patch.value_range().end);
+        let is_behind =
+            |leaf: &usize, origin: usize| origin.wrapping_add(end_of(*leaf)) >= position;
+        let mut head = 0..self.head_leaves;
+        if let Some(leaf) = head.find(|leaf| is_behind(leaf, self.json.start)) {
+            return Some(leaf);
+        }
+        let head_len = self.head_len(list) as usize;
+        let mut end = head_len + usize::from(head_len > 0);
+        self.runs(list).find_map(|(mut leaves, range)| {
+            let origin = end.wrapping_sub(range.start);
+            end += range.len() + 1;
+            leaves.find(|leaf| is_behind(leaf, origin))
+        })
     }
 
     /// Compares an event with the template; returns its length if it matches.
@@ -293,16 +315,14 @@ impl<I: Index> Template<I> {
         patches: &mut Patches,
     ) -> Option<usize> {
         let (head, values) = bound.split_at_checked(head_len)?;
-        if !input.starts_with(head) {
-            return None;
-        }
-        let values = values.get(usize::from(head_len > 0)..).unwrap_or_default();
+        strip(input, head)?;
+        let runs = values.get(usize::from(head_len > 0)..).unwrap_or_default();
         patches.clear_strings();
         let Patches { list, strings, .. } = patches;
         let list = list.get_mut(self.head_leaves..)?;
         let parts = (self.text.as_bytes(), self.leaves.get(self.head_leaves..)?, self.json.start);
-        let rest = fill_leaves(parts, (input, head_len), Some(values), list, strings).ok()?;
-        Some(input.len() - rest.strip_prefix(self.last_literal())?.len())
+        let rest = fill_leaves(parts, (input, head_len), Some(runs), list, strings).ok()?;
+        Some(input.len() - strip(rest, self.last_literal())?.len())
     }
 
     /// Returns the bytes behind the last leaf. They aren't empty, because an event ends with a line.
@@ -389,20 +409,21 @@ impl<I> Template<I> {
 
 /// Compares literals and fills the leaves behind them, from the position `start` of an event on.
 ///
-/// If there are bound values, those of the event have to be the same. Returns the rest of the event.
+/// If there are runs, those of the event have to be the same. Returns the rest of the event.
 /// `json_start` is the position of the JSON text in the event.
 #[expect(clippy::inline_always, reason = "`vllm next`: a call costs 12 % of an event")]
 #[inline(always)]
 fn fill_leaves<'a>(
     (text, leaves, json_start): (&[u8], &[Slot], usize),
     (input, start): (&'a [u8], usize),
-    mut bound: Option<&[u8]>,
-    list: &mut [Patch],
+    mut runs: Option<&[u8]>,
+    mut list: &mut [Patch],
     strings: &mut Option<Box<Strings>>,
 ) -> Result<&'a [u8], Divergence> {
     debug_assert_eq!(list.len(), leaves.len(), "a patch for each leaf");
+    let mut leaves = leaves.iter();
     let mut rest = bytes_in(input, start..);
-    for (leaf, patch) in leaves.iter().zip(list) {
+    while let Some(leaf) = leaves.next() {
         let diverge = |rest: &[u8], is_in_value| {
             let (text, input) = (leaf.literal_start as usize, input.len() - rest.len());
             Divergence { text, input, is_in_value }
@@ -410,13 +431,20 @@ fn fill_leaves<'a>(
         // A literal outside of the text is a difference too: that costs less than an empty slice.
         let literal = text.get(leaf.literal_start as usize..leaf.literal_end as usize);
         debug_assert!(literal.is_some(), "a literal is in the text");
-        let Some(value) = literal.and_then(|literal| rest.strip_prefix(literal)) else {
+        let Some(value) = literal.and_then(|literal| strip(rest, literal)) else {
             return Err(diverge(rest, false));
         };
         let position = (input.len() - value.len()).wrapping_sub(json_start);
-        let filled = match &mut bound {
-            Some(values) if leaf.is_bound => leaf.fill_bound(value, position, patch, values),
-            _ => leaf.fill(value, position, patch, strings),
+        let filled = match &mut runs {
+            Some(runs) if leaf.run > 0 => {
+                let run = usize::from(leaf.run);
+                leaves = items_in(leaves.as_slice(), run - 1..).iter();
+                list.split_off_mut(..run)
+                    .and_then(|patches| fill_run(value, position, patches, runs))
+            }
+            _ => list
+                .split_off_first_mut()
+                .and_then(|patch| leaf.fill(value, position, patch, strings)),
         };
         debug_assert!(filled.is_none_or(|len| len <= value.len()), "a value is in the input");
         let Some(behind) = filled.and_then(|len| value.get(len..)) else {
@@ -425,6 +453,13 @@ fn fill_leaves<'a>(
         rest = behind;
     }
     Ok(rest)
+}
+
+/// Returns the bytes behind `literal`, if `bytes` begins with it.
+#[inline]
+fn strip<'b>(bytes: &'b [u8], literal: &[u8]) -> Option<&'b [u8]> {
+    let (front, behind) = bytes.split_at_checked(literal.len())?;
+    (front == literal).then_some(behind)
 }
 
 /// Sets the literals before the leaves; returns the end of the last leaf.
