@@ -401,6 +401,51 @@ proptest! {
     }
 }
 
+/// Returns an event whose head begins like that of others, with these values.
+fn event_with_head(kind: usize, [id, model]: [&str; 2], number: u32) -> String {
+    let head = match kind / 2 {
+        0 => format!(r#""id":"{id}","model":"{model}""#),
+        1 => format!(r#""id":"{id}","system_fingerprint":"{model}""#),
+        2 => format!(r#""id":"{id}","created":{number},"model":"{model}""#),
+        3 => format!(r#""model":"{id}","id":"{model}""#),
+        4 => format!(r#""id":"{id}""#),
+        5 => format!(r#""id":"{id}","created":{},"system_fingerprint":"{model}""#, number / 4),
+        _ => format!(r#""id":"{id}","created":-{}.5,"model":"{model}""#, number / 4),
+    };
+    let delta = if kind.is_multiple_of(2) { "content" } else { "refusal" };
+    format!("data: {{{head},\"choices\":[{{\"index\":0,\"delta\":{{\"{delta}\":\"t\"}}}}]}}\n\n")
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 300, ..ProptestConfig::default() })]
+
+    /// Law 2 for templates in any order, whose heads have values and literals in common.
+    #[test]
+    fn heads_that_begin_alike(
+        streams in prop::collection::vec(
+            prop::collection::vec((0..14_usize, 0..6_usize, 0..6_usize), 1..40),
+            1..4,
+        ),
+    ) {
+        const VALUES: [&str; 6] = ["a", "ab", "a", "", "abc", r"\n"];
+        let templates = Templates::new();
+        let (mut number, mut values) = (0, ["a", "b"]);
+        for kinds in streams.iter().cycle().take(streams.len() * 2) {
+            let mut events = Vec::new();
+            for (kind, member, value) in kinds {
+                if let Some(place) = values.get_mut(*member) {
+                    *place = VALUES[*value];
+                }
+                events.push(event_with_head(*kind, values, number));
+                number += 1;
+            }
+            let pieces: Vec<_> = events.iter().map(String::as_bytes).collect();
+            let mut decoder = ChunkDecoder::new().with_templates(&templates);
+            compare_with(&pieces, &Limits::new(), false, &mut decoder);
+        }
+    }
+}
+
 /// A name that comes twice in an object needs budget for its longer value, for a while, each time.
 #[test]
 fn names_that_come_twice_take_room() {

@@ -460,6 +460,28 @@ mod tests {
         }
     }
 
+    /// An event fits if its values only begin with those that the stream has bound, and the reverse.
+    #[test]
+    fn bound_values_that_begin_alike_fit() {
+        let event = |id: &str, created: u32, role: bool| {
+            let delta = if role { r#""role":"assistant""# } else { r#""content":"x""# };
+            format!(
+                "data: {{\"id\":\"{id}\",\"created\":{created},\"choices\":[{{\"delta\":{{{delta}}}}}]}}\n\n"
+            )
+        };
+        let mut decoder = alone();
+        for role in [true, false] {
+            let known = [event("a", 1, role), event("a", 1, role)];
+            assert_eq!(fits(&mut decoder, &known), [false, true]);
+        }
+        let values =
+            [("a", 12), ("ab", 12), ("a", 1), ("", 1), ("abc", 123), ("abc", 12), ("a", 12)];
+        let events: Vec<_> = (0..42)
+            .map(|at: usize| event(values[at % 7].0, values[at % 7].1, (at / 3).is_multiple_of(2)))
+            .collect();
+        assert!(fits(&mut decoder, &events).iter().all(|fits| *fits));
+    }
+
     #[test]
     fn two_templates_in_turn_both_fit() {
         let other = |index| format!("data: {{\"choices\":[],\"x\":{index}}}\n\n");

@@ -8,13 +8,16 @@ use super::local::Local;
 use super::set::{Alike, TemplateSet};
 use super::slot::Slot;
 use super::surroundings::surroundings;
-use super::template::{Bound, EventBound, MatchedEvent, Sample, Template, shared_len, structure};
+use super::template::{
+    Bound, EventBound, MatchedEvent, Sample, Template, Values, shared_len, structure,
+};
 use super::tuning::{
     FEW_HITS, LARGEST_EVENT, MOST_BINDINGS, MOST_NODES, MOST_OFFERED, MOST_PUBLISHED, MOST_ROWS,
 };
 use super::{Buffers, Index};
 use crate::json::{Document, Patches};
 use crate::limits::Limits;
+use crate::slice::bytes_in;
 use crate::sse::Event;
 
 /// The templates that a stream matches its events with.
@@ -55,7 +58,7 @@ pub(crate) struct Matcher<I> {
 /// The number of the stream's own template.
 const OWN: u32 = u32::MAX;
 /// The number of no template.
-const NONE: u32 = u32::MAX - 1;
+pub(super) const NONE: u32 = u32::MAX - 1;
 
 /// An event that matches a template.
 #[derive(Clone, Copy)]
@@ -111,7 +114,7 @@ impl<I: Index> Matcher<I> {
         patches.clear();
         bound.clear();
         (*binding, *own, *is_private) = (0, None, false);
-        (self.bindings, self.published, self.offered) = (0, 0, 0);
+        (self.bindings, self.published, self.offered, self.head_len) = (0, 0, 0, 0);
         self.refresh();
     }
 
@@ -181,14 +184,36 @@ impl<I: Index> Matcher<I> {
             }
             return Ok(len);
         }
-        self.search_view(input)
+        self.search_expected(input).map_or_else(|| self.search_view(input), Ok)
+    }
+
+    /// Compares an event with the templates that are likely to be its own; returns its length.
+    ///
+    /// An event with another head may have other bound values. Any other event likely matches a
+    /// template that has followed the latest one before.
+    fn search_expected(&mut self, input: &[u8]) -> Option<usize> {
+        let before = self.latest;
+        let head = bytes_in(&self.bound, ..self.head_len as usize);
+        if before < NONE
+            && !input.starts_with(head)
+            && let Some(len) = self.adopt(before, input)
+        {
+            return Some(len);
+        }
+        let expected = self.local.as_ref()?.followers.of(before);
+        expected.into_iter().find_map(|number| self.adopt(number, input))
     }
 
     /// Searches the templates of the view, as [`search`](Self::search) does.
     fn search_view(&mut self, input: &[u8]) -> Result<usize, usize> {
         let view = self.local.as_ref().and_then(|local| local.view());
         let number = view.ok_or(0_usize)?.find(input)?;
-        self.adopt(number, input).ok_or(LARGEST_EVENT)
+        let before = self.latest;
+        let len = self.adopt(number, input).ok_or(LARGEST_EVENT)?;
+        if let Some(local) = &self.local {
+            local.followers.add(before, number);
+        }
+        Ok(len)
     }
 
     /// Makes a template the latest one, if the event matches it; returns the length of the event.
@@ -200,36 +225,25 @@ impl<I: Index> Matcher<I> {
         if !template.is_within(self.most_nodes.into(), self.most_depth.into()) {
             return None;
         }
-        // The walk through the tree has compared the literals. A template that binds nothing leaves
-        // the values of one before it, and its own patches.
-        let is_kept = number != OWN
-            && *latest != NONE
-            && *head_len as usize == bound.len()
-            && input.starts_with(bound)
-            && template.keep_bound(patches, bound);
-        let before = core::mem::replace(latest, NONE);
-        let mut matched = None;
-        if is_kept {
-            matched = template.compare(input, (bound, bound.len()), patches);
-        }
+        let known = (bytes_in(bound, ..*head_len as usize), &*patches.list);
+        let mut values = Values::new();
+        let len = template.fit(input, known, &mut values, &mut patches.strings)?;
         let mut rebound = None;
-        if matched.is_none() {
-            let mut values = EventBound::new();
-            matched = template.bind(input, patches, &mut values);
-            if matched.is_some() && !values.is_empty() && bound.as_slice() != values.as_slice() {
-                rebound = Some((shared_len(bound, &values), core::mem::take(hits)));
-                self.binding = next_id()?;
-                bound.clear();
-                bound.extend_from_slice(&values);
-            }
+        if !template.has_bound(input, &values, bound) {
+            self.binding = next_id()?;
+            let mut others = EventBound::new();
+            template.each_bound(input, &values, |bytes| others.extend_from_slice(bytes));
+            rebound = Some((shared_len(bound, &others), core::mem::take(hits)));
+            bound.clear();
+            bound.extend_from_slice(&others);
         }
-        let len = matched?;
+        template.set_patches(patches, &values);
         self.head_len = template.head_len(&patches.list);
         patches.binding = if patches.silent == 0 { 0 } else { self.binding };
         if number != OWN {
             template.set_used();
         }
-        *latest = number;
+        let before = core::mem::replace(latest, number);
         if let Some((position, hits)) = rebound
             && number == before
         {

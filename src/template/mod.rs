@@ -30,8 +30,8 @@
 //! | the end of `choices` | 49 | 51 | moved by the last shift before it |
 //! | the name `"id"` | 1..5 | 1..5 | not moved |
 //!
-//! An event that doesn't match the last template is searched in a [`tree`] of all of them. Then its
-//! bound values may be others than before.
+//! An event that doesn't match the last template is compared with those that have [followed](followers)
+//! it before. Then it is searched in a [`tree`] of all templates. Its bound values may be others.
 //!
 //! # Leaves
 //!
@@ -71,6 +71,7 @@
 //! `Document::kind` returns the kind of the template's leaf, so values of one slot have one kind. Add
 //! values to `lesson` in `tests/templates.rs`, and the kind to the unit tests of `slot.rs`.
 
+mod followers;
 mod ids;
 mod learning;
 mod local;

@@ -1,7 +1,7 @@
 //! `TemplateSet`: the templates that decoders share, and the candidates that one of them has seen.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 
 use smallvec::SmallVec;
 
@@ -20,7 +20,10 @@ impl<I> Clone for TemplateSet<I> {
     }
 }
 
-struct Shared<I> {
+/// A reference to a set, which doesn't keep its templates.
+pub(super) type WeakSet<I> = Weak<Shared<I>>;
+
+pub(super) struct Shared<I> {
     /// True for the set of the process, which is never freed.
     is_of_process: bool,
     published: Published<View<I>>,
@@ -59,6 +62,15 @@ impl<I> TemplateSet<I> {
 
     pub(super) fn is_of_process(&self) -> bool {
         self.0.is_of_process
+    }
+
+    pub(super) fn downgrade(&self) -> WeakSet<I> {
+        Arc::downgrade(&self.0)
+    }
+
+    /// Returns true if the reference is to this set.
+    pub(super) fn is_of(&self, other: &WeakSet<I>) -> bool {
+        Weak::as_ptr(other) == Arc::as_ptr(&self.0)
     }
 
     pub(super) fn is_same(&self, other: &Self) -> bool {
@@ -217,6 +229,11 @@ impl<I: Index> View<I> {
         let used: Vec<_> = used.map(Arc::clone).collect();
         self.templates.iter().for_each(|template| template.set_unused());
         used
+    }
+
+    /// Returns the number of templates.
+    pub(super) fn len(&self) -> usize {
+        self.templates.len()
     }
 
     pub(super) fn get(&self, number: u32) -> Option<&Template<I>> {

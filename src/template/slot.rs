@@ -216,6 +216,19 @@ impl Slot {
         Patch::new(self.id, kind)
     }
 
+    /// Returns true if a patch is that of this leaf, with a value of its kind.
+    pub(super) fn is_of(&self, patch: &Patch) -> bool {
+        let value = patch.value();
+        let (kind, payload) = (value.kind, value.payload);
+        let is_kind = match self.kind {
+            SlotKind::Text => kind == Kind::String,
+            SlotKind::Count => kind == Kind::Number && payload != NO_COUNT,
+            SlotKind::Decimal => kind == Kind::Number && payload == NO_COUNT,
+            SlotKind::Padding => kind == Kind::Null,
+        };
+        is_kind && patch.id() == self.id
+    }
+
     /// Fills the slot from the front of `rest`; returns the length of the value if it fits.
     ///
     /// `start` is the position of `rest` in the document.

@@ -62,6 +62,9 @@ pub(super) type Bound = SmallVec<[u8; USUAL_BOUND]>;
 /// The bound values of one event.
 pub(super) type EventBound = SmallVec<[u8; LARGEST_EVENT + MOST_LEAVES]>;
 
+/// The patches of an event, for the leaves of its template.
+pub(super) type Values = SmallVec<[Patch; MOST_LEAVES]>;
+
 /// The leaves of a template that may differ, in their order.
 pub(super) type Leaves = SmallVec<[Slot; MOST_LEAVES]>;
 
@@ -149,11 +152,7 @@ impl<I: Index> Template<I> {
         // Whole values were overwritten by ASCII bytes.
         self.text = json::known_text(&text).into();
         self.leaves_end = measure(start, &mut self.leaves);
-        let mut run = 0;
-        for leaf in self.leaves.iter_mut().rev() {
-            run = if leaf.is_bound { run + 1 } else { 0 };
-            leaf.run = run;
-        }
+        count_runs(&mut self.leaves);
         let in_head = |leaf: &&Slot| leaf.is_bound && start + leaf.end as usize <= LONGEST_HEAD;
         self.head_leaves = self.leaves.iter().take_while(in_head).count();
         let bits = (0_u32..).zip(&self.leaves).filter(|(_, leaf)| leaf.is_silent());
@@ -200,34 +199,93 @@ impl<I: Index> Template<I> {
 
     /// Compares an event with any bound values; returns its length if it matches.
     ///
-    /// Makes the patches those of this template, and appends the values of the event to `bound`. A
-    /// value with escapes can't be bound.
-    pub(super) fn bind(
+    /// Appends the patches of the event to `values`. The first ones are copied from `known`, those of
+    /// an event with the head `head`, as far as both events are alike. A value with escapes can't be
+    /// bound.
+    pub(super) fn fit(
         &self,
         input: &[u8],
-        patches: &mut Patches,
-        bound: &mut EventBound,
+        (head, known): (&[u8], &[Patch]),
+        values: &mut Values,
+        strings: &mut Option<Box<Strings>>,
     ) -> Option<usize> {
-        self.replace_patches(patches, 0);
-        let Patches { list, strings, .. } = patches;
-        let parts = (self.text.as_bytes(), &*self.leaves, self.json.start);
-        let rest = fill_leaves(parts, (input, 0), None, list, strings).ok()?;
-        let len = input.len() - rest.strip_prefix(self.last_literal())?.len();
-        let leaves = self.leaves.iter().zip(&*list);
-        if leaves.clone().any(|(leaf, patch)| leaf.is_bound && patch.is_escaped()) {
-            return None;
+        values.extend_from_slice(self.known_leaves(input, head, known));
+        for (patch, leaf) in values.iter_mut().zip(&self.leaves) {
+            patch.move_from(leaf.end);
         }
-        bound.extend_from_slice(bytes_in(input, ..self.head_len(list) as usize));
+        let start = values.last().map_or(0, |last| self.json.start + last.value_range().end);
+        let leaves = items_in(&self.leaves, values.len()..);
+        let kept = values.len();
+        values.extend(leaves.iter().map(Slot::empty_patch));
+        if let Some(strings) = strings {
+            strings.clear();
+        }
+        let parts = (self.text.as_bytes(), leaves, self.json.start);
+        let list = items_in_mut(values, kept..);
+        let rest = fill_leaves(parts, (input, start), None, list, strings).ok()?;
+        let len = input.len() - strip(rest, self.last_literal())?.len();
+        let mut leaves = self.leaves.iter().zip(&*values);
+        (!leaves.any(|(leaf, patch)| leaf.is_bound && patch.is_escaped())).then_some(len)
+    }
+
+    /// Returns the patches of the first leaves that an event has in common with `head`.
+    fn known_leaves<'p>(&self, input: &[u8], head: &[u8], known: &'p [Patch]) -> &'p [Patch] {
+        let text = self.text.as_bytes();
+        let shared = if input.starts_with(head) { head.len() } else { shared_len(input, head) };
+        let (mut count, mut end) = (0, 0);
+        for (leaf, patch) in self.leaves.iter().zip(known) {
+            let value = patch.value_range();
+            let start = core::mem::replace(&mut end, self.json.start + value.end);
+            let literal = leaf.literal_start as usize..leaf.literal_end as usize;
+            if end > shared
+                || !leaf.is_bound
+                || !leaf.is_of(patch)
+                || input.get(start..self.json.start + value.start) != text.get(literal)
+            {
+                break;
+            }
+            // The value may be only the beginning of the event's own one.
+            let next = self.json.start + leaf.end as usize;
+            if input.get(end) == text.get(next) {
+                count += 1;
+            } else {
+                break;
+            }
+        }
+        known.get(..count).unwrap_or_default()
+    }
+
+    /// Returns true if an event has these bound values, or the template binds none.
+    pub(super) fn has_bound(&self, input: &[u8], list: &[Patch], bound: &[u8]) -> bool {
+        let (mut rest, mut is_binding) = (Some(bound), false);
+        self.each_bound(input, list, |bytes| {
+            is_binding = true;
+            rest = rest.and_then(|rest| rest.strip_prefix(bytes));
+        });
+        !is_binding || rest.is_some_and(<[u8]>::is_empty)
+    }
+
+    /// Passes the bound values of an event to `add`: its head and its runs, each with its line feed.
+    pub(super) fn each_bound(&self, input: &[u8], list: &[Patch], mut add: impl FnMut(&[u8])) {
         let mut runs = self.runs(list).peekable();
-        if self.head_leaves > 0 && runs.peek().is_some() {
-            bound.push(b'\n');
+        if self.head_leaves > 0 {
+            add(bytes_in(input, ..self.head_len(list) as usize));
+            if runs.peek().is_some() {
+                add(b"\n");
+            }
         }
         for (_, Range { start, end }) in runs {
-            let run = self.json.start + start..self.json.start + end;
-            bound.extend_from_slice(bytes_in(input, run));
-            bound.push(b'\n');
+            add(bytes_in(input, self.json.start + start..self.json.start + end));
+            add(b"\n");
         }
-        Some(len)
+    }
+
+    /// Makes the patches those of this template.
+    pub(super) fn set_patches(&self, patches: &mut Patches, values: &[Patch]) {
+        debug_assert_eq!(values.len(), self.leaves.len(), "a patch for each leaf");
+        (patches.template, patches.silent) = (self.id, self.silent);
+        patches.list.clear();
+        patches.list.extend_from_slice(values);
     }
 
     /// Returns the runs of bound leaves behind the head, whose values the patches have.
@@ -252,35 +310,6 @@ impl<I: Index> Template<I> {
         let patch = number.and_then(|number| list.get(number));
         let end = patch.map_or(0, |patch| self.json.start + patch.value_range().end);
         u32::try_from(end).unwrap_or(u32::MAX)
-    }
-
-    /// Makes the patches those of this template, if all that is bound is in the head.
-    ///
-    /// The event has the literals of the template, and begins like the one of the patches.
-    pub(super) fn keep_bound(&self, patches: &mut Patches, bound: &Bound) -> bool {
-        let head = patches.list.get_mut(..self.head_leaves).unwrap_or_default();
-        let behind = items_in(&self.leaves, self.head_leaves..);
-        let is_alike = behind.iter().all(|leaf| !leaf.is_bound)
-            && head.len() == self.head_leaves
-            && head.iter().zip(&self.leaves).all(|(patch, leaf)| patch.id() == leaf.id)
-            && head
-                .last()
-                .is_some_and(|last| self.json.start + last.value_range().end == bound.len());
-        if is_alike {
-            for (patch, leaf) in head.iter_mut().zip(&self.leaves) {
-                patch.move_from(leaf.end);
-            }
-            self.replace_patches(patches, self.head_leaves);
-        }
-        is_alike
-    }
-
-    /// Makes the patches those of this template; the first ones stay.
-    fn replace_patches(&self, patches: &mut Patches, kept: usize) {
-        patches.clear_strings();
-        (patches.template, patches.silent) = (self.id, self.silent);
-        patches.list.truncate(kept);
-        patches.list.extend(items_in(&self.leaves, kept..).iter().map(Slot::empty_patch));
     }
 
     /// Returns the number of the bound leaf at a position of the bound values.
@@ -339,8 +368,7 @@ impl<I: Index> Template<I> {
         let mut leaves = Leaves::from_slice(&self.leaves);
         for _ in 0..=MOST_NEW_SLOTS {
             let end = measure(self.json.start, &mut leaves);
-            let mut list: SmallVec<[Patch; MOST_LEAVES]> =
-                leaves.iter().map(Slot::empty_patch).collect();
+            let mut list: Values = leaves.iter().map(Slot::empty_patch).collect();
             let parts = (self.text.as_bytes(), &*leaves, self.json.start);
             let divergence = match fill_leaves(parts, (input, 0), None, &mut list, &mut None) {
                 Ok(rest) if rest == bytes_in(self.text.as_bytes(), end..) => {
@@ -475,6 +503,15 @@ fn measure(json_start: usize, leaves: &mut [Slot]) -> usize {
         end = json_start as u32 + leaf.end;
     }
     end as usize
+}
+
+/// Sets the number of bound leaves from each leaf up to the next slot.
+fn count_runs(leaves: &mut [Slot]) {
+    let mut run = 0;
+    for leaf in leaves.iter_mut().rev() {
+        run = if leaf.is_bound { run + 1 } else { 0 };
+        leaf.run = run;
+    }
 }
 
 /// Returns the leaves of an event that differ from event to event, or from stream to stream.
