@@ -4,7 +4,7 @@ use core::ops::Range;
 
 use smallvec::SmallVec;
 
-use super::tape::{ESCAPED, Kind, Node, NodeId, Strings, Tape};
+use super::tape::{ESCAPED, Kind, Node, NodeId, Nodes, Strings, Tape};
 use super::{known_text, text};
 use crate::slice::{bytes_in, text_in};
 
@@ -150,7 +150,7 @@ impl Patches {
 
 /// The tape of no text.
 static NO_NODES: Tape =
-    Tape { nodes: Vec::new(), strings: Strings::new(), has_non_finite_numbers: false };
+    Tape { nodes: Nodes::new(), strings: Strings::new(), has_non_finite_numbers: false };
 
 /// A JSON text with its tape.
 #[derive(Clone, Copy)]
@@ -195,7 +195,7 @@ impl<'a> Document<'a> {
     /// Returns a node with its position in the document's own bytes.
     #[inline]
     pub(crate) fn node(&self, id: NodeId) -> Option<Node> {
-        let node = self.tape.nodes.get(id as usize)?;
+        let node = self.tape.nodes.get(id)?;
         Some(if self.patches.list.is_empty() { *node } else { self.resolve(id, *node) })
     }
 
@@ -264,7 +264,7 @@ impl<'a> Document<'a> {
 
     #[inline]
     pub(crate) fn kind(&self, id: NodeId) -> Option<Kind> {
-        self.tape.nodes.get(id as usize).map(|node| node.kind)
+        self.tape.nodes.get(id).map(|node| node.kind)
     }
 
     #[inline]
@@ -275,7 +275,7 @@ impl<'a> Document<'a> {
     /// Returns the unescaped text of a string.
     #[inline]
     pub(crate) fn string(&self, id: NodeId) -> Option<&'a str> {
-        let node = self.tape.nodes.get(id as usize)?;
+        let node = self.tape.nodes.get(id)?;
         if node.kind != Kind::String {
             return None;
         }
@@ -380,7 +380,7 @@ impl<'a> Document<'a> {
 
     /// Returns the name of the member whose value is this node; empty for an element.
     pub(crate) fn name_of(&self, value: NodeId) -> &'a str {
-        let name = value.checked_sub(1).and_then(|id| self.tape.nodes.get(id as usize));
+        let name = value.checked_sub(1).and_then(|id| self.tape.nodes.get(id));
         name.filter(|name| name.kind == Kind::String).map_or("", |name| self.unpatched_text(name))
     }
 
@@ -388,7 +388,7 @@ impl<'a> Document<'a> {
     #[inline]
     fn name(&self, node: &Node) -> &'a [u8] {
         if node.payload & ESCAPED != 0 {
-            return self.tape.strings.get(*node).as_bytes();
+            return self.tape.strings.bytes(*node);
         }
         let start = node.start as usize + 1;
         bytes_in(self.text.as_bytes(), start..start + node.payload as usize)
@@ -414,7 +414,7 @@ impl<'a> Document<'a> {
         let node = match self.patch(id) {
             Some(patch) => Some(patch.value()),
             None if self.kind(id).is_some_and(Kind::is_container) => self.node(id),
-            None => self.tape.nodes.get(id as usize).copied(),
+            None => self.tape.nodes.get(id).copied(),
         };
         node.map_or(0, |Node { start, end, .. }| (end - start) as usize)
     }
@@ -422,7 +422,7 @@ impl<'a> Document<'a> {
     /// Returns the value as sent.
     #[inline]
     pub(crate) fn raw(&self, id: NodeId) -> &'a str {
-        let Some(node) = self.tape.nodes.get(id as usize) else { return "" };
+        let Some(node) = self.tape.nodes.get(id) else { return "" };
         let patched = if self.patches.list.is_empty() {
             None
         } else if node.kind.is_container() {
@@ -441,7 +441,7 @@ impl<'a> Document<'a> {
     /// Returns the node behind a value and its contents.
     #[inline]
     pub(crate) fn behind(&self, id: NodeId) -> NodeId {
-        match self.tape.nodes.get(id as usize) {
+        match self.tape.nodes.get(id) {
             Some(node) if node.kind.is_container() => node.payload,
             _ => id + 1,
         }
@@ -451,7 +451,7 @@ impl<'a> Document<'a> {
     #[inline]
     pub(crate) fn members(self, id: NodeId) -> Members<'a> {
         let end = if self.kind(id) == Some(Kind::Object) { self.behind(id) } else { 0 };
-        Members { document: self, nodes: &self.tape.nodes, next: id + 1, end }
+        Members { document: self, nodes: self.tape.nodes(), next: id + 1, end }
     }
 
     /// Returns the members of the object in a column of an index; none if the column is 0.

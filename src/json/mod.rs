@@ -3,13 +3,16 @@
 //! The parser checks UTF-8 once for the whole text, and then reads it in one pass. Strings are
 //! slices of the text; only those with escapes are copied.
 
+mod block;
 mod document;
+mod leaf;
 mod object_reader;
 mod owned;
 mod parser;
 mod scan;
 #[cfg(feature = "serde")]
 mod serde;
+mod specials;
 mod tape;
 mod thin_list;
 mod unescape;

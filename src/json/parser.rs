@@ -1,11 +1,12 @@
 //! The parser: RFC 8259 in one pass over the bytes, with the deviations that real streams have.
 
 use super::ParseLimits;
-use super::scan::{digits_len, plain_len};
-use super::tape::{ESCAPED, Kind, Node, NodeId, Tape};
-use super::unescape::{Scratch, unescape};
+use super::block::{Block, SIZE, others_than_digits};
+use super::leaf::Leaves;
+use super::specials::Specials;
+use super::tape::{Kind, Node, NodeId, Nodes, Tape};
+use super::unescape::Scratch;
 use crate::error::{Error, ErrorKind};
-use crate::slice::{bytes_in, text_in};
 
 /// The deviations from interoperable JSON in one payload, counted by kind.
 ///
@@ -62,50 +63,48 @@ pub(super) fn read(
     tape: &mut Tape,
 ) -> Result<JsonDeviations, Error> {
     let Tape { nodes, strings, .. } = tape;
+    let (bytes, deviations) = (json.as_bytes(), JsonDeviations::default());
     let scratch = Scratch { strings, most: json.len() };
-    // By value: behind a reference, each push would load the position of the nodes again.
-    let nodes_of = core::mem::take(nodes);
-    let deviations = JsonDeviations::default();
-    let (innermost, depth) = (NodeId::MAX, 0);
+    let mut leaves = Leaves { json, bytes, strict: bounds.strict, scratch, deviations };
     let mut reader = Reader {
-        json,
-        bytes: json.as_bytes(),
+        bytes,
         bounds,
-        nodes: nodes_of,
-        innermost,
-        depth,
-        scratch,
-        deviations,
+        // By value: behind a reference, each push would load the position of the nodes again.
+        nodes: core::mem::take(nodes),
+        innermost: NodeId::MAX,
+        depth: 0,
+        inside: Container::Array,
+        specials: Specials::new(bytes),
     };
-    let read = reader.document();
+    let read = reader.document(&mut leaves);
     *nodes = reader.nodes;
-    read.map(|()| reader.deviations)
+    read.map(|()| leaves.deviations)
 }
 
-/// The state of a parser.
+/// The state of a parser, which is in registers as far as possible.
 ///
-/// Each method gets the position at which it begins, and returns the position behind its end. So
-/// the position is in no memory.
+/// So the functions that each value needs are inlined. They get the position at which they begin,
+/// and return the position behind their end.
 struct Reader<'r> {
-    json: &'r str,
     bytes: &'r [u8],
     bounds: ParseLimits,
-    nodes: Vec<Node>,
+    nodes: Nodes,
     /// The innermost open array or object, and the number of open ones.
     ///
     /// `depth <= bounds.depth`. If none is open, `innermost` is behind all nodes.
     innermost: NodeId,
     depth: usize,
-    scratch: Scratch<'r>,
-    deviations: JsonDeviations,
+    /// The kind of the innermost one; an array if none is open yet.
+    inside: Container,
+    specials: Specials,
 }
 
-/// The container of the current value.
+/// The innermost open array or object, as the byte that ends it.
 #[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
 enum Container {
-    Nothing,
-    Array,
-    Object,
+    Array = b']',
+    Object = b'}',
 }
 
 impl Container {
@@ -114,12 +113,10 @@ impl Container {
         if kind == Kind::Array { Self::Array } else { Self::Object }
     }
 
-    /// Returns the error for any other byte behind a value.
-    const fn expected(self) -> ErrorKind {
-        match self {
-            Self::Nothing => ErrorKind::TrailingData,
-            Self::Array | Self::Object => ErrorKind::ExpectedCommaOrEnd,
-        }
+    /// Returns true if the byte ends the container.
+    #[inline]
+    const fn ends_with(self, byte: u8) -> bool {
+        self as u8 == byte
     }
 }
 
@@ -132,281 +129,262 @@ macro_rules! space {
 
 #[expect(
     clippy::cast_possible_truncation,
-    reason = "a text has less than 4 GiB and more bytes than nodes, so positions fit in u32"
+    reason = "a text has less than 2 GiB and more bytes than nodes, so positions fit in u32"
 )]
+#[expect(clippy::inline_always, reason = "`vllm general-next`: a call costs 9 % of an event")]
 impl Reader<'_> {
     /// Reads `ws value ws`. Open containers are linked through their nodes, so depth needs no
     /// stack.
-    fn document(&mut self) -> Result<(), Error> {
-        let mut inside = Container::Nothing;
-        let mut at = 0;
+    #[inline(always)]
+    fn document(&mut self, leaves: &mut Leaves<'_>) -> Result<(), Error> {
+        let bytes = self.bytes;
+        let (mut at, first) = behind_spaces(bytes, 0);
+        if !matches!(first, b'{' | b'[') {
+            at = self.other_leaf(leaves, at, first)?;
+            return self.end(at);
+        }
         loop {
-            // A value begins here.
-            match self.byte(at) {
-                Some(b'"') => at = self.string(at)?,
-                Some(b'-' | b'0'..=b'9') => at = self.number(at)?,
-                Some(b'{') => {
-                    inside = self.enter(Kind::Object, at)?;
-                    at = self.behind_space(at + 1);
-                    if self.byte(at) != Some(b'}') {
-                        at = self.name(at)?;
-                        continue;
-                    }
-                    at += 1;
-                    inside = self.close(at);
-                }
-                Some(b'[') => {
-                    inside = self.enter(Kind::Array, at)?;
-                    at = self.behind_space(at + 1);
-                    if self.byte(at) != Some(b']') {
-                        continue;
-                    }
-                    at += 1;
-                    inside = self.close(at);
-                }
-                Some(space!()) => {
-                    at += 1;
-                    continue;
-                }
-                other => at = self.word(at, other)?,
+            // A member or element begins here.
+            let mut byte = peek(bytes, &mut at);
+            if self.inside == Container::Object {
+                (at, byte) = self.name(leaves, at, byte)?;
             }
+            let end = match byte {
+                b'"' => self.plain_string(at),
+                b'-' | b'0'..=b'9' => self.plain_number(at, byte),
+                b'n' => self.null(at),
+                b'{' | b'[' => {
+                    at = self.enter(at, byte)?;
+                    if !self.inside.ends_with(peek(bytes, &mut at)) {
+                        continue;
+                    }
+                    Some(at)
+                }
+                _ => None,
+            };
+            at = match end {
+                Some(end) => end,
+                None => self.other_leaf(leaves, at, byte)?,
+            };
             // A value has ended here; brackets behind it end its containers.
             loop {
-                match self.byte(at) {
-                    Some(b',') if inside != Container::Nothing => {
-                        self.check_values()?;
-                        at += 1;
-                        if inside == Container::Object {
-                            at = self.name(at)?;
-                        }
-                        break;
+                byte = byte_at(bytes, at);
+                if byte == b',' {
+                    self.check_values()?;
+                    at += 1;
+                    break;
+                }
+                if self.inside.ends_with(byte) {
+                    at += 1;
+                    if !self.close(at) {
+                        return self.end(at);
                     }
-                    Some(b'}') if inside == Container::Object => {
-                        at += 1;
-                        inside = self.close(at);
-                    }
-                    Some(b']') if inside == Container::Array => {
-                        at += 1;
-                        inside = self.close(at);
-                    }
-                    Some(space!()) => at += 1,
-                    None if inside == Container::Nothing => return self.check_values(),
-                    _ => return self.fail(inside.expected(), at),
+                } else if let space!() = byte {
+                    (at, _) = behind_spaces(bytes, at);
+                } else {
+                    return fail(bytes, ErrorKind::ExpectedCommaOrEnd, at);
                 }
             }
         }
     }
 
-    /// Reads `ws string ws :`.
-    #[expect(clippy::inline_always, reason = "`vllm general-next`: a call costs 7 % of an event")]
+    /// Reads `string ws : ws`, of which `byte` is the first one; returns the byte behind it too.
     #[inline(always)]
-    fn name(&mut self, at: usize) -> Result<usize, Error> {
-        let at = self.behind_space(at);
-        if self.byte(at) != Some(b'"') {
-            return self.fail(ErrorKind::ExpectedName, at);
+    fn name(&mut self, leaves: &mut Leaves<'_>, at: u32, byte: u8) -> Result<(u32, u8), Error> {
+        if byte != b'"' {
+            return fail(self.bytes, ErrorKind::ExpectedName, at);
         }
-        let at = self.string(at)?;
-        let at = self.behind_space(at);
-        if self.byte(at) != Some(b':') {
-            return self.fail(ErrorKind::ExpectedColon, at);
+        let mut at = match self.plain_string(at) {
+            Some(end) => end,
+            None => self.other_leaf(leaves, at, byte)?,
+        };
+        if peek(self.bytes, &mut at) != b':' {
+            return fail(self.bytes, ErrorKind::ExpectedColon, at);
         }
-        Ok(at + 1)
+        at += 1;
+        let byte = peek(self.bytes, &mut at);
+        Ok((at, byte))
+    }
+
+    /// Reads a string without escapes, whose text is the bytes between the quotes.
+    #[inline(always)]
+    fn plain_string(&mut self, start: u32) -> Option<u32> {
+        let end = self.specials.next(self.bytes, start + 1);
+        if byte_at(self.bytes, end) != b'"' {
+            return None;
+        }
+        self.nodes.push(Kind::String, start, end + 1, end - start - 1);
+        Some(end + 1)
+    }
+
+    /// Reads a number of few digits without exponent.
+    #[inline(always)]
+    fn plain_number(&mut self, start: u32, first: u8) -> Option<u32> {
+        let (end, payload) = plain_number(self.bytes, start, first)?;
+        self.nodes.push(Kind::Number, start, end, payload);
+        Some(end)
+    }
+
+    #[inline(always)]
+    fn null(&mut self, start: u32) -> Option<u32> {
+        let end = start + 4;
+        if self.bytes.get(start as usize..end as usize) != Some(b"null") {
+            return None;
+        }
+        self.nodes.push(Kind::Null, start, end, 0);
+        Some(end)
+    }
+
+    /// Reads any string, number or word, of which `byte` is the first one.
+    #[inline(always)]
+    fn other_leaf(&mut self, leaves: &mut Leaves<'_>, at: u32, byte: u8) -> Result<u32, Error> {
+        let Node { kind, end, payload, .. } = leaves.read(at, byte)?;
+        self.nodes.push(kind, at, end, payload);
+        Ok(end)
     }
 
     /// Begins an array or object. Until its end, its node has the number of the outer node.
-    #[inline]
-    fn enter(&mut self, kind: Kind, at: usize) -> Result<Container, Error> {
+    #[inline(always)]
+    fn enter(&mut self, at: u32, bracket: u8) -> Result<u32, Error> {
         if self.depth >= self.bounds.depth {
-            return self.fail(ErrorKind::TooDeep, at);
+            return fail(self.bytes, ErrorKind::TooDeep, at);
         }
         self.depth += 1;
+        let kind = if bracket == b'[' { Kind::Array } else { Kind::Object };
+        self.inside = Container::of(kind);
         let outer = core::mem::replace(&mut self.innermost, self.nodes.len() as u32);
-        self.nodes.push(Node { kind, start: at as u32, end: 0, payload: outer });
+        self.nodes.push(kind, at, 0, outer);
         self.check_values()?;
-        Ok(Container::of(kind))
+        Ok(at + 1)
     }
 
-    /// Ends the innermost array or object; returns the kind of the container around it.
-    #[inline]
-    fn close(&mut self, end: usize) -> Container {
+    /// Ends the innermost array or object; returns false if it is the root.
+    #[inline(always)]
+    fn close(&mut self, end: u32) -> bool {
         let behind = self.nodes.len() as u32;
-        let Some(node) = self.nodes.get_mut(self.innermost as usize) else {
-            return Container::Nothing;
-        };
-        debug_assert!(node.start < end as u32 && end <= self.bytes.len(), "in the text");
-        node.end = end as u32;
+        let Some(node) = self.nodes.get_mut(self.innermost) else { return false };
+        debug_assert!(node.start < end && end as usize <= self.bytes.len(), "in the text");
+        node.end = end;
         self.innermost = core::mem::replace(&mut node.payload, behind);
         self.depth -= 1;
-        let outer = self.nodes.get(self.innermost as usize);
-        outer.map_or(Container::Nothing, |node| Container::of(node.kind))
+        let Some(outer) = self.nodes.outer(self.innermost) else { return false };
+        self.inside = Container::of(outer.kind);
+        true
     }
 
-    /// Reads `true`, `false`, `null`, or Python's text for a number that isn't finite.
-    fn word(&mut self, at: usize, first: Option<u8>) -> Result<usize, Error> {
-        match first {
-            Some(b't') => self.literal(at, b"true", Kind::True),
-            Some(b'f') => self.literal(at, b"false", Kind::False),
-            Some(b'n') => self.literal(at, b"null", Kind::Null),
-            Some(b'N') => self.literal(at, b"NaN", Kind::NonFiniteNumber),
-            Some(b'I') => self.literal(at, b"Infinity", Kind::NonFiniteNumber),
-            _ => self.fail(ErrorKind::ExpectedValue, at),
-        }
-    }
-
-    #[inline]
-    fn literal(&mut self, start: usize, word: &[u8], kind: Kind) -> Result<usize, Error> {
-        let end = start + word.len();
-        if self.bytes.get(start..end) != Some(word) {
-            let rest = bytes_in(self.bytes, start..);
-            let same = rest.iter().zip(word).take_while(|(byte, wanted)| byte == wanted).count();
-            return self.fail(ErrorKind::ExpectedValue, start + same);
-        }
-        if kind == Kind::NonFiniteNumber {
-            self.tolerate(ErrorKind::NonFiniteNumber, start)?;
-            self.deviations.non_finite_numbers += 1;
-        }
-        self.leaf(kind, start, end, 0);
-        Ok(end)
-    }
-
-    /// `[ "-" ] ( "0" / digit1-9 *digit ) [ "." 1*digit ] [ ( "e" / "E" ) [ "+" / "-" ] 1*digit ]`
-    #[inline]
-    fn number(&mut self, start: usize) -> Result<usize, Error> {
-        let whole = start + usize::from(self.byte(start) == Some(b'-'));
-        let end = match self.byte(whole) {
-            Some(b'0') => whole + 1,
-            Some(b'I') => return self.literal(start, b"-Infinity", Kind::NonFiniteNumber),
-            _ => self.digits(whole)?,
-        };
-        match self.byte(end) {
-            Some(b'.' | b'e' | b'E') => self.fraction_or_exponent(start, end),
-            // A number of so many digits fits an `i64`.
-            _ if end - start <= 18 => {
-                self.leaf(Kind::Number, start, end, 0);
-                Ok(end)
-            }
-            _ => self.long_integer(start, end),
-        }
-    }
-
-    /// Reads the rest of a number, whose integer part ends at `at`.
-    fn fraction_or_exponent(&mut self, start: usize, at: usize) -> Result<usize, Error> {
-        let mut end = at;
-        if self.byte(end) == Some(b'.') {
-            end = self.digits(end + 1)?;
-        }
-        let mut may_be_huge = end - start > 300;
-        if let Some(b'e' | b'E') = self.byte(end) {
-            may_be_huge = true;
-            let sign = usize::from(matches!(self.byte(end + 1), Some(b'+' | b'-')));
-            end = self.digits(end + 1 + sign)?;
-        }
-        let mut kind = Kind::Number;
-        if may_be_huge && !self.between(start, end).parse().is_ok_and(f64::is_finite) {
-            self.tolerate(ErrorKind::FloatOutOfRange, start)?;
-            self.deviations.floats_out_of_range += 1;
-            kind = Kind::Huge;
-        }
-        self.leaf(kind, start, end, 0);
-        Ok(end)
-    }
-
-    #[cold]
-    fn long_integer(&mut self, start: usize, end: usize) -> Result<usize, Error> {
-        let digits = self.between(start, end);
-        let mut kind = Kind::Number;
-        if digits.parse::<u64>().is_err() && digits.parse::<i64>().is_err() {
-            if !digits.parse().is_ok_and(f64::is_finite) {
-                kind = Kind::Huge;
-            }
-            self.tolerate(ErrorKind::IntegerOutOfRange, start)?;
-            self.deviations.integers_out_of_range += 1;
-        }
-        self.leaf(kind, start, end, 0);
-        Ok(end)
-    }
-
-    /// Reads `1*digit`; returns the end.
-    #[inline]
-    fn digits(&self, start: usize) -> Result<usize, Error> {
-        match digits_len(bytes_in(self.bytes, start..)) {
-            0 => self.fail(ErrorKind::InvalidNumber, start),
-            len => Ok(start + len),
-        }
-    }
-
-    /// Reads a string. Most have no escape, so that their text is the bytes between the quotes.
-    #[expect(clippy::inline_always, reason = "`vllm general-next`: a call costs 9 % of an event")]
+    /// Reads the white space behind the root.
     #[inline(always)]
-    fn string(&mut self, start: usize) -> Result<usize, Error> {
-        let len = plain_len(bytes_in(self.bytes, start + 1..));
-        let end = start + 1 + len;
-        if self.byte(end) != Some(b'"') {
-            return self.escaped_string(start, end);
+    fn end(&self, at: u32) -> Result<(), Error> {
+        let (at, _) = behind_spaces(self.bytes, at);
+        if at as usize != self.bytes.len() {
+            return fail(self.bytes, ErrorKind::TrailingData, at);
         }
-        self.leaf(Kind::String, start, end + 1, len as u32);
-        Ok(end + 1)
-    }
-
-    /// Reads a string whose first escape is at `at`; fails if there is no backslash.
-    #[cold]
-    #[inline(never)]
-    fn escaped_string(&mut self, start: usize, at: usize) -> Result<usize, Error> {
-        if self.byte(at) != Some(b'\\') {
-            return self.fail(ErrorKind::ControlCharacter, at);
-        }
-        let number = self.scratch.strings.places.len() as u32;
-        let (end, lone_surrogates) =
-            unescape(self.json, start + 1, self.bounds.strict, &mut self.scratch)?;
-        self.deviations.lone_surrogates += lone_surrogates;
-        self.leaf(Kind::String, start, end, ESCAPED | number);
-        Ok(end)
-    }
-
-    /// Adds the node of a value without contents.
-    #[inline]
-    fn leaf(&mut self, kind: Kind, start: usize, end: usize, payload: u32) {
-        debug_assert!(start <= end && end <= self.bytes.len(), "a node is within its text");
-        self.nodes.push(Node { kind, start: start as u32, end: end as u32, payload });
+        self.check_values()
     }
 
     /// Fails if there are too many nodes. Only a few are added between two checks.
-    #[inline]
+    #[inline(always)]
     fn check_values(&self) -> Result<(), Error> {
-        match self.nodes.get(self.bounds.values) {
-            None => Ok(()),
-            Some(node) => Err(Error::new(ErrorKind::TooManyValues, u64::from(node.start))),
+        if self.nodes.len() <= self.bounds.values {
+            return Ok(());
+        }
+        too_many(self.nodes.as_slice().get(self.bounds.values..).unwrap_or_default())
+    }
+}
+
+/// Returns the error for nodes above the limit.
+#[cold]
+fn too_many(nodes: &[Node]) -> Result<(), Error> {
+    let start = nodes.first().map_or(0, |node| node.start);
+    Err(Error::new(ErrorKind::TooManyValues, u64::from(start)))
+}
+
+/// Returns an error at `at`. At the end of the text, its kind is always `UnexpectedEnd`.
+#[cold]
+pub(super) fn fail<T>(bytes: &[u8], kind: ErrorKind, at: u32) -> Result<T, Error> {
+    let is_end = at as usize >= bytes.len();
+    let kind = if is_end { ErrorKind::UnexpectedEnd } else { kind };
+    Err(Error::new(kind, u64::from(at).min(bytes.len() as u64)))
+}
+
+/// Returns the byte at a position, or 0 at the end of the text.
+///
+/// A byte 0 in the text is an error wherever this is used.
+#[inline]
+fn byte_at(bytes: &[u8], at: u32) -> u8 {
+    bytes.get(at as usize).copied().unwrap_or(0)
+}
+
+/// Moves a position behind white space; returns the byte there, as [`byte_at`] does.
+#[inline]
+fn peek(bytes: &[u8], at: &mut u32) -> u8 {
+    let mut byte = byte_at(bytes, *at);
+    if byte <= b' ' {
+        (*at, byte) = behind_spaces(bytes, *at);
+    }
+    byte
+}
+
+/// Returns the position of the first byte from `at` that isn't white space, and the byte.
+///
+/// Most white space is one space, or an indentation.
+#[inline(never)]
+fn behind_spaces(bytes: &[u8], mut at: u32) -> (u32, u8) {
+    const SPACES: &[u8] = &[b' '; 8];
+    loop {
+        let byte = byte_at(bytes, at);
+        if !matches!(byte, space!()) {
+            return (at, byte);
+        }
+        at += 1;
+        while bytes.get(at as usize..at as usize + 8) == Some(SPACES) {
+            at += 8;
         }
     }
+}
 
-    #[inline]
-    fn behind_space(&self, mut at: usize) -> usize {
-        while let Some(space!()) = self.byte(at) {
-            at += 1;
+/// Returns the block at a position, if it is whole.
+#[inline]
+fn block_at(bytes: &[u8], at: u32) -> Option<&Block> {
+    // A position of 32 bits needs no check for an overflow.
+    bytes.get(at as usize..at as usize + SIZE)?.first_chunk()
+}
+
+/// Returns the end and the payload of a number of few digits without exponent.
+///
+/// `first` is its first byte. Returns `None` for any other number.
+#[expect(clippy::cast_possible_truncation, reason = "a block has 16 bytes")]
+#[inline]
+fn plain_number(bytes: &[u8], start: u32, first: u8) -> Option<(u32, u32)> {
+    let is_negative = first == b'-';
+    let whole = start + u32::from(is_negative);
+    let first = if is_negative { byte_at(bytes, whole) } else { first };
+    let block = block_at(bytes, whole)?;
+    let others = others_than_digits(block);
+    let digits = others.trailing_zeros();
+    if digits == 0 || digits > 1 && first == b'0' {
+        return None;
+    }
+    let mut next = *block.get(digits as usize)?;
+    let mut end = whole + digits;
+    if next == b'.' {
+        let len = (others & others.wrapping_sub(1)).trailing_zeros();
+        if len == digits + 1 {
+            return None;
         }
-        at
+        end = whole + len;
+        if len == SIZE as u32 {
+            end += digits_at(bytes, end)?;
+        }
+        next = byte_at(bytes, end);
     }
+    (next | 0x20 != b'e').then_some((end, 0))
+}
 
-    #[inline]
-    fn byte(&self, at: usize) -> Option<u8> {
-        self.bytes.get(at).copied()
-    }
-
-    fn between(&self, start: usize, end: usize) -> &str {
-        text_in(self.json, start..end)
-    }
-
-    /// Fails if deviations from interoperable JSON are errors.
-    #[cold]
-    fn tolerate(&self, kind: ErrorKind, at: usize) -> Result<(), Error> {
-        if self.bounds.strict { Err(Error::new(kind, at as u64)) } else { Ok(()) }
-    }
-
-    /// Returns an error at `at`. At the end of the text, its kind is always `UnexpectedEnd`.
-    #[cold]
-    fn fail<T>(&self, kind: ErrorKind, at: usize) -> Result<T, Error> {
-        let is_end = at >= self.bytes.len();
-        let kind = if is_end { ErrorKind::UnexpectedEnd } else { kind };
-        Err(Error::new(kind, at.min(self.bytes.len()) as u64))
-    }
+/// Returns the number of digits from a position, if they end within a block.
+#[expect(clippy::cast_possible_truncation, reason = "a block has 16 bytes")]
+#[inline]
+fn digits_at(bytes: &[u8], at: u32) -> Option<u32> {
+    let len = others_than_digits(block_at(bytes, at)?).trailing_zeros();
+    (len < SIZE as u32).then_some(len)
 }

@@ -1,5 +1,6 @@
 //! Lengths of the plain bytes of a JSON string and of the digits of a number, eight at a time.
 
+use super::block::{SIZE, are_plain};
 use crate::slice::bytes_in;
 
 const ONES: u64 = u64::MAX / 0xFF;
@@ -45,13 +46,11 @@ pub(crate) fn plain(bytes: &[u8]) -> (usize, bool) {
 /// Returns the length of the blocks before the first special byte, and true if these are ASCII.
 #[inline(never)]
 fn plain_blocks(bytes: &[u8]) -> (usize, bool) {
-    const BLOCK: usize = 64;
+    const BLOCK: usize = 4 * SIZE;
     let (blocks, _) = bytes.as_chunks::<BLOCK>();
-    // Has no branch for each byte, so that the compiler vectorizes it.
-    let is_plain =
-        |block: &&[u8; BLOCK]| !block.iter().fold(false, |any, byte| any | is_special(*byte));
     let mut highs = 0;
-    let plain = blocks.iter().take_while(is_plain);
+    let plain = blocks.iter().take_while(|block| are_plain(block));
+    // Has no branch for each byte, so that the compiler vectorizes it.
     let count =
         plain.inspect(|block| highs |= block.iter().fold(0, |any, byte| any | byte)).count();
     (count * BLOCK, highs < 0x80)

@@ -1,6 +1,7 @@
 //! `Tape`: the nodes of a JSON text, and its strings with escapes, unescaped.
 
-use crate::slice::text_in;
+use super::known_text;
+use crate::slice::{bytes_in, items_in, items_in_mut};
 
 /// The position of a node in its document.
 ///
@@ -61,7 +62,8 @@ impl Kind {
 /// Strings with escapes, unescaped and concatenated.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Strings {
-    pub(super) text: String,
+    /// UTF-8, as each string in it.
+    pub(super) text: Vec<u8>,
     pub(super) places: Vec<Place>,
 }
 
@@ -74,7 +76,7 @@ pub(super) struct Place {
 
 impl Strings {
     pub(super) const fn new() -> Self {
-        Self { text: String::new(), places: Vec::new() }
+        Self { text: Vec::new(), places: Vec::new() }
     }
 
     #[inline]
@@ -89,16 +91,22 @@ impl Strings {
     /// Returns the text of a node that is marked as [`ESCAPED`].
     #[cold]
     pub(super) fn get(&self, node: Node) -> &str {
+        known_text(self.bytes(node))
+    }
+
+    /// Returns the text of a node that is marked as [`ESCAPED`], as bytes.
+    #[cold]
+    pub(super) fn bytes(&self, node: Node) -> &[u8] {
         let place = self.places.get((node.payload & !ESCAPED) as usize);
         debug_assert!(place.is_some(), "each string with escapes has a place");
-        text_in(&self.text, place.map_or(0..0, |place| place.start as usize..place.end as usize))
+        bytes_in(&self.text, place.map_or(0..0, |place| place.start as usize..place.end as usize))
     }
 
     /// Appends the strings of `other`; returns the position of the first of them.
     #[expect(clippy::cast_possible_truncation, reason = "all texts have less than 4 GiB")]
     pub(super) fn append(&mut self, other: &Self) -> u32 {
         let (first, offset) = (self.places.len() as u32, self.text.len() as u32);
-        self.text.push_str(&other.text);
+        self.text.extend_from_slice(&other.text);
         let moved = |place: &Place| Place { start: place.start + offset, end: place.end + offset };
         self.places.extend(other.places.iter().map(moved));
         debug_assert!(self.places.iter().all(|place| place.end as usize <= self.text.len()));
@@ -110,10 +118,88 @@ impl Strings {
     }
 }
 
+/// The nodes of a tape: `list[..len]`. Those behind them have no meaning.
+///
+/// So a push is a store into a slice, whose position and length are in registers. A `Vec` that may
+/// grow in each push is in memory, and each push loads both.
+#[derive(Debug, Default)]
+pub(super) struct Nodes {
+    list: Vec<Node>,
+    len: usize,
+}
+
+impl Nodes {
+    pub(super) const fn new() -> Self {
+        Self { list: Vec::new(), len: 0 }
+    }
+
+    #[inline]
+    pub(super) const fn len(&self) -> usize {
+        self.len
+    }
+
+    #[inline]
+    pub(super) fn push(&mut self, kind: Kind, start: u32, end: u32, payload: u32) {
+        // Field by field: a whole node, which the cold call takes too, would be stored twice.
+        if let Some(node) = self.list.get_mut(self.len) {
+            (node.kind, node.start, node.end, node.payload) = (kind, start, end, payload);
+        } else {
+            self.list = with_more(core::mem::take(&mut self.list), kind, (start, end, payload));
+        }
+        self.len += 1;
+    }
+
+    /// Returns a node; `id` is that of a node, or the list is empty.
+    #[inline]
+    pub(super) fn get(&self, id: NodeId) -> Option<&Node> {
+        debug_assert!((id as usize) < self.len || self.list.is_empty(), "{id} is no node");
+        self.list.get(id as usize)
+    }
+
+    #[inline]
+    pub(super) fn get_mut(&mut self, id: NodeId) -> Option<&mut Node> {
+        debug_assert!((id as usize) < self.len || self.list.is_empty(), "{id} is no node");
+        self.list.get_mut(id as usize)
+    }
+
+    /// Returns the node of an open array or object, unless `id` is [`NodeId::MAX`].
+    #[inline]
+    pub(super) fn outer(&self, id: NodeId) -> Option<&Node> {
+        self.list.get(id as usize)
+    }
+
+    #[inline]
+    pub(super) fn as_slice(&self) -> &[Node] {
+        items_in(&self.list, ..self.len)
+    }
+}
+
+impl Clone for Nodes {
+    fn clone(&self) -> Self {
+        self.as_slice().iter().copied().collect()
+    }
+}
+
+impl FromIterator<Node> for Nodes {
+    fn from_iter<I: IntoIterator<Item = Node>>(nodes: I) -> Self {
+        let list: Vec<_> = nodes.into_iter().collect();
+        Self { len: list.len(), list }
+    }
+}
+
+/// Adds a node, and nodes without meaning up to the capacity.
+#[cold]
+#[inline(never)]
+fn with_more(mut list: Vec<Node>, kind: Kind, (start, end, payload): (u32, u32, u32)) -> Vec<Node> {
+    list.push(Node { kind, start, end, payload });
+    list.resize(list.capacity(), Node { kind: Kind::Null, start: 0, end: 0, payload: 0 });
+    list
+}
+
 /// The nodes of one JSON text. Reused from text to text.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tape {
-    pub(super) nodes: Vec<Node>,
+    pub(super) nodes: Nodes,
     pub(super) strings: Strings,
     /// True if a node is of [`Kind::NonFiniteNumber`].
     pub(super) has_non_finite_numbers: bool,
@@ -122,7 +208,7 @@ pub(crate) struct Tape {
 impl Tape {
     #[inline]
     pub(super) fn clear(&mut self) {
-        self.nodes.clear();
+        self.nodes.len = 0;
         self.strings.clear();
     }
 
@@ -130,7 +216,7 @@ impl Tape {
     pub(crate) fn depth(&self) -> usize {
         let mut ends = Vec::new();
         let mut deepest = 0;
-        for (id, node) in self.nodes.iter().enumerate() {
+        for (id, node) in self.nodes().iter().enumerate() {
             while ends.pop_if(|end| *end as usize <= id).is_some() {}
             if node.kind.is_container() {
                 ends.push(node.payload);
@@ -141,8 +227,13 @@ impl Tape {
     }
 
     /// Removes the value of a string: its text becomes `x` as often as its bytes in the JSON text.
+    ///
+    /// Does nothing if there is no such node, or if it is no string.
     pub(crate) fn blank(&mut self, id: NodeId) {
-        let Some(node) = self.nodes.get_mut(id as usize) else { return };
+        if id as usize >= self.nodes.len() {
+            return;
+        }
+        let Some(node) = self.nodes.get_mut(id) else { return };
         if node.kind != Kind::String {
             return;
         }
@@ -150,11 +241,7 @@ impl Tape {
             && let Some(place) = self.strings.places.get((node.payload & !ESCAPED) as usize)
         {
             let range = place.start as usize..place.end as usize;
-            let blank = "x".repeat(range.len());
-            debug_assert!(self.strings.text.get(range.clone()).is_some(), "a place is a text");
-            if self.strings.text.get(range.clone()).is_some() {
-                self.strings.text.replace_range(range, &blank);
-            }
+            items_in_mut(&mut self.strings.text, range).fill(b'x');
         }
         node.payload = (node.end - node.start).saturating_sub(2);
     }
@@ -163,24 +250,24 @@ impl Tape {
     #[inline]
     pub(super) fn reserve_for(&mut self, len: usize) {
         const MOST: usize = 48;
-        if self.nodes.capacity() == 0 {
-            self.nodes.reserve_exact(MOST.min(len / 7));
+        if self.nodes.list.capacity() == 0 {
+            self.nodes.list.reserve_exact(MOST.min(len / 7));
         }
     }
 
     /// Returns the last node that begins at or before a position in the text.
     pub(crate) fn last_before(&self, position: usize) -> Option<(NodeId, Node)> {
-        let behind = self.nodes.partition_point(|node| node.start as usize <= position);
+        let behind = self.nodes().partition_point(|node| node.start as usize <= position);
         let id = behind.checked_sub(1)?;
-        Some((NodeId::try_from(id).ok()?, *self.nodes.get(id)?))
+        Some((NodeId::try_from(id).ok()?, *self.nodes().get(id)?))
     }
 
     pub(crate) fn nodes(&self) -> &[Node] {
-        &self.nodes
+        self.nodes.as_slice()
     }
 
     /// Returns the capacity of the buffers, roughly, in bytes.
     pub(crate) fn held(&self) -> usize {
-        self.strings.held() + self.nodes.capacity() * size_of::<Node>()
+        self.strings.held() + self.nodes.list.capacity() * size_of::<Node>()
     }
 }

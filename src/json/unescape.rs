@@ -1,9 +1,10 @@
 //! Unescapes strings of JSON (RFC 8259, section 7).
 
+use super::block::{SIZE, block_at, plain_in};
 use super::scan::plain_len;
 use super::tape::{Place, Strings};
 use crate::error::{Error, ErrorKind};
-use crate::slice::{bytes_in, text_in};
+use crate::slice::bytes_in;
 
 /// A buffer to which unescaped text is appended.
 pub(super) struct Scratch<'t> {
@@ -14,39 +15,49 @@ pub(super) struct Scratch<'t> {
 
 /// Unescapes the string of `json` whose first quote is before `start`.
 ///
-/// Returns the position behind its last quote, and the number of lone surrogates. A lone surrogate
-/// is half of a surrogate pair without its other half: an error if `strict`, else U+FFFD.
+/// The bytes from `start` to `plain_end` have no escape. Returns the position behind the last
+/// quote, and the number of lone surrogates. A lone surrogate is half of a surrogate pair without
+/// its other half: an error if `strict`, else U+FFFD.
 #[expect(clippy::cast_possible_truncation, reason = "the texts are within the limits of an event")]
 pub(super) fn unescape(
     json: &str,
-    start: usize,
+    (start, plain_end): (usize, usize),
     strict: bool,
     scratch: &mut Scratch<'_>,
 ) -> Result<(usize, u32), Error> {
     let mut lone_surrogates = 0;
     let bytes = json.as_bytes();
     let text_start = scratch.strings.text.len();
-    let mut at = start;
+    scratch.push(bytes_in(bytes, start..plain_end));
+    let mut at = plain_end;
     loop {
-        let plain = at;
-        at += plain_len(bytes_in(bytes, at..));
-        scratch.push_str(text_in(json, plain..at));
         // Most escapes come alone. Texts that aren't Latin may have escapes only.
-        while let Some(escape @ [b'\\', ..]) = bytes.get(at..) {
-            let Some((character, len)) = character(escape) else {
-                return Err(invalid(json, at));
-            };
-            if character.is_none() {
-                if strict {
-                    return Err(Error::new(ErrorKind::LoneSurrogate, at as u64));
+        while let Some([b'\\', name, ..]) = bytes.get(at..) {
+            scratch.reserve(LONGEST_CHARACTER);
+            let text = &mut scratch.strings.text;
+            match look_up(&CHARACTERS, *name) {
+                UNICODE => match push_unicode(text, bytes_in(bytes, at..)) {
+                    Some(Pushed { len, is_lone: false }) => at += len,
+                    Some(_) if strict => {
+                        return Err(Error::new(ErrorKind::LoneSurrogate, at as u64));
+                    }
+                    Some(Pushed { len, is_lone: true }) => {
+                        lone_surrogates += 1;
+                        at += len;
+                    }
+                    None => return Err(invalid(json, at)),
+                },
+                NO_ESCAPE => return Err(invalid(json, at)),
+                character => {
+                    text.push(character);
+                    at += 2;
                 }
-                lone_surrogates += 1;
             }
-            scratch.push(character.unwrap_or(char::REPLACEMENT_CHARACTER));
-            at += len;
         }
+        at = scratch.push_plain(bytes, at);
         match bytes.get(at) {
             Some(b'"') => break,
+            Some(b'\\') if at + 1 == bytes.len() => return Err(invalid(json, at)),
             Some(0x20..) => {}
             Some(_) => return Err(Error::new(ErrorKind::ControlCharacter, at as u64)),
             None => return Err(Error::new(ErrorKind::UnexpectedEnd, at as u64)),
@@ -64,50 +75,107 @@ pub(super) fn unescape(
 pub(crate) fn unescape_into(strings: &mut Strings, text: &str) -> Option<u32> {
     let number = u32::try_from(strings.places.len()).ok()?;
     let mut scratch = Scratch { strings, most: usize::MAX };
-    let (end, _) = unescape(text, 0, true, &mut scratch).ok()?;
+    let (end, _) = unescape(text, (0, 0), true, &mut scratch).ok()?;
     (end == text.len()).then_some(number)
 }
 
-/// Returns the character and the length of the escape at the front of `rest`.
-///
-/// The character is `None` for half a surrogate pair without its other half.
+/// Marks the name of an escape by digits, and a byte that is the name of none.
+const UNICODE: u8 = b'u';
+const NO_ESCAPE: u8 = 0;
+
+/// The characters of escapes by the byte behind the backslash.
+#[expect(clippy::indexing_slicing, reason = "runs at compile time only")]
+static CHARACTERS: [u8; 256] = {
+    let mut characters = [NO_ESCAPE; 256];
+    let mut rest: &[(u8, u8)] = &[
+        (b'u', UNICODE),
+        (b'n', b'\n'),
+        (b'"', b'"'),
+        (b'\\', b'\\'),
+        (b'/', b'/'),
+        (b'b', 8),
+        (b'f', 0xC),
+        (b'r', b'\r'),
+        (b't', b'\t'),
+    ];
+    while let [(name, character), behind @ ..] = rest {
+        characters[*name as usize] = *character;
+        rest = behind;
+    }
+    characters
+};
+
+/// The values of hexadecimal digits, and [`NO_DIGIT`] for other bytes.
+#[expect(clippy::indexing_slicing, reason = "runs at compile time only")]
+static DIGITS: [u8; 256] = {
+    let mut digits = [NO_DIGIT; 256];
+    let mut value = 0;
+    while value < 16 {
+        let digit = b"0123456789abcdef"[value as usize];
+        digits[digit as usize] = value;
+        digits[digit.to_ascii_uppercase() as usize] = value;
+        value += 1;
+    }
+    digits
+};
+const NO_DIGIT: u8 = 0x10;
+
+/// Returns the entry of a table for a byte.
 #[inline]
-fn character(rest: &[u8]) -> Option<(Option<char>, usize)> {
-    let character = match rest.get(1)? {
-        b'u' => return unicode(rest),
-        b'n' => '\n',
-        b'"' => '"',
-        b'\\' => '\\',
-        b'/' => '/',
-        b'b' => '\u{8}',
-        b'f' => '\u{C}',
-        b'r' => '\r',
-        b't' => '\t',
-        _ => return None,
-    };
-    Some((Some(character), 2))
+fn look_up(table: &[u8; 256], byte: u8) -> u8 {
+    table.get(usize::from(byte)).copied().unwrap_or_default()
 }
 
-/// Reads `\u` and four digits, or two of these that are a surrogate pair.
+/// The longest character in UTF-8, in bytes.
+const LONGEST_CHARACTER: usize = 4;
+
+/// A character that was appended.
+struct Pushed {
+    /// The length of its escape.
+    len: usize,
+    /// True if it is U+FFFD for half a surrogate pair without its other half.
+    is_lone: bool,
+}
+
+/// Appends the character of `\u` and four digits, or of two of these that are a surrogate pair.
+///
+/// Returns `None` if there are fewer digits.
+#[expect(clippy::cast_possible_truncation, reason = "each byte has its bits of the code unit")]
 #[inline]
-fn unicode(rest: &[u8]) -> Option<(Option<char>, usize)> {
-    let high = code_unit(rest)?;
-    if let Some(character) = char::from_u32(high) {
-        return Some((Some(character), 6));
+fn push_unicode(text: &mut Vec<u8>, escape: &[u8]) -> Option<Pushed> {
+    let unit = code_unit(escape)?;
+    let continuation = |shift: u32| 0x80 | (unit >> shift) as u8 & 0x3F;
+    match unit {
+        0..0x80 => text.push(unit as u8),
+        0x80..0x800 => text.extend_from_slice(&[0xC0 | (unit >> 6) as u8, continuation(0)]),
+        0xD800..0xE000 => return Some(push_surrogate(text, unit, escape)),
+        _ => text.extend_from_slice(&[0xE0 | (unit >> 12) as u8, continuation(6), continuation(0)]),
     }
-    let low = rest.get(6..).and_then(code_unit);
-    if let (0xD800..=0xDBFF, Some(low @ 0xDC00..=0xDFFF)) = (high, low) {
-        return Some((char::from_u32(0x1_0000 + ((high - 0xD800) << 10) + (low - 0xDC00)), 12));
-    }
-    Some((None, 6))
+    Some(Pushed { len: 6, is_lone: false })
+}
+
+/// Appends the character of a surrogate pair, of which `unit` is the first half.
+#[inline(never)]
+fn push_surrogate(text: &mut Vec<u8>, unit: u32, escape: &[u8]) -> Pushed {
+    let low = escape.get(6..).and_then(code_unit);
+    let character = match (unit, low) {
+        (0xD800..=0xDBFF, Some(low @ 0xDC00..=0xDFFF)) => {
+            char::from_u32(0x1_0000 + ((unit - 0xD800) << 10) + (low - 0xDC00))
+        }
+        _ => None,
+    };
+    let mut bytes = [0; LONGEST_CHARACTER];
+    let whole = character.unwrap_or(char::REPLACEMENT_CHARACTER);
+    text.extend_from_slice(whole.encode_utf8(&mut bytes).as_bytes());
+    Pushed { len: if character.is_some() { 12 } else { 6 }, is_lone: character.is_none() }
 }
 
 /// Returns the code unit of the `\u` escape at the front of `rest`.
 #[inline]
 fn code_unit(rest: &[u8]) -> Option<u32> {
-    let [b'\\', b'u', digits @ ..] = rest else { return None };
-    let digits = digits.first_chunk::<4>()?;
-    digits.iter().try_fold(0, |unit, digit| Some(unit << 4 | char::from(*digit).to_digit(16)?))
+    let [b'\\', b'u', a, b, c, d, ..] = rest else { return None };
+    let [a, b, c, d] = [a, b, c, d].map(|digit| u32::from(look_up(&DIGITS, *digit)));
+    ((a | b | c | d) & u32::from(NO_DIGIT) == 0).then_some(a << 12 | b << 8 | c << 4 | d)
 }
 
 /// Returns the error in the escape at `at`; an escape that may continue is `UnexpectedEnd`.
@@ -125,20 +193,39 @@ fn invalid(json: &str, at: usize) -> Error {
 }
 
 impl Scratch<'_> {
-    fn push_str(&mut self, text: &str) {
-        self.reserve(text.len());
-        self.strings.text.push_str(text);
+    /// Appends the bytes at `at` up to the first special byte; returns the end of them.
+    ///
+    /// Most have the length of a word. So it copies a block, and then removes its rest: a copy of
+    /// fixed size is no call, and no branch depends on the length.
+    #[inline]
+    fn push_plain(&mut self, bytes: &[u8], at: usize) -> usize {
+        let Some(block) = block_at(bytes, at) else { return self.push_long(bytes, at) };
+        let len = plain_in(block);
+        self.reserve(SIZE);
+        let text = &mut self.strings.text;
+        let end = text.len() + len;
+        text.extend_from_slice(block);
+        text.truncate(end);
+        if len < SIZE { at + len } else { self.push_long(bytes, at + len) }
     }
 
-    #[inline]
-    fn push(&mut self, character: char) {
-        self.reserve(4);
-        self.strings.text.push(character);
+    #[inline(never)]
+    fn push_long(&mut self, bytes: &[u8], at: usize) -> usize {
+        let rest = bytes_in(bytes, at..);
+        let len = plain_len(rest);
+        self.push(bytes_in(rest, ..len));
+        at + len
+    }
+
+    fn push(&mut self, text: &[u8]) {
+        self.reserve(text.len());
+        self.strings.text.extend_from_slice(text);
     }
 
     /// Reserves so many bytes.
     ///
-    /// The capacity doubles, but up to `most` only: an escape is never shorter than its character.
+    /// The capacity doubles, but up to `most` and a block only: an escape is never shorter than its
+    /// character.
     #[inline]
     fn reserve(&mut self, more: usize) {
         if more > self.strings.text.capacity() - self.strings.text.len() {
@@ -148,7 +235,94 @@ impl Scratch<'_> {
 
     #[cold]
     fn grow(&mut self, needed: usize) {
-        let capacity = needed.next_power_of_two().min(self.most).max(needed);
+        let most = self.most.saturating_add(SIZE);
+        let capacity = needed.next_power_of_two().min(most).max(needed);
         self.strings.text.reserve_exact(capacity - self.strings.text.len());
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::super::tape::{ESCAPED, Kind, Node, Strings};
+    use super::{Scratch, unescape};
+    use crate::error::ErrorKind;
+
+    /// Generates parts of strings, each with its UTF-16 code units.
+    fn parts() -> impl Strategy<Value = Vec<(String, Vec<u16>)>> {
+        let plain = "[a-z é中😀]{0,9}|[a-zé中😀]{20,90}".prop_map(|text| {
+            let units = text.encode_utf16().collect();
+            (text, units)
+        });
+        let names = vec![
+            ('n', 0x0A),
+            ('"', 0x22),
+            ('\\', 0x5C),
+            ('/', 0x2F),
+            ('b', 8),
+            ('f', 0xC),
+            ('r', 0xD),
+            ('t', 9),
+        ];
+        let short = proptest::sample::select(names)
+            .prop_map(|(name, unit)| (format!("\\{name}"), vec![unit]));
+        let unit = prop_oneof![any::<u16>(), 0u16..0x900, 0xD700u16..0xE100];
+        let long = (unit, any::<bool>()).prop_map(|(unit, upper)| {
+            let digits = if upper { format!("{unit:04X}") } else { format!("{unit:04x}") };
+            (format!("\\u{digits}"), vec![unit])
+        });
+        vec(prop_oneof![plain, short, long], 0..30)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, cases: 3000, ..ProptestConfig::default() })]
+
+        /// Compares the text with the decoded code units of its parts.
+        #[test]
+        fn strings_are_their_code_units(parts in parts(), before in ".{0,3}", behind in ".{0,20}") {
+            let (raw, units): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
+            let raw = raw.concat();
+            let units = char::decode_utf16(units.concat());
+            let lone = units.clone().filter(Result::is_err).count();
+            let expected: String = units.map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER)).collect();
+            let json = format!("{raw}\"{behind}");
+            let mut strings = Strings::new();
+            strings.text.extend_from_slice(before.as_bytes());
+            let plain = json.find(['\\', '"']).unwrap();
+            let mut scratch = Scratch { strings: &mut strings, most: before.len() + json.len() };
+            let found = unescape(&json, (0, plain), false, &mut scratch);
+            prop_assert_eq!(found, Ok((raw.len() + 1, u32::try_from(lone).unwrap())));
+            let node = Node { kind: Kind::String, start: 0, end: 0, payload: ESCAPED };
+            prop_assert_eq!(strings.get(node), expected);
+            let mut scratch = Scratch { strings: &mut strings, most: 2 * json.len() };
+            let strict = unescape(&json, (0, plain), true, &mut scratch);
+            let kind = strict.err().map(|error| error.kind());
+            prop_assert_eq!(kind, (lone > 0).then_some(ErrorKind::LoneSurrogate));
+        }
+    }
+
+    #[test]
+    fn invalid_escapes_are_errors_at_their_position() {
+        for (json, kind, at) in [
+            ("ab\\x\"", ErrorKind::InvalidEscape, 2),
+            ("ab\\u12g4\"", ErrorKind::InvalidEscape, 2),
+            ("ab\\u12\"xyz", ErrorKind::InvalidEscape, 2),
+            ("a\\n\\\u{e9}\"", ErrorKind::InvalidEscape, 3),
+            ("ab\\", ErrorKind::UnexpectedEnd, 3),
+            ("ab\\n\\", ErrorKind::UnexpectedEnd, 5),
+            ("ab\\u12", ErrorKind::UnexpectedEnd, 6),
+            ("ab\\n0123456789abcdef", ErrorKind::UnexpectedEnd, 20),
+            ("ab\\n\u{1f}\"", ErrorKind::ControlCharacter, 4),
+            ("\\\u{0}\"", ErrorKind::InvalidEscape, 0),
+        ] {
+            let mut strings = Strings::new();
+            let plain = json.find('\\').unwrap();
+            let mut scratch = Scratch { strings: &mut strings, most: json.len() };
+            let error = unescape(json, (0, plain), false, &mut scratch).unwrap_err();
+            assert_eq!((error.kind(), error.offset()), (kind, at), "{json}");
+        }
     }
 }

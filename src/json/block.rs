@@ -1,0 +1,105 @@
+//! The bytes of a JSON text, sixteen at a time.
+
+use wide::u8x16;
+
+/// Sixteen bytes of a text.
+pub(super) type Block = [u8; SIZE];
+
+/// The number of bytes in a block.
+pub(super) const SIZE: usize = 16;
+
+/// The bit behind those of a block.
+const BEHIND: u32 = 1 << SIZE;
+
+/// Returns the block of `bytes` at a position, if it is whole.
+#[inline]
+pub(super) fn block_at(bytes: &[u8], at: usize) -> Option<&Block> {
+    bytes.get(at..)?.first_chunk()
+}
+
+/// Returns the number of bytes before the first quote, backslash or control character.
+#[inline]
+pub(super) fn plain_in(block: &Block) -> usize {
+    (bits(special(block)) | BEHIND).trailing_zeros() as usize
+}
+
+/// Returns a bit for each quote, backslash and control character of four blocks.
+#[inline]
+pub(super) fn special_bits(blocks: &[u8; 4 * SIZE]) -> u64 {
+    let (blocks, _) = blocks.as_chunks::<SIZE>();
+    let add = |block: &Block, rest: u64| rest << SIZE | u64::from(bits(special(block)));
+    blocks.iter().rev().fold(0, |rest, block| add(block, rest))
+}
+
+/// Returns true if four blocks have no quote, backslash or control character.
+#[inline]
+pub(super) fn are_plain(blocks: &[u8; 4 * SIZE]) -> bool {
+    let (blocks, _) = blocks.as_chunks::<SIZE>();
+    bits(blocks.iter().map(special).fold(u8x16::ZERO, |any, special| any | special)) == 0
+}
+
+/// Returns a bit for each byte that isn't a digit, and bit 16.
+#[inline]
+pub(super) fn others_than_digits(block: &Block) -> u32 {
+    let values = u8x16::new(*block) - all(b'0');
+    bits(values.min(all(9)).cmp_eq(values)) ^ (2 * BEHIND - 1)
+}
+
+/// Returns the quotes, backslashes and control characters: all bits of each.
+#[inline]
+fn special(block: &Block) -> u8x16 {
+    const LAST_CONTROL: u8x16 = all(0x1F);
+    let bytes = u8x16::new(*block);
+    let is_control = bytes.max(LAST_CONTROL).cmp_eq(LAST_CONTROL);
+    bytes.cmp_eq(all(b'"')) | bytes.cmp_eq(all(b'\\')) | is_control
+}
+
+const fn all(byte: u8) -> u8x16 {
+    u8x16::new([byte; SIZE])
+}
+
+/// Returns the highest bit of each byte.
+#[inline]
+fn bits(bytes: u8x16) -> u32 {
+    bytes.move_mask().cast_unsigned()
+}
+
+#[cfg(test)]
+#[expect(clippy::indexing_slicing, reason = "a test fails by panicking")]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{Block, SIZE, are_plain, others_than_digits, plain_in};
+
+    /// Generates blocks of which each byte may be at an edge of a class.
+    fn blocks() -> impl Strategy<Value = Block> {
+        let edges = prop::sample::select(
+            b"\0\x08\t\n\x0B\x0C\r\x0E\x1F !\"#/0159:[\\]{}\x7F\x80\x9F\xA2\xAF\xB0\xB9\xDC\xFF"
+                .to_vec(),
+        );
+        let usual = prop::sample::select(b"0a ".to_vec());
+        prop::array::uniform16(prop_oneof![8 => usual, 2 => edges, 1 => any::<u8>()])
+    }
+
+    /// Returns the position of the first byte for which `is` is true.
+    fn first(block: &Block, is: impl Fn(u8) -> bool) -> usize {
+        block.iter().position(|byte| is(*byte)).unwrap_or(SIZE)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, cases: 20_000, ..ProptestConfig::default() })]
+
+        /// Compares blocks with a look at each byte.
+        #[test]
+        fn blocks_are_read_as_bytes_are(block in blocks(), place in 0usize..4) {
+            let plain = first(&block, |byte| matches!(byte, b'"' | b'\\' | ..0x20));
+            prop_assert_eq!(plain_in(&block), plain);
+            let others = block.iter().enumerate().filter(|(_, byte)| !byte.is_ascii_digit());
+            let others = others.fold(1 << SIZE, |bits, (at, _)| bits | 1 << at);
+            prop_assert_eq!(others_than_digits(&block), others);
+            let mut four = [b'a'; 4 * SIZE];
+            four[place * SIZE..][..SIZE].copy_from_slice(&block);
+            prop_assert_eq!(are_plain(&four), plain == SIZE);
+        }
+    }
+}
