@@ -17,7 +17,7 @@
 
 use core::ops::Range;
 
-use super::value_type::ValueType;
+use super::value_type::{Expected, ValueType};
 use crate::json::NodeId;
 
 /// The rule that merges a member's values in the chunks of a stream into one.
@@ -131,7 +131,7 @@ pub(crate) trait Columns {
     const NAMES: &'static [&'static str];
 
     /// Returns the column of a member and its type, or `None` if it has no column.
-    fn column(&mut self, name: &[u8]) -> Option<(&mut NodeId, ValueType)>;
+    fn column(&mut self, name: &[u8]) -> Option<(&mut NodeId, Expected)>;
 }
 
 /// Defines the rows of a level, and a constant for each name.
@@ -165,10 +165,10 @@ macro_rules! level {
             const NAMES: &'static [&'static str] = &[$($module::$CONST),*];
 
             #[inline]
-            fn column(&mut self, name: &[u8]) -> Option<(&mut NodeId, ValueType)> {
+            fn column(&mut self, name: &[u8]) -> Option<(&mut NodeId, Expected)> {
                 use ValueType::*;
                 Some(match name {
-                    $($name => (&mut self.$field, $type),)*
+                    $($name => (&mut self.$field, const { Expected::new($type) }),)*
                     _ => return None,
                 })
             }

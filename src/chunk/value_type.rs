@@ -27,6 +27,32 @@ pub(crate) enum ValueType {
     StringOrArrayOf(Level),
 }
 
+/// The check of a column's value: the kinds of its type, as bits, and [`COUNT`].
+#[derive(Clone, Copy)]
+pub(crate) struct Expected(u16);
+
+/// Marks a type whose numbers are counts.
+const COUNT: u16 = 1 << 15;
+
+impl Expected {
+    /// Creates the check of a type that a column has. Runs at compile time only.
+    #[inline]
+    #[expect(clippy::panic, reason = "a wrong column must not compile")]
+    pub(super) const fn new(value_type: ValueType) -> Self {
+        match value_type {
+            ValueType::Count => Self(value_type.kinds() | COUNT),
+            ValueType::Byte | ValueType::StringOrInteger => panic!("no column has such a type"),
+            _ => Self(value_type.kinds() & !COUNT),
+        }
+    }
+
+    /// Returns true if a value that isn't `null` has the type, as [`ValueType::allows`] does.
+    #[inline]
+    pub(super) fn allows(self, document: Document<'_>, id: NodeId, kind: Kind) -> bool {
+        self.0 & 1 << kind as u16 != 0 && (self.0 & COUNT == 0 || document.is_count(id))
+    }
+}
+
 impl ValueType {
     /// Returns the kinds of this type, as bits.
     const fn kinds(self) -> u16 {
@@ -49,8 +75,7 @@ impl ValueType {
     }
 
     /// Returns true if a value itself has this type; the values in it may have any type.
-    #[inline]
-    pub(super) fn allows(self, document: Document<'_>, id: NodeId) -> bool {
+    fn allows(self, document: Document<'_>, id: NodeId) -> bool {
         let Some(kind) = document.kind(id) else { return false };
         let has_kind = self.kinds() & 1 << kind as u16 != 0;
         has_kind
@@ -109,6 +134,55 @@ impl ValueType {
                 }
             }
             _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::panic, reason = "a test fails by panicking")]
+mod tests {
+    use super::{Expected, ValueType};
+    use crate::json::{Parser, Tape};
+    use crate::limits::Limits;
+
+    /// Compares the check of a column with that of its type, for values of each kind.
+    #[test]
+    fn a_column_expects_what_its_type_allows() {
+        use ValueType::*;
+        let values = [
+            "true",
+            "false",
+            "0",
+            "7",
+            "-1",
+            "1.5",
+            "1e2",
+            "123456789012345",
+            "1234567890123456",
+            "18446744073709551615",
+            "18446744073709551616",
+            "1e999",
+            "NaN",
+            "\"a\"",
+            "[]",
+            "{}",
+        ];
+        for value in values {
+            let json = format!("[{value},                 1]");
+            let mut tape = Tape::default();
+            let parsed = Parser::new(&Limits::new()).parse(json.as_bytes(), &mut tape);
+            let Ok((document, _)) = parsed else { panic!("{json}") };
+            let kind = document.kind(1).unwrap_or_else(|| panic!("{json}"));
+            for value_type in
+                [String, Number, Count, Array, Object, StringOrArray, StringOrObject, Any]
+            {
+                let expected = value_type.allows(document, 1);
+                let allows = Expected::new(value_type).allows(document, 1, kind);
+                assert_eq!(allows, expected, "{value_type:?} {value}");
+                if value_type == Count {
+                    assert_eq!(allows, value.parse::<u64>().is_ok(), "{value}");
+                }
+            }
         }
     }
 }

@@ -4,7 +4,7 @@ use core::ops::Range;
 
 use smallvec::SmallVec;
 
-use super::tape::{ESCAPED, Kind, Node, NodeId, Nodes, Strings, Tape};
+use super::tape::{COUNT, ESCAPED, Kind, Node, NodeId, Nodes, Strings, Tape};
 use super::{known_text, text};
 use crate::slice::{bytes_in, text_in};
 
@@ -392,6 +392,14 @@ impl<'a> Document<'a> {
         }
         let start = node.start as usize + 1;
         bytes_in(self.text.as_bytes(), start..start + node.payload as usize)
+    }
+
+    /// Returns true if a value is a whole number that fits in an `u64`.
+    #[inline]
+    pub(crate) fn is_count(&self, id: NodeId) -> bool {
+        let node = self.tape.nodes.get(id);
+        let is_marked = node.is_some_and(|node| (node.kind, node.payload) == (Kind::Number, COUNT));
+        is_marked && self.patches.list.is_empty() || self.count(id).is_some()
     }
 
     /// Returns the value of a number written as a whole one, if it fits.

@@ -133,6 +133,7 @@ fn checked(bytes: &[u8]) -> Result<&str, Error> {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use proptest::collection::vec;
     use proptest::prelude::*;
@@ -265,6 +266,22 @@ mod tests {
                     prop_assert!(usize::try_from(error.offset()).unwrap_or(usize::MAX) <= text.len());
                 }
             }
+        }
+
+        /// Compares each number, and whether it is a count, with those of the standard library.
+        #[test]
+        fn numbers_end_where_they_end(
+            numbers in vec("-?(0|[1-9][0-9]{0,20})(\\.[0-9]{1,20})?([eE][+-]?[0-9]{1,2})?", 1..8),
+            space in " {0,20}",
+        ) {
+            let json = format!("[{}]{space}", numbers.join(","));
+            let (mut parser, mut tape) = (Parser::new(&Limits::new()), Tape::default());
+            let (document, _) = parser.parse(json.as_bytes(), &mut tape).unwrap();
+            for (id, number) in (1..).zip(&numbers) {
+                prop_assert_eq!(document.raw(id), number.as_str());
+                prop_assert_eq!(document.is_count(id), number.parse::<u64>().is_ok());
+            }
+            prop_assert_eq!(document.len() as usize, 1 + numbers.len());
         }
 
         /// Compares the accepted texts with those of `serde_json`, for arbitrary bytes.

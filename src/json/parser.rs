@@ -4,7 +4,7 @@ use super::ParseLimits;
 use super::block::{Block, SIZE, others_than_digits};
 use super::leaf::Leaves;
 use super::specials::Specials;
-use super::tape::{Kind, Node, NodeId, Nodes, Tape};
+use super::tape::{COUNT, Kind, Node, NodeId, Nodes, Tape};
 use super::unescape::Scratch;
 use crate::error::{Error, ErrorKind};
 
@@ -367,7 +367,9 @@ fn plain_number(bytes: &[u8], start: u32, first: u8) -> Option<(u32, u32)> {
     }
     let mut next = *block.get(digits as usize)?;
     let mut end = whole + digits;
+    let mut is_count = !is_negative;
     if next == b'.' {
+        is_count = false;
         let len = (others & others.wrapping_sub(1)).trailing_zeros();
         if len == digits + 1 {
             return None;
@@ -378,7 +380,8 @@ fn plain_number(bytes: &[u8], start: u32, first: u8) -> Option<(u32, u32)> {
         }
         next = byte_at(bytes, end);
     }
-    (next | 0x20 != b'e').then_some((end, 0))
+    let payload = if is_count { COUNT } else { 0 };
+    (next | 0x20 != b'e').then_some((end, payload))
 }
 
 /// Returns the number of digits from a position, if they end within a block.

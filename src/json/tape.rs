@@ -22,7 +22,8 @@ pub(crate) struct Node {
     ///
     /// - a string without escapes: the length of its text;
     /// - a string with escapes: [`ESCAPED`] and its position among the [`Strings`];
-    /// - an array or object: the node behind its contents.
+    /// - an array or object: the node behind its contents;
+    /// - a number: [`COUNT`] if it is known to be one.
     pub(crate) payload: u32,
 }
 
@@ -35,6 +36,9 @@ impl Node {
 
 /// Marks a string with escapes. A payload has less than 2 GiB, so no length has this bit.
 pub(crate) const ESCAPED: u32 = 1 << 31;
+
+/// Marks a whole number from 0 to `u64::MAX`. One of many digits may have no mark.
+pub(crate) const COUNT: u32 = 1;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
