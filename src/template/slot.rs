@@ -282,24 +282,24 @@ pub(super) fn run_of(list: &[Patch]) -> Range<usize> {
 
 /// Moves a run of bound leaves to the front of `rest`, if `rest` begins with its bytes.
 ///
-/// Consumes the run and its line feed from the front of `values`. Returns the length of the run.
+/// Consumes the run, and the line feed before it, from the front of `runs`. Returns its length.
 #[expect(clippy::cast_possible_truncation, reason = "an event has at most 4 KiB")]
 #[inline(never)]
 pub(super) fn fill_run(
     rest: &[u8],
     start: usize,
-    run: &mut [Patch],
-    values: &mut &[u8],
+    list: &mut [Patch],
+    runs: &mut &[u8],
 ) -> Option<usize> {
-    let range = run_of(run);
-    let (bytes, behind) = values.split_at_checked(range.len())?;
-    debug_assert_eq!(behind.first(), Some(&b'\n'), "a line feed is behind a run");
-    *values = behind.get(1..)?;
-    if !rest.starts_with(bytes) {
+    let range = run_of(list);
+    debug_assert_eq!(runs.first(), Some(&b'\n'), "a line feed is before a run");
+    let (run, behind) = runs.get(1..)?.split_at_checked(range.len())?;
+    *runs = behind;
+    if !rest.starts_with(run) {
         return None;
     }
     let distance = start.wrapping_sub(range.start) as u32;
-    for patch in run {
+    for patch in list {
         patch.move_by(distance);
     }
     Some(range.len())

@@ -55,8 +55,8 @@ pub(super) struct Sample<'a, I> {
 
 /// The values that a stream has bound: the head of its events, and the runs behind it.
 ///
-/// A *run* is the bytes from one bound value to the last one before the next slot. A line feed,
-/// which no event contains in its JSON text, is behind each run, and between them and the head.
+/// A *run* is the bytes from one bound value to the last one before the next slot. Before each run is
+/// a line feed, which no event contains in its JSON text.
 pub(super) type Bound = SmallVec<[u8; USUAL_BOUND]>;
 
 /// The bound values of one event.
@@ -222,7 +222,7 @@ impl<I: Index> Template<I> {
         }
         let parts = (self.text.as_bytes(), leaves, self.json.start);
         let list = items_in_mut(values, kept..);
-        let rest = fill_leaves(parts, (input, start), None, list, strings).ok()?;
+        let rest = fill_leaves::<false>(parts, (input, start), &[], list, strings).ok()?;
         let len = input.len() - strip(rest, self.last_literal())?.len();
         let mut leaves = self.leaves.iter().zip(&*values);
         (!leaves.any(|(leaf, patch)| leaf.is_bound && patch.is_escaped())).then_some(len)
@@ -257,26 +257,19 @@ impl<I: Index> Template<I> {
 
     /// Returns true if an event has these bound values, or the template binds none.
     pub(super) fn has_bound(&self, input: &[u8], list: &[Patch], bound: &[u8]) -> bool {
-        let (mut rest, mut is_binding) = (Some(bound), false);
+        let mut rest = Some(bound);
         self.each_bound(input, list, |bytes| {
-            is_binding = true;
             rest = rest.and_then(|rest| rest.strip_prefix(bytes));
         });
-        !is_binding || rest.is_some_and(<[u8]>::is_empty)
+        rest.is_some_and(<[u8]>::is_empty) || self.leaves.iter().all(|leaf| !leaf.is_bound)
     }
 
-    /// Passes the bound values of an event to `add`: its head and its runs, each with its line feed.
+    /// Passes the bound values of an event to `add`: its head, and its runs with their line feeds.
     pub(super) fn each_bound(&self, input: &[u8], list: &[Patch], mut add: impl FnMut(&[u8])) {
-        let mut runs = self.runs(list).peekable();
-        if self.head_leaves > 0 {
-            add(bytes_in(input, ..self.head_len(list) as usize));
-            if runs.peek().is_some() {
-                add(b"\n");
-            }
-        }
-        for (_, Range { start, end }) in runs {
-            add(bytes_in(input, self.json.start + start..self.json.start + end));
+        add(bytes_in(input, ..self.head_len(list) as usize));
+        for (_, Range { start, end }) in self.runs(list) {
             add(b"\n");
+            add(bytes_in(input, self.json.start + start..self.json.start + end));
         }
     }
 
@@ -324,11 +317,10 @@ impl<I: Index> Template<I> {
         if let Some(leaf) = head.find(|leaf| is_behind(leaf, self.json.start)) {
             return Some(leaf);
         }
-        let head_len = self.head_len(list) as usize;
-        let mut end = head_len + usize::from(head_len > 0);
+        let mut end = self.head_len(list) as usize;
         self.runs(list).find_map(|(mut leaves, range)| {
-            let origin = end.wrapping_sub(range.start);
-            end += range.len() + 1;
+            let origin = (end + 1).wrapping_sub(range.start);
+            end += 1 + range.len();
             leaves.find(|leaf| is_behind(leaf, origin))
         })
     }
@@ -343,14 +335,13 @@ impl<I: Index> Template<I> {
         (bound, head_len): (&[u8], usize),
         patches: &mut Patches,
     ) -> Option<usize> {
-        let (head, values) = bound.split_at_checked(head_len)?;
+        let (head, runs) = bound.split_at_checked(head_len)?;
         strip(input, head)?;
-        let runs = values.get(usize::from(head_len > 0)..).unwrap_or_default();
         patches.clear_strings();
         let Patches { list, strings, .. } = patches;
         let list = list.get_mut(self.head_leaves..)?;
         let parts = (self.text.as_bytes(), self.leaves.get(self.head_leaves..)?, self.json.start);
-        let rest = fill_leaves(parts, (input, head_len), Some(runs), list, strings).ok()?;
+        let rest = fill_leaves::<true>(parts, (input, head_len), runs, list, strings).ok()?;
         Some(input.len() - strip(rest, self.last_literal())?.len())
     }
 
@@ -370,18 +361,21 @@ impl<I: Index> Template<I> {
             let end = measure(self.json.start, &mut leaves);
             let mut list: Values = leaves.iter().map(Slot::empty_patch).collect();
             let parts = (self.text.as_bytes(), &*leaves, self.json.start);
-            let divergence = match fill_leaves(parts, (input, 0), None, &mut list, &mut None) {
-                Ok(rest) if rest == bytes_in(self.text.as_bytes(), end..) => {
-                    for (leaf, patch) in leaves.iter_mut().zip(&list) {
-                        leaf.is_bound &= !patch.is_escaped();
+            let divergence =
+                match fill_leaves::<false>(parts, (input, 0), &[], &mut list, &mut None) {
+                    Ok(rest) if rest == bytes_in(self.text.as_bytes(), end..) => {
+                        for (leaf, patch) in leaves.iter_mut().zip(&list) {
+                            leaf.is_bound &= !patch.is_escaped();
+                        }
+                        return Some(leaves);
                     }
-                    return Some(leaves);
-                }
-                Ok(rest) => {
-                    Divergence { text: end, input: input.len() - rest.len(), is_in_value: false }
-                }
-                Err(divergence) => divergence,
-            };
+                    Ok(rest) => Divergence {
+                        text: end,
+                        input: input.len() - rest.len(),
+                        is_in_value: false,
+                    },
+                    Err(divergence) => divergence,
+                };
             let mut leaf = self.diverging_leaf(input, &divergence, &leaves)?;
             leaf.is_bound = is_bound && !self.index.varies(leaf.id);
             leaves.insert(leaves.partition_point(|other| other.id < leaf.id), leaf);
@@ -437,14 +431,14 @@ impl<I> Template<I> {
 
 /// Compares literals and fills the leaves behind them, from the position `start` of an event on.
 ///
-/// If there are runs, those of the event have to be the same. Returns the rest of the event.
+/// With `HAS_RUNS`, the runs of the event have to be `runs`. Returns the rest of the event.
 /// `json_start` is the position of the JSON text in the event.
 #[expect(clippy::inline_always, reason = "`vllm next`: a call costs 12 % of an event")]
 #[inline(always)]
-fn fill_leaves<'a>(
+fn fill_leaves<'a, const HAS_RUNS: bool>(
     (text, leaves, json_start): (&[u8], &[Slot], usize),
     (input, start): (&'a [u8], usize),
-    mut runs: Option<&[u8]>,
+    mut runs: &[u8],
     mut list: &mut [Patch],
     strings: &mut Option<Box<Strings>>,
 ) -> Result<&'a [u8], Divergence> {
@@ -463,16 +457,13 @@ fn fill_leaves<'a>(
             return Err(diverge(rest, false));
         };
         let position = (input.len() - value.len()).wrapping_sub(json_start);
-        let filled = match &mut runs {
-            Some(runs) if leaf.run > 0 => {
-                let run = usize::from(leaf.run);
-                leaves = items_in(leaves.as_slice(), run - 1..).iter();
-                list.split_off_mut(..run)
-                    .and_then(|patches| fill_run(value, position, patches, runs))
-            }
-            _ => list
-                .split_off_first_mut()
-                .and_then(|patch| leaf.fill(value, position, patch, strings)),
+        let filled = if HAS_RUNS && leaf.run > 0 {
+            let run = usize::from(leaf.run);
+            leaves = items_in(leaves.as_slice(), run - 1..).iter();
+            list.split_off_mut(..run)
+                .and_then(|patches| fill_run(value, position, patches, &mut runs))
+        } else {
+            list.split_off_first_mut().and_then(|patch| leaf.fill(value, position, patch, strings))
         };
         debug_assert!(filled.is_none_or(|len| len <= value.len()), "a value is in the input");
         let Some(behind) = filled.and_then(|len| value.get(len..)) else {
