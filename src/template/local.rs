@@ -70,8 +70,12 @@ impl<I: Index> Locals<I> {
             other.local = Arc::downgrade(&newest);
             other.followers = Arc::clone(&newest.followers);
         } else {
-            others.retain(|other| other.set.strong_count() > 0);
-            others.drain(..(others.len() + 1).saturating_sub(MOST_OTHERS));
+            let mut excess = (others.len() + 1).saturating_sub(MOST_OTHERS);
+            others.retain(|other| {
+                let is_oldest = excess > 0;
+                excess = excess.saturating_sub(1);
+                !is_oldest && other.set.strong_count() > 0
+            });
             let (set, local) = (set.downgrade(), Arc::downgrade(&newest));
             others.push(Other { set, local, followers: Arc::clone(&newest.followers) });
         }
