@@ -40,6 +40,20 @@ impl<'a> ChatCompletionChunk<'a> {
         (0_u8..).zip(leaves).filter(move |(position, _)| silent >> position & 1 == 0)
     }
 
+    /// Returns true if the values that are bound in the stream are in columns of the chunk itself.
+    ///
+    /// These are its id, time, model and fingerprint. Their values affect no other member.
+    pub(crate) fn binds_usual_columns(&self) -> bool {
+        let ChunkFields { id, created, model, system_fingerprint, .. } = self.index.top;
+        let silent = self.document.silent_patches();
+        let leaves = (0_u8..).zip(self.document.patches().iter().map(Patch::id));
+        let mut bound = leaves.filter(|(position, _)| silent >> position & 1 == 1);
+        bound.all(|(_, leaf)| {
+            // Padding is no node.
+            [id, created, model, system_fingerprint].contains(&leaf) || leaf == self.document.len()
+        })
+    }
+
     /// Returns the length of the chunk's JSON text, in bytes.
     #[inline]
     pub(crate) const fn json_len(&self) -> usize {

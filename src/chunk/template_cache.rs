@@ -14,6 +14,13 @@ pub(crate) struct TemplateKey {
     binding: u64,
 }
 
+impl TemplateKey {
+    /// Returns the id of the template. Streams with other bound values share it.
+    pub(crate) const fn template(self) -> NonZeroU64 {
+        self.template
+    }
+}
+
 impl ChatCompletionChunk<'_> {
     /// Returns the key of the chunk's template, or `None` if the chunk matched no template.
     #[inline]

@@ -15,6 +15,7 @@ use super::message::{
     ChoiceTarget, TextOf, push_reasoning, push_reasoning_texts, push_text, push_texts,
 };
 use super::model::ReasoningName;
+use super::shared_plans::{Calls, ChoiceIndex, Reasoning, SharedPlan, share_plan, shared_plan};
 use super::tail::{Newest, OneText, Tail};
 use super::tool_call::{continued_arguments, push_arguments, push_call};
 use super::usage_plan::UsagePlan;
@@ -62,29 +63,19 @@ impl MergedTemplate {
 
 /// Returns the bit of an index; 0 if it has none.
 #[inline]
-fn bit(index: u64) -> u64 {
+pub(super) fn bit(index: u64) -> u64 {
     u32::try_from(index).ok().and_then(|index| 1u64.checked_shl(index)).unwrap_or(0)
 }
 
-/// The fields that each chunk of a template adds.
+/// The fields that each chunk of a template adds to the completion of a stream.
 #[derive(Clone, Debug, Default)]
 pub(super) struct MergePlan {
     key: Option<TemplateKey>,
-    /// The index of the choice, if there is a choice, and its position in the completion.
-    choice: Option<ChoiceIndex>,
+    /// The position of the choice in the completion, if there is a choice.
     position: u32,
-    /// The chunk has a field that isn't listed: it is merged in full.
-    is_full: bool,
-    /// An id or a time is in a slot, and the first one counts.
-    has_firsts: bool,
-    /// The slot of the content.
-    content: Option<u8>,
-    /// The choice adds more than the content: other texts, reasoning, calls.
-    has_more: bool,
-    has_texts: bool,
-    reasoning: Reasoning,
-    /// The only text that the chunk adds: see [`Tail`].
-    only_text: Option<(u8, OneText)>,
+    /// The index of the call whose arguments a tail continues, if they are the only text.
+    continued: Option<u64>,
+    pub(super) shared: SharedPlan,
     /// `None` if no plan so far has such fields.
     rare: Option<Box<RarePlan>>,
 }
@@ -94,41 +85,9 @@ pub(super) struct MergePlan {
 struct RarePlan {
     /// The detail whose text is in a slot, if all details are merged by it.
     detail: Option<Detail>,
-    calls: Calls,
-    /// The index of the call whose arguments a tail continues, if they are the only text.
-    continued: Option<u64>,
     /// The slots that are texts of delta members without a field.
     member_texts: [Option<NodeId>; MOST_MEMBER_TEXTS],
     usage: UsagePlan,
-}
-
-/// The index of a choice or call: a literal, or in a slot.
-#[derive(Clone, Copy, Debug)]
-enum ChoiceIndex {
-    Literal(u64),
-    Slot(u8),
-}
-
-impl ChoiceIndex {
-    #[inline]
-    fn resolve(self, chunk: &ChatCompletionChunk<'_>) -> Option<u64> {
-        match self {
-            Self::Literal(index) => Some(index),
-            Self::Slot(slot) => chunk.slot_count(slot.into()),
-        }
-    }
-}
-
-/// The reasoning that a chunk adds.
-#[derive(Clone, Copy, Debug, Default)]
-enum Reasoning {
-    #[default]
-    Nothing,
-    /// One text in a slot, or one text in a slot of the only detail, or both.
-    Slots {
-        text: Option<(u8, ReasoningName)>,
-    },
-    Everything,
 }
 
 /// The slots in reasoning details.
@@ -148,39 +107,53 @@ impl DetailSlots {
     }
 }
 
-/// The tool calls that a chunk adds.
-#[derive(Clone, Copy, Debug, Default)]
-enum Calls {
-    #[default]
-    Nothing,
-    /// The arguments of the only call, in a slot.
-    Arguments {
-        slot: u8,
-        index: ChoiceIndex,
-    },
-    Everything,
-}
-
 impl MergePlan {
     /// Makes a plan without slots, in the memory of the plan before.
     fn without_slots(chunk: &ChatCompletionChunk<'_>, before: Self) -> Self {
-        let mut rare = before.rare;
-        if let Some(rare) = &mut rare {
-            **rare = RarePlan::default();
-        }
-        let literal = |choice: Choice<'_>| ChoiceIndex::Literal(choice.index().unwrap_or(0));
-        Self {
-            key: chunk.template_key(),
+        let rare = before.reset_rare();
+        let choice = chunk.choices().next();
+        let literal = |choice: Choice<'_>| ChoiceIndex::literal(choice.index().unwrap_or(0));
+        let index = choice.and_then(literal);
+        let shared = SharedPlan {
             is_full: chunk.choices().len() > 1
+                || choice.is_some() != index.is_some()
                 || chunk.lost_choices() > 0
                 || chunk.error().is_some()
                 || !are_idempotent(Level::Top, chunk.extra())
                 || chunk.usage().is_some_and(|usage| !has_unique_names(usage.as_value()))
                 || chunk.x_groq().is_some_and(|x_groq| !has_unique_names(x_groq)),
-            choice: chunk.choices().next().map(literal),
-            rare,
-            ..Self::default()
+            choice: index,
+            ..SharedPlan::default()
+        };
+        Self { key: chunk.template_key(), shared, rare, ..Self::default() }
+    }
+
+    /// Returns the memory for rare fields, which are none.
+    fn reset_rare(mut self) -> Option<Box<RarePlan>> {
+        if let Some(rare) = &mut self.rare {
+            **rare = RarePlan::default();
         }
+        self.rare
+    }
+
+    /// Returns the plan for the template of a chunk; `usage` is the stored one.
+    ///
+    /// Reuses the memory of the plan before.
+    fn of(chunk: &ChatCompletionChunk<'_>, usage: Option<&OwnedObject>, before: Self) -> Self {
+        let Some(key) = chunk.template_key() else { return Self::new(chunk, usage, before) };
+        if let Some(shared) = shared_plan(key.template()) {
+            return Self { key: Some(key), shared, rare: before.reset_rare(), ..Self::default() };
+        }
+        let plan = Self::new(chunk, usage, before);
+        // A number of the usage has a position in the completion.
+        let has_usage = chunk.usage_slots().next().is_some();
+        if plan.rare.as_deref().is_none_or(RarePlan::is_empty)
+            && !has_usage
+            && chunk.binds_usual_columns()
+        {
+            share_plan(key.template(), plan.shared);
+        }
+        plan
     }
 
     /// Makes the plan for the template of a chunk; `usage` is the stored one.
@@ -191,15 +164,15 @@ impl MergePlan {
         let mut plan = Self::without_slots(chunk, before);
         let (mut text, mut details) = (None, DetailSlots::Nothing);
         let call = chunk.choices().next().and_then(|choice| choice.delta().tool_calls().next());
-        let mut call_index = call.and_then(|call| call.index()).map(ChoiceIndex::Literal);
+        let mut call_index = call.and_then(|call| call.index()).and_then(ChoiceIndex::literal);
         let (mut arguments, mut other_calls) = (None, false);
         for (slot, leaf) in chunk.slots() {
             match chunk.field_of(leaf) {
-                Field::Id | Field::Created => plan.has_firsts = true,
+                Field::Id | Field::Created => plan.shared.has_firsts = true,
                 Field::Obfuscation => {}
-                Field::ChoiceIndex => plan.choice = Some(ChoiceIndex::Slot(slot)),
-                Field::Content => plan.content = Some(slot),
-                Field::Refusal => plan.has_texts = true,
+                Field::ChoiceIndex => plan.shared.choice = Some(ChoiceIndex::Slot(slot)),
+                Field::Content => plan.shared.content = Some(slot),
+                Field::Refusal => plan.shared.has_texts = true,
                 Field::Reasoning => text = text.or(Some((slot, ReasoningName::Reasoning))),
                 Field::ReasoningContent => text = Some((slot, ReasoningName::ReasoningContent)),
                 Field::ReasoningDetail => details = details.and(leaf),
@@ -208,24 +181,26 @@ impl MergePlan {
                 Field::ToolCalls => other_calls = true,
                 Field::Usage => {
                     let plan_of_usage = &mut plan.rare_mut().usage;
-                    plan.is_full |= !plan_of_usage.add(slot, chunk.value_at(leaf), usage);
+                    plan.shared.is_full |= !plan_of_usage.add(slot, chunk.value_at(leaf), usage);
                 }
-                Field::DeltaMember => plan.is_full |= !plan.add_member_text(chunk.value_at(leaf)),
-                Field::Other => plan.is_full = true,
+                Field::DeltaMember => {
+                    plan.shared.is_full |= !plan.add_member_text(chunk.value_at(leaf));
+                }
+                Field::Other => plan.shared.is_full = true,
             }
         }
         for choice in chunk.choices() {
             plan.add(&choice);
             let (reasoning, detail) = Reasoning::new(&choice.delta(), text, details);
-            plan.reasoning = reasoning;
+            plan.shared.reasoning = reasoning;
             if detail.is_some() {
                 plan.rare_mut().detail = detail;
             }
         }
-        if plan.has_texts {
-            plan.content = None;
+        if plan.shared.has_texts {
+            plan.shared.content = None;
         }
-        let has_reasoning = !matches!(plan.reasoning, Reasoning::Nothing);
+        let has_reasoning = !matches!(plan.shared.reasoning, Reasoning::Nothing);
         let calls = match (call, arguments, call_index) {
             (None, ..) => Calls::Nothing,
             (Some(call), Some(slot), Some(index)) if !other_calls && is_continuation(&call) => {
@@ -234,12 +209,12 @@ impl MergePlan {
             _ => Calls::Everything,
         };
         let has_calls = !matches!(calls, Calls::Nothing);
-        if has_calls {
-            plan.rare_mut().calls = calls;
-        }
-        plan.only_text = plan.only_text();
-        plan.has_more =
-            plan.has_texts || has_reasoning || has_calls || plan.member_texts().next().is_some();
+        plan.shared.calls = calls;
+        plan.shared.only_text = plan.only_text();
+        plan.shared.has_more = plan.shared.has_texts
+            || has_reasoning
+            || has_calls
+            || plan.member_texts().next().is_some();
         plan
     }
 
@@ -270,8 +245,9 @@ impl MergePlan {
     fn add(&mut self, choice: &Choice<'_>) {
         let delta = choice.delta();
         let has = |text: Option<&str>| text.is_some_and(|text| !text.is_empty());
-        self.has_texts |= self.content.is_none() && has(delta.content()) || has(delta.refusal());
-        self.is_full |= delta.odd_content().is_some()
+        self.shared.has_texts |=
+            self.shared.content.is_none() && has(delta.content()) || has(delta.refusal());
+        self.shared.is_full |= delta.odd_content().is_some()
             || delta.odd_refusal().is_some()
             || delta.odd_reasoning().iter().any(Option::is_some)
             || delta.has_lost_member()
@@ -294,10 +270,13 @@ impl MergePlan {
     fn only_text(&self) -> Option<(u8, OneText)> {
         let rare = self.rare.as_deref().copied().unwrap_or_default();
         let has_more = rare.detail.is_some() || self.member_texts().next().is_some();
-        if has_more || self.has_texts || !matches!(self.choice, Some(ChoiceIndex::Literal(_))) {
+        if has_more
+            || self.shared.has_texts
+            || !matches!(self.shared.choice, Some(ChoiceIndex::Literal(_)))
+        {
             return None;
         }
-        match (self.content, self.reasoning, rare.calls) {
+        match (self.shared.content, self.shared.reasoning, self.shared.calls) {
             (Some(slot), Reasoning::Nothing, Calls::Nothing) => {
                 Some((slot, OneText::Of(TextOf::Content)))
             }
@@ -321,7 +300,7 @@ impl MergePlan {
         tail: &mut Tail,
         chunk: &ChatCompletionChunk<'_>,
     ) {
-        let Some((slot, of)) = self.only_text else { return };
+        let Some((slot, of)) = self.shared.only_text else { return };
         let (call, stored) = match of {
             OneText::Of(of) if of.pending(target.state).may_join("") => return,
             OneText::Of(of) => (0, of.text(target.message).as_ref().map(String::len)),
@@ -333,9 +312,16 @@ impl MergePlan {
         if let Some(stored) = stored
             && !target.changes.needs_buffer()
         {
-            let has_more = self.rare.as_ref().is_some_and(|rare| rare.has_more());
+            let has_more = self.has_more_than_text();
             tail.plan(self.key, (slot, of), (target.choice, call), stored, has_more);
         }
+    }
+
+    /// Returns true if the chunks of a tail have more than a text: usage, or an index in a slot.
+    fn has_more_than_text(&self) -> bool {
+        let calls = self.shared.calls;
+        matches!(calls, Calls::Arguments { index: ChoiceIndex::Slot(_), .. })
+            || self.rare.as_ref().is_some_and(|rare| rare.usage.has_some())
     }
 
     /// Returns the position of the call whose arguments a next chunk continues, and their length.
@@ -344,21 +330,20 @@ impl MergePlan {
         target: &mut ChoiceTarget<'_>,
         chunk: &ChatCompletionChunk<'_>,
     ) -> Option<(usize, usize)> {
-        let rare = self.rare.as_mut()?;
-        let Calls::Arguments { index, .. } = rare.calls else { return None };
-        rare.continued = index.resolve(chunk);
+        let Calls::Arguments { index, .. } = self.shared.calls else { return None };
+        self.continued = index.resolve(chunk);
         let (call, arguments, cut) =
-            continued_arguments(target.message, target.state, rare.continued)?;
+            continued_arguments(target.message, target.state, self.continued)?;
         (!cut.may_join("")).then_some((call, arguments.len()))
     }
 
     /// Returns true if the plan is that of a chunk, whose arguments continue those of the tail.
     pub(super) fn continues(&self, chunk: &ChatCompletionChunk<'_>) -> bool {
-        let is_continued = |rare: &RarePlan| match rare.calls {
-            Calls::Arguments { index, .. } => index.resolve(chunk) == rare.continued,
+        let is_continued = match self.shared.calls {
+            Calls::Arguments { index, .. } => index.resolve(chunk) == self.continued,
             Calls::Nothing | Calls::Everything => true,
         };
-        self.key == chunk.template_key() && self.rare.as_deref().is_none_or(is_continued)
+        is_continued && self.key == chunk.template_key()
     }
 
     /// Replaces the numbers of the usage.
@@ -381,10 +366,10 @@ impl MergePlan {
     fn push_rest(&mut self, target: &mut ChoiceTarget<'_>, chunk: &ChatCompletionChunk<'_>) {
         let Some(choice) = chunk.choices().next() else { return };
         let delta = choice.delta();
-        if self.has_texts {
+        if self.shared.has_texts {
             push_texts(target, &delta);
         }
-        match self.reasoning {
+        match self.shared.reasoning {
             Reasoning::Nothing => {}
             Reasoning::Slots { text } => {
                 let text =
@@ -396,13 +381,14 @@ impl MergePlan {
             }
             Reasoning::Everything => push_reasoning(target, &delta),
         }
-        let Some(rare) = &self.rare else { return };
-        for text in rare.member_texts.into_iter().flatten() {
-            let value = chunk.value_at(text);
-            let name = value.document.name_of(text);
-            target.budget.keep(&mut target.message.extra, Level::Delta, name, value);
+        if let Some(rare) = &self.rare {
+            for text in rare.member_texts.into_iter().flatten() {
+                let value = chunk.value_at(text);
+                let name = value.document.name_of(text);
+                target.budget.keep(&mut target.message.extra, Level::Delta, name, value);
+            }
         }
-        let everything = match rare.calls {
+        let everything = match self.shared.calls {
             Calls::Nothing => false,
             Calls::Everything => true,
             Calls::Arguments { slot, index } => {
@@ -449,25 +435,54 @@ impl Reasoning {
 }
 
 impl RarePlan {
-    /// Returns true if the chunks of a tail have more than their text: usage, or an index in a slot.
-    const fn has_more(&self) -> bool {
-        let has_index = matches!(self.calls, Calls::Arguments { index: ChoiceIndex::Slot(_), .. });
-        has_index || self.usage.has_some()
+    /// Returns true if a chunk has no such field.
+    fn is_empty(&self) -> bool {
+        self.detail.is_none()
+            && self.member_texts.iter().all(Option::is_none)
+            && !self.usage.has_some()
     }
 }
 
 impl Reassembler {
-    /// Merges a chunk by the plan of its template; returns false if it needs the full merge.
-    ///
-    /// The chunk before must have the same template.
-    #[inline]
-    pub(super) fn push_incremental(&mut self, chunk: &ChatCompletionChunk<'_>) -> bool {
+    /// Makes the plan that of a chunk.
+    fn make_plan(&mut self, chunk: &ChatCompletionChunk<'_>) {
         if self.plan.key != chunk.template_key() {
             let before = core::mem::take(&mut self.plan);
-            self.plan = MergePlan::new(chunk, self.completion.usage.as_ref(), before);
+            self.plan = MergePlan::of(chunk, self.completion.usage.as_ref(), before);
         }
-        let may_merge = self.has_budget(chunk) && (!self.plan.has_firsts || self.has_firsts());
-        may_merge && !self.plan.is_full && self.push_planned(chunk)
+    }
+
+    /// Returns true if a chunk needs no full merge, unless it has a field that no plan lists.
+    ///
+    /// The chunk merged in full before has the same template, or the completion has the literals.
+    pub(super) fn is_begun(&mut self, chunk: &ChatCompletionChunk<'_>) -> bool {
+        if self.merged.is_of(chunk) {
+            return true;
+        }
+        let Some(key) = chunk.template_key().filter(|_| self.merged.key.is_some()) else {
+            return false;
+        };
+        // Making a plan costs half of a full merge, so one that no stream shares isn't made.
+        if shared_plan(key.template()).is_none() {
+            return false;
+        }
+        self.make_plan(chunk);
+        let is_begun = !self.plan.shared.is_full && self.has_literals(chunk);
+        if is_begun {
+            self.merged.add(chunk);
+        }
+        is_begun
+    }
+
+    /// Merges a chunk by the plan of its template; returns false if it needs the full merge.
+    ///
+    /// [`is_begun`](Self::is_begun) must have returned true for the chunk.
+    #[inline]
+    pub(super) fn push_incremental(&mut self, chunk: &ChatCompletionChunk<'_>) -> bool {
+        self.make_plan(chunk);
+        let may_merge =
+            self.has_budget(chunk) && (!self.plan.shared.has_firsts || self.has_firsts());
+        may_merge && !self.plan.shared.is_full && self.push_planned(chunk)
     }
 
     #[inline]
@@ -475,7 +490,7 @@ impl Reassembler {
         let Self {
             completion, states, budget, newest: Newest { changes, tail }, merged, plan, ..
         } = self;
-        if let Some(index) = plan.choice {
+        if let Some(index) = plan.shared.choice {
             let Some(index) = index.resolve(chunk) else { return false };
             if merged.choices & bit(index) == 0 {
                 return false;
@@ -497,11 +512,11 @@ impl Reassembler {
             let message = &mut stored.message;
             let mut target = ChoiceTarget { choice: position, message, state, budget, changes };
             let content = || chunk.choices().next()?.delta().get(delta::CONTENT);
-            if let Some(slot) = plan.content {
+            if let Some(slot) = plan.shared.content {
                 let push = |text: &str| push_text(&mut target, TextOf::Content, text, content);
                 chunk.with_slot_text(slot.into(), push);
             }
-            if plan.has_more {
+            if plan.shared.has_more {
                 plan.push_rest(&mut target, chunk);
             }
             plan.plan_tail(&mut target, tail, chunk);
@@ -552,7 +567,7 @@ mod tests {
             return Added::Text;
         }
         completion.begin_push();
-        if completion.merged.is_of(chunk) && completion.push_incremental(chunk) {
+        if completion.is_begun(chunk) && completion.push_incremental(chunk) {
             return Added::Changed;
         }
         completion.push_full(chunk);
@@ -629,7 +644,7 @@ mod tests {
             r#""reasoning":"r#","reasoning_details":[{"type":"t","text":"r#","index":0,"signature":null}]"#,
         ));
         assert_eq!(added, Added::Changed);
-        let Reasoning::Slots { text: Some(_) } = completion.plan.reasoning else {
+        let Reasoning::Slots { text: Some(_) } = completion.plan.shared.reasoning else {
             panic!("{:?}", completion.plan);
         };
         assert!(rare(&completion).detail.is_some());
@@ -637,14 +652,15 @@ mod tests {
             r#""tool_calls":[{"index":0,"function":{"arguments":"a#","x":1},"y":null}]"#,
         ));
         assert_eq!(added, Added::Text);
-        let Calls::Arguments { index: ChoiceIndex::Literal(0), .. } = rare(&completion).calls
+        let Calls::Arguments { index: ChoiceIndex::Literal(0), .. } = completion.plan.shared.calls
         else {
             panic!("{:?}", completion.plan);
         };
         let (added, completion) =
             last_of(&delta(r#""tool_calls":[{"index":%,"function":{"arguments":"a#"}}]"#));
         assert_eq!(added, Added::Changed);
-        let Calls::Arguments { index: ChoiceIndex::Slot(_), .. } = rare(&completion).calls else {
+        let Calls::Arguments { index: ChoiceIndex::Slot(_), .. } = completion.plan.shared.calls
+        else {
             panic!("{:?}", completion.plan);
         };
     }

@@ -10,6 +10,7 @@ mod from_json;
 mod idempotent;
 mod incremental;
 mod list;
+mod literals;
 mod merge;
 mod message;
 mod model;
@@ -18,6 +19,7 @@ pub(crate) mod outcome;
 pub(crate) mod reassembler;
 #[cfg(feature = "serde")]
 mod serde;
+mod shared_plans;
 mod tail;
 mod tool_call;
 mod usage_plan;

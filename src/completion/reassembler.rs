@@ -145,7 +145,7 @@ impl Reassembler {
     #[inline(never)]
     fn push_templated(&mut self, chunk: &ChatCompletionChunk<'_>) {
         self.begin_push();
-        if !self.merged.is_of(chunk) || !self.push_incremental(chunk) {
+        if !self.is_begun(chunk) || !self.push_incremental(chunk) {
             self.push_full(chunk);
             self.merged.add(chunk);
         }

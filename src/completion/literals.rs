@@ -1,0 +1,68 @@
+//! Chunks of another template than those before, whose literals the completion has already.
+
+use super::incremental::bit;
+use super::{CompletionChoice, Reassembler};
+use crate::chunk::{ChatCompletionChunk, Choice, ExtraMembers, Level, Merge, merge};
+use crate::json::OwnedObject;
+
+impl Reassembler {
+    /// Returns true if a chunk adds no more than its plan lists, though its template is new here.
+    ///
+    /// The plan is that of the chunk, and it isn't full. So each literal has a merge that changes
+    /// nothing if the completion has the same value. A call or a usage is merged in full.
+    pub(super) fn has_literals(&self, chunk: &ChatCompletionChunk<'_>) -> bool {
+        let completion = &self.completion;
+        is_last(completion.service_tier.as_deref(), chunk.service_tier())
+            && is_last(completion.system_fingerprint.as_deref(), chunk.system_fingerprint())
+            && has_first(completion.id.as_deref(), chunk.id())
+            && has_first(completion.model.as_deref(), chunk.model())
+            && (completion.created.is_some_and(|created| created != 0) || chunk.created().is_none())
+            && chunk.usage().is_none()
+            && chunk.x_groq().is_none()
+            && are_stored(&completion.extra, Level::Top, chunk.extra())
+            && chunk.choices().all(|choice| self.has_choice(&choice))
+    }
+
+    /// Returns true if the completion has a choice with the literals of another one.
+    fn has_choice(&self, choice: &Choice<'_>) -> bool {
+        let (plan, index) = (&self.plan.shared, choice.index().unwrap_or(0));
+        let has_index = |stored: &&CompletionChoice| stored.index == index;
+        let Some(stored) = self.completion.choices.iter().find(has_index) else { return false };
+        let (message, delta) = (&stored.message, choice.delta());
+        let has_content = message.content.is_some() || plan.merges_content();
+        let has_reasoning = message.reasoning.as_ref().is_some_and(|text| !text.is_empty());
+        bit(index) != 0
+            && choice.logprobs().is_none()
+            && choice.message().is_none()
+            && are_stored(&stored.extra, Level::Choice, choice.extra())
+            && has_first(message.role.as_deref(), delta.role())
+            && (has_content || delta.content().is_none())
+            && (message.refusal.is_some() || delta.refusal().is_none())
+            && (has_reasoning || plan.merges_reasoning() || !delta.has_reasoning())
+            && delta.reasoning_details().is_none()
+            && delta.tool_calls().all(|call| {
+                call.r#type().is_none()
+                    && call.extra().next().is_none()
+                    && call.function_extra().next().is_none()
+            })
+            && are_stored(&message.extra, Level::Delta, delta.extra())
+    }
+}
+
+/// Returns true if a text isn't stored as the first one: it is empty, or there is one.
+fn has_first(stored: Option<&str>, text: Option<&str>) -> bool {
+    stored.is_some() || text.is_none_or(str::is_empty)
+}
+
+/// Returns true if a text isn't stored as the last one: it is empty, or it is that.
+fn is_last(stored: Option<&str>, text: Option<&str>) -> bool {
+    text.is_none_or(str::is_empty) || stored == text
+}
+
+/// Returns true if an object has the same members, but for those that are ignored.
+fn are_stored(object: &OwnedObject, level: Level, mut extra: ExtraMembers<'_>) -> bool {
+    extra.all(|(name, value)| {
+        let stored = || object.get(name).and_then(|stored| stored.as_raw());
+        merge(level, name) == Merge::Ignore || stored() == Some(value.raw())
+    })
+}
