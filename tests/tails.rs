@@ -22,8 +22,9 @@ use serde_json::Value;
 
 /// The texts of a message, by their names in a chunk.
 ///
-/// The last two are those of the calls with the indexes 0 and 1.
-const NAMES: [&str; 4] = ["content", "reasoning_content", "arguments", "arguments"];
+/// The last ones are those of the calls with the indexes 0 to 3.
+const NAMES: [&str; 6] =
+    ["content", "reasoning_content", "arguments", "arguments", "arguments", "arguments"];
 
 /// The length of a long text in an event that a template may have.
 const LONG: usize = 3700;
@@ -134,7 +135,7 @@ fn texts() -> impl Strategy<Value = Text> {
         1 => "[a-z]{0,200}",
     ];
     let choice = prop_oneof![6 => Just(0), 1 => 0..3_u64];
-    let name = prop_oneof![6 => Just(0_usize), 2 => 0..4_usize];
+    let name = prop_oneof![6 => Just(0_usize), 2 => 0..NAMES.len()];
     let form = prop_oneof![6 => Just(0_usize), 2 => 0..4_usize];
     let is_escaped = prop_oneof![9 => Just(false), 1 => Just(true)];
     (choice, name, text, is_escaped, form).prop_map(|(choice, name, text, is_escaped, form)| Text {
@@ -157,7 +158,7 @@ fn streams() -> impl Strategy<Value = Vec<Step>> {
     });
     let step = prop_oneof![
         texts().prop_map(Step::Text),
-        (0..4_usize, any::<bool>()).prop_map(|(name, is_high)| Step::Half { name, is_high }),
+        (0..NAMES.len(), any::<bool>()).prop_map(|(name, is_high)| Step::Half { name, is_high }),
         Just(Step::Comment),
         (0..3_u64).prop_map(|choice| Step::Call { choice }),
         Just(Step::Role),
@@ -174,7 +175,7 @@ fn streams() -> impl Strategy<Value = Vec<Step>> {
 /// The texts of each choice, concatenated, and the last usage.
 #[derive(Clone, Default)]
 struct Oracle {
-    texts: Vec<(u64, [Option<String>; 4])>,
+    texts: Vec<(u64, [Option<String>; NAMES.len()])>,
     completion_tokens: Option<u64>,
 }
 
@@ -369,4 +370,25 @@ fn a_text_behind_the_end_is_one_change() {
     let text = |start| Change::Content { choice: 0, start };
     let expected = [vec![text(3)], vec![done(0), done(1)], vec![text(4)], vec![text(5)]];
     assert_eq!(changes[5..9], expected);
+}
+
+/// A call behind `[DONE]` with the lowest index begins without a text, and moves to the front.
+#[test]
+fn arguments_continue_a_call_that_has_moved() {
+    for (indexes, expected) in [([3, 2, 1], ["hello", "", "a"]), ([1, 2, 0], ["hello", "a", ""])] {
+        let call = |index: usize, text| Step::Text(Text { name: 2 + index, ..plain(text) });
+        let [first, second, third] = indexes;
+        let calls = [call(first, "a"), call(second, ""), Step::Done, call(third, "")];
+        let mut decoder = ChunkDecoder::new().with_templates(&Templates::new());
+        let mut completion = Reassembler::new();
+        for step in calls.into_iter().chain([call(third, "hello")]) {
+            let stream = step.event();
+            let event = decoder.next(&mut stream.as_bytes()).unwrap();
+            completion.push_payload(event.payload());
+        }
+        assert_eq!(completion.changes(), [Change::Arguments { choice: 0, call: 0, start: 0 }]);
+        let calls = completion.snapshot().choices[0].message.tool_calls.iter();
+        let arguments = calls.map(|call| call.function.as_ref().unwrap().arguments.as_str());
+        assert!(arguments.eq(expected), "{:?}", completion.snapshot());
+    }
 }

@@ -309,8 +309,10 @@ impl MergePlan {
                 (call, Some(stored))
             }
         };
+        // The end of the push may move choices and calls.
         if let Some(stored) = stored
             && !target.changes.needs_buffer()
+            && !target.changes.is_unordered
         {
             let has_more = self.has_more_than_text();
             tail.plan(self.key, (slot, of), (target.choice, call), stored, has_more);
