@@ -13,7 +13,7 @@ mod tests {
 
     /// Replaces the value by the next number; returns true if no other thread was at it.
     fn add_one(published: &Published<u32>) -> bool {
-        published.replace(|value| Some(value + 1))
+        published.replace(|value| Some(value + 1)).is_some()
     }
 
     /// Of two threads that replace the value each one does so, or finds the other at it.

@@ -114,6 +114,8 @@ mod tuning {
     /// The events of a set that one stream has read, and that wait for another one like them.
     pub(super) const MOST_CANDIDATES: usize = 256;
     pub(super) const MOST_HELD_CANDIDATES: usize = 1 << 20;
+    /// The earlier views of a set that are kept until a stream publishes, so that it frees them.
+    pub(super) const MOST_RETIRED: usize = 8;
     /// The templates of one structure with which an event is compared.
     pub(super) const MOST_ALIKE: usize = 4;
     /// The literals with which a walk through the templates of a set compares an event.

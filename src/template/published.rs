@@ -37,15 +37,15 @@ impl<T> Published<T> {
         self.version.load(Ordering::Acquire) != version
     }
 
-    /// Replaces the value by that of `change`; returns false if there is none.
+    /// Replaces the value by that of `change`, if there is one; returns the value before.
     ///
-    /// Changes nothing and returns false while another thread replaces the value.
-    pub(crate) fn replace(&self, change: impl FnOnce(&T) -> Option<T>) -> bool {
-        let Ok(mut current) = self.current.try_lock() else { return false };
-        let Some(value) = change(&current.1) else { return false };
+    /// Changes nothing and returns `None` while another thread replaces the value.
+    pub(crate) fn replace(&self, change: impl FnOnce(&T) -> Option<T>) -> Option<Arc<T>> {
+        let mut current = self.current.try_lock().ok()?;
+        let value = change(&current.1)?;
         let version = current.0.wrapping_add(1);
-        *current = (version, Arc::new(value));
+        let (_, before) = core::mem::replace(&mut *current, (version, Arc::new(value)));
         self.version.store(version, Ordering::Release);
-        true
+        Some(before)
     }
 }

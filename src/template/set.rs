@@ -9,7 +9,9 @@ use super::Index;
 use super::published::Published;
 use super::template::Template;
 use super::tree::Tree;
-use super::tuning::{MOST_ALIKE, MOST_CANDIDATES, MOST_HELD, MOST_HELD_CANDIDATES, MOST_TEMPLATES};
+use super::tuning::{
+    MOST_ALIKE, MOST_CANDIDATES, MOST_HELD, MOST_HELD_CANDIDATES, MOST_RETIRED, MOST_TEMPLATES,
+};
 
 /// A set of templates. A clone is the same set.
 pub(crate) struct TemplateSet<I>(Arc<Shared<I>>);
@@ -28,6 +30,10 @@ pub(super) struct Shared<I> {
     is_of_process: bool,
     published: Published<View<I>>,
     candidates: Mutex<Candidates<I>>,
+    /// Earlier views that streams use. A stream that publishes frees those that none uses any more.
+    ///
+    /// Otherwise the last stream that uses a view frees it, with the templates of other streams.
+    retired: Mutex<Vec<Arc<View<I>>>>,
 }
 
 /// The published templates at one time.
@@ -86,6 +92,7 @@ impl<I: Index> TemplateSet<I> {
             is_of_process,
             published: Published::new(View::of(Vec::new())),
             candidates: Mutex::new(candidates),
+            retired: Mutex::new(Vec::new()),
         }))
     }
 
@@ -98,7 +105,13 @@ impl<I: Index> TemplateSet<I> {
     ///
     /// Publishes nothing while another thread does so, or if a template has the same path.
     pub(super) fn publish(&self, template: &Arc<Template<I>>, before: u64) {
-        self.0.published.replace(|view| view.with(template, before));
+        let replaced = self.0.published.replace(|view| view.with(template, before));
+        if let (Some(view), Ok(mut retired)) = (replaced, self.0.retired.try_lock()) {
+            retired.retain(|view| Arc::strong_count(view) > 1);
+            if retired.len() < MOST_RETIRED {
+                retired.push(view);
+            }
+        }
         if let Ok(mut candidates) = self.0.candidates.try_lock() {
             candidates.remove(before);
         }
