@@ -8,8 +8,9 @@ use super::matcher::NONE;
 
 /// For each template the two that have followed it last, by their numbers in the view.
 ///
-/// They are guesses, because a newer view may have other numbers. Streams of one thread share them.
-/// They look only when an event doesn't match the template of the one before.
+/// They are guesses, because a newer view may have other numbers. The streams that have begun on one
+/// thread share them. A stream looks only when an event doesn't match the template of the one
+/// before. It stores a template only if that was none of the two.
 pub(super) struct Followers(Box<[AtomicU64]>);
 
 /// The places for a stream's start and for streams' own templates, before those of the view.

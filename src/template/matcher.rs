@@ -12,7 +12,8 @@ use super::template::{
     Bound, EventBound, MatchedEvent, Sample, Template, Values, shared_len, structure,
 };
 use super::tuning::{
-    FEW_HITS, LARGEST_EVENT, MOST_BINDINGS, MOST_NODES, MOST_OFFERED, MOST_PUBLISHED, MOST_ROWS,
+    FEW_HITS, FIRST_GUESSES, LARGEST_EVENT, MOST_BINDINGS, MOST_GUESSES, MOST_NODES, MOST_OFFERED,
+    MOST_PUBLISHED, MOST_ROWS,
 };
 use super::{Buffers, Index};
 use crate::json::{Document, Patches};
@@ -36,6 +37,8 @@ pub(crate) struct Matcher<I> {
     published: u8,
     /// The number of events that the stream has offered and not published, up to [`MOST_OFFERED`].
     offered: u8,
+    /// The wrong guesses that the stream may still make about the next template.
+    guesses: u8,
     /// True if `own` has slots for values that other streams bind.
     is_private: bool,
     /// The values that are the same in all events of the stream.
@@ -90,6 +93,7 @@ impl<I: Index> Matcher<I> {
             bindings: 0,
             published: 0,
             offered: 0,
+            guesses: FIRST_GUESSES,
             is_private: false,
             bound: Bound::new(),
             patches: Patches::default(),
@@ -115,6 +119,7 @@ impl<I: Index> Matcher<I> {
         bound.clear();
         (*binding, *own, *is_private) = (0, None, false);
         (self.bindings, self.published, self.offered, self.head_len) = (0, 0, 0, 0);
+        self.guesses = FIRST_GUESSES;
         self.refresh();
     }
 
@@ -190,7 +195,8 @@ impl<I: Index> Matcher<I> {
     /// Compares an event with the templates that are likely to be its own; returns its length.
     ///
     /// An event with another head may have other bound values. Any other event likely matches a
-    /// template that has followed the latest one before.
+    /// template that has followed the latest one before. A wrong guess costs as much as a walk, so a
+    /// stream whose templates follow no order makes few.
     fn search_expected(&mut self, input: &[u8]) -> Option<usize> {
         let before = self.latest;
         let head = bytes_in(&self.bound, ..self.head_len as usize);
@@ -200,8 +206,11 @@ impl<I: Index> Matcher<I> {
         {
             return Some(len);
         }
+        let guesses = self.guesses.checked_sub(1)?;
         let expected = self.local.as_ref()?.followers.of(before);
-        expected.into_iter().find_map(|number| self.adopt(number, input))
+        let found = expected.into_iter().find_map(|number| self.adopt(number, input));
+        self.guesses = if found.is_some() { (guesses + 2).min(MOST_GUESSES) } else { guesses };
+        found
     }
 
     /// Searches the templates of the view, as [`search`](Self::search) does.
@@ -211,7 +220,11 @@ impl<I: Index> Matcher<I> {
         let before = self.latest;
         let len = self.adopt(number, input).ok_or(LARGEST_EVENT)?;
         if let Some(local) = &self.local {
-            local.followers.add(before, number);
+            if local.followers.of(before).contains(&number) {
+                self.guesses = self.guesses.max(1);
+            } else {
+                local.followers.add(before, number);
+            }
         }
         Ok(len)
     }

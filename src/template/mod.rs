@@ -114,6 +114,9 @@ mod tuning {
     /// The events of a set that one stream has read, and that wait for another one like them.
     pub(super) const MOST_CANDIDATES: usize = 256;
     pub(super) const MOST_HELD_CANDIDATES: usize = 1 << 20;
+    /// The wrong guesses in a row that a stream may make about its next template: at first, at most.
+    pub(super) const FIRST_GUESSES: u8 = 2;
+    pub(super) const MOST_GUESSES: u8 = 4;
     /// The earlier views of a set that are kept until a stream publishes, so that it frees them.
     pub(super) const MOST_RETIRED: usize = 8;
     /// The templates of one structure with which an event is compared.
