@@ -73,8 +73,8 @@ pub(super) struct MergePlan {
     key: Option<TemplateKey>,
     /// The position of the choice in the completion, if there is a choice.
     position: u32,
-    /// The index of the call whose arguments a tail continues, if they are the only text.
-    continued: Option<u64>,
+    /// The index of the choice whose text a tail continues, and that of the call with the arguments.
+    continued: (Option<u64>, Option<u64>),
     pub(super) shared: SharedPlan,
     /// `None` if no plan so far has such fields.
     rare: Option<Box<RarePlan>>,
@@ -270,10 +270,7 @@ impl MergePlan {
     fn only_text(&self) -> Option<(u8, OneText)> {
         let rare = self.rare.as_deref().copied().unwrap_or_default();
         let has_more = rare.detail.is_some() || self.member_texts().next().is_some();
-        if has_more
-            || self.shared.has_texts
-            || !matches!(self.shared.choice, Some(ChoiceIndex::Literal(_)))
-        {
+        if has_more || self.shared.has_texts || self.shared.choice.is_none() {
             return None;
         }
         match (self.shared.content, self.shared.reasoning, self.shared.calls) {
@@ -301,11 +298,17 @@ impl MergePlan {
         chunk: &ChatCompletionChunk<'_>,
     ) {
         let Some((slot, of)) = self.shared.only_text else { return };
+        let indexes = self.indexes(chunk);
+        let before = core::mem::replace(&mut self.continued, indexes);
+        // Where choices or calls take turns, a tail would be planned in vain for each chunk.
+        if before != indexes && self.has_index_slot() {
+            return;
+        }
         let (call, stored) = match of {
             OneText::Of(of) if of.pending(target.state).may_join("") => return,
             OneText::Of(of) => (0, of.text(target.message).as_ref().map(String::len)),
             OneText::Arguments => {
-                let Some((call, stored)) = self.continued_arguments(target, chunk) else { return };
+                let Some((call, stored)) = self.continued_arguments(target) else { return };
                 (call, Some(stored))
             }
         };
@@ -321,31 +324,33 @@ impl MergePlan {
 
     /// Returns true if the chunks of a tail have more than a text: usage, or an index in a slot.
     fn has_more_than_text(&self) -> bool {
-        let calls = self.shared.calls;
-        matches!(calls, Calls::Arguments { index: ChoiceIndex::Slot(_), .. })
-            || self.rare.as_ref().is_some_and(|rare| rare.usage.has_some())
+        self.has_index_slot() || self.rare.as_ref().is_some_and(|rare| rare.usage.has_some())
+    }
+
+    const fn has_index_slot(&self) -> bool {
+        matches!(self.shared.choice, Some(ChoiceIndex::Slot(_)))
+            || matches!(self.shared.calls, Calls::Arguments { index: ChoiceIndex::Slot(_), .. })
     }
 
     /// Returns the position of the call whose arguments a next chunk continues, and their length.
-    fn continued_arguments(
-        &mut self,
-        target: &mut ChoiceTarget<'_>,
-        chunk: &ChatCompletionChunk<'_>,
-    ) -> Option<(usize, usize)> {
-        let Calls::Arguments { index, .. } = self.shared.calls else { return None };
-        self.continued = index.resolve(chunk);
-        let (call, arguments, cut) =
-            continued_arguments(target.message, target.state, self.continued)?;
+    fn continued_arguments(&self, target: &mut ChoiceTarget<'_>) -> Option<(usize, usize)> {
+        let (_, call) = self.continued;
+        let (call, arguments, cut) = continued_arguments(target.message, target.state, call)?;
         (!cut.may_join("")).then_some((call, arguments.len()))
     }
 
-    /// Returns true if the plan is that of a chunk, whose arguments continue those of the tail.
-    pub(super) fn continues(&self, chunk: &ChatCompletionChunk<'_>) -> bool {
-        let is_continued = match self.shared.calls {
-            Calls::Arguments { index, .. } => index.resolve(chunk) == self.continued,
-            Calls::Nothing | Calls::Everything => true,
+    /// Returns the indexes of the choice of a chunk, and of its call with arguments.
+    fn indexes(&self, chunk: &ChatCompletionChunk<'_>) -> (Option<u64>, Option<u64>) {
+        let call = match self.shared.calls {
+            Calls::Arguments { index, .. } => index.resolve(chunk),
+            Calls::Nothing | Calls::Everything => None,
         };
-        is_continued && self.key == chunk.template_key()
+        (self.shared.choice.and_then(|index| index.resolve(chunk)), call)
+    }
+
+    /// Returns true if the plan is that of a chunk, whose text continues that of the tail.
+    pub(super) fn continues(&self, chunk: &ChatCompletionChunk<'_>) -> bool {
+        self.key == chunk.template_key() && self.indexes(chunk) == self.continued
     }
 
     /// Replaces the numbers of the usage.

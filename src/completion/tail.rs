@@ -50,7 +50,7 @@ pub(super) struct Tail {
     of: OneText,
     /// The number of bytes: `len <= CAPACITY`, and 0 without a plan.
     len: u8,
-    /// True if the merge plan with the same key has more of the chunk: usage, or the call's index.
+    /// True if the merge plan with the same key has more of the chunk: usage, or an index.
     has_more: bool,
     bytes: [u8; CAPACITY],
 }
