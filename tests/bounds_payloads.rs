@@ -253,7 +253,7 @@ fn a_completion_in_mid_stream_is_small() {
     feed(&mut decoder, &mut completion, &stream);
     // Id, model, role, content, choices.
     assert_eq!(heap::allocations() - allocations, 5);
-    let texts = ["chatcmpl-1", "m1", "assistant"].map(str::len).iter().sum::<usize>() + 128;
+    let texts = ["chatcmpl-1", "m1", "assistant"].map(str::len).iter().sum::<usize>() + 192;
     let choice = size_of::<deltawire::completion::CompletionChoice>();
     assert_eq!((heap::live() - live) as usize, texts + choice);
 }

@@ -46,7 +46,7 @@ const SPARE_BYTES: usize = 64 << 10;
 /// The size of the first buffer of a text that comes in pieces.
 ///
 /// A short answer fits, and needs one allocation.
-const FIRST_BYTES: usize = 128;
+const FIRST_BYTES: usize = 192;
 
 /// Makes the first buffer of a text, unless its first piece is large.
 #[cold]
