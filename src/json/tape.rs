@@ -191,12 +191,15 @@ impl FromIterator<Node> for Nodes {
     }
 }
 
-/// Adds a node, and nodes without meaning up to the capacity.
+/// Adds a node, and a part as many nodes without meaning.
+///
+/// Those up to the capacity would be memory that no text needs.
 #[cold]
 #[inline(never)]
 fn with_more(mut list: Vec<Node>, kind: Kind, (start, end, payload): (u32, u32, u32)) -> Vec<Node> {
     list.push(Node { kind, start, end, payload });
-    list.resize(list.capacity(), Node { kind: Kind::Null, start: 0, end: 0, payload: 0 });
+    let len = list.capacity().min(list.len() + list.len() / 8 + 32);
+    list.resize(len, Node { kind: Kind::Null, start: 0, end: 0, payload: 0 });
     list
 }
 
