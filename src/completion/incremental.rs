@@ -16,7 +16,7 @@ use super::message::{
 };
 use super::model::ReasoningName;
 use super::shared_plans::{Calls, ChoiceIndex, Reasoning, SharedPlan, share_plan, shared_plan};
-use super::tail::{Newest, OneText, Tail};
+use super::tail::{Newest, OneText, Tail, TextPlace};
 use super::tool_call::{continued_arguments, push_arguments, push_call};
 use super::usage_plan::UsagePlan;
 use super::{ChatCompletion, CompletionChoice, Reassembler};
@@ -318,7 +318,8 @@ impl MergePlan {
             && !target.changes.is_unordered
         {
             let has_more = self.has_more_than_text();
-            tail.plan(self.key, (slot, of), (target.choice, call), stored, has_more);
+            let text = TextPlace { slot, of, choice: target.choice, call };
+            tail.plan(self.key, text, stored, has_more);
         }
     }
 

@@ -33,6 +33,15 @@ pub(super) enum OneText {
     Arguments,
 }
 
+/// Where a chunk has its only text, and where the completion has the text that it continues.
+pub(super) struct TextPlace {
+    pub(super) slot: u8,
+    pub(super) of: OneText,
+    /// The positions of the choice, and of its tool call.
+    pub(super) choice: usize,
+    pub(super) call: usize,
+}
+
 /// The plan of a template that adds one text only, as most do, and the end of that text.
 ///
 /// A new text doesn't end in half a surrogate pair, since that is a deviation.
@@ -96,19 +105,18 @@ impl fmt::Debug for Tail {
 }
 
 impl Tail {
-    /// Makes a plan: chunks with this key add the text in `slot`.
+    /// Makes a plan: chunks with this key add a text.
     ///
-    /// `stored` is the length of the text that they continue, at the positions of its choice and
-    /// call.
+    /// `stored` is the length of the text that they continue.
     pub(super) fn plan(
         &mut self,
         key: Option<TemplateKey>,
-        (slot, of): (u8, OneText),
-        (choice, call): (usize, usize),
+        text: TextPlace,
         stored: usize,
         has_more: bool,
     ) {
         debug_assert_eq!(self.len, 0, "the tail before has joined its text");
+        let TextPlace { slot, of, choice, call } = text;
         if let (Ok(choice), Ok(call), Some(stored)) =
             (u32::try_from(choice), u32::try_from(call), stored_len(stored))
         {

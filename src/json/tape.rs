@@ -148,7 +148,7 @@ impl Nodes {
         if let Some(node) = self.list.get_mut(self.len) {
             (node.kind, node.start, node.end, node.payload) = (kind, start, end, payload);
         } else {
-            self.list = with_more(core::mem::take(&mut self.list), kind, (start, end, payload));
+            self.list = with_more(core::mem::take(&mut self.list), kind, start, end, payload);
         }
         self.len += 1;
     }
@@ -196,7 +196,7 @@ impl FromIterator<Node> for Nodes {
 /// Those up to the capacity would be memory that no text needs.
 #[cold]
 #[inline(never)]
-fn with_more(mut list: Vec<Node>, kind: Kind, (start, end, payload): (u32, u32, u32)) -> Vec<Node> {
+fn with_more(mut list: Vec<Node>, kind: Kind, start: u32, end: u32, payload: u32) -> Vec<Node> {
     list.push(Node { kind, start, end, payload });
     let len = list.capacity().min(list.len() + list.len() / 8 + 32);
     list.resize(len, Node { kind: Kind::Null, start: 0, end: 0, payload: 0 });

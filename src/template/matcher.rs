@@ -140,7 +140,7 @@ impl<I: Index> Matcher<I> {
         let input = input.get(..LARGEST_EVENT).unwrap_or(input);
         let Self { local, own, latest, bound, patches, learning, head_len, .. } = self;
         if let Some(template) = select(local.as_ref(), own.as_ref(), *latest)
-            && let Some(len) = template.compare(input, (bound, *head_len as usize), patches)
+            && let Some(len) = template.compare(input, bound, *head_len as usize, patches)
         {
             learning.credit_hit(len);
             self.hits = self.hits.wrapping_add(1);
@@ -238,9 +238,9 @@ impl<I: Index> Matcher<I> {
         if !template.is_within(self.most_nodes.into(), self.most_depth.into()) {
             return None;
         }
-        let known = (bytes_in(bound, ..*head_len as usize), &*patches.list);
+        let head = bytes_in(bound, ..*head_len as usize);
         let mut values = Values::new();
-        let len = template.fit(input, known, &mut values, &mut patches.strings)?;
+        let len = template.fit(input, head, &patches.list, &mut values, &mut patches.strings)?;
         let mut rebound = None;
         if !template.has_bound(input, &values, bound) {
             self.binding = next_id()?;

@@ -205,7 +205,8 @@ impl<I: Index> Template<I> {
     pub(super) fn fit(
         &self,
         input: &[u8],
-        (head, known): (&[u8], &[Patch]),
+        head: &[u8],
+        known: &[Patch],
         values: &mut Values,
         strings: &mut Option<Box<Strings>>,
     ) -> Option<usize> {
@@ -220,9 +221,9 @@ impl<I: Index> Template<I> {
         if let Some(strings) = strings {
             strings.clear();
         }
-        let parts = (self.text.as_bytes(), leaves, self.json.start);
+        let pattern = Pattern { text: self.text.as_bytes(), leaves, json_start: self.json.start };
         let list = items_in_mut(values, kept..);
-        let rest = fill_leaves::<false>(parts, (input, start), &[], list, strings).ok()?;
+        let rest = fill_leaves::<false>(pattern, input, start, &[], list, strings).ok()?;
         let len = input.len() - strip(rest, self.last_literal())?.len();
         let mut leaves = self.leaves.iter().zip(&*values);
         (!leaves.any(|(leaf, patch)| leaf.is_bound && patch.is_escaped())).then_some(len)
@@ -332,7 +333,8 @@ impl<I: Index> Template<I> {
     pub(super) fn compare(
         &self,
         input: &[u8],
-        (bound, head_len): (&[u8], usize),
+        bound: &[u8],
+        head_len: usize,
         patches: &mut Patches,
     ) -> Option<usize> {
         let (head, runs) = bound.split_at_checked(head_len)?;
@@ -340,8 +342,12 @@ impl<I: Index> Template<I> {
         patches.clear_strings();
         let Patches { list, strings, .. } = patches;
         let list = list.get_mut(self.head_leaves..)?;
-        let parts = (self.text.as_bytes(), self.leaves.get(self.head_leaves..)?, self.json.start);
-        let rest = fill_leaves::<true>(parts, (input, head_len), runs, list, strings).ok()?;
+        let pattern = Pattern {
+            text: self.text.as_bytes(),
+            leaves: self.leaves.get(self.head_leaves..)?,
+            json_start: self.json.start,
+        };
+        let rest = fill_leaves::<true>(pattern, input, head_len, runs, list, strings).ok()?;
         Some(input.len() - strip(rest, self.last_literal())?.len())
     }
 
@@ -360,9 +366,13 @@ impl<I: Index> Template<I> {
         for _ in 0..=MOST_NEW_SLOTS {
             let end = measure(self.json.start, &mut leaves);
             let mut list: Values = leaves.iter().map(Slot::empty_patch).collect();
-            let parts = (self.text.as_bytes(), &*leaves, self.json.start);
+            let pattern = Pattern {
+                text: self.text.as_bytes(),
+                leaves: &leaves,
+                json_start: self.json.start,
+            };
             let divergence =
-                match fill_leaves::<false>(parts, (input, 0), &[], &mut list, &mut None) {
+                match fill_leaves::<false>(pattern, input, 0, &[], &mut list, &mut None) {
                     Ok(rest) if rest == bytes_in(self.text.as_bytes(), end..) => {
                         for (leaf, patch) in leaves.iter_mut().zip(&list) {
                             leaf.is_bound &= !patch.is_escaped();
@@ -429,6 +439,13 @@ impl<I> Template<I> {
     }
 }
 
+/// The bytes and the leaves of a template from a leaf on, and the position of its JSON text.
+struct Pattern<'t> {
+    text: &'t [u8],
+    leaves: &'t [Slot],
+    json_start: usize,
+}
+
 /// Compares literals and fills the leaves behind them, from the position `start` of an event on.
 ///
 /// With `HAS_RUNS`, the runs of the event have to be `runs`. Returns the rest of the event.
@@ -436,8 +453,9 @@ impl<I> Template<I> {
 #[expect(clippy::inline_always, reason = "`vllm next`: a call costs 12 % of an event")]
 #[inline(always)]
 fn fill_leaves<'a, const HAS_RUNS: bool>(
-    (text, leaves, json_start): (&[u8], &[Slot], usize),
-    (input, start): (&'a [u8], usize),
+    Pattern { text, leaves, json_start }: Pattern<'_>,
+    input: &'a [u8],
+    start: usize,
     mut runs: &[u8],
     mut list: &mut [Patch],
     strings: &mut Option<Box<Strings>>,
