@@ -191,9 +191,9 @@ impl FromIterator<Node> for Nodes {
     }
 }
 
-/// Adds a node, and a part as many nodes without meaning.
+/// Adds a node, and behind it nodes without meaning: an eighth of the list.
 ///
-/// Those up to the capacity would be memory that no text needs.
+/// As many as the capacity allows would be memory that no text needs.
 #[cold]
 #[inline(never)]
 fn with_more(mut list: Vec<Node>, kind: Kind, start: u32, end: u32, payload: u32) -> Vec<Node> {

@@ -36,16 +36,7 @@ pub(super) fn new_slot(tape: &Tape, json: &str, leaf: NodeId) -> Option<Slot> {
     let quote = u32::from(node.kind == Kind::String);
     debug_assert!(node.start + quote <= node.end - quote, "a string has two quotes");
     let (start, end) = (node.start + quote, node.end - quote);
-    Some(Slot {
-        id: leaf,
-        kind,
-        is_bound: false,
-        run: 0,
-        start,
-        end,
-        literal_start: 0,
-        literal_end: 0,
-    })
+    Some(Slot::new(leaf, kind, start, end))
 }
 
 /// The values that fit a slot.
@@ -174,22 +165,18 @@ fn decimal_len(rest: &[u8]) -> Option<usize> {
 }
 
 impl Slot {
+    /// Creates a slot whose literal isn't measured.
+    pub(super) const fn new(id: NodeId, kind: SlotKind, start: u32, end: u32) -> Self {
+        Self { id, kind, is_bound: false, run: 0, start, end, literal_start: 0, literal_end: 0 }
+    }
+
     /// Returns the slot for the spaces before the last bracket of a JSON text.
     pub(super) fn padding(tape: &Tape, json: &str) -> Option<Self> {
         let before = json.strip_suffix('}')?;
         let (start, end) = (before.trim_end_matches(' ').len(), before.len());
         let (id, start, end) =
             (tape.nodes().len().try_into().ok()?, start.try_into().ok()?, end.try_into().ok()?);
-        Some(Self {
-            id,
-            kind: SlotKind::Padding,
-            is_bound: false,
-            run: 0,
-            start,
-            end,
-            literal_start: 0,
-            literal_end: 0,
-        })
+        Some(Self::new(id, SlotKind::Padding, start, end))
     }
 
     /// Returns true if consumers don't look at the value: it is bound, or it is white space.

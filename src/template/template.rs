@@ -221,7 +221,7 @@ impl<I: Index> Template<I> {
         if let Some(strings) = strings {
             strings.clear();
         }
-        let pattern = Pattern { text: self.text.as_bytes(), leaves, json_start: self.json.start };
+        let pattern = self.pattern(leaves);
         let list = items_in_mut(values, kept..);
         let rest = fill_leaves::<false>(pattern, input, start, &[], list, strings).ok()?;
         let len = input.len() - strip(rest, self.last_literal())?.len();
@@ -342,13 +342,15 @@ impl<I: Index> Template<I> {
         patches.clear_strings();
         let Patches { list, strings, .. } = patches;
         let list = list.get_mut(self.head_leaves..)?;
-        let pattern = Pattern {
-            text: self.text.as_bytes(),
-            leaves: self.leaves.get(self.head_leaves..)?,
-            json_start: self.json.start,
-        };
+        let pattern = self.pattern(self.leaves.get(self.head_leaves..)?);
         let rest = fill_leaves::<true>(pattern, input, head_len, runs, list, strings).ok()?;
         Some(input.len() - strip(rest, self.last_literal())?.len())
+    }
+
+    /// Returns the pattern with some of the leaves, or with more than the template has.
+    #[inline]
+    fn pattern<'t>(&'t self, leaves: &'t [Slot]) -> Pattern<'t> {
+        Pattern { text: self.text.as_bytes(), leaves, json_start: self.json.start }
     }
 
     /// Returns the bytes behind the last leaf. They aren't empty, because an event ends with a line.
@@ -366,11 +368,7 @@ impl<I: Index> Template<I> {
         for _ in 0..=MOST_NEW_SLOTS {
             let end = measure(self.json.start, &mut leaves);
             let mut list: Values = leaves.iter().map(Slot::empty_patch).collect();
-            let pattern = Pattern {
-                text: self.text.as_bytes(),
-                leaves: &leaves,
-                json_start: self.json.start,
-            };
+            let pattern = self.pattern(&leaves);
             let divergence =
                 match fill_leaves::<false>(pattern, input, 0, &[], &mut list, &mut None) {
                     Ok(rest) if rest == bytes_in(self.text.as_bytes(), end..) => {

@@ -243,16 +243,7 @@ mod tests {
     }
 
     fn slot(kind: SlotKind) -> Slot {
-        Slot {
-            id: 1,
-            kind,
-            is_bound: false,
-            run: 0,
-            start: 0,
-            end: 0,
-            literal_start: 0,
-            literal_end: 0,
-        }
+        Slot::new(1, kind, 0, 0)
     }
 
     /// Passes the path of some parts to `with`.
