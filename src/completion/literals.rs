@@ -33,13 +33,11 @@ impl Reassembler {
         let has_reasoning = message.reasoning.as_ref().is_some_and(|text| !text.is_empty());
         bit(index) != 0
             && choice.logprobs().is_none()
-            && choice.message().is_none()
             && are_stored(&stored.extra, Level::Choice, choice.extra())
             && has_first(message.role.as_deref(), delta.role())
             && (has_content || delta.content().is_none())
             && (message.refusal.is_some() || delta.refusal().is_none())
             && (has_reasoning || plan.merges_reasoning() || !delta.has_reasoning())
-            && delta.reasoning_details().is_none()
             && delta.tool_calls().all(|call| {
                 call.r#type().is_none()
                     && call.extra().next().is_none()
@@ -65,4 +63,60 @@ fn are_stored(object: &OwnedObject, level: Level, mut extra: ExtraMembers<'_>) -
         let stored = || object.get(name).and_then(|stored| stored.as_raw());
         merge(level, name) == Merge::Ignore || stored() == Some(value.raw())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Level, Reassembler};
+    use crate::chunk::schema::{delta, rows};
+    use crate::completion::FinishedCompletion;
+    use crate::decoder::{ChunkDecoder, Templates};
+
+    /// Returns the end of a stream whose chunks behind the first one have a member.
+    fn end(
+        templates: &Templates,
+        level: Level,
+        member: &str,
+        texts: &[&str],
+    ) -> FinishedCompletion {
+        let mut decoder = ChunkDecoder::new().with_templates(templates);
+        let mut completion = Reassembler::new();
+        let first = (&"first", "", r#""role":"assistant","#);
+        let others = texts.iter().map(|text| (text, member, ""));
+        for (text, member, role) in core::iter::once(first).chain(others) {
+            let at = |here| if here == level { member } else { "" };
+            let event = format!(
+                "data: {{\"id\":\"c\",\"created\":5,\"model\":\"m\",{}\"choices\":[{{\"index\":0,{}\"delta\":{{{}{role}\"content\":\"{text}\"}}}}]}}\n\n",
+                at(Level::Top),
+                at(Level::Choice),
+                at(Level::Delta)
+            );
+            if let Some(event) = decoder.next(&mut event.as_bytes()) {
+                completion.push_payload(event.payload());
+            }
+        }
+        completion.finish(decoder.finish())
+    }
+
+    /// A member of the schema that `has_literals` doesn't know would be left out.
+    #[test]
+    fn no_member_of_the_schema_is_left_out() {
+        for level in [Level::Top, Level::Choice, Level::Delta] {
+            let names =
+                rows(level).iter().map(|row| row.name).filter(|name| *name != delta::CONTENT);
+            for name in names.chain(["unknown"]) {
+                for value in
+                    ["\"a\"", "\"\"", "7", "true", "null", "{\"a\":1}", "[1]", "[{\"a\":1}]"]
+                {
+                    let member = format!("\"{name}\":{value},");
+                    let templates = Templates::new();
+                    // The first stream makes the plan that the second one shares.
+                    end(&templates, level, &member, &["a", "b", "c", "d"]);
+                    let expected = end(&Templates::none(), level, &member, &["e", "f"]);
+                    let found = end(&templates, level, &member, &["e", "f"]);
+                    assert_eq!(found, expected, "{level:?} {member}");
+                }
+            }
+        }
+    }
 }

@@ -23,7 +23,7 @@ pub(super) struct SharedPlan {
     pub(super) has_texts: bool,
     pub(super) reasoning: Reasoning,
     pub(super) calls: Calls,
-    /// The only text that the chunk adds: see [`Tail`].
+    /// The only text that the chunk adds: see [`Tail`](super::tail::Tail).
     pub(super) only_text: Option<(u8, OneText)>,
 }
 
