@@ -56,11 +56,30 @@ pub struct ChunkDecoder {
 }
 
 /// The parts of a decoder.
-#[repr(C)] // An ordinary event needs the end of the first, and the beginning of the others.
+#[repr(C)] // A match needs the end of the readers and the fields behind them.
 struct Parts {
-    readers: PayloadParser,
+    /// The counts without `matched`.
     end: Counts,
+    readers: PayloadParser,
+    /// The number of events that have matched a template since `end` was last used.
+    matched: u64,
     sse: SseDecoder,
+}
+
+impl Parts {
+    /// Adds the matches to the counts, for an event that matches no template.
+    #[inline]
+    fn count_matches(&mut self) -> &mut Self {
+        self.end.add_matches(core::mem::take(&mut self.matched));
+        self
+    }
+
+    /// Returns the counts so far.
+    fn counts(&self) -> Counts {
+        let mut counts = self.end.clone();
+        counts.add_matches(self.matched);
+        counts
+    }
 }
 
 /// The position of an event in its piece, without a borrow of the piece.
@@ -99,8 +118,9 @@ impl ChunkDecoder {
     #[must_use]
     pub fn with_limits(limits: Limits) -> Self {
         let parts = Parts {
-            readers: PayloadParser::new(&limits, Templates::shared().set()),
             end: Counts::default(),
+            readers: PayloadParser::new(&limits, Templates::shared().set()),
+            matched: 0,
             sse: SseDecoder::with_limits(limits),
         };
         Self { parts }
@@ -168,7 +188,7 @@ impl ChunkDecoder {
             return self.next_framed(input, may_match_template);
         };
         *input = rest;
-        let Parts { sse, end, .. } = &mut self.parts;
+        let Parts { sse, end, .. } = self.parts.count_matches();
         Some(read_comment(sse.emit_comment(raw), end))
     }
 
@@ -179,7 +199,7 @@ impl ChunkDecoder {
         input: &mut &'i [u8],
         may_match_template: bool,
     ) -> Option<ChunkEvent<'a>> {
-        let Parts { sse, readers, end } = &mut self.parts;
+        let Parts { sse, readers, end, .. } = self.parts.count_matches();
         let event = sse.next(input)?;
         Some(read(event, readers, end, may_match_template))
     }
@@ -221,7 +241,7 @@ impl ChunkDecoder {
         match place {
             Place::TemplateMatch(matched) => self.emit_templated(matched, taken),
             Place::Framed(span, may_match_template) => {
-                let Parts { sse, readers, end } = &mut self.parts;
+                let Parts { sse, readers, end, .. } = self.parts.count_matches();
                 let event = sse.emit(span, taken);
                 read(event, readers, end, may_match_template)
             }
@@ -245,12 +265,9 @@ impl ChunkDecoder {
         matched: TemplateMatch,
         raw: &'a [u8],
     ) -> (&'a mut SseDecoder, MatchedEvent<'a, ChunkIndex>) {
-        let Parts { sse, readers, end } = &mut self.parts;
+        let Parts { sse, readers, matched: count, .. } = &mut self.parts;
         readers.shrink_if_idle(raw.len());
-        end.events += 1;
-        end.chunks += 1;
-        end.count_after_done();
-        end.is_event_stream = true;
+        *count += 1;
         (sse, readers.templates.read(matched, raw))
     }
 
@@ -258,7 +275,7 @@ impl ChunkDecoder {
     ///
     /// See [`SseDecoder::salvage`].
     pub fn salvage(&mut self) -> Option<ChunkEvent<'_>> {
-        let Parts { sse, readers, end } = &mut self.parts;
+        let Parts { sse, readers, end, .. } = self.parts.count_matches();
         let event = sse.salvage()?;
         Some(read_last(event, readers, end, false))
     }
@@ -275,8 +292,8 @@ impl ChunkDecoder {
     /// Copies bytes of an unfinished event only to join its `data` lines and to store a failure.
     pub fn finish(&mut self) -> StreamSummary {
         let framing = self.parts.sse.finish();
-        let Parts { sse, readers, end } = &mut self.parts;
-        let mut counts = end.clone();
+        let mut counts = self.parts.counts();
+        let Parts { sse, readers, .. } = &mut self.parts;
         sse.peek_rest(|event| {
             read_last(*event, readers, &mut counts, true);
         });
@@ -334,6 +351,7 @@ impl ChunkDecoder {
         self.parts.sse.reset();
         self.parts.readers.templates.reset();
         self.parts.end.reset();
+        self.parts.matched = 0;
     }
 
     /// Returns the framing half, for its counts and states.
@@ -358,7 +376,7 @@ impl fmt::Debug for ChunkDecoder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ChunkDecoder")
             .field("sse", &self.parts.sse)
-            .field("end", &self.parts.end.clone().into_summary())
+            .field("end", &self.parts.counts().into_summary())
             .finish_non_exhaustive()
     }
 }

@@ -50,10 +50,9 @@ pub struct StreamSummary {
 
 /// The counts and the state of a stream so far.
 ///
-/// An ordinary event changes the counts only. The rest of the summary is allocated when a field of
-/// it first differs from its default.
+/// An ordinary event is counted apart: see [`add_matches`](Self::add_matches). The rest of the summary
+/// is allocated when a field of it first differs from its default.
 #[derive(Clone, Default)]
-#[repr(C)] // The pointer, which an ordinary event doesn't need, is the last one.
 pub(super) struct Counts {
     pub(super) events: u64,
     pub(super) chunks: u64,
@@ -80,6 +79,14 @@ impl Counts {
     #[inline(never)]
     pub(super) fn rest(&mut self) -> &mut StreamSummary {
         self.rest.get_or_insert_default()
+    }
+
+    /// Counts so many chunks that have matched a template since the last other event.
+    pub(super) fn add_matches(&mut self, matches: u64) {
+        self.events += matches;
+        self.chunks += matches;
+        self.after_done += if self.done > 0 { matches } else { 0 };
+        self.is_event_stream |= matches > 0;
     }
 
     /// Counts a chunk, another object or an error, if it is behind `[DONE]`.

@@ -102,6 +102,8 @@ pub(super) struct Head {
     pub(super) hot: Hot,
     /// `None` until an event isn't a whole single line, and again after enough that are.
     pub(super) cold: Option<Box<Cold>>,
+    /// Number of comments in finished events.
+    pub(super) comments: u64,
     /// `None` for the default limits, which a process has once.
     limits: Option<Box<Limits>>,
 }
@@ -113,8 +115,6 @@ pub(super) struct Hot {
     pub(super) offset: u64,
     /// An event of `event.len + data_buffer.len() <= limit_free_len` bytes exceeds no limit.
     pub(super) limit_free_len: usize,
-    /// Number of comments in finished events.
-    pub(super) comments: u64,
     /// Counts single-line events while the cold state contains more than the state of the stream.
     pub(super) patience: Patience,
     pub(super) state: State,
@@ -127,7 +127,6 @@ impl Hot {
         Self {
             offset: 0,
             limit_free_len,
-            comments: 0,
             patience,
             state: State::AtStart,
             splitter: LineSplitter::new(),
@@ -169,7 +168,7 @@ impl SseDecoder {
         }
         let hot = Hot::new(least_limit(&limits), Patience::new());
         let limits = (limits != DEFAULT_LIMITS).then(|| Box::new(limits));
-        Self { head: Head { hot, cold: None, limits } }
+        Self { head: Head { hot, cold: None, comments: 0, limits } }
     }
 
     /// Consumes the next event from the front of `input`, and returns it.
@@ -191,8 +190,9 @@ impl SseDecoder {
     /// Prepares the decoder for another stream; keeps only the limits and the buffers' capacity.
     pub fn reset(&mut self) {
         let limit_free_len = least_limit(self.limits());
-        let Head { hot, cold, .. } = &mut self.head;
+        let Head { hot, cold, comments, .. } = &mut self.head;
         *hot = Hot::new(limit_free_len, hot.patience);
+        *comments = 0;
         match cold {
             Some(cold) => {
                 cold.reset();
@@ -236,7 +236,7 @@ impl SseDecoder {
             Some(cold) => cold.event.comments,
             None => 0,
         };
-        self.head.hot.comments + unfinished
+        self.head.comments + unfinished
     }
 
     /// Returns the stored bytes of an unfinished event, as they were received.
@@ -305,12 +305,12 @@ impl SseDecoder {
     /// `piece` are the next bytes of the stream.
     #[inline(never)]
     pub(super) fn begin(&mut self, piece: &[u8]) {
-        let Head { hot, cold, limits } = &mut self.head;
+        let Head { hot, cold, comments, limits } = &mut self.head;
         if let State::Emitted(discarding) = hot.state {
             debug_assert!(cold.is_some(), "the cold state describes an emitted event");
             if let Some(cold) = cold {
                 hot.offset += cold.event.len as u64;
-                hot.comments += cold.event.comments;
+                *comments += cold.event.comments;
                 cold.clear_event();
             }
             hot.limit_free_len = least_limit(limits.as_deref().unwrap_or(&DEFAULT_LIMITS));
@@ -338,7 +338,7 @@ impl SseDecoder {
     /// Returns the decoder for the general path, with its cold state.
     #[inline]
     pub(super) fn general(&mut self) -> General<'_> {
-        let Head { hot, cold, limits } = &mut self.head;
+        let Head { hot, cold, limits, .. } = &mut self.head;
         General {
             hot,
             cold: cold.get_or_insert_default(),

@@ -38,7 +38,7 @@ impl SseDecoder {
         let span = line_end.and_then(|end| {
             let (kind, end_len) = recognise(Some(*piece.first()?), bytes_in(piece, end..))?;
             let span = self.single_line(kind, 0..0, end + end_len)?;
-            self.head.hot.comments += u64::from(kind == EventKind::Comment);
+            self.head.comments += u64::from(kind == EventKind::Comment);
             Some(span)
         });
         (span, line_end)
@@ -53,7 +53,7 @@ impl SseDecoder {
         let end = near_line_end(piece)?;
         let (_, end_len) = recognise(Some(b':'), bytes_in(piece, end..))?;
         let len = end + end_len;
-        self.head.hot.comments += u64::from(len <= most);
+        self.head.comments += u64::from(len <= most);
         (len <= most).then_some(len)
     }
 
