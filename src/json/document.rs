@@ -2,8 +2,7 @@
 
 use core::ops::Range;
 
-use smallvec::SmallVec;
-
+use super::patch_list::PatchList;
 use super::tape::{COUNT, ESCAPED, Kind, Node, NodeId, Nodes, Strings, Tape};
 use super::{known_text, text};
 use crate::slice::{bytes_in, text_in};
@@ -38,6 +37,9 @@ pub(crate) const NO_COUNT: u32 = u32::MAX - 1;
 
 #[expect(clippy::cast_possible_truncation, reason = "a document with patches is short")]
 impl Patch {
+    /// The patch in a place without one.
+    pub(crate) const NONE: Self = Self::new(0, Kind::Null);
+
     /// Creates the patch of a leaf, without a value.
     pub(crate) const fn new(id: NodeId, kind: Kind) -> Self {
         debug_assert!(id <= u16::MAX as NodeId, "a document with patches has few nodes");
@@ -105,16 +107,13 @@ impl Patch {
     }
 }
 
-/// The patches that are stored without an allocation: four bound values and two slots.
-const INLINE_PATCHES: usize = 6;
-
 /// The patches of one document, in the order of their leaves: `list[n].id() < list[n + 1].id()`.
 ///
 /// Reused from document to document.
 #[derive(Clone, Debug, Default)]
 #[repr(C)] // The ids are next to the fields behind the patches.
 pub(crate) struct Patches {
-    pub(crate) list: SmallVec<[Patch; INLINE_PATCHES]>,
+    pub(crate) list: PatchList,
     /// The strings with escapes among the values; `None` until there is one.
     pub(crate) strings: Option<Box<Strings>>,
     /// The id of the template that the patches belong to; 0 if there is none.
@@ -129,7 +128,7 @@ pub(crate) struct Patches {
 
 /// The patches of a document that was read in full.
 static NONE: Patches =
-    Patches { template: 0, binding: 0, silent: 0, list: SmallVec::new_const(), strings: None };
+    Patches { template: 0, binding: 0, silent: 0, list: PatchList::new(), strings: None };
 
 impl Patches {
     /// Removes the patches; the buffers stay.
@@ -203,7 +202,7 @@ impl<'a> Document<'a> {
     fn resolve(&self, id: NodeId, mut node: Node) -> Node {
         let behind = if node.kind.is_container() { node.payload } else { id };
         let (mut before_start, mut before_end) = (0, 0);
-        for patch in &self.patches.list {
+        for patch in self.patches.list.iter() {
             if patch.id() == id {
                 return patch.value();
             }
@@ -228,7 +227,7 @@ impl<'a> Document<'a> {
     /// Returns the patched leaves.
     #[inline]
     pub(crate) fn patches(&self) -> &'a [Patch] {
-        self.patches.list.as_slice()
+        &self.patches.list
     }
 
     /// Returns the positions of the patches at which consumers don't look: a bit for each.

@@ -9,6 +9,7 @@ mod leaf;
 mod object_reader;
 mod owned;
 mod parser;
+mod patch_list;
 mod scan;
 #[cfg(feature = "serde")]
 mod serde;
@@ -25,6 +26,7 @@ pub(crate) use object_reader::ObjectReader;
 pub(crate) use owned::{ENTRY_COST, KeyedElement, OwnedElementKey, OwnedMember, VARIES};
 pub use owned::{OwnedArray, OwnedObject, OwnedValue};
 pub use parser::JsonDeviations;
+pub(crate) use patch_list::MOST_PATCHES;
 pub(crate) use scan::{few_digits, plain, plain_len};
 #[cfg(feature = "serde")]
 pub(crate) use serde::{deserialize_by_parser, read_raw};

@@ -9,7 +9,7 @@ use super::ids::next_id;
 use super::slot::{Slot, fill_run, new_slot, run_of};
 use super::tuning::{LARGEST_EVENT, LONGEST_HEAD, MOST_LEAVES, MOST_NEW_SLOTS, USUAL_BOUND};
 use super::{Index, Leaf};
-use crate::json::{self, Document, Patch, Patches, Strings, Tape};
+use crate::json::{self, Document, MOST_PATCHES, Patch, Patches, Strings, Tape};
 use crate::slice::{bytes_in, items_in, items_in_mut, text_in};
 
 /// One template. It never changes, so streams and threads share it.
@@ -64,6 +64,9 @@ pub(super) type EventBound = SmallVec<[u8; LARGEST_EVENT + MOST_LEAVES]>;
 
 /// The patches of an event, for the leaves of its template.
 pub(super) type Values = SmallVec<[Patch; MOST_LEAVES]>;
+
+/// Each leaf has a patch.
+const _: () = assert!(MOST_LEAVES <= MOST_PATCHES);
 
 /// The leaves of a template that may differ, in their order.
 pub(super) type Leaves = SmallVec<[Slot; MOST_LEAVES]>;
@@ -278,8 +281,7 @@ impl<I: Index> Template<I> {
     pub(super) fn set_patches(&self, patches: &mut Patches, values: &[Patch]) {
         debug_assert_eq!(values.len(), self.leaves.len(), "a patch for each leaf");
         (patches.template, patches.silent) = (self.id, self.silent);
-        patches.list.clear();
-        patches.list.extend_from_slice(values);
+        patches.list.replace(values);
     }
 
     /// Returns the runs of bound leaves behind the head, whose values the patches have.
