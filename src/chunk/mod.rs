@@ -64,7 +64,7 @@ pub use usage::{CompletionTokensDetails, PromptTokensDetails, Usage};
 pub(crate) use index::{ChunkBuffers, ChunkIndex};
 pub(crate) use schema::{Level, Merge, is_identity, merge, origin};
 pub(crate) use slots::Field;
-pub(crate) use template_cache::{TemplateCache, TemplateKey};
+pub(crate) use template_cache::{SharedCache, TemplateCache, TemplateKey};
 
 use core::fmt;
 use core::ops::Range;

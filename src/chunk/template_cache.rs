@@ -1,6 +1,9 @@
-//! `TemplateCache`: values that a consumer of chunks computes once for each template.
+//! Values that a consumer of chunks computes once for each template: `TemplateCache` for one stream,
+//! `SharedCache` for the streams of a thread.
 
+use core::cell::Cell;
 use core::num::NonZeroU64;
+use std::thread::LocalKey;
 
 use super::ChatCompletionChunk;
 
@@ -83,9 +86,46 @@ impl<T> TemplateCache<T> {
     }
 }
 
+/// Stores values that depend on a template alone; those of one thread are right for all its streams.
+///
+/// A value takes the place of that of another template.
+pub(crate) struct SharedCache<T>([Cell<Option<(NonZeroU64, T)>>; PLACES]);
+
+/// The number of values in a [`SharedCache`]. An upstream has up to 20 kinds of events.
+const PLACES: usize = 32;
+
+impl<T: Copy> SharedCache<T> {
+    /// Creates an empty cache.
+    pub(crate) const fn new() -> Self {
+        Self([const { Cell::new(None) }; PLACES])
+    }
+
+    /// Returns the value of a template, if this thread has shared one.
+    pub(crate) fn get(cache: &'static LocalKey<Self>, template: NonZeroU64) -> Option<T> {
+        let known = cache.try_with(|cache| cache.place(template).and_then(Cell::get));
+        let (known, value) = known.ok().flatten()?;
+        (known == template).then_some(value)
+    }
+
+    /// Stores the value of a template. It must be right for any bound values and any slots.
+    ///
+    /// A thread that ends stores none.
+    pub(crate) fn share(cache: &'static LocalKey<Self>, template: NonZeroU64, value: T) {
+        let _ = cache.try_with(|cache| {
+            if let Some(place) = cache.place(template) {
+                place.set(Some((template, value)));
+            }
+        });
+    }
+
+    fn place(&self, template: NonZeroU64) -> Option<&Cell<Option<(NonZeroU64, T)>>> {
+        self.0.get(usize::try_from(template.get() % PLACES as u64).ok()?)
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{TemplateCache, TemplateKey};
+    use super::{PLACES, SharedCache, TemplateCache, TemplateKey};
     use core::num::NonZeroU64;
 
     #[test]
@@ -109,5 +149,23 @@ mod tests {
             assert!(computed.contains(&found));
         }
         assert_eq!(computed, [1, 3, 5, 8]);
+    }
+
+    #[test]
+    fn a_shared_value_takes_the_place_of_another_one() {
+        let id = |number: usize| NonZeroU64::MIN.saturating_add(number as u64);
+        thread_local! {
+            static CACHE: SharedCache<usize> = const { SharedCache::new() };
+        }
+        let get = |number| SharedCache::get(&CACHE, id(number));
+        for number in 0..PLACES {
+            assert!(get(number).is_none());
+            SharedCache::share(&CACHE, id(number), number);
+        }
+        assert!((0..PLACES).all(|number| get(number) == Some(number)));
+        SharedCache::share(&CACHE, id(PLACES), PLACES);
+        assert_eq!((get(0), get(PLACES)), (None, Some(PLACES)));
+        let other = std::thread::spawn(move || SharedCache::get(&CACHE, id(1)));
+        assert_eq!(other.join().ok(), Some(None), "another thread has its own values");
     }
 }

@@ -15,10 +15,11 @@ use super::message::{
     ChoiceTarget, TextOf, push_reasoning, push_reasoning_texts, push_text, push_texts,
 };
 use super::model::ReasoningName;
-use super::shared_plans::{Calls, ChoiceIndex, Reasoning, SharedPlan, share_plan, shared_plan};
+use super::shared_plans::{
+    Calls, ChoiceIndex, RarePlan, Reasoning, SharedPlan, share_plan, shared_plan,
+};
 use super::tail::{Newest, OneText, Tail, TextPlace};
 use super::tool_call::{continued_arguments, push_arguments, push_call};
-use super::usage_plan::UsagePlan;
 use super::{ChatCompletion, CompletionChoice, Reassembler};
 use crate::chunk::schema::delta;
 use crate::chunk::{
@@ -26,9 +27,6 @@ use crate::chunk::{
 };
 use crate::json::{NodeId, OwnedObject, Value, ValueKind};
 use crate::template::LARGEST_EVENT;
-
-/// The most texts of delta members without a field that a plan lists.
-const MOST_MEMBER_TEXTS: usize = 2;
 
 /// The most bytes of budget that a byte of a chunk reserves: a member costs more than its text.
 const COST: usize = 32;
@@ -78,16 +76,6 @@ pub(super) struct MergePlan {
     pub(super) shared: SharedPlan,
     /// `None` if no plan so far has such fields.
     rare: Option<Box<RarePlan>>,
-}
-
-/// The fields that the chunks of most templates lack. The next plan reuses the memory.
-#[derive(Clone, Copy, Debug, Default)]
-struct RarePlan {
-    /// The detail whose text is in a slot, if all details are merged by it.
-    detail: Option<Detail>,
-    /// The slots that are texts of delta members without a field.
-    member_texts: [Option<NodeId>; MOST_MEMBER_TEXTS],
-    usage: UsagePlan,
 }
 
 /// The slots in reasoning details.
@@ -141,17 +129,19 @@ impl MergePlan {
     /// Reuses the memory of the plan before.
     fn of(chunk: &ChatCompletionChunk<'_>, usage: Option<&OwnedObject>, before: Self) -> Self {
         let Some(key) = chunk.template_key() else { return Self::new(chunk, usage, before) };
-        if let Some(shared) = shared_plan(key.template()) {
-            return Self { key: Some(key), shared, rare: before.reset_rare(), ..Self::default() };
+        if let Some((shared, rare_fields)) = shared_plan(key.template()) {
+            let mut rare = before.reset_rare();
+            if let Some(fields) = rare_fields {
+                **rare.get_or_insert_default() = fields;
+            }
+            return Self { key: Some(key), shared, rare, ..Self::default() };
         }
         let plan = Self::new(chunk, usage, before);
         // A number of the usage has a position in the completion.
         let has_usage = chunk.usage_slots().next().is_some();
-        if plan.rare.as_deref().is_none_or(RarePlan::is_empty)
-            && !has_usage
-            && chunk.binds_usual_columns()
-        {
-            share_plan(key.template(), plan.shared);
+        if !has_usage && chunk.binds_usual_columns() {
+            let rare = plan.rare.as_deref().filter(|rare| !rare.is_empty());
+            share_plan(key.template(), (plan.shared, rare.copied()));
         }
         plan
     }
@@ -236,6 +226,11 @@ impl MergePlan {
 
     fn rare_mut(&mut self) -> &mut RarePlan {
         self.rare.get_or_insert_default()
+    }
+
+    /// Returns true if the plan merges a text of a reasoning detail.
+    pub(super) fn has_detail(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| rare.detail.is_some())
     }
 
     fn member_texts(&self) -> impl Iterator<Item = NodeId> + use<'_> {
@@ -439,15 +434,6 @@ impl Reasoning {
             }
             _ => (Self::Everything, None),
         }
-    }
-}
-
-impl RarePlan {
-    /// Returns true if a chunk has no such field.
-    fn is_empty(&self) -> bool {
-        self.detail.is_none()
-            && self.member_texts.iter().all(Option::is_none)
-            && !self.usage.has_some()
     }
 }
 

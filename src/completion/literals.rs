@@ -9,7 +9,7 @@ impl Reassembler {
     /// Returns true if a chunk adds no more than its plan lists, though its template is new here.
     ///
     /// The plan is that of the chunk, and it isn't full. So each literal has a merge that changes
-    /// nothing if the completion has the same value. A call or a usage is merged in full.
+    /// nothing if the completion has the same value. A call, a usage and a detail are merged in full.
     pub(super) fn has_literals(&self, chunk: &ChatCompletionChunk<'_>) -> bool {
         let completion = &self.completion;
         is_last(completion.service_tier.as_deref(), chunk.service_tier())
@@ -19,6 +19,7 @@ impl Reassembler {
             && (completion.created.is_some_and(|created| created != 0) || chunk.created().is_none())
             && chunk.usage().is_none()
             && chunk.x_groq().is_none()
+            && !self.plan.has_detail()
             && are_stored(&completion.extra, Level::Top, chunk.extra())
             && chunk.choices().all(|choice| self.has_choice(&choice))
     }

@@ -1,11 +1,13 @@
-//! `SharedPlan`: the part of a merge plan that the streams of a thread share.
+//! `SharedPlan` and `RarePlan`: the parts of a merge plan that the streams of a thread share.
 
-use core::cell::Cell;
 use core::num::NonZeroU64;
 
+use super::detail_plan::Detail;
 use super::model::ReasoningName;
 use super::tail::OneText;
-use crate::chunk::ChatCompletionChunk;
+use super::usage_plan::UsagePlan;
+use crate::chunk::{ChatCompletionChunk, SharedCache};
+use crate::json::NodeId;
 
 /// The part of a plan that depends on the template alone.
 #[derive(Clone, Copy, Debug, Default)]
@@ -87,51 +89,41 @@ impl SharedPlan {
     }
 }
 
-/// The number of plans of a thread; a plan takes the place of another one.
-///
-/// An upstream has up to 20 kinds of events.
-const PLACES: usize = 32;
+/// The most texts of delta members without a field that a plan lists.
+const MOST_MEMBER_TEXTS: usize = 2;
 
-thread_local! {
-    /// The plans that this thread has made last, each with the id of its template.
-    static PLANS: [Cell<Option<(NonZeroU64, SharedPlan)>>; PLACES] =
-        const { [const { Cell::new(None) }; PLACES] };
+/// The fields that the chunks of most templates lack.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct RarePlan {
+    /// The detail whose text is in a slot, if all details are merged by it.
+    pub(super) detail: Option<Detail>,
+    /// The slots that are texts of delta members without a field.
+    pub(super) member_texts: [Option<NodeId>; MOST_MEMBER_TEXTS],
+    pub(super) usage: UsagePlan,
 }
 
-/// Passes the place of a template's plan to `with`; returns `None` if the thread ends.
-fn place<R>(
-    template: NonZeroU64,
-    with: impl FnOnce(&Cell<Option<(NonZeroU64, SharedPlan)>>) -> R,
-) -> Option<R> {
-    let at = usize::try_from(template.get() % PLACES as u64).unwrap_or(0);
-    PLANS.try_with(|plans| plans.get(at).map(with)).ok().flatten()
+impl RarePlan {
+    /// Returns true if a chunk has no such field.
+    pub(super) fn is_empty(&self) -> bool {
+        self.detail.is_none()
+            && self.member_texts.iter().all(Option::is_none)
+            && !self.usage.has_some()
+    }
+}
+
+/// A plan that the streams of a thread share, and its rare fields if it has any.
+type Shared = (SharedPlan, Option<RarePlan>);
+
+thread_local! {
+    static PLANS: SharedCache<Shared> = const { SharedCache::new() };
 }
 
 /// Returns the plan of a template, if this thread has made it.
-pub(super) fn shared_plan(template: NonZeroU64) -> Option<SharedPlan> {
-    let (known, plan) = place(template, Cell::get).flatten()?;
-    (known == template).then_some(plan)
+pub(super) fn shared_plan(template: NonZeroU64) -> Option<Shared> {
+    SharedCache::get(&PLANS, template)
 }
 
 /// Stores the plan of a template. It must be right for any bound values and any values of slots.
-pub(super) fn share_plan(template: NonZeroU64, plan: SharedPlan) {
-    place(template, |place| place.set(Some((template, plan))));
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{NonZeroU64, PLACES, SharedPlan, share_plan, shared_plan};
-
-    #[test]
-    fn a_plan_takes_the_place_of_another_one() {
-        let id = |number: usize| NonZeroU64::MIN.saturating_add(number as u64);
-        for number in 0..PLACES {
-            assert!(shared_plan(id(number)).is_none());
-            share_plan(id(number), SharedPlan::default());
-        }
-        assert!((0..PLACES).all(|number| shared_plan(id(number)).is_some()));
-        share_plan(id(PLACES), SharedPlan::default());
-        assert!(shared_plan(id(0)).is_none() && shared_plan(id(PLACES)).is_some());
-        assert!(std::thread::spawn(move || shared_plan(id(1)).is_none()).join().is_ok_and(|it| it));
-    }
+pub(super) fn share_plan(template: NonZeroU64, plan: Shared) {
+    SharedCache::share(&PLANS, template, plan);
 }

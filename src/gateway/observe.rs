@@ -296,7 +296,7 @@ impl Observer {
         let Self { plans, state } = self;
         state.news = EventFindings::default();
         let plan = plans.get_or_compute(key, |plan| {
-            *plan = ObservePlan::new(chunk);
+            *plan = ObservePlan::of(key.template(), chunk);
             state.note_choices(chunk);
         });
         state.apply_plan(plan, key, chunk);

@@ -1,7 +1,9 @@
 //! `ObservePlan`: selects the slots of a template that an observer has to read.
 
+use core::num::NonZeroU64;
+
 use crate::chunk::schema::{choice, delta, function, texts, tool_call, usage};
-use crate::chunk::{ChatCompletionChunk, Choice, Field, Level, TokenCounts, origin};
+use crate::chunk::{ChatCompletionChunk, Choice, Field, Level, SharedCache, TokenCounts, origin};
 use crate::json::{Value, ValueKind};
 
 /// The findings of all chunks of a template, and the slots that contain others.
@@ -143,10 +145,27 @@ impl UsageSlots {
     }
 }
 
+thread_local! {
+    /// The plans that depend on the template alone.
+    static PLANS: SharedCache<ObservePlan> = const { SharedCache::new() };
+}
+
 impl ObservePlan {
-    /// Returns the plan for the template of a chunk.
+    /// Returns the plan for the template of a chunk: the one that this thread has made, or a new one.
     #[cold]
-    pub(super) fn new(chunk: &ChatCompletionChunk<'_>) -> Self {
+    pub(super) fn of(template: NonZeroU64, chunk: &ChatCompletionChunk<'_>) -> Self {
+        SharedCache::get(&PLANS, template).unwrap_or_else(|| {
+            let plan = Self::new(chunk);
+            if chunk.binds_usual_columns() {
+                SharedCache::share(&PLANS, template, plan);
+            }
+            plan
+        })
+    }
+
+    /// Makes the plan for the template of a chunk.
+    #[cold]
+    fn new(chunk: &ChatCompletionChunk<'_>) -> Self {
         let usage = match UsageSlots::from_chunk(chunk) {
             Some(slots) => UsagePlan::Slots(slots),
             None if chunk.usage().is_some() => UsagePlan::Whole,
