@@ -286,6 +286,29 @@ mod tests {
             prop_assert_eq!(document.len() as usize, 1 + numbers.len());
         }
 
+        /// Compares lists of short numbers with `serde_json`, and the place of the first one too many.
+        #[test]
+        fn short_numbers_are_read_one_by_one(
+            elements in vec(proptest::sample::select(vec![
+                "0", "7", "12", "255", "31", "104", "123456789012345", "1.5", "2e3", "-1", "01", " 5", "x", "",
+            ]), 1..12),
+            most in 1usize..14,
+        ) {
+            let json = format!("[{}]", elements.join(","));
+            let (mut parser, mut tape) = (Parser::new(&Limits::new()), Tape::default());
+            let found = parser.parse(json.as_bytes(), &mut tape).ok();
+            let found = found.map(|(document, _)| to_serde(Value::new(document, 0)));
+            prop_assert_eq!(&found, &oracle(json.as_bytes()));
+            if found.is_some_and(|list| list.as_array().is_some_and(|list| !list.is_empty())) {
+                let mut small = Parser::new(&Limits::new().with_max_json_values(most));
+                let error = small.parse(json.as_bytes(), &mut Tape::default()).err();
+                let before: usize = elements.iter().take(most - 1).map(|it| it.len() + 1).sum();
+                let place = elements.get(most - 1).map(|it| 1 + before + it.len() - it.trim_start().len());
+                let expected = place.map(|place| (ErrorKind::TooManyValues, place as u64));
+                prop_assert_eq!(error.map(|error| (error.kind(), error.offset())), expected);
+            }
+        }
+
         /// Compares the accepted texts with those of `serde_json`, for arbitrary bytes.
         #[test]
         fn arbitrary_bytes(text in vec(any::<u8>(), 0..40)) {

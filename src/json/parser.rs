@@ -151,6 +151,7 @@ impl Reader<'_> {
             }
             let end = match byte {
                 b'"' => self.plain_string(at),
+                b'0'..=b'9' if self.inside == Container::Array => self.plain_elements(at, byte),
                 b'-' | b'0'..=b'9' => self.plain_number(at, byte),
                 b'n' => self.null(at),
                 b'{' | b'[' => {
@@ -223,6 +224,40 @@ impl Reader<'_> {
         let (end, payload) = plain_number(self.bytes, start, first)?;
         self.nodes.push(Kind::Number, start, end, payload);
         Some(end)
+    }
+
+    /// Reads numbers that are elements: whole ones up to the end of a block, or any plain one.
+    ///
+    /// The bytes of a token are mostly such elements.
+    #[inline(always)]
+    fn plain_elements(&mut self, start: u32, first: u8) -> Option<u32> {
+        self.counts(start).or_else(|| self.plain_number(start, first))
+    }
+
+    /// Reads `count *( "," count )`, as far as a block has them and the limit allows.
+    ///
+    /// Returns the end of the last one.
+    #[inline(always)]
+    fn counts(&mut self, start: u32) -> Option<u32> {
+        let block = block_at(self.bytes, start)?;
+        let mut others = others_than_digits(block);
+        let (mut at, mut end) = (0, None);
+        loop {
+            let behind = others.trailing_zeros();
+            let digits = behind - at;
+            let next = block.get(behind as usize).copied().unwrap_or(b'.');
+            let has_zero = digits > 1 && block.get(at as usize) == Some(&b'0');
+            if digits == 0 || has_zero || matches!(next, b'.' | b'e' | b'E') {
+                return end;
+            }
+            self.nodes.push(Kind::Number, start + at, start + behind, COUNT);
+            end = Some(start + behind);
+            if next != b',' || self.nodes.len() > self.bounds.values {
+                return end;
+            }
+            others &= others - 1;
+            at = behind + 1;
+        }
     }
 
     #[inline(always)]
