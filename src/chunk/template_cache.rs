@@ -1,5 +1,4 @@
-//! Values that a consumer of chunks computes once for each template: `TemplateCache` for one stream,
-//! `SharedCache` for the streams of a thread.
+//! `TemplateCache` and `SharedCache`: values that a stream, or a thread, computes once per template.
 
 use core::cell::Cell;
 use core::num::NonZeroU64;
