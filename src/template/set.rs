@@ -12,6 +12,7 @@ use super::tree::Tree;
 use super::tuning::{
     MOST_ALIKE, MOST_CANDIDATES, MOST_HELD, MOST_HELD_CANDIDATES, MOST_RETIRED, MOST_TEMPLATES,
 };
+use crate::slice::items_in;
 
 /// A set of templates. A clone is the same set.
 pub(crate) struct TemplateSet<I>(Arc<Shared<I>>);
@@ -210,14 +211,13 @@ impl<I: Index> View<I> {
         if tree.is_too_high() {
             return Some(self.thinned(template, before));
         }
-        let (mut templates, mut structures) = (self.templates.clone(), self.structures.clone());
-        if let Some(known) = at.and_then(|at| templates.get_mut(at)) {
-            *known = Arc::clone(template);
-        } else {
-            templates.push(Arc::clone(template));
-            let entry = (template.structure, number);
-            structures.insert(structures.partition_point(|other| *other < entry), entry);
-        }
+        let (is_known, entry) = (replaced.is_some(), (template.structure, number));
+        let templates =
+            with_element(&self.templates, number as usize, is_known, Arc::clone(template));
+        // The template that is replaced has the same structure and number.
+        let place = self.structures.partition_point(|other| *other < entry);
+        let structures = with_element(&self.structures, place, is_known, entry);
+        debug_assert_eq!(templates.len(), structures.len(), "each template has a structure");
         Some(Self { templates, tree, structures, held })
     }
 
@@ -275,4 +275,16 @@ impl<I: Index> View<I> {
             .map(Arc::clone)
             .collect()
     }
+}
+
+/// Returns a copy of a list with an element at a position, in place of the one there or before it.
+///
+/// The position is at most the length. A clone that grows would copy the list twice.
+fn with_element<T: Clone>(list: &[T], at: usize, replaces: bool, element: T) -> Vec<T> {
+    let (front, behind) = (items_in(list, ..at), items_in(list, at..));
+    let mut with = Vec::with_capacity(list.len() + 1);
+    with.extend_from_slice(front);
+    with.push(element);
+    with.extend_from_slice(items_in(behind, usize::from(replaces)..));
+    with
 }
