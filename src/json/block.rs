@@ -23,6 +23,12 @@ pub(super) fn plain_in(block: &Block) -> usize {
     (bits(special(block)) | BEHIND).trailing_zeros() as usize
 }
 
+/// Returns true if the first `len` bytes of a block aren't all ASCII.
+#[inline]
+pub(super) fn has_high(block: &Block, len: usize) -> bool {
+    bits(u8x16::new(*block)) & !(u32::MAX << len) != 0
+}
+
 /// Returns a bit for each quote, backslash and control character of four blocks.
 #[inline]
 pub(super) fn special_bits(blocks: &[u8; 4 * SIZE]) -> u64 {
@@ -69,7 +75,7 @@ fn bits(bytes: u8x16) -> u32 {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{Block, SIZE, are_plain, others_than_digits, plain_in};
+    use super::{Block, SIZE, are_plain, has_high, others_than_digits, plain_in};
 
     /// Generates blocks of which each byte may be at an edge of a class.
     fn blocks() -> impl Strategy<Value = Block> {
@@ -100,6 +106,9 @@ mod tests {
             let mut four = [b'a'; 4 * SIZE];
             four[place * SIZE..][..SIZE].copy_from_slice(&block);
             prop_assert_eq!(are_plain(&four), plain == SIZE);
+            for len in 0..=SIZE {
+                prop_assert_eq!(has_high(&block, len), !block[..len].is_ascii());
+            }
         }
     }
 }

@@ -144,9 +144,9 @@ impl Leaves<'_> {
         }
         let number = self.scratch.strings.places.len() as u32;
         let plain = (start as usize + 1, at as usize);
-        let (end, lone_surrogates) = unescape(self.json, plain, self.strict, &mut self.scratch)?;
-        self.deviations.lone_surrogates += lone_surrogates;
-        Ok(Node { kind: Kind::String, start, end: end as u32, payload: ESCAPED | number })
+        let string = unescape(self.bytes, plain, self.strict, &mut self.scratch)?;
+        self.deviations.lone_surrogates += string.lone_surrogates;
+        Ok(Node { kind: Kind::String, start, end: string.end as u32, payload: ESCAPED | number })
     }
 
     fn byte(&self, at: u32) -> Option<u8> {

@@ -94,7 +94,7 @@ impl Strings {
 
     /// Returns the text of a node that is marked as [`ESCAPED`].
     #[cold]
-    pub(super) fn get(&self, node: Node) -> &str {
+    pub(crate) fn get(&self, node: Node) -> &str {
         known_text(self.bytes(node))
     }
 

@@ -1,8 +1,9 @@
 //! Unescapes strings of JSON (RFC 8259, section 7).
 
-use super::block::{SIZE, block_at, plain_in};
-use super::scan::plain_len;
+use super::block::{SIZE, block_at, has_high, plain_in};
+use super::scan::plain;
 use super::tape::{Place, Strings};
+use super::text;
 use crate::error::{Error, ErrorKind};
 use crate::slice::bytes_in;
 
@@ -13,20 +14,29 @@ pub(super) struct Scratch<'t> {
     pub(super) most: usize,
 }
 
-/// Unescapes the string of `json` whose first quote is before `start`.
+/// A string that was unescaped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Unescaped {
+    /// The position behind the last quote.
+    pub(super) end: usize,
+    pub(super) lone_surrogates: u32,
+    /// True if the bytes behind the first escape are known to be ASCII.
+    pub(super) is_ascii: bool,
+}
+
+/// Unescapes the string of `bytes` whose first quote is before `start`.
 ///
-/// The bytes from `start` to `plain_end` have no escape. Returns the position behind the last
-/// quote, and the number of lone surrogates. A lone surrogate is half of a surrogate pair without
-/// its other half: an error if `strict`, else U+FFFD.
+/// The bytes from `start` to `plain_end` have no escape. A lone surrogate is half of a surrogate pair
+/// without its other half: an error if `strict`, else U+FFFD. The unescaped text is UTF-8 if the
+/// string is.
 #[expect(clippy::cast_possible_truncation, reason = "the texts are within the limits of an event")]
 pub(super) fn unescape(
-    json: &str,
+    bytes: &[u8],
     (start, plain_end): (usize, usize),
     strict: bool,
     scratch: &mut Scratch<'_>,
-) -> Result<(usize, u32), Error> {
-    let mut lone_surrogates = 0;
-    let bytes = json.as_bytes();
+) -> Result<Unescaped, Error> {
+    let (mut lone_surrogates, mut is_ascii) = (0, true);
     let text_start = scratch.strings.text.len();
     scratch.push(bytes_in(bytes, start..plain_end));
     let mut at = plain_end;
@@ -45,19 +55,21 @@ pub(super) fn unescape(
                         lone_surrogates += 1;
                         at += len;
                     }
-                    None => return Err(invalid(json, at)),
+                    None => return Err(invalid(bytes, at)),
                 },
-                NO_ESCAPE => return Err(invalid(json, at)),
+                NO_ESCAPE => return Err(invalid(bytes, at)),
                 character => {
                     text.push(character);
                     at += 2;
                 }
             }
         }
-        at = scratch.push_plain(bytes, at);
+        let (end, is_plain_ascii) = scratch.push_plain(bytes, at);
+        is_ascii &= is_plain_ascii;
+        at = end;
         match bytes.get(at) {
             Some(b'"') => break,
-            Some(b'\\') if at + 1 == bytes.len() => return Err(invalid(json, at)),
+            Some(b'\\') if at + 1 == bytes.len() => return Err(invalid(bytes, at)),
             Some(0x20..) => {}
             Some(_) => return Err(Error::new(ErrorKind::ControlCharacter, at as u64)),
             None => return Err(Error::new(ErrorKind::UnexpectedEnd, at as u64)),
@@ -66,17 +78,28 @@ pub(super) fn unescape(
     let end = scratch.strings.text.len() as u32;
     debug_assert!(text_start <= end as usize, "an unescaped string is within its text");
     scratch.strings.places.push(Place { start: text_start as u32, end });
-    Ok((at + 1, lone_surrogates))
+    Ok(Unescaped { end: at + 1, lone_surrogates, is_ascii })
 }
 
-/// Appends the string at the front of `text` to `strings`; returns its position among them.
+/// Appends the string at the front of `bytes` to `strings`.
 ///
-/// `text` ends with the quote of the string. Returns `None` if an escape is invalid.
-pub(crate) fn unescape_into(strings: &mut Strings, text: &str) -> Option<u32> {
+/// Its first quote is before `bytes`, and its first escape is at `plain_end`; `is_ascii` is true if the
+/// bytes before are known to be ASCII. Returns the length of the string without its quotes, and its
+/// position among `strings`. Returns `None` if it isn't UTF-8, or has an invalid escape or half a
+/// surrogate pair.
+pub(crate) fn unescape_into(
+    strings: &mut Strings,
+    bytes: &[u8],
+    plain_end: usize,
+    is_ascii: bool,
+) -> Option<(usize, u32)> {
     let number = u32::try_from(strings.places.len()).ok()?;
+    let start = strings.text.len();
     let mut scratch = Scratch { strings, most: usize::MAX };
-    let (end, _) = unescape(text, (0, 0), true, &mut scratch).ok()?;
-    (end == text.len()).then_some(number)
+    let unescaped = unescape(bytes, (0, plain_end), true, &mut scratch).ok()?;
+    let is_text =
+        is_ascii && unescaped.is_ascii || text(bytes_in(&strings.text, start..)).is_some();
+    is_text.then_some((unescaped.end - 1, number))
 }
 
 /// Marks the name of an escape by digits, and a byte that is the name of none.
@@ -180,25 +203,27 @@ fn code_unit(rest: &[u8]) -> Option<u32> {
 
 /// Returns the error in the escape at `at`; an escape that may continue is `UnexpectedEnd`.
 #[cold]
-fn invalid(json: &str, at: usize) -> Error {
-    let rest = bytes_in(json.as_bytes(), at + 1..);
+fn invalid(bytes: &[u8], at: usize) -> Error {
+    let rest = bytes_in(bytes, at + 1..);
     let digits = rest.strip_prefix(b"u");
     let is_cut =
         digits.is_some_and(|digits| digits.len() < 4 && digits.iter().all(u8::is_ascii_hexdigit));
     if rest.is_empty() || is_cut {
-        Error::new(ErrorKind::UnexpectedEnd, json.len() as u64)
+        Error::new(ErrorKind::UnexpectedEnd, bytes.len() as u64)
     } else {
         Error::new(ErrorKind::InvalidEscape, at as u64)
     }
 }
 
 impl Scratch<'_> {
-    /// Appends the bytes at `at` up to the first special byte; returns the end of them.
+    /// Appends the bytes at `at` up to the first special byte.
+    ///
+    /// Returns the end of them, and true if they are known to be ASCII.
     ///
     /// Most have the length of a word. So it copies a block, and then removes its rest: a copy of
     /// fixed size is no call, and no branch depends on the length.
     #[inline]
-    fn push_plain(&mut self, bytes: &[u8], at: usize) -> usize {
+    fn push_plain(&mut self, bytes: &[u8], at: usize) -> (usize, bool) {
         let Some(block) = block_at(bytes, at) else { return self.push_long(bytes, at) };
         let len = plain_in(block);
         self.reserve(SIZE);
@@ -206,15 +231,20 @@ impl Scratch<'_> {
         let end = text.len() + len;
         text.extend_from_slice(block);
         text.truncate(end);
-        if len < SIZE { at + len } else { self.push_long(bytes, at + len) }
+        let is_ascii = !has_high(block, len);
+        if len < SIZE {
+            return (at + len, is_ascii);
+        }
+        let (end, is_rest_ascii) = self.push_long(bytes, at + len);
+        (end, is_ascii && is_rest_ascii)
     }
 
     #[inline(never)]
-    fn push_long(&mut self, bytes: &[u8], at: usize) -> usize {
+    fn push_long(&mut self, bytes: &[u8], at: usize) -> (usize, bool) {
         let rest = bytes_in(bytes, at..);
-        let len = plain_len(rest);
+        let (len, is_ascii) = plain(rest);
         self.push(bytes_in(rest, ..len));
-        at + len
+        (at + len, is_ascii)
     }
 
     fn push(&mut self, text: &[u8]) {
@@ -293,12 +323,14 @@ mod tests {
             strings.text.extend_from_slice(before.as_bytes());
             let plain = json.find(['\\', '"']).unwrap();
             let mut scratch = Scratch { strings: &mut strings, most: before.len() + json.len() };
-            let found = unescape(&json, (0, plain), false, &mut scratch);
-            prop_assert_eq!(found, Ok((raw.len() + 1, u32::try_from(lone).unwrap())));
+            let found = unescape(json.as_bytes(), (0, plain), false, &mut scratch).unwrap();
+            prop_assert_eq!((found.end, found.lone_surrogates as usize), (raw.len() + 1, lone));
+            let behind = raw.get(plain..).unwrap_or_default();
+            prop_assert!(behind.is_ascii() || !found.is_ascii);
             let node = Node { kind: Kind::String, start: 0, end: 0, payload: ESCAPED };
             prop_assert_eq!(strings.get(node), expected);
             let mut scratch = Scratch { strings: &mut strings, most: 2 * json.len() };
-            let strict = unescape(&json, (0, plain), true, &mut scratch);
+            let strict = unescape(json.as_bytes(), (0, plain), true, &mut scratch);
             let kind = strict.err().map(|error| error.kind());
             prop_assert_eq!(kind, (lone > 0).then_some(ErrorKind::LoneSurrogate));
         }
@@ -321,7 +353,7 @@ mod tests {
             let mut strings = Strings::new();
             let plain = json.find('\\').unwrap();
             let mut scratch = Scratch { strings: &mut strings, most: json.len() };
-            let error = unescape(json, (0, plain), false, &mut scratch).unwrap_err();
+            let error = unescape(json.as_bytes(), (0, plain), false, &mut scratch).unwrap_err();
             assert_eq!((error.kind(), error.offset()), (kind, at), "{json}");
         }
     }

@@ -3,8 +3,8 @@
 use core::ops::Range;
 
 use crate::json::{
-    ESCAPED, Kind, NO_COUNT, NodeId, Patch, Strings, Tape, UNPARSED, few_digits, plain, plain_len,
-    text, unescape_into,
+    ESCAPED, Kind, NO_COUNT, NodeId, Patch, Strings, Tape, UNPARSED, few_digits, plain, text,
+    unescape_into,
 };
 use crate::slice::bytes_in;
 
@@ -252,7 +252,7 @@ impl Slot {
                 }
                 (plain, plain as u32)
             }
-            Some(b'\\') => unescape_text(rest, plain, strings.get_or_insert_default())?,
+            Some(b'\\') => unescape_text(rest, plain, is_ascii, strings.get_or_insert_default())?,
             _ => return None,
         };
         let end = start + len as u32;
@@ -294,31 +294,26 @@ pub(super) fn fill_run(
 
 /// Appends the text at the front of `rest`, unescaped, to `strings`.
 ///
-/// The text ends with a quote, and its first escape is at `plain`. Returns its length and the
-/// payload of its node.
+/// Its first escape is at `plain`; `is_ascii` is true if the bytes before are known to be ASCII. Returns
+/// its length and the payload of its node.
 #[inline(never)]
-fn unescape_text(rest: &[u8], plain: usize, strings: &mut Strings) -> Option<(usize, u32)> {
-    let mut len = plain;
-    loop {
-        match rest.get(len)? {
-            b'"' => break,
-            b'\\' => len += 2,
-            _ => return None,
-        }
-        if len > LONGEST_ESCAPED {
-            return None;
-        }
-        len += plain_len(rest.get(len..)?);
-    }
-    let number = unescape_into(strings, text(bytes_in(rest, ..=len))?)?;
-    Some((len, ESCAPED | number))
+fn unescape_text(
+    rest: &[u8],
+    plain: usize,
+    is_ascii: bool,
+    strings: &mut Strings,
+) -> Option<(usize, u32)> {
+    let (len, number) = unescape_into(strings, rest, plain, is_ascii)?;
+    (len <= LONGEST_ESCAPED).then_some((len, ESCAPED | number))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::SlotKind;
-    use crate::json::Kind;
+    use super::{Slot, SlotKind};
+    use crate::json::{Kind, Strings};
+    use proptest::collection::vec;
     use proptest::prelude::*;
+    use proptest::sample::select;
 
     #[test]
     fn what_may_stand_in_place_of_a_leaf() {
@@ -357,6 +352,31 @@ mod tests {
                 prop_assert_eq!(number.parse::<u64>().is_ok(), slot_kind == SlotKind::Count);
                 let is_whole = number.bytes().all(|byte| byte != b'.');
                 prop_assert!(!is_whole || number.parse::<i64>().is_ok());
+            }
+        }
+
+        /// Compares the texts that fit a slot, and their values, with those of `serde_json`.
+        #[test]
+        fn what_fits_is_a_text(
+            parts in vec(select(vec![
+                &b"a"[..], b"0123456789abcdefghi", b"\xC3", b"\xA9", b"\xC3\xA9", b"\xE4\xB8\xAD", b"\xF0\x9F",
+                b"\\n", b"\\u00e9", b"\\u4e2d", b"\\ud83d\\ude00", b"\\ud83d", b"\\x", b"\\\xC3\xA9", b"\x1F",
+            ]), 0..6),
+            behind in select(vec![&b""[..], b",", b"0123456789abcdefghi"]),
+        ) {
+            let raw = parts.concat();
+            let string = [b"\"", &raw[..], b"\""].concat();
+            let rest = [&raw[..], b"\"", behind].concat();
+            let slot = Slot::new(1, SlotKind::Text, 1, 2);
+            let (mut patch, mut strings) = (slot.empty_patch(), None);
+            let found = slot.fill(&rest, 1, &mut patch, &mut strings);
+            let expected = serde_json::from_slice::<String>(&string).ok();
+            prop_assert_eq!(found, expected.as_ref().map(|_| raw.len()));
+            if let Some(expected) = expected {
+                prop_assert_eq!(patch.is_escaped(), raw.contains(&b'\\'));
+                let strings = strings.unwrap_or_else(|| Box::new(Strings::default()));
+                let text = if patch.is_escaped() { strings.get(patch.value()).as_bytes() } else { &raw };
+                prop_assert_eq!(text, expected.as_bytes());
             }
         }
     }
