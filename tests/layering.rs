@@ -134,6 +134,33 @@ fn files_stay_small() {
     }
 }
 
+/// Counts the lines of each function by its indentation, which rustfmt sets.
+#[test]
+fn functions_stay_small() {
+    let mut count = 0;
+    for path in files().into_values().flatten() {
+        let text = fs::read_to_string(&path).unwrap();
+        let lines: Vec<_> = text.split("#[cfg(test)]").next().unwrap().lines().collect();
+        for (at, line) in lines.iter().enumerate() {
+            let indent = line.len() - line.trim_start().len();
+            let mut words = line.split_whitespace();
+            let is_modifier =
+                |word: &&str| word.starts_with("pub") || ["const", "async"].contains(word);
+            if words.find(|word| !is_modifier(word)) != Some("fn") {
+                continue;
+            }
+            let is_end = |line: &&str| {
+                let is_level = line.len() - line.trim_start().len() == indent;
+                is_level && (line.ends_with('}') || line.ends_with(';'))
+            };
+            let len = 1 + lines[at..].iter().position(is_end).unwrap();
+            assert!(len <= 60, "{}:{}: {len} lines", path.display(), at + 1);
+            count += 1;
+        }
+    }
+    assert!(count > 1000, "{count} functions");
+}
+
 /// Finds each wire name of the schema as a literal in at most four files, the schema among them.
 #[test]
 fn wire_names_stand_in_few_files() {

@@ -338,6 +338,27 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_patch_is_of_a_slot_of_its_kind_and_leaf() {
+        let values: [&[u8]; 5] = [b"12,", b"123456789012345678,", b"-1,", b"  ,", b"text\","];
+        let kinds = [
+            SlotKind::Count,
+            SlotKind::Count,
+            SlotKind::Decimal,
+            SlotKind::Padding,
+            SlotKind::Text,
+        ];
+        for (value, kind) in values.into_iter().zip(kinds) {
+            let slot = Slot::new(3, kind, 7, 9);
+            let mut patch = slot.empty_patch();
+            assert!(slot.fill(value, 7, &mut patch, &mut None).is_some(), "{kind:?}");
+            for other in SlotKind::ALL {
+                assert_eq!(Slot::new(3, other, 7, 9).is_of(&patch), other == kind, "{other:?}");
+                assert!(!Slot::new(4, other, 7, 9).is_of(&patch), "another leaf");
+            }
+        }
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, cases: 5000, ..ProptestConfig::default() })]
 
