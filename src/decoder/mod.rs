@@ -625,6 +625,28 @@ mod tests {
         assert!(len() <= 513, "{}", len());
     }
 
+    /// Publishes large events of many kinds: their bytes fill a set before their number does.
+    #[test]
+    fn the_bytes_of_a_set_are_bounded() {
+        let templates = Templates::new();
+        let set = templates.set().unwrap();
+        let (text, mut largest) = ("x".repeat(2000), 0);
+        for kind in 0..1000 {
+            let event = format!("data: {{\"choices\":[],\"k{kind}\":[\"{text}\"]}}\n\n");
+            let mut decoder = ChunkDecoder::new().with_templates(&templates);
+            for _ in 0..2 {
+                assert!(decoder.next(&mut event.as_bytes()).is_some());
+            }
+            largest = largest.max(set.held());
+            assert!(set.held() <= 4 << 20, "{} bytes of {:?} kinds", set.held(), set.len());
+        }
+        assert!(
+            largest > 3 << 20 && set.len().unwrap() < 600,
+            "{largest} bytes of {:?}",
+            set.len()
+        );
+    }
+
     /// Returns the recorded chat streams, with their names.
     fn recordings() -> Vec<(String, Vec<u8>)> {
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus");

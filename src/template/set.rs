@@ -136,6 +136,14 @@ impl<I: Index> TemplateSet<I> {
 #[cfg(test)]
 #[expect(clippy::expect_used, reason = "a test fails by panicking")]
 impl<I: Index> TemplateSet<I> {
+    /// Returns the bytes of the templates.
+    pub(crate) fn held(&self) -> usize {
+        let (_, view) = self.0.published.get().expect("no other thread");
+        let held = view.templates.iter().map(|template| template.held()).sum();
+        assert_eq!(view.held, held, "the sum is kept");
+        held
+    }
+
     /// Returns all that the set stores of events: those of its templates, its tree, its candidates.
     pub(crate) fn stored(&self) -> String {
         let (_, view) = self.0.published.get().expect("no other thread");
