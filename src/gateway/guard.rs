@@ -6,12 +6,13 @@ use std::collections::VecDeque;
 
 use super::allowlist::{Verdict, scan};
 use super::spans::{Spans, object_of};
-use super::text_segment::{TextSegment, move_segments};
+use super::text_segment::{TextSegment, mask_segments, move_segments};
 use super::watched_text::{
-    FoundText, GuardedText, WatchedText, WatchedTextId, each_text, end_others,
+    FoundText, GuardedText, PerSearch, WatchedText, WatchedTextId, each_text, end_others,
 };
 use crate::chunk::{ChatCompletionChunk, Choice, TemplateCache};
 use crate::decoder::{ChunkEvent, Payload};
+use crate::json::Value;
 use crate::slice::bytes_in;
 use crate::sse::EventKind;
 
@@ -23,6 +24,10 @@ use crate::sse::EventKind;
 /// Each text of a stream, such as the content of a choice, is one string: an overlap of released
 /// text, followed by the held text. Ranges of held text can be replaced. A released event is
 /// written with its new text, and any other event is copied byte for byte.
+///
+/// [`redact`](Self::redact) and [`stop_at`](Self::stop_at) search the texts with a
+/// [`Finder`](super::Finder), and hold a text back while its end may become a match. With any other
+/// check, a gateway looks at the texts itself:
 ///
 /// ```
 /// use deltawire::gateway::{Guard, PushResult};
@@ -138,13 +143,15 @@ use crate::sse::EventKind;
 pub struct Guard {
     most_bytes: usize,
     overlap: usize,
+    /// The searches that are used.
+    pub(super) searches: PerSearch<bool>,
     /// Some released bytes, followed by the bytes of `events`: `raw_from <= raw.len()`.
     raw: Vec<u8>,
     raw_from: usize,
     events: VecDeque<HeldEvent>,
     /// The texts of the held events, in the order of the events.
     segments: VecDeque<TextSegment>,
-    texts: Vec<WatchedText>,
+    pub(super) texts: Vec<WatchedText>,
     /// Number of bytes of held text: the sum of `end - start` of `segments`.
     text_bytes: usize,
     /// Number of events that the guard has accepted.
@@ -213,6 +220,7 @@ impl Guard {
         Self {
             most_bytes,
             overlap,
+            searches: PerSearch { stop: false, redact: false },
             raw: Vec::new(),
             raw_from: 0,
             events: VecDeque::new(),
@@ -226,9 +234,23 @@ impl Guard {
 
     /// Holds the next event of the stream, of any kind, if the bound allows it.
     pub fn push(&mut self, event: &ChunkEvent<'_>) -> PushResult {
+        let spans = Spans::of(event);
+        self.push_written(event, event.raw(), |value| spans.as_ref()?.find(value))
+    }
+
+    /// Holds an event as [`push`](Self::push) does, but releases it as the bytes `written`.
+    ///
+    /// `find` returns the range of a string of the event in these bytes, if it is there. A text that
+    /// isn't there is unwatched.
+    pub(super) fn push_written<'e>(
+        &mut self,
+        event: &ChunkEvent<'e>,
+        written: &[u8],
+        find: impl Fn(Value<'e>) -> Option<Range<usize>>,
+    ) -> PushResult {
         let budget = self.most_bytes - self.held_bytes();
-        let Some(mut budget) = budget.checked_sub(event.raw().len() + EVENT_COST) else {
-            return self.rejection(event);
+        let Some(mut budget) = budget.checked_sub(written.len() + EVENT_COST) else {
+            return self.rejection(event, written.len());
         };
         let (texts, segments) = (self.texts.len(), self.segments.len());
         let mut has_text = false;
@@ -240,11 +262,11 @@ impl Guard {
             }
         };
         let chunk = object_of(event);
-        if let (Some(chunk), Some(spans)) = (&chunk, Spans::of(event)) {
+        if let Some(chunk) = &chunk {
             for choice in chunk.choices() {
-                let Some(added) = self.add(&spans, &choice, &mut budget) else {
+                let Some(added) = self.add(&find, &choice, &mut budget) else {
                     self.take_back(texts, segments);
-                    return self.rejection(event);
+                    return self.rejection(event, written.len());
                 };
                 has_text |= added.has_text;
                 is_unwatched |= added.has_unwatched;
@@ -252,9 +274,9 @@ impl Guard {
             is_unwatched |= self.has_unwatched_content(chunk);
         }
         self.end_texts(event, chunk.as_ref(), segments);
-        self.raw.extend_from_slice(event.raw());
+        self.raw.extend_from_slice(written);
         let segments = self.segments.len() - segments;
-        self.events.push_back(HeldEvent { len: event.raw().len(), segments });
+        self.events.push_back(HeldEvent { len: written.len(), segments });
         debug_assert!(self.held_bytes() <= self.most_bytes, "the budget was checked");
         match (is_unwatched, has_text) {
             (true, _) => PushResult::Unwatched,
@@ -299,7 +321,31 @@ impl Guard {
             return false;
         }
         text.text.replace_range(range, with);
+        text.move_searches(core::slice::from_ref(&(start..end)), with.len());
         self.text_bytes = text_bytes;
+        true
+    }
+
+    /// Replaces ranges of a held text, which are in order and apart, by `mask`.
+    ///
+    /// Returns false and changes nothing if the longer text exceeds the bound.
+    pub(super) fn replace_all(
+        &mut self,
+        position: usize,
+        ranges: &[Range<usize>],
+        mask: &str,
+    ) -> bool {
+        let budget = self.most_bytes - self.held_bytes();
+        let Some(text) = self.texts.get_mut(position) else { return false };
+        let removed: usize = ranges.iter().map(Range::len).sum();
+        let Some(added) = mask.len().checked_mul(ranges.len()) else { return false };
+        if added.saturating_sub(removed) > budget {
+            return false;
+        }
+        self.text_bytes = self.text_bytes + added - removed;
+        let own = self.segments.iter_mut().filter(|segment| segment.text == position);
+        mask_segments(own, ranges, mask.len());
+        text.mask(ranges, mask);
         true
     }
 
@@ -325,13 +371,22 @@ impl Guard {
 
     /// Releases events like [`release`](Self::release), with a `keep` for each text.
     pub fn release_by(&mut self, mut keep: impl FnMut(WatchedTextId) -> usize, out: &mut Vec<u8>) {
+        self.release_unless_kept(|text| keep(text.id), out);
+    }
+
+    /// Releases events up to the first one with a part of the last `keep` bytes of a text.
+    pub(super) fn release_unless_kept(
+        &mut self,
+        mut keep: impl FnMut(&WatchedText) -> usize,
+        out: &mut Vec<u8>,
+    ) {
         let (mut segments, mut events) = (0, 0);
         for held in &self.events {
             let mut own = self.segments.iter().skip(segments).take(held.segments);
             let is_kept = |segment: &TextSegment| {
                 let text = self.texts.get(segment.text).filter(|text| !text.is_over);
                 segment.start < segment.end
-                    && text.is_some_and(|text| text.end() - segment.end < keep(text.id))
+                    && text.is_some_and(|text| text.end() - segment.end < keep(text))
             };
             if own.any(is_kept) {
                 break;
@@ -411,10 +466,10 @@ impl Guard {
     }
 
     /// Adds the texts of a choice, or returns `None` if they exceed the budget.
-    fn add(
+    fn add<'e>(
         &mut self,
-        spans: &Spans<'_>,
-        choice: &Choice<'_>,
+        find: &impl Fn(Value<'e>) -> Option<Range<usize>>,
+        choice: &Choice<'e>,
         budget: &mut usize,
     ) -> Option<AddedTexts> {
         let has_index = !choice.has_invalid_index();
@@ -422,7 +477,7 @@ impl Guard {
         each_text(choice, |FoundText { id, value, text }| {
             *budget = budget.checked_sub(SEGMENT_COST + text.len())?;
             let position = if has_index { self.text_position(id) } else { None };
-            let Some((position, span)) = position.zip(spans.find(value)) else {
+            let Some((position, span)) = position.zip(find(value)) else {
                 added.has_unwatched |= !text.is_empty();
                 return Some(());
             };
@@ -455,10 +510,10 @@ impl Guard {
 
     /// Returns the reason for which an event isn't held.
     #[cold]
-    fn rejection(&self, event: &ChunkEvent<'_>) -> PushResult {
+    fn rejection(&self, event: &ChunkEvent<'_>, written: usize) -> PushResult {
         let chunk = object_of(event);
         let choices = chunk.iter().flat_map(ChatCompletionChunk::choices);
-        let mut cost = event.raw().len() + EVENT_COST;
+        let mut cost = written + EVENT_COST;
         for choice in choices {
             each_text(&choice, |FoundText { text, .. }| {
                 cost += SEGMENT_COST + text.len();

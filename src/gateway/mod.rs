@@ -9,6 +9,7 @@
 //! | write own events and chunks | [`SseEvent`], [`ChunkWriter`], [`write_comment`] |
 //! | convert a completion to a stream, for caches, and back | [`Replay`], [`assemble`] |
 //! | hold events back until their text is checked | [`Guard`] |
+//! | redact words and patterns, or stop at them | [`Guard::redact`], [`Guard::stop_at`] with a [`Finder`] |
 //! | distinguish a stream from an error page or a whole completion | [`Sniffer`] |
 
 /// Generates methods that set a field and return the changed value.
@@ -28,7 +29,9 @@ mod chunk_page;
 mod chunk_writer;
 mod deltas;
 mod encode;
+mod finder;
 mod guard;
+mod guard_search;
 mod json_write;
 mod latency;
 mod observe;
@@ -45,7 +48,9 @@ mod watched_text;
 pub use crate::chunk::TokenCounts;
 pub use chunk_writer::{ChoiceWriter, ChunkWriter, ToolCallWriter, UsageWriter};
 pub use encode::{DONE, EncodeError, SseEvent, write_comment};
+pub use finder::{Finder, Words};
 pub use guard::{Guard, PushResult};
+pub use guard_search::{RedactionTooLong, TextMatch};
 pub use latency::{InterTokenLatency, LatencyReport, Meter, MeterUpdate};
 pub use observe::{ChoiceReport, EventReport, Observer, StreamReport};
 pub use replay::{Replay, assemble};

@@ -64,6 +64,67 @@ pub(super) fn move_segments<'s>(
     true
 }
 
+/// Moves the segments of a text of which `ranges` are replaced by texts of `mask` bytes.
+///
+/// The ranges aren't empty, are in order and apart. The segment with the start of a range contains
+/// its new text.
+pub(super) fn mask_segments<'s>(
+    segments: impl Iterator<Item = &'s mut TextSegment>,
+    ranges: &[Range<usize>],
+    mask: usize,
+) {
+    let (mut starts, mut ends) = (Masked::new(ranges, mask), Masked::new(ranges, mask));
+    for segment in segments {
+        let (start, end) = (starts.moved(segment.start), ends.moved(segment.end));
+        segment.is_changed |= start.is_inside || start.begun < end.begun;
+        (segment.start, segment.end) = (start.position, end.position);
+        debug_assert!(segment.start <= segment.end, "a segment is moved as a whole");
+    }
+}
+
+/// The positions in a masked text, for growing positions in the text before.
+pub(super) struct Masked<'r> {
+    /// The ranges that end behind the last position.
+    ranges: &'r [Range<usize>],
+    mask: usize,
+    /// The number of ranges before, and of their bytes.
+    count: usize,
+    removed: usize,
+}
+
+impl<'r> Masked<'r> {
+    pub(super) const fn new(ranges: &'r [Range<usize>], mask: usize) -> Self {
+        Self { ranges, mask, count: 0, removed: 0 }
+    }
+
+    /// Returns a position in the masked text. One inside of a range is moved behind its mask.
+    pub(super) fn moved(&mut self, position: usize) -> Moved {
+        while let [range, rest @ ..] = self.ranges
+            && range.end <= position
+        {
+            (self.count, self.removed) = (self.count + 1, self.removed + range.len());
+            self.ranges = rest;
+        }
+        let around = self.ranges.first().filter(|range| range.start < position);
+        let begun = self.count + usize::from(around.is_some());
+        let position = around.map_or(position, |range| range.start);
+        Moved {
+            position: position - self.removed + begun * self.mask,
+            begun,
+            is_inside: around.is_some(),
+        }
+    }
+}
+
+/// A position in a masked text.
+pub(super) struct Moved {
+    pub(super) position: usize,
+    /// The number of ranges that begin before it.
+    begun: usize,
+    /// The position was inside of a range.
+    is_inside: bool,
+}
+
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {

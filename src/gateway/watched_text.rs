@@ -4,6 +4,7 @@ use crate::chunk::schema::{delta, function, tool_call};
 use core::fmt;
 use core::ops::Range;
 
+use super::text_segment::Masked;
 use crate::chunk::Choice;
 use crate::json::Value;
 use crate::slice::text_in;
@@ -65,6 +66,13 @@ impl WatchedTextKind {
     }
 }
 
+/// A value for each of the two searches of a guard.
+#[derive(Clone, Copy)]
+pub(super) struct PerSearch<T> {
+    pub(super) stop: T,
+    pub(super) redact: T,
+}
+
 /// The part of a text that a guard stores: the overlap, followed by the held text.
 #[derive(Clone, Copy)]
 #[non_exhaustive]
@@ -104,6 +112,8 @@ pub(super) struct WatchedText {
     /// Number of bytes of it that are released.
     pub(super) released: usize,
     pub(super) text: String,
+    /// The ends of the parts that were searched.
+    pub(super) searched: PerSearch<usize>,
     /// The numbers of the first and the last event with a piece of it; 0 if there is none.
     pub(super) began: u64,
     pub(super) last_event: u64,
@@ -114,7 +124,18 @@ pub(super) struct WatchedText {
 impl WatchedText {
     pub(super) const fn new(id: WatchedTextId) -> Self {
         let (dropped, hidden, released, began, last_event, is_over) = (0, 0, 0, 0, 0, false);
-        Self { id, dropped, hidden, released, text: String::new(), began, last_event, is_over }
+        let searched = PerSearch { stop: 0, redact: 0 };
+        Self {
+            id,
+            dropped,
+            hidden,
+            released,
+            text: String::new(),
+            searched,
+            began,
+            last_event,
+            is_over,
+        }
     }
 
     /// Returns the position at which the text ends.
@@ -134,6 +155,29 @@ impl WatchedText {
             id: self.id,
             text,
             unreleased_from: self.released - self.dropped - self.hidden,
+        }
+    }
+
+    /// Replaces ranges of held text, which are in order and apart.
+    pub(super) fn mask(&mut self, ranges: &[Range<usize>], mask: &str) {
+        let mut masked = String::new();
+        let mut rest = self.dropped;
+        for range in ranges {
+            debug_assert!(self.released <= range.start, "a released text remains");
+            masked.push_str(self.range(rest..range.start).unwrap_or_default());
+            masked.push_str(mask);
+            rest = range.end;
+        }
+        masked.push_str(self.range(rest..self.end()).unwrap_or_default());
+        self.text = masked;
+        self.move_searches(ranges, mask.len());
+    }
+
+    /// Moves the ends of the searched parts, if ranges are replaced by texts of `mask` bytes.
+    pub(super) fn move_searches(&mut self, ranges: &[Range<usize>], mask: usize) {
+        let PerSearch { stop, redact } = &mut self.searched;
+        for searched in [stop, redact] {
+            *searched = Masked::new(ranges, mask).moved(*searched).position;
         }
     }
 

@@ -1,0 +1,189 @@
+//! The searches of a `Guard`: matches of a finder are redacted, or stop the stream.
+
+use core::fmt;
+use core::ops::Range;
+
+use super::finder::Finder;
+use super::guard::Guard;
+use super::watched_text::{PerSearch, WatchedText, WatchedTextId};
+use crate::slice::text_in;
+
+/// A match in a text of a stream; see [`Guard::stop_at`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TextMatch {
+    /// The identity of the text.
+    pub id: WatchedTextId,
+    /// The range of the match, in bytes of [`GuardedText::text`](super::GuardedText::text).
+    pub range: Range<usize>,
+}
+
+/// The redacted text would exceed the bound of the guard; see [`Guard::redact`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RedactionTooLong;
+
+impl fmt::Display for RedactionTooLong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the redacted text exceeds the bound of the guard")
+    }
+}
+
+impl core::error::Error for RedactionTooLong {}
+
+/// The matches in a part of a text.
+struct Matches {
+    ranges: Vec<Range<usize>>,
+    /// The position up to which the text has been searched.
+    end: usize,
+}
+
+impl Guard {
+    /// Replaces all that `finder` finds in held text by `mask`; returns the number of matches.
+    ///
+    /// Call it after each [`push`](Self::push), and then
+    /// [`release_searched`](Self::release_searched). A match may span several events: the first one
+    /// contains the mask. The last [`open_len`](Finder::open_len) bytes of a text that may continue
+    /// are searched again with the next event. A mask isn't searched. The cost is that of searching
+    /// the new text and the open bytes.
+    ///
+    /// ```
+    /// use deltawire::ChunkDecoder;
+    /// use deltawire::gateway::{Guard, Words};
+    ///
+    /// let stream = br#"data: {"choices":[{"index":0,"delta":{"content":"my se"}}]}
+    ///
+    /// data: {"choices":[{"index":0,"delta":{"content":"cret is"}}]}
+    ///
+    /// "#;
+    /// let (mut guard, mut out, words) = (Guard::new(), Vec::new(), Words::new(["secret"]));
+    /// let (mut decoder, mut input) = (ChunkDecoder::new(), &stream[..]);
+    /// while let Some(event) = decoder.next(&mut input) {
+    ///     let _ = guard.push(&event); // see `PushResult`
+    ///     guard.redact(&words, "[…]")?;
+    ///     guard.release_searched(&mut out);
+    /// }
+    /// guard.finish_texts();
+    /// guard.redact(&words, "[…]")?;
+    /// guard.release_all(&mut out);
+    /// let expected = r#"data: {"choices":[{"index":0,"delta":{"content":"my […]"}}]}
+    ///
+    /// data: {"choices":[{"index":0,"delta":{"content":" is"}}]}
+    ///
+    /// "#;
+    /// assert_eq!(String::from_utf8(out).unwrap(), expected);
+    /// # Ok::<(), deltawire::gateway::RedactionTooLong>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The longer text exceeds the bound of the guard. Its matches remain in the held text: discard it
+    /// and end the stream.
+    pub fn redact<F: Finder + ?Sized>(
+        &mut self,
+        finder: &F,
+        mask: &str,
+    ) -> Result<usize, RedactionTooLong> {
+        let mut count = 0;
+        self.searches.redact = true;
+        for position in 0..self.texts.len() {
+            let Some(text) = self.texts.get(position) else { break };
+            let Matches { ranges, end } = find_all(text, text.searched.redact, finder, usize::MAX);
+            count += ranges.len();
+            if !ranges.is_empty() && !self.replace_all(position, &ranges, mask) {
+                return Err(RedactionTooLong);
+            }
+            let removed: usize = ranges.iter().map(Range::len).sum();
+            if let Some(text) = self.texts.get_mut(position) {
+                text.searched.redact = end - removed + ranges.len() * mask.len();
+            }
+        }
+        Ok(count)
+    }
+
+    /// Returns the first match of `finder` in held text.
+    ///
+    /// Call it after each [`push`](Self::push), before [`redact`](Self::redact). Then end the stream
+    /// if there is a match, else call [`release_searched`](Self::release_searched).
+    pub fn stop_at<F: Finder + ?Sized>(&mut self, finder: &F) -> Option<TextMatch> {
+        self.searches.stop = true;
+        for text in &mut self.texts {
+            let Matches { ranges, end } = find_all(text, text.searched.stop, finder, 1);
+            if let Some(range) = ranges.first() {
+                let start = text.dropped + text.hidden;
+                return Some(TextMatch {
+                    id: text.id,
+                    range: range.start - start..range.end - start,
+                });
+            }
+            text.searched.stop = end;
+        }
+        None
+    }
+
+    /// Releases the events whose texts were searched, and appends them to `out`.
+    ///
+    /// The searches are those of [`redact`](Self::redact) and [`stop_at`](Self::stop_at), if they have
+    /// been called. It is [`release_by`](Self::release_by) with the bytes that aren't searched yet.
+    pub fn release_searched(&mut self, out: &mut Vec<u8>) {
+        let used = self.searches;
+        let keep = |text: &WatchedText| {
+            let PerSearch { stop, redact } = text.searched;
+            let stop = if used.stop { stop } else { text.end() };
+            let redact = if used.redact { redact } else { text.end() };
+            text.end() - stop.min(redact)
+        };
+        self.release_unless_kept(keep, out);
+    }
+
+    /// Ends all texts, at the end of a stream: their last bytes can't become a match any more.
+    pub fn finish_texts(&mut self) {
+        for text in &mut self.texts {
+            text.is_over = true;
+        }
+    }
+}
+
+/// Returns up to `most` matches in the part of a text that isn't searched yet.
+///
+/// A match that isn't between characters is widened, so that no part of it is released.
+fn find_all<F: Finder + ?Sized>(
+    text: &WatchedText,
+    searched: usize,
+    finder: &F,
+    most: usize,
+) -> Matches {
+    let start = text.dropped + text.hidden;
+    let shown = text_in(&text.text, text.hidden..);
+    let mut at = searched.max(text.released) - start;
+    let open = if text.is_over { 0 } else { finder.open_len(shown) };
+    let mut end = boundary_before(shown, shown.len().saturating_sub(open)).max(at);
+    let mut ranges = Vec::new();
+    while at < end
+        && ranges.len() < most
+        && let Some(found) = finder.find(shown, at)
+    {
+        let found = boundary_before(shown, found.start).max(at)..boundary_behind(shown, found.end);
+        if found.is_empty() {
+            break;
+        }
+        if found.end > end {
+            // It may continue.
+            end = end.min(found.start);
+            break;
+        }
+        at = found.end;
+        ranges.push(start + found.start..start + found.end);
+    }
+    Matches { ranges, end: start + end }
+}
+
+/// Returns the last boundary between characters up to a position.
+fn boundary_before(text: &str, position: usize) -> usize {
+    let position = position.min(text.len());
+    (0..=position).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
+}
+
+/// Returns the first boundary between characters from a position on.
+fn boundary_behind(text: &str, position: usize) -> usize {
+    (position..text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len())
+}

@@ -1,0 +1,249 @@
+//! Guards with finders: each match is redacted, wherever it is cut, and all other text remains.
+//!
+//! The oracle is a search of the whole text, character by character.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test fails by panicking"
+)]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use deltawire::ChunkDecoder;
+use deltawire::gateway::{Finder, Guard, PushResult, RedactionTooLong, TextMatch, Words};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+/// The texts of a stream by choice, answer and member, as a client joins them.
+type Texts = BTreeMap<(u64, usize, String), String>;
+
+/// Joins the texts of a stream of single-line events. A finish reason ends the texts of a choice.
+fn texts(stream: &[u8]) -> Texts {
+    let (mut texts, mut answers) = (Texts::new(), BTreeMap::<u64, usize>::new());
+    for line in std::str::from_utf8(stream).unwrap().lines() {
+        let Some(data) = line.strip_prefix("data: ").filter(|data| data.starts_with('{')) else {
+            continue;
+        };
+        let chunk: Value = serde_json::from_str(data).unwrap();
+        for choice in chunk["choices"].as_array().into_iter().flatten() {
+            let index = choice["index"].as_u64().unwrap_or(0);
+            let delta = &choice["delta"];
+            let answer = answers.entry(index).or_default();
+            let mut add = |name: &str, text: &Value| {
+                if let Some(text) = text.as_str() {
+                    texts.entry((index, *answer, name.to_owned())).or_default().push_str(text);
+                }
+            };
+            for name in ["content", "reasoning", "reasoning_content", "refusal"] {
+                add(name, &delta[name]);
+            }
+            for call in delta["tool_calls"].as_array().into_iter().flatten() {
+                let name = format!("arguments {}", call["index"]);
+                add(&name, &call["function"]["arguments"]);
+            }
+            *answer += usize::from(choice["finish_reason"].is_string());
+        }
+    }
+    texts
+}
+
+/// Replaces words from the left, the longest one first.
+fn redacted(text: &str, words: &[String], mask: &str) -> String {
+    let (mut rest, mut out) = (text, String::new());
+    while let Some(first) = rest.chars().next() {
+        let found = words.iter().filter(|word| !word.is_empty() && rest.starts_with(&***word));
+        if let Some(word) = found.max_by_key(|word| word.len()) {
+            out.push_str(mask);
+            rest = &rest[word.len()..];
+        } else {
+            out.push(first);
+            rest = &rest[first.len_utf8()..];
+        }
+    }
+    out
+}
+
+/// Sends a stream through a guard that redacts.
+fn redact(
+    stream: &[u8],
+    piece: usize,
+    finder: &dyn Finder,
+    mask: &str,
+) -> Result<(Vec<u8>, usize), RedactionTooLong> {
+    let (mut decoder, mut guard) = (ChunkDecoder::new(), Guard::with_bounds(16 << 20, 64));
+    let (mut out, mut count) = (Vec::new(), 0);
+    for mut input in stream.chunks(piece) {
+        while let Some(event) = decoder.next(&mut input) {
+            let pushed = guard.push(&event);
+            assert!(!matches!(pushed, PushResult::Full | PushResult::TooLarge), "{event:?}");
+            count += guard.redact(finder, mask)?;
+            guard.release_searched(&mut out);
+        }
+    }
+    guard.finish_texts();
+    count += guard.redact(finder, mask)?;
+    guard.release_all(&mut out);
+    Ok((out, count))
+}
+
+fn event(index: u64, delta: &Value) -> String {
+    format!("data: {}\n\n", json!({ "choices": [{ "index": index, "delta": delta }] }))
+}
+
+/// Generates a stream of a few texts in pieces, some of which two choices send by turns.
+fn stream() -> impl Strategy<Value = String> {
+    let pieces = || vec("[ab cé]{0,5}", 0..12);
+    (pieces(), pieces(), pieces(), pieces()).prop_map(|(reasoning, first, second, arguments)| {
+        let mut stream: String =
+            reasoning.iter().map(|text| event(0, &json!({ "reasoning": text }))).collect();
+        for at in 0..first.len().max(second.len()) {
+            for (index, pieces) in [(0, &first), (1, &second)] {
+                if let Some(text) = pieces.get(at) {
+                    stream += &event(index, &json!({ "content": text }));
+                }
+            }
+        }
+        for text in arguments {
+            let call = json!([{ "index": 0, "function": { "arguments": text } }]);
+            stream += &event(0, &json!({ "tool_calls": call }));
+        }
+        stream + "data: [DONE]\n\n"
+    })
+}
+
+fn words() -> impl Strategy<Value = Vec<String>> {
+    vec("[ab cé]{0,4}", 0..4)
+}
+
+proptest! {
+    #![proptest_config(support::cases::cases("proptest-regressions/redaction.txt", 1500))]
+
+    /// Redacts words that may be cut, overlap, and begin or end together.
+    #[test]
+    fn each_word_is_redacted_and_nothing_else(
+        stream in stream(),
+        words in words(),
+        mask in "[a*é]{0,3}",
+        piece in 1usize..200,
+    ) {
+        let (out, count) = redact(stream.as_bytes(), piece, &Words::new(&words), &mask).unwrap();
+        let mut expected = texts(stream.as_bytes());
+        for text in expected.values_mut() {
+            *text = redacted(text, &words, &mask);
+        }
+        prop_assert_eq!(texts(&out), expected, "{}", String::from_utf8_lossy(&out));
+        if count == 0 {
+            prop_assert_eq!(out, stream.as_bytes());
+        }
+    }
+
+    /// Stops at the first match, before any byte of it is released.
+    #[test]
+    fn nothing_of_a_match_is_released(stream in stream(), words in words()) {
+        let finder = Words::new(&words);
+        let (mut decoder, mut guard, mut out) = (ChunkDecoder::new(), Guard::new(), Vec::new());
+        let (mut input, mut found) = (stream.as_bytes(), None::<TextMatch>);
+        while let Some(event) = decoder.next(&mut input) {
+            let _ = guard.push(&event);
+            found = guard.stop_at(&finder);
+            if found.is_some() {
+                break;
+            }
+            guard.release_searched(&mut out);
+        }
+        if found.is_none() {
+            guard.finish_texts();
+            found = guard.stop_at(&finder);
+        }
+        let all = texts(stream.as_bytes());
+        let has_word = |text: &String| words.iter().any(|word| !word.is_empty() && text.contains(&**word));
+        prop_assert_eq!(found.is_some(), all.values().any(has_word));
+        if let Some(TextMatch { id, range, .. }) = found {
+            let text = guard.texts().find(|text| text.id == id).unwrap();
+            prop_assert!(range.start >= text.unreleased_from);
+            prop_assert!(words.iter().any(|word| **word == text.text[range.clone()]));
+            let released = texts(&out);
+            prop_assert!(!released.values().any(has_word), "{:?}", released);
+            for (name, text) in released {
+                prop_assert!(all[&name].starts_with(&text));
+            }
+        }
+    }
+}
+
+/// Redacts a few words of each text of each recording, and finds no other change.
+#[test]
+fn words_of_recordings_are_redacted() {
+    for recording in support::recordings("openai-chat") {
+        let before = texts(&recording.bytes);
+        let mut words = Vec::new();
+        for text in before.values() {
+            let characters: Vec<_> = text.chars().collect();
+            let word = |part: usize| {
+                let start = characters.len() * part / 5;
+                let len = 4 + (start + part) % 9;
+                characters.iter().skip(start).take(len).collect::<String>()
+            };
+            words.extend((1..5).map(word));
+        }
+        for (mask, piece) in [("[…]", 1 << 20), ("", 700), ("\"\\ much longer than the word", 97)]
+        {
+            let (out, count) = redact(&recording.bytes, piece, &Words::new(&words), mask).unwrap();
+            let after = texts(&out);
+            assert_eq!(
+                count > 0,
+                before.values().any(|text| !text.is_empty()),
+                "{}",
+                recording.file
+            );
+            for (name, text) in &before {
+                assert_eq!(
+                    after[name],
+                    redacted(text, &words, mask),
+                    "{} {name:?}",
+                    recording.file
+                );
+            }
+        }
+    }
+}
+
+/// A finder whose ranges aren't between characters, and that keeps too much or too little.
+struct Careless;
+
+impl Finder for Careless {
+    fn find(&self, text: &str, from: usize) -> Option<Range<usize>> {
+        let at = text.get(from..)?.find('é')?;
+        Some(from + at + 1..usize::MAX)
+    }
+
+    fn open_len(&self, _: &str) -> usize {
+        usize::MAX
+    }
+}
+
+#[test]
+fn a_careless_finder_redacts_whole_characters() {
+    let stream = event(0, &json!({ "content": "aéb" })) + &event(0, &json!({ "content": "c" }));
+    let (out, count) = redact(stream.as_bytes(), 100, &Careless, "*").unwrap();
+    assert_eq!((texts(&out)[&(0, 0, "content".to_owned())].as_str(), count), ("a*", 1));
+}
+
+/// A mask that is longer than the bound allows leaves the match held.
+#[test]
+fn a_mask_without_room_is_an_error_and_releases_nothing() {
+    let stream = event(0, &json!({ "content": "a secret" }));
+    let (mut decoder, mut guard) = (ChunkDecoder::new(), Guard::with_bounds(400, 16));
+    let mut input = stream.as_bytes();
+    let _ = guard.push(&decoder.next(&mut input).unwrap());
+    assert_eq!(guard.redact(&Words::new(["secret"]), &"*".repeat(400)), Err(RedactionTooLong));
+    guard.discard();
+    let mut out = Vec::new();
+    guard.release_all(&mut out);
+    assert!(out.is_empty());
+}
