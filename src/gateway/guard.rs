@@ -415,6 +415,15 @@ impl Guard {
         }
     }
 
+    /// Prepares the guard for another stream: discards all events and texts. Retains the buffers.
+    pub fn reset(&mut self) {
+        self.discard();
+        self.texts.clear();
+        self.accepted = 0;
+        self.searches = PerSearch { stop: false, redact: false };
+        self.verdicts = TemplateCache::new(Verdict::Unknown, Verdict::Unknown);
+    }
+
     /// Returns the number of held bytes, as [`with_bounds`](Self::with_bounds) counts them.
     #[must_use]
     pub fn held_bytes(&self) -> usize {

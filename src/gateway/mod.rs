@@ -2,6 +2,7 @@
 //!
 //! | task | with |
 //! |---|---|
+//! | forward a stream, with any of the parts below over one decode | [`Relay`] |
 //! | observe a forwarded stream: usage, errors, the outcome | [`UsageTap`], or [`Observer`] with a decoder |
 //! | measure time to first token and gaps between tokens | [`Meter`] |
 //! | change a chunk and copy the rest: an alias for `model`, no `usage` | [`Editor`] |
@@ -36,6 +37,10 @@ mod json_write;
 mod latency;
 mod observe;
 mod observe_plan;
+mod relay;
+mod relay_builder;
+mod relay_guard;
+mod relay_report;
 mod replay;
 mod rewrite;
 mod sniff;
@@ -53,6 +58,10 @@ pub use guard::{Guard, PushResult};
 pub use guard_search::{RedactionTooLong, TextMatch};
 pub use latency::{InterTokenLatency, LatencyReport, Meter, MeterUpdate};
 pub use observe::{ChoiceReport, EventReport, Observer, StreamReport};
+pub use relay::{Relay, RelayFlow};
+pub use relay_builder::RelayBuilder;
+pub use relay_guard::{RelayGuard, StopReason};
+pub use relay_report::{RelayEnd, RelayOutcome, RelayReport};
 pub use replay::{Replay, assemble};
 pub use rewrite::{Editor, EventEdit, RewriteOutcome, UsageVisibility};
 pub use sniff::{SniffResult, Sniffer};

@@ -9,7 +9,7 @@ use crate::chunk::{ChatCompletionChunk, TemplateCache, UpstreamError};
 use crate::decoder::{ChunkEvent, Payload};
 use crate::json::{Member, NodeId, Value, ValueKind};
 use crate::slice::{bytes_in, split_bytes};
-use crate::sse::{Event, EventKind, LineSpan, SseField};
+use crate::sse::{Event, EventKind, LineSpan, SseDecoder, SseField};
 
 /// Writes the events of a stream with replaced or removed values.
 ///
@@ -233,6 +233,32 @@ impl Editor {
             self.shrink(event.raw().len() < capacity / 32);
         }
         EventEdit { editor: self, event, chunk: object_of(event) }
+    }
+
+    /// Returns the range of a value in the bytes that [`write`](Self::write) has written last.
+    ///
+    /// `range` is that of the value in the data of the event, which was changed. Returns `None` if a change has replaced or removed the value, or a part of it.
+    pub(super) fn written_range(
+        &self,
+        event: &ChunkEvent<'_>,
+        range: Range<usize>,
+        written: &[u8],
+    ) -> Option<Range<usize>> {
+        let (mut added, mut removed) = (0, 0);
+        for ByteEdit { range: old, text } in &self.edits {
+            if old.start < range.end && range.start < old.end {
+                return None;
+            }
+            if old.end <= range.start {
+                (added, removed) = (added + text.len(), removed + old.len());
+            }
+        }
+        let moved = |position: usize| (position + added).checked_sub(removed);
+        let (start, end) = (moved(range.start)?, moved(range.end)?);
+        match event.event().data_start() {
+            Some(data) => Some(data + start..data + end),
+            None => joined_range(&self.data, start..end, written),
+        }
     }
 
     /// Returns the capacity, in bytes, of the buffers that grow with an event.
@@ -465,6 +491,11 @@ impl EventEdit<'_> {
 }
 
 impl Editor {
+    /// Prepares for another stream, whose offsets begin at 0.
+    pub(super) const fn begin_stream(&mut self) {
+        self.half_end = None;
+    }
+
     /// Records a dropped event, so that the rest of its line end is dropped, too.
     fn drop_event(&mut self, event: &Event<'_>) -> RewriteOutcome {
         self.half_end = event.raw().ends_with(b"\r").then(|| event.span().end);
@@ -596,6 +627,20 @@ fn write_joined(event: &Event<'_>, data: &[u8], out: &mut Vec<u8>) {
     }
 }
 
+/// Returns a range of an event's data, which come in several lines, in the bytes of the event.
+#[cold]
+fn joined_range(data: &[u8], range: Range<usize>, written: &[u8]) -> Option<Range<usize>> {
+    // Behind a line end, the event isn't the first one of a stream, and its last line has an end.
+    let stream = [b"\n", written, b"\n\n"].concat();
+    let (mut sse, mut rest) = (SseDecoder::new(), &stream[..]);
+    sse.next(&mut rest)?;
+    let event = sse.next(&mut rest).filter(|event| event.data() == data)?;
+    let lines: Vec<_> = event.data_lines().collect();
+    let line = lines.iter().rev().find(|line| line.in_data <= range.start)?;
+    let start = line.in_raw + (range.start - line.in_data);
+    Some(start..start + range.len())
+}
+
 #[cfg(test)]
 #[expect(
     clippy::unwrap_used,
@@ -604,9 +649,10 @@ fn write_joined(event: &Event<'_>, data: &[u8], out: &mut Vec<u8>) {
     reason = "a test fails by panicking"
 )]
 mod tests {
-    use super::{ByteEdit, Editor, MISSING, RewriteOutcome, UsageVisibility, write_data};
+    use super::{
+        ByteEdit, Editor, MISSING, RewriteOutcome, SseDecoder, UsageVisibility, write_data,
+    };
     use crate::decoder::ChunkDecoder;
-    use crate::sse::SseDecoder;
     use core::ops::Range;
 
     /// Returns the output of an editor for a stream of one event.

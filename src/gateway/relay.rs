@@ -1,0 +1,307 @@
+//! `Relay`: observes, measures, edits, guards and collects one stream, over one decode.
+
+use core::fmt;
+use core::time::Duration;
+
+use super::json_write;
+use super::latency::Meter;
+use super::observe::Observer;
+use super::relay_builder::RelayBuilder;
+use super::relay_guard::{RelayGuard, StopReason};
+use super::relay_report::{RelayEnd, RelayOutcome, RelayReport};
+use super::rewrite::{Editor, RewriteOutcome};
+use super::spans::value_range;
+use crate::completion::Reassembler;
+use crate::decoder::{ChunkDecoder, ChunkEvent, Payload, StreamSummary};
+
+/// Forwards one stream to a client.
+///
+/// It observes, measures, edits, guards and collects the stream, in any combination. The bytes of the upstream's body go in, cut anywhere. The bytes for the client are appended to
+/// a buffer. Each event is decoded once for all parts. An event that no part changes is written as it
+/// came.
+///
+/// ```
+/// use std::time::Duration;
+/// use deltawire::gateway::{Editor, Guard, Relay, RelayEnd, RelayGuard, RelayOutcome, UsageVisibility, Words};
+///
+/// let mut editor = Editor::new();
+/// editor.replace("model", "our-alias");
+/// editor.hide_usage(UsageVisibility::Removed); // if the client hasn't asked for it
+/// let guard = RelayGuard::new(Guard::new()).redact(Words::new(["secret"]), "[…]");
+/// let mut relay = Relay::builder().measure().edit(editor).guard(guard).collect().build();
+///
+/// let body = [
+///     &b"data: {\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a sec\"}}]}\n\nda"[..],
+///     b"ta: {\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"ret\"},\"finish_reason\":\"stop\"}]}\n\n",
+///     b"data: {\"model\":\"m\",\"choices\":[],\"usage\":{\"completion_tokens\":2}}\n\ndata: [DONE]\n\n",
+/// ];
+/// let mut out = Vec::new();
+/// for (piece, seconds) in body.iter().zip(1..) {
+///     let flow = relay.push(piece, Duration::from_secs(seconds), &mut out); // since the request
+///     // client.send(&out), out.clear(); if the guard has stopped the stream, end it
+///     assert!(flow.is_open());
+/// }
+/// let report = relay.finish(RelayEnd::Upstream, Duration::from_secs(4), &mut out);
+///
+/// assert_eq!(report.outcome, RelayOutcome::Complete);
+/// assert_eq!(report.stream.tokens.unwrap().completion, Some(2)); // which the client hasn't seen
+/// assert_eq!(report.latency.unwrap().time_to_first_token, Some(Duration::from_secs(1)));
+/// assert_eq!(report.redactions, 1);
+/// let expected = r#"data: {"model":"our-alias","choices":[{"index":0,"delta":{"content":"a […]"}}]}
+///
+/// data: {"model":"our-alias","choices":[{"index":0,"delta":{"content":""},"finish_reason":"stop"}]}
+///
+/// data: [DONE]
+///
+/// "#;
+/// assert_eq!(String::from_utf8(out).unwrap(), expected);
+/// ```
+///
+/// # What is written
+///
+/// Without an editor and a guard, each piece is written at once, before it is decoded. With one of
+/// them, an event is written when it is whole and the guard releases it. An event that can't be read
+/// may contain a value that a rule hides, so it stops the stream:
+/// [`pass_unreadable`](RelayBuilder::pass_unreadable) lets it pass. Use a
+/// [`Sniffer`](super::Sniffer) before, for bodies that are no event stream.
+///
+/// # The end
+///
+/// [`finish`](Self::finish) writes the right end for each [`RelayEnd`]. A stream that the upstream
+/// or the gateway has cut gets an error event and no `[DONE]`. So no client takes it for a whole one. Inside of an event nothing can be added: then the response has to be aborted, see
+/// [`must_abort`](RelayReport::must_abort).
+///
+/// # Memory
+///
+/// That of its parts: a decoder, an [`Observer`], and those of the editor, the guard and the
+/// [`Reassembler`] if they are used. All are bounded by [`Limits`](crate::Limits) and by the guard.
+pub struct Relay {
+    decoder: ChunkDecoder,
+    stages: Stages,
+}
+
+/// The parts of a relay besides the decoder.
+pub(super) struct Stages {
+    pub(super) observer: Observer,
+    pub(super) meter: Option<Meter>,
+    pub(super) editor: Option<Editor>,
+    pub(super) guard: Option<RelayGuard>,
+    pub(super) completion: Option<Reassembler>,
+    /// The bytes of an edited event, for the guard.
+    pub(super) edited: Vec<u8>,
+    /// The message of the error event of a stream that isn't whole.
+    pub(super) message: Box<str>,
+    pub(super) passes_unreadable: bool,
+    /// The reason for which the relay has stopped the stream.
+    pub(super) stopped: Option<StopReason>,
+}
+
+/// The state of a relay behind a piece; see [`Relay::push`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "a stream that the guard has stopped is to be ended"]
+pub enum RelayFlow {
+    /// The stream is open.
+    Open,
+    /// The guard has stopped the stream: read no more from the upstream, and finish the relay.
+    Stopped,
+}
+
+impl RelayFlow {
+    /// Returns true if the stream is open.
+    #[must_use]
+    pub const fn is_open(self) -> bool {
+        matches!(self, Self::Open)
+    }
+}
+
+impl Relay {
+    /// Returns a builder of a relay that forwards and observes.
+    pub fn builder() -> RelayBuilder {
+        RelayBuilder::new()
+    }
+
+    pub(super) const fn new(decoder: ChunkDecoder, stages: Stages) -> Self {
+        Self { decoder, stages }
+    }
+
+    /// Consumes a piece of the upstream's body, and appends the bytes for the client to `out`.
+    ///
+    /// `now` is the time since the request. Once the guard has stopped the stream, pieces are
+    /// ignored.
+    pub fn push(&mut self, piece: &[u8], now: Duration, out: &mut Vec<u8>) -> RelayFlow {
+        let Self { decoder, stages } = self;
+        if stages.stopped.is_some() {
+            return RelayFlow::Stopped;
+        }
+        if !stages.writes_events() {
+            out.extend_from_slice(piece);
+        }
+        let mut input = piece;
+        while let Some(event) = decoder.next(&mut input) {
+            if let Err(reason) = stages.push(&event, out) {
+                // The events behind it are lost to the client, and to the report.
+                stages.stopped = Some(reason);
+                break;
+            }
+        }
+        if let Some(meter) = &mut stages.meter {
+            let _ = meter.record_total(stages.observer.deltas(), now);
+        }
+        if stages.stopped.is_some() { RelayFlow::Stopped } else { RelayFlow::Open }
+    }
+
+    /// Returns the observer, for the counts so far.
+    #[must_use]
+    pub const fn observer(&self) -> &Observer {
+        &self.stages.observer
+    }
+
+    /// Returns the meter, if the relay has one.
+    #[must_use]
+    pub const fn meter(&self) -> Option<&Meter> {
+        self.stages.meter.as_ref()
+    }
+
+    /// Ends the stream: appends its end to `out`, and returns the report.
+    ///
+    /// The relay is ready for another stream then, with the same parts. `now` is the time since the
+    /// request.
+    ///
+    /// | end | written |
+    /// |---|---|
+    /// | [`Upstream`](RelayEnd::Upstream), whole | the held events; the blank line of a last event that lacks only that |
+    /// | [`Upstream`](RelayEnd::Upstream), not whole, or [`UpstreamFailed`](RelayEnd::UpstreamFailed) | the held events, and an error event |
+    /// | [`Stopped`](RelayEnd::Stopped), or stopped by the guard | an error event; held events are discarded |
+    /// | [`ClientGone`](RelayEnd::ClientGone) | nothing |
+    pub fn finish(&mut self, end: RelayEnd, now: Duration, out: &mut Vec<u8>) -> RelayReport {
+        let Self { decoder, stages } = self;
+        let has_bytes = decoder.sse().buffered_len() > 0 || decoder.sse().is_skipping();
+        let mut is_inside_event = has_bytes && !stages.writes_events();
+        let ends_here = matches!(end, RelayEnd::Upstream | RelayEnd::UpstreamFailed);
+        if ends_here && stages.stopped.is_none() {
+            if let Some(event) = decoder.salvage() {
+                is_inside_event &= !stages.push_last(&event, out);
+            }
+            stages.release_last(out);
+        }
+        if let Some(meter) = &mut stages.meter {
+            let _ = meter.record_total(stages.observer.deltas(), now);
+        }
+        let summary = decoder.finish();
+        decoder.reset();
+        let mut report = stages.finish(end, summary, now);
+        if report.outcome.is_error() {
+            report.must_abort = is_inside_event;
+            if !is_inside_event {
+                write_error(&report.outcome, &stages.message, out);
+            }
+        }
+        report
+    }
+}
+
+impl Stages {
+    /// Returns true if events are written one by one, and not as the pieces that arrive.
+    const fn writes_events(&self) -> bool {
+        self.editor.is_some() || self.guard.is_some()
+    }
+
+    /// Passes an event through all parts. Returns true if the guard holds it, or has released it.
+    fn push(&mut self, event: &ChunkEvent<'_>, out: &mut Vec<u8>) -> Result<bool, StopReason> {
+        let Self { observer, editor, guard, completion, edited, .. } = self;
+        observer.observe_event(event);
+        if let Some(completion) = completion {
+            completion.push_payload(event.payload());
+        }
+        let Some(editor) = editor else {
+            let Some(guard) = guard else { return Ok(false) };
+            guard.push(event, out)?;
+            return Ok(true);
+        };
+        let start = out.len();
+        edited.clear();
+        let outcome = editor.write(event, if guard.is_some() { &mut *edited } else { &mut *out });
+        if outcome == RewriteOutcome::Unreadable && !self.passes_unreadable {
+            out.truncate(start);
+            return Err(StopReason::Unreadable);
+        }
+        let Some(guard) = guard.as_mut().filter(|_| outcome != RewriteOutcome::Dropped) else {
+            return Ok(false);
+        };
+        if outcome == RewriteOutcome::Unchanged {
+            guard.push(event, out)?;
+        } else {
+            let find = |value| editor.written_range(event, value_range(value)?, edited);
+            guard.push_written(event, edited, find, out)?;
+        }
+        Ok(true)
+    }
+
+    /// Passes the last event on, which no blank line closes, and closes it. Drops a cut one.
+    ///
+    /// Returns true if the client has received no part of an open event.
+    fn push_last(&mut self, event: &ChunkEvent<'_>, out: &mut Vec<u8>) -> bool {
+        let writes_events = self.writes_events();
+        if matches!(event.payload(), Payload::Malformed(_)) {
+            return writes_events;
+        }
+        let start = out.len();
+        match self.push(event, out) {
+            Err(reason) => self.stopped = Some(reason),
+            Ok(is_held) => match &mut self.guard {
+                Some(guard) if is_held => guard.set_missing_end(event.missing_end()),
+                Some(_) => {}
+                None if writes_events && out.len() == start => {}
+                None => out.extend_from_slice(event.missing_end()),
+            },
+        }
+        true
+    }
+
+    /// Releases all held events, at the end of the upstream's body.
+    fn release_last(&mut self, out: &mut Vec<u8>) {
+        if let Some(guard) = self.guard.as_mut().filter(|_| self.stopped.is_none())
+            && let Err(reason) = guard.release_last(out)
+        {
+            self.stopped = Some(reason);
+        }
+    }
+
+    /// Returns the report, and prepares the parts for another stream.
+    fn finish(&mut self, end: RelayEnd, summary: StreamSummary, now: Duration) -> RelayReport {
+        let completion = self.completion.as_mut().map(|parts| parts.finish(summary.clone()));
+        let stream = self.observer.finish(summary);
+        let outcome = match self.stopped.take() {
+            Some(reason) => RelayOutcome::Stopped(reason),
+            None => RelayOutcome::of(end, &stream),
+        };
+        let latency = self.meter.as_ref().map(|meter| meter.finish(&stream, now));
+        self.meter = self.meter.as_ref().map(|_| Meter::new());
+        let redactions = self.guard.as_mut().map_or(0, RelayGuard::reset);
+        if let Some(editor) = &mut self.editor {
+            editor.begin_stream();
+        }
+        RelayReport { outcome, stream, latency, completion, redactions, must_abort: false }
+    }
+}
+
+/// Appends the error event of a stream that isn't whole.
+fn write_error(outcome: &RelayOutcome, message: &str, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"data: {\"error\":{\"message\":");
+    json_write::string(message, out);
+    out.extend_from_slice(b",\"type\":\"gateway_error\",\"code\":");
+    json_write::string(outcome.as_str(), out);
+    out.extend_from_slice(b"}}\n\n");
+}
+
+/// Shows no text.
+impl fmt::Debug for Relay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Relay")
+            .field("decoder", &self.decoder)
+            .field("observer", &self.stages.observer)
+            .field("guard", &self.stages.guard)
+            .field("stopped", &self.stages.stopped)
+            .finish_non_exhaustive()
+    }
+}

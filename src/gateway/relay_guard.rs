@@ -1,0 +1,170 @@
+//! `RelayGuard`: the guard of a relay, with its finders and its rule for unwatched values.
+
+use core::fmt;
+use core::ops::Range;
+
+use super::finder::Finder;
+use super::guard::{Guard, PushResult};
+use super::guard_search::TextMatch;
+use super::watched_text::WatchedTextId;
+use crate::decoder::ChunkEvent;
+use crate::json::Value;
+
+/// A guard with its finders; see [`RelayBuilder::guard`](super::RelayBuilder::guard).
+///
+/// A stream that the guard can't check is stopped: see [`StopReason`].
+pub struct RelayGuard {
+    guard: Guard,
+    stop: Option<Box<dyn Finder + Send>>,
+    redact: Option<(Box<dyn Finder + Send>, Box<str>)>,
+    passes_unwatched: bool,
+    redactions: u64,
+    /// The line ends that close the last event, if it lacks them.
+    missing_end: &'static [u8],
+}
+
+/// The reason for which a relay has stopped a stream before its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StopReason {
+    /// [`RelayGuard::stop_at`] has found something in a text.
+    Found(WatchedTextId),
+    /// An event has a value that isn't [harmless](Guard#what-is-harmless).
+    Unwatched,
+    /// An event can't be read, so an editor can't change it.
+    Unreadable,
+    /// An event, or a text that may still become a match, exceeds the bound of the guard.
+    TooLarge,
+    /// The gateway has stopped the stream: [`RelayEnd::Stopped`](super::RelayEnd::Stopped).
+    Gateway,
+}
+
+impl StopReason {
+    /// Returns the name of the reason, in lower case with underscores.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Found(_) => "content_filter",
+            Self::Unwatched => "unwatched_content",
+            Self::Unreadable => "unreadable_event",
+            Self::TooLarge => "guard_exceeded",
+            Self::Gateway => "stopped",
+        }
+    }
+}
+
+impl fmt::Display for StopReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl RelayGuard {
+    /// Creates rules for a guard: nothing is searched, and nothing unwatched passes.
+    #[must_use]
+    pub const fn new(guard: Guard) -> Self {
+        let (stop, redact, passes_unwatched) = (None, None, false);
+        Self { guard, stop, redact, passes_unwatched, redactions: 0, missing_end: &[] }
+    }
+
+    /// Stops the stream at the first match of a finder: see [`Guard::stop_at`].
+    #[must_use]
+    pub fn stop_at(mut self, finder: impl Finder + Send + 'static) -> Self {
+        self.stop = Some(Box::new(finder));
+        self
+    }
+
+    /// Replaces each match of a finder by `mask`: see [`Guard::redact`].
+    #[must_use]
+    pub fn redact(mut self, finder: impl Finder + Send + 'static, mask: &str) -> Self {
+        self.redact = Some((Box::new(finder), mask.into()));
+        self
+    }
+
+    /// Lets events pass whose values the guard doesn't watch, such as log probabilities and errors.
+    ///
+    /// By default such an event stops the stream, since no finder sees these values.
+    #[must_use]
+    pub const fn pass_unwatched(mut self) -> Self {
+        self.passes_unwatched = true;
+        self
+    }
+
+    /// Holds an event, and releases the events that were searched.
+    pub(super) fn push(
+        &mut self,
+        event: &ChunkEvent<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), StopReason> {
+        let pushed = self.guard.push(event);
+        self.check(pushed, out)
+    }
+
+    /// Holds an event that is released as the bytes `written`; see [`Guard::push_written`].
+    pub(super) fn push_written<'e>(
+        &mut self,
+        event: &ChunkEvent<'e>,
+        written: &[u8],
+        find: impl Fn(Value<'e>) -> Option<Range<usize>>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), StopReason> {
+        let pushed = self.guard.push_written(event, written, find);
+        self.check(pushed, out)
+    }
+
+    fn check(&mut self, pushed: PushResult, out: &mut Vec<u8>) -> Result<(), StopReason> {
+        match pushed {
+            PushResult::Text | PushResult::NoText => {}
+            PushResult::Unwatched if self.passes_unwatched => {}
+            PushResult::Unwatched => return Err(StopReason::Unwatched),
+            PushResult::Full | PushResult::TooLarge => return Err(StopReason::TooLarge),
+        }
+        self.search()?;
+        self.guard.release_searched(out);
+        Ok(())
+    }
+
+    fn search(&mut self) -> Result<(), StopReason> {
+        if let Some(finder) = &self.stop
+            && let Some(TextMatch { id, .. }) = self.guard.stop_at(&**finder)
+        {
+            return Err(StopReason::Found(id));
+        }
+        if let Some((finder, mask)) = &self.redact {
+            let count = self.guard.redact(&**finder, mask).map_err(|_| StopReason::TooLarge)?;
+            self.redactions += count as u64;
+        }
+        Ok(())
+    }
+
+    /// Sets the line ends that close the last event.
+    pub(super) const fn set_missing_end(&mut self, end: &'static [u8]) {
+        self.missing_end = end;
+    }
+
+    /// Searches the rest of all texts, and releases all events, at the end of the stream.
+    pub(super) fn release_last(&mut self, out: &mut Vec<u8>) -> Result<(), StopReason> {
+        self.guard.finish_texts();
+        self.search()?;
+        self.guard.release_all(out);
+        out.extend_from_slice(self.missing_end);
+        Ok(())
+    }
+
+    /// Discards the held events and the texts. Returns the number of matches that were replaced.
+    pub(super) fn reset(&mut self) -> u64 {
+        self.guard.reset();
+        self.missing_end = &[];
+        core::mem::take(&mut self.redactions)
+    }
+}
+
+impl fmt::Debug for RelayGuard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RelayGuard")
+            .field("guard", &self.guard)
+            .field("stops", &self.stop.is_some())
+            .field("redacts", &self.redact.is_some())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,100 @@
+//! `RelayReport`: how a relayed stream has ended, and the findings of the relay's parts.
+
+use core::fmt;
+
+use super::latency::LatencyReport;
+use super::observe::StreamReport;
+use super::relay_guard::StopReason;
+use crate::completion::{FinishedCompletion, Outcome};
+
+/// How the caller ends a stream; see [`Relay::finish`](super::Relay::finish).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RelayEnd {
+    /// The upstream's body has ended.
+    Upstream,
+    /// Reading the upstream's body has failed.
+    UpstreamFailed,
+    /// The gateway ends the stream: a time limit, a shutdown.
+    Stopped,
+    /// The client has left.
+    ClientGone,
+}
+
+/// How a relayed stream has ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RelayOutcome {
+    /// The stream was [whole](StreamReport::whole).
+    Complete,
+    /// The stream was forwarded to its end, and it wasn't whole.
+    ///
+    /// [`StreamReport::outcome`] and [`StreamReport::whole`] have the reasons, such as an error that the
+    /// upstream has reported, or a body of another API.
+    Other,
+    /// The upstream's body has ended, or has failed, before the end of the stream.
+    Cut,
+    /// The gateway or its guard has stopped the stream.
+    Stopped(StopReason),
+    /// The client has left.
+    ClientGone,
+}
+
+impl RelayOutcome {
+    /// Returns the outcome of a stream that wasn't stopped by its guard.
+    pub(super) fn of(end: RelayEnd, stream: &StreamReport) -> Self {
+        let is_cut = matches!(stream.outcome, Outcome::Truncated | Outcome::Empty)
+            || stream.end.is_event_cut();
+        match end {
+            RelayEnd::ClientGone => Self::ClientGone,
+            RelayEnd::Stopped => Self::Stopped(StopReason::Gateway),
+            RelayEnd::UpstreamFailed => Self::Cut,
+            RelayEnd::Upstream if stream.whole().is_ok() => Self::Complete,
+            RelayEnd::Upstream if is_cut => Self::Cut,
+            RelayEnd::Upstream => Self::Other,
+        }
+    }
+
+    /// Returns the name of the outcome, in lower case with underscores.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Other => "other",
+            Self::Cut => "cut",
+            Self::Stopped(reason) => reason.as_str(),
+            Self::ClientGone => "client_gone",
+        }
+    }
+
+    /// Returns true if the relay writes an error event at the end.
+    pub(super) const fn is_error(&self) -> bool {
+        matches!(self, Self::Cut | Self::Stopped(_))
+    }
+}
+
+impl fmt::Display for RelayOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The findings of a relay about one stream; see [`Relay::finish`](super::Relay::finish).
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct RelayReport {
+    /// How the stream has ended.
+    pub outcome: RelayOutcome,
+    /// The findings about the upstream's stream: usage, finish reasons, errors.
+    pub stream: StreamReport,
+    /// The time to the first token and the gaps, if the relay [measures](super::RelayBuilder::measure).
+    pub latency: Option<LatencyReport>,
+    /// The completion as the upstream sent it, if the relay [collects](super::RelayBuilder::collect) it.
+    pub completion: Option<FinishedCompletion>,
+    /// The number of matches that the guard has replaced.
+    pub redactions: u64,
+    /// True if the client has received a part of an event, to which no end can be added.
+    ///
+    /// Abort the response then, so that the client doesn't take the end for that of a whole stream.
+    pub must_abort: bool,
+}

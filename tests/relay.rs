@@ -1,0 +1,330 @@
+//! A relay against its parts, each alone and in all combinations, in cuts, with every end.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod support;
+
+use std::time::Duration;
+
+use deltawire::gateway::{
+    Editor, Guard, Meter, Relay, RelayEnd, RelayFlow, RelayGuard, RelayOutcome, RelayReport,
+    StopReason, UsageTap, UsageVisibility, Words,
+};
+use deltawire::{ChunkDecoder, Outcome, Payload, Reassembler};
+use proptest::prelude::*;
+
+const MASK: &str = "[…]";
+
+/// The parts that a relay has, besides its observer.
+#[derive(Clone, Copy, Debug)]
+struct Parts {
+    measures: bool,
+    edits: bool,
+    guards: bool,
+    collects: bool,
+}
+
+impl Parts {
+    fn all() -> impl Iterator<Item = Self> {
+        (0..16).map(|bits| Self {
+            measures: bits & 1 > 0,
+            edits: bits & 2 > 0,
+            guards: bits & 4 > 0,
+            collects: bits & 8 > 0,
+        })
+    }
+
+    fn relay(self) -> Relay {
+        let mut builder = Relay::builder();
+        if self.measures {
+            builder = builder.measure();
+        }
+        if self.edits {
+            builder = builder.edit(editor()).pass_unreadable();
+        }
+        if self.guards {
+            let guard = RelayGuard::new(Guard::with_bounds(16 << 20, 64));
+            builder = builder.guard(guard.redact(words(), MASK).pass_unwatched());
+        }
+        if self.collects {
+            builder = builder.collect();
+        }
+        builder.build()
+    }
+}
+
+fn editor() -> Editor {
+    let mut editor = Editor::new();
+    editor.replace("model", "alias");
+    editor.remove("system_fingerprint");
+    editor.hide_usage(UsageVisibility::Removed);
+    editor
+}
+
+/// Words that occur in most streams, and that deltas cut.
+fn words() -> Words {
+    Words::new(["the", "in", "a ", "\"location", "e"])
+}
+
+/// Returns the streams of the project and the recordings, by their names.
+fn streams() -> Vec<(String, Vec<u8>)> {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/streams");
+    let own = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let own = own.filter(|path| path.extension().is_some_and(|extension| extension == "sse"));
+    let own = own.map(|path| (path.display().to_string(), std::fs::read(&path).unwrap()));
+    let recorded = support::recordings("openai-chat").into_iter().map(|it| (it.file, it.bytes));
+    own.chain(recorded).filter(|(_, bytes)| bytes.len() < 60_000).collect()
+}
+
+/// Returns the time at which the piece with a number arrives.
+fn time(number: usize) -> Duration {
+    Duration::from_millis(3 * number as u64)
+}
+
+/// Relays a stream in pieces; returns the bytes for the client and the report.
+fn relay(parts: Parts, stream: &[u8], size: usize, end: RelayEnd) -> (Vec<u8>, RelayReport) {
+    let (mut relay, mut out) = (parts.relay(), Vec::new());
+    let mut number = 0;
+    for piece in stream.chunks(size) {
+        number += 1;
+        assert_eq!(relay.push(piece, time(number), &mut out), RelayFlow::Open);
+    }
+    let report = relay.finish(end, time(number + 1), &mut out);
+    (out, report)
+}
+
+/// Returns the bytes that an editor alone writes.
+fn edited(stream: &[u8]) -> Vec<u8> {
+    let (mut decoder, mut editor, mut out) = (ChunkDecoder::new(), editor(), Vec::new());
+    let mut input = stream;
+    while let Some(event) = decoder.next(&mut input) {
+        let _ = editor.write(&event, &mut out);
+    }
+    let last = decoder.salvage().filter(|last| !matches!(last.payload(), Payload::Malformed(_)));
+    if let Some(event) = last {
+        let start = out.len();
+        let _ = editor.write(&event, &mut out);
+        out.extend_from_slice(if out.len() > start { event.missing_end() } else { b"" });
+    }
+    out
+}
+
+/// Returns the bytes that a guard alone releases.
+fn guarded(stream: &[u8]) -> Vec<u8> {
+    let (mut decoder, mut guard) = (ChunkDecoder::new(), Guard::with_bounds(16 << 20, 64));
+    let (mut input, mut out, words) = (stream, Vec::new(), words());
+    while let Some(event) = decoder.next(&mut input) {
+        let _ = guard.push(&event);
+        guard.redact(&words, MASK).unwrap();
+        guard.release_searched(&mut out);
+    }
+    let last = decoder.salvage().filter(|last| !matches!(last.payload(), Payload::Malformed(_)));
+    if let Some(event) = &last {
+        let _ = guard.push(event);
+    }
+    guard.finish_texts();
+    guard.redact(&words, MASK).unwrap();
+    guard.release_all(&mut out);
+    out.extend_from_slice(last.map_or(b"", |event| event.missing_end()));
+    out
+}
+
+/// Compares all combinations with the parts alone.
+///
+/// An editor reads the bytes that a guard has written, so both together decode twice.
+#[test]
+fn a_relay_does_what_its_parts_do() {
+    for (name, stream) in streams() {
+        for size in [1 << 20, 97] {
+            let (mut tap, mut meter) = (UsageTap::new(), Meter::new());
+            let (mut decoder, mut completion) = (ChunkDecoder::new(), Reassembler::new());
+            let mut number = 0;
+            for piece in stream.chunks(size) {
+                number += 1;
+                let _ = meter.record(tap.push(piece), time(number));
+                let mut input = piece;
+                while let Some(event) = decoder.next(&mut input) {
+                    completion.push_payload(event.payload());
+                }
+            }
+            let before = tap.deltas();
+            let _ = tap.salvage();
+            let _ = meter.record(tap.deltas() - before, time(number + 1));
+            if let Some(event) = decoder.salvage() {
+                completion.push_payload(event.payload());
+            }
+            let seen = tap.finish();
+            let completion = completion.finish(decoder.finish());
+            let latency = meter.finish(&seen, time(number + 1));
+            let closed = {
+                let mut decoder = ChunkDecoder::new();
+                let mut input = &stream[..];
+                while decoder.next(&mut input).is_some() {}
+                let last = decoder.salvage();
+                let last = last.filter(|last| !matches!(last.payload(), Payload::Malformed(_)));
+                [&stream[..], last.map_or(&b""[..], |event| event.missing_end())].concat()
+            };
+            for parts in Parts::all() {
+                let (out, report) = relay(parts, &stream, size, RelayEnd::Upstream);
+                let expected = match (parts.edits, parts.guards) {
+                    (false, false) => closed.clone(),
+                    (true, false) => edited(&stream),
+                    (false, true) => guarded(&stream),
+                    (true, true) => edited(&guarded(&stream)),
+                };
+                let context = format!("{name} in pieces of {size}: {parts:?}");
+                let written = out.strip_prefix(&expected[..]);
+                let written = written.unwrap_or_else(|| {
+                    panic!("{context}: {}", String::from_utf8_lossy(&out));
+                });
+                let is_cut = report.outcome == RelayOutcome::Cut;
+                assert_eq!(
+                    written.starts_with(b"data: {\"error\":"),
+                    is_cut && !report.must_abort,
+                    "{context}"
+                );
+                assert_eq!(report.stream, seen, "{context}");
+                assert_eq!(report.latency, parts.measures.then_some(latency), "{context}");
+                assert_eq!(
+                    report.completion,
+                    parts.collects.then(|| completion.clone()),
+                    "{context}"
+                );
+            }
+        }
+    }
+}
+
+/// Cuts streams anywhere: the client never takes it for a whole one, nor sees half an event.
+#[test]
+fn a_cut_stream_ends_with_an_error_or_is_aborted() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/streams");
+    for name in ["text", "tools", "usage"] {
+        let stream = std::fs::read(folder.join(name).with_extension("sse")).unwrap();
+        for end in 0..stream.len() {
+            let parts = Parts::all().filter(|parts| !parts.measures && !parts.collects);
+            // A few bytes for each of the four combinations, and all bytes near the end.
+            let is_near = stream.len() - end < 80;
+            for parts in parts.enumerate().filter(|(at, _)| is_near || end % 20 == 5 * at) {
+                let (_, parts) = parts;
+                for how in [RelayEnd::Upstream, RelayEnd::UpstreamFailed, RelayEnd::Stopped] {
+                    let (out, report) = relay(parts, &stream[..end], 1 << 20, how);
+                    let context = format!("{name} up to {end}, {parts:?}, {how:?}");
+                    let mut client = UsageTap::new();
+                    client.push(&out);
+                    let client = client.finish();
+                    let is_whole = report.outcome == RelayOutcome::Complete;
+                    assert!(how == RelayEnd::Upstream || !is_whole, "{context}");
+                    if report.must_abort {
+                        assert!(!parts.edits && !parts.guards && client.end.is_cut, "{context}");
+                    } else if is_whole {
+                        client.whole().unwrap();
+                    } else if report.outcome != RelayOutcome::Other {
+                        assert_eq!(client.outcome, Outcome::UpstreamError, "{context}");
+                        assert_eq!(
+                            (client.end.malformed, client.end.is_cut),
+                            (0, false),
+                            "{context}"
+                        );
+                    }
+                }
+                let (out, report) = relay(parts, &stream[..end], 1 << 20, RelayEnd::ClientGone);
+                assert_eq!(report.outcome, RelayOutcome::ClientGone);
+                assert!(!out.ends_with(b"\"client_gone\"}}\n\n"));
+            }
+        }
+    }
+}
+
+/// A guard that finds something ends the stream before it, with an error event and no `[DONE]`.
+#[test]
+fn a_guard_stops_the_stream() {
+    let event = |text: &str| {
+        format!("data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"{text}\"}}}}]}}\n\n")
+    };
+    let stream = [event("my "), event("se"), event("cret"), "data: [DONE]\n\n".to_owned()];
+    let guard = || RelayGuard::new(Guard::new()).stop_at(Words::new(["secret"]));
+    let mut relay = Relay::builder().guard(guard()).error_message("No \"secrets\".").build();
+    let mut out = Vec::new();
+    let flows = stream.each_ref().map(|event| relay.push(event.as_bytes(), time(1), &mut out));
+    assert_eq!(flows.map(RelayFlow::is_open), [true, true, false, false]);
+    let report = relay.finish(RelayEnd::Upstream, time(2), &mut out);
+    let RelayOutcome::Stopped(StopReason::Found(text)) = &report.outcome else {
+        panic!("{report:?}")
+    };
+    assert_eq!(text.choice, 0);
+    let end = "data: {\"error\":{\"message\":\"No \\\"secrets\\\".\",\"type\":\"gateway_error\",\"code\":\"content_filter\"}}\n\n";
+    assert_eq!(String::from_utf8(out).unwrap(), event("my ") + end);
+
+    // The next stream of the same relay is another one.
+    let mut out = Vec::new();
+    assert!(relay.push(stream[0].as_bytes(), time(1), &mut out).is_open());
+    assert_eq!(out, stream[0].as_bytes());
+
+    for (event, expected) in [
+        ("data: {\"error\":{\"message\":\"a secret\"}}\n\n", StopReason::Unwatched),
+        (
+            "data: {\"choices\":[{\"delta\":{\"audio\":{\"data\":\"YQ\"}}}]}\n\n",
+            StopReason::Unwatched,
+        ),
+        ("data: {\n\n", StopReason::Unwatched),
+    ] {
+        let (mut relay, mut out) = (Relay::builder().guard(guard()).build(), Vec::new());
+        assert!(!relay.push(event.as_bytes(), time(1), &mut out).is_open(), "{event}");
+        let report = relay.finish(RelayEnd::Upstream, time(2), &mut out);
+        assert_eq!(report.outcome, RelayOutcome::Stopped(expected), "{event}");
+    }
+    for event in ["data: {\n\n", "error: overloaded\n"] {
+        let (mut relay, mut out) = (Relay::builder().edit(editor()).build(), Vec::new());
+        assert!(!relay.push(event.as_bytes(), time(1), &mut out).is_open(), "{event}");
+        assert!(out.is_empty());
+        let report = relay.finish(RelayEnd::Upstream, time(2), &mut out);
+        assert_eq!(report.outcome, RelayOutcome::Stopped(StopReason::Unreadable), "{event}");
+        assert!(out.ends_with(b"\"code\":\"unreadable_event\"}}\n\n"));
+    }
+    let small = RelayGuard::new(Guard::with_bounds(64, 0));
+    let (mut relay, mut out) = (Relay::builder().guard(small).build(), Vec::new());
+    assert!(!relay.push(stream[0].as_bytes(), time(1), &mut out).is_open());
+    let report = relay.finish(RelayEnd::Upstream, time(2), &mut out);
+    assert_eq!(report.outcome, RelayOutcome::Stopped(StopReason::TooLarge));
+}
+
+/// A chunk in several `data` lines that an editor joins, and whose text a guard replaces.
+#[test]
+fn edits_and_redactions_of_data_in_several_lines() {
+    let stream = "id: 1\ndata: {\"model\":\"m\",\ndata: \"choices\":[{\"delta\":\ndata: {\"content\":\"the é\"}}],\ndata: \"usage\":null}\n\ndata: [DONE]\n\n";
+    let parts = Parts { measures: false, edits: true, guards: true, collects: false };
+    let (out, report) = relay(parts, stream.as_bytes(), 11, RelayEnd::UpstreamFailed);
+    assert_eq!(report.redactions, 1);
+    let out = String::from_utf8(out).unwrap();
+    assert!(out.contains("[…] é") && out.contains("alias") && !out.contains("the"), "{out}");
+    assert!(out.starts_with(std::str::from_utf8(&edited(&guarded(stream.as_bytes()))).unwrap()));
+}
+
+proptest! {
+    #![proptest_config(support::cases::cases("proptest-regressions/relay.txt", 300))]
+
+    /// Compares the bytes for pieces of any size with those for one piece.
+    #[test]
+    fn pieces_of_any_size_give_the_same_bytes(pick in any::<prop::sample::Index>(), sizes in prop::collection::vec(1usize..4000, 1..20), bits in 0usize..16) {
+        let streams = streams();
+        let (name, stream) = pick.get(&streams);
+        let parts = Parts::all().nth(bits).unwrap();
+        let (whole, _) = relay(parts, stream, 1 << 20, RelayEnd::Upstream);
+        let (mut relay, mut out, mut rest) = (parts.relay(), Vec::new(), &stream[..]);
+        for size in sizes.iter().cycle() {
+            if rest.is_empty() {
+                break;
+            }
+            let (piece, behind) = rest.split_at(rest.len().min(*size));
+            rest = behind;
+            let _ = relay.push(piece, time(1), &mut out);
+        }
+        relay.finish(RelayEnd::Upstream, time(2), &mut out);
+        prop_assert_eq!(out, whole, "{} {:?}", name, parts);
+    }
+}
