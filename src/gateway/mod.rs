@@ -26,6 +26,7 @@ macro_rules! setters {
 }
 
 mod allowlist;
+mod byte_edit;
 mod chunk_page;
 mod chunk_writer;
 mod deltas;

@@ -3,6 +3,7 @@
 use crate::chunk::schema::{delta, top};
 use core::ops::Range;
 
+use super::byte_edit::{ByteEdit, write_data};
 use super::json_write;
 use super::spans::{object_of, value_range};
 use crate::chunk::{ChatCompletionChunk, TemplateCache, UpstreamError};
@@ -103,13 +104,6 @@ enum NodeEdit {
 enum NodeBoundary {
     Start(NodeId),
     End(NodeId),
-}
-
-/// A range of the data that is replaced by a range of `texts`.
-#[derive(Clone, Debug)]
-struct ByteEdit {
-    range: Range<usize>,
-    text: Range<usize>,
 }
 
 /// The range of a value that isn't in the data, which is a bug. Its edit can't be written.
@@ -503,14 +497,6 @@ impl Editor {
     }
 }
 
-impl ByteEdit {
-    /// Returns true if the edit changes the data, or can't be written.
-    fn is_effective(&self, texts: &[u8], data: &[u8]) -> bool {
-        let old = data.get(self.range.clone());
-        old.is_none() || old != texts.get(self.text.clone())
-    }
-}
-
 /// Appends an event with edits. `joined` is a buffer for data in several lines.
 ///
 /// Returns `None` if the range of an edit is outside of the data or of `texts`.
@@ -532,25 +518,6 @@ fn write_edits(
     out.extend_from_slice(raw.get(..start)?);
     write_data(data, edits, texts, out)?;
     out.extend_from_slice(raw.get(start + data.len()..)?);
-    Some(())
-}
-
-/// Appends `data` with edits, which are sorted by their starts.
-///
-/// Returns `None` if the range of an edit is outside of `data` or of `texts`.
-fn write_data(data: &[u8], edits: &[ByteEdit], texts: &[u8], out: &mut Vec<u8>) -> Option<()> {
-    let mut rest = 0;
-    for ByteEdit { range, text } in edits {
-        data.get(range.clone())?;
-        // An edit inside an earlier one, or of the same value, has no effect.
-        if range.start < rest && range.end <= rest {
-            continue;
-        }
-        out.extend_from_slice(data.get(rest..range.start)?);
-        out.extend_from_slice(texts.get(text.clone())?);
-        rest = range.end;
-    }
-    out.extend_from_slice(data.get(rest..)?);
     Some(())
 }
 
