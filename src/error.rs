@@ -56,18 +56,24 @@ pub enum ErrorKind {
     IdTooLong,
     /// A byte that can't be there in UTF-8.
     InvalidUtf8,
-    /// The payload is JSON, but not an object.
+    /// The payload is JSON, but not an object. The same for a request and its `stream_options`.
     ExpectedObject,
     /// An array was expected, in a completion that is read from JSON.
     ExpectedArray,
-    /// A string was expected, in a completion that is read from JSON.
+    /// A string was expected, in a completion that is read from JSON, or as a request's `model`.
     ExpectedString,
     /// A whole number from 0 to `u64::MAX` was expected, in a completion that is read from JSON.
     ExpectedInteger,
+    /// A boolean was expected, as a request's `stream` or `include_usage`.
+    ExpectedBool,
     /// A completion was expected, but the object has no `choices`.
     ExpectedChoices,
     /// A choice of a completion has no `index`.
     ExpectedIndex,
+    /// A member of a request is repeated, and readers differ in which one they use.
+    RepeatedName,
+    /// A member's name in a request equals a known one for some readers only, such as `Model`.
+    AmbiguousName,
     /// A JSON value was expected.
     ExpectedValue,
     /// A member's name, a string, was expected.
@@ -87,8 +93,10 @@ pub enum ErrorKind {
     /// A number breaks the grammar of JSON numbers.
     InvalidNumber,
     /// A strict decoder found an escaped half of a surrogate pair without its other half.
+    ///
+    /// The same for a name or the `model` of a request.
     LoneSurrogate,
-    /// A strict decoder found `NaN`, `Infinity` or `-Infinity`.
+    /// A strict decoder found `NaN`, `Infinity` or `-Infinity`; so did the reader of a request.
     NonFiniteNumber,
     /// A strict decoder found an integer beyond `u64` and `i64`.
     IntegerOutOfRange,
@@ -118,8 +126,11 @@ impl ErrorKind {
             Self::ExpectedArray => "expected_array",
             Self::ExpectedString => "expected_string",
             Self::ExpectedInteger => "expected_integer",
+            Self::ExpectedBool => "expected_bool",
             Self::ExpectedChoices => "expected_choices",
             Self::ExpectedIndex => "expected_index",
+            Self::RepeatedName => "repeated_name",
+            Self::AmbiguousName => "ambiguous_name",
             Self::ExpectedValue => "expected_value",
             Self::ExpectedName => "expected_name",
             Self::ExpectedColon => "expected_colon",
@@ -151,8 +162,11 @@ impl fmt::Display for ErrorKind {
             Self::ExpectedArray => "expected an array",
             Self::ExpectedString => "expected a string",
             Self::ExpectedInteger => "expected a whole number from 0 on",
+            Self::ExpectedBool => "expected a boolean",
             Self::ExpectedChoices => "expected a member `choices`",
             Self::ExpectedIndex => "expected a member `index`",
+            Self::RepeatedName => "repeated member name",
+            Self::AmbiguousName => "member name that some readers equate with another",
             Self::ExpectedValue => "expected a JSON value",
             Self::ExpectedName => "expected a member name",
             Self::ExpectedColon => "expected a colon",

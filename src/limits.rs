@@ -39,6 +39,7 @@
 /// | `Observer` | 16 KiB + 256 × `max_choices`; after a reset 16 KiB |
 /// | `Meter`, `Sniffer` | 16 KiB |
 /// | `Editor` | 16 × the current event + 64 KiB |
+/// | `ChatRequest` | 64 × `max_json_values` + 3 × the body + 16 KiB, while it reads |
 /// | `Guard` | 6 × its own bound, and 4 KiB for each of its texts |
 /// | `Replay` | 2 × the longest event that it writes + 16 KiB |
 ///

@@ -348,10 +348,11 @@ fn a_stream_goes_on_behind_an_id() {
 #[test]
 fn each_kind_has_a_name_and_a_text_of_its_own() {
     use ErrorKind::{
-        ControlCharacter, EventTooLarge, ExpectedColon, ExpectedCommaOrEnd, ExpectedName,
-        ExpectedObject, ExpectedValue, FloatOutOfRange, IdTooLong, IntegerOutOfRange,
-        InvalidEscape, InvalidNumber, InvalidUtf8, LineTooLong, LoneSurrogate, NonFiniteNumber,
-        PayloadTooLarge, TooDeep, TooManyValues, TrailingData, UnexpectedEnd,
+        AmbiguousName, ControlCharacter, EventTooLarge, ExpectedBool, ExpectedColon,
+        ExpectedCommaOrEnd, ExpectedName, ExpectedObject, ExpectedValue, FloatOutOfRange,
+        IdTooLong, IntegerOutOfRange, InvalidEscape, InvalidNumber, InvalidUtf8, LineTooLong,
+        LoneSurrogate, NonFiniteNumber, PayloadTooLarge, RepeatedName, TooDeep, TooManyValues,
+        TrailingData, UnexpectedEnd,
     };
     let kinds = [
         LineTooLong,
@@ -359,6 +360,9 @@ fn each_kind_has_a_name_and_a_text_of_its_own() {
         IdTooLong,
         InvalidUtf8,
         ExpectedObject,
+        ExpectedBool,
+        RepeatedName,
+        AmbiguousName,
         ExpectedValue,
         ExpectedName,
         ExpectedColon,

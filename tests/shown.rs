@@ -6,6 +6,7 @@
 use std::fmt::Debug;
 use std::time::Duration;
 
+use deltawire::gateway::request::{AskedBy, ChatRequest};
 use deltawire::gateway::{
     EncodeError, Guard, Meter, Observer, PushResult, Replay, Sniffer, SseEvent, UsageTap,
 };
@@ -82,6 +83,12 @@ fn nothing_else_shows_text() {
     cut.insert_str(0, "id: 5\ndata: ");
     assert!(framing.next(&mut cut.as_bytes()).is_none());
     shows_nothing(&framing);
+
+    let body = format!("{{\"model\":\"{SECRET}\",\"stream\":true}}");
+    let mut request = ChatRequest::read(body.as_bytes()).unwrap();
+    request.set_model("another s3cret");
+    assert_eq!(request.ask_for_usage(), AskedBy::Gateway);
+    shows_nothing(&request);
 
     shows_nothing(&SseEvent::new(SECRET));
     let mut sniffer = Sniffer::new();

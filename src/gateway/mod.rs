@@ -1,10 +1,11 @@
-//! Functions of a gateway for the events of a stream besides reading them.
+//! Functions of a gateway for requests, and for the events of a stream besides reading them.
 //!
 //! | task | with |
 //! |---|---|
 //! | forward a stream, with any of the parts below over one decode | [`Relay`] |
 //! | observe a forwarded stream: usage, errors, the outcome | [`UsageTap`], or [`Observer`] with a decoder |
 //! | measure time to first token and gaps between tokens | [`Meter`] |
+//! | read a request, set its model, request the usage | [`request`] |
 //! | change a chunk and copy the rest: an alias for `model`, no `usage` | [`Editor`] |
 //! | find a value in the bytes of an event | [`Spans`] |
 //! | write own events and chunks | [`SseEvent`], [`ChunkWriter`], [`write_comment`] |
@@ -43,6 +44,7 @@ mod relay_builder;
 mod relay_guard;
 mod relay_report;
 mod replay;
+pub mod request;
 mod rewrite;
 mod sniff;
 mod spans;

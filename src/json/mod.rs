@@ -22,7 +22,7 @@ mod value;
 pub(crate) use document::{
     Document, Member, Members, NO_COUNT, OwnedDocument, Patch, Patches, UNPARSED,
 };
-pub(crate) use object_reader::ObjectReader;
+pub(crate) use object_reader::{ObjectReader, expect};
 pub(crate) use owned::{ENTRY_COST, KeyedElement, OwnedElementKey, OwnedMember, VARIES};
 pub use owned::{OwnedArray, OwnedObject, OwnedValue};
 pub use parser::JsonDeviations;

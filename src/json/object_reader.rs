@@ -12,7 +12,8 @@ impl<'a> Value<'a> {
     }
 }
 
-fn expect(holds: bool, value: Value<'_>, kind: ErrorKind) -> Result<(), Error> {
+/// Fails with an error at a value unless `holds`.
+pub(crate) fn expect(holds: bool, value: Value<'_>, kind: ErrorKind) -> Result<(), Error> {
     if holds { Ok(()) } else { Err(Error::new(kind, value.position() as u64)) }
 }
 

@@ -182,7 +182,7 @@ impl<'a> Value<'a> {
     }
 
     /// Returns the nodes of numbers that aren't finite.
-    fn non_finite_numbers(&self) -> impl Iterator<Item = Node> + use<'a> {
+    pub(crate) fn non_finite_numbers(&self) -> impl Iterator<Item = Node> + use<'a> {
         let document = self.document;
         // Most documents have none.
         let end =

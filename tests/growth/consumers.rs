@@ -9,6 +9,7 @@ use bytes::{Bytes, BytesMut};
 use deltawire::adapters::{ChunkStream, EventCodec, EventStream, ObservedBody, OwnedEvent};
 use deltawire::chunk::{ChatCompletionChunk, OwnedChatCompletionChunk};
 use deltawire::completion::{Change, ChatCompletion, FinishedCompletion, FunctionCall};
+use deltawire::gateway::request::ask_for_usage;
 use deltawire::gateway::{
     Editor, Guard, Meter, Observer, PushResult, Replay, Sniffer, Spans, SseEvent, UsageTap,
     UsageVisibility, assemble, write_comment,
@@ -268,6 +269,7 @@ pub(crate) const WHOLE: &[Consumer] = &[
         sniff(text, usize::MAX);
         sniff(text, 1);
     }),
+    consumer("ask_for_usage", |text| drop(black_box(ask_for_usage(text)))),
     consumer("write_comment, SseEvent", |text| {
         let (text, mut out) = (str::from_utf8(text).unwrap(), Vec::new());
         write_comment(text, &mut out);
