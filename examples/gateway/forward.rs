@@ -1,5 +1,6 @@
 //! Requests on their way to the upstream.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -76,10 +77,13 @@ impl<C: Connect + Clone + Send + Sync + 'static> Gateway<C> {
             }
             // The permit is acquired after the body is read, so that a slow client holds none.
             let Whole { bytes, memory } = self.read(body).await?;
-            let (changed, plan) = request::prepare(&bytes, &self.options)?;
+            let (edited, plan) = request::prepare(&bytes, &self.options)?;
+            let edited = match edited {
+                Cow::Owned(edited) => edited.into(),
+                Cow::Borrowed(_) => bytes,
+            };
             expect_identity(&mut head.headers);
-            let body = whole(changed.map_or(bytes, Into::into));
-            (body, plan, self.permit()?, Some(memory))
+            (whole(edited), plan, self.permit()?, Some(memory))
         } else {
             (body.boxed_unsync(), Plan::default(), self.permit()?, None)
         };

@@ -29,17 +29,6 @@ pub(crate) fn members<'a>(object: Value<'a>, name: &str) -> impl Iterator<Item =
     object.members().filter(move |member| member.0 == name).map(|member| member.1)
 }
 
-/// Returns the value of the member of this name, or an error if the name is repeated.
-pub(crate) fn only<'a>(object: Value<'a>, name: &str) -> Result<Option<Value<'a>>, Repeated> {
-    let mut members = members(object, name);
-    let first = members.next();
-    if members.next().is_some() { Err(Repeated) } else { Ok(first) }
-}
-
-/// The error of a repeated name, whose value depends on the reader.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Repeated;
-
 /// Edits of a text by position, without overlaps.
 #[derive(Default)]
 pub(crate) struct Edits(Vec<(Range<usize>, String)>);
@@ -48,13 +37,6 @@ impl Edits {
     /// Replaces a value with another JSON text.
     pub(crate) fn replace(&mut self, value: Value<'_>, json: String) {
         self.0.push((span(value), json));
-    }
-
-    /// Adds a member, in the form `"name":value`, at the end of an object.
-    pub(crate) fn add(&mut self, object: Value<'_>, member: &str) {
-        let end = span(object).end.saturating_sub(1);
-        let comma = if object.members().next().is_some() { "," } else { "" };
-        self.0.push((end..end, format!("{comma}{member}")));
     }
 
     /// Returns the edited text, or `None` if there are no edits.

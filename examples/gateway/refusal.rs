@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
+use deltawire::Error;
 use http_body_util::{BodyExt as _, Full};
 use hyper::header::{self, HeaderValue};
 use hyper::http::response::Parts;
@@ -10,7 +11,6 @@ use hyper::{Response, StatusCode};
 use serde_json::{Value, json};
 
 use super::Body;
-use super::request::Unsafe;
 use super::whole::Unread;
 
 /// An error that replaces the upstream's answer to a request.
@@ -64,9 +64,10 @@ impl Refusal {
     }
 }
 
-impl From<Unsafe> for Refusal {
-    fn from(reason: Unsafe) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, reason.to_string())
+/// The error for a request that can't be read, or that an upstream may read differently.
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, format!("the request can't be read: {error}"))
     }
 }
 

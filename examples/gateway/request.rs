@@ -1,10 +1,10 @@
 //! Edits of a request for a chat completion, and the edits of the answer that follow from them.
 
-use std::fmt;
+use std::borrow::Cow;
 
 use deltawire::Error;
+use deltawire::gateway::request::{AskedBy, ChatRequest};
 use deltawire::gateway::{Editor, UsageVisibility};
-use deltawire::json::{Value, ValueKind};
 use serde_json::json;
 
 use super::json::{self, Edits, Object};
@@ -50,82 +50,29 @@ impl Plan {
     }
 }
 
-/// Reason to refuse a request that an upstream may read differently than the gateway.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Unsafe {
-    Unreadable(Error),
-    Repeated(&'static str),
-    StreamOptions,
-}
-
-impl From<Error> for Unsafe {
-    fn from(error: Error) -> Self {
-        Self::Unreadable(error)
-    }
-}
-
-impl fmt::Display for Unsafe {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unreadable(error) => write!(f, "the request can't be read: {error}"),
-            Self::Repeated(name) => write!(f, "the request has {name} more than once"),
-            Self::StreamOptions => f.write_str("stream_options has to be an object"),
-        }
-    }
-}
-
 /// Replaces an alias in a request with the upstream's model, and requests the usage of a stream.
 ///
-/// Returns the edited body, or `None` if there are no edits, and the plan for the answer. Makes all
+/// Returns the edited body, which is borrowed without edits, and the plan for the answer. Makes all
 /// edits, or refuses the request.
-pub(crate) fn prepare(body: &[u8], options: &Options) -> Result<(Option<Vec<u8>>, Plan), Unsafe> {
+pub(crate) fn prepare<'a>(
+    body: &'a [u8],
+    options: &Options,
+) -> Result<(Cow<'a, [u8]>, Plan), Error> {
     let mut plan = Plan { is_chat: true, ..Plan::default() };
     if options.no_tap && options.aliases.is_empty() {
-        return Ok((None, plan));
+        return Ok((body.into(), plan));
     }
-    let object = Object::read(body)?;
-    let mut edits = Edits::default();
-    let model = only(object.value(), "model")?;
-    let name = model.and_then(|model| model.as_str());
-    plan.model = name.map(|name| name.chars().take(MODEL_CHARS).collect());
-    let alias = options.aliases.iter().find(|(alias, _)| name == Some(alias));
-    if let Some((value, (alias, model))) = model.zip(alias) {
-        edits.replace(value, json!(model).to_string());
+    let mut request = ChatRequest::read(body)?;
+    plan.model = request.model().map(|name| name.chars().take(MODEL_CHARS).collect());
+    let alias = options.aliases.iter().find(|(alias, _)| request.model() == Some(alias));
+    if let Some((alias, model)) = alias {
+        request.set_model(model);
         plan.alias = Some(alias.clone());
     }
-    let is_stream = only(object.value(), "stream")?.and_then(|stream| stream.as_bool());
-    if is_stream == Some(true) && !options.no_tap {
-        plan.hide_usage = ask_for_usage(object.value(), &mut edits)?;
+    if !options.no_tap {
+        plan.hide_usage = request.ask_for_usage() == AskedBy::Gateway;
     }
-    drop(object);
-    Ok((edits.apply(body), plan))
-}
-
-/// Adds an edit that requests the usage, or returns false if the client requests it.
-fn ask_for_usage(request: Value<'_>, edits: &mut Edits) -> Result<bool, Unsafe> {
-    let Some(asked) = only(request, "stream_options")? else {
-        edits.add(request, "\"stream_options\":{\"include_usage\":true}");
-        return Ok(true);
-    };
-    match asked.kind() {
-        ValueKind::Object => {}
-        ValueKind::Null => {
-            edits.replace(asked, "{\"include_usage\":true}".into());
-            return Ok(true);
-        }
-        _ => return Err(Unsafe::StreamOptions),
-    }
-    match only(asked, "include_usage")? {
-        Some(include) if include.as_bool() == Some(true) => return Ok(false),
-        Some(include) => edits.replace(include, "true".into()),
-        None => edits.add(asked, "\"include_usage\":true"),
-    }
-    Ok(true)
-}
-
-/// Returns the value of the member of this name, or an error if the name is repeated.
-fn only<'a>(object: Value<'a>, name: &'static str) -> Result<Option<Value<'a>>, Unsafe> {
-    json::only(object, name).map_err(|json::Repeated| Unsafe::Repeated(name))
+    Ok((request.edited(), plan))
 }
 
 /// Replaces the model in an answer that isn't a stream with the alias, and hides the usage.

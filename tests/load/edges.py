@@ -592,6 +592,10 @@ def requests_that_are_read(upstream):
             b'{"stream":true,"stream_options":{"include_usage":true,"include_usage":false}}',
             b'{"stream":true,"stream_options":[]}',
             b'{"stream":true,"stream_options":"a"}',
+            b'{"stream":true,"stream_options":{"include_usage":1}}',
+            b'{"stream":1}',
+            b'{"model":["fast"]}',
+            b'{"model":"m","Model":"fast"}',
         ):
             found = ask(gateway, body=sent)
             check(found.status == 400 and found.is_error(), f"{sent[:60]}: status {found.status}")
