@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 
 use super::allowlist::{Verdict, scan};
 use super::spans::{Spans, object_of};
-use super::text_segment::{TextSegment, mask_segments, move_segments};
+use super::text_segment::{TextSegment, move_segments};
 use super::watched_text::{
     FoundText, GuardedText, PerSearch, WatchedText, WatchedTextId, each_text, end_others,
 };
@@ -141,7 +141,7 @@ use crate::sse::EventKind;
 /// An event whose replacement can't be written is dropped. Its original bytes are never released.
 #[derive(Clone)]
 pub struct Guard {
-    most_bytes: usize,
+    pub(super) most_bytes: usize,
     overlap: usize,
     /// The searches that are used.
     pub(super) searches: PerSearch<bool>,
@@ -150,10 +150,10 @@ pub struct Guard {
     raw_from: usize,
     events: VecDeque<HeldEvent>,
     /// The texts of the held events, in the order of the events.
-    segments: VecDeque<TextSegment>,
+    pub(super) segments: VecDeque<TextSegment>,
     pub(super) texts: Vec<WatchedText>,
     /// Number of bytes of held text: the sum of `end - start` of `segments`.
-    text_bytes: usize,
+    pub(super) text_bytes: usize,
     /// Number of events that the guard has accepted.
     accepted: u64,
     verdicts: TemplateCache<Verdict>,
@@ -323,29 +323,6 @@ impl Guard {
         text.text.replace_range(range, with);
         text.move_searches(core::slice::from_ref(&(start..end)), with.len());
         self.text_bytes = text_bytes;
-        true
-    }
-
-    /// Replaces ranges of a held text, which are in order and apart, by `mask`.
-    ///
-    /// Returns false and changes nothing if the longer text exceeds the bound.
-    pub(super) fn replace_all(
-        &mut self,
-        position: usize,
-        ranges: &[Range<usize>],
-        mask: &str,
-    ) -> bool {
-        let budget = self.most_bytes - self.held_bytes();
-        let Some(text) = self.texts.get_mut(position) else { return false };
-        let removed: usize = ranges.iter().map(Range::len).sum();
-        let Some(added) = mask.len().checked_mul(ranges.len()) else { return false };
-        if added.saturating_sub(removed) > budget {
-            return false;
-        }
-        self.text_bytes = self.text_bytes + added - removed;
-        let own = self.segments.iter_mut().filter(|segment| segment.text == position);
-        mask_segments(own, ranges, mask.len());
-        text.mask(ranges, mask);
         true
     }
 

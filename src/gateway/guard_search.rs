@@ -5,6 +5,7 @@ use core::ops::Range;
 
 use super::finder::Finder;
 use super::guard::Guard;
+use super::text_segment::mask_segments;
 use super::watched_text::{PerSearch, WatchedText, WatchedTextId};
 use crate::slice::text_in;
 
@@ -133,6 +134,24 @@ impl Guard {
             text.end() - stop.min(redact)
         };
         self.release_unless_kept(keep, out);
+    }
+
+    /// Replaces ranges of a held text, which are in order and apart, by `mask`.
+    ///
+    /// Returns false and changes nothing if the longer text exceeds the bound.
+    fn replace_all(&mut self, position: usize, ranges: &[Range<usize>], mask: &str) -> bool {
+        let budget = self.most_bytes - self.held_bytes();
+        let Some(text) = self.texts.get_mut(position) else { return false };
+        let removed: usize = ranges.iter().map(Range::len).sum();
+        let Some(added) = mask.len().checked_mul(ranges.len()) else { return false };
+        if added.saturating_sub(removed) > budget {
+            return false;
+        }
+        self.text_bytes = self.text_bytes + added - removed;
+        let own = self.segments.iter_mut().filter(|segment| segment.text == position);
+        mask_segments(own, ranges, mask.len());
+        text.mask(ranges, mask);
+        true
     }
 
     /// Ends all texts, at the end of a stream: their last bytes can't become a match any more.

@@ -3,14 +3,14 @@
 use crate::chunk::schema::{delta, top};
 use core::ops::Range;
 
-use super::byte_edit::{ByteEdit, write_data};
+use super::byte_edit::{ByteEdit, joined_range, moved_range, write_data};
 use super::json_write;
 use super::spans::{object_of, value_range};
 use crate::chunk::{ChatCompletionChunk, TemplateCache, UpstreamError};
 use crate::decoder::{ChunkEvent, Payload};
 use crate::json::{Member, NodeId, Value, ValueKind};
 use crate::slice::{bytes_in, split_bytes};
-use crate::sse::{Event, EventKind, LineSpan, SseDecoder, SseField};
+use crate::sse::{Event, EventKind, LineSpan, SseField};
 
 /// Writes the events of a stream with replaced or removed values.
 ///
@@ -238,17 +238,7 @@ impl Editor {
         range: Range<usize>,
         written: &[u8],
     ) -> Option<Range<usize>> {
-        let (mut added, mut removed) = (0, 0);
-        for ByteEdit { range: old, text } in &self.edits {
-            if old.start < range.end && range.start < old.end {
-                return None;
-            }
-            if old.end <= range.start {
-                (added, removed) = (added + text.len(), removed + old.len());
-            }
-        }
-        let moved = |position: usize| (position + added).checked_sub(removed);
-        let (start, end) = (moved(range.start)?, moved(range.end)?);
+        let Range { start, end } = moved_range(&self.edits, range)?;
         match event.event().data_start() {
             Some(data) => Some(data + start..data + end),
             None => joined_range(&self.data, start..end, written),
@@ -594,20 +584,6 @@ fn write_joined(event: &Event<'_>, data: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// Returns a range of an event's data, which come in several lines, in the bytes of the event.
-#[cold]
-fn joined_range(data: &[u8], range: Range<usize>, written: &[u8]) -> Option<Range<usize>> {
-    // Behind a line end, the event isn't the first one of a stream, and its last line has an end.
-    let stream = [b"\n", written, b"\n\n"].concat();
-    let (mut sse, mut rest) = (SseDecoder::new(), &stream[..]);
-    sse.next(&mut rest)?;
-    let event = sse.next(&mut rest).filter(|event| event.data() == data)?;
-    let lines: Vec<_> = event.data_lines().collect();
-    let line = lines.iter().rev().find(|line| line.in_data <= range.start)?;
-    let start = line.in_raw + (range.start - line.in_data);
-    Some(start..start + range.len())
-}
-
 #[cfg(test)]
 #[expect(
     clippy::unwrap_used,
@@ -616,10 +592,9 @@ fn joined_range(data: &[u8], range: Range<usize>, written: &[u8]) -> Option<Rang
     reason = "a test fails by panicking"
 )]
 mod tests {
-    use super::{
-        ByteEdit, Editor, MISSING, RewriteOutcome, SseDecoder, UsageVisibility, write_data,
-    };
+    use super::{ByteEdit, Editor, MISSING, RewriteOutcome, UsageVisibility, write_data};
     use crate::decoder::ChunkDecoder;
+    use crate::sse::SseDecoder;
     use core::ops::Range;
 
     /// Returns the output of an editor for a stream of one event.
