@@ -36,13 +36,25 @@ mod edit {
     }
 }
 
-/// The README contains both loops word for word, and the docs of `Guard` contain its loop.
+mod relay {
+    include!("documented/relay.rs");
+
+    pub(crate) fn run<'a>(
+        body: impl IntoIterator<Item = &'a [u8]>,
+        word: &str,
+    ) -> (Vec<u8>, RelayReport) {
+        relay(body, word)
+    }
+}
+
+/// The README contains the loops word for word, and the docs of `Guard` contain its loop.
 #[test]
 fn the_pages_have_these_loops() {
     let guard = include_str!("documented/guard.rs");
     let readme = include_str!("../README.md");
     assert!(readme.contains(guard));
     assert!(readme.contains(include_str!("documented/edit.rs")));
+    assert!(readme.contains(include_str!("documented/relay.rs")));
     let docs = include_str!("../src/gateway/guard.rs");
     let docs = docs.lines().filter_map(|line| line.strip_prefix("///"));
     let docs: Vec<_> = docs.map(|line| line.strip_prefix(' ').unwrap_or(line)).collect();
@@ -147,4 +159,37 @@ fn no_word_leaks_and_nothing_is_lost() {
         }
     }
     assert!(words > 50 || support::shared("corpus").is_none(), "{words}");
+}
+
+/// Compares the client's completion with the upstream's: alias, usage and word differ.
+///
+/// A stream with an event that can't be read is stopped.
+#[test]
+fn the_relay_of_the_readme() {
+    for (file, bytes, finished) in streams() {
+        let content = |finished: &FinishedCompletion| {
+            let message = finished.completion.choices.first().map(|choice| &choice.message);
+            message.and_then(|message| message.content.clone()).unwrap_or_default()
+        };
+        let before = content(&finished);
+        let word: String = before.chars().skip(3).take(7).collect();
+        let (out, report) = relay::run(bytes.chunks(211), &word);
+        if report.outcome.as_str() == "unreadable_event" {
+            assert!(finished.end.malformed > 0 || finished.end.upstream_error.is_some(), "{file}");
+            continue;
+        }
+        let seen = assemble([&out[..]]);
+        assert_eq!(report.completion.unwrap().completion, finished.completion, "{file}");
+        // Counts that a server sends elsewhere, without a request, remain.
+        let sends_more = String::from_utf8_lossy(&bytes).contains("\"x_groq\"");
+        assert!(seen.completion.usage.is_none() || sends_more, "{file}");
+        assert_eq!(report.redactions > 0, !word.is_empty(), "{file}");
+        let has_model = finished.completion.model.as_ref().is_some_and(|model| !model.is_empty());
+        assert!(!has_model || seen.completion.model.as_deref() == Some("our-alias"), "{file}");
+        let rest = content(&seen);
+        assert!(
+            word.is_empty() || !rest.contains(&word) || file.contains("parallel"),
+            "{file}: {rest}"
+        );
+    }
 }
