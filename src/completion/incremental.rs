@@ -626,6 +626,25 @@ mod tests {
                     .to_owned(),
                 Added::Text,
             ),
+            // Chunks that no plan lists in full.
+            (
+                r#"{"id":"c","choices":[{"index":0,"delta":{"content":"c#"}},{"index":1,"delta":{"content":"d#"}}]}"#
+                    .to_owned(),
+                Added::Whole,
+            ),
+            (
+                r#"{"choices":[{"index":4294967296,"delta":{"content":"c#"}}]}"#.to_owned(),
+                Added::Whole,
+            ),
+            (r#"{"choices":[5,{"index":0,"delta":{"content":"c#"}}]}"#.to_owned(), Added::Whole),
+            (
+                r#"{"choices":[{"delta":{"content":"c#"}}],"usage":{"x":1,"x":2}}"#.to_owned(),
+                Added::Whole,
+            ),
+            (
+                r#"{"choices":[{"delta":{"content":"c#"}}],"x_groq":{"x":1,"x":2}}"#.to_owned(),
+                Added::Whole,
+            ),
         ] {
             assert_eq!(last_of(&event).0, expected, "{event}");
         }
