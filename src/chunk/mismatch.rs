@@ -23,6 +23,9 @@ impl<'a> Mismatch<'a> {
     }
 
     /// Returns the path of the value, such as `choices[0].delta.content`. Allocates.
+    ///
+    /// It is a path of RFC 9535 without the `$` for the root. A name with other characters than
+    /// letters, digits and `_` is in brackets and quotes, such as `timings['p50.ms']`.
     #[must_use]
     pub fn path(&self) -> String {
         let mut path = String::new();
@@ -30,10 +33,11 @@ impl<'a> Mismatch<'a> {
         while at < self.id {
             let Some((step, next)) = self.step(at) else { break };
             match step {
-                Step::Name(name) => {
+                Step::Name(name) if is_shorthand(name) => {
                     path.push_str(if path.is_empty() { "" } else { "." });
                     path.push_str(name);
                 }
+                Step::Name(name) => push_quoted(&mut path, name),
                 Step::Position(position) => {
                     // Writing to a string can't fail.
                     let _ = write!(path, "[{position}]");
@@ -60,6 +64,35 @@ impl<'a> Mismatch<'a> {
 enum Step<'a> {
     Name(&'a str),
     Position(usize),
+}
+
+/// Returns true if a path may have a name without brackets (RFC 9535, section 2.5.1.1).
+fn is_shorthand(name: &str) -> bool {
+    let is_first = |character: char| {
+        character.is_ascii_alphabetic() || character == '_' || !character.is_ascii()
+    };
+    name.starts_with(is_first)
+        && name.chars().all(|character| is_first(character) || character.is_ascii_digit())
+}
+
+/// Appends a name in brackets and quotes (RFC 9535, section 2.7).
+fn push_quoted(path: &mut String, name: &str) {
+    path.push_str("['");
+    for character in name.chars() {
+        match character {
+            '\'' => path.push_str("\\'"),
+            '\u{8}' => path.push_str("\\b"),
+            '\t' => path.push_str("\\t"),
+            '\n' => path.push_str("\\n"),
+            '\u{C}' => path.push_str("\\f"),
+            '\r' => path.push_str("\\r"),
+            '\\' => path.push_str("\\\\"),
+            // Writing to a string can't fail.
+            '\0'..' ' => _ = write!(path, "\\u{:04x}", u32::from(character)),
+            _ => path.push(character),
+        }
+    }
+    path.push_str("']");
 }
 
 /// Shows the path and the kind: the value may be personal.
@@ -119,4 +152,33 @@ fn is_effective(document: Document<'_>, id: NodeId) -> bool {
         at = member.value;
     }
     true
+}
+
+#[cfg(test)]
+#[expect(clippy::panic, reason = "a test fails by panicking")]
+mod tests {
+    use crate::decoder::{ChunkDecoder, ChunkEvent, Payload};
+
+    /// Names that would read as another path without brackets.
+    #[test]
+    fn a_path_names_one_value() {
+        for (json, path) in [
+            (r#"{"choices":[],"a":NaN}"#, "a"),
+            (r#"{"choices":[],"":NaN}"#, "['']"),
+            (r#"{"choices":[],"":{"b":NaN}}"#, "[''].b"),
+            (r#"{"choices":[],"a.b":NaN}"#, "['a.b']"),
+            (r#"{"choices":[],"a":{"b[0]":[NaN]}}"#, "a['b[0]'][0]"),
+            (r#"{"choices":[],"1a":{"é_1":NaN}}"#, "['1a'].é_1"),
+            (r#"{"choices":[],"it's\\\n\u001f":NaN}"#, r"['it\'s\\\n\u001f']"),
+            (r#"{"choices":[{"delta":{"content":5}}]}"#, "choices[0].delta.content"),
+        ] {
+            let (mut decoder, stream) = (ChunkDecoder::new(), format!("data: {json}\n\n"));
+            let event = decoder.next(&mut stream.as_bytes());
+            let Some(Payload::Chunk(chunk)) = event.as_ref().map(ChunkEvent::payload) else {
+                panic!("{json}");
+            };
+            let paths: Vec<_> = chunk.mismatches().map(|mismatch| mismatch.path()).collect();
+            assert_eq!(paths, [path], "{json}");
+        }
+    }
 }
