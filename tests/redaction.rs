@@ -176,6 +176,79 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(support::cases::cases("proptest-regressions/redaction.txt", 1500))]
+
+    /// Stops at words, and redacts others, the same in all cuts of the text.
+    #[test]
+    fn both_searches_are_those_of_the_whole_text(
+        pieces in vec("[ab c]{0,4}", 1..8),
+        stops in vec("[ab c]{1,4}", 1..3),
+        words in words(),
+    ) {
+        let (stop, redact) = (Words::new(&stops), Words::new(&words));
+        let text = pieces.concat();
+        let mut guard = Guard::new();
+        let (mut out, mut found) = (Vec::new(), false);
+        for piece in &pieces {
+            let stream = event(0, &json!({ "content": piece }));
+            let _ = guard.push(&ChunkDecoder::new().next(&mut stream.as_bytes()).unwrap());
+            found |= guard.stop_at(&stop).is_some();
+            if found {
+                break;
+            }
+            guard.redact(&redact, "*").unwrap();
+            guard.release_searched(&mut out);
+        }
+        if !found {
+            guard.finish_texts();
+            found = guard.stop_at(&stop).is_some();
+            guard.redact(&redact, "*").unwrap();
+            guard.release_all(&mut out);
+        }
+        prop_assert_eq!(found, stops.iter().any(|word| text.contains(&**word)));
+        let released = texts(&out).into_values().next().unwrap_or_default();
+        let expected = redacted(&text, &words, "*");
+        prop_assert!(found || released == expected, "{} for {}", released, expected);
+    }
+}
+
+/// Searches the text behind a discarded one, with both searches.
+#[test]
+fn a_text_behind_a_discarded_one_is_searched() {
+    let (words, mut guard) = (Words::new(["secret"]), Guard::new());
+    let push = |guard: &mut Guard, text: &str| {
+        let stream = event(0, &json!({ "content": text }));
+        let _ = guard.push(&ChunkDecoder::new().next(&mut stream.as_bytes()).unwrap());
+    };
+    push(&mut guard, "a text that is discarded");
+    assert_eq!((guard.stop_at(&words), guard.redact(&words, "*")), (None, Ok(0)));
+    guard.discard();
+    push(&mut guard, "a secret");
+    assert_eq!(guard.stop_at(&words).unwrap().range, 2..8);
+    assert_eq!(guard.redact(&words, "*"), Ok(0), "it is stopped");
+    let mut out = Vec::new();
+    guard.release_searched(&mut out);
+    assert!(out.is_empty());
+}
+
+/// An index that is no whole number could be that of any call.
+#[test]
+fn a_call_with_an_invalid_index_is_unwatched() {
+    for (index, expected) in [
+        (json!(0), PushResult::Text),
+        (json!(null), PushResult::Text),
+        (json!(1.5), PushResult::Unwatched),
+        (json!("0"), PushResult::Unwatched),
+    ] {
+        let call = json!([{ "index": index, "function": { "arguments": "a" } }]);
+        let stream = event(0, &json!({ "tool_calls": call }));
+        let mut decoder = ChunkDecoder::new();
+        let pushed = Guard::new().push(&decoder.next(&mut stream.as_bytes()).unwrap());
+        assert_eq!(pushed, expected, "{index}");
+    }
+}
+
 /// Redacts a few words of each text of each recording, and finds no other change.
 #[test]
 fn words_of_recordings_are_redacted() {

@@ -11,10 +11,10 @@ mod support;
 use std::time::Duration;
 
 use deltawire::gateway::{
-    Editor, Guard, Meter, Relay, RelayEnd, RelayFlow, RelayGuard, RelayOutcome, RelayReport,
-    StopReason, UsageTap, UsageVisibility, Words,
+    Editor, Guard, Meter, Relay, RelayBuilder, RelayEnd, RelayFlow, RelayGuard, RelayOutcome,
+    RelayReport, StopReason, UsageTap, UsageVisibility, Words,
 };
-use deltawire::{ChunkDecoder, Outcome, Payload, Reassembler};
+use deltawire::{ChunkDecoder, Limits, Outcome, Payload, Reassembler};
 use proptest::prelude::*;
 
 const MASK: &str = "[…]";
@@ -39,6 +39,10 @@ impl Parts {
     }
 
     fn relay(self) -> Relay {
+        self.builder().build()
+    }
+
+    fn builder(self) -> RelayBuilder {
         let mut builder = Relay::builder();
         if self.measures {
             builder = builder.measure();
@@ -53,7 +57,7 @@ impl Parts {
         if self.collects {
             builder = builder.collect();
         }
-        builder.build()
+        builder
     }
 }
 
@@ -218,7 +222,8 @@ fn a_cut_stream_ends_with_an_error_or_is_aborted() {
                     client.push(&out);
                     let client = client.finish();
                     let is_whole = report.outcome == RelayOutcome::Complete;
-                    assert!(how == RelayEnd::Upstream || !is_whole, "{context}");
+                    let is_done = client.end.done > 0;
+                    assert!(how == RelayEnd::Upstream || is_done || !is_whole, "{context}");
                     if report.must_abort {
                         assert!(!parts.edits && !parts.guards && client.end.is_cut, "{context}");
                     } else if is_whole {
@@ -296,6 +301,14 @@ fn a_guard_stops_the_stream() {
 /// A chunk in several `data` lines that an editor joins, and whose text a guard replaces.
 #[test]
 fn edits_and_redactions_of_data_in_several_lines() {
+    for start in ["", "\u{feff}"] {
+        let stream = &format!(
+            "{start}data: {{\"model\":\"m\",\ndata: \"choices\":[{{\"delta\":{{\"content\":\"the é\"}}}}]}}\n\n"
+        );
+        let parts = Parts { measures: false, edits: true, guards: true, collects: false };
+        let (out, report) = relay(parts, stream.as_bytes(), 1 << 20, RelayEnd::UpstreamFailed);
+        assert!(report.redactions == 1 && !out.windows(3).any(|bytes| bytes == b"the"), "{start}");
+    }
     let stream = "id: 1\ndata: {\"model\":\"m\",\ndata: \"choices\":[{\"delta\":\ndata: {\"content\":\"the é\"}}],\ndata: \"usage\":null}\n\ndata: [DONE]\n\n";
     let parts = Parts { measures: false, edits: true, guards: true, collects: false };
     let (out, report) = relay(parts, stream.as_bytes(), 11, RelayEnd::UpstreamFailed);
@@ -303,6 +316,49 @@ fn edits_and_redactions_of_data_in_several_lines() {
     let out = String::from_utf8(out).unwrap();
     assert!(out.contains("[…] é") && out.contains("alias") && !out.contains("the"), "{out}");
     assert!(out.starts_with(std::str::from_utf8(&edited(&guarded(stream.as_bytes()))).unwrap()));
+}
+
+const FINISH: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"},\"finish_reason\":\"stop\"}]}\n\n";
+
+/// A comment or an event over a limit is written in parts: behind the first one no event can be added.
+#[test]
+fn a_cut_behind_a_part_over_a_limit_is_aborted() {
+    let long =
+        [format!(": {}", "k".repeat(17_000)), format!("data: {{\"a\":\"{}", "k".repeat(9000))];
+    let limits = Limits::new().with_max_event_bytes(4000);
+    for part in &long {
+        for parts in Parts::all().filter(|parts| !parts.measures && !parts.collects) {
+            for end in [RelayEnd::Upstream, RelayEnd::UpstreamFailed, RelayEnd::Stopped] {
+                let (mut relay, mut out) = (parts.builder().limits(limits).build(), Vec::new());
+                assert!(
+                    relay.push(format!("{FINISH}{part}").as_bytes(), time(1), &mut out).is_open()
+                );
+                let report = relay.finish(end, time(2), &mut out);
+                let is_error =
+                    matches!(report.outcome, RelayOutcome::Cut | RelayOutcome::Stopped(_));
+                assert_eq!(report.must_abort, is_error, "{parts:?} {end:?} {report:?}");
+                assert!(!String::from_utf8(out).unwrap().contains("gateway_error"));
+            }
+        }
+    }
+}
+
+/// Nothing is behind the end of a whole stream, and nothing is written to a client that has left.
+#[test]
+fn no_error_follows_a_whole_stream_or_a_client_that_has_left() {
+    let stream = format!("{FINISH}data: [DONE]\n\n");
+    for end in [RelayEnd::Upstream, RelayEnd::UpstreamFailed, RelayEnd::Stopped] {
+        for parts in Parts::all() {
+            let (out, report) = relay(parts, stream.as_bytes(), 50, end);
+            assert_eq!(report.outcome, RelayOutcome::Complete);
+            assert!(out.ends_with(b"data: [DONE]\n\n"));
+        }
+    }
+    let guard = RelayGuard::new(Guard::new()).stop_at(Words::new(["a"]));
+    let (mut relay, mut out) = (Relay::builder().guard(guard).build(), Vec::new());
+    assert!(!relay.push(FINISH.as_bytes(), time(1), &mut out).is_open());
+    relay.finish(RelayEnd::ClientGone, time(2), &mut out);
+    assert!(out.is_empty());
 }
 
 proptest! {

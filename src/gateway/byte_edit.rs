@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use crate::sse::SseDecoder;
+use crate::sse::{DataLine, SseDecoder};
 
 /// A range of the data that is replaced by a range of `texts`.
 #[derive(Clone, Debug)]
@@ -43,11 +43,17 @@ pub(super) fn write_data(
     Some(())
 }
 
+/// The largest number of edits with which [`moved_range`] finds a range: it looks at each of them.
+const MOST_MOVING: usize = 64;
+
 /// Returns a range of data in the data that edits have changed.
 ///
-/// Returns `None` if an edit has changed the range.
+/// Returns `None` if an edit has changed the range, or if there are too many edits.
 pub(super) fn moved_range(edits: &[ByteEdit], range: Range<usize>) -> Option<Range<usize>> {
     let (mut added, mut removed, mut rest) = (0, 0, 0);
+    if edits.len() > MOST_MOVING {
+        return None;
+    }
     for ByteEdit { range: old, text } in edits {
         if old.start < range.end && range.start < old.end {
             return None;
@@ -62,20 +68,25 @@ pub(super) fn moved_range(edits: &[ByteEdit], range: Range<usize>) -> Option<Ran
     Some(moved(range.start)?..moved(range.end)?)
 }
 
-/// Returns a range of an event's data, which come in several lines, in the bytes of the event.
+/// Returns the lines of an event's data, which come in several, or none if they aren't `data`.
+///
+/// `is_first` is true for the first event of a stream, which may begin with a BOM.
 #[cold]
-pub(super) fn joined_range(
-    data: &[u8],
-    range: Range<usize>,
-    written: &[u8],
-) -> Option<Range<usize>> {
-    // Behind a line end, the event isn't the first one of a stream, and its last line has an end.
-    let stream = [b"\n", written, b"\n\n"].concat();
+pub(super) fn lines_of(data: &[u8], written: &[u8], is_first: bool) -> Vec<DataLine> {
+    // Behind a line end, an event isn't the first one. The last line may lack its end.
+    let stream = [if is_first { &b""[..] } else { b"\n" }, written, b"\n\n"].concat();
     let (mut sse, mut rest) = (SseDecoder::new(), &stream[..]);
-    sse.next(&mut rest)?;
-    let event = sse.next(&mut rest).filter(|event| event.data() == data)?;
-    let lines: Vec<_> = event.data_lines().collect();
-    let line = lines.iter().rev().find(|line| line.in_data <= range.start)?;
+    if !is_first {
+        sse.next(&mut rest);
+    }
+    let event = sse.next(&mut rest).filter(|event| event.data() == data);
+    event.map_or_else(Vec::new, |event| event.data_lines().collect())
+}
+
+/// Returns a range of data in the bytes of their event. The range is in one of the lines.
+pub(super) fn range_in_lines(lines: &[DataLine], range: Range<usize>) -> Option<Range<usize>> {
+    let behind = lines.partition_point(|line| line.in_data <= range.start);
+    let line = lines.get(behind.checked_sub(1)?)?;
     let start = line.in_raw + (range.start - line.in_data);
     Some(start..start + range.len())
 }

@@ -1,8 +1,11 @@
 //! `Finder`: finds the parts of a text that a guard redacts or stops at; `Words`: a set of strings.
 
+use core::cmp::Reverse;
 use core::ops::Range;
 
 use memchr::memmem;
+
+use crate::slice::bytes_in;
 
 /// Finds matches in a text that grows at its end.
 ///
@@ -32,7 +35,8 @@ use memchr::memmem;
 ///     }
 ///
 ///     fn open_len(&self, text: &str) -> usize {
-///         text.bytes().rev().take_while(u8::is_ascii_digit).count() // a number may continue
+///         // A number may continue; a longer one is found in parts.
+///         text.bytes().rev().take(64).take_while(u8::is_ascii_digit).count()
 ///     }
 /// }
 ///
@@ -43,14 +47,14 @@ pub trait Finder {
     /// Returns the first match that begins at `from` or behind it, as a range of `text`.
     ///
     /// The bytes before `from` have been searched already; a pattern may look at them. A match has
-    /// to lie between characters, and an empty one is no match. A match in the last
+    /// to lie between characters, and an empty one is skipped. A match that begins in the last
     /// [`open_len`](Self::open_len) bytes of a text that may continue is found again later.
     fn find(&self, text: &str, from: usize) -> Option<Range<usize>>;
 
     /// Returns the number of bytes at the end of `text` that may belong to a match of a longer text.
     ///
     /// The guard holds these bytes back. If no number bounds the length of a match, choose a bound,
-    /// since a text in which a match stays open fills the guard.
+    /// since a text in which a match stays open fills the guard. A longer match is found in parts then.
     fn open_len(&self, text: &str) -> usize;
 }
 
@@ -66,46 +70,97 @@ pub trait Finder {
 /// assert_eq!(words.open_len("a secretary"), 0);
 /// ```
 ///
-/// Cases differ. A search costs the length of the text for each string. Use a finder with an
+/// Upper and lower case differ. A search costs the length of the text for each string. Use a finder with an
 /// automaton for more than a few dozen strings.
 #[derive(Clone, Debug, Default)]
 pub struct Words {
-    finders: Vec<memmem::Finder<'static>>,
+    words: Vec<Word>,
+    /// The length of the longest word, in bytes.
+    longest: usize,
 }
+
+#[derive(Clone, Debug)]
+struct Word {
+    finder: memmem::Finder<'static>,
+    /// For each prefix the length of the longest shorter one that it ends with (Knuth, Morris, Pratt).
+    borders: Box<[usize]>,
+}
+
+/// The number of bytes that are searched for all words first. It doubles while they have none.
+const FIRST_WINDOW: usize = 128;
 
 impl Words {
     /// Creates a finder of strings. Ignores empty ones. Allocates a copy of each.
     pub fn new<W: AsRef<str>>(words: impl IntoIterator<Item = W>) -> Self {
-        let words = words.into_iter();
-        let finder = |word: W| {
-            let word = word.as_ref();
-            (!word.is_empty()).then(|| memmem::Finder::new(word).into_owned())
-        };
-        Self { finders: words.filter_map(finder).collect() }
+        let words = words.into_iter().filter(|word| !word.as_ref().is_empty());
+        let words: Vec<_> = words.map(|word| Word::new(word.as_ref())).collect();
+        let longest = words.iter().map(|word| word.borders.len()).max().unwrap_or(0);
+        Self { words, longest }
+    }
+
+    /// Returns the start and the length of the first word in `text`, the longest one if several do.
+    fn first_in(&self, text: &[u8]) -> Option<(usize, usize)> {
+        let found = self
+            .words
+            .iter()
+            .filter_map(|word| Some((word.finder.find(text)?, Reverse(word.borders.len()))));
+        found.min().map(|(start, Reverse(len))| (start, len))
     }
 }
 
 impl Finder for Words {
     fn find(&self, text: &str, from: usize) -> Option<Range<usize>> {
         let rest = text.as_bytes().get(from..)?;
-        let found = self.finders.iter().filter_map(|finder| {
-            let start = finder.find(rest)?;
-            Some((start, usize::MAX - finder.needle().len()))
-        });
-        let (start, len) = found.min()?;
-        let start = from + start;
-        Some(start..start + (usize::MAX - len))
+        let mut window = FIRST_WINDOW;
+        // A word that is far away, or absent, doesn't cost the whole text for each match of another.
+        loop {
+            let end = rest.len().min(window.saturating_add(self.longest));
+            let found = self.first_in(bytes_in(rest, ..end));
+            if let Some((start, len)) = found.filter(|(start, _)| *start < window) {
+                return Some(from + start..from + start + len);
+            }
+            if end == rest.len() {
+                return found.map(|(start, len)| from + start..from + start + len);
+            }
+            window = window.saturating_mul(2);
+        }
     }
 
     fn open_len(&self, text: &str) -> usize {
-        let text = text.as_bytes();
-        let open = |finder: &memmem::Finder<'_>| {
-            let most = text.len().min(finder.needle().len() - 1);
-            (1..=most).rev().find(|len| {
-                let end = text.len() - len;
-                text.get(end..).is_some_and(|end| finder.needle().starts_with(end))
-            })
-        };
-        self.finders.iter().filter_map(open).max().unwrap_or(0)
+        self.words.iter().map(|word| word.open_len(text.as_bytes())).max().unwrap_or(0)
+    }
+}
+
+impl Word {
+    fn new(word: &str) -> Self {
+        let mut borders = Vec::with_capacity(word.len());
+        borders.push(0);
+        let bytes = word.as_bytes();
+        for byte in bytes_in(bytes, 1..) {
+            let before = borders.last().copied().unwrap_or(0);
+            borders.push(next_prefix(bytes, &borders, before, *byte));
+        }
+        Self { finder: memmem::Finder::new(word).into_owned(), borders: borders.into() }
+    }
+
+    /// Returns the length of the longest part of the word, but not all, with which a text ends.
+    fn open_len(&self, text: &[u8]) -> usize {
+        let word = self.finder.needle();
+        let start = text.len().saturating_sub(word.len() - 1);
+        let end = bytes_in(text, start..).iter();
+        end.fold(0, |len, byte| next_prefix(word, &self.borders, len, *byte))
+    }
+}
+
+/// Returns the length of the longest prefix of a word with which a text ends behind one more byte.
+///
+/// `len` is that before the byte, and less than the length of the word.
+fn next_prefix(word: &[u8], borders: &[usize], mut len: usize, byte: u8) -> usize {
+    loop {
+        if word.get(len) == Some(&byte) {
+            return len + 1;
+        }
+        let Some(last) = len.checked_sub(1) else { return 0 };
+        len = borders.get(last).copied().unwrap_or(0);
     }
 }

@@ -127,6 +127,7 @@ use crate::sse::EventKind;
 /// - `logprobs` and `token_ids`, which repeat the text token by token;
 /// - errors, which may quote the output of the model;
 /// - lines that are no field, inside an event too;
+/// - bytes over a limit, also those of a comment;
 /// - events that can't be read;
 /// - `choices`, `delta`, `index` or a text that occurs twice in its object: readers interpret that
 ///   differently.
@@ -155,7 +156,7 @@ pub struct Guard {
     /// Number of bytes of held text: the sum of `end - start` of `segments`.
     pub(super) text_bytes: usize,
     /// Number of events that the guard has accepted.
-    accepted: u64,
+    pub(super) accepted: u64,
     verdicts: TemplateCache<Verdict>,
 }
 
@@ -388,6 +389,7 @@ impl Guard {
         self.text_bytes = 0;
         for text in &mut self.texts {
             text.text.truncate(text.released - text.dropped);
+            text.searched = text.searched.up_to(text.end());
             text.forget(self.overlap);
         }
     }
@@ -460,10 +462,12 @@ impl Guard {
     ) -> Option<AddedTexts> {
         let has_index = !choice.has_invalid_index();
         let mut added = AddedTexts::default();
-        each_text(choice, |FoundText { id, value, text }| {
+        each_text(choice, |FoundText { id, value, text, has_valid_index }| {
             *budget = budget.checked_sub(SEGMENT_COST + text.len())?;
-            let position = if has_index { self.text_position(id) } else { None };
-            let Some((position, span)) = position.zip(find(value)) else {
+            let is_known = has_index && has_valid_index;
+            let position = if is_known { self.text_position(id) } else { None };
+            let found = position.and_then(|position| Some((position, find(value)?)));
+            let Some((position, span)) = found else {
                 added.has_unwatched |= !text.is_empty();
                 return Some(());
             };

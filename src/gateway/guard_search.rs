@@ -5,7 +5,7 @@ use core::ops::Range;
 
 use super::finder::Finder;
 use super::guard::Guard;
-use super::text_segment::mask_segments;
+use super::text_segment::{TextSegment, mask_segments};
 use super::watched_text::{PerSearch, WatchedText, WatchedTextId};
 use crate::slice::text_in;
 
@@ -44,8 +44,10 @@ impl Guard {
     /// Call it after each [`push`](Self::push), and then
     /// [`release_searched`](Self::release_searched). A match may span several events: the first one
     /// contains the mask. The last [`open_len`](Finder::open_len) bytes of a text that may continue
-    /// are searched again with the next event. A mask isn't searched. The cost is that of searching
-    /// the new text and the open bytes.
+    /// are searched again with its next piece. A mask isn't searched, and neither is the text around it
+    /// together: with an empty mask the rest may be a match. A text that has ended is searched to its
+    /// end, so a match doesn't span the end: see [`release`](Self::release). The cost is that of
+    /// searching the new text and the open bytes, and of copying the text behind the first match.
     ///
     /// ```
     /// use deltawire::ChunkDecoder;
@@ -86,9 +88,15 @@ impl Guard {
     ) -> Result<usize, RedactionTooLong> {
         let mut count = 0;
         self.searches.redact = true;
+        let (accepted, stops) = (self.accepted, self.searches.stop);
         for position in 0..self.texts.len() {
             let Some(text) = self.texts.get(position) else { break };
-            let Matches { ranges, end } = find_all(text, text.searched.redact, finder, usize::MAX);
+            if !has_news(text, text.searched.redact, accepted) {
+                continue;
+            }
+            // A mask must not change text that the other search hasn't searched.
+            let limit = if stops { text.searched.stop } else { usize::MAX };
+            let Matches { ranges, end } = find_all(text, text.searched.redact, finder, limit);
             count += ranges.len();
             if !ranges.is_empty() && !self.replace_all(position, &ranges, mask) {
                 return Err(RedactionTooLong);
@@ -108,7 +116,10 @@ impl Guard {
     pub fn stop_at<F: Finder + ?Sized>(&mut self, finder: &F) -> Option<TextMatch> {
         self.searches.stop = true;
         for text in &mut self.texts {
-            let Matches { ranges, end } = find_all(text, text.searched.stop, finder, 1);
+            if !has_news(text, text.searched.stop, self.accepted) {
+                continue;
+            }
+            let Matches { ranges, end } = find_all(text, text.searched.stop, finder, usize::MAX);
             if let Some(range) = ranges.first() {
                 let start = text.dropped + text.hidden;
                 return Some(TextMatch {
@@ -148,7 +159,11 @@ impl Guard {
             return false;
         }
         self.text_bytes = self.text_bytes + added - removed;
-        let own = self.segments.iter_mut().filter(|segment| segment.text == position);
+        // The segments before the first range remain as they are.
+        let start = ranges.first().map_or(0, |range| range.start);
+        let is_before = |segment: &TextSegment| segment.text == position && segment.end <= start;
+        let from = self.segments.iter().rposition(is_before).map_or(0, |last| last + 1);
+        let own = self.segments.range_mut(from..).filter(|segment| segment.text == position);
         mask_segments(own, ranges, mask.len());
         text.mask(ranges, mask);
         true
@@ -162,38 +177,49 @@ impl Guard {
     }
 }
 
-/// Returns up to `most` matches in the part of a text that isn't searched yet.
+/// Returns true if a text has bytes that weren't searched, and that are new or its last ones.
+fn has_news(text: &WatchedText, searched: usize, accepted: u64) -> bool {
+    searched < text.end() && (text.last_event == accepted || text.is_over)
+}
+
+/// Returns the matches in the part of a text that isn't searched yet, and that end up to `limit`.
 ///
-/// A match that isn't between characters is widened, so that no part of it is released.
+/// A match that begins in the open part is found again later. One that isn't between characters is
+/// widened, so that no part of it is released.
 fn find_all<F: Finder + ?Sized>(
     text: &WatchedText,
     searched: usize,
     finder: &F,
-    most: usize,
+    limit: usize,
 ) -> Matches {
     let start = text.dropped + text.hidden;
     let shown = text_in(&text.text, text.hidden..);
     let mut at = searched.max(text.released) - start;
+    let limit = limit.saturating_sub(start).clamp(at, shown.len().max(at));
     let open = if text.is_over { 0 } else { finder.open_len(shown) };
-    let mut end = boundary_before(shown, shown.len().saturating_sub(open)).max(at);
+    let mut end = boundary_before(shown, shown.len().saturating_sub(open)).clamp(at, limit);
     let mut ranges = Vec::new();
     while at < end
-        && ranges.len() < most
         && let Some(found) = finder.find(shown, at)
     {
-        let found = boundary_before(shown, found.start).max(at)..boundary_behind(shown, found.end);
-        if found.is_empty() {
+        let start_of_match = boundary_before(shown, found.start).max(at);
+        let found = start_of_match..boundary_behind(shown, found.end);
+        if found.start >= end {
             break;
         }
-        if found.end > end {
-            // It may continue.
-            end = end.min(found.start);
+        if found.is_empty() {
+            at = boundary_behind(shown, found.start + 1);
+            continue;
+        }
+        if found.end > limit {
+            end = found.start;
             break;
         }
         at = found.end;
+        end = end.max(at);
         ranges.push(start + found.start..start + found.end);
     }
-    Matches { ranges, end: start + end }
+    Matches { ranges, end: start + end.max(at) }
 }
 
 /// Returns the last boundary between characters up to a position.

@@ -1,5 +1,6 @@
 //! `Relay`: observes, measures, edits, guards and collects one stream, over one decode.
 
+use core::cell::OnceCell;
 use core::fmt;
 use core::time::Duration;
 
@@ -80,6 +81,9 @@ pub struct Relay {
     stages: Stages,
 }
 
+/// The largest capacity, in bytes, of the buffer for an edited event that is retained.
+const KEPT_BYTES: usize = 64 << 10;
+
 /// The parts of a relay besides the decoder.
 pub(super) struct Stages {
     pub(super) observer: Observer,
@@ -92,6 +96,8 @@ pub(super) struct Stages {
     /// The message of the error event of a stream that isn't whole.
     pub(super) message: Box<str>,
     pub(super) passes_unreadable: bool,
+    /// The client has received the first part of an event or line over a limit, and not its rest.
+    pub(super) is_open: bool,
     /// The reason for which the relay has stopped the stream.
     pub(super) stopped: Option<StopReason>,
 }
@@ -143,6 +149,7 @@ impl Relay {
                 stages.stopped = Some(reason);
                 break;
             }
+            stages.is_open = decoder.sse().is_skipping();
         }
         if let Some(meter) = &mut stages.meter {
             let _ = meter.record_total(stages.observer.deltas(), now);
@@ -173,14 +180,17 @@ impl Relay {
     /// | [`Upstream`](RelayEnd::Upstream), not whole, or [`UpstreamFailed`](RelayEnd::UpstreamFailed) | the held events, and an error event |
     /// | [`Stopped`](RelayEnd::Stopped), or stopped by the guard | an error event; held events are discarded |
     /// | [`ClientGone`](RelayEnd::ClientGone) | nothing |
+    ///
+    /// A stream that was whole and had its `[DONE]` is complete, also if its upstream fails behind it.
     pub fn finish(&mut self, end: RelayEnd, now: Duration, out: &mut Vec<u8>) -> RelayReport {
         let Self { decoder, stages } = self;
-        let has_bytes = decoder.sse().buffered_len() > 0 || decoder.sse().is_skipping();
-        let mut is_inside_event = has_bytes && !stages.writes_events();
+        let has_rest = decoder.sse().buffered_len() > 0;
+        let mut is_unfinished = has_rest && !stages.writes_events();
         let ends_here = matches!(end, RelayEnd::Upstream | RelayEnd::UpstreamFailed);
+        let may_be_whole = ends_here || !has_rest;
         if ends_here && stages.stopped.is_none() {
             if let Some(event) = decoder.salvage() {
-                is_inside_event &= !stages.push_last(&event, out);
+                is_unfinished &= !stages.push_last(&event, out);
             }
             stages.release_last(out);
         }
@@ -189,8 +199,9 @@ impl Relay {
         }
         let summary = decoder.finish();
         decoder.reset();
-        let mut report = stages.finish(end, summary, now);
-        if report.outcome.is_error() {
+        let is_inside_event = is_unfinished || core::mem::take(&mut stages.is_open);
+        let mut report = stages.finish(end, may_be_whole, summary, now);
+        if report.outcome.is_error() && end != RelayEnd::ClientGone {
             report.must_abort = is_inside_event;
             if !is_inside_event {
                 write_error(&report.outcome, &stages.message, out);
@@ -231,8 +242,10 @@ impl Stages {
         if outcome == RewriteOutcome::Unchanged {
             guard.push(event, out)?;
         } else {
-            let find = |value| editor.written_range(event, value_range(value)?, edited);
+            let joined = OnceCell::new();
+            let find = |value| editor.written_range(event, value_range(value)?, edited, &joined);
             guard.push_written(event, edited, find, out)?;
+            edited.shrink_to(KEPT_BYTES);
         }
         Ok(true)
     }
@@ -268,12 +281,20 @@ impl Stages {
     }
 
     /// Returns the report, and prepares the parts for another stream.
-    fn finish(&mut self, end: RelayEnd, summary: StreamSummary, now: Duration) -> RelayReport {
+    ///
+    /// `may_be_whole` is true if the client has received all bytes of the upstream.
+    fn finish(
+        &mut self,
+        end: RelayEnd,
+        may_be_whole: bool,
+        summary: StreamSummary,
+        now: Duration,
+    ) -> RelayReport {
         let completion = self.completion.as_mut().map(|parts| parts.finish(summary.clone()));
         let stream = self.observer.finish(summary);
         let outcome = match self.stopped.take() {
             Some(reason) => RelayOutcome::Stopped(reason),
-            None => RelayOutcome::of(end, &stream),
+            None => RelayOutcome::of(end, may_be_whole, &stream),
         };
         let latency = self.meter.as_ref().map(|meter| meter.finish(&stream, now));
         self.meter = self.meter.as_ref().map(|_| Meter::new());

@@ -111,6 +111,7 @@ impl RelayBuilder {
             edited: Vec::new(),
             message,
             passes_unreadable,
+            is_open: false,
             stopped: None,
         };
         Relay::new(ChunkDecoder::with_limits(limits).with_templates(&templates), stages)

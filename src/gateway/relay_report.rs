@@ -42,14 +42,18 @@ pub enum RelayOutcome {
 
 impl RelayOutcome {
     /// Returns the outcome of a stream that wasn't stopped by its guard.
-    pub(super) fn of(end: RelayEnd, stream: &StreamReport) -> Self {
+    ///
+    /// `may_be_whole` is true if the client has received all bytes of the upstream.
+    pub(super) fn of(end: RelayEnd, may_be_whole: bool, stream: &StreamReport) -> Self {
         let is_cut = matches!(stream.outcome, Outcome::Truncated | Outcome::Empty)
             || stream.end.is_event_cut();
+        let is_whole = may_be_whole && stream.whole().is_ok();
         match end {
             RelayEnd::ClientGone => Self::ClientGone,
+            _ if is_whole && stream.end.done > 0 => Self::Complete,
             RelayEnd::Stopped => Self::Stopped(StopReason::Gateway),
             RelayEnd::UpstreamFailed => Self::Cut,
-            RelayEnd::Upstream if stream.whole().is_ok() => Self::Complete,
+            RelayEnd::Upstream if is_whole => Self::Complete,
             RelayEnd::Upstream if is_cut => Self::Cut,
             RelayEnd::Upstream => Self::Other,
         }

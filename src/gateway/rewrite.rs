@@ -1,16 +1,17 @@
 //! `Editor`: writes events with replaced or removed values, and copies all other bytes.
 
 use crate::chunk::schema::{delta, top};
+use core::cell::OnceCell;
 use core::ops::Range;
 
-use super::byte_edit::{ByteEdit, joined_range, moved_range, write_data};
+use super::byte_edit::{ByteEdit, lines_of, moved_range, range_in_lines, write_data};
 use super::json_write;
 use super::spans::{object_of, value_range};
 use crate::chunk::{ChatCompletionChunk, TemplateCache, UpstreamError};
 use crate::decoder::{ChunkEvent, Payload};
 use crate::json::{Member, NodeId, Value, ValueKind};
 use crate::slice::{bytes_in, split_bytes};
-use crate::sse::{Event, EventKind, LineSpan, SseField};
+use crate::sse::{DataLine, Event, EventKind, LineSpan, SseField};
 
 /// Writes the events of a stream with replaced or removed values.
 ///
@@ -231,18 +232,22 @@ impl Editor {
 
     /// Returns the range of a value in the bytes that [`write`](Self::write) has written last.
     ///
-    /// `range` is that of the value in the data of the event, which was changed. Returns `None` if a change has replaced or removed the value, or a part of it.
+    /// `range` is that of the value in the data of the event, which was changed. `lines` is filled for
+    /// data in several lines. Returns `None` if the value, or a part of it, isn't there any more.
     pub(super) fn written_range(
         &self,
         event: &ChunkEvent<'_>,
         range: Range<usize>,
         written: &[u8],
+        lines: &OnceCell<Vec<DataLine>>,
     ) -> Option<Range<usize>> {
         let Range { start, end } = moved_range(&self.edits, range)?;
-        match event.event().data_start() {
-            Some(data) => Some(data + start..data + end),
-            None => joined_range(&self.data, start..end, written),
-        }
+        let Some(data) = event.event().data_start() else {
+            let is_first = event.offset() == 0;
+            let lines = lines.get_or_init(|| lines_of(&self.data, written, is_first));
+            return range_in_lines(lines, start..end);
+        };
+        Some(data + start..data + end)
     }
 
     /// Returns the capacity, in bytes, of the buffers that grow with an event.

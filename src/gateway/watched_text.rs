@@ -73,6 +73,13 @@ pub(super) struct PerSearch<T> {
     pub(super) redact: T,
 }
 
+impl PerSearch<usize> {
+    /// Returns the ends of searched parts, if a text ends at a position.
+    pub(super) fn up_to(self, end: usize) -> Self {
+        Self { stop: self.stop.min(end), redact: self.redact.min(end) }
+    }
+}
+
 /// The part of a text that a guard stores: the overlap, followed by the held text.
 #[derive(Clone, Copy)]
 #[non_exhaustive]
@@ -159,17 +166,21 @@ impl WatchedText {
     }
 
     /// Replaces ranges of held text, which are in order and apart.
+    ///
+    /// Copies the text behind the start of the first range only.
     pub(super) fn mask(&mut self, ranges: &[Range<usize>], mask: &str) {
-        let mut masked = String::new();
-        let mut rest = self.dropped;
+        let Some(first) = ranges.first() else { return };
+        debug_assert!(self.released <= first.start, "a released text remains");
+        let changed = self.range(first.start..self.end()).unwrap_or_default().to_owned();
+        let in_changed = |range: Range<usize>| text_in(&changed, range);
+        self.text.truncate(first.start - self.dropped);
+        let mut rest = first.start;
         for range in ranges {
-            debug_assert!(self.released <= range.start, "a released text remains");
-            masked.push_str(self.range(rest..range.start).unwrap_or_default());
-            masked.push_str(mask);
+            self.text.push_str(in_changed(rest - first.start..range.start - first.start));
+            self.text.push_str(mask);
             rest = range.end;
         }
-        masked.push_str(self.range(rest..self.end()).unwrap_or_default());
-        self.text = masked;
+        self.text.push_str(in_changed(rest - first.start..changed.len()));
         self.move_searches(ranges, mask.len());
     }
 
@@ -223,6 +234,8 @@ pub(super) fn end_others(texts: &mut [WatchedText], continued: usize) {
 /// A text in a choice, with its identity and its value.
 pub(super) struct FoundText<'a> {
     pub(super) id: WatchedTextId,
+    /// False for a text of a tool call whose index is present and no whole number.
+    pub(super) has_valid_index: bool,
     pub(super) value: Value<'a>,
     pub(super) text: &'a str,
 }
@@ -235,34 +248,34 @@ pub(super) fn each_text<'a>(
     mut each: impl FnMut(FoundText<'a>) -> Option<()>,
 ) -> Option<()> {
     let index = choice.index().unwrap_or(0);
-    let mut add =
-        |kind: Option<WatchedTextKind>, call, value: Value<'a>| match kind.zip(value.as_str()) {
-            Some((kind, text)) => {
-                each(FoundText { id: WatchedTextId { choice: index, kind, call }, value, text })
-            }
-            None => Some(()),
-        };
+    let mut add = |kind: Option<WatchedTextKind>, call, has_valid_index, value: Value<'a>| {
+        let Some((kind, text)) = kind.zip(value.as_str()) else { return Some(()) };
+        let id = WatchedTextId { choice: index, kind, call };
+        each(FoundText { id, has_valid_index, value, text })
+    };
     let Some(delta) = choice.delta().as_value() else { return Some(()) };
     for (name, value) in delta.members() {
         match name {
             delta::TOOL_CALLS => {
                 for call in value.elements() {
-                    let index = call.get(tool_call::INDEX).and_then(|index| index.as_u64());
+                    let index = call.get(tool_call::INDEX).filter(|index| !index.is_null());
+                    let (number, is_absent) = (index.and_then(|it| it.as_u64()), index.is_none());
                     for (_, function) in
                         call.members().filter(|(name, _)| *name == tool_call::FUNCTION)
                     {
                         for (name, value) in function.members() {
-                            add(WatchedTextKind::from_function(name), index, value)?;
+                            let kind = WatchedTextKind::from_function(name);
+                            add(kind, number, is_absent || number.is_some(), value)?;
                         }
                     }
                 }
             }
             delta::FUNCTION_CALL => {
                 for (name, value) in value.members() {
-                    add(WatchedTextKind::from_function(name), None, value)?;
+                    add(WatchedTextKind::from_function(name), None, true, value)?;
                 }
             }
-            _ => add(WatchedTextKind::from_delta(name), None, value)?,
+            _ => add(WatchedTextKind::from_delta(name), None, true, value)?,
         }
     }
     Some(())

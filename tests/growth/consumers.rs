@@ -11,8 +11,8 @@ use deltawire::chunk::{ChatCompletionChunk, OwnedChatCompletionChunk};
 use deltawire::completion::{Change, ChatCompletion, FinishedCompletion, FunctionCall};
 use deltawire::gateway::request::ask_for_usage;
 use deltawire::gateway::{
-    Editor, Guard, Meter, Observer, PushResult, Replay, Sniffer, Spans, SseEvent, UsageTap,
-    UsageVisibility, assemble, write_comment,
+    Editor, Guard, Meter, Observer, PushResult, Relay, RelayEnd, RelayGuard, Replay, Sniffer,
+    Spans, SseEvent, UsageTap, UsageVisibility, Words, assemble, write_comment,
 };
 use deltawire::json::{Value, ValueKind};
 use deltawire::sse::{BodyKind, LineSplitter};
@@ -162,6 +162,33 @@ pub(crate) const STREAMS: &[Consumer] = &[
     }),
     consumer("Guard, replaced and kept within its bounds", |stream| {
         guard(Guard::new(), stream, |guard, _| replace(guard));
+    }),
+    consumer("Guard, words redacted", |stream| {
+        let words = Words::new(["a", "e", "0", "x", "absent", "zebra"]);
+        guard(Guard::with_bounds(ROOM, 256), stream, |guard, out| {
+            let _ = black_box(guard.redact(&words, "****"));
+            guard.release_searched(out);
+        });
+    }),
+    consumer("Guard, words redacted and kept", |stream| {
+        let words = Words::new(["a", "e", "0", "x", "absent", "zebra"]);
+        guard(Guard::with_bounds(ROOM, 256), stream, |guard, _| {
+            let _ = black_box(guard.redact(&words, ""));
+        });
+    }),
+    consumer("Relay, all parts", |stream| {
+        let guard = RelayGuard::new(Guard::with_bounds(ROOM, 256));
+        let guard = guard.stop_at(Words::new(["absent"])).redact(Words::new(["a", "e"]), "**");
+        let mut editor = Editor::new();
+        editor.replace("model", "alias");
+        editor.hide_usage(UsageVisibility::Removed);
+        let relay = Relay::builder().measure().edit(editor).pass_unreadable();
+        let mut relay = relay.guard(guard.pass_unwatched()).collect().build();
+        let mut out = Vec::new();
+        for piece in stream.chunks(PIECE) {
+            let _ = black_box(relay.push(piece, Duration::ZERO, &mut out));
+        }
+        black_box(relay.finish(RelayEnd::Upstream, Duration::ZERO, &mut out));
     }),
     consumer("Editor", |stream| edit(UsageVisibility::Removed, stream)),
     consumer("Editor, usage null", |stream| edit(UsageVisibility::Null, stream)),

@@ -76,9 +76,9 @@ const MOST_COST: f64 = 80.0;
 /// An empty name matches any.
 const COSTLIER: &[(&str, &str, f64, &str)] = &[
     ("", "blank lines", 500.0, "each byte is an event"),
-    ("", "blank lines of all kinds", 400.0, "each byte is an event"),
-    ("", "empty comments", 250.0, "each two bytes are an event"),
-    ("", "unknown lines", 200.0, "there are two events in six bytes"),
+    ("", "blank lines of all kinds", 700.0, "each byte is an event"),
+    ("", "empty comments", 400.0, "each two bytes are an event"),
+    ("", "unknown lines", 320.0, "there are two events in six bytes"),
     ("", "line ends of one CR", 200.0, "an event has ten bytes"),
     ("", "unknown lines in one event", 100.0, "each two bytes are a line"),
     ("ChunkEvent, shown", "", 2000.0, "a text of 200 bytes is written for each event"),
@@ -110,6 +110,19 @@ const COSTLIER: &[(&str, &str, f64, &str)] = &[
     ("", "calls that descend in one event", 120.0, "a call comes in few bytes"),
     ("", "a completion with choices that descend", 120.0, "a choice comes in few bytes"),
     ("Editor::edit, each content", "", 120.0, "each text is replaced"),
+    (
+        "Guard, words redacted",
+        "",
+        600.0,
+        "each byte is a match, and each word is searched behind it",
+    ),
+    (
+        "Guard, words redacted and kept",
+        "",
+        600.0,
+        "each byte is a match, and each word is searched behind it",
+    ),
+    ("Relay, all parts", "", 300.0, "a guard and an editor write what is cut in small pieces"),
 ];
 
 const MEMBERS: &str = "up to 256 members, or 128 elements, are looked through for each";
