@@ -163,7 +163,8 @@ impl Guard {
         let start = ranges.first().map_or(0, |range| range.start);
         let is_before = |segment: &TextSegment| segment.text == position && segment.end <= start;
         let from = self.segments.iter().rposition(is_before).map_or(0, |last| last + 1);
-        let own = self.segments.range_mut(from..).filter(|segment| segment.text == position);
+        let own = self.segments.iter_mut().skip(from);
+        let own = own.filter(|segment| segment.text == position);
         mask_segments(own, ranges, mask.len());
         text.mask(ranges, mask);
         true
@@ -195,9 +196,9 @@ fn find_all<F: Finder + ?Sized>(
     let start = text.dropped + text.hidden;
     let shown = text_in(&text.text, text.hidden..);
     let mut at = searched.max(text.released) - start;
-    let limit = limit.saturating_sub(start).clamp(at, shown.len().max(at));
+    let limit = limit.saturating_sub(start).min(shown.len()).max(at);
     let open = if text.is_over { 0 } else { finder.open_len(shown) };
-    let mut end = boundary_before(shown, shown.len().saturating_sub(open)).clamp(at, limit);
+    let mut end = boundary_before(shown, shown.len().saturating_sub(open)).min(limit).max(at);
     let mut ranges = Vec::new();
     while at < end
         && let Some(found) = finder.find(shown, at)
