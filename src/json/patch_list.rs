@@ -3,6 +3,7 @@
 use core::ops::{Deref, DerefMut};
 
 use super::document::Patch;
+use super::thin_list::ThinList;
 
 /// The patches that are stored without an allocation: four bound values and two slots.
 const INLINE: usize = 6;
@@ -18,7 +19,7 @@ pub(crate) const MOST_PATCHES: usize = u8::MAX as usize;
 #[repr(C)]
 pub(crate) struct PatchList {
     /// All patches, if they are more than [`INLINE`].
-    more: Vec<Patch>,
+    more: ThinList<Patch>,
     inline: [Patch; INLINE],
     len: u8,
 }
@@ -26,7 +27,7 @@ pub(crate) struct PatchList {
 impl PatchList {
     /// Creates an empty list.
     pub(super) const fn new() -> Self {
-        Self { more: Vec::new(), inline: [Patch::NONE; INLINE], len: 0 }
+        Self { more: ThinList::new(), inline: [Patch::NONE; INLINE], len: 0 }
     }
 
     /// Removes the patches; the memory stays.
@@ -41,8 +42,7 @@ impl PatchList {
         if let Some(places) = self.inline.get_mut(..patches.len()) {
             places.copy_from_slice(patches);
         } else {
-            self.more.clear();
-            self.more.extend_from_slice(patches);
+            self.more.replace(patches);
         }
     }
 }

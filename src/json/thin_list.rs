@@ -5,10 +5,15 @@ use core::ops::{Deref, DerefMut};
 use smallvec::SmallVec;
 
 /// A list that needs one pointer while it is empty, and one buffer for one element.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(crate) struct ThinList<T>(Option<Box<SmallVec<[T; 1]>>>);
 
 impl<T> ThinList<T> {
+    /// Creates an empty list.
+    pub(crate) const fn new() -> Self {
+        Self(None)
+    }
+
     /// Appends an element.
     pub(crate) fn push(&mut self, element: T) {
         let list = self.0.get_or_insert_default();
@@ -17,6 +22,16 @@ impl<T> ThinList<T> {
             list.reserve(3);
         }
         list.push(element);
+    }
+
+    /// Replaces the elements, in the same buffer.
+    pub(crate) fn replace(&mut self, elements: &[T])
+    where
+        T: Copy,
+    {
+        let list = self.0.get_or_insert_default();
+        list.clear();
+        list.extend_from_slice(elements);
     }
 
     /// Frees the memory that the elements don't need.
@@ -29,7 +44,7 @@ impl<T> ThinList<T> {
 
 impl<T> Default for ThinList<T> {
     fn default() -> Self {
-        Self(None)
+        Self::new()
     }
 }
 
@@ -91,5 +106,7 @@ mod tests {
         list.iter_mut().for_each(|element| *element += 1);
         assert_eq!(*list, [1, 2, 3, 4, 5, 6, 7, 8, 9]);
         assert_eq!(size_of_val(&list), size_of::<usize>());
+        list.replace(&[7, 8]);
+        assert_eq!(*list, [7, 8]);
     }
 }
