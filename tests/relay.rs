@@ -262,7 +262,7 @@ fn a_guard_stops_the_stream() {
         panic!("{report:?}")
     };
     assert_eq!(text.choice, 0);
-    let end = "data: {\"error\":{\"message\":\"No \\\"secrets\\\".\",\"type\":\"gateway_error\",\"code\":\"content_filter\"}}\n\n";
+    let end = "data: {\"error\":{\"message\":\"No \\\"secrets\\\".\",\"type\":\"gateway_error\",\"param\":null,\"code\":\"content_filter\"}}\n\n";
     assert_eq!(String::from_utf8(out).unwrap(), event("my ") + end);
 
     // The next stream of the same relay is another one.

@@ -8,6 +8,17 @@ use crate::slice::text_in;
 /// The event that ends a stream of chunks.
 pub const DONE: &[u8] = b"data: [DONE]\n\n";
 
+/// Appends an event with an error, in the form of OpenAI's API.
+pub(super) fn write_error(message: &str, r#type: &str, code: &str, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"data: {\"error\":{\"message\":");
+    json_write::string(message, out);
+    out.extend_from_slice(b",\"type\":");
+    json_write::string(r#type, out);
+    out.extend_from_slice(b",\"param\":null,\"code\":");
+    json_write::string(code, out);
+    out.extend_from_slice(b"}}\n\n");
+}
+
 /// An event to be written (WHATWG HTML, 9.2.5).
 ///
 /// ```

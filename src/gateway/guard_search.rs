@@ -7,6 +7,7 @@ use super::finder::Finder;
 use super::guard::Guard;
 use super::text_segment::{TextSegment, mask_segments};
 use super::watched_text::{PerSearch, WatchedText, WatchedTextId};
+use crate::json::beginning;
 use crate::slice::text_in;
 
 /// A match in a text of a stream; see [`Guard::stop_at`].
@@ -198,12 +199,12 @@ fn find_all<F: Finder + ?Sized>(
     let mut at = searched.max(text.released) - start;
     let limit = limit.saturating_sub(start).min(shown.len()).max(at);
     let open = if text.is_over { 0 } else { finder.open_len(shown) };
-    let mut end = boundary_before(shown, shown.len().saturating_sub(open)).min(limit).max(at);
+    let mut end = beginning(shown, shown.len().saturating_sub(open)).len().min(limit).max(at);
     let mut ranges = Vec::new();
     while at < end
         && let Some(found) = finder.find(shown, at)
     {
-        let start_of_match = boundary_before(shown, found.start).max(at);
+        let start_of_match = beginning(shown, found.start).len().max(at);
         let found = start_of_match..boundary_behind(shown, found.end);
         if found.start >= end {
             break;
@@ -221,12 +222,6 @@ fn find_all<F: Finder + ?Sized>(
         ranges.push(start + found.start..start + found.end);
     }
     Matches { ranges, end: start + end.max(at) }
-}
-
-/// Returns the last boundary between characters up to a position.
-fn boundary_before(text: &str, position: usize) -> usize {
-    let position = position.min(text.len());
-    (0..=position).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
 }
 
 /// Returns the first boundary between characters from a position on.

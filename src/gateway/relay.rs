@@ -4,22 +4,22 @@ use core::cell::OnceCell;
 use core::fmt;
 use core::time::Duration;
 
-use super::json_write;
+use super::encode::write_error;
 use super::latency::Meter;
 use super::observe::Observer;
 use super::relay_builder::RelayBuilder;
 use super::relay_guard::{RelayGuard, StopReason};
 use super::relay_report::{RelayEnd, RelayOutcome, RelayReport};
-use super::rewrite::{Editor, RewriteOutcome};
+use super::rewrite::{Editor, KEPT_CAPACITY, RewriteOutcome};
 use super::spans::value_range;
 use crate::completion::Reassembler;
 use crate::decoder::{ChunkDecoder, ChunkEvent, Payload, StreamSummary};
 
 /// Forwards one stream to a client.
 ///
-/// It observes, measures, edits, guards and collects the stream, in any combination. The bytes of the upstream's body go in, cut anywhere. The bytes for the client are appended to
-/// a buffer. Each event is decoded once for all parts. An event that no part changes is written as it
-/// came.
+/// It observes, measures, edits, guards and collects the stream, in any combination. The bytes of the
+/// upstream's body go in, cut anywhere. The bytes for the client are appended to a buffer. Each event
+/// is decoded once for all parts. An event that no part changes is written as it came.
 ///
 /// ```
 /// use std::time::Duration;
@@ -58,7 +58,7 @@ use crate::decoder::{ChunkDecoder, ChunkEvent, Payload, StreamSummary};
 /// assert_eq!(String::from_utf8(out).unwrap(), expected);
 /// ```
 ///
-/// # What is written
+/// # Written bytes
 ///
 /// Without an editor and a guard, each piece is written at once, before it is decoded. With one of
 /// them, an event is written when it is whole and the guard releases it. An event that can't be read
@@ -69,7 +69,8 @@ use crate::decoder::{ChunkDecoder, ChunkEvent, Payload, StreamSummary};
 /// # The end
 ///
 /// [`finish`](Self::finish) writes the right end for each [`RelayEnd`]. A stream that the upstream
-/// or the gateway has cut gets an error event and no `[DONE]`. So no client takes it for a whole one. Inside of an event nothing can be added: then the response has to be aborted, see
+/// or the gateway has cut gets an error event and no `[DONE]`. So no client takes it for a whole one.
+/// Inside of an event nothing can be added: then the response has to be aborted, see
 /// [`must_abort`](RelayReport::must_abort).
 ///
 /// # Memory
@@ -80,9 +81,6 @@ pub struct Relay {
     decoder: ChunkDecoder,
     stages: Stages,
 }
-
-/// The largest capacity, in bytes, of the buffer for an edited event that is retained.
-const KEPT_BYTES: usize = 64 << 10;
 
 /// The parts of a relay besides the decoder.
 pub(super) struct Stages {
@@ -189,10 +187,10 @@ impl Relay {
         let ends_here = matches!(end, RelayEnd::Upstream | RelayEnd::UpstreamFailed);
         let may_be_whole = ends_here || !has_rest;
         if ends_here && stages.stopped.is_none() {
-            if let Some(event) = decoder.salvage() {
-                is_unfinished &= !stages.push_last(&event, out);
-            }
-            stages.release_last(out);
+            let last = decoder.salvage();
+            let missing_end = last.and_then(|event| stages.push_last(&event, out));
+            is_unfinished &= missing_end.is_none();
+            stages.release_last(missing_end.unwrap_or_default(), out);
         }
         if let Some(meter) = &mut stages.meter {
             let _ = meter.record_total(stages.observer.deltas(), now);
@@ -204,7 +202,7 @@ impl Relay {
         if report.outcome.is_error() && end != RelayEnd::ClientGone {
             report.must_abort = is_inside_event;
             if !is_inside_event {
-                write_error(&report.outcome, &stages.message, out);
+                write_error(&stages.message, "gateway_error", report.outcome.as_str(), out);
             }
         }
         report
@@ -245,39 +243,40 @@ impl Stages {
             let joined = OnceCell::new();
             let find = |value| editor.written_range(event, value_range(value)?, edited, &joined);
             guard.push_written(event, edited, find, out)?;
-            edited.shrink_to(KEPT_BYTES);
+            edited.shrink_to(KEPT_CAPACITY);
         }
         Ok(true)
     }
 
-    /// Passes the last event on, which no blank line closes, and closes it. Drops a cut one.
+    /// Passes the last event on, which no blank line closes. Drops a cut one.
     ///
-    /// Returns true if the client has received no part of an open event.
-    fn push_last(&mut self, event: &ChunkEvent<'_>, out: &mut Vec<u8>) -> bool {
-        let writes_events = self.writes_events();
+    /// Returns the line ends that close the event, or `None` if no part of it is written.
+    fn push_last(&mut self, event: &ChunkEvent<'_>, out: &mut Vec<u8>) -> Option<&'static [u8]> {
         if matches!(event.payload(), Payload::Malformed(_)) {
-            return writes_events;
+            return None;
         }
         let start = out.len();
-        match self.push(event, out) {
-            Err(reason) => self.stopped = Some(reason),
-            Ok(is_held) => match &mut self.guard {
-                Some(guard) if is_held => guard.set_missing_end(event.missing_end()),
-                Some(_) => {}
-                None if writes_events && out.len() == start => {}
-                None => out.extend_from_slice(event.missing_end()),
-            },
-        }
-        true
+        let pushed = self.push(event, out);
+        let is_held = pushed.unwrap_or_else(|reason| {
+            self.stopped = Some(reason);
+            false
+        });
+        let is_written = is_held || !self.writes_events() || out.len() > start;
+        is_written.then(|| event.missing_end())
     }
 
-    /// Releases all held events, at the end of the upstream's body.
-    fn release_last(&mut self, out: &mut Vec<u8>) {
-        if let Some(guard) = self.guard.as_mut().filter(|_| self.stopped.is_none())
+    /// Releases all held events at the end of the upstream's body, and closes the last one.
+    fn release_last(&mut self, missing_end: &[u8], out: &mut Vec<u8>) {
+        if self.stopped.is_some() {
+            return;
+        }
+        if let Some(guard) = &mut self.guard
             && let Err(reason) = guard.release_last(out)
         {
             self.stopped = Some(reason);
+            return;
         }
+        out.extend_from_slice(missing_end);
     }
 
     /// Returns the report, and prepares the parts for another stream.
@@ -304,15 +303,6 @@ impl Stages {
         }
         RelayReport { outcome, stream, latency, completion, redactions, must_abort: false }
     }
-}
-
-/// Appends the error event of a stream that isn't whole.
-fn write_error(outcome: &RelayOutcome, message: &str, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"data: {\"error\":{\"message\":");
-    json_write::string(message, out);
-    out.extend_from_slice(b",\"type\":\"gateway_error\",\"code\":");
-    json_write::string(outcome.as_str(), out);
-    out.extend_from_slice(b"}}\n\n");
 }
 
 /// Shows no text.

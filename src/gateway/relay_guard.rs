@@ -19,8 +19,6 @@ pub struct RelayGuard {
     redact: Option<(Box<dyn Finder + Send>, Box<str>)>,
     passes_unwatched: bool,
     redactions: u64,
-    /// The line ends that close the last event, if it lacks them.
-    missing_end: &'static [u8],
 }
 
 /// The reason for which a relay has stopped a stream before its end.
@@ -64,7 +62,7 @@ impl RelayGuard {
     #[must_use]
     pub const fn new(guard: Guard) -> Self {
         let (stop, redact, passes_unwatched) = (None, None, false);
-        Self { guard, stop, redact, passes_unwatched, redactions: 0, missing_end: &[] }
+        Self { guard, stop, redact, passes_unwatched, redactions: 0 }
     }
 
     /// Stops the stream at the first match of a finder: see [`Guard::stop_at`].
@@ -137,24 +135,17 @@ impl RelayGuard {
         Ok(())
     }
 
-    /// Sets the line ends that close the last event.
-    pub(super) const fn set_missing_end(&mut self, end: &'static [u8]) {
-        self.missing_end = end;
-    }
-
     /// Searches the rest of all texts, and releases all events, at the end of the stream.
     pub(super) fn release_last(&mut self, out: &mut Vec<u8>) -> Result<(), StopReason> {
         self.guard.finish_texts();
         self.search()?;
         self.guard.release_all(out);
-        out.extend_from_slice(self.missing_end);
         Ok(())
     }
 
     /// Discards the held events and the texts. Returns the number of matches that were replaced.
     pub(super) fn reset(&mut self) -> u64 {
         self.guard.reset();
-        self.missing_end = &[];
         core::mem::take(&mut self.redactions)
     }
 }

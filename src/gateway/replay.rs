@@ -6,7 +6,7 @@ use core::fmt;
 use super::chunk_page::{ChunkPage, MAX_COST, PageCursor, Rule, is_readable};
 use super::chunk_writer::Envelope;
 use super::deltas::{DeltaText, begin, finish, piece_len, write_call, write_choice};
-use super::encode::DONE;
+use super::encode::{DONE, write_error};
 use super::json_write::{self, ArrayWriter, ObjectWriter};
 use crate::chunk::Level;
 use crate::completion::{ChatCompletion, CompletionChoice, FinishedCompletion, Reassembler};
@@ -318,7 +318,12 @@ impl<'c> Replay<'c> {
         let is_done = !choices.is_empty() && choices.iter().all(is_finished);
         if self.lacks_value || is_done {
             let is_whole = !self.lacks_value && !self.completion.not_whole;
-            out.extend_from_slice(if is_whole { DONE } else { NOT_WHOLE });
+            if is_whole {
+                out.extend_from_slice(DONE);
+            } else {
+                let message = "The completion is not whole.";
+                write_error(message, "incomplete_completion", "not_whole", out);
+            }
         }
     }
 
@@ -568,10 +573,6 @@ const LEAST_CALL: usize = 3;
 
 /// Maximum number of bytes of an event that several choices share, before its last one.
 const SHARED_BYTES: usize = 4 << 10;
-
-/// The event that ends the stream of a completion that isn't whole.
-const NOT_WHOLE: &[u8] = b"data: {\"error\":{\"message\":\"The completion is not whole.\",\
-    \"type\":\"incomplete_completion\",\"param\":null,\"code\":\"not_whole\"}}\n\n";
 
 fn end(chunk: ObjectWriter<'_>) {
     chunk.end().extend_from_slice(b"\n\n");

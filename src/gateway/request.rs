@@ -125,8 +125,8 @@ impl<'a> ChatRequest<'a> {
     /// | `stream_options` | an object or `null` | [`ErrorKind::ExpectedObject`] |
     /// | its `include_usage` | a boolean or `null` | [`ErrorKind::ExpectedBool`] |
     ///
-    /// OpenAI's schema has no `null` for `include_usage` and `model`, but vLLM accepts it. An edit
-    /// replaces it.
+    /// OpenAI's schema has no `null` for `include_usage` and `model`. Servers whose members are optional
+    /// accept it. An edit replaces it.
     ///
     /// Names are compared unescaped. Members with these names in other objects don't count. In the
     /// request and its `stream_options` these are errors, too:

@@ -75,7 +75,7 @@ pub struct Editor {
 }
 
 /// Buffers above this size are freed after `SMALL_EVENTS` consecutive events that don't need them.
-const KEPT_CAPACITY: usize = 64 << 10;
+pub(super) const KEPT_CAPACITY: usize = 64 << 10;
 const SMALL_EVENTS: u32 = 64;
 
 /// The change to a member of every chunk.

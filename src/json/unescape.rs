@@ -87,6 +87,7 @@ pub(super) fn unescape(
 /// bytes before are known to be ASCII. Returns the length of the string without its quotes, and its
 /// position among `strings`. Returns `None` if it isn't UTF-8, or has an invalid escape or half a
 /// surrogate pair.
+#[inline(never)]
 pub(crate) fn unescape_into(
     strings: &mut Strings,
     bytes: &[u8],

@@ -69,8 +69,6 @@ const LONGEST_DECIMAL: usize = 40;
 const LONGEST_CHECKED: usize = 2048;
 /// The longest [`SlotKind::Padding`], in bytes.
 const LONGEST_PADDING: usize = 255;
-/// The longest text with escapes, in bytes.
-const LONGEST_ESCAPED: usize = 4096;
 
 impl SlotKind {
     /// All kinds, each at its number.
@@ -252,7 +250,11 @@ impl Slot {
                 }
                 (plain, plain as u32)
             }
-            Some(b'\\') => unescape_text(rest, plain, is_ascii, strings.get_or_insert_default())?,
+            Some(b'\\') => {
+                let strings = strings.get_or_insert_default();
+                let (len, number) = unescape_into(strings, rest, plain, is_ascii)?;
+                (len, ESCAPED | number)
+            }
             _ => return None,
         };
         let end = start + len as u32;
@@ -290,21 +292,6 @@ pub(super) fn fill_run(
         patch.move_by(distance);
     }
     Some(range.len())
-}
-
-/// Appends the text at the front of `rest`, unescaped, to `strings`.
-///
-/// Its first escape is at `plain`; `is_ascii` is true if the bytes before are known to be ASCII. Returns
-/// its length and the payload of its node.
-#[inline(never)]
-fn unescape_text(
-    rest: &[u8],
-    plain: usize,
-    is_ascii: bool,
-    strings: &mut Strings,
-) -> Option<(usize, u32)> {
-    let (len, number) = unescape_into(strings, rest, plain, is_ascii)?;
-    (len <= LONGEST_ESCAPED).then_some((len, ESCAPED | number))
 }
 
 #[cfg(test)]
