@@ -58,14 +58,17 @@ impl Deref for PatchList {
 
     #[inline]
     fn deref(&self) -> &[Patch] {
-        self.inline.get(..usize::from(self.len)).unwrap_or(&self.more)
+        self.inline.get(..usize::from(self.len)).unwrap_or_else(|| &self.more)
     }
 }
 
 impl DerefMut for PatchList {
     #[inline]
     fn deref_mut(&mut self) -> &mut [Patch] {
-        self.inline.get_mut(..usize::from(self.len)).unwrap_or(&mut self.more)
+        match self.inline.get_mut(..usize::from(self.len)) {
+            Some(patches) => patches,
+            None => &mut self.more,
+        }
     }
 }
 
