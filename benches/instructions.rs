@@ -17,8 +17,11 @@
 mod workloads;
 
 use std::hint::black_box;
+use std::time::Duration;
 
-use deltawire::gateway::UsageTap;
+use deltawire::gateway::{
+    Editor, Guard, Observer, Relay, RelayGuard, UsageTap, UsageVisibility, Words,
+};
 use deltawire::{ChunkDecoder, Reassembler, SseDecoder, Templates};
 use workloads::{Workload, generate};
 
@@ -47,6 +50,9 @@ fn measured(workload: &Workload, way: &str) {
         decoder.set_templates(&Templates::none());
     }
     let mut hostile = HostileStream::new();
+    let (mut observer, mut editor, mut guard, words) =
+        (Observer::new(), editor(), Guard::new(), words());
+    let (mut relay, mut out) = (relay(), Vec::new());
     for mut piece in pieces {
         match way {
             "next-beside-hostile" => {
@@ -63,12 +69,57 @@ fn measured(workload: &Workload, way: &str) {
             "tap" => {
                 black_box(tap.push(piece));
             }
+            "observe" => {
+                while let Some(event) = decoder.next(&mut piece) {
+                    black_box(observer.observe(&event));
+                }
+            }
+            "edit" => {
+                out.clear();
+                while let Some(event) = decoder.next(&mut piece) {
+                    let _ = black_box(editor.write(&event, &mut out));
+                }
+            }
+            "guard" => {
+                out.clear();
+                while let Some(event) = decoder.next(&mut piece) {
+                    let _ = black_box(guard.push(&event));
+                    black_box(guard.redact(&words, MASK).expect("a short mask"));
+                    guard.release_searched(&mut out);
+                }
+            }
+            "relay" => {
+                out.clear();
+                let _ = black_box(relay.push(piece, Duration::ZERO, &mut out));
+            }
             other => {
                 panic!("{other} is none of the ways of benches/instructions")
             }
         }
     }
     black_box(completion.snapshot());
+}
+
+/// The text in place of a redacted word.
+const MASK: &str = "***";
+
+/// Returns the editor of most gateways.
+fn editor() -> Editor {
+    let mut editor = Editor::new();
+    editor.replace("model", "our-model");
+    editor.hide_usage(UsageVisibility::Removed);
+    editor
+}
+
+/// Returns words that no stream contains.
+fn words() -> Words {
+    Words::new(["internal-project", "4111-1111"])
+}
+
+/// Returns a relay with the parts that the other ways have alone.
+fn relay() -> Relay {
+    let guard = RelayGuard::new(Guard::new()).redact(words(), MASK).pass_unwatched();
+    Relay::builder().edit(editor()).guard(guard).collect().build()
 }
 
 /// A stream on the same set as the measured one, whose events are made to slow that down.

@@ -1,9 +1,11 @@
-//! The work of a gateway on every event besides reading it: watching, and another model's name.
+//! The work of a gateway on every event besides reading it: watching, editing, guarding, collecting.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use deltawire::gateway::{Editor, Meter, UsageTap};
+use deltawire::gateway::{
+    Editor, Guard, Meter, Relay, RelayBuilder, RelayEnd, RelayGuard, RelayOutcome, UsageTap, Words,
+};
 use deltawire::sse::EventKind;
 use deltawire::{ChunkDecoder, SseDecoder};
 use memchr::memmem;
@@ -42,9 +44,12 @@ pub fn table(events: usize, effort: Effort) -> Table {
         "÷ edited",
         "serde_json, raw members",
         "÷ edited",
+        "relay, model edited",
+        "relay, all parts",
+        "÷ next",
     ];
     let mut table = Table::new(
-        "gateway: a tap beside ChunkDecoder::next, an edited model beside serde_json",
+        "gateway: a tap beside ChunkDecoder::next, an edited model beside serde_json, a relay",
         &header,
     );
     for name in WORKLOADS {
@@ -61,7 +66,9 @@ pub fn table(events: usize, effort: Effort) -> Table {
                 price.unwrap_or_else(|| panic!("{} on {name} is wrong", timing.name))
             })
             .collect();
-        let [next, tap, meter, edit, value, raw] = prices[..] else { panic!("six engines") };
+        let [next, tap, meter, edit, value, raw, relay, all] = prices[..] else {
+            panic!("eight engines")
+        };
         let ns = |price: f64| format!("{price:.1}");
         let ratio = |one: f64, other: f64| format!("{:.2}", one / other);
         table.rows.push(vec![
@@ -75,6 +82,9 @@ pub fn table(events: usize, effort: Effort) -> Table {
             ratio(value, edit),
             ns(raw),
             ratio(raw, edit),
+            ns(relay),
+            ns(all),
+            ratio(all, next),
         ]);
     }
     table
@@ -144,7 +154,27 @@ fn engines<'p>(pieces: &'p [&'p [u8]]) -> Vec<Engine<'p, Answer>> {
                 serde_json::to_writer(out, &chunk).unwrap();
             }))
         }),
+        Engine::new("relay, model edited", move || relayed(pieces, Relay::builder())),
+        Engine::new("relay, all parts", move || {
+            let words = Words::new(["internal-project", "4111-1111"]);
+            let guard = RelayGuard::new(Guard::new()).redact(words, "***").pass_unwatched();
+            relayed(pieces, Relay::builder().measure().guard(guard).collect())
+        }),
     ]
+}
+
+/// Returns the stream that a relay writes with another model, besides its other parts.
+fn relayed(pieces: &[&[u8]], builder: RelayBuilder) -> Answer {
+    let mut editor = Editor::new();
+    editor.replace("model", ALIAS);
+    let (mut relay, mut out) = (builder.edit(editor).build(), Vec::new());
+    let time = |nth: usize| Duration::from_millis(nth as u64);
+    for (nth, piece) in pieces.iter().enumerate() {
+        assert!(relay.push(piece, time(nth), &mut out).is_open());
+    }
+    let report = relay.finish(RelayEnd::Upstream, time(pieces.len()), &mut out);
+    assert_eq!(report.outcome, RelayOutcome::Complete);
+    Answer::Stream(out)
 }
 
 /// Returns the stream with each chunk written by `rewrite`; the framing is ours, the fastest.
