@@ -76,18 +76,27 @@ mod guard {
             stream += &delta(&call);
         }
         stream += &delta(r#"{"function_call":{"name":"g"}}"#);
+        // Servers repeat the reasoning in its details. Mistral sends parts of a content.
+        stream += &delta(
+            r#"{"reasoning_details":[{"type":"reasoning.text","text":"d","index":2},{"summary":"s"}]}"#,
+        );
+        stream += &delta(
+            r#"{"content":[{"type":"thinking","thinking":[{"type":"text","text":" t"}]},{"type":"text","text":" p"}]}"#,
+        );
         let (guard, pushed) = guarded(&stream);
-        assert_eq!(pushed, [PushResult::Text; 8]);
+        assert_eq!(pushed, [PushResult::Text; 10]);
         let texts: Vec<_> =
-            guard.texts().map(|text| (text.id.kind, text.id.call, text.text)).collect();
+            guard.texts().map(|text| (text.id.kind, text.id.element, text.text)).collect();
         let expected = [
-            (WatchedTextKind::Content, None, "content"),
+            (WatchedTextKind::Content, None, "content p"),
             (WatchedTextKind::Refusal, None, "refusal"),
             (WatchedTextKind::ReasoningContent, None, "reasoning_content"),
-            (WatchedTextKind::Reasoning, None, "reasoning"),
+            (WatchedTextKind::Reasoning, None, "reasoning t"),
             (WatchedTextKind::FunctionName, Some(3), "f"),
             (WatchedTextKind::Arguments, Some(3), "{}"),
             (WatchedTextKind::FunctionName, None, "g"),
+            (WatchedTextKind::ReasoningDetail, Some(2), "d"),
+            (WatchedTextKind::ReasoningSummary, None, "s"),
         ];
         assert_eq!(texts, expected);
     }
@@ -99,7 +108,8 @@ mod guard {
             r#""delta":{@"tool_calls":[{"index":0,"function":{"arguments":{"a":1,"b":"x"}}}]}"#,
             r#""delta":{@"function_call":{"new":"f"}}"#,
             r#""delta":{@"audio":{"data":"a"}}"#,
-            r#""delta":{@"reasoning_details":[{"text":"a"}]}"#,
+            r#""delta":{@"reasoning_details":[{"text":["a"]}]}"#,
+            r#""delta":{@"annotations":[{"title":"a"}]}"#,
             r#""delta":{@"x":1},"logprobs":{"content":[{"token":"a"}]}"#,
             r#""delta":{@"x":1},"text":"a""#,
             r#""delta":{@"x":1},"message":{"content":"a"}"#,

@@ -390,8 +390,8 @@ level! {
         TYPE b"type" Any, KeepFirst, Server;
         TEXT b"text" Any, Concat, Unknown;
         SUMMARY b"summary" Any, Concat, Unknown;
-        DATA b"data" Any, Concat, Unknown;
-        SIGNATURE b"signature" Any, Replace, Unknown;
+        DATA b"data" Any, Concat, Server;
+        SIGNATURE b"signature" Any, Replace, Server;
         ID b"id" Any, KeepFirst, Server;
         FORMAT b"format" Any, Replace, Server;
     }

@@ -1,8 +1,8 @@
 //! `scan`: checks whether a chunk has members that may contain unwatched text.
 
 use super::watched_text::WatchedTextKind;
-use crate::chunk::schema::{choice, delta, tool_call, top};
-use crate::chunk::{ChatCompletionChunk, Level, origin};
+use crate::chunk::schema::{choice, delta, reasoning_detail, tool_call, top};
+use crate::chunk::{ChatCompletionChunk, ContentPart, Level, origin, texts_of};
 use crate::json::{Value, ValueKind};
 
 /// Harmless strings in nested objects: in a usage, in timings, in results of a filter.
@@ -30,11 +30,11 @@ pub(super) enum Verdict {
 
 /// Checks all members of a chunk except its texts. A text that is no string is such a member.
 pub(super) fn scan(chunk: &ChatCompletionChunk<'_>) -> Verdict {
-    let mut scan = Scan { chunk, has_unwatched: false, has_empty: false };
+    let mut scan = Scan { chunk, has_unwatched: false, is_variable: false };
     scan.chunk();
     match scan {
         Scan { has_unwatched: true, .. } => Verdict::Unknown,
-        Scan { has_empty: true, .. } => Verdict::Harmless,
+        Scan { is_variable: true, .. } => Verdict::Harmless,
         Scan { .. } => Verdict::AlwaysHarmless,
     }
 }
@@ -42,8 +42,8 @@ pub(super) fn scan(chunk: &ChatCompletionChunk<'_>) -> Verdict {
 struct Scan<'l> {
     chunk: &'l ChatCompletionChunk<'l>,
     has_unwatched: bool,
-    /// The chunk has a slot that is harmless only while it is empty.
-    has_empty: bool,
+    /// The chunk has a slot that may be unwatched with another value.
+    is_variable: bool,
 }
 
 impl<'l> Scan<'l> {
@@ -66,14 +66,25 @@ impl<'l> Scan<'l> {
         let delta = self.inside(choice, Level::Choice, choice::DELTA);
         let Some(delta) = self.container(delta, ValueKind::Object) else { return };
         let mut texts = [None; KINDS];
-        let (mut calls, mut call) = (None, None);
+        let (mut calls, mut call, mut details) = (None, None, None);
         for (name, value) in delta.members() {
             match (WatchedTextKind::from_delta(name), name) {
+                (Some(WatchedTextKind::Content), _) if value.kind() == ValueKind::Array => {
+                    self.seen(&mut texts, WatchedTextKind::Content, value);
+                    // The type of a part decides which member is its text.
+                    self.is_variable = true;
+                    value.elements().for_each(|part| self.part(part));
+                }
                 (Some(kind), _) => self.text(&mut texts, kind, value),
                 (None, delta::TOOL_CALLS) => self.once(&mut calls, value),
                 (None, delta::FUNCTION_CALL) => self.once(&mut call, value),
+                (None, delta::REASONING_DETAILS) => self.once(&mut details, value),
                 (None, _) => self.known(Level::Delta, name, value),
             }
+        }
+        let details = self.container(details, ValueKind::Array);
+        for detail in details.into_iter().flat_map(|details| details.elements()) {
+            self.detail(detail);
         }
         let calls = self.container(calls, ValueKind::Array);
         for call in calls.into_iter().flat_map(|calls| calls.elements()) {
@@ -81,6 +92,54 @@ impl<'l> Scan<'l> {
             self.function(function);
         }
         self.function(call);
+    }
+
+    /// Checks a part of the content. Its members besides the watched text are checked as any other.
+    fn part(&mut self, part: Value<'l>) {
+        if part.kind() == ValueKind::String {
+            return;
+        }
+        let Some(part) = self.container(Some(part), ValueKind::Object) else { return };
+        let watched = match ContentPart::of(part) {
+            ContentPart::Text(text) | ContentPart::Refusal(text) => Some(text.id),
+            ContentPart::Reasoning(texts) => Some(texts.id),
+            ContentPart::Reference(_) | ContentPart::Nothing | ContentPart::Unknown => None,
+        };
+        for (name, value) in part.members() {
+            match value.kind() {
+                _ if Some(value.id) != watched => self.known(Level::ContentPart, name, value),
+                ValueKind::Array => value.elements().for_each(|text| self.text_of_part(text)),
+                _ => self.text_of_part(value),
+            }
+        }
+    }
+
+    /// Checks a watched text of a part: a string, or an object that contains one.
+    fn text_of_part(&mut self, value: Value<'l>) {
+        if value.kind() == ValueKind::String {
+            return;
+        }
+        let Some(object) = self.container(Some(value), ValueKind::Object) else { return };
+        let watched = texts_of(object).next().map(|text| text.id);
+        for (name, value) in object.members() {
+            if Some(value.id) != watched {
+                self.known(Level::ContentPart, name, value);
+            }
+        }
+    }
+
+    fn detail(&mut self, detail: Value<'l>) {
+        let Some(detail) = self.container(Some(detail), ValueKind::Object) else { return };
+        let (mut texts, mut index) = ([None; KINDS], None);
+        for (name, value) in detail.members() {
+            if name == reasoning_detail::INDEX {
+                self.once(&mut index, value);
+            }
+            match WatchedTextKind::from_detail(name) {
+                Some(kind) => self.text(&mut texts, kind, value),
+                None => self.known(Level::ReasoningDetail, name, value),
+            }
+        }
     }
 
     /// Checks the members of a choice or call. Returns the member `inner`, which contains texts.
@@ -118,11 +177,21 @@ impl<'l> Scan<'l> {
         kind: WatchedTextKind,
         value: Value<'l>,
     ) {
+        self.seen(seen, kind, value);
+        self.has_unwatched |= value.kind() != ValueKind::String && !value.is_empty_value();
+    }
+
+    /// Stores a text. A second one of its kind is unwatched.
+    fn seen(
+        &mut self,
+        seen: &mut [Option<Value<'l>>; KINDS],
+        kind: WatchedTextKind,
+        value: Value<'l>,
+    ) {
         match seen.get_mut(kind as usize) {
             Some(seen) => self.once(seen, value),
             None => self.has_unwatched = true,
         }
-        self.has_unwatched |= value.kind() != ValueKind::String && !value.is_empty_value();
     }
 
     /// Stores a member. A second one is unwatched: some readers use the first one, some the last.
@@ -156,7 +225,7 @@ impl<'l> Scan<'l> {
             ValueKind::Number => name != delta::TOKEN_ID,
             ValueKind::String if is_known => true,
             ValueKind::String => {
-                self.has_empty |= self.chunk.slots().any(|(_, node)| node == value.id);
+                self.is_variable |= self.chunk.slots().any(|(_, node)| node == value.id);
                 value.is_empty_value()
             }
             ValueKind::Array | ValueKind::Object if value.is_empty_value() => true,

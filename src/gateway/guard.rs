@@ -101,10 +101,10 @@ use crate::sse::EventKind;
 /// assert_eq!(String::from_utf8(forward([&stream[..]], "secret")).unwrap(), expected);
 /// ```
 ///
-/// Texts are content, refusal, reasoning, and the names and arguments of called functions, if they
-/// are strings. An event with any other member that isn't known to be harmless is
-/// [`Unwatched`](PushResult::Unwatched): the caller decides how to handle it. Half of a character that
-/// is cut over two deltas is U+FFFD in both, as in every view.
+/// Texts are content, refusal, reasoning, its details, and the names and arguments of called
+/// functions, if they are strings. So are the texts of a content in parts. An event with any other
+/// member that isn't known to be harmless is [`Unwatched`](PushResult::Unwatched): the caller decides
+/// how to handle it.
 ///
 /// # What is harmless
 ///
@@ -116,14 +116,13 @@ use crate::sse::EventKind;
 /// | anywhere | `null`, `true`, `false`, `""`, `[]`, `{}`, numbers but `token_id` |
 /// | the chunk | strings: `id`, `object`, `model`, `system_fingerprint`, `service_tier`, `obfuscation`, `p`, `provider`, `generationId` |
 /// | a choice | strings: `finish_reason`, `native_finish_reason`, `stop_reason`, `matched_stop` |
-/// | a delta | strings: `role`, `channel`; of tool calls `id` and `type` |
+/// | a delta | strings: `role`, `channel`; `id` and `type` of tool calls; `type` of parts; `type`, `id`, `format`, `signature` and `data` of reasoning details |
 /// | deeper | objects of harmless members, such as `usage`, `timings` and `content_filter_results`, with the strings `id`, `service_tier` and `severity`; the array `prompt_filter_results` of such objects |
 /// | the stream | comments, blank lines, events without data, `[DONE]` |
 ///
 /// So these are unwatched:
 ///
-/// - arguments that are an object, audio, content in parts, `reasoning_details`, a whole `message`,
-///   and citations;
+/// - arguments that are an object, audio, other parts of a content, a whole `message`, and citations;
 /// - `logprobs` and `token_ids`, which repeat the text token by token;
 /// - errors, which may quote the output of the model;
 /// - lines that are no field, inside an event too;
@@ -462,7 +461,9 @@ impl Guard {
     ) -> Option<AddedTexts> {
         let has_index = !choice.has_invalid_index();
         let mut added = AddedTexts::default();
-        each_text(choice, |FoundText { id, value, text, has_valid_index }| {
+        let Some(message) = choice.delta().as_value() else { return Some(added) };
+        let index = choice.index().unwrap_or(0);
+        each_text(index, message, |FoundText { id, value, text, has_valid_index }| {
             *budget = budget.checked_sub(SEGMENT_COST + text.len())?;
             let is_known = has_index && has_valid_index;
             let position = if is_known { self.text_position(id) } else { None };
@@ -505,10 +506,11 @@ impl Guard {
         let choices = chunk.iter().flat_map(ChatCompletionChunk::choices);
         let mut cost = written + EVENT_COST;
         for choice in choices {
-            each_text(&choice, |FoundText { text, .. }| {
+            let add = |FoundText { text, .. }: FoundText<'_>| {
                 cost += SEGMENT_COST + text.len();
                 Some(())
-            });
+            };
+            choice.delta().as_value().and_then(|message| each_text(0, message, add));
         }
         if cost > self.most_bytes { PushResult::TooLarge } else { PushResult::Full }
     }
@@ -612,7 +614,7 @@ mod tests {
     }
 
     const CONTENT: WatchedTextId =
-        WatchedTextId { choice: 0, kind: WatchedTextKind::Content, call: None };
+        WatchedTextId { choice: 0, kind: WatchedTextKind::Content, element: None };
 
     #[test]
     fn what_each_event_is_to_a_guard() {
@@ -625,7 +627,39 @@ mod tests {
             ("data: [DONE]\n\n".to_owned(), PushResult::NoText),
             (": ping\n\n".to_owned(), PushResult::NoText),
             (delta(r#"{"content":"a","content":"b"}"#), PushResult::Unwatched),
-            (delta(r#"{"content":[{"type":"text","text":"a"}]}"#), PushResult::Unwatched),
+            (delta(r#"{"content":[{"type":"text","text":"a"}, "b"]}"#), PushResult::Text),
+            (delta(r#"{"content":[{"type":"text","text":""}]}"#), PushResult::NoText),
+            (
+                delta(
+                    r#"{"content":[{"type":"thinking","thinking":[{"type":"text","text":"a"}],"closed":true}]}"#,
+                ),
+                PushResult::Text,
+            ),
+            (delta(r#"{"content":[{"type":"refusal","refusal":"a"}]}"#), PushResult::Text),
+            (delta(r#"{"content":[{"type":"text","text":"a","new":"b"}]}"#), PushResult::Unwatched),
+            (
+                delta(r#"{"content":[{"type":"text","text":"a","text":"b"}]}"#),
+                PushResult::Unwatched,
+            ),
+            (
+                delta(r#"{"content":[{"type":"text","text":"a","thinking":"b"}]}"#),
+                PushResult::Unwatched,
+            ),
+            (
+                delta(
+                    r#"{"content":[{"type":"thinking","thinking":[{"text":"a","content":"b"}]}]}"#,
+                ),
+                PushResult::Unwatched,
+            ),
+            (
+                delta(r#"{"content":[{"type":"thinking","thinking":[["a"]]}]}"#),
+                PushResult::Unwatched,
+            ),
+            (
+                delta(r#"{"content":[{"type":"image_url","image_url":{"url":"a"}}]}"#),
+                PushResult::Unwatched,
+            ),
+            (delta(r#"{"content":[],"content":[]}"#), PushResult::Unwatched),
             (
                 delta(r#"{"tool_calls":[{"index":0,"id":"c","type":"function"}]}"#),
                 PushResult::NoText,
@@ -634,7 +668,20 @@ mod tests {
             (delta(r#"{"tool_calls":[{"function":{"name":"a"}}]}"#), PushResult::Text),
             (delta(r#"{"function_call":{"name":"f","arguments":""}}"#), PushResult::Text),
             (delta(r#"{"tool_calls":[{"function":{"new":"a"}}]}"#), PushResult::Unwatched),
-            (delta(r#"{"reasoning_details":[{"text":"a"}]}"#), PushResult::Unwatched),
+            (
+                delta(r#"{"reasoning_details":[{"type":"t","text":"a","index":0}]}"#),
+                PushResult::Text,
+            ),
+            (delta(r#"{"reasoning_details":[{"summary":"a","format":null}]}"#), PushResult::Text),
+            (delta(r#"{"reasoning_details":[{"data":"a","id":"b"}]}"#), PushResult::NoText),
+            (delta(r#"{"reasoning_details":[{"new":"a"}]}"#), PushResult::Unwatched),
+            (delta(r#"{"reasoning_details":[{"text":1}]}"#), PushResult::Unwatched),
+            (delta(r#"{"reasoning_details":["a"]}"#), PushResult::Unwatched),
+            (delta(r#"{"reasoning_details":[{"text":"a","index":"0"}]}"#), PushResult::Unwatched),
+            (
+                delta(r#"{"reasoning_details":[{"index":0,"text":"a","index":1}]}"#),
+                PushResult::Unwatched,
+            ),
             (delta(r#"{},"logprobs":{"content":[{}]}"#), PushResult::Unwatched),
             (delta(r#"{},"index":-1"#), PushResult::NoText),
             (delta(r#"{"content":"a"},"index":-1"#), PushResult::Unwatched),

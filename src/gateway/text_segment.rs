@@ -136,7 +136,7 @@ mod tests {
     #[test]
     fn a_replacement_out_of_range_is_not_written() {
         let event = br#"data: "secret""#;
-        let id = WatchedTextId { choice: 0, kind: WatchedTextKind::Content, call: None };
+        let id = WatchedTextId { choice: 0, kind: WatchedTextKind::Content, element: None };
         let text = WatchedText { text: "***".to_owned(), dropped: 2, ..WatchedText::new(id) };
         let right = TextSegment { text: 0, start: 2, end: 5, span: 6..14, is_changed: true };
         let written = |segment: &TextSegment| {

@@ -1,11 +1,11 @@
 //! Texts of a stream that a guard watches: their ids, their stored parts, and how chunks have them.
 
-use crate::chunk::schema::{delta, function, tool_call};
 use core::fmt;
 use core::ops::Range;
 
 use super::text_segment::Masked;
-use crate::chunk::Choice;
+use crate::chunk::schema::{delta, function, reasoning_detail, tool_call};
+use crate::chunk::{ContentPart, texts_of};
 use crate::json::Value;
 use crate::slice::text_in;
 
@@ -17,25 +17,29 @@ pub struct WatchedTextId {
     pub choice: u64,
     /// The kind of the text.
     pub kind: WatchedTextKind,
-    /// The index of the tool call, for a text of a tool call.
+    /// The index of the tool call or reasoning detail that contains the text.
     ///
-    /// Tool calls with the same index share their texts, even if their ids differ. Tool calls
-    /// without an index share the texts of `None`, with the older `function_call`.
-    pub call: Option<u64>,
+    /// Those with the same index share their texts, even if their ids differ. Those without an index
+    /// share the texts of `None`. So do the older `function_call` and the tool calls without one.
+    pub element: Option<u64>,
 }
 
 /// The kind of a text of a choice, by its name in the delta.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum WatchedTextKind {
-    /// `content`
+    /// `content`, or the texts of its parts if it is an array.
     Content,
-    /// `refusal`
+    /// `refusal`, or that of a part of the content.
     Refusal,
     /// `reasoning_content`. Some servers also send the same text as `reasoning`.
     ReasoningContent,
-    /// `reasoning`
+    /// `reasoning`, or that of a part of the content, such as `thinking`.
     Reasoning,
+    /// `reasoning_details[].text`, which repeats the reasoning at most servers.
+    ReasoningDetail,
+    /// `reasoning_details[].summary`
+    ReasoningSummary,
     /// `tool_calls[].function.name`, or `function_call.name`.
     FunctionName,
     /// `tool_calls[].function.arguments`, or `function_call.arguments`.
@@ -52,6 +56,15 @@ impl WatchedTextKind {
             delta::REFUSAL => Some(Self::Refusal),
             delta::REASONING_CONTENT => Some(Self::ReasoningContent),
             delta::REASONING => Some(Self::Reasoning),
+            _ => None,
+        }
+    }
+
+    /// Returns the kind of the text that the member `name` of a reasoning detail contains.
+    pub(super) fn from_detail(name: &str) -> Option<Self> {
+        match name {
+            reasoning_detail::TEXT => Some(Self::ReasoningDetail),
+            reasoning_detail::SUMMARY => Some(Self::ReasoningSummary),
             _ => None,
         }
     }
@@ -231,51 +244,104 @@ pub(super) fn end_others(texts: &mut [WatchedText], continued: usize) {
     }
 }
 
-/// A text in a choice, with its identity and its value.
+/// A text in a message, with its identity and its value.
 pub(super) struct FoundText<'a> {
     pub(super) id: WatchedTextId,
-    /// False for a text of a tool call whose index is present and no whole number.
+    /// False for a text of an element whose index is present and no whole number.
     pub(super) has_valid_index: bool,
     pub(super) value: Value<'a>,
     pub(super) text: &'a str,
 }
 
-/// Passes each text of a choice that is a string to `each`, in the order of the members.
+/// Passes each text that is a string to `each`, in the order of the members.
 ///
-/// Texts with repeated names are included. The first `None` ends the calls.
+/// `message` is the delta of a choice, or its whole message. Texts with repeated names are included.
+/// The first `None` ends the calls.
 pub(super) fn each_text<'a>(
-    choice: &Choice<'a>,
+    choice: u64,
+    message: Value<'a>,
     mut each: impl FnMut(FoundText<'a>) -> Option<()>,
 ) -> Option<()> {
-    let index = choice.index().unwrap_or(0);
-    let mut add = |kind: Option<WatchedTextKind>, call, has_valid_index, value: Value<'a>| {
+    let mut add = |kind: Option<WatchedTextKind>, of: Element, value: Value<'a>| {
         let Some((kind, text)) = kind.zip(value.as_str()) else { return Some(()) };
-        let id = WatchedTextId { choice: index, kind, call };
-        each(FoundText { id, has_valid_index, value, text })
+        let id = WatchedTextId { choice, kind, element: of.index };
+        each(FoundText { id, has_valid_index: of.is_valid, value, text })
     };
-    let Some(delta) = choice.delta().as_value() else { return Some(()) };
-    for (name, value) in delta.members() {
+    for (name, value) in message.members() {
         match name {
-            delta::TOOL_CALLS => {
-                for call in value.elements() {
-                    let index = call.get(tool_call::INDEX).filter(|index| !index.is_null());
-                    let (number, is_absent) = (index.and_then(|it| it.as_u64()), index.is_none());
-                    for (_, function) in
-                        call.members().filter(|(name, _)| *name == tool_call::FUNCTION)
-                    {
-                        for (name, value) in function.members() {
-                            let kind = WatchedTextKind::from_function(name);
-                            add(kind, number, is_absent || number.is_some(), value)?;
-                        }
+            delta::CONTENT => each_content(value, &mut add)?,
+            delta::REASONING_DETAILS => {
+                for detail in value.elements() {
+                    let of = Element::of(detail, reasoning_detail::INDEX);
+                    for (name, value) in detail.members() {
+                        add(WatchedTextKind::from_detail(name), of, value)?;
                     }
                 }
             }
-            delta::FUNCTION_CALL => {
-                for (name, value) in value.members() {
-                    add(WatchedTextKind::from_function(name), None, true, value)?;
+            delta::TOOL_CALLS => {
+                for call in value.elements() {
+                    let of = Element::of(call, tool_call::INDEX);
+                    let is_function = |member: &(&str, _)| member.0 == tool_call::FUNCTION;
+                    for (_, function) in call.members().filter(is_function) {
+                        each_of_function(function, of, &mut add)?;
+                    }
                 }
             }
-            _ => add(WatchedTextKind::from_delta(name), None, true, value)?,
+            delta::FUNCTION_CALL => each_of_function(value, Element::NONE, &mut add)?,
+            _ => add(WatchedTextKind::from_delta(name), Element::NONE, value)?,
+        }
+    }
+    Some(())
+}
+
+/// The element of a list that contains a text.
+#[derive(Clone, Copy)]
+struct Element {
+    index: Option<u64>,
+    /// The index is absent, `null` or a whole number.
+    is_valid: bool,
+}
+
+impl Element {
+    const NONE: Self = Self { index: None, is_valid: true };
+
+    fn of(element: Value<'_>, name: &str) -> Self {
+        match element.get(name).filter(|index| !index.is_null()) {
+            Some(index) => {
+                let index = index.as_u64();
+                Self { index, is_valid: index.is_some() }
+            }
+            None => Self::NONE,
+        }
+    }
+}
+
+/// Passes the name and the arguments of a function to `add`.
+fn each_of_function<'a>(
+    function: Value<'a>,
+    of: Element,
+    add: &mut impl FnMut(Option<WatchedTextKind>, Element, Value<'a>) -> Option<()>,
+) -> Option<()> {
+    let mut members = function.members();
+    members.try_for_each(|(name, value)| add(WatchedTextKind::from_function(name), of, value))
+}
+
+/// Passes the content to `add`, or the texts of its parts.
+fn each_content<'a>(
+    content: Value<'a>,
+    add: &mut impl FnMut(Option<WatchedTextKind>, Element, Value<'a>) -> Option<()>,
+) -> Option<()> {
+    add(Some(WatchedTextKind::Content), Element::NONE, content)?;
+    for part in content.elements() {
+        match ContentPart::of(part) {
+            ContentPart::Text(text) => add(Some(WatchedTextKind::Content), Element::NONE, text)?,
+            ContentPart::Refusal(text) => add(Some(WatchedTextKind::Refusal), Element::NONE, text)?,
+            ContentPart::Reasoning(reasoning) => {
+                for text in texts_of(reasoning) {
+                    add(Some(WatchedTextKind::Reasoning), Element::NONE, text)?;
+                }
+            }
+            ContentPart::Reference(_) | ContentPart::Nothing | ContentPart::Unknown => {}
         }
     }
     Some(())
