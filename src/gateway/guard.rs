@@ -123,6 +123,7 @@ use crate::sse::EventKind;
 /// So these are unwatched:
 ///
 /// - arguments that are an object, audio, other parts of a content, a whole `message`, and citations;
+/// - a text with half a surrogate pair, whose other half may be in another event;
 /// - `logprobs` and `token_ids`, which repeat the text token by token;
 /// - errors, which may quote the output of the model;
 /// - lines that are no field, inside an event too;
@@ -188,6 +189,13 @@ pub enum PushResult {
     ///
     /// Forward it unchecked, or end the stream.
     TooLarge,
+}
+
+/// Returns true if a text begins or ends with half of a surrogate pair, which is U+FFFD in `text`.
+fn has_half_character(value: Value<'_>, text: &str) -> bool {
+    let is_replaced = text.starts_with(char::REPLACEMENT_CHARACTER)
+        || text.ends_with(char::REPLACEMENT_CHARACTER);
+    is_replaced && value.lone_surrogates_at_ends() != (None, None)
 }
 
 /// The result of adding the texts of a choice.
@@ -466,6 +474,7 @@ impl Guard {
         each_text(index, message, |FoundText { id, value, text, has_valid_index }| {
             *budget = budget.checked_sub(SEGMENT_COST + text.len())?;
             let is_known = has_index && has_valid_index;
+            added.has_unwatched |= has_half_character(value, text);
             let position = if is_known { self.text_position(id) } else { None };
             let found = position.and_then(|position| Some((position, find(value)?)));
             let Some((position, span)) = found else {
@@ -689,6 +698,10 @@ mod tests {
             ("event: error\ndata: {\n\n".to_owned(), PushResult::Unwatched),
             ("error: a\n".to_owned(), PushResult::Unwatched),
             ("{\"content\":\"a\"}\n".to_owned(), PushResult::Unwatched),
+            (delta(r#"{"content":"a\ud83d"}"#), PushResult::Unwatched),
+            (delta(r#"{"content":"\ude00a"}"#), PushResult::Unwatched),
+            (delta(r#"{"content":"\ud83d\ude00"}"#), PushResult::Text),
+            (delta(r#"{"content":"\ufffd"}"#), PushResult::Text),
             ("event: ping\n\n".to_owned(), PushResult::NoText),
         ] {
             assert_eq!(push(&mut guard, &event), expected, "{event}");
