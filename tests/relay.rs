@@ -14,7 +14,7 @@ use deltawire::gateway::{
     Editor, Guard, Meter, Relay, RelayBuilder, RelayEnd, RelayFlow, RelayGuard, RelayOutcome,
     RelayReport, StopReason, UsageTap, UsageVisibility, Words,
 };
-use deltawire::{ChunkDecoder, Limits, Outcome, Payload, Reassembler};
+use deltawire::{ChunkDecoder, Limits, Outcome, Payload, Reassembler, SseDecoder};
 use proptest::prelude::*;
 
 const MASK: &str = "[…]";
@@ -382,5 +382,37 @@ proptest! {
         }
         relay.finish(RelayEnd::Upstream, time(2), &mut out);
         prop_assert_eq!(out, whole, "{} {:?}", name, parts);
+    }
+}
+
+/// A last line may be the first part of a field: a client would store it with a blank line behind it.
+#[test]
+fn a_cut_field_is_not_closed() {
+    const TEXT: &str = r#"{"choices":[{"delta":{"content":"a"},"finish_reason":"stop"}]}"#;
+    let is_whole = |report: &RelayReport| report.outcome == RelayOutcome::Complete;
+    for (field, id) in [
+        ("id: 1", ""),
+        ("event: err", ""),
+        ("retry: 1", ""),
+        (": c", "0"),
+        ("data", "0"),
+        ("id: 1\n", "1"),
+    ] {
+        for parts in Parts::all() {
+            let stream = format!("id: 0\ndata: {TEXT}\n{field}");
+            let (out, report) = relay(parts, stream.as_bytes(), 7, RelayEnd::Upstream);
+            let context = format!("{parts:?}, {field:?}: {}", String::from_utf8_lossy(&out));
+            assert_eq!(is_whole(&report), !id.is_empty(), "{context}");
+            assert!(id.is_empty() || !report.must_abort, "{context}");
+            let (mut sse, mut input) = (SseDecoder::new(), &out[..]);
+            while sse.next(&mut input).is_some() {}
+            assert_eq!(sse.last_event_id(), id, "{context}");
+        }
+    }
+    // The event has no payload, so that the stream is whole without it.
+    let stream = format!("data: {TEXT}\n\ndata: [DONE]\n\nid: 1");
+    for parts in Parts::all() {
+        let (_, report) = relay(parts, stream.as_bytes(), 9, RelayEnd::Upstream);
+        assert!(is_whole(&report), "{parts:?}");
     }
 }

@@ -4,6 +4,8 @@ use core::cell::OnceCell;
 use core::fmt;
 use core::time::Duration;
 
+use memchr::memrchr2;
+
 use super::encode::write_error;
 use super::latency::Meter;
 use super::observe::Observer;
@@ -14,6 +16,8 @@ use super::rewrite::{Editor, KEPT_CAPACITY, RewriteOutcome};
 use super::spans::value_range;
 use crate::completion::Reassembler;
 use crate::decoder::{ChunkDecoder, ChunkEvent, Payload, StreamSummary};
+use crate::slice::bytes_in;
+use crate::sse::{Event, SseField};
 
 /// Forwards one stream to a client.
 ///
@@ -179,15 +183,21 @@ impl Relay {
     /// | [`Stopped`](RelayEnd::Stopped), or stopped by the guard | an error event; held events are discarded |
     /// | [`ClientGone`](RelayEnd::ClientGone) | nothing |
     ///
+    /// A last event is dropped if its last line may be the first part of an `id`, `event` or `retry`
+    /// field. With its blank line, the client would store that part.
+    ///
     /// A stream that was whole and had its `[DONE]` is complete, also if its upstream fails behind it.
     pub fn finish(&mut self, end: RelayEnd, now: Duration, out: &mut Vec<u8>) -> RelayReport {
         let Self { decoder, stages } = self;
         let has_rest = decoder.sse().buffered_len() > 0;
         let mut is_unfinished = has_rest && !stages.writes_events();
         let ends_here = matches!(end, RelayEnd::Upstream | RelayEnd::UpstreamFailed);
-        let may_be_whole = ends_here || !has_rest;
+        let mut may_be_whole = ends_here || !has_rest;
         if ends_here && stages.stopped.is_none() {
             let last = decoder.salvage();
+            let has_cut_field = last.as_ref().is_some_and(|event| ends_in_field(event.event()));
+            may_be_whole &= !(has_cut_field && last.as_ref().is_some_and(has_payload));
+            let last = last.filter(|_| !has_cut_field);
             let missing_end = last.and_then(|event| stages.push_last(&event, out));
             is_unfinished &= missing_end.is_none();
             stages.release_last(missing_end.unwrap_or_default(), out);
@@ -303,6 +313,19 @@ impl Stages {
         }
         RelayReport { outcome, stream, latency, completion, redactions, must_abort: false }
     }
+}
+
+/// Returns true if an event has a payload that a client reads.
+const fn has_payload(event: &ChunkEvent<'_>) -> bool {
+    !matches!(event.payload(), Payload::Malformed(_) | Payload::Comment | Payload::Ignored)
+}
+
+/// Returns true if an event ends inside of the value of a field other than `data`.
+fn ends_in_field(event: &Event<'_>) -> bool {
+    let raw = event.raw();
+    let line = memrchr2(b'\n', b'\r', raw).map_or(0, |end| end + 1);
+    let field = SseField::of(bytes_in(raw, line..));
+    matches!(field, SseField::Id(_) | SseField::Event(_) | SseField::Retry(_))
 }
 
 /// Shows no text.
