@@ -5,6 +5,7 @@ use core::ops::Range;
 use std::collections::VecDeque;
 
 use super::allowlist::{Verdict, scan};
+use super::push_result::PushResult;
 use super::spans::{Spans, object_of};
 use super::text_segment::{TextSegment, move_segments};
 use super::watched_text::{
@@ -165,30 +166,6 @@ pub struct Guard {
 struct HeldEvent {
     len: usize,
     segments: usize,
-}
-
-/// The result of [`Guard::push`] for an event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[must_use = "an event that wasn't taken is lost"]
-#[non_exhaustive]
-pub enum PushResult {
-    /// The event is held and contains text to check.
-    Text,
-    /// The event is held and contains nothing to check: keep-alives, roles, usage, `[DONE]`.
-    NoText,
-    /// The event is held and contains a value that isn't [harmless](Guard#what-is-harmless).
-    ///
-    /// The value isn't among the texts, but the event may also contain texts. Check
-    /// [`ChunkEvent::payload`].
-    Unwatched,
-    /// The event isn't held, since it and the held events would exceed the bound.
-    ///
-    /// Release or discard held events, and push it again.
-    Full,
-    /// The event isn't held, since it alone exceeds the bound.
-    ///
-    /// Forward it unchecked, or end the stream.
-    TooLarge,
 }
 
 /// Returns true if a text begins or ends with half of a surrogate pair, which is U+FFFD in `text`.

@@ -4,8 +4,9 @@ use core::fmt;
 use core::ops::Range;
 
 use super::finder::Finder;
-use super::guard::{Guard, PushResult};
+use super::guard::Guard;
 use super::guard_search::TextMatch;
+use super::push_result::PushResult;
 use super::watched_text::WatchedTextId;
 use crate::decoder::ChunkEvent;
 use crate::json::Value;

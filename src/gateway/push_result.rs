@@ -1,0 +1,25 @@
+//! `PushResult`: how a guard has received an event.
+
+/// The result of [`Guard::push`](super::Guard::push) for an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[must_use = "an event that wasn't taken is lost"]
+#[non_exhaustive]
+pub enum PushResult {
+    /// The event is held and contains text to check.
+    Text,
+    /// The event is held and contains nothing to check: keep-alives, roles, usage, `[DONE]`.
+    NoText,
+    /// The event is held and contains a value that isn't [harmless](super::Guard#what-is-harmless).
+    ///
+    /// The value isn't among the texts, but the event may also contain texts. Check
+    /// [`ChunkEvent::payload`](crate::ChunkEvent::payload).
+    Unwatched,
+    /// The event isn't held, since it and the held events would exceed the bound.
+    ///
+    /// Release or discard held events, and push it again.
+    Full,
+    /// The event isn't held, since it alone exceeds the bound.
+    ///
+    /// Forward it unchecked, or end the stream.
+    TooLarge,
+}

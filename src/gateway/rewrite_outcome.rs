@@ -1,0 +1,23 @@
+//! `RewriteOutcome`: how an editor has written an event.
+
+/// The result of [`Editor::write`](super::Editor::write) for an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[must_use = "an event that can't be read is passed on as it is"]
+#[non_exhaustive]
+pub enum RewriteOutcome {
+    /// The event is copied, since no rule changes it.
+    Unchanged,
+    /// The event is written with changes.
+    Changed,
+    /// Nothing is written.
+    ///
+    /// The event contained only the usage that is hidden, or is the rest of its line end. An event
+    /// with a change that can't be written is dropped, too. That would be a bug of this crate.
+    Dropped,
+    /// The written event may still contain a value that a rule changes.
+    ///
+    /// An event without readable members is copied: it is malformed, exceeds a limit, or is an
+    /// error that is no chunk. Any other event is written with its chunk changed by the rules. But
+    /// it has another line that clients read although it is no field: `error: …` or a JSON object.
+    Unreadable,
+}
