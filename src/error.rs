@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use crate::report::serialize_by_name;
+
 /// An error in one event of a stream: its kind and its offset.
 ///
 /// The decoder reads the next event normally. Neither `Display` nor `Debug` repeats bytes of the
@@ -151,6 +153,9 @@ impl ErrorKind {
     }
 }
 
+serialize_by_name!(ErrorKind);
+
+/// Writes a sentence; [`as_str`](Self::as_str) returns the name.
 impl fmt::Display for ErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -7,6 +7,7 @@ extern crate alloc;
 mod error;
 mod limits;
 mod patience;
+mod report;
 mod slice;
 pub mod sse;
 

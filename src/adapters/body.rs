@@ -9,6 +9,7 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
 use crate::gateway::{StreamReport, UsageTap};
+use crate::report::named;
 
 pin_project! {
     /// A body that forwards the frames of another body and passes their bytes to an observer.
@@ -75,6 +76,20 @@ pub enum BodyEnd {
     /// The body was dropped before its end: the client has left, or a timeout has elapsed.
     Dropped,
 }
+
+impl BodyEnd {
+    /// Returns the name of the end, in lower case.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Failed => "failed",
+            Self::Dropped => "dropped",
+        }
+    }
+}
+
+named!(BodyEnd);
 
 /// Receives the bytes of a forwarded body.
 pub trait BodyObserver {

@@ -4,6 +4,7 @@ use core::fmt;
 
 use super::ChatCompletionChunk;
 use crate::json::{Value, ValueKind};
+use crate::report::named;
 
 /// A JSON object that is no chunk; see [`Payload::Other`](crate::Payload::Other).
 #[derive(Clone, Copy)]
@@ -81,3 +82,5 @@ impl Api {
         }
     }
 }
+
+named!(Api);

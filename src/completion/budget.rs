@@ -1,5 +1,7 @@
 //! `Budget`: the bytes that a completion may still store, and the first limit that it exceeded.
 
+use crate::report::named;
+
 /// A limit that a completion exceeded; see [`Limits`](crate::Limits).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -36,6 +38,8 @@ impl CompletionLimit {
         }
     }
 }
+
+named!(CompletionLimit);
 
 /// The bytes that may still be stored, and the first limit that was exceeded.
 #[derive(Clone, Copy, Debug)]

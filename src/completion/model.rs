@@ -6,6 +6,7 @@ use alloc::borrow::Cow;
 use crate::error::ErrorKind;
 use crate::json::{Kind, OwnedArray, OwnedObject, OwnedValue, Parser, Tape};
 use crate::limits::Limits;
+use crate::report::named;
 
 /// A whole `chat.completion`, as OpenAI defines it.
 ///
@@ -158,6 +159,8 @@ impl ReasoningName {
     }
 }
 
+named!(ReasoningName);
+
 /// A tool call.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -207,6 +210,22 @@ pub enum ArgumentsState {
     /// [`json_values`](Limits::max_json_values) is invalid too. It isn't read to its end.
     Invalid,
 }
+
+impl ArgumentsState {
+    /// Returns the name of the state, in lower case with underscores.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Empty => "empty",
+            Self::Complete => "complete",
+            Self::Incomplete => "incomplete",
+            Self::Several => "several",
+            Self::Invalid => "invalid",
+        }
+    }
+}
+
+named!(ArgumentsState);
 
 impl FunctionCall {
     /// Returns the state of the arguments, so that half an object isn't used as a whole one.

@@ -10,6 +10,7 @@ use crate::chunk::Api;
 pub(crate) use crate::decoder::LONGEST_REASON;
 use crate::decoder::{StreamSummary, ends_badly};
 use crate::json::beginning;
+use crate::report::named;
 use crate::sse::BodyKind;
 
 /// A completion, with the outcome of its stream.
@@ -206,6 +207,8 @@ impl Outcome {
     }
 }
 
+named!(Outcome);
+
 /// A reason why a completion isn't whole; see [`NotWhole`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -270,11 +273,7 @@ impl Defect {
     }
 }
 
-impl fmt::Display for Defect {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
+named!(Defect);
 
 /// One or more [`Defect`]s of a completion that isn't whole; see [`FinishedCompletion::whole`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]

@@ -1,5 +1,7 @@
 //! `PushResult`: how a guard has received an event.
 
+use crate::report::named;
+
 /// The result of [`Guard::push`](super::Guard::push) for an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[must_use = "an event that wasn't taken is lost"]
@@ -23,3 +25,19 @@ pub enum PushResult {
     /// Forward it unchecked, or end the stream.
     TooLarge,
 }
+
+impl PushResult {
+    /// Returns the name of the result, in lower case with underscores.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::NoText => "no_text",
+            Self::Unwatched => "unwatched",
+            Self::Full => "full",
+            Self::TooLarge => "too_large",
+        }
+    }
+}
+
+named!(PushResult);

@@ -17,6 +17,7 @@ use super::rewrite_outcome::RewriteOutcome;
 use super::spans::value_range;
 use crate::completion::Reassembler;
 use crate::decoder::{ChunkDecoder, ChunkEvent, Payload, StreamSummary};
+use crate::report::named;
 use crate::slice::bytes_in;
 use crate::sse::{Event, SseField};
 
@@ -116,12 +117,23 @@ pub enum RelayFlow {
 }
 
 impl RelayFlow {
+    /// Returns the name of the state, in lower case.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Stopped => "stopped",
+        }
+    }
+
     /// Returns true if the stream is open.
     #[must_use]
     pub const fn is_open(self) -> bool {
         matches!(self, Self::Open)
     }
 }
+
+named!(RelayFlow);
 
 impl Relay {
     /// Returns a builder of a relay that forwards and observes.

@@ -10,6 +10,7 @@ use super::push_result::PushResult;
 use super::watched_text::WatchedTextId;
 use crate::decoder::ChunkEvent;
 use crate::json::Value;
+use crate::report::named;
 
 /// A guard with its finders; see [`RelayBuilder::guard`](super::RelayBuilder::guard).
 ///
@@ -52,11 +53,7 @@ impl StopReason {
     }
 }
 
-impl fmt::Display for StopReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
+named!(StopReason);
 
 impl RelayGuard {
     /// Creates rules for a guard: nothing is searched, and nothing unwatched passes.

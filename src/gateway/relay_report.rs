@@ -1,11 +1,10 @@
 //! `RelayReport`: how a relayed stream has ended, and the findings of the relay's parts.
 
-use core::fmt;
-
 use super::latency::LatencyReport;
 use super::observe::StreamReport;
 use super::relay_guard::StopReason;
 use crate::completion::{FinishedCompletion, Outcome};
+use crate::report::named;
 
 /// How the caller ends a stream; see [`Relay::finish`](super::Relay::finish).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -19,6 +18,19 @@ pub enum RelayEnd {
     Stopped,
     /// The client has left.
     ClientGone,
+}
+
+impl RelayEnd {
+    /// Returns the name of the end, in lower case with underscores.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Upstream => "upstream",
+            Self::UpstreamFailed => "upstream_failed",
+            Self::Stopped => "stopped",
+            Self::ClientGone => "client_gone",
+        }
+    }
 }
 
 /// How a relayed stream has ended.
@@ -77,11 +89,7 @@ impl RelayOutcome {
     }
 }
 
-impl fmt::Display for RelayOutcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
+named!(RelayEnd, RelayOutcome);
 
 /// The findings of a relay about one stream; see [`Relay::finish`](super::Relay::finish).
 #[derive(Clone, Debug)]

@@ -16,6 +16,7 @@ use crate::chunk::schema::top;
 use crate::error::{Error, ErrorKind};
 use crate::json::{Parser, Tape, Value, ValueKind, expect};
 use crate::limits::Limits;
+use crate::report::named;
 
 const STREAM: &str = "stream";
 const INCLUDE_USAGE: &str = "include_usage";
@@ -62,6 +63,20 @@ pub enum AskedBy {
     /// Neither of the two: the request is for a whole completion, which always has its usage.
     Neither,
 }
+
+impl AskedBy {
+    /// Returns the name of the peer, in lower case.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Gateway => "gateway",
+            Self::Neither => "neither",
+        }
+    }
+}
+
+named!(AskedBy);
 
 /// The body of a request for a chat completion, and edits of it.
 ///

@@ -1,5 +1,7 @@
 //! `RewriteOutcome`: how an editor has written an event.
 
+use crate::report::named;
+
 /// The result of [`Editor::write`](super::Editor::write) for an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[must_use = "an event that can't be read is passed on as it is"]
@@ -21,3 +23,18 @@ pub enum RewriteOutcome {
     /// it has another line that clients read although it is no field: `error: …` or a JSON object.
     Unreadable,
 }
+
+impl RewriteOutcome {
+    /// Returns the name of the result, in lower case with underscores.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unchanged => "unchanged",
+            Self::Changed => "changed",
+            Self::Dropped => "dropped",
+            Self::Unreadable => "unreadable",
+        }
+    }
+}
+
+named!(RewriteOutcome);

@@ -1,5 +1,6 @@
 //! `Sniffer`: detects by its first bytes whether a body is an event stream.
 
+use crate::report::named;
 use crate::slice::bytes_in;
 use crate::sse::BodyKind;
 
@@ -48,6 +49,19 @@ pub enum SniffResult {
     /// The body is something else.
     NotAnEventStream(BodyKind),
 }
+
+impl SniffResult {
+    /// Returns the name of the body's kind: `event_stream`, or that of its [`BodyKind`].
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::EventStream => "event_stream",
+            Self::NotAnEventStream(kind) => kind.as_str(),
+        }
+    }
+}
+
+named!(SniffResult);
 
 /// Names at the start of a line, before a colon or the line's end.
 ///

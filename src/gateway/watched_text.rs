@@ -7,6 +7,7 @@ use super::text_segment::Masked;
 use crate::chunk::schema::{delta, function, reasoning_detail, tool_call};
 use crate::chunk::{ContentPart, texts_of};
 use crate::json::Value;
+use crate::report::named;
 use crate::slice::text_in;
 
 /// The identity of a text of a stream; see [`Guard::texts`](super::Guard::texts).
@@ -49,6 +50,21 @@ pub enum WatchedTextKind {
 }
 
 impl WatchedTextKind {
+    /// Returns the name of the kind: that of its member in the delta, or one with its list.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Content => delta::CONTENT,
+            Self::Refusal => delta::REFUSAL,
+            Self::ReasoningContent => delta::REASONING_CONTENT,
+            Self::Reasoning => delta::REASONING,
+            Self::ReasoningDetail => "reasoning_detail",
+            Self::ReasoningSummary => "reasoning_detail_summary",
+            Self::FunctionName => "function_name",
+            Self::Arguments => function::ARGUMENTS,
+        }
+    }
+
     /// Returns the kind of the text that the member `name` of a delta contains.
     pub(super) fn from_delta(name: &str) -> Option<Self> {
         match name {
@@ -78,6 +94,8 @@ impl WatchedTextKind {
         }
     }
 }
+
+named!(WatchedTextKind);
 
 /// A value for each of the two searches of a guard.
 #[derive(Clone, Copy)]

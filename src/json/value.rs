@@ -4,6 +4,7 @@ use core::fmt;
 
 use super::document::{Document, Elements, Members};
 use super::tape::{Kind, Node, NodeId};
+use crate::report::named;
 use crate::slice::{split_bytes, text_in};
 
 /// A borrowed JSON value of a payload: its kind, its text and its contents.
@@ -35,6 +36,24 @@ pub enum ValueKind {
     /// An object.
     Object,
 }
+
+impl ValueKind {
+    /// Returns the name of the kind, in lower case with underscores.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Bool => "bool",
+            Self::Number => "number",
+            Self::NonFiniteNumber => "non_finite_number",
+            Self::String => "string",
+            Self::Array => "array",
+            Self::Object => "object",
+        }
+    }
+}
+
+named!(ValueKind);
 
 impl<'a> Value<'a> {
     pub(crate) const fn new(document: Document<'a>, id: NodeId) -> Self {

@@ -1,5 +1,7 @@
 //! `BodyKind`: the kind of a body that isn't an event stream, by its first bytes.
 
+use crate::report::named;
+
 /// The kind of a body that isn't an event stream, by its first bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -26,4 +28,17 @@ impl BodyKind {
             _ => Self::Other,
         }
     }
+
+    /// Returns the name of the kind, in lower case with underscores.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Html => "html",
+            Self::Compressed => "compressed",
+            Self::Other => "other",
+        }
+    }
 }
+
+named!(BodyKind);

@@ -9,6 +9,7 @@ use core::str;
 use super::cold::Cold;
 use super::line::{LineSpan, LineSplitter};
 use crate::error::{Error, ErrorKind};
+use crate::report::named;
 use crate::slice::{bytes_between, bytes_in};
 
 /// The event type of an event without an `event` field.
@@ -39,6 +40,24 @@ pub enum EventKind {
     /// Bytes up to the end of an event or line that exceeded a limit, cut as the input is.
     Skipped,
 }
+
+impl EventKind {
+    /// Returns the name of the kind, in lower case with underscores.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Message => "message",
+            Self::Undispatched => "undispatched",
+            Self::Comment => "comment",
+            Self::UnknownField => "unknown_field",
+            Self::BlankLine => "blank_line",
+            Self::TooLarge => "too_large",
+            Self::Skipped => "skipped",
+        }
+    }
+}
+
+named!(EventKind);
 
 /// One event, comment or ignored line, borrowed from the input or from the decoder.
 ///
