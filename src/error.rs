@@ -46,6 +46,9 @@ impl fmt::Display for Error {
 
 impl core::error::Error for Error {}
 
+#[cfg(feature = "serde")]
+crate::report::report!(Error { kind, offset });
+
 /// The kinds of errors, named after the rule of the grammar or the limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]

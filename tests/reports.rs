@@ -1,4 +1,4 @@
-//! Names of the enums that reports contain.
+//! Reports as data: their names and their JSON.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -6,22 +6,36 @@
     reason = "a test fails by panicking"
 )]
 
+mod support;
+
 use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::time::Duration;
 
-use deltawire::chunk::Api;
+use deltawire::chunk::{Api, ErrorCode};
 use deltawire::completion::{ArgumentsState, CompletionLimit, Defect, ReasoningName};
 use deltawire::gateway::request::AskedBy;
 use deltawire::gateway::{
-    Guard, PushResult, Relay, RelayEnd, RelayFlow, RelayGuard, RelayOutcome, RewriteOutcome,
-    SniffResult, StopReason, WatchedTextKind, Words,
+    Guard, Observer, PushResult, Relay, RelayBuilder, RelayEnd, RelayFlow, RelayGuard,
+    RelayOutcome, RelayReport, RewriteOutcome, SniffResult, StopReason, UsageTap, WatchedTextKind,
+    Words, assemble,
 };
 use deltawire::json::ValueKind;
 use deltawire::sse::{BodyKind, EventKind};
-use deltawire::{ChunkDecoder, ErrorKind, Outcome, Payload};
+use deltawire::{ChunkDecoder, ErrorKind, Outcome, Payload, SseDecoder};
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
+use support::fold::{fold, payloads};
+use support::heap::{Heap, allocations};
+use support::{oracle, recordings};
+
+#[global_allocator]
+static HEAP: Heap = Heap;
+
+const SECRET: &str = "s3cret";
+
+/// The time between two pieces of a relayed stream.
+const STEP: Duration = Duration::from_millis(250);
 
 /// Returns the number of variants that the list of public items has for an enum.
 fn variants(path: &str) -> usize {
@@ -80,18 +94,9 @@ const OUTCOMES: [Outcome; 10] = [
     Outcome::UpstreamError,
 ];
 
-/// Returns the end of a stream whose guard has found a word.
-fn stopped() -> RelayOutcome {
-    let stream = b"data: {\"choices\":[{\"delta\":{\"content\":\"word\"}}]}\n\n";
-    let guard = RelayGuard::new(Guard::new()).stop_at(Words::new(["word"]));
-    let (mut relay, mut out) = (Relay::builder().guard(guard).build(), Vec::new());
-    assert_eq!(relay.push(stream, Duration::ZERO, &mut out), RelayFlow::Stopped);
-    relay.finish(RelayEnd::Upstream, Duration::ZERO, &mut out).outcome
-}
-
 /// Returns all reasons to stop, the first with the identity of a text.
 fn stop_reasons() -> [StopReason; 5] {
-    let RelayOutcome::Stopped(found) = stopped() else { panic!("no match") };
+    let RelayOutcome::Stopped(found) = stopped_report().outcome else { panic!("no match") };
     [
         found,
         StopReason::Unwatched,
@@ -225,12 +230,338 @@ fn each_enum_without_a_value_is_its_name() {
 
 /// An `ErrorKind` is shown as a sentence and serialized as its name.
 #[test]
-fn the_kind_of_an_error_is_its_name() {
+fn an_error_is_its_name_and_its_offset() {
     let mut decoder = ChunkDecoder::new();
     let mut input = &b"data: {]\n\n"[..];
     let event = decoder.next(&mut input).unwrap();
     let Payload::Malformed(error) = event.payload() else { panic!("{event:?}") };
     assert_eq!(error.kind(), ErrorKind::ExpectedName);
-    assert_eq!(serde_json::to_value(error.kind()).unwrap(), "expected_name");
+    assert_eq!(serde_json::to_string(error).unwrap(), r#"{"kind":"expected_name","offset":7}"#);
     assert_eq!(error.to_string(), "expected a member name at byte 7");
+}
+
+#[test]
+fn the_code_of_an_error_is_written_as_sent() {
+    for (sent, shown) in [("502", "502"), ("-1", "-1"), ("\"rate_limit\"", "rate_limit")] {
+        let stream = format!("data: {{\"error\":{{\"code\":{sent}}}}}\n\n");
+        let mut decoder = ChunkDecoder::new();
+        let mut input = stream.as_bytes();
+        let event = decoder.next(&mut input).unwrap();
+        let Payload::Error(error) = event.payload() else { panic!("{event:?}") };
+        let code: ErrorCode<'_> = error.code().unwrap();
+        assert_eq!(serde_json::to_string(&code).unwrap(), sent);
+        assert_eq!(code.to_string(), shown);
+    }
+}
+
+fn relayed(relay: RelayBuilder, pieces: &[&[u8]], end: RelayEnd) -> RelayReport {
+    let (mut relay, mut out, mut now) = (relay.build(), Vec::new(), Duration::ZERO);
+    for piece in pieces {
+        now += STEP;
+        if !relay.push(piece, now, &mut out).is_open() {
+            break;
+        }
+    }
+    relay.finish(end, now, &mut out)
+}
+
+/// Returns the report of a stream whose guard has found a word in the arguments of a call.
+fn stopped_report() -> RelayReport {
+    let stream = br#"data: {"choices":[{"index":3,"delta":{"tool_calls":[{"index":1,"function":{"arguments":"s3cret"}}]}}]}
+
+"#;
+    let guard = RelayGuard::new(Guard::new()).stop_at(Words::new([SECRET]));
+    relayed(Relay::builder().guard(guard), &[stream], RelayEnd::Upstream)
+}
+
+/// Splits a stream behind each blank line.
+fn blocks(stream: &[u8]) -> Vec<&[u8]> {
+    let text = std::str::from_utf8(stream).unwrap();
+    let end = if text.contains("\r\n\r\n") { "\r\n\r\n" } else { "\n\n" };
+    text.split_inclusive(end).map(str::as_bytes).collect()
+}
+
+/// Returns true if a value has a text that isn't empty, besides the names of kinds.
+fn has_text(value: &Value) -> bool {
+    match value {
+        Value::String(text) => !text.is_empty(),
+        Value::Array(list) => list.iter().any(has_text),
+        Value::Object(members) => {
+            members.iter().any(|(name, value)| name != "type" && has_text(value))
+        }
+        _ => false,
+    }
+}
+
+/// The members of a delta with texts of the model, as the docs of the observer list them.
+const OUTPUT: [&str; 7] = [
+    "content",
+    "refusal",
+    "reasoning_content",
+    "reasoning",
+    "reasoning_details",
+    "tool_calls",
+    "function_call",
+];
+
+/// Returns true if a chunk has output of the model.
+fn has_output(chunk: &Value) -> bool {
+    let mut choices = chunk["choices"].as_array().into_iter().flatten();
+    choices.any(|choice| {
+        let delta = &choice["delta"];
+        // The end of the audio is a number only.
+        let has_audio = delta["audio"].as_object().is_some_and(|audio| !audio.is_empty());
+        has_audio || OUTPUT.iter().any(|name| has_text(&delta[name]))
+    })
+}
+
+/// Returns the token counts of a usage, by the names of `docs/wire.md`.
+fn counts(usage: &Value) -> Value {
+    let first = |paths: &[&str]| {
+        let mut counts = paths.iter().map(|path| usage.pointer(path).unwrap_or(&Value::Null));
+        counts.find(|count| !count.is_null()).cloned()
+    };
+    let counts = json!({
+        "prompt": first(&["/prompt_tokens"]),
+        "completion": first(&["/completion_tokens"]),
+        "total": first(&["/total_tokens"]),
+        "cached": first(&[
+            "/prompt_tokens_details/cached_tokens",
+            "/cached_tokens",
+            "/prompt_cache_hit_tokens",
+        ]),
+        "reasoning": first(&["/completion_tokens_details/reasoning_tokens", "/reasoning_tokens"]),
+    });
+    let has_count = counts.as_object().unwrap().values().any(|count| !count.is_null());
+    if has_count { counts } else { Value::Null }
+}
+
+/// The figures of each recorded stream, by the standard's program and `serde_json`.
+#[test]
+fn a_report_of_a_recorded_stream_has_the_figures_of_its_events() {
+    let mut texts = 0;
+    for recording in recordings("openai-chat") {
+        let file = &recording.file;
+        let pieces = blocks(&recording.bytes);
+        let report = relayed(Relay::builder().measure(), &pieces, RelayEnd::Upstream);
+        let report = serde_json::to_value(&report).unwrap();
+        let (stream, end, latency) =
+            (&report["stream"], &report["stream"]["end"], &report["latency"]);
+
+        // An unterminated last event is read too.
+        let closed = [&recording.bytes[..], b"\n\n"].concat();
+        let events = oracle::parse(&closed, "").events;
+        let is_done = |data: &str| data.trim() == "[DONE]";
+        let read: Vec<_> = events
+            .iter()
+            .filter(|event| !is_done(&event.data))
+            .map(|event| serde_json::from_str::<Value>(&event.data))
+            .collect();
+        assert_eq!(end["bytes"], recording.bytes.len(), "{file}");
+        assert_eq!(end["done"], events.len() - read.len(), "{file}");
+        assert_eq!(end["malformed"], read.iter().filter(|value| value.is_err()).count(), "{file}");
+
+        let folded = fold(&payloads(&recording.bytes));
+        let counts = counts(&folded.usage);
+        assert_eq!(stream["tokens"], counts, "{file}");
+        let mut choices = stream["choices"].as_array().unwrap().clone();
+        choices.sort_by_key(|choice| choice["index"].as_u64());
+        let finished = folded
+            .choices
+            .iter()
+            .map(|choice| json!({"index": choice.index, "finish_reason": choice.finish_reason}));
+        assert_eq!(choices, finished.collect::<Vec<_>>(), "{file}");
+
+        let times: Vec<_> = pieces
+            .iter()
+            .zip(1u32..)
+            .flat_map(|(piece, number)| {
+                let events = oracle::parse(&[piece, &b"\n\n"[..]].concat(), "").events;
+                let chunks =
+                    events.into_iter().filter_map(|event| serde_json::from_str(&event.data).ok());
+                chunks.filter(has_output).map(move |_| f64::from(number) * 0.25)
+            })
+            .collect();
+        assert_eq!(stream["deltas"], times.len(), "{file}");
+        let tokens = counts["completion"].as_u64();
+        assert_eq!(
+            latency["output_tokens"].as_u64(),
+            tokens.or(Some(times.len() as u64)),
+            "{file}"
+        );
+        assert_eq!(latency["is_from_usage"], tokens.is_some(), "{file}");
+        assert_eq!(
+            latency["time_to_first_token_seconds"].as_f64(),
+            times.first().copied(),
+            "{file}"
+        );
+        let last = u32::try_from(pieces.len()).map(f64::from).unwrap();
+        assert_eq!(latency["total_time_seconds"], last * 0.25, "{file}");
+        assert_eq!(latency["gaps"]["count"], times.len().saturating_sub(1), "{file}");
+        let span = times.last().zip(times.first()).map_or(0.0, |(last, first)| last - first);
+        assert_eq!(latency["gaps"]["sum_seconds"], span, "{file}");
+
+        let line = report.to_string();
+        for chunk in payloads(&recording.bytes) {
+            for name in ["content", "reasoning_content", "reasoning", "refusal"] {
+                let text = chunk["choices"][0]["delta"][name].as_str().unwrap_or_default();
+                if text.trim().len() > 12 {
+                    texts += 1;
+                    assert!(!line.contains(text.trim()), "{file}: {text}");
+                }
+            }
+        }
+    }
+    assert!(texts > 100 || support::shared("corpus").is_none(), "{texts}");
+}
+
+/// Each enum is its name, and the value inside of it is a member beside it.
+#[test]
+fn a_value_inside_of_an_enum_is_a_member_beside_its_name() {
+    let stopped = serde_json::to_value(stopped_report()).unwrap();
+    assert_eq!(stopped["outcome"], "content_filter");
+    assert_eq!(stopped["found"], json!({"choice": 3, "kind": "arguments", "element": 1}));
+    assert_eq!(stopped["completion"], Value::Null);
+
+    for (body, name, api, kind) in [
+        (
+            &b"data: {\"type\":\"message_start\"}\n\n"[..],
+            "another_api",
+            json!("anthropic_messages"),
+            Value::Null,
+        ),
+        (b"<html>", "not_an_event_stream", Value::Null, json!("html")),
+        (b"", "empty", Value::Null, Value::Null),
+    ] {
+        let report = relayed(Relay::builder().measure().collect(), &[body], RelayEnd::Upstream);
+        let report = serde_json::to_value(report).unwrap();
+        assert_eq!(report["found"], Value::Null);
+        for part in [&report["stream"], &report["latency"], &report["completion"]] {
+            assert_eq!(part["outcome"], name, "{part}");
+        }
+        for part in [&report["stream"]["end"], &report["latency"], &report["completion"]["end"]] {
+            assert_eq!((&part["api"], &part["body"]), (&api, &kind), "{part}");
+        }
+    }
+}
+
+/// Returns a stream with a secret in each text and in each member outside the schema.
+fn secret_stream() -> Vec<u8> {
+    let delta = json!({
+        "content": SECRET, "refusal": SECRET, "reasoning": SECRET, "reasoning_details": [{"text": SECRET}],
+        "tool_calls": [{"index": 0, "id": SECRET, "function": {"name": SECRET, "arguments": SECRET}}],
+        "audio": {"data": SECRET}, "x": SECRET,
+    });
+    let chunk = json!({
+        "id": SECRET, "model": SECRET, "x": SECRET,
+        "choices": [{"index": 0, "delta": delta, "logprobs": {"content": [{"token": SECRET}]}}],
+        "usage": {"prompt_tokens": 2, "completion_tokens": 3, "note": SECRET},
+    });
+    let error =
+        json!({"error": {"message": SECRET, "type": "server_error", "code": 502, "note": SECRET}});
+    format!("data: {chunk}\n\ndata: {{\"{SECRET}\n\nevent: x\ndata: {error}\n\n: {SECRET}\n\ndata: {{\"{SECRET}")
+        .into_bytes()
+}
+
+#[test]
+fn only_a_completion_has_text() {
+    let stream = secret_stream();
+    let report = relayed(Relay::builder().measure(), &[&stream], RelayEnd::Upstream);
+    let line = serde_json::to_string(&report).unwrap();
+    assert!(!line.contains(SECRET), "{line}");
+    let report: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(report["stream"]["outcome"], "upstream_error");
+    let error = &report["stream"]["end"]["upstream_error"];
+    assert_eq!((&error["type"], &error["code"]), (&json!("server_error"), &json!("502")));
+    assert!(error.get("message").is_none(), "{error}");
+    let defects = json!(["unfinished", "upstream_error", "malformed_event", "cut_event"]);
+    assert_eq!(report["stream"]["not_whole"], defects);
+
+    let report = relayed(Relay::builder().collect(), &[&stream], RelayEnd::Upstream);
+    let mut report = serde_json::to_value(&report).unwrap();
+    let completion = report["completion"]["completion"].take();
+    assert_eq!(completion["choices"][0]["message"]["content"], SECRET);
+    assert!(!report.to_string().contains(SECRET), "{report}");
+
+    let (mut decoder, mut observer) = (ChunkDecoder::new(), Observer::new());
+    let (mut input, mut reports) = (&stream[..], 0);
+    while let Some(event) = decoder.next(&mut input) {
+        if let Some(report) = observer.observe(&event) {
+            let line = serde_json::to_string(&report).unwrap();
+            assert!(!line.contains(SECRET), "{line}");
+            reports += 1;
+        }
+        if let Payload::Chunk(chunk) = event.payload() {
+            let flags = serde_json::to_value(chunk.content_flags()).unwrap();
+            let set: Vec<_> = flags
+                .as_object()
+                .unwrap()
+                .iter()
+                .filter(|(_, is_set)| **is_set == true)
+                .map(|(name, _)| name.as_str())
+                .collect();
+            assert_eq!(set, ["usage", "content", "refusal", "reasoning", "tool_call", "audio"]);
+        }
+    }
+    assert_eq!(reports, 3, "usage, malformed, error");
+}
+
+/// The smaller reports, each as its JSON.
+#[test]
+fn a_member_has_the_name_of_its_field() {
+    let mut framing = SseDecoder::new();
+    assert!(framing.next(&mut &b"data: x"[..]).is_none());
+    let end = serde_json::to_string(&framing.finish()).unwrap();
+    assert_eq!(end, r#"{"bytes":7,"discarded_bytes":7}"#);
+
+    let mut meter = deltawire::gateway::Meter::new();
+    let first = meter.record(3, Duration::from_millis(1500));
+    let first = serde_json::to_string(&first).unwrap();
+    assert_eq!(first, r#"{"first_seconds":1.5,"gap_seconds":null,"simultaneous":2}"#);
+    meter.record(1, Duration::from_secs(2));
+    let gaps = serde_json::to_string(&meter.gaps()).unwrap();
+    assert_eq!(gaps, r#"{"count":3,"sum_seconds":0.5,"min_seconds":0.0,"max_seconds":0.5}"#);
+
+    let stream = b"data: {\"choices\":[{\"index\":-1},{\"index\":5,\"delta\":{\"content\":\"\\ud800\",\"tool_calls\":[{\"id\":1}]}}]}\n\n";
+    let finished = assemble([&stream[..]]);
+    let report = serde_json::to_value(&finished).unwrap();
+    assert_eq!(report["pending"], json!([{"choice": 0, "tool_call": 0}]));
+    let counts = report["irregularities"].as_object().unwrap();
+    let named: Vec<_> =
+        finished.irregularities.iter().map(|(name, count)| (name, u64::from(count))).collect();
+    let written: Vec<_> =
+        counts.iter().map(|(name, count)| (name.as_str(), count.as_u64().unwrap())).collect();
+    assert_eq!(written, named);
+    assert_eq!(
+        (counts["invalid_choice_indexes"].as_u64(), counts["sparse_choice_indexes"].as_u64()),
+        (Some(1), Some(1))
+    );
+    let deviations = json!({"lone_surrogates": 1, "non_finite_numbers": 0, "integers_out_of_range": 0, "floats_out_of_range": 0});
+    assert_eq!(report["end"]["deviations"], deviations);
+}
+
+#[test]
+fn a_report_is_written_without_an_allocation() {
+    let report = relayed(Relay::builder().measure(), &[&secret_stream()], RelayEnd::Upstream);
+    let mut line = Vec::with_capacity(4096);
+    let before = allocations();
+    serde_json::to_writer(&mut line, &report).unwrap();
+    assert_eq!(allocations(), before);
+    assert!(line.len() > 500);
+}
+
+const TEXT: &[u8] = b"data: {\"choices\":[{\"delta\":{\"content\":\"Hi\"}}]}\n\n";
+const USAGE: &[u8] = b"data: {\"choices\":[],\"usage\":{\"completion_tokens\":1}}\n\n";
+
+/// A tap's report is the stream's part of a relay's.
+#[test]
+fn a_tap_reports_as_a_relay_does() {
+    let mut tap = UsageTap::new();
+    tap.push(TEXT);
+    tap.push(USAGE);
+    let report = relayed(Relay::builder(), &[TEXT, USAGE], RelayEnd::Upstream);
+    assert_eq!(
+        serde_json::to_value(tap.finish()).unwrap(),
+        serde_json::to_value(report.stream).unwrap()
+    );
 }

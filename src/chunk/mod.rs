@@ -36,6 +36,8 @@ mod other_object;
 mod owned;
 mod owned_error;
 pub(crate) mod schema;
+#[cfg(feature = "serde")]
+mod serde;
 mod slots;
 mod template_cache;
 mod tokens;
@@ -335,14 +337,6 @@ impl<'a> ChatCompletionChunk<'a> {
 impl fmt::Debug for ChatCompletionChunk<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&self.as_value(), f)
-    }
-}
-
-/// Serializes the chunk as sent, with unknown members and with the text of numbers.
-#[cfg(feature = "serde")]
-impl serde::Serialize for ChatCompletionChunk<'_> {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.as_value().serialize(serializer)
     }
 }
 

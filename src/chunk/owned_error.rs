@@ -13,7 +13,7 @@ use crate::json::{Value, ValueKind, beginning};
 pub struct OwnedUpstreamError {
     /// The offset of its event, in bytes from the start of the stream.
     pub offset: u64,
-    /// The message. It may quote prompts and keys.
+    /// The message. It may quote prompts and keys, so neither `Debug` nor `Serialize` writes it.
     pub message: Option<String>,
     /// The code; a number as its text.
     pub code: Option<String>,

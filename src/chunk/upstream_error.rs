@@ -41,6 +41,16 @@ pub enum ErrorCode<'a> {
     Number(i64),
 }
 
+/// Writes the code as sent.
+impl fmt::Display for ErrorCode<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::String(code) => f.pad(code),
+            Self::Number(code) => code.fmt(f),
+        }
+    }
+}
+
 impl<'a> UpstreamError<'a> {
     /// Creates an error that is the value `error`, or else `text`, in the object `object`, if any.
     #[cold]

@@ -1,12 +1,15 @@
 //! `Serialize` and `Deserialize` of completions, as OpenAI's `chat.completion`.
 //!
-//! OpenAI's required members are always written, the others if they were sent.
+//! OpenAI's required members are always written, the others if they were sent. The reports about
+//! completions have `Serialize` only.
 
-use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde::ser::{Serialize, SerializeMap, SerializeSeq as _, Serializer};
 
 use super::model::{ChatCompletion, CompletionChoice, FunctionCall, Message, ToolCall};
+use super::outcome::{FinishedCompletion, Irregularities, NotWhole, UnfinishedChoice};
 use crate::chunk::schema::{choice, delta, function, tool_call, top};
 use crate::json::{OwnedObject, deserialize_by_parser};
+use crate::report::report;
 
 fn some<M: SerializeMap, T: Serialize>(
     map: &mut M,
@@ -111,3 +114,38 @@ impl Serialize for FunctionCall {
 }
 
 deserialize_by_parser!(ChatCompletion, CompletionChoice, Message, ToolCall, FunctionCall);
+
+/// Serializes the names of the defects, as a list.
+impl Serialize for NotWhole {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut list = serializer.serialize_seq(Some(self.defects().count()))?;
+        self.defects().try_for_each(|defect| list.serialize_element(&defect))?;
+        list.end()
+    }
+}
+
+report!(FinishedCompletion {
+    completion,
+    outcome,
+    pending,
+    limit_exceeded,
+    irregularities,
+    failed_finish,
+    end,
+    not_whole,
+});
+
+report!(UnfinishedChoice { choice, tool_call });
+
+report!(Irregularities {
+    invalid_choice_indexes,
+    invalid_tool_call_indexes,
+    sparse_choice_indexes,
+    sparse_tool_call_indexes,
+    tool_calls_without_index,
+    changed_tool_call_ids,
+    tool_calls_by_name,
+    texts_of_another_type,
+    replaced_values,
+    unknown_content_parts,
+});

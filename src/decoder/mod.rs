@@ -2,6 +2,8 @@
 
 mod payload;
 mod payload_parser;
+#[cfg(feature = "serde")]
+mod serde;
 mod summary;
 mod templates;
 mod torn;

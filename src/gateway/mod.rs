@@ -13,6 +13,34 @@
 //! | hold events back until their text is checked | [`Guard`] |
 //! | redact words and patterns, or stop at them | [`Guard::redact`], [`Guard::stop_at`] with a [`Finder`] |
 //! | distinguish a stream from an error page or a whole completion | [`Sniffer`] |
+//!
+//! # Reports as data
+//!
+//! With the feature `serde`, all reports implement `Serialize`, for lines of a log:
+//!
+//! - A member has the name of its field, and is always present. An absent value is `null`.
+//! - An enum is its name: the text of its `as_str`. A value inside of the enum is a member beside it.
+//!   `found` is the [`WatchedTextId`] of [`StopReason::Found`]. `api` and `body` are those of an
+//!   [`Outcome`](crate::Outcome).
+//! - A time is a number of seconds, and its member ends in `_seconds`.
+//! - `not_whole` is `null` or the list of the defects.
+//! - The message of an upstream's error isn't written. Only
+//!   [`RelayReport::completion`] contains a text of the completion.
+//!
+//! ```
+//! # #[cfg(feature = "serde")] {
+//! use deltawire::gateway::UsageTap;
+//!
+//! let mut tap = UsageTap::new();
+//! tap.push(b"data: {\"choices\":[{\"delta\":{\"content\":\"Hi\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n");
+//! let line = serde_json::to_string(&tap.finish())?;
+//! assert!(line.starts_with(concat!(
+//!     r#"{"outcome":"complete","tokens":null,"choices":[{"index":0,"finish_reason":"stop"}],"#,
+//!     r#""deltas":1,"limit_exceeded":null,"failed_finish":null,"end":{"bytes":"#,
+//! )));
+//! # }
+//! # Ok::<(), serde_json::Error>(())
+//! ```
 
 /// Generates methods that set a field and return the changed value.
 macro_rules! setters {
@@ -48,6 +76,8 @@ mod replay;
 pub mod request;
 mod rewrite;
 mod rewrite_outcome;
+#[cfg(feature = "serde")]
+mod serde;
 mod sniff;
 mod spans;
 mod tap;

@@ -160,7 +160,7 @@ pub struct StreamReport {
     pub failed_finish: Option<String>,
     /// The findings of the decoder.
     pub end: StreamSummary,
-    not_whole: Option<NotWhole>,
+    pub(super) not_whole: Option<NotWhole>,
 }
 
 impl StreamReport {

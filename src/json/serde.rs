@@ -1,13 +1,17 @@
 //! `Serialize` and `Deserialize` for stored JSON texts, for the format of `serde_json`.
+//!
+//! The counts of deviations have `Serialize` only.
 
 use serde::de::{Deserialize, Deserializer};
 use serde::ser::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::owned::{OwnedArray, OwnedObject, OwnedValue};
+use super::parser::JsonDeviations;
 use super::{Parser, Tape, Value};
 use crate::error::Error;
 use crate::limits::Limits;
+use crate::report::report;
 
 /// Serializes a JSON text as it is.
 pub(super) fn serialize_text<S: Serializer>(json: &str, to: S) -> Result<S::Ok, S::Error> {
@@ -73,3 +77,10 @@ impl<'de> Deserialize<'de> for OwnedValue {
 }
 
 deserialize_by_parser!(OwnedObject, OwnedArray);
+
+report!(JsonDeviations {
+    lone_surrogates,
+    non_finite_numbers,
+    integers_out_of_range,
+    floats_out_of_range,
+});

@@ -17,6 +17,8 @@ mod event_buffer;
 mod general;
 mod line;
 mod rest;
+#[cfg(feature = "serde")]
+mod serde;
 mod single_line;
 
 pub use body_kind::BodyKind;
