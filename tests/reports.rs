@@ -1,4 +1,4 @@
-//! Reports as data: their names and their JSON.
+//! Reports as data: their names and their JSON, and the tables of `Handling`.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -16,13 +16,13 @@ use deltawire::chunk::{Api, ErrorCode};
 use deltawire::completion::{ArgumentsState, CompletionLimit, Defect, ReasoningName};
 use deltawire::gateway::request::AskedBy;
 use deltawire::gateway::{
-    Guard, Observer, PushResult, Relay, RelayBuilder, RelayEnd, RelayFlow, RelayGuard,
+    Guard, Handling, Observer, PushResult, Relay, RelayBuilder, RelayEnd, RelayFlow, RelayGuard,
     RelayOutcome, RelayReport, RewriteOutcome, SniffResult, StopReason, UsageTap, WatchedTextKind,
     Words, assemble,
 };
 use deltawire::json::ValueKind;
 use deltawire::sse::{BodyKind, EventKind};
-use deltawire::{ChunkDecoder, ErrorKind, Outcome, Payload, SseDecoder};
+use deltawire::{ChunkDecoder, ErrorKind, Limits, Outcome, Payload, Reassembler, SseDecoder};
 use serde::Serialize;
 use serde_json::{Value, json};
 use support::fold::{fold, payloads};
@@ -522,6 +522,12 @@ fn a_member_has_the_name_of_its_field() {
     let gaps = serde_json::to_string(&meter.gaps()).unwrap();
     assert_eq!(gaps, r#"{"count":3,"sum_seconds":0.5,"min_seconds":0.0,"max_seconds":0.5}"#);
 
+    let handling = serde_json::to_string(&Outcome::Empty.handling()).unwrap();
+    assert_eq!(
+        handling,
+        r#"{"http_status":502,"may_be_cached":false,"may_be_billed":false,"may_be_retried":true}"#
+    );
+
     let stream = b"data: {\"choices\":[{\"index\":-1},{\"index\":5,\"delta\":{\"content\":\"\\ud800\",\"tool_calls\":[{\"id\":1}]}}]}\n\n";
     let finished = assemble([&stream[..]]);
     let report = serde_json::to_value(&finished).unwrap();
@@ -550,8 +556,114 @@ fn a_report_is_written_without_an_allocation() {
     assert!(line.len() > 500);
 }
 
+/// Returns the rows of a table in the docs of `Handling`: name, status, and three answers.
+fn rows(table: &str) -> Vec<(String, Handling)> {
+    let source = include_str!("../src/completion/handling.rs");
+    let start = source.find(&format!("/// | [`{table}`]")).unwrap();
+    let (_, table) = source.split_at(start);
+    let rows = table.lines().skip(2).map_while(|line| line.strip_prefix("/// | "));
+    rows.map(|row| {
+        let cells: Vec<_> = row.trim_end_matches(" |").split(" | ").collect();
+        let is_yes = |cell: &str| match cell {
+            "yes" => true,
+            "no" => false,
+            other => panic!("{other} in {row}"),
+        };
+        let mut handling = Outcome::Complete.handling();
+        handling.http_status = cells[1].parse().unwrap();
+        handling.may_be_cached = is_yes(cells[2]);
+        handling.may_be_billed = is_yes(cells[3]);
+        handling.may_be_retried = is_yes(cells[4]);
+        assert_eq!(cells.len(), 5, "{row}");
+        (cells[0].trim_matches('`').to_owned(), handling)
+    })
+    .collect()
+}
+
+#[test]
+fn the_tables_of_handling_are_those_of_the_docs() {
+    let outcomes = OUTCOMES.map(|outcome| (outcome.as_str().to_owned(), outcome.handling()));
+    assert_eq!(rows("Outcome"), outcomes);
+    let relay =
+        [RelayOutcome::Complete, RelayOutcome::Other, RelayOutcome::Cut, RelayOutcome::ClientGone];
+    let relay = relay.map(|outcome| (outcome.as_str().to_owned(), outcome.handling()));
+    assert_eq!(rows("RelayOutcome"), relay);
+    let reasons = stop_reasons().map(|reason| (reason.as_str().to_owned(), reason.handling()));
+    assert_eq!(rows("StopReason"), reasons);
+    for reason in stop_reasons() {
+        assert_eq!(RelayOutcome::Stopped(reason.clone()).handling(), reason.handling());
+    }
+    for (name, row) in outcomes.into_iter().chain(relay).chain(reasons) {
+        assert_eq!(row.may_be_cached, row.http_status == 200, "{name}");
+        assert!(!(row.may_be_cached && row.may_be_retried), "{name}");
+    }
+}
+
+const ROLE: &[u8] = b"data: {\"choices\":[{\"delta\":{\"role\":\"assistant\"}}]}\n\n";
 const TEXT: &[u8] = b"data: {\"choices\":[{\"delta\":{\"content\":\"Hi\"}}]}\n\n";
 const USAGE: &[u8] = b"data: {\"choices\":[],\"usage\":{\"completion_tokens\":1}}\n\n";
+const FINISH: &[u8] = b"data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
+const DONE: &[u8] = b"data: [DONE]\n\n";
+
+/// Returns status, cached, billed, retried.
+fn row(handling: Handling) -> (u16, bool, bool, bool) {
+    let Handling { http_status, may_be_cached, may_be_billed, may_be_retried, .. } = handling;
+    (http_status, may_be_cached, may_be_billed, may_be_retried)
+}
+
+#[test]
+fn a_report_allows_no_more_than_its_facts() {
+    let handled = |pieces: &[&[u8]], end| {
+        let report = relayed(Relay::builder(), pieces, end);
+        let stream = row(report.stream.handling());
+        (row(report.handling()), stream)
+    };
+    let whole = (200, true, true, false);
+    assert_eq!(handled(&[TEXT, FINISH, DONE], RelayEnd::Upstream), (whole, whole));
+    // Output excludes another attempt, and a bill needs a usage.
+    let cut = (502, false, false, false);
+    assert_eq!(handled(&[TEXT], RelayEnd::Upstream), (cut, cut));
+    let cut = (502, false, true, false);
+    assert_eq!(handled(&[TEXT, USAGE], RelayEnd::Upstream), (cut, cut));
+    let cut = (502, false, false, true);
+    assert_eq!(handled(&[ROLE], RelayEnd::Upstream), (cut, cut));
+    assert_eq!(handled(&[ROLE], RelayEnd::Stopped).0, (504, false, false, true));
+    assert_eq!(handled(&[TEXT, USAGE], RelayEnd::ClientGone).0, (499, false, true, false));
+
+    // Complete by its outcome, and not whole: a choice was left out.
+    let stream = [TEXT, FINISH, b"data: {\"choices\":[{\"index\":-1}]}\n\n", DONE].concat();
+    let limits = Limits::new().with_max_choices(1);
+    let two = [
+        TEXT,
+        FINISH,
+        b"data: {\"choices\":[{\"index\":1,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n",
+        DONE,
+    ]
+    .concat();
+    let (mut decoder, mut completion) = (ChunkDecoder::new(), Reassembler::with_limits(limits));
+    let mut input = &two[..];
+    while let Some(event) = decoder.next(&mut input) {
+        completion.push_payload(event.payload());
+    }
+    for finished in [assemble([&stream[..]]), completion.finish(decoder.finish())] {
+        assert!(finished.whole().is_err());
+        assert_eq!(
+            (finished.handling().http_status, finished.handling().may_be_cached),
+            (502, false)
+        );
+    }
+    assert_eq!(row(assemble([TEXT, FINISH, DONE]).handling()), whole);
+    assert_eq!(row(assemble([TEXT, USAGE]).handling()), (502, false, true, true));
+}
+
+/// A stream that ended well by its outcome has no status 200 if a value was left out.
+#[test]
+fn an_outcome_alone_is_no_success() {
+    let part = b"data: {\"choices\":[{\"delta\":{\"content\":[{\"type\":\"hologram\",\"x\":1}]},\"finish_reason\":\"stop\"}]}\n\n";
+    let finished = assemble([&part[..], DONE]);
+    assert_eq!(finished.outcome, Outcome::Complete);
+    assert_eq!(row(finished.handling()), (502, false, false, false));
+}
 
 /// A tap's report is the stream's part of a relay's.
 #[test]

@@ -7,6 +7,7 @@ mod change;
 mod choice_state;
 mod detail_plan;
 mod from_json;
+mod handling;
 mod idempotent;
 mod incremental;
 mod list;
@@ -27,6 +28,7 @@ mod whole;
 
 pub use budget::CompletionLimit;
 pub use change::Change;
+pub use handling::Handling;
 pub(crate) use list::{ElementKey, Matching};
 pub use model::{
     ArgumentsState, ChatCompletion, CompletionChoice, FunctionCall, Message, ReasoningName,

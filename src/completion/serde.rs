@@ -5,6 +5,7 @@
 
 use serde::ser::{Serialize, SerializeMap, SerializeSeq as _, Serializer};
 
+use super::handling::Handling;
 use super::model::{ChatCompletion, CompletionChoice, FunctionCall, Message, ToolCall};
 use super::outcome::{FinishedCompletion, Irregularities, NotWhole, UnfinishedChoice};
 use crate::chunk::schema::{choice, delta, function, tool_call, top};
@@ -149,3 +150,5 @@ report!(Irregularities {
     replaced_values,
     unknown_content_parts,
 });
+
+report!(Handling { http_status, may_be_cached, may_be_billed, may_be_retried });

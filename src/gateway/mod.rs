@@ -13,6 +13,7 @@
 //! | hold events back until their text is checked | [`Guard`] |
 //! | redact words and patterns, or stop at them | [`Guard::redact`], [`Guard::stop_at`] with a [`Finder`] |
 //! | distinguish a stream from an error page or a whole completion | [`Sniffer`] |
+//! | decide on status, cache, bill and retry | [`Handling`] |
 //!
 //! # Reports as data
 //!
@@ -86,6 +87,7 @@ mod usage_totals;
 mod watched_text;
 
 pub use crate::chunk::TokenCounts;
+pub use crate::completion::Handling;
 pub use chunk_writer::{ChoiceWriter, ChunkWriter, ToolCallWriter, UsageWriter};
 pub use encode::{DONE, EncodeError, SseEvent, write_comment};
 pub use finder::{Finder, Words};

@@ -8,8 +8,7 @@ use crate::chunk::{
     ChatCompletionChunk, Choice, FailureBuffer, OwnedUpstreamError, TemplateCache, TemplateKey,
     TokenCounts,
 };
-use crate::completion::CompletionLimit;
-use crate::completion::{Findings, LONGEST_REASON, NotWhole, Outcome};
+use crate::completion::{CompletionLimit, Findings, Handling, LONGEST_REASON, NotWhole, Outcome};
 use crate::decoder::{ChunkEvent, Payload, StreamSummary};
 use crate::error::Error;
 use crate::json::beginning;
@@ -175,6 +174,22 @@ impl StreamReport {
     /// All defects of the stream, by name.
     pub fn whole(&self) -> Result<(), NotWhole> {
         self.not_whole.map_or(Ok(()), Err)
+    }
+
+    /// Returns the consequences of the outcome, and of the facts of the stream.
+    ///
+    /// A stream that isn't whole has no status 200 and isn't cached. A stream that is neither whole
+    /// nor has a usage isn't billed. A stream with output of the model isn't retried.
+    #[must_use]
+    pub fn handling(&self) -> Handling {
+        self.limited(self.outcome.handling())
+    }
+
+    /// Removes the permissions that the facts of the stream don't allow.
+    pub(super) const fn limited(&self, handling: Handling) -> Handling {
+        let is_whole = self.not_whole.is_none();
+        let handling = handling.limited(is_whole, self.tokens.is_some());
+        Handling { may_be_retried: handling.may_be_retried && self.deltas == 0, ..handling }
     }
 }
 

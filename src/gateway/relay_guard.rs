@@ -8,6 +8,7 @@ use super::guard::Guard;
 use super::guard_search::TextMatch;
 use super::push_result::PushResult;
 use super::watched_text::WatchedTextId;
+use crate::completion::Handling;
 use crate::decoder::ChunkEvent;
 use crate::json::Value;
 use crate::report::named;
@@ -49,6 +50,18 @@ impl StopReason {
             Self::Unreadable => "unreadable_event",
             Self::TooLarge => "guard_exceeded",
             Self::Gateway => "stopped",
+        }
+    }
+
+    /// Returns the row of the reason in the last table of [`Handling`].
+    #[must_use]
+    pub const fn handling(&self) -> Handling {
+        match self {
+            Self::Found(_) => Handling::new(400, [false, true, false]),
+            Self::Unwatched | Self::Unreadable | Self::TooLarge => {
+                Handling::new(502, [false, true, false])
+            }
+            Self::Gateway => Handling::new(504, [false, true, true]),
         }
     }
 }

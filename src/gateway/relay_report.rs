@@ -3,7 +3,7 @@
 use super::latency::LatencyReport;
 use super::observe::StreamReport;
 use super::relay_guard::StopReason;
-use crate::completion::{FinishedCompletion, Outcome};
+use crate::completion::{FinishedCompletion, Handling, Outcome};
 use crate::report::named;
 
 /// How the caller ends a stream; see [`Relay::finish`](super::Relay::finish).
@@ -83,6 +83,18 @@ impl RelayOutcome {
         }
     }
 
+    /// Returns the row of the outcome in the tables of [`Handling`].
+    #[must_use]
+    pub const fn handling(&self) -> Handling {
+        match self {
+            Self::Complete => Handling::new(200, [true, true, false]),
+            Self::Other => Handling::new(502, [false, true, false]),
+            Self::Cut => Handling::new(502, [false, true, true]),
+            Self::Stopped(reason) => reason.handling(),
+            Self::ClientGone => Handling::new(499, [false, true, false]),
+        }
+    }
+
     /// Returns true if the relay writes an error event at the end.
     pub(super) const fn is_error(&self) -> bool {
         matches!(self, Self::Cut | Self::Stopped(_))
@@ -109,4 +121,15 @@ pub struct RelayReport {
     ///
     /// Abort the response then, so that the client doesn't take the end for that of a whole stream.
     pub must_abort: bool,
+}
+
+impl RelayReport {
+    /// Returns the consequences of the outcome, and of the facts of the stream.
+    ///
+    /// A stream that is neither whole nor has a usage isn't billed. A stream with output of the model
+    /// isn't retried.
+    #[must_use]
+    pub fn handling(&self) -> Handling {
+        self.stream.limited(self.outcome.handling())
+    }
 }
