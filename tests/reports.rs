@@ -9,6 +9,7 @@
 mod support;
 
 use std::collections::BTreeSet;
+use std::error::Error as _;
 use std::fmt::Display;
 use std::time::Duration;
 
@@ -663,6 +664,37 @@ fn an_outcome_alone_is_no_success() {
     let finished = assemble([&part[..], DONE]);
     assert_eq!(finished.outcome, Outcome::Complete);
     assert_eq!(row(finished.handling()), (502, false, false, false));
+    assert_eq!(
+        finished.into_result().unwrap_err().not_whole().defects().collect::<Vec<_>>(),
+        [Defect::UnknownContentPart]
+    );
+}
+
+#[test]
+fn a_result_is_ok_only_if_all_is_whole() {
+    let report = relayed(Relay::builder(), &[TEXT, FINISH, DONE], RelayEnd::Upstream);
+    assert_eq!(report.into_result().unwrap().outcome, RelayOutcome::Complete);
+    let failure = relayed(Relay::builder(), &[TEXT], RelayEnd::Upstream).into_result().unwrap_err();
+    assert_eq!(failure.to_string(), "relayed stream ended as cut, and the upstream's as truncated");
+    assert_eq!(failure.source().unwrap().to_string(), "the completion is not whole: unfinished");
+    assert_eq!(failure.report().stream.deltas, 1);
+    assert_eq!(failure.into_report().outcome, RelayOutcome::Cut);
+    // The client has left behind a whole stream: a failure without defects.
+    let gone = relayed(Relay::builder(), &[TEXT, FINISH, DONE], RelayEnd::ClientGone);
+    let failure = gone.into_result().unwrap_err();
+    assert_eq!(
+        failure.to_string(),
+        "relayed stream ended as client_gone, and the upstream's as complete"
+    );
+    assert!(failure.source().is_none());
+
+    let completion = assemble([TEXT, FINISH, DONE]).into_result().unwrap();
+    assert_eq!(completion.choices[0].message.content.as_deref(), Some("Hi"));
+    let failure = assemble([TEXT]).into_result().unwrap_err();
+    assert_eq!(failure.to_string(), "stream ended as truncated");
+    assert_eq!(failure.source().unwrap().to_string(), "the completion is not whole: unfinished");
+    assert_eq!(failure.finished().outcome, Outcome::Truncated);
+    assert_eq!(failure.into_finished(), assemble([TEXT]));
 }
 
 /// A tap's report is the stream's part of a relay's.

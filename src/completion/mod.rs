@@ -6,6 +6,7 @@ mod budgets;
 mod change;
 mod choice_state;
 mod detail_plan;
+mod failure;
 mod from_json;
 mod handling;
 mod idempotent;
@@ -28,6 +29,7 @@ mod whole;
 
 pub use budget::CompletionLimit;
 pub use change::Change;
+pub use failure::CompletionFailure;
 pub use handling::Handling;
 pub(crate) use list::{ElementKey, Matching};
 pub use model::{
