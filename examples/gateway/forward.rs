@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 
+use deltawire::gateway::{RelayOutcome, StopReason};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap, HeaderValue};
@@ -90,12 +91,15 @@ impl<C: Connect + Clone + Send + Sync + 'static> Gateway<C> {
         let answer = self.client.request(Request::from_parts(head, body));
         let answer = timeout(self.options.idle, answer).await;
         let answer = answer
-            .map_err(|_| Refusal::new(StatusCode::GATEWAY_TIMEOUT, "the upstream doesn't answer"))?
+            .map_err(|_| {
+                let outcome = RelayOutcome::Stopped(StopReason::Gateway);
+                Refusal::ended(&outcome, "the upstream doesn't answer")
+            })?
             .map_err(|error| {
                 if TooSlow::is_in(&error) {
                     return Refusal::of_request(Unread::TooSlow);
                 }
-                Refusal::new(StatusCode::BAD_GATEWAY, "the upstream can't be reached")
+                Refusal::ended(&RelayOutcome::Cut, "the upstream can't be reached")
             })?;
         drop(memory);
         self.pass_on(answer, plan, permit, started).await

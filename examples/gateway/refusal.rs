@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use deltawire::Error;
+use deltawire::gateway::{RelayOutcome, StopReason};
 use http_body_util::{BodyExt as _, Full};
 use hyper::header::{self, HeaderValue};
 use hyper::http::response::Parts;
@@ -27,6 +28,11 @@ impl Refusal {
         Self { status, reason: reason.into(), closes: false }
     }
 
+    /// Returns the error for an answer that has ended before its first byte was passed on.
+    pub(crate) fn ended(outcome: &RelayOutcome, reason: &'static str) -> Self {
+        Self::new(status(outcome), reason)
+    }
+
     /// Returns the error for a request whose body wasn't read.
     pub(crate) fn of_request(unread: Unread) -> Self {
         let (status, reason) = match unread {
@@ -40,14 +46,18 @@ impl Refusal {
 
     /// Returns the error for an upstream's answer whose body wasn't read.
     pub(crate) fn of_answer(unread: Unread) -> Self {
-        let (status, reason) = match unread {
-            Unread::TooLarge => (StatusCode::BAD_GATEWAY, "the upstream's answer is too large"),
-            Unread::TooSlow | Unread::Cut => {
-                (StatusCode::BAD_GATEWAY, "the upstream's answer was cut")
+        match unread {
+            Unread::TooLarge => {
+                let outcome = RelayOutcome::Stopped(StopReason::TooLarge);
+                Self::ended(&outcome, "the upstream's answer is too large")
             }
-            Unread::NoMemory => (StatusCode::SERVICE_UNAVAILABLE, "too many answers are read"),
-        };
-        Self::new(status, reason)
+            Unread::TooSlow | Unread::Cut => {
+                Self::ended(&RelayOutcome::Cut, "the upstream's answer was cut")
+            }
+            Unread::NoMemory => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "too many answers are read")
+            }
+        }
     }
 
     pub(crate) fn into_response(self) -> Response<Body> {
@@ -77,13 +87,19 @@ impl From<Error> for Refusal {
 /// unless the status is a success.
 pub(crate) fn unreadable(mut head: Parts) -> Response<Body> {
     if head.status.is_success() {
-        head.status = StatusCode::BAD_GATEWAY;
+        head.status = status(&RelayOutcome::Stopped(StopReason::Unreadable));
     }
     head.headers.remove(header::CONTENT_ENCODING);
     head.headers.remove(header::CONTENT_LENGTH);
     head.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     let error = error("the upstream's answer can't be read", "gateway_error");
     Response::from_parts(head, whole(error.to_string()))
+}
+
+/// Returns the status of an answer that has ended before its first byte was passed on.
+fn status(outcome: &RelayOutcome) -> StatusCode {
+    let status = StatusCode::from_u16(outcome.handling().http_status);
+    status.unwrap_or(StatusCode::BAD_GATEWAY)
 }
 
 /// Returns the error object for an answer or an event.

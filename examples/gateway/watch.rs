@@ -117,7 +117,6 @@ impl Watcher {
         let measured = self.meter.finish(seen, total);
         let milliseconds = |time: Duration| time.as_secs_f64() * 1000.0;
         let finish: Vec<_> = seen.choices.iter().map(|choice| &choice.finish_reason).collect();
-        let error = seen.end.upstream_error.as_ref();
         let line = json!({
             "event": "stream",
             "outcome": outcome,
@@ -133,7 +132,8 @@ impl Watcher {
             "events": seen.end.events,
             "malformed": seen.end.malformed,
             "bytes": seen.end.bytes,
-            "upstream_error": error.map(|error| json!({"type": error.r#type, "code": error.code})),
+            "not_whole": seen.whole().err(),
+            "upstream_error": seen.end.upstream_error,
             "completion": message,
         });
         let _unread = writeln!(io::stdout().lock(), "{line}");
