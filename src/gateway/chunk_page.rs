@@ -1,9 +1,10 @@
 //! `ChunkPage`: selects the part of a completion that one chunk contains, so that decoders read it.
 
-use super::json_write::{self, ArrayWriter, ObjectWriter, string_len};
+use super::json_write;
 use crate::chunk::schema::{PROMPT_INDEX, reasoning_detail};
 use crate::chunk::{Level, Merge, merge};
 use crate::completion::{ElementKey, Matching};
+use crate::json::writer::{self, ArrayWriter, ObjectWriter, string_len};
 use crate::json::{OwnedArray, OwnedObject, OwnedValue, plain_len};
 use crate::limits::Limits;
 use crate::slice::bytes_in;
@@ -123,7 +124,7 @@ impl ChunkPage {
     pub(super) fn text(&mut self, name: &str, text: Option<&str>, object: &mut ObjectWriter<'_>) {
         let Some(text) = text else { return };
         let cost = Cost { bytes: name.len() + string_len(text), values: 2 };
-        self.offer(name, object, |page, out| page.whole(cost, || json_write::string(text, out)));
+        self.offer(name, object, |page, out| page.whole(cost, || writer::string(text, out)));
     }
 
     /// Offers members that have no field.
@@ -321,14 +322,14 @@ impl ChunkPage {
         let mut object = ObjectWriter::begin(out);
         if let Some(position) = self.cursor.path.pop().and_then(|next| next.checked_sub(1)) {
             self.cursor.path.push(position);
-            object.members(head().filter(|(name, _)| is_key(name)));
+            json_write::write_members(head().filter(|(name, _)| is_key(name)), &mut object);
         } else {
             let costs = head().map(|(name, value)| named(name, cost(value, max_cost)));
             if !self.try_reserve(sum(costs, max_cost)) {
                 self.cursor.path.push(0);
                 return false;
             }
-            object.members(head());
+            json_write::write_members(head(), &mut object);
         }
         json_write::write_key(key, members, &mut object);
         let is_complete = self.member_parts(members.iter().skip(head_len), rules.rule, &mut object);

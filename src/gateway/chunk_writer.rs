@@ -1,10 +1,10 @@
 //! `ChunkWriter`: writes a gateway's own chunks.
 
-use super::json_write::{self, ObjectWriter};
 use crate::chunk::schema::{
     choice, completion_details, delta, function, prompt_details, tool_call, top, usage,
 };
 use crate::completion::ReasoningName;
+use crate::json::writer::{self, ObjectWriter};
 
 /// The members that all chunks of a stream share.
 #[derive(Clone, Copy)]
@@ -86,7 +86,7 @@ impl<'a> ChunkWriter<'a> {
         let (id, created, model) = (Some(id), Some(created), Some(model));
         let envelope = Envelope { id, created, model, service_tier, system_fingerprint };
         let mut chunk = envelope.begin(out);
-        json_write::array(self.choices, chunk.name(top::CHOICES), ChoiceWriter::write);
+        writer::array(self.choices, chunk.name(top::CHOICES), ChoiceWriter::write);
         if let Some(usage) = self.usage {
             chunk.object(top::USAGE, |object| usage.write(object));
         }
@@ -153,7 +153,7 @@ impl<'a> ChoiceWriter<'a> {
             }
             if !self.tool_calls.is_empty() {
                 let calls = delta.name(delta::TOOL_CALLS);
-                json_write::array(self.tool_calls, calls, ToolCallWriter::write);
+                writer::array(self.tool_calls, calls, ToolCallWriter::write);
             }
         });
         match self.finish_reason {

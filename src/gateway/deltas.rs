@@ -1,10 +1,10 @@
 //! Writes the deltas of a choice: the first one, pieces of texts, tool calls, and the last one.
 
 use super::chunk_page::{ChunkPage, Rule};
-use super::json_write::{self, ObjectWriter};
 use crate::chunk::schema::{choice, delta, function, tool_call};
 use crate::chunk::{Level, Merge};
 use crate::completion::{CompletionChoice, FunctionCall, Message, ToolCall};
+use crate::json::writer::{self, ObjectWriter};
 
 /// A text of a message that is written in deltas.
 #[derive(Clone, Copy)]
@@ -54,7 +54,7 @@ impl<'c> DeltaText<'c> {
                 });
             }
             Self::Call(position, call) => {
-                json_write::array([call], delta.name(delta::TOOL_CALLS), |call, out| {
+                writer::array([call], delta.name(delta::TOOL_CALLS), |call, out| {
                     write_call(position, call, piece, is_begin, page, out);
                 });
             }

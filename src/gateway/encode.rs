@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use super::json_write;
+use crate::json::writer;
 use crate::slice::text_in;
 
 /// The event that ends a stream of chunks.
@@ -11,11 +11,11 @@ pub const DONE: &[u8] = b"data: [DONE]\n\n";
 /// Appends an event with an error, in the form of OpenAI's API.
 pub(super) fn write_error(message: &str, r#type: &str, code: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(b"data: {\"error\":{\"message\":");
-    json_write::string(message, out);
+    writer::string(message, out);
     out.extend_from_slice(b",\"type\":");
-    json_write::string(r#type, out);
+    writer::string(r#type, out);
     out.extend_from_slice(b",\"param\":null,\"code\":");
-    json_write::string(code, out);
+    writer::string(code, out);
     out.extend_from_slice(b"}}\n\n");
 }
 
@@ -79,7 +79,7 @@ impl<'a> SseEvent<'a> {
         }
         if let Some(milliseconds) = self.retry {
             out.extend_from_slice(b"retry: ");
-            json_write::number(milliseconds, out);
+            writer::number(milliseconds, out);
             out.push(b'\n');
         }
         lines("data: ", self.data, out);

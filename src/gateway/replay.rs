@@ -7,10 +7,11 @@ use super::chunk_page::{ChunkPage, MAX_COST, PageCursor, Rule, is_readable};
 use super::chunk_writer::Envelope;
 use super::deltas::{DeltaText, begin, finish, piece_len, write_call, write_choice};
 use super::encode::{DONE, write_error};
-use super::json_write::{self, ArrayWriter, ObjectWriter};
+use super::json_write;
 use crate::chunk::Level;
 use crate::completion::{ChatCompletion, CompletionChoice, FinishedCompletion, Reassembler};
 use crate::decoder::ChunkDecoder;
+use crate::json::writer::{self, ArrayWriter, ObjectWriter, string_len};
 use crate::slice::{bytes_in, text_in};
 
 /// Returns the completion of a whole stream in any pieces.
@@ -488,7 +489,7 @@ impl<'c> Replay<'c> {
                 page.text(name, text.filter(|_| !is_repeated), &mut chunk);
             }
         }
-        json_write::array(self.current_choice(), chunk.name(top::CHOICES), |choice, out| {
+        writer::array(self.current_choice(), chunk.name(top::CHOICES), |choice, out| {
             begin(choice, page, out);
         });
         if has_members {
@@ -540,7 +541,7 @@ impl<'c> Replay<'c> {
         .map(|(name, text)| {
             let value = text.unwrap_or_default();
             let is_short = value.len() < REPEATED_BYTES;
-            let len = if is_short { json_write::string_len(value) } else { usize::MAX };
+            let len = if is_short { string_len(value) } else { usize::MAX };
             let is_repeated = len <= budget;
             budget -= if is_repeated { len } else { 0 };
             (name, text, is_repeated)

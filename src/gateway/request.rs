@@ -11,9 +11,9 @@ use core::fmt;
 use core::ops::Range;
 
 use super::byte_edit::{ByteEdit, write_data};
-use super::json_write::{self, ObjectWriter};
 use crate::chunk::schema::top;
 use crate::error::{Error, ErrorKind};
+use crate::json::writer::{self, ObjectWriter};
 use crate::json::{Parser, Tape, Value, ValueKind, expect};
 use crate::limits::Limits;
 use crate::report::named;
@@ -258,7 +258,7 @@ impl<'a> ChatRequest<'a> {
         let (mut texts, mut edits) = (Vec::new(), Vec::new());
         if let Some(model) = &self.new_model {
             texts.extend_from_slice(&self.model_place.text);
-            json_write::string(model, &mut texts);
+            writer::string(model, &mut texts);
             edits.push(ByteEdit { range: self.model_place.range.clone(), text: 0..texts.len() });
         }
         if self.adds_usage {
@@ -307,7 +307,7 @@ impl Insertion {
         if object.members().next().is_some() {
             text.push(b',');
         }
-        json_write::string(name, &mut text);
+        writer::string(name, &mut text);
         text.push(b':');
         Self { range: end..end, text }
     }

@@ -5,11 +5,11 @@ use core::cell::OnceCell;
 use core::ops::Range;
 
 use super::byte_edit::{ByteEdit, lines_of, moved_range, range_in_lines, write_data};
-use super::json_write;
 use super::rewrite_outcome::RewriteOutcome;
 use super::spans::{object_of, value_range};
 use crate::chunk::{ChatCompletionChunk, TemplateCache, UpstreamError};
 use crate::decoder::{ChunkEvent, Payload};
+use crate::json::writer;
 use crate::json::{Member, NodeId, Value, ValueKind};
 use crate::slice::{bytes_in, split_bytes};
 use crate::sse::{DataLine, Event, EventKind, LineSpan, SseField};
@@ -134,7 +134,7 @@ impl Editor {
     /// same name.
     pub fn replace(&mut self, name: &str, text: &str) {
         self.texts.truncate(self.rule_texts);
-        json_write::string(text, &mut self.texts);
+        writer::string(text, &mut self.texts);
         self.set(name, Some(self.rule_texts..self.texts.len()));
         self.gather_texts();
     }
@@ -402,7 +402,7 @@ impl EventEdit<'_> {
         let Some(value) = value else { return false };
         let Editor { edits, texts, .. } = &mut *self.editor;
         let start = texts.len();
-        json_write::string(text, texts);
+        writer::string(text, texts);
         edits.push(ByteEdit { range: data_range(value), text: start..texts.len() });
         true
     }

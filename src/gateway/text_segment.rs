@@ -2,8 +2,8 @@
 
 use core::ops::Range;
 
-use super::json_write;
 use super::watched_text::WatchedText;
+use crate::json::writer;
 
 /// A text in an event.
 #[derive(Clone, Debug)]
@@ -31,7 +31,7 @@ impl TextSegment {
         let text = text.range(self.start..self.end)?;
         event.get(self.span.clone())?;
         out.extend_from_slice(event.get(rest..self.span.start)?);
-        json_write::string(text, out);
+        writer::string(text, out);
         Some(self.span.end)
     }
 }

@@ -18,6 +18,7 @@ mod tape;
 mod thin_list;
 mod unescape;
 mod value;
+pub(crate) mod writer;
 
 pub(crate) use document::{
     Document, Member, Members, NO_COUNT, OwnedDocument, Patch, Patches, UNPARSED,
