@@ -1077,6 +1077,9 @@ fn a_completion_is_read_back() {
     for recording in recordings("openai-chat") {
         let finished = finished(&String::from_utf8_lossy(&recording.bytes));
         let json = serde_json::to_string(&finished.completion).unwrap();
+        let mut written = Vec::new();
+        finished.completion.write_json(&mut written);
+        assert_eq!(String::from_utf8(written).unwrap(), json, "{}", recording.file);
         let read: ChatCompletion = serde_json::from_str(&json).unwrap();
         assert_eq!(serde_json::to_string(&read).unwrap(), json, "{}", recording.file);
         let kept = &finished.completion;

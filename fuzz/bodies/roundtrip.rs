@@ -78,6 +78,9 @@ fn check(chunk: ChatCompletionChunk<'_>) {
 /// Checks that a completion that is read back is written the same again.
 fn check_completion(completion: &ChatCompletion) {
     let text = serde_json::to_string(completion).unwrap();
+    let mut written = Vec::new();
+    completion.write_json(&mut written);
+    assert_eq!(String::from_utf8(written).unwrap(), text);
     match serde_json::from_str::<ChatCompletion>(&text) {
         Ok(again) => {
             // Members that are there twice, and white space, are gone now.

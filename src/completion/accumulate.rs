@@ -3,7 +3,9 @@
 use super::budget::Budget;
 use super::list::Matching;
 use super::merge::extend_text;
-use crate::json::{OwnedArray, OwnedMember, OwnedObject, OwnedValue, VARIES, Value, ValueKind};
+use crate::json::{
+    OwnedArray, OwnedMember, OwnedObject, OwnedValue, VARIES, Value, ValueKind, writer,
+};
 use crate::slice::text_in;
 
 /// The rules for members of unknown names.
@@ -180,8 +182,9 @@ impl OwnedValue {
     /// A [`OwnedArray`] contains objects only: another element turns it into its JSON text.
     fn extend_list(&mut self, value: Value<'_>, rules: Unknown, budget: &mut Budget) {
         if !has_only_objects(value) {
-            let mut text = String::new();
-            self.write(&mut text);
+            let mut json = Vec::new();
+            self.write_json(&mut json);
+            let mut text = writer::known_string(json);
             if budget.replace(self.cost(), text.len()) {
                 extend_text(&mut text, value, budget);
                 *self = Self::Raw(text);

@@ -11,6 +11,7 @@ mod from_json;
 mod handling;
 mod idempotent;
 mod incremental;
+mod json_members;
 mod list;
 mod literals;
 mod merge;

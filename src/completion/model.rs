@@ -11,8 +11,8 @@ use crate::report::named;
 /// A whole `chat.completion`, as OpenAI defines it.
 ///
 /// Members of other providers are in `extra`, under their own names. A field is `None` or empty if
-/// the stream didn't contain it. With the feature `serde`, serialization follows OpenAI's
-/// definition. [`from_json`](Self::from_json) reads the result back, and so does `serde_json`.
+/// the stream didn't contain it. [`write_json`](Self::write_json) follows OpenAI's definition, and so
+/// does `serde_json` with the feature `serde`. [`from_json`](Self::from_json) reads the result back.
 ///
 /// # Round trip
 ///
@@ -85,10 +85,10 @@ pub struct CompletionChoice {
 }
 
 /// The message of a choice.
-// A new field needs a value in `tests` below. They fail while `serde`, `from_json`, `message` or
-// `gateway::replay` lacks the field. A new text with a field needs code in these files; patterns
+// A new field needs a value in `tests` below. They fail while `json_members`, `from_json`, `message`
+// or `gateway::replay` lacks the field. A new text with a field needs code in these files; patterns
 // without `..` find some of them:
-// - completion: `message`, `serde`, `from_json`, `change`, `incremental`, `mod`
+// - completion: `message`, `json_members`, `from_json`, `change`, `incremental`, `mod`
 // - chunk: `index`, `slots`, `choice`, `content_flags`
 // - gateway: `deltas`, `observe_plan`
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

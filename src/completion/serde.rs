@@ -1,119 +1,45 @@
 //! `Serialize` and `Deserialize` of completions, as OpenAI's `chat.completion`.
 //!
-//! OpenAI's required members are always written, the others if they were sent. The reports about
-//! completions have `Serialize` only.
+//! The reports about completions have `Serialize` only.
 
-use serde::ser::{Serialize, SerializeMap, SerializeSeq as _, Serializer};
+use serde::ser::{Serialize, SerializeSeq as _, Serializer};
 
 use super::handling::Handling;
+use super::json_members::{JsonMembers, Part};
 use super::model::{ChatCompletion, CompletionChoice, FunctionCall, Message, ToolCall};
 use super::outcome::{FinishedCompletion, Irregularities, NotWhole, UnfinishedChoice};
-use crate::chunk::schema::{choice, delta, function, tool_call, top};
-use crate::json::{OwnedObject, deserialize_by_parser};
+use crate::json::deserialize_by_parser;
 use crate::report::report;
 
-fn some<M: SerializeMap, T: Serialize>(
-    map: &mut M,
-    name: &str,
-    value: Option<T>,
-) -> Result<(), M::Error> {
-    match value {
-        Some(value) => map.serialize_entry(name, &value),
-        None => Ok(()),
-    }
-}
-
-fn list<M: SerializeMap, T: Serialize>(
-    map: &mut M,
-    name: &str,
-    values: &[T],
-) -> Result<(), M::Error> {
-    some(map, name, (!values.is_empty()).then_some(values))
-}
-
-fn members<M: SerializeMap>(map: &mut M, object: &OwnedObject) -> Result<(), M::Error> {
-    object.iter().try_for_each(|(name, value)| map.serialize_entry(name, value))
-}
-
-impl Serialize for ChatCompletion {
+impl Serialize for Part<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry(top::ID, &self.id)?;
-        map.serialize_entry(top::OBJECT, "chat.completion")?;
-        map.serialize_entry(top::CREATED, &self.created)?;
-        map.serialize_entry(top::MODEL, &self.model)?;
-        map.serialize_entry(top::CHOICES, &self.choices)?;
-        some(&mut map, top::USAGE, self.usage.as_ref())?;
-        some(&mut map, top::SERVICE_TIER, self.service_tier.as_ref())?;
-        some(&mut map, top::SYSTEM_FINGERPRINT, self.system_fingerprint.as_ref())?;
-        some(&mut map, top::NOT_WHOLE, self.not_whole.then_some(true))?;
-        members(&mut map, &self.extra)?;
-        map.end()
+        match self {
+            Self::Null => serializer.serialize_none(),
+            Self::True => serializer.serialize_bool(true),
+            Self::Number(number) => serializer.serialize_u64(*number),
+            Self::Text(text) => serializer.serialize_str(text),
+            Self::Value(value) => value.serialize(serializer),
+            Self::Object(object) => object.serialize(serializer),
+            Self::Array(list) => list.serialize(serializer),
+            Self::Choices(choices) => choices.serialize(serializer),
+            Self::Message(message) => message.serialize(serializer),
+            Self::ToolCalls(calls) => calls.serialize(serializer),
+            Self::Function(function) => function.serialize(serializer),
+        }
     }
 }
 
-impl Serialize for CompletionChoice {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry(choice::INDEX, &self.index)?;
-        map.serialize_entry(choice::MESSAGE, &self.message)?;
-        map.serialize_entry(choice::LOGPROBS, &self.logprobs)?;
-        map.serialize_entry(choice::FINISH_REASON, &self.finish_reason)?;
-        members(&mut map, &self.extra)?;
-        map.end()
-    }
+macro_rules! serialize_members {
+    ($($type:ty),+) => {$(
+        impl Serialize for $type {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_map(self.json_members())
+            }
+        }
+    )+};
 }
 
-impl Serialize for Message {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self {
-            role,
-            content,
-            refusal,
-            reasoning,
-            reasoning_name,
-            reasoning_details,
-            tool_calls,
-            function_call,
-            audio,
-            extra,
-        } = self;
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry(delta::ROLE, role.as_deref().unwrap_or("assistant"))?;
-        map.serialize_entry(delta::CONTENT, content)?;
-        some(&mut map, reasoning_name.as_str(), reasoning.as_ref())?;
-        let details = Some(reasoning_details).filter(|details| !details.is_empty());
-        some(&mut map, delta::REASONING_DETAILS, details)?;
-        map.serialize_entry(delta::REFUSAL, refusal)?;
-        list(&mut map, delta::TOOL_CALLS, tool_calls)?;
-        some(&mut map, delta::FUNCTION_CALL, function_call.as_ref())?;
-        some(&mut map, delta::AUDIO, audio.as_ref())?;
-        members(&mut map, extra)?;
-        map.end()
-    }
-}
-
-impl Serialize for ToolCall {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry(tool_call::ID, &self.id)?;
-        map.serialize_entry(tool_call::TYPE, self.r#type.as_deref().unwrap_or("function"))?;
-        some(&mut map, tool_call::FUNCTION, self.function.as_ref())?;
-        members(&mut map, &self.extra)?;
-        map.end()
-    }
-}
-
-impl Serialize for FunctionCall {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry(function::NAME, &self.name)?;
-        map.serialize_entry(function::ARGUMENTS, &self.arguments)?;
-        members(&mut map, &self.extra)?;
-        map.end()
-    }
-}
-
+serialize_members!(ChatCompletion, CompletionChoice, Message, ToolCall, FunctionCall);
 deserialize_by_parser!(ChatCompletion, CompletionChoice, Message, ToolCall, FunctionCall);
 
 /// Serializes the names of the defects, as a list.

@@ -4,6 +4,7 @@ use core::fmt;
 
 use super::thin_list::ThinList;
 use super::value::Value;
+use super::writer::{ObjectWriter, array};
 use super::{Parser, Tape};
 use crate::limits::Limits;
 
@@ -134,18 +135,11 @@ impl OwnedValue {
     }
 
     /// Appends the JSON text of this value to `out`.
-    pub(crate) fn write(&self, out: &mut String) {
+    pub(crate) fn write_json(&self, out: &mut Vec<u8>) {
         match self {
-            Self::Raw(text) => out.push_str(text),
-            Self::Object(object) => object.write(out),
-            Self::Array(list) => {
-                out.push('[');
-                for (nth, element) in list.iter().enumerate() {
-                    out.push_str(if nth > 0 { "," } else { "" });
-                    element.write(out);
-                }
-                out.push(']');
-            }
+            Self::Raw(text) => out.extend_from_slice(text.as_bytes()),
+            Self::Object(object) => object.write_json(out),
+            Self::Array(list) => list.write_json(out),
         }
     }
 }
@@ -216,26 +210,13 @@ impl OwnedObject {
         self.members.iter_mut().for_each(|member| member.value.shrink_to_fit());
     }
 
-    pub(crate) fn write(&self, out: &mut String) {
-        out.push('{');
-        for (nth, (name, value)) in self.iter().enumerate() {
-            out.push_str(if nth > 0 { ",\"" } else { "\"" });
-            for character in name.chars() {
-                match character {
-                    '"' | '\\' => out.extend(['\\', character]),
-                    '\0'..='\x1F' => {
-                        let digit = |value: u32| char::from_digit(value, 16).unwrap_or('0');
-                        let code = u32::from(character);
-                        out.push_str("\\u00");
-                        out.extend([digit(code >> 4), digit(code & 0xF)]);
-                    }
-                    _ => out.push(character),
-                }
-            }
-            out.push_str("\":");
-            value.write(out);
+    /// Appends the JSON text of the object to `out`.
+    pub(crate) fn write_json(&self, out: &mut Vec<u8>) {
+        let mut object = ObjectWriter::begin(out);
+        for (name, value) in self.iter() {
+            value.write_json(object.name(name));
         }
-        out.push('}');
+        object.end();
     }
 }
 
@@ -282,6 +263,11 @@ impl OwnedArray {
             .into_iter()
             .map(|object| KeyedElement { key: OwnedElementKey::default(), object });
         Self { elements: elements.collect() }
+    }
+
+    /// Appends the JSON text of the array to `out`.
+    pub(crate) fn write_json(&self, out: &mut Vec<u8>) {
+        array(self.iter(), out, OwnedObject::write_json);
     }
 
     /// Returns the bytes of the budget that the array needs.

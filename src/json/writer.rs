@@ -18,6 +18,14 @@ pub(crate) fn string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
+/// Returns bytes that are known to be UTF-8 as text.
+pub(crate) fn known_string(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap_or_else(|error| {
+        debug_assert!(false, "{error}");
+        String::new()
+    })
+}
+
 /// Returns the length of the JSON text that [`string`] writes.
 pub(crate) fn string_len(text: &str) -> usize {
     let mut len = text.len() + 2;
