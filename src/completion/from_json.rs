@@ -5,7 +5,7 @@ use super::model::{
 };
 use crate::chunk::schema::{choice, delta, function, tool_call, top};
 use crate::error::{Error, ErrorKind};
-use crate::json::{ObjectReader, OwnedArray, Parser, Tape, Value};
+use crate::json::{ObjectReader, OwnedArray, TEXT_LIMITS, Value, read_text};
 use crate::limits::Limits;
 
 impl ChatCompletion {
@@ -39,7 +39,7 @@ impl ChatCompletion {
     /// the type of the field or be `null`; only `not_whole` may be any value. For an absent member,
     /// the offset is the end of its object.
     pub fn from_json(json: &[u8]) -> Result<Self, Error> {
-        Self::from_json_with_limits(json, &Limits::new().with_max_json_values(usize::MAX))
+        Self::from_json_with_limits(json, &TEXT_LIMITS)
     }
 
     /// Reads a completion from a JSON text within limits; see [`from_json`](Self::from_json).
@@ -50,9 +50,7 @@ impl ChatCompletion {
     ///
     /// Returns the same errors as [`from_json`](Self::from_json).
     pub fn from_json_with_limits(json: &[u8], limits: &Limits) -> Result<Self, Error> {
-        let mut tape = Tape::default();
-        let (document, _) = Parser::new(limits).parse(json, &mut tape)?;
-        Self::from_value(Value::new(document, 0))
+        read_text(json, limits, Self::from_value)
     }
 
     pub(crate) fn from_value(value: Value<'_>) -> Result<Self, Error> {

@@ -120,21 +120,21 @@ impl Message {
     /// Returns the reasoning text, under any of the servers' names.
     ///
     /// This is [`reasoning`](Self::reasoning), or a text in [`extra`](Self::extra):
-    /// `reasoning_text`, `thinking`, or the text in an object of these names. Allocates if the text
-    /// is in `extra`.
+    /// `reasoning_text`, `thinking`, or the text in an object of these names. Allocates if a text
+    /// in `extra` has escapes.
     #[must_use]
     pub fn reasoning_text(&self) -> Option<Cow<'_, str>> {
         if let Some(text) = &self.reasoning {
             return Some(Cow::Borrowed(text));
         }
-        let texts = |kept: &OwnedValue| {
-            let inside = [delta::CONTENT, content_part::TEXT]
-                .iter()
-                .find_map(|name| kept.get(name)?.unescaped());
-            kept.unescaped().or(inside)
-        };
-        REASONING_TEXTS.iter().find_map(|name| texts(self.extra.get(name)?)).map(Cow::Owned)
+        REASONING_TEXTS.iter().find_map(|name| text_of(self.extra.get(name)?))
     }
+}
+
+/// Returns the text of a reasoning member: its value, or a text in it.
+fn text_of(kept: &OwnedValue) -> Option<Cow<'_, str>> {
+    let names = [delta::CONTENT, content_part::TEXT];
+    kept.as_str().or_else(|| names.iter().find_map(|name| kept.get(name)?.as_str()))
 }
 
 /// The name of the reasoning member.

@@ -100,6 +100,20 @@ impl Parser {
     }
 }
 
+/// The limits for a text that is in memory already: its length bounds the number of values.
+pub(crate) const TEXT_LIMITS: Limits = Limits::new().with_max_json_values(usize::MAX);
+
+/// Parses a JSON text within limits, and returns the result of `read` for its value.
+pub(crate) fn read_text<T>(
+    json: &[u8],
+    limits: &Limits,
+    read: impl FnOnce(Value<'_>) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let mut tape = Tape::default();
+    let (document, _) = Parser::new(limits).parse(json, &mut tape)?;
+    read(Value::new(document, 0))
+}
+
 /// The shortest length at which the check of UTF-8 with SIMD is the faster one, in bytes.
 const SIMD_PAYS: usize = 64;
 

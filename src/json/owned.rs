@@ -1,20 +1,33 @@
 //! `OwnedValue`, `OwnedObject`, `OwnedArray`: JSON values that own their text.
 
+use alloc::borrow::Cow;
 use core::fmt;
 
+use super::scan::plain_len;
 use super::thin_list::ThinList;
 use super::value::Value;
-use super::writer::{ObjectWriter, array};
-use super::{Parser, Tape};
-use crate::limits::Limits;
+use super::writer::{self, ObjectWriter, array};
+use super::{TEXT_LIMITS, read_text};
+use crate::error::Error;
 
-/// An owned JSON value that was merged from the chunks of a stream.
+/// An owned JSON value: merged from the chunks of a stream, read from JSON, or one's own.
 ///
-/// Numbers and strings have the spelling in which they were sent.
+/// Numbers and strings have the spelling in which they were sent. Own values are made by
+/// [`from_json`](Self::from_json), or from a text, a number or a boolean:
+///
+/// ```
+/// use deltawire::json::OwnedValue;
+///
+/// let value = OwnedValue::from("one\n\"two\"");
+/// assert_eq!(value.as_raw(), Some(r#""one\n\"two\"""#));
+/// assert_eq!(value.as_str().unwrap(), "one\n\"two\"");
+/// assert_eq!(OwnedValue::from(7).as_raw(), Some("7"));
+/// assert_eq!(OwnedValue::from(true).as_raw(), Some("true"));
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OwnedValue {
-    /// A value as its JSON text.
+    /// A value as its JSON text, which isn't checked: see [`from_json`](Self::from_json).
     Raw(String),
     /// An object that was merged member by member.
     Object(OwnedObject),
@@ -72,6 +85,33 @@ pub(crate) struct OwnedElementKey {
 }
 
 impl OwnedValue {
+    /// Reads a value from a JSON text, with nesting limited as in a payload.
+    ///
+    /// An object is read to its members, of which the last one of a name counts. Any other value is
+    /// stored as its text. Slightly invalid JSON is read as a decoder reads it: see
+    /// [`JsonDeviations`](super::JsonDeviations).
+    ///
+    /// ```
+    /// use deltawire::ErrorKind;
+    /// use deltawire::json::OwnedValue;
+    ///
+    /// let value = OwnedValue::from_json(br#"{"cost": 0.50, "cached": true}"#)?;
+    /// assert_eq!(value.get("cost").unwrap().as_raw(), Some("0.50"));
+    /// assert_eq!(value.get("cost").unwrap().as_f64(), Some(0.5));
+    /// assert_eq!(value.get("cached").unwrap().as_bool(), Some(true));
+    ///
+    /// let error = OwnedValue::from_json(b"[1,]").unwrap_err();
+    /// assert_eq!((error.kind(), error.offset()), (ErrorKind::ExpectedValue, 3));
+    /// # Ok::<(), deltawire::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Returns the kind of the error, and its offset in the text.
+    pub fn from_json(json: &[u8]) -> Result<Self, Error> {
+        read_text(json, &TEXT_LIMITS, |value| Ok(Self::from_value(value)))
+    }
+
     /// Returns the JSON text, or `None` for an object or array that was merged by members or keys.
     #[must_use]
     pub fn as_raw(&self) -> Option<&str> {
@@ -87,12 +127,33 @@ impl OwnedValue {
         self.as_raw()?.parse().ok()
     }
 
-    /// Returns the text of a string without its escapes, or `None` if the value isn't a string.
-    pub(crate) fn unescaped(&self) -> Option<String> {
+    /// Returns the text of a string. Allocates only if it has escapes.
+    ///
+    /// Half a surrogate pair is U+FFFD.
+    #[must_use]
+    pub fn as_str(&self) -> Option<Cow<'_, str>> {
         let json = self.as_raw().filter(|json| json.starts_with('"'))?;
-        let mut tape = Tape::default();
-        let (document, _) = Parser::new(&Limits::new()).parse(json.as_bytes(), &mut tape).ok()?;
-        Value::new(document, 0).as_str().map(Into::into)
+        let inside = json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+        if let Some(text) = inside.filter(|text| plain_len(text.as_bytes()) == text.len()) {
+            return Some(Cow::Borrowed(text));
+        }
+        read_text(json.as_bytes(), &TEXT_LIMITS, |value| Ok(value.as_str().map(Into::into)))
+            .ok()?
+            .map(Cow::Owned)
+    }
+
+    /// Returns the value of `true` or `false`.
+    #[must_use]
+    pub fn as_bool(&self) -> Option<bool> {
+        self.as_raw()?.parse().ok()
+    }
+
+    /// Returns the nearest `f64` of a number, or `None` if that is infinite, as for `1e400`.
+    #[must_use]
+    pub fn as_f64(&self) -> Option<f64> {
+        let is_number = |json: &&str| json.starts_with(|first| matches!(first, '-' | '0'..='9'));
+        let number = self.as_raw().filter(is_number)?.parse().ok();
+        number.filter(|number: &f64| number.is_finite())
     }
 
     /// Returns the member `name` of a merged object.
@@ -144,6 +205,29 @@ impl OwnedValue {
     }
 }
 
+/// Writes the text as a JSON string.
+impl From<&str> for OwnedValue {
+    fn from(text: &str) -> Self {
+        let mut json = Vec::new();
+        writer::string(text, &mut json);
+        Self::Raw(writer::known_string(json))
+    }
+}
+
+/// Writes the number as JSON.
+impl From<u64> for OwnedValue {
+    fn from(number: u64) -> Self {
+        Self::Raw(number.to_string())
+    }
+}
+
+/// Writes `true` or `false`.
+impl From<bool> for OwnedValue {
+    fn from(value: bool) -> Self {
+        Self::Raw(value.to_string())
+    }
+}
+
 impl fmt::Debug for OwnedValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -178,6 +262,41 @@ impl OwnedObject {
         self.members.is_empty()
     }
 
+    /// Sets a member: replaces its value at its place, or appends it. Returns the former value.
+    ///
+    /// Searches all members. Each name remains once.
+    ///
+    /// ```
+    /// use deltawire::completion::ChatCompletion;
+    ///
+    /// let json = br#"{"choices":[],"provider":{"name":"a"},"cost":0.5}"#;
+    /// let mut completion = ChatCompletion::from_json(json)?;
+    /// completion.extra.remove("cost");
+    /// completion.extra.insert("provider", "our-gateway");
+    /// completion.extra.insert("latency_ms", 250);
+    /// let names: Vec<_> = completion.extra.iter().map(|(name, _)| name).collect();
+    /// assert_eq!(names, ["provider", "latency_ms"]);
+    /// # Ok::<(), deltawire::Error>(())
+    /// ```
+    ///
+    /// An `extra` is written beside the fields. A name that has a field doesn't belong in it: readers
+    /// would find the name twice.
+    pub fn insert(&mut self, name: &str, value: impl Into<OwnedValue>) -> Option<OwnedValue> {
+        let value = value.into();
+        if let Some(member) = self.member_mut(name) {
+            member.repeats = 0;
+            return Some(core::mem::replace(&mut member.value, value));
+        }
+        self.members.push(OwnedMember { name: name.into(), value, repeats: 0 });
+        None
+    }
+
+    /// Removes a member and returns its value. The others remain in their order.
+    pub fn remove(&mut self, name: &str) -> Option<OwnedValue> {
+        let position = self.position(name)?;
+        self.members.remove(position).map(|member| member.value)
+    }
+
     pub(crate) fn member_mut(&mut self, name: &str) -> Option<&mut OwnedMember> {
         self.members.iter_mut().find(|member| *member.name == *name)
     }
@@ -186,7 +305,7 @@ impl OwnedObject {
         self.member_mut(name).map(|member| &mut member.value)
     }
 
-    /// Returns the position of a member, which never changes.
+    /// Returns the position of a member, which doesn't change while a reassembler has the object.
     pub(crate) fn position(&self, name: &str) -> Option<usize> {
         self.members.iter().position(|member| *member.name == *name)
     }
@@ -285,5 +404,141 @@ impl OwnedArray {
 impl fmt::Debug for OwnedArray {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::{OwnedObject, OwnedValue};
+
+    fn written(value: &OwnedValue) -> String {
+        let mut json = Vec::new();
+        value.write_json(&mut json);
+        String::from_utf8(json).unwrap_or_default()
+    }
+
+    /// Compares the readings of a value with those of `serde_json`.
+    #[test]
+    fn each_kind_is_read_as_itself_only() {
+        for json in
+            ["null", "true", "false", "0", "-1", "2.50", "1e2", "1e400", "\"\"", "[]", "\"1\""]
+        {
+            let value = OwnedValue::Raw(json.to_owned());
+            let expected: Option<serde_json::Value> = serde_json::from_str(json).ok();
+            let expected = expected.unwrap_or_default();
+            assert_eq!(value.as_str().as_deref(), expected.as_str(), "{json}");
+            assert_eq!(value.as_bool(), expected.as_bool(), "{json}");
+            assert_eq!(value.as_u64(), expected.as_u64(), "{json}");
+            let is_finite = expected.as_f64().filter(|number| number.is_finite());
+            assert_eq!(value.as_f64(), is_finite, "{json}");
+        }
+        // Texts that aren't JSON: a caller has made them.
+        for text in
+            ["", "\"", "\"a", "nan", "inf", "-inf", "-nan", "+1", "\"a\"b\"", "\"\n\"", "\"\\\""]
+        {
+            let value = OwnedValue::Raw(text.to_owned());
+            assert_eq!(
+                (value.as_str(), value.as_f64(), value.as_bool()),
+                (None, None, None),
+                "{text}"
+            );
+        }
+        let half = OwnedValue::Raw(r#""\ud83d""#.to_owned());
+        assert_eq!(half.as_str().as_deref(), Some("\u{FFFD}"));
+    }
+
+    /// A text without escapes is borrowed.
+    #[test]
+    fn only_escapes_need_a_copy() {
+        use alloc::borrow::Cow;
+        let long = "é😀/".repeat(100);
+        for (text, is_borrowed) in
+            [("", true), ("a", true), (&*long, true), ("\n", false), ("\"", false)]
+        {
+            let value = OwnedValue::from(text);
+            assert_eq!(value.as_str().as_deref(), Some(text));
+            assert_eq!(matches!(value.as_str(), Some(Cow::Borrowed(_))), is_borrowed, "{text:?}");
+        }
+    }
+
+    /// A text is rejected at the byte at which it isn't JSON.
+    #[test]
+    fn a_value_is_checked_when_it_is_read() {
+        for (json, at) in
+            [("", 0), ("[1,]", 3), ("{} x", 3), ("\"\n\"", 1), ("nul", 3), ("[\"a\" 1]", 5)]
+        {
+            let error = OwnedValue::from_json(json.as_bytes()).err();
+            assert_eq!(error.map(|error| error.offset()), Some(at), "{json}");
+        }
+        let deep = |depth| ["[".repeat(depth), "]".repeat(depth)].concat();
+        assert!(OwnedValue::from_json(deep(128).as_bytes()).is_ok());
+        assert!(OwnedValue::from_json(deep(129).as_bytes()).is_err());
+        assert!(OwnedValue::from_json(b"[\"\xFF\"]").is_err());
+    }
+
+    fn any_json() -> impl Strategy<Value = serde_json::Value> {
+        let leaf = prop_oneof![
+            Just(serde_json::Value::Null),
+            any::<bool>().prop_map(Into::into),
+            any::<u64>().prop_map(Into::into),
+            any::<i64>().prop_map(Into::into),
+            "[a\"\\\\\n\u{0}é😀]{0,6}".prop_map(Into::into),
+        ];
+        leaf.prop_recursive(4, 24, 4, |inner| {
+            prop_oneof![
+                vec(inner.clone(), 0..4).prop_map(Into::into),
+                vec(("[ab\"\n\u{1f}]{0,2}", inner), 0..4)
+                    .prop_map(|members| serde_json::Value::Object(members.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, cases: 1000, ..ProptestConfig::default() })]
+
+        /// A value is written as it was read.
+        #[test]
+        fn values_are_written_as_they_were_read(json in any_json()) {
+            let compact = json.to_string();
+            let value = OwnedValue::from_json(compact.as_bytes()).map_err(|error| TestCaseError::fail(error.to_string()))?;
+            prop_assert_eq!(written(&value), compact);
+            let pretty = format!("{json:#}");
+            let value = OwnedValue::from_json(pretty.as_bytes()).map_err(|error| TestCaseError::fail(error.to_string()))?;
+            let again: serde_json::Value = serde_json::from_str(&written(&value)).unwrap_or_default();
+            prop_assert_eq!(again, json);
+        }
+
+        /// A text is written and read as by `serde_json`, also with other escapes.
+        #[test]
+        fn texts_are_written_as_by_serde_json(text in "([a-c\"\\\\/é😀\u{2028}]|[\\x00-\\x1f\\x7f]){0,12}") {
+            let value = OwnedValue::from(&*text);
+            prop_assert_eq!(Some(written(&value)), serde_json::to_string(&text).ok());
+            prop_assert_eq!(value.as_str().map(Into::into), Some(text.clone()));
+            let escaped = text.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect::<String>();
+            let value = OwnedValue::Raw(format!("\"{escaped}\""));
+            prop_assert_eq!(value.as_str().map(Into::into), Some(text.clone()));
+        }
+
+        /// Members are set and removed as in an ordered map of `serde_json`.
+        #[test]
+        fn members_are_set_and_removed_as_in_an_ordered_map(
+            edits in vec(("[a-e]", proptest::option::weighted(0.7, any::<u64>())), 0..24),
+        ) {
+            let (mut object, mut expected) = (OwnedObject::default(), serde_json::Map::new());
+            let number = |value: Option<OwnedValue>| value.and_then(|value| value.as_u64());
+            for (name, value) in edits {
+                let (before, known) = match value {
+                    Some(value) => (number(object.insert(&name, value)), expected.insert(name, value.into())),
+                    None => (number(object.remove(&name)), expected.shift_remove(&name)),
+                };
+                prop_assert_eq!(before, known.and_then(|known| known.as_u64()));
+                prop_assert_eq!(object.len(), expected.len());
+                let json = written(&OwnedValue::Object(object.clone()));
+                prop_assert_eq!(json, serde_json::Value::Object(expected.clone()).to_string());
+            }
+        }
     }
 }

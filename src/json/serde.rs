@@ -8,9 +8,8 @@ use serde_json::value::RawValue;
 
 use super::owned::{OwnedArray, OwnedObject, OwnedValue};
 use super::parser::JsonDeviations;
-use super::{Parser, Tape, Value};
+use super::{TEXT_LIMITS, Value, read_text};
 use crate::error::Error;
-use crate::limits::Limits;
 use crate::report::report;
 
 /// Serializes a JSON text as it is.
@@ -62,12 +61,7 @@ pub(crate) fn read_raw<'de, D: Deserializer<'de>, T>(
     read: impl FnOnce(Value<'_>) -> Result<T, Error>,
 ) -> Result<T, D::Error> {
     let raw = Box::<RawValue>::deserialize(from)?;
-    let mut tape = Tape::default();
-    // The text is in memory already, and its length bounds the number of values.
-    let limits = Limits::new().with_max_json_values(usize::MAX);
-    let parsed = Parser::new(&limits).parse(raw.get().as_bytes(), &mut tape);
-    let value = parsed.map(|(document, _)| Value::new(document, 0));
-    value.and_then(read).map_err(serde::de::Error::custom)
+    read_text(raw.get().as_bytes(), &TEXT_LIMITS, read).map_err(serde::de::Error::custom)
 }
 
 impl<'de> Deserialize<'de> for OwnedValue {

@@ -24,6 +24,14 @@ impl<T> ThinList<T> {
         list.push(element);
     }
 
+    /// Removes and returns the element at a position, and moves the later ones forward.
+    pub(crate) fn remove(&mut self, position: usize) -> Option<T> {
+        let list = self.0.as_mut()?;
+        let rest = list.get_mut(position..).filter(|rest| !rest.is_empty())?;
+        rest.rotate_left(1);
+        list.pop()
+    }
+
     /// Replaces the elements, in the same buffer.
     pub(crate) fn replace(&mut self, elements: &[T])
     where
@@ -106,7 +114,11 @@ mod tests {
         list.iter_mut().for_each(|element| *element += 1);
         assert_eq!(*list, [1, 2, 3, 4, 5, 6, 7, 8, 9]);
         assert_eq!(size_of_val(&list), size_of::<usize>());
+        assert_eq!((list.remove(9), list.remove(8), list.remove(0)), (None, Some(9), Some(1)));
+        assert_eq!(*list, [2, 3, 4, 5, 6, 7, 8]);
         list.replace(&[7, 8]);
         assert_eq!(*list, [7, 8]);
+        assert_eq!((list.remove(1), list.remove(0), list.remove(0)), (Some(8), Some(7), None));
+        assert!(list.is_empty() && ThinList::<u8>::new().remove(0).is_none());
     }
 }
