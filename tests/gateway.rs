@@ -311,6 +311,95 @@ fn a_tap_sees_what_a_decoder_sees() {
     assert!(usages > 150, "{usages}");
 }
 
+/// The token counts of a completion are those that a tap reports for its stream.
+///
+/// The same holds for the completion's replay, and for a completion that is read from JSON.
+#[test]
+fn a_completion_has_the_token_counts_of_its_stream() {
+    let tapped = |stream: &[u8]| {
+        let mut tap = UsageTap::new();
+        tap.push(stream);
+        tap.finish().tokens
+    };
+    let mut counted = 0;
+    for (name, stream) in streams() {
+        let completion = assemble([&stream[..]]).completion;
+        let tokens = completion.tokens();
+        assert_eq!(tokens, tapped(&stream), "{name}");
+        assert_eq!(tapped(&replayed(&completion, 32)), tokens, "{name}");
+        let mut json = Vec::new();
+        completion.write_json(&mut json);
+        let read = ChatCompletion::from_json(&json).unwrap();
+        assert_eq!(read.tokens(), tokens, "{name}");
+        counted += usize::from(tokens.is_some());
+    }
+    assert!(counted > 9, "{counted}");
+}
+
+/// A completion's counts are those of a chunk with the same JSON.
+#[test]
+fn a_completion_counts_by_the_rules_of_a_stream() {
+    let usage = |prompt: u64| json!({"prompt_tokens": prompt});
+    let count = |members: Value| {
+        let mut json = json!({"choices": []});
+        json.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+        let completion = ChatCompletion::from_json(json.to_string().as_bytes()).unwrap();
+        let mut tap = UsageTap::new();
+        tap.push(format!("data: {json}\n\n").as_bytes());
+        assert_eq!(completion.tokens(), tap.finish().tokens, "{json}");
+        completion.tokens().map(|tokens| (tokens.prompt, tokens.completion, tokens.total))
+    };
+    let choices = json!([{"index": 0, "usage": {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4}},
+        {"index": 1, "usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}}]);
+    for (members, expected) in [
+        (json!({}), None),
+        (json!({"usage": {}}), None),
+        (json!({"usage": {"prompt_tokens": null}}), None),
+        (json!({"usage": usage(3), "x_groq": {"usage": usage(4)}}), Some((Some(3), None, None))),
+        (json!({"usage": {}, "x_groq": {"usage": usage(4)}}), Some((Some(4), None, None))),
+        (json!({"x_groq": {"usage": usage(4)}, "choices": choices}), Some((Some(4), None, None))),
+        (json!({"x_groq": {"usage": 1}, "choices": choices}), Some((Some(3), Some(3), Some(6)))),
+        (
+            json!({"usage": {"input_tokens": 7.0, "output_tokens": "8"}}),
+            Some((Some(7), Some(8), None)),
+        ),
+    ] {
+        assert_eq!(count(members.clone()), expected, "{members}");
+    }
+    // Counts that differ from those of a stream: the docs of `tokens` list the reasons.
+    let stream = |usages: &[&str]| {
+        let events = usages.iter().map(|usage| format!("data: {{{usage}}}\n\n"));
+        events.collect::<String>().into_bytes()
+    };
+    for (usages, in_stream, stored) in [
+        ([r#""usage":{"prompt_tokens":1}"#, r#""usage":{"input_tokens":2}"#], 2, 1),
+        ([r#""x_groq":{"usage":{"prompt_tokens":1}}"#, r#""usage":{"input_tokens":2}"#], 2, 1),
+        (
+            [r#""usage":{"prompt_tokens":1,"input_tokens":2}"#, r#""usage":{"prompt_tokens":[]}"#],
+            1,
+            1,
+        ),
+        (
+            [r#""usage":{"prompt_tokens":1,"input_tokens":2}"#, r#""usage":{"prompt_tokens":"?"}"#],
+            1,
+            2,
+        ),
+        (
+            [
+                r#""choices":[{"index":0,"usage":{"prompt_tokens":4}}]"#,
+                r#""choices":[{"index":1,"usage":{"prompt_tokens":3}}]"#,
+            ],
+            4,
+            3,
+        ),
+    ] {
+        let (stream, mut tap) = (stream(&usages), UsageTap::new());
+        tap.push(&stream);
+        assert_eq!(tap.finish().tokens.unwrap().prompt, Some(in_stream), "{usages:?}");
+        assert_eq!(assemble([&stream[..]]).completion.tokens().unwrap().prompt, Some(stored));
+    }
+}
+
 /// Choices that begin in chunks of which everything has to be looked at count too.
 #[test]
 fn a_tap_sees_every_choice() {
