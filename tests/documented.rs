@@ -10,10 +10,12 @@
 mod support;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
 use deltawire::SseDecoder;
 use deltawire::completion::FinishedCompletion;
-use deltawire::gateway::assemble;
+use deltawire::gateway::{Replay, assemble};
 use serde_json::Value;
 use support::recordings;
 
@@ -47,7 +49,20 @@ mod relay {
     }
 }
 
-/// The README contains the loops word for word, and the docs of `Guard` contain its loop.
+mod replay {
+    include!("documented/replay.rs");
+
+    pub(crate) fn run(
+        replay: &mut Replay<Arc<ChatCompletion>>,
+        elapsed: Duration,
+        bytes_per_second: u32,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        write_due(replay, elapsed, bytes_per_second, out)
+    }
+}
+
+/// The README contains three loops word for word, and the docs of `Guard` and `Replay` one each.
 #[test]
 fn the_pages_have_these_loops() {
     let guard = include_str!("documented/guard.rs");
@@ -55,11 +70,14 @@ fn the_pages_have_these_loops() {
     assert!(readme.contains(guard));
     assert!(readme.contains(include_str!("documented/edit.rs")));
     assert!(readme.contains(include_str!("documented/relay.rs")));
-    let docs = include_str!("../src/gateway/guard.rs");
-    let docs = docs.lines().filter_map(|line| line.strip_prefix("///"));
-    let docs: Vec<_> = docs.map(|line| line.strip_prefix(' ').unwrap_or(line)).collect();
-    let docs = docs.join("\n");
-    assert!(docs.contains(guard));
+    for (source, code) in [
+        (include_str!("../src/gateway/guard.rs"), guard),
+        (include_str!("../src/gateway/replay.rs"), include_str!("documented/replay.rs")),
+    ] {
+        let docs = source.lines().filter_map(|line| line.strip_prefix("///"));
+        let docs: Vec<_> = docs.map(|line| line.strip_prefix(' ').unwrap_or(line)).collect();
+        assert!(docs.join("\n").contains(code));
+    }
 }
 
 /// Returns the recordings of chat completions: file name, bytes, finished completion.
@@ -159,6 +177,41 @@ fn no_word_leaks_and_nothing_is_lost() {
         }
     }
     assert!(words > 50 || support::shared("corpus").is_none(), "{words}");
+}
+
+/// At each time, a paced replay has written the text that is due, and less than a delta more.
+///
+/// All its events together are those of a replay at once.
+#[test]
+fn the_paced_replay_of_the_docs() {
+    const RATE: u32 = 100;
+    let mut paced = 0;
+    for (file, _, finished) in streams() {
+        let completion = Arc::new(finished.completion);
+        let mut replay = Replay::new(Arc::clone(&completion));
+        let (mut out, mut elapsed) = (Vec::new(), Duration::ZERO);
+        let text_len = |stream: &[u8]| texts(stream).values().map(String::len).sum::<usize>();
+        let mut reads = 0;
+        while replay::run(&mut replay, elapsed, RATE, &mut out) {
+            let (due, written) = (elapsed.as_millis() / 10, replay.text_bytes());
+            assert!(
+                (due + 1..=due + 32).contains(&(written as u128)),
+                "{file}: {written} of {due}"
+            );
+            // Reads the stream so far, but not of each step.
+            if reads < 20 {
+                assert_eq!(text_len(&out), written, "{file}");
+                reads += 1;
+            }
+            elapsed += Duration::from_millis(130);
+        }
+        assert_eq!(text_len(&out), replay.text_bytes(), "{file}");
+        let mut at_once = Vec::new();
+        Replay::new(completion).write_all(&mut at_once);
+        assert!(out == at_once, "{file}");
+        paced += usize::from(elapsed > Duration::from_secs(1));
+    }
+    assert!(paced > 9 || support::shared("corpus").is_none(), "{paced}");
 }
 
 /// Compares the client's completion with the upstream's: alias, usage and word differ.

@@ -25,6 +25,8 @@ use deltawire::sse::EventKind;
 use deltawire::{ChunkDecoder, ChunkEvent, Outcome, Payload, Reassembler, SseDecoder, Templates};
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use std::borrow::{Borrow, Cow};
+use std::sync::Arc;
 use std::time::Duration;
 use support::heap::{self, Heap};
 use support::recordings;
@@ -555,6 +557,80 @@ fn assert_replays(name: &str, completion: &ChatCompletion) {
                 assert!(matches!(event.payload(), Payload::Done), "{name}: {event:?}");
             }
         });
+    }
+}
+
+/// Replays that own their completion write the bytes of one that borrows it, on another thread too.
+///
+/// In all cuts their stream is the same completion.
+#[test]
+fn an_owned_replay_is_a_borrowed_one() {
+    fn written(replay: Replay<impl Borrow<ChatCompletion> + Send + 'static>) -> Vec<u8> {
+        let all = move || {
+            let mut out = Vec::new();
+            replay.write_all(&mut out);
+            out
+        };
+        std::thread::spawn(all).join().unwrap()
+    }
+    for (name, stream) in streams() {
+        let completion = assemble([&stream[..]]).completion;
+        let expected = replayed(&completion, 32);
+        let shared = Arc::new(completion.clone());
+        assert!(written(Replay::new(Arc::clone(&shared))) == expected, "{name}");
+        assert!(written(Replay::new(Box::new(completion.clone()))) == expected, "{name}");
+        assert!(written(Replay::new(Cow::Owned(completion.clone()))) == expected, "{name}");
+        let mut json = Vec::new();
+        completion.write_json(&mut json);
+        let read = ChatCompletion::from_json(&json).unwrap();
+        let from_json = written(Replay::from_json(&json).unwrap());
+        assert!(from_json == replayed(&read, 32), "{name}");
+        let again = assemble([&expected[..]]).completion;
+        assert!(written(Replay::new(completion)) == expected, "{name}");
+        for size in [1, 61, 1460] {
+            assert!(assemble(expected.chunks(size)).completion == again, "{name} in {size}");
+        }
+    }
+}
+
+/// No answer that reports an error becomes a stream that ends well.
+#[test]
+fn no_error_becomes_a_successful_stream() {
+    let finished = r#"{"index":0,"message":{"content":"a"},"finish_reason":"stop"}"#;
+    for body in [
+        r#"{"error":{"message":"Rate limit reached","type":"requests","code":"429"}}"#,
+        r#"{"error":{"code":429},"choices":null}"#,
+        r#"{"object":"error","message":"no such model","type":"NotFoundError","code":404}"#,
+        r#"{"detail":"Unauthorized"}"#,
+        r#"[{"error":{"code":500}}]"#,
+        "<html><body>502 Bad Gateway</body></html>",
+        "upstream connect error",
+        "",
+    ] {
+        assert!(Replay::from_json(body.as_bytes()).is_err(), "{body}");
+    }
+    for (body, outcome) in [
+        (format!(r#"{{"error":{{"code":429}},"choices":[{finished}]}}"#), Outcome::UpstreamError),
+        (r#"{"error":{"code":429},"choices":[]}"#.to_owned(), Outcome::UpstreamError),
+        (
+            format!(
+                r#"{{"choices":[{finished},{{"index":1,"error":{{"code":502}},"message":{{}},"finish_reason":"error"}}]}}"#
+            ),
+            Outcome::UpstreamError,
+        ),
+        (
+            format!(
+                r#"{{"choices":[{finished},{{"index":1,"message":{{"content":"b"}},"finish_reason":"error"}}]}}"#
+            ),
+            Outcome::FailedFinish,
+        ),
+        (r#"{"choices":[]}"#.to_owned(), Outcome::Truncated),
+        (r#"{"choices":[{"index":0,"message":{"content":"a"}}]}"#.to_owned(), Outcome::Truncated),
+        (format!(r#"{{"choices":[{finished}]}}"#), Outcome::Complete),
+    ] {
+        let mut out = Vec::new();
+        Replay::from_json(body.as_bytes()).unwrap().write_all(&mut out);
+        assert_eq!(assemble([&out[..]]).outcome, outcome, "{body}");
     }
 }
 

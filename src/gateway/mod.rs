@@ -9,7 +9,8 @@
 //! | change a chunk and copy the rest: an alias for `model`, no `usage` | [`Editor`] |
 //! | find a value in the bytes of an event | [`Spans`] |
 //! | write own events and chunks | [`SseEvent`], [`ChunkWriter`], [`write_comment`] |
-//! | convert a completion to a stream, for caches, and back | [`Replay`], [`assemble`] |
+//! | convert a completion to a stream, for caches or from an upstream without streaming | [`Replay`] |
+//! | convert a stream to a completion, and to its JSON | [`assemble`], [`ChatCompletion::write_json`](crate::completion::ChatCompletion::write_json) |
 //! | hold events back until their text is checked | [`Guard`] |
 //! | redact words and patterns, or stop at them | [`Guard::redact`], [`Guard::stop_at`] with a [`Finder`] |
 //! | distinguish a stream from an error page or a whole completion | [`Sniffer`] |
@@ -75,6 +76,7 @@ mod relay_failure;
 mod relay_guard;
 mod relay_report;
 mod replay;
+mod replay_writer;
 pub mod request;
 mod rewrite;
 mod rewrite_outcome;
