@@ -529,6 +529,32 @@ fn replayed(completion: &ChatCompletion, delta_bytes: usize) -> Vec<u8> {
     out
 }
 
+fn json(completion: &ChatCompletion) -> String {
+    let mut json = Vec::new();
+    completion.write_json(&mut json);
+    String::from_utf8(json).unwrap()
+}
+
+/// Returns a JSON text without the white space between its tokens.
+fn minified(json: &str) -> String {
+    let (mut in_string, mut is_escaped) = (false, false);
+    let is_kept = |character: &char| {
+        let is_kept = in_string || !character.is_ascii_whitespace();
+        in_string ^= *character == '"' && !is_escaped;
+        is_escaped = in_string && *character == '\\' && !is_escaped;
+        is_kept
+    };
+    json.chars().filter(is_kept).collect()
+}
+
+/// Asserts that a completion equals another one, except for white space in values without a field.
+fn assert_equal_values(name: &str, found: &ChatCompletion, expected: &ChatCompletion) {
+    let (written, sent) = (json(found), json(expected));
+    let expected_json = minified(&sent);
+    assert!(written == expected_json, "{name}: {written} {expected_json}");
+    assert!(sent != expected_json || found == expected, "{name}: {found:?} {expected:?}");
+}
+
 /// Replays a completion, which must be the same again, and checks the order of its chunks.
 ///
 /// A completion that isn't whole doesn't end as if it were.
@@ -542,11 +568,15 @@ fn assert_replays(name: &str, completion: &ChatCompletion) {
     for delta_bytes in [1, 7, 32, usize::MAX] {
         let stream = replayed(completion, delta_bytes);
         let again = assemble([&stream[..]]);
-        assert_eq!(again.completion, expected, "{name}");
+        assert_equal_values(name, &again.completion, &expected);
         assert_eq!(again.whole().is_err(), expected.not_whole, "{name}");
         let is_complete = again.outcome == Outcome::Complete;
         assert_eq!(is_complete, !expected.not_whole, "{name}: {:?}", again.outcome);
         assert_eq!(again.end.malformed, 0, "{name}");
+        for message in messages(&stream).iter().filter(|message| *message != b"[DONE]") {
+            let message = std::str::from_utf8(message).unwrap();
+            assert!(minified(message) == message, "{name}: {message}");
+        }
         decode(&stream, usize::MAX, true, |event| {
             if let Payload::Chunk(chunk) = event.payload() {
                 assert_eq!(chunk.object(), Some("chat.completion.chunk"), "{name}");
@@ -642,6 +672,26 @@ fn streams_are_replayed() {
         replayed += 1;
     }
     assert!(replayed > 15, "{replayed}");
+}
+
+/// Values without a field are replayed without white space, in their spelling.
+#[test]
+fn values_are_replayed_without_white_space() {
+    let event = |json: &str| format!("data: {}\n\n", json.replace('\n', "\ndata: "));
+    let stream = [
+        r#"{"choices":[{"index":0,"delta":{"content":"a b","new":{"x": [1.50, 2 ]}},"logprobs":{"content":[{"token": "a b", "logprob": -0.10, "bytes": [97, 32]} ]}}], "timings": {"a": 1E2}}"#,
+        "{\"choices\":[{\"index\":0,\"delta\":{},\"logprobs\":{\"content\":[\n{\"token\": \"\\u00e9\\\"\"\n}]},\"finish_reason\":\"stop\"}]}",
+    ]
+    .map(event)
+    .concat();
+    let completion = assemble([stream.as_bytes()]).completion;
+    assert!(json(&completion).contains(r#""logprob": -0.10"#));
+    assert_replays("white space", &completion);
+    let replayed = String::from_utf8(replayed(&completion, 32)).unwrap();
+    let tokens = r#""logprobs":{"content":[{"token":"a b","logprob":-0.10,"bytes":[97,32]},{"token":"\u00e9\""}]}"#;
+    for expected in [tokens, r#""new":{"x":[1.50,2]}"#, r#""timings":{"a":1E2}"#] {
+        assert!(replayed.contains(expected), "{expected}: {replayed}");
+    }
 }
 
 /// A decoder with default limits reads the replay of a completion of any length.

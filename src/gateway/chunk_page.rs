@@ -354,7 +354,7 @@ impl ChunkPage {
                 break;
             }
             position = end;
-            array.element(|out| json_write::json_text(element, out));
+            array.element(|out| writer::minified(element, out));
         }
         array.end();
         is_complete
@@ -474,9 +474,7 @@ fn members_cost(members: &OwnedObject, max: usize) -> Cost {
 /// Returns true if a decoder with the default limits reads an event.
 pub(super) fn is_readable(event: &[u8]) -> bool {
     let json = event.strip_prefix(b"data: ").unwrap_or(event);
-    // A decoder also stores a joined copy of several lines.
-    let joined = if json.trim_ascii_end().contains(&b'\n') { json.len() } else { 0 };
-    event.len() + joined <= LIMITS.max_event_bytes && element_len(json).1 <= LIMITS.max_json_values
+    event.len() <= LIMITS.max_event_bytes && element_len(json).1 <= LIMITS.max_json_values
 }
 
 /// Returns true if a JSON text is an array that may be written in parts.

@@ -123,8 +123,10 @@ pub fn assemble<'b>(pieces: impl IntoIterator<Item = &'b [u8]>) -> FinishedCompl
 /// may [not be whole](ChatCompletion::not_whole). Its stream then ends with an error instead of
 /// `[DONE]`, with the code `not_whole`.
 ///
-/// The stream of a completion that a [`Reassembler`] made is reassembled to an equal one. Only
-/// `x_groq` is then the last of the members that have no field. The stream of any other completion
+/// The stream of a completion that a [`Reassembler`] made is reassembled to an equal one, except for
+/// white space and the place of `x_groq`. Values without a field, such as log probabilities, are
+/// written without white space. Their numbers and strings have the spelling in which they were sent.
+/// `x_groq` becomes the last of the members that have no field. The stream of any other completion
 /// is reassembled to one with the same JSON, with these exceptions:
 ///
 /// - Members that a `Reassembler` doesn't store are lost, and a `reasoning` beside the
@@ -134,8 +136,6 @@ pub fn assemble<'b>(pieces: impl IntoIterator<Item = &'b [u8]>) -> FinishedCompl
 /// - Choices with the same index become one, and so do elements of lists that are merged by their
 ///   index. Such elements that are no objects become `{}`. Choices are sorted by their index.
 /// - A usage in `x_groq` becomes the usage if there is no other.
-/// - White space between the elements of a list is lost, and line feeds in a value that would make
-///   its event too large.
 ///
 /// A top-level `error` becomes an error in mid-stream: the outcome is
 /// [`UpstreamError`](crate::Outcome::UpstreamError).
@@ -155,6 +155,7 @@ impl<C: Borrow<ChatCompletion>> Replay<C> {
 
     /// Sets the maximum number of bytes of text in a delta. A longer character is still whole.
     ///
+    /// Each delta adds up to 550 bytes to its text.
     /// `usize::MAX` writes each text at once, except texts of more than 4 MiB.
     pub const fn set_delta_bytes(&mut self, bytes: usize) {
         self.state.set_delta_bytes(bytes);
@@ -251,7 +252,7 @@ mod tests {
         let lists = [
             r#"{"choices":[{"delta":{"role":"assistant","content":"Hi"},"logprobs":{"content":[{"token":"a]","bytes":[97,93]},{"token":"\\\"","top_logprobs":[]}],"refusal":null}}]}"#,
             r#"{"choices":[{"delta":{"annotations":[{"a":[1,2]},{"b":"}"}],"images":[],"new":[1,2,3]},"token_ids":[1,2,3]}]}"#,
-            r#"{"choices":[{"delta":{"audio":{"id":"x","data":"QUJD","new":[1,2]},"executed_tools":[{"index":1,"x":1},{"index":0}]},"logprobs":{"content":[7, 8 ,9]}}]}"#,
+            r#"{"choices":[{"delta":{"audio":{"id":"x","data":"QUJD","new":[1,2]},"executed_tools":[{"index":1,"x":1},{"index":0}]},"logprobs":{"content":[7,8,9]}}]}"#,
             r#"{"choices":[{"delta":{"reasoning_details":[{"index":0,"text":"a"},{"text":"b"},{"index":1,"type":"t","data":"c"}]},"reasoning_logprobs":{"content":[1,2],"x":[]}}]}"#,
             r#"{"choices":[{"index":3,"delta":{},"logprobs":{},"new":{"a":1}}],"warnings":[{"a":1},{"b":2}],"other":[1,2]}"#,
             r#"{"choices":[],"prompt_filter_results":[{"prompt_index":0,"a":1},{"prompt_index":1}],"usage":{"a":1}}"#,

@@ -4,7 +4,6 @@ use super::chunk_page::{ChunkPage, MAX_COST, PageCursor, Rule, is_readable};
 use super::chunk_writer::Envelope;
 use super::deltas::{DeltaText, begin, finish, piece_len, write_call, write_choice};
 use super::encode::{DONE, write_error};
-use super::json_write;
 use crate::chunk::Level;
 use crate::chunk::schema::{delta, top};
 use crate::completion::{ChatCompletion, CompletionChoice};
@@ -248,8 +247,7 @@ impl<'c> ReplayWriter<'c, '_> {
             out.truncate(start);
             page = ChunkPage::alone(cursor.clone(), self.state.max_cost, has_index);
             write(self, &mut page, out);
-            let is_read = |out: &[u8]| is_readable(bytes_in(out, start..));
-            if is_read(out) || (json_write::join_lines(out, start) && is_read(out)) {
+            if is_readable(bytes_in(out, start..)) {
                 return page;
             }
         }

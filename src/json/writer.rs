@@ -59,6 +59,53 @@ fn escape(byte: u8, out: &mut Vec<u8>) {
     out.extend_from_slice(&[b'\\', short]);
 }
 
+/// Appends a JSON text without white space between its tokens.
+///
+/// A line break in a string, which isn't JSON, is written as its escape.
+pub(crate) fn minified(json: &str, out: &mut Vec<u8>) {
+    let mut rest = json.as_bytes();
+    loop {
+        let is_special = |byte: &u8| matches!(byte, b'"' | b' ' | b'\t' | b'\n' | b'\r');
+        let (plain, special) =
+            split_bytes(rest, rest.iter().position(is_special).unwrap_or(rest.len()));
+        out.extend_from_slice(plain);
+        rest = match special.split_first() {
+            Some((b'"', inside)) => copy_string(inside, out),
+            Some((_, after)) => after,
+            None => return,
+        };
+    }
+}
+
+/// Appends a string from behind its first quote on. Returns the bytes behind it.
+fn copy_string<'j>(inside: &'j [u8], out: &mut Vec<u8>) -> &'j [u8] {
+    out.push(b'"');
+    let mut rest = inside;
+    loop {
+        let (plain, special) = split_bytes(rest, plain_len(rest));
+        out.extend_from_slice(plain);
+        rest = match special {
+            [] => return special,
+            [b'"', after @ ..] => {
+                out.push(b'"');
+                return after;
+            }
+            [b'\\', escaped @ (b'"' | b'\\'), after @ ..] => {
+                out.extend_from_slice(&[b'\\', *escaped]);
+                after
+            }
+            [b'\\', after @ ..] => {
+                out.push(b'\\');
+                after
+            }
+            [byte, after @ ..] => {
+                escape(*byte, out);
+                after
+            }
+        };
+    }
+}
+
 /// Appends a whole number.
 pub(crate) fn number(number: u64, out: &mut Vec<u8>) {
     let mut digits = [0; 20];
@@ -211,7 +258,7 @@ impl<'o> ObjectWriter<'o> {
 
 #[cfg(test)]
 mod tests {
-    use super::{number, string, string_len};
+    use super::{minified, number, string, string_len};
     use proptest::prelude::*;
 
     #[test]
@@ -223,8 +270,37 @@ mod tests {
         }
     }
 
+    #[test]
+    fn only_strings_have_white_space() {
+        for (json, expected) in [
+            ("", ""),
+            (" [ 1.50 ,\r\n\t-0e+1, \"a b\\\"\\\\\" , { } ] ", r#"[1.50,-0e+1,"a b\"\\",{}]"#),
+            (r#"["\u00e9 \/ é", " "]"#, r#"["\u00e9 \/ é"," "]"#),
+            // Texts that aren't JSON remain in one line.
+            ("\"a\nb\" \n", r#""a\nb""#),
+            ("\"a\\\nb", r#""a\\nb"#),
+            ("\"\\", r#""\"#),
+        ] {
+            let mut out = Vec::new();
+            minified(json, &mut out);
+            assert_eq!(String::from_utf8_lossy(&out), expected, "{json}");
+        }
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, cases: 2000, ..ProptestConfig::default() })]
+
+        /// A pretty text becomes the compact one of `serde_json`.
+        #[test]
+        fn pretty_texts_become_compact(texts in proptest::collection::vec("[a \n\t\"\\\\{}:,é]{0,8}", 0..6), number in any::<i64>()) {
+            let mut value = serde_json::json!([number, {"a b": [], "c": {}}, {"texts": texts, " ": [true, null]}]);
+            for _ in 0..2 {
+                let mut out = Vec::new();
+                minified(&format!(" {value:#}\n"), &mut out);
+                prop_assert_eq!(String::from_utf8_lossy(&out), value.to_string());
+                value = serde_json::json!({"inside": value});
+            }
+        }
 
         /// `serde_json` writes the same.
         #[test]
