@@ -107,9 +107,10 @@ pub fn assemble<'b>(pieces: impl IntoIterator<Item = &'b [u8]>) -> FinishedCompl
 /// contains such members of the completion. The usage and `x_groq`, if present, have a chunk of
 /// their own.
 ///
-/// The stream is a few times as long as the completion's JSON: in deltas of 32 bytes at most 16
+/// The stream is a few times as long as the completion's JSON: in deltas of 32 bytes at most 20
 /// times, and 64 KiB more. If very many choices or tool calls are almost empty, several of them
-/// share a chunk.
+/// share a chunk. Each smaller delta adds up to 550 bytes to its text. So deltas of one character
+/// make a text up to 550 times as long.
 ///
 /// The cost of a value is its number of bytes, and 16 for each name or value in it. A value that
 /// was joined or merged from many chunks, such as log probabilities, may cost more than 4 MiB. It

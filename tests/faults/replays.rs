@@ -30,18 +30,39 @@ fn repeated(times: usize, one: &str) -> String {
     vec![one; times].join(",")
 }
 
-/// A replay has at most 16 times the bytes of the completion's JSON, and 64 KiB.
+/// Returns the number of bytes of text in a value: in members that are written in deltas.
+fn text_bytes(value: &Value) -> usize {
+    match value {
+        Value::Array(elements) => elements.iter().map(text_bytes).sum(),
+        Value::Object(members) => members
+            .iter()
+            .map(|(name, value)| match name.as_str() {
+                "content" | "refusal" | "reasoning" | "arguments" => {
+                    value.as_str().map_or(0, str::len)
+                }
+                _ => text_bytes(value),
+            })
+            .sum(),
+        _ => 0,
+    }
+}
+
+/// A replay has at most 20 times the bytes of the completion's JSON, and 64 KiB.
 ///
-/// This includes completions with many small elements, and with long texts that all chunks repeat.
+/// Deltas of fewer than 32 bytes add at most 550 bytes each. The completions have many small
+/// elements, and long texts that all chunks could repeat.
 #[test]
 fn a_replay_is_a_few_times_as_long_as_its_completion() {
     let plain = "x".repeat(256);
     let escaped = "\u{1}".repeat(256);
+    let long_name = "n".repeat(50_000);
     let choice = r#"{"index":0,"message":{"content":"a"},"finish_reason":"stop"}"#;
     let called = |calls: &str| {
         format!(r#"{{"index":0,"message":{{"tool_calls":[{calls}]}},"finish_reason":"stop"}}"#)
     };
     let long = format!(r#"{{"function":{{"name":"f","arguments":"{}"}}}}"#, "y".repeat(33));
+    // Pieces of at most 32 bytes have 29 each.
+    let uneven = "😀😀漢漢漢漢漢漢漢".repeat(2_000);
     let choices = [
         called(&repeated(25_000, "{}")),
         called(&repeated(5_000, r#"{"id":"a","function":{"name":"f","arguments":"{}"}}"#)),
@@ -54,17 +75,81 @@ fn a_replay_is_a_few_times_as_long_as_its_completion() {
         repeated(3_000, r#"{"index":0,"message":{"content":"a","refusal":"b","reasoning":"c"}}"#),
         repeated(128, &called(&repeated(256, "{}"))),
         format!(r#"{{"index":0,"message":{{"content":"{}"}}}}"#, "z".repeat(20_000)),
+        called(&format!(
+            "{}{{\"function\":{{\"name\":\"f\",\"arguments\":\"{uneven}\"}}}}",
+            "{},".repeat(1_000)
+        ))
+        .replace(":0", ":18446744073709551615"),
     ];
     for choices in &choices {
-        for text in ["", &plain, &escaped] {
-            let texts = json!({"id": text, "model": text, "service_tier": text, "system_fingerprint": text});
+        for text in ["", &plain[..60], &plain, &escaped, &long_name] {
+            // Most members are repeated if each of the four texts is short.
+            let sizes: &[_] = if text.len() == 60 { &[1, 7, 31, 32, usize::MAX] } else { &[32] };
+            let texts = json!({"id": text, "created": u64::MAX, "model": text, "service_tier": text, "system_fingerprint": text});
             let texts = texts.to_string();
             let json = format!(r#"{},"choices":[{choices}]}}"#, texts.trim_end_matches('}'));
-            let out = replayed(&read(&json));
-            let most = 16 * json.len() + 64 * KIB;
-            let head = &json[..json.len().min(100)];
-            assert!(out.len() <= most, "{} of {}: {head}", out.len(), json.len());
-            assert_eq!(assemble([&out[..]]).end.malformed, 0);
+            let completion = read(&json);
+            let text_bytes = text_bytes(&serde_json::from_str(&json).unwrap());
+            for &delta_bytes in sizes {
+                let mut replay = Replay::new(&completion);
+                replay.set_delta_bytes(delta_bytes);
+                let mut out = Vec::new();
+                while replay.write_next(&mut out) {}
+                // A piece has fewer bytes only if its next character doesn't fit.
+                let deltas = text_bytes / delta_bytes.saturating_sub(3).max(1);
+                let further = if delta_bytes < 32 { 550 * deltas } else { 0 };
+                let most = 20 * json.len() + 64 * KIB + further;
+                let head = &json[..json.len().min(100)];
+                assert!(
+                    out.len() <= most,
+                    "{delta_bytes}: {} of {}: {head}",
+                    out.len(),
+                    json.len()
+                );
+                assert_eq!(replay.text_bytes(), text_bytes);
+                if delta_bytes == 32 {
+                    assert_eq!(assemble([&out[..]]).end.malformed, 0);
+                }
+            }
+        }
+    }
+}
+
+/// An event with a piece of text has at most 550 bytes besides the text, for any names.
+#[test]
+fn a_delta_repeats_little() {
+    let most = "n".repeat(64);
+    for (text, call) in
+        [("content", false), ("refusal", false), ("reasoning_content", false), ("", true)]
+    {
+        for names in [&most, &"\u{1}".repeat(40), &most.repeat(1000)] {
+            let piece = "0123456789";
+            let message = if call {
+                json!({"tool_calls": vec![json!({"id": "i", "function": {"name": names, "arguments": piece.repeat(2)}}); 500]})
+            } else {
+                json!({text: piece.repeat(2)})
+            };
+            let choice = json!({"index": u64::MAX, "message": message, "finish_reason": "stop"});
+            let completion = json!({"id": names, "created": u64::MAX, "model": names, "service_tier": names,
+                "system_fingerprint": names, "choices": [choice]});
+            let completion = read(&completion.to_string());
+            let mut replay = Replay::new(&completion);
+            replay.set_delta_bytes(1);
+            let (mut out, mut pieces) = (Vec::new(), 0);
+            let mut before = 0;
+            while replay.write_next(&mut out) {
+                let count =
+                    |name: &[u8]| out.windows(name.len()).filter(|found| *found == name).count();
+                // A short last piece may share its event with other deltas.
+                let is_alone = count(b"\"delta\"") == 1 && count(b"\"name\"") == 0;
+                if replay.text_bytes() == before + 1 && is_alone {
+                    assert!(out.len() <= 551, "{}: {}", out.len(), String::from_utf8_lossy(&out));
+                    pieces += 1;
+                }
+                before = replay.text_bytes();
+                out.clear();
+            }
+            assert!(pieces >= 19, "{pieces}");
         }
     }
 }
