@@ -371,7 +371,7 @@ fn a_completion_counts_by_the_rules_of_a_stream() {
     // Counts that differ from those of a stream: the docs of `tokens` list the reasons.
     let stream = |usages: &[&str]| {
         let events = usages.iter().map(|usage| format!("data: {{{usage}}}\n\n"));
-        events.collect::<String>().into_bytes()
+        events.collect::<Vec<_>>().concat().into_bytes()
     };
     for (usages, in_stream, stored) in [
         ([r#""usage":{"prompt_tokens":1}"#, r#""usage":{"input_tokens":2}"#], 2, 1),
@@ -932,6 +932,94 @@ prop_compose! {
     }
 }
 
+/// Returns values that merge to themselves: none is empty, and no element of a list has a key.
+fn extra_value() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        any::<bool>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        "[a \"\\\\\n\u{0}é😀{}:,]{1,6}".prop_map(Value::from),
+        Just(json!(-0.5)),
+    ];
+    leaf.prop_recursive(3, 12, 3, |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 1..4).prop_map(Value::from),
+            proptest::collection::vec(("[p-z ]{1,3}", inner), 1..4)
+                .prop_map(|members| Value::Object(members.into_iter().collect())),
+        ]
+    })
+}
+
+/// Returns members without a field.
+fn extra() -> impl Strategy<Value = Value> {
+    proptest::collection::vec(("x_[a-z]{1,3}", extra_value()), 0..3)
+        .prop_map(|members| Value::Object(members.into_iter().collect()))
+}
+
+/// Adds members to an object.
+fn with(mut object: Value, members: Value) -> Value {
+    object.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+    object
+}
+
+prop_compose! {
+    fn json_call()(
+        id in "[a-z]{1,4}",
+        name in "[a-z]{1,4}",
+        arguments in text(),
+        of_call in extra(),
+        of_function in extra(),
+    ) -> Value {
+        let function = with(json!({"name": name, "arguments": arguments}), of_function);
+        with(json!({"id": id, "type": "function", "function": function}), of_call)
+    }
+}
+
+prop_compose! {
+    fn json_choice()(
+        texts in proptest::array::uniform3(proptest::option::of(text())),
+        calls in proptest::collection::vec(json_call(), 0..3),
+        logprobs in proptest::option::of(proptest::collection::vec(extra_value(), 1..4)),
+        finish_reason in "[a-d]{1,3}",
+        of_message in extra(),
+        of_choice in extra(),
+    ) -> Value {
+        let [content, refusal, reasoning] = texts;
+        let mut message = json!({"role": "assistant", "content": content, "refusal": refusal});
+        if let Some(reasoning) = reasoning {
+            message["reasoning"] = reasoning.into();
+        }
+        if !calls.is_empty() {
+            message["tool_calls"] = calls.into();
+        }
+        let logprobs = logprobs.map(|tokens| json!({"content": tokens}));
+        let message = with(message, of_message);
+        let choice = json!({"message": message, "logprobs": logprobs, "finish_reason": finish_reason});
+        with(choice, of_choice)
+    }
+}
+
+prop_compose! {
+    /// Returns a completion in JSON, without the exceptions that the docs of `Replay` list.
+    fn json_completion()(
+        names in proptest::array::uniform4("[a-z\"é]{1,4}"),
+        created in 1..u64::MAX,
+        choices in proptest::collection::btree_map(0u64..200, json_choice(), 1..4),
+        usage in proptest::option::of(1u64..),
+        members in extra(),
+    ) -> Value {
+        let [id, model, service_tier, system_fingerprint] = names;
+        let with_index = |(index, choice): (u64, Value)| with(json!({"index": index}), choice);
+        let choices: Vec<_> = choices.into_iter().map(with_index).collect();
+        let mut completion = json!({"id": id, "object": "chat.completion", "created": created, "model": model,
+            "choices": choices, "service_tier": service_tier, "system_fingerprint": system_fingerprint});
+        if let Some(tokens) = usage {
+            completion["usage"] = json!({"prompt_tokens": tokens, "prompt_tokens_details": {"cached_tokens": 1}});
+        }
+        with(completion, members)
+    }
+}
+
 /// Returns an object's members, each with the space around its parts, and a value.
 fn members() -> impl Strategy<Value = Vec<(String, String, String)>> {
     let value = proptest::sample::select(vec![
@@ -1017,5 +1105,24 @@ proptest! {
     #[test]
     fn any_completion_is_replayed(completion in completion()) {
         assert_replays("any", &completion);
+    }
+
+    /// JSON becomes a stream, and the stream the same JSON, for any size of deltas and pieces.
+    #[test]
+    fn json_is_the_same_after_a_stream(
+        sent in json_completion(),
+        delta_bytes in prop_oneof![1usize..40, Just(usize::MAX)],
+        size in prop_oneof![1usize..80, Just(usize::MAX)],
+        is_pretty in any::<bool>(),
+    ) {
+        let text = if is_pretty { format!("{sent:#}") } else { sent.to_string() };
+        let mut replay = Replay::from_json(text.as_bytes()).unwrap();
+        replay.set_delta_bytes(delta_bytes);
+        let mut stream = Vec::new();
+        replay.write_all(&mut stream);
+        let again = assemble(stream.chunks(size));
+        prop_assert_eq!(again.outcome, Outcome::Complete);
+        let found: Value = serde_json::from_str(&json(&again.completion)).unwrap();
+        prop_assert_eq!(found, sent);
     }
 }

@@ -517,7 +517,8 @@ mod tests {
             let value = OwnedValue::from(&*text);
             prop_assert_eq!(Some(written(&value)), serde_json::to_string(&text).ok());
             prop_assert_eq!(value.as_str().map(Into::into), Some(text.clone()));
-            let escaped = text.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect::<String>();
+            let escaped: Vec<_> = text.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect();
+            let escaped = escaped.concat();
             let value = OwnedValue::Raw(format!("\"{escaped}\""));
             prop_assert_eq!(value.as_str().map(Into::into), Some(text.clone()));
         }
