@@ -301,8 +301,13 @@ fn streams() -> impl Strategy<Value = Vec<u8>> {
     vec(token, 0..40).prop_map(|tokens| tokens.concat())
 }
 
+/// The number of generated streams of each property.
+///
+/// Unoptimised, making them takes most of the time, and `.ci/run` reads all of them optimised.
+const CASES: u32 = if cfg!(debug_assertions) { 500 } else { 2000 };
+
 proptest! {
-    #![proptest_config(support::cases::cases("proptest-regressions/framing.txt", 2000))]
+    #![proptest_config(support::cases::cases("proptest-regressions/framing.txt", CASES))]
 
     /// Law 1 and law 3, and the standard.
     #[test]
