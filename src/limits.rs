@@ -38,7 +38,7 @@
 /// | `Reassembler` | 3 × `max_completion_bytes` + 256 KiB + 1 KiB × `max_choices`, and 96 × `max_json_values` for the changes of the current chunk; after a reset 1 MiB + 128 KiB |
 /// | `Observer` | 16 KiB + 256 × `max_choices`; after a reset 16 KiB |
 /// | `Meter`, `Sniffer` | 16 KiB |
-/// | `Editor` | 16 × the current event + 64 KiB |
+/// | `Editor` | 96 × the current event + 64 KiB; 16 × if it only replaces and removes members of the chunk |
 /// | `ChatRequest` | 64 × `max_json_values` + 3 × the body + 16 KiB, while it reads |
 /// | `Guard` | 6 × its own bound, and 4 KiB for each of its texts |
 /// | `Replay` | 2 × the longest event that it writes + 16 KiB |

@@ -161,8 +161,12 @@ fn an_event_in_which_something_is_replaced_is_not_dropped() {
         let (mut editor, mut out) = (Editor::new(), Vec::new());
         editor.hide_usage(UsageVisibility::Removed);
         decode(stream.as_bytes(), stream.len(), true, |event| {
+            let value = match event.payload() {
+                Payload::Chunk(chunk) => chunk.get(name).unwrap(),
+                payload => panic!("{payload:?}"),
+            };
             let mut edit = editor.edit(event);
-            assert!(edit.replace(name, "new"), "{sent}");
+            assert!(edit.replace(value, "new"), "{sent}");
             assert_eq!(edit.write(&mut out), RewriteOutcome::Changed, "{sent}");
         });
         assert_eq!(String::from_utf8(out).unwrap(), format!("data: {expected}\n\n"));

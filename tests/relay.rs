@@ -11,8 +11,8 @@ mod support;
 use std::time::Duration;
 
 use deltawire::gateway::{
-    Editor, Guard, Meter, Relay, RelayBuilder, RelayEnd, RelayFlow, RelayGuard, RelayOutcome,
-    RelayReport, StopReason, UsageTap, UsageVisibility, Words,
+    EditRule, Editor, Guard, Meter, Relay, RelayBuilder, RelayEnd, RelayFlow, RelayGuard,
+    RelayOutcome, RelayReport, StopReason, UsageTap, UsageVisibility, Words,
 };
 use deltawire::{ChunkDecoder, Limits, Outcome, Payload, Reassembler, SseDecoder};
 use proptest::prelude::*;
@@ -66,6 +66,14 @@ fn editor() -> Editor {
     editor.replace("model", "alias");
     editor.remove("system_fingerprint");
     editor.hide_usage(UsageVisibility::Removed);
+    for rule in [
+        EditRule::rename("$.choices[*].delta.reasoning", "reasoning_content"),
+        EditRule::add_if_absent("$.choices[*].delta.role", "assistant"),
+        EditRule::set("$.created", 0),
+        EditRule::remove("$.choices[*].delta.refusal"),
+    ] {
+        editor.add_rule(rule.unwrap());
+    }
     editor
 }
 
@@ -296,6 +304,61 @@ fn a_guard_stops_the_stream() {
     assert!(!relay.push(stream[0].as_bytes(), time(1), &mut out).is_open());
     let report = relay.finish(RelayEnd::Upstream, time(2), &mut out);
     assert_eq!(report.outcome, RelayOutcome::Stopped(StopReason::TooLarge));
+}
+
+/// A text that a rule removes isn't sent, so it neither stops the stream nor is searched.
+///
+/// A text that a rule replaces hasn't been searched, so it stops the stream.
+#[test]
+fn a_removed_text_is_no_unwatched_one() {
+    let event = |name: &str, text: &str| {
+        format!("data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"{name}\":\"{text}\"}}}}]}}\n\n")
+    };
+    let texts =
+        [("reasoning", "sec"), ("content", "sec"), ("reasoning", "ret"), ("content", "ret")];
+    let run = |rule: EditRule, texts: &[(&str, &str)]| {
+        let stream: String = texts.iter().map(|(name, text)| event(name, text)).collect();
+        let guard = RelayGuard::new(Guard::new()).redact(Words::new(["secret"]), MASK);
+        let relay = Relay::builder().edit(Editor::with_rules([rule])).guard(guard);
+        let (mut relay, mut out) = (relay.build(), Vec::new());
+        let _ = relay.push(stream.as_bytes(), Duration::ZERO, &mut out);
+        let report = relay.finish(RelayEnd::UpstreamFailed, Duration::ZERO, &mut out);
+        (report, String::from_utf8(out).unwrap())
+    };
+    let path = "$.choices[*].delta.reasoning";
+    let (report, out) = run(EditRule::remove(path).unwrap(), &texts);
+    let empty = "data: {\"choices\":[{\"index\":0,\"delta\":{}}]}\n\n";
+    let expected = [empty, &event("content", MASK), empty, &event("content", "")].concat();
+    assert_eq!((report.redactions, out.starts_with(&expected)), (1, true), "{out}");
+    let rename = EditRule::rename(path, "reasoning_content").unwrap();
+    let (report, out) = run(rename, &[("reasoning", "a sec"), ("reasoning", "ret")]);
+    let texts_of = [format!("a {MASK}"), String::new()];
+    let expected = texts_of.map(|text| event("reasoning_content", &text)).concat();
+    assert_eq!((report.redactions, out.starts_with(&expected)), (1, true), "{out}");
+    let (report, out) = run(EditRule::replace(path, "…").unwrap(), &texts);
+    assert_eq!(report.outcome, RelayOutcome::Stopped(StopReason::Unwatched));
+    assert!(out.starts_with("data: {\"error\":"), "{out}");
+}
+
+/// A guard finds its texts behind more edits than a chunk usually has.
+#[test]
+fn texts_behind_many_edits_are_found() {
+    let choice = |nth: usize| {
+        format!(
+            "{{\"index\":{nth},\"delta\":{{\"reasoning\":\"a secret\",\"content\":\"a secret\"}}}}"
+        )
+    };
+    let choices: Vec<_> = (0..60).map(choice).collect();
+    let stream = format!("data: {{\"choices\":[{}]}}\n\n", choices.join(","));
+    let (mut relay, mut out) = {
+        let guard = RelayGuard::new(Guard::new()).redact(Words::new(["secret"]), MASK);
+        (Relay::builder().edit(editor()).guard(guard).build(), Vec::new())
+    };
+    let _ = relay.push(stream.as_bytes(), Duration::ZERO, &mut out);
+    let report = relay.finish(RelayEnd::UpstreamFailed, Duration::ZERO, &mut out);
+    assert_eq!(report.redactions, 120);
+    let edited = String::from_utf8(edited(stream.as_bytes())).unwrap();
+    assert!(String::from_utf8(out).unwrap().starts_with(&edited.replace("secret", MASK)));
 }
 
 /// A chunk in several `data` lines that an editor joins, and whose text a guard replaces.

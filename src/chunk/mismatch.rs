@@ -4,6 +4,7 @@ use core::fmt::Write as _;
 
 use super::ChatCompletionChunk;
 use super::index::MOST_MISMATCHES;
+use super::path_name::push_name;
 use super::schema::Level;
 use super::value_type::ValueType;
 use crate::json::{Document, Kind, NodeId, Value};
@@ -33,11 +34,7 @@ impl<'a> Mismatch<'a> {
         while at < self.id {
             let Some((step, next)) = self.step(at) else { break };
             match step {
-                Step::Name(name) if is_shorthand(name) => {
-                    path.push_str(if path.is_empty() { "" } else { "." });
-                    path.push_str(name);
-                }
-                Step::Name(name) => push_quoted(&mut path, name),
+                Step::Name(name) => push_name(&mut path, name),
                 Step::Position(position) => {
                     // Writing to a string can't fail.
                     let _ = write!(path, "[{position}]");
@@ -64,35 +61,6 @@ impl<'a> Mismatch<'a> {
 enum Step<'a> {
     Name(&'a str),
     Position(usize),
-}
-
-/// Returns true if a path may have a name without brackets (RFC 9535, section 2.5.1.1).
-fn is_shorthand(name: &str) -> bool {
-    let is_first = |character: char| {
-        character.is_ascii_alphabetic() || character == '_' || !character.is_ascii()
-    };
-    name.starts_with(is_first)
-        && name.chars().all(|character| is_first(character) || character.is_ascii_digit())
-}
-
-/// Appends a name in brackets and quotes (RFC 9535, section 2.7).
-fn push_quoted(path: &mut String, name: &str) {
-    path.push_str("['");
-    for character in name.chars() {
-        match character {
-            '\'' => path.push_str("\\'"),
-            '\u{8}' => path.push_str("\\b"),
-            '\t' => path.push_str("\\t"),
-            '\n' => path.push_str("\\n"),
-            '\u{C}' => path.push_str("\\f"),
-            '\r' => path.push_str("\\r"),
-            '\\' => path.push_str("\\\\"),
-            // Writing to a string can't fail.
-            '\0'..' ' => _ = write!(path, "\\u{:04x}", u32::from(character)),
-            _ => path.push(character),
-        }
-    }
-    path.push_str("']");
 }
 
 /// Shows the path and the kind: the value may be personal.

@@ -35,6 +35,7 @@ mod mismatch;
 mod other_object;
 mod owned;
 mod owned_error;
+pub(crate) mod path_name;
 pub(crate) mod schema;
 #[cfg(feature = "serde")]
 mod serde;

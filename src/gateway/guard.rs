@@ -5,6 +5,7 @@ use core::ops::Range;
 use std::collections::VecDeque;
 
 use super::allowlist::{Verdict, scan};
+use super::byte_edit::Place;
 use super::push_result::PushResult;
 use super::spans::{Spans, object_of};
 use super::text_segment::{TextSegment, move_segments};
@@ -220,18 +221,19 @@ impl Guard {
     /// Holds the next event of the stream, of any kind, if the bound allows it.
     pub fn push(&mut self, event: &ChunkEvent<'_>) -> PushResult {
         let spans = Spans::of(event);
-        self.push_written(event, event.raw(), |value| spans.as_ref()?.find(value))
+        let find = |value| spans.as_ref().and_then(|spans| spans.find(value)).into();
+        self.push_written(event, event.raw(), find)
     }
 
     /// Holds an event as [`push`](Self::push) does, but releases it as the bytes `written`.
     ///
-    /// `find` returns the range of a string of the event in these bytes, if it is there. A text that
-    /// isn't there is unwatched.
+    /// `find` returns the place of a string of the event in these bytes. A text of an unknown place is
+    /// unwatched, and a removed text is none.
     pub(super) fn push_written<'e>(
         &mut self,
         event: &ChunkEvent<'e>,
         written: &[u8],
-        find: impl Fn(Value<'e>) -> Option<Range<usize>>,
+        find: impl Fn(Value<'e>) -> Place,
     ) -> PushResult {
         let budget = self.most_bytes - self.held_bytes();
         let Some(mut budget) = budget.checked_sub(written.len() + EVENT_COST) else {
@@ -440,7 +442,7 @@ impl Guard {
     /// Adds the texts of a choice, or returns `None` if they exceed the budget.
     fn add<'e>(
         &mut self,
-        find: &impl Fn(Value<'e>) -> Option<Range<usize>>,
+        find: &impl Fn(Value<'e>) -> Place,
         choice: &Choice<'e>,
         budget: &mut usize,
     ) -> Option<AddedTexts> {
@@ -452,9 +454,13 @@ impl Guard {
             *budget = budget.checked_sub(SEGMENT_COST + text.len())?;
             let is_known = has_index && has_valid_index;
             added.has_unwatched |= has_half_character(value, text);
+            let span = match find(value) {
+                Place::At(span) => Some(span),
+                Place::Removed => return Some(()),
+                Place::Unknown => None,
+            };
             let position = if is_known { self.text_position(id) } else { None };
-            let found = position.and_then(|position| Some((position, find(value)?)));
-            let Some((position, span)) = found else {
+            let Some((position, span)) = position.zip(span) else {
                 added.has_unwatched |= !text.is_empty();
                 return Some(());
             };

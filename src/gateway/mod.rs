@@ -7,6 +7,7 @@
 //! | measure time to first token and gaps between tokens | [`Meter`] |
 //! | read a request, set its model, request the usage | [`request`] |
 //! | change a chunk and copy the rest: an alias for `model`, no `usage` | [`Editor`] |
+//! | replace, add, rename or remove values by path, in chunks and whole completions | [`EditRule`] |
 //! | find a value in the bytes of an event | [`Spans`] |
 //! | write own events and chunks | [`SseEvent`], [`ChunkWriter`], [`write_comment`] |
 //! | convert a completion to a stream, for caches or from an upstream without streaming | [`Replay`] |
@@ -61,7 +62,12 @@ mod byte_edit;
 mod chunk_page;
 mod chunk_writer;
 mod deltas;
+mod edit_path;
+mod edit_plan;
+mod edit_rule;
+mod edit_value;
 mod encode;
+mod event_edit;
 mod finder;
 mod guard;
 mod guard_search;
@@ -92,7 +98,11 @@ mod watched_text;
 pub use crate::chunk::TokenCounts;
 pub use crate::completion::Handling;
 pub use chunk_writer::{ChoiceWriter, ChunkWriter, ToolCallWriter, UsageWriter};
+pub use edit_path::{PathError, PathErrorKind};
+pub use edit_rule::EditRule;
+pub use edit_value::EditValue;
 pub use encode::{DONE, EncodeError, SseEvent, write_comment};
+pub use event_edit::EventEdit;
 pub use finder::{Finder, Words};
 pub use guard::Guard;
 pub use guard_search::{RedactionTooLong, TextMatch};
@@ -105,7 +115,7 @@ pub use relay_failure::RelayFailure;
 pub use relay_guard::{RelayGuard, StopReason};
 pub use relay_report::{RelayEnd, RelayOutcome, RelayReport};
 pub use replay::{Replay, assemble};
-pub use rewrite::{Editor, EventEdit, UsageVisibility};
+pub use rewrite::{Editor, UsageVisibility};
 pub use rewrite_outcome::RewriteOutcome;
 pub use sniff::{SniffResult, Sniffer};
 pub use spans::Spans;

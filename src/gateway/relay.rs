@@ -1,18 +1,18 @@
 //! `Relay`: observes, measures, edits, guards and collects one stream, over one decode.
 
-use core::cell::OnceCell;
 use core::fmt;
 use core::time::Duration;
 
 use memchr::memrchr2;
 
+use super::byte_edit::Place;
 use super::encode::write_error;
 use super::latency::Meter;
 use super::observe::Observer;
 use super::relay_builder::RelayBuilder;
 use super::relay_guard::{RelayGuard, StopReason};
 use super::relay_report::{RelayEnd, RelayOutcome, RelayReport};
-use super::rewrite::{Editor, KEPT_CAPACITY};
+use super::rewrite::{Editor, KEPT_CAPACITY, WrittenParts};
 use super::rewrite_outcome::RewriteOutcome;
 use super::spans::value_range;
 use crate::completion::Reassembler;
@@ -263,8 +263,11 @@ impl Stages {
         if outcome == RewriteOutcome::Unchanged {
             guard.push(event, out)?;
         } else {
-            let joined = OnceCell::new();
-            let find = |value| editor.written_range(event, value_range(value)?, edited, &joined);
+            let found = WrittenParts::default();
+            let find = |value| {
+                let place = |range| editor.written_place(event, range, edited, &found);
+                value_range(value).map_or(Place::Unknown, place)
+            };
             guard.push_written(event, edited, find, out)?;
             edited.shrink_to(KEPT_CAPACITY);
         }

@@ -1,8 +1,8 @@
 //! `RelayGuard`: the guard of a relay, with its finders and its rule for unwatched values.
 
 use core::fmt;
-use core::ops::Range;
 
+use super::byte_edit::Place;
 use super::finder::Finder;
 use super::guard::Guard;
 use super::guard_search::TextMatch;
@@ -114,7 +114,7 @@ impl RelayGuard {
         &mut self,
         event: &ChunkEvent<'e>,
         written: &[u8],
-        find: impl Fn(Value<'e>) -> Option<Range<usize>>,
+        find: impl Fn(Value<'e>) -> Place,
         out: &mut Vec<u8>,
     ) -> Result<(), StopReason> {
         let pushed = self.guard.push_written(event, written, find);

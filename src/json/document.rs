@@ -185,6 +185,11 @@ impl<'a> Document<'a> {
         Self { tape, text, bytes, patches }
     }
 
+    /// Returns true if `other` is this document: its bytes and its tape are at the same places.
+    pub(crate) fn is(&self, other: &Document<'_>) -> bool {
+        core::ptr::eq(self.tape, other.tape) && core::ptr::eq(self.bytes, other.bytes)
+    }
+
     /// Returns the tape and the text of a document without patches.
     pub(crate) fn unpatched(self) -> (&'a Tape, &'a str) {
         debug_assert!(self.patches.list.is_empty(), "{} leaves differ", self.patches.list.len());

@@ -151,6 +151,11 @@ impl<'a> Value<'a> {
         self.document.node(self.id).map_or(0, |node| node.start as usize)
     }
 
+    /// Returns true if both values are of one document.
+    pub(crate) fn is_in_document_of(&self, other: &Value<'_>) -> bool {
+        self.document.is(&other.document)
+    }
+
     /// Returns the lone surrogates at the ends of a string: a low one first, a high one last.
     ///
     /// Their other halves may be in the strings of the chunks before and after.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use deltawire::gateway::{
-    Editor, Guard, Meter, Observer, Replay, Sniffer, UsageTap, UsageVisibility, assemble,
+    EditRule, Editor, Guard, Meter, Observer, Replay, Sniffer, UsageTap, UsageVisibility, assemble,
 };
 use deltawire::{ChunkDecoder, Reassembler, SseDecoder};
 
@@ -109,6 +109,12 @@ fn memory_is_bounded_at_its_peak() {
         editor.replace("model", "alias");
         editor.remove("x");
         editor.hide_usage(UsageVisibility::Removed);
+        let mut by_path = Editor::with_rules([
+            EditRule::replace("$.x[*]", "new").unwrap(),
+            EditRule::rename("$.x", "y").unwrap(),
+            EditRule::set("$.choices[*].delta.n", 1).unwrap(),
+            EditRule::remove("$.choices[*].delta.content[*].text").unwrap(),
+        ]);
         let mut guard = Guard::with_bounds(EVENT, 256);
         let mut out = Vec::with_capacity(16 * MIB);
         let mut decoder = ChunkDecoder::new();
@@ -117,6 +123,8 @@ fn memory_is_bounded_at_its_peak() {
         while let Some(event) = decoder.next(&mut input) {
             let edited = peak(|| _ = editor.write(&event, &mut out));
             assert!(edited <= 16 * event.raw().len() + 64 * KIB, "{edited} bytes, {name}");
+            let edited = peak(|| _ = by_path.write(&event, &mut out));
+            assert!(edited <= 96 * event.raw().len() + 64 * KIB, "{edited} bytes, {name}");
             guarded += peak(|| _ = guard.push(&event));
             assert!(guarded <= 6 * EVENT + 256 * 4 * KIB, "{guarded} bytes, {name}");
         }

@@ -11,8 +11,8 @@ use deltawire::chunk::{ChatCompletionChunk, OwnedChatCompletionChunk};
 use deltawire::completion::{Change, ChatCompletion, FinishedCompletion, FunctionCall};
 use deltawire::gateway::request::ask_for_usage;
 use deltawire::gateway::{
-    Editor, Guard, Meter, Observer, PushResult, Relay, RelayEnd, RelayGuard, Replay, Sniffer,
-    Spans, SseEvent, UsageTap, UsageVisibility, Words, assemble, write_comment,
+    EditRule, EditValue, Editor, Guard, Meter, Observer, PushResult, Relay, RelayEnd, RelayGuard,
+    Replay, Sniffer, Spans, SseEvent, UsageTap, UsageVisibility, Words, assemble, write_comment,
 };
 use deltawire::json::{Value, ValueKind};
 use deltawire::sse::{BodyKind, LineSplitter};
@@ -192,12 +192,13 @@ pub(crate) const STREAMS: &[Consumer] = &[
     }),
     consumer("Editor", |stream| edit(UsageVisibility::Removed, stream)),
     consumer("Editor, usage null", |stream| edit(UsageVisibility::Null, stream)),
+    consumer("Editor, by path", edit_by_path),
     consumer("Editor::edit, each content", |stream| {
         let (mut editor, mut out) = (Editor::new(), Vec::new());
         each_event(stream, |event| {
             let mut edit = editor.edit(event);
-            for position in 0..chunk_of(event).map_or(0, |chunk| chunk.choices().count()) {
-                black_box(edit.content(position, "new"));
+            for content in contents(event) {
+                black_box(edit.replace(content, "new"));
             }
             let _ = black_box(edit.write(&mut out));
         });
@@ -206,8 +207,8 @@ pub(crate) const STREAMS: &[Consumer] = &[
         let (mut editor, mut out) = (Editor::new(), Vec::new());
         each_event(stream, |event| {
             let mut edit = editor.edit(event);
-            for position in (0..chunk_of(event).map_or(0, |chunk| chunk.choices().count())).rev() {
-                black_box(edit.content(position, "new"));
+            for content in contents(event).into_iter().rev() {
+                black_box(edit.replace(content, "new"));
             }
             let _ = black_box(edit.write(&mut out));
         });
@@ -217,8 +218,8 @@ pub(crate) const STREAMS: &[Consumer] = &[
         each_event(stream, |event| {
             let mut edit = editor.edit(event);
             let members = chunk_of(event).into_iter().flat_map(|chunk| chunk.as_value().members());
-            for (name, _) in members {
-                black_box(edit.replace(name, "new"));
+            for (_, value) in members {
+                black_box(edit.replace(value, "new"));
             }
             let _ = black_box(edit.write(&mut out));
         });
@@ -589,6 +590,28 @@ fn replace(guard: &mut Guard) {
     if let Some((id, range)) = held {
         black_box(guard.replace(id, range, "*"));
     }
+}
+
+fn contents<'e>(event: &ChunkEvent<'e>) -> Vec<Value<'e>> {
+    let choices = chunk_of(event).into_iter().flat_map(|chunk| chunk.choices());
+    choices.filter_map(|choice| choice.delta().get("content")).collect()
+}
+
+/// Edits with rules of each kind, for elements and members of all levels.
+fn edit_by_path(stream: &[u8]) {
+    let rules = [
+        EditRule::rename("$.choices[*].delta.content", "text"),
+        EditRule::rename("$.x", "y"),
+        EditRule::set("$.choices[*].delta.tool_calls[*].index", 7),
+        EditRule::add_if_absent("$.*[*].added", "new"),
+        EditRule::remove("$.choices[*].delta.reasoning_details[*]"),
+        EditRule::replace("$.*.*.*.*", EditValue::NULL),
+    ];
+    let (mut editor, mut out) = (Editor::with_rules(rules.map(Result::unwrap)), Vec::new());
+    each_event(stream, |event| {
+        let _ = black_box(editor.write(event, &mut out));
+    });
+    black_box(out);
 }
 
 fn edit(usage: UsageVisibility, stream: &[u8]) {

@@ -131,11 +131,6 @@ const MEMBERS: &str = "up to 256 members, or 128 elements, are looked through fo
 const SKIPPED: &[(&str, &str, &str)] = &[
     ("Spans, each member", "", "each name is looked for among all members, as its caller asks"),
     (
-        "Editor::edit, each member",
-        "",
-        "each name is looked for among all members, as its caller asks",
-    ),
-    (
         "Reassembler::irregularities, each event",
         "calls of 128 choices",
         "each call looks at all calls",
