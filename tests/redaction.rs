@@ -13,8 +13,11 @@ mod support;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use deltawire::ChunkDecoder;
-use deltawire::gateway::{Finder, Guard, PushResult, RedactionTooLong, TextMatch, Words};
+use deltawire::gateway::{
+    CompletionError, Editor, Finder, Guard, PushResult, RedactionTooLong, Relay, RelayGuard,
+    TextMatch, Words, assemble,
+};
+use deltawire::{ChunkDecoder, Outcome};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -372,4 +375,117 @@ fn a_mask_without_room_is_an_error_and_releases_nothing() {
     let mut out = Vec::new();
     guard.release_all(&mut out);
     assert!(out.is_empty());
+}
+
+/// Redacts the texts of a message, each alone.
+fn redact_message(message: &mut Value, words: &[String], mask: &str) {
+    let redact = |text: Option<&mut Value>| {
+        if let Some(Value::String(text)) = text {
+            *text = redacted(text, words, mask);
+        }
+    };
+    for name in ["content", "reasoning", "reasoning_content", "refusal"] {
+        redact(message.get_mut(name));
+    }
+    let lists = [("reasoning_details", ["text", "summary"]), ("tool_calls", ["name", "arguments"])];
+    for (list, names) in lists {
+        for element in message.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten() {
+            let object = if list == "tool_calls" { &mut element["function"] } else { element };
+            for name in names {
+                redact(object.get_mut(name));
+            }
+        }
+    }
+}
+
+/// A relay edits and redacts the whole completion of each recording as its stream.
+#[test]
+fn whole_completions_are_redacted_and_edited() {
+    let mut redactions = 0;
+    for recording in support::recordings("openai-chat") {
+        let mut json = Vec::new();
+        assemble([&recording.bytes[..]]).completion.write_json(&mut json);
+        let before: Value = serde_json::from_slice(&json).unwrap();
+        let text = before["choices"][0]["message"]["content"].as_str().unwrap_or_default();
+        let characters: Vec<_> = text.chars().collect();
+        let word =
+            |part: usize| characters.iter().skip(characters.len() * part / 5).take(6).collect();
+        let words: Vec<String> =
+            (0..5).map(word).chain(["the".to_owned(), "{".to_owned()]).collect();
+
+        let mut editor = Editor::new();
+        editor.replace("model", "alias");
+        let guard = RelayGuard::new(Guard::with_bounds(16 << 20, 64));
+        let guard = guard.redact(Words::new(&words), "[…]").pass_unwatched();
+        let mut relay = Relay::builder().edit(editor).guard(guard).build();
+        let mut expected = before.clone();
+        expected["model"] = json!("alias");
+        for choice in expected["choices"].as_array_mut().unwrap() {
+            redact_message(&mut choice["message"], &words, "[…]");
+        }
+        // The relay is the same for a second completion.
+        for _ in 0..2 {
+            let mut out = b"before".to_vec();
+            let written = relay.write_completion(&json, &mut out).unwrap();
+            let after: Value = serde_json::from_slice(&out[6..]).unwrap();
+            assert_eq!(after, expected, "{}", recording.file);
+            redactions += written.redactions;
+            let mut read = Vec::new();
+            written.finished.completion.write_json(&mut read);
+            let read: Value = serde_json::from_slice(&read).unwrap();
+            // A completion that isn't whole may contain an error, which no completion of a stream has.
+            let is_whole = before.get("not_whole").is_none();
+            assert!(!is_whole || read == before, "{}", recording.file);
+            let is_unfinished = written.finished.outcome == Outcome::DoneWithoutFinish;
+            let choices = before["choices"].as_array().unwrap();
+            let has_end = |choice: &Value| choice["finish_reason"].is_string();
+            let is_finished = !choices.is_empty() && choices.iter().all(has_end);
+            assert_eq!(is_unfinished, !is_finished, "{}", recording.file);
+        }
+        let mut out = Vec::new();
+        Relay::builder().build().write_completion(&json, &mut out).unwrap();
+        assert_eq!(out, json, "{}", recording.file);
+    }
+    assert!(redactions > 100 || support::recordings("openai-chat").is_empty(), "{redactions}");
+}
+
+/// Nothing is written of a completion that is stopped or can't be read.
+#[test]
+fn a_completion_that_is_stopped_is_not_written() {
+    let message = |message: &Value| {
+        json!({ "choices": [{ "index": 0, "message": message, "finish_reason": "stop" }] })
+            .to_string()
+    };
+    let calls =
+        json!([{ "function": { "arguments": "a se" } }, { "function": { "arguments": "cret" } }]);
+    let choice = |member: &str| {
+        format!(r#"{{"choices":[{{"index":0,"message":{{"content":"a"}},{member}}}]}}"#)
+    };
+    for (body, expected) in [
+        (message(&json!({ "content": "a secret" })), "content_filter"),
+        (
+            message(&json!({ "content": [{ "type": "text", "text": "a secret" }] })),
+            "content_filter",
+        ),
+        (message(&json!({ "content": "a se", "refusal": "cret" })), ""),
+        (message(&json!({ "content": "a", "tool_calls": calls })), ""),
+        (message(&json!({ "content": "a", "audio": { "transcript": "a" } })), "unwatched_content"),
+        (choice(r#""logprobs":{"content":[{"token":"a"}]}"#), "unwatched_content"),
+        (choice(r#""delta":{"content":"a"}"#), "unwatched_content"),
+        (choice(r#""message":{"content":"a"}"#), "unwatched_content"),
+        (message(&json!({ "content": "a".repeat(300_000) })), "guard_exceeded"),
+        (r#"{"error":{"message":"a"}}"#.to_owned(), "unreadable"),
+        (message(&json!({})) + "]", "unreadable"),
+    ] {
+        let guard = RelayGuard::new(Guard::new()).stop_at(Words::new(["secret"]));
+        let (mut relay, mut out) = (Relay::builder().guard(guard).build(), Vec::new());
+        let found = match relay.write_completion(body.as_bytes(), &mut out) {
+            Ok(_) => "",
+            Err(CompletionError::Stopped(reason)) => reason.as_str(),
+            Err(_) => "unreadable",
+        };
+        let shown = &body[..body.len().min(200)];
+        assert_eq!(found, expected, "{shown}");
+        assert_eq!(String::from_utf8(out).unwrap(), if expected.is_empty() { &*body } else { "" });
+    }
 }

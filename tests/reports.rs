@@ -199,6 +199,8 @@ fn each_enum_without_a_value_is_its_name() {
         Text::Refusal,
         Text::ReasoningContent,
         Text::Reasoning,
+        Text::ReasoningDetail,
+        Text::ReasoningSummary,
         Text::FunctionName,
         Text::Arguments,
     );

@@ -1,9 +1,11 @@
-//! `scan`: checks whether a chunk has members that may contain unwatched text.
+//! `scan`: checks whether a chunk or event may contain unwatched text.
 
-use super::watched_text::WatchedTextKind;
-use crate::chunk::schema::{choice, delta, reasoning_detail, tool_call, top};
+use super::watched_text::{MessageMember, WatchedTextKind};
+use crate::chunk::schema::{delta, reasoning_detail, tool_call, top};
 use crate::chunk::{ChatCompletionChunk, ContentPart, Level, origin, texts_of};
+use crate::decoder::{ChunkEvent, Payload};
 use crate::json::{Value, ValueKind};
+use crate::sse::EventKind;
 
 /// Harmless strings in nested objects: in a usage, in timings, in results of a filter.
 const NESTED_STRINGS: &[&str] = &[tool_call::ID, top::SERVICE_TIER, "severity"];
@@ -28,9 +30,22 @@ pub(super) enum Verdict {
     AlwaysHarmless,
 }
 
+/// Returns true if an event has bytes in which no text can be watched.
+pub(super) fn has_unwatched_bytes(event: &ChunkEvent<'_>) -> bool {
+    match event.payload() {
+        Payload::Malformed(_) | Payload::Error(_) => true,
+        _ => {
+            matches!(event.event().kind(), EventKind::Skipped | EventKind::UnknownField)
+                || event.event().has_unknown_lines()
+        }
+    }
+}
+
 /// Checks all members of a chunk except its texts. A text that is no string is such a member.
-pub(super) fn scan(chunk: &ChatCompletionChunk<'_>) -> Verdict {
-    let mut scan = Scan { chunk, has_unwatched: false, is_variable: false };
+///
+/// The texts are in `member` of each choice.
+pub(super) fn scan(chunk: &ChatCompletionChunk<'_>, member: MessageMember) -> Verdict {
+    let mut scan = Scan { chunk, member, has_unwatched: false, is_variable: false };
     scan.chunk();
     match scan {
         Scan { has_unwatched: true, .. } => Verdict::Unknown,
@@ -41,6 +56,7 @@ pub(super) fn scan(chunk: &ChatCompletionChunk<'_>) -> Verdict {
 
 struct Scan<'l> {
     chunk: &'l ChatCompletionChunk<'l>,
+    member: MessageMember,
     has_unwatched: bool,
     /// The chunk has a slot that may be unwatched with another value.
     is_variable: bool,
@@ -63,7 +79,7 @@ impl<'l> Scan<'l> {
     }
 
     fn choice(&mut self, choice: Value<'l>) {
-        let delta = self.inside(choice, Level::Choice, choice::DELTA);
+        let delta = self.inside(choice, Level::Choice, self.member.name());
         let Some(delta) = self.container(delta, ValueKind::Object) else { return };
         let mut texts = [None; KINDS];
         let (mut calls, mut call, mut details) = (None, None, None);

@@ -4,19 +4,19 @@ use core::fmt;
 use core::ops::Range;
 use std::collections::VecDeque;
 
-use super::allowlist::{Verdict, scan};
+use super::allowlist::{Verdict, has_unwatched_bytes, scan};
 use super::byte_edit::Place;
 use super::push_result::PushResult;
 use super::spans::{Spans, object_of};
 use super::text_segment::{TextSegment, move_segments};
 use super::watched_text::{
-    FoundText, GuardedText, PerSearch, WatchedText, WatchedTextId, each_text, end_others,
+    FoundText, GuardedText, MessageMember, PerSearch, WatchedText, WatchedTextId, each_text,
+    end_others, has_half_character,
 };
 use crate::chunk::{ChatCompletionChunk, Choice, TemplateCache};
 use crate::decoder::{ChunkEvent, Payload};
 use crate::json::Value;
 use crate::slice::bytes_in;
-use crate::sse::EventKind;
 
 /// Holds events back until a gateway has checked the text in them.
 ///
@@ -169,13 +169,6 @@ struct HeldEvent {
     segments: usize,
 }
 
-/// Returns true if a text begins or ends with half of a surrogate pair, which is U+FFFD in `text`.
-fn has_half_character(value: Value<'_>, text: &str) -> bool {
-    let is_replaced = text.starts_with(char::REPLACEMENT_CHARACTER)
-        || text.ends_with(char::REPLACEMENT_CHARACTER);
-    is_replaced && value.lone_surrogates_at_ends() != (None, None)
-}
-
 /// The result of adding the texts of a choice.
 #[derive(Clone, Copy, Default)]
 struct AddedTexts {
@@ -235,41 +228,47 @@ impl Guard {
         written: &[u8],
         find: impl Fn(Value<'e>) -> Place,
     ) -> PushResult {
+        let chunk = object_of(event);
+        let is_done = matches!(event.payload(), Payload::Done);
+        let held = self.hold(chunk.as_ref(), MessageMember::Delta, is_done, written, find);
+        held.with_unwatched(has_unwatched_bytes(event))
+    }
+
+    /// Holds an event, or a body, that is released as the bytes `written`.
+    ///
+    /// The texts are in `member` of each choice of its `chunk`.
+    pub(super) fn hold<'e>(
+        &mut self,
+        chunk: Option<&ChatCompletionChunk<'e>>,
+        member: MessageMember,
+        is_done: bool,
+        written: &[u8],
+        find: impl Fn(Value<'e>) -> Place,
+    ) -> PushResult {
         let budget = self.most_bytes - self.held_bytes();
         let Some(mut budget) = budget.checked_sub(written.len() + EVENT_COST) else {
-            return self.rejection(event, written.len());
+            return self.rejection(chunk, member, written.len());
         };
         let (texts, segments) = (self.texts.len(), self.segments.len());
-        let mut has_text = false;
-        let mut is_unwatched = match event.payload() {
-            Payload::Malformed(_) | Payload::Error(_) => true,
-            _ => {
-                matches!(event.event().kind(), EventKind::Skipped | EventKind::UnknownField)
-                    || event.event().has_unknown_lines()
-            }
-        };
-        let chunk = object_of(event);
-        if let Some(chunk) = &chunk {
+        let (mut has_text, mut is_unwatched) = (false, false);
+        if let Some(chunk) = chunk {
             for choice in chunk.choices() {
-                let Some(added) = self.add(&find, &choice, &mut budget) else {
+                let Some(added) = self.add(&find, &choice, member, &mut budget) else {
                     self.take_back(texts, segments);
-                    return self.rejection(event, written.len());
+                    return self.rejection(Some(chunk), member, written.len());
                 };
                 has_text |= added.has_text;
                 is_unwatched |= added.has_unwatched;
             }
-            is_unwatched |= self.has_unwatched_content(chunk);
+            is_unwatched |= self.has_unwatched_content(chunk, member);
         }
-        self.end_texts(event, chunk.as_ref(), segments);
+        self.end_texts(is_done, chunk, segments);
         self.raw.extend_from_slice(written);
         let segments = self.segments.len() - segments;
         self.events.push_back(HeldEvent { len: written.len(), segments });
         debug_assert!(self.held_bytes() <= self.most_bytes, "the budget was checked");
-        match (is_unwatched, has_text) {
-            (true, _) => PushResult::Unwatched,
-            (false, true) => PushResult::Text,
-            (false, false) => PushResult::NoText,
-        }
+        let pushed = if has_text { PushResult::Text } else { PushResult::NoText };
+        pushed.with_unwatched(is_unwatched)
     }
 
     /// Returns the texts so far, in the order of their first pieces.
@@ -406,12 +405,7 @@ impl Guard {
     ///
     /// A piece of another text of the same choice, a finish reason and `[DONE]` end a text.
     #[inline]
-    fn end_texts(
-        &mut self,
-        event: &ChunkEvent<'_>,
-        chunk: Option<&ChatCompletionChunk<'_>>,
-        new: usize,
-    ) {
+    fn end_texts(&mut self, is_done: bool, chunk: Option<&ChatCompletionChunk<'_>>, new: usize) {
         self.accepted += 1;
         let now = self.accepted;
         let Self { segments, texts, .. } = self;
@@ -432,7 +426,7 @@ impl Guard {
             let own = texts.iter_mut().filter(|text| text.id.choice == index);
             own.for_each(|text| text.is_over = true);
         }
-        if matches!(event.payload(), Payload::Done) {
+        if is_done {
             for text in texts {
                 text.is_over = true;
             }
@@ -444,13 +438,12 @@ impl Guard {
         &mut self,
         find: &impl Fn(Value<'e>) -> Place,
         choice: &Choice<'e>,
+        member: MessageMember,
         budget: &mut usize,
     ) -> Option<AddedTexts> {
         let has_index = !choice.has_invalid_index();
         let mut added = AddedTexts::default();
-        let Some(message) = choice.delta().as_value() else { return Some(added) };
-        let index = choice.index().unwrap_or(0);
-        each_text(index, message, |FoundText { id, value, text, has_valid_index }| {
+        each_text(choice, member, |FoundText { id, value, text, has_valid_index }| {
             *budget = budget.checked_sub(SEGMENT_COST + text.len())?;
             let is_known = has_index && has_valid_index;
             added.has_unwatched |= has_half_character(value, text);
@@ -493,28 +486,36 @@ impl Guard {
 
     /// Returns the reason for which an event isn't held.
     #[cold]
-    fn rejection(&self, event: &ChunkEvent<'_>, written: usize) -> PushResult {
-        let chunk = object_of(event);
-        let choices = chunk.iter().flat_map(ChatCompletionChunk::choices);
+    fn rejection(
+        &self,
+        chunk: Option<&ChatCompletionChunk<'_>>,
+        member: MessageMember,
+        written: usize,
+    ) -> PushResult {
+        let choices = chunk.into_iter().flat_map(ChatCompletionChunk::choices);
         let mut cost = written + EVENT_COST;
         for choice in choices {
-            let add = |FoundText { text, .. }: FoundText<'_>| {
+            each_text(&choice, member, |FoundText { text, .. }| {
                 cost += SEGMENT_COST + text.len();
                 Some(())
-            };
-            choice.delta().as_value().and_then(|message| each_text(0, message, add));
+            });
         }
         if cost > self.most_bytes { PushResult::TooLarge } else { PushResult::Full }
     }
 
     /// Returns true if a chunk may contain text that the guard doesn't watch.
     #[inline]
-    fn has_unwatched_content(&mut self, chunk: &ChatCompletionChunk<'_>) -> bool {
-        let Some(key) = chunk.template_key() else { return scan(chunk) == Verdict::Unknown };
+    fn has_unwatched_content(
+        &mut self,
+        chunk: &ChatCompletionChunk<'_>,
+        member: MessageMember,
+    ) -> bool {
+        let key = chunk.template_key().filter(|_| member == MessageMember::Delta);
+        let Some(key) = key else { return scan(chunk, member) == Verdict::Unknown };
         let verdict = self.verdicts.get_or_compute(key, |verdict| *verdict = Verdict::Unknown);
         // The values of the slots may change any other verdict.
         if *verdict != Verdict::AlwaysHarmless {
-            *verdict = scan(chunk);
+            *verdict = scan(chunk, member);
         }
         *verdict == Verdict::Unknown
     }

@@ -3,6 +3,7 @@
 //! | task | with |
 //! |---|---|
 //! | forward a stream, with any of the parts below over one decode | [`Relay`] |
+//! | edit and guard a whole completion by the same rules | [`Relay::write_completion`] |
 //! | observe a forwarded stream: usage, errors, the outcome | [`UsageTap`], or [`Observer`] with a decoder |
 //! | measure time to first token and gaps between tokens | [`Meter`] |
 //! | read a request, set its model, request the usage | [`request`] |
@@ -70,6 +71,7 @@ mod encode;
 mod event_edit;
 mod finder;
 mod guard;
+mod guard_completion;
 mod guard_search;
 mod json_write;
 mod latency;
@@ -78,6 +80,7 @@ mod observe_plan;
 mod push_result;
 mod relay;
 mod relay_builder;
+mod relay_completion;
 mod relay_failure;
 mod relay_guard;
 mod relay_report;
@@ -111,6 +114,7 @@ pub use observe::{ChoiceReport, EventReport, Observer, StreamReport};
 pub use push_result::PushResult;
 pub use relay::{Relay, RelayFlow};
 pub use relay_builder::RelayBuilder;
+pub use relay_completion::{CompletionError, RelayedCompletion};
 pub use relay_failure::RelayFailure;
 pub use relay_guard::{RelayGuard, StopReason};
 pub use relay_report::{RelayEnd, RelayOutcome, RelayReport};

@@ -27,6 +27,14 @@ pub enum PushResult {
 }
 
 impl PushResult {
+    /// Returns the result for an event that is held, if it contains an unwatched value.
+    pub(super) const fn with_unwatched(self, is_unwatched: bool) -> Self {
+        match self {
+            Self::Text | Self::NoText if is_unwatched => Self::Unwatched,
+            result => result,
+        }
+    }
+
     /// Returns the name of the result, in lower case with underscores.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

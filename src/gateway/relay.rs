@@ -145,6 +145,10 @@ impl Relay {
         Self { decoder, stages }
     }
 
+    pub(super) const fn stages_mut(&mut self) -> &mut Stages {
+        &mut self.stages
+    }
+
     /// Consumes a piece of the upstream's body, and appends the bytes for the client to `out`.
     ///
     /// `now` is the time since the request. Once the guard has stopped the stream, pieces are

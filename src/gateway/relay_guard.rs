@@ -7,6 +7,7 @@ use super::finder::Finder;
 use super::guard::Guard;
 use super::guard_search::TextMatch;
 use super::push_result::PushResult;
+use super::relay_completion::CompletionError;
 use super::watched_text::WatchedTextId;
 use crate::completion::Handling;
 use crate::decoder::ChunkEvent;
@@ -119,6 +120,25 @@ impl RelayGuard {
     ) -> Result<(), StopReason> {
         let pushed = self.guard.push_written(event, written, find);
         self.check(pushed, out)
+    }
+
+    /// Searches a whole completion, and appends it to `out`; see [`Guard::push_completion`].
+    ///
+    /// Returns the number of matches that were replaced.
+    pub(super) fn write_completion(
+        &mut self,
+        json: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<u64, CompletionError> {
+        let start = out.len();
+        let pushed = self.guard.push_completion(json)?;
+        let checked = self.check(pushed, out).and_then(|()| self.release_last(out));
+        let redactions = self.reset();
+        if let Err(reason) = checked {
+            out.truncate(start);
+            return Err(CompletionError::Stopped(reason));
+        }
+        Ok(redactions)
     }
 
     fn check(&mut self, pushed: PushResult, out: &mut Vec<u8>) -> Result<(), StopReason> {

@@ -12,8 +12,7 @@ use super::spans::object_of;
 use crate::chunk::{ChatCompletionChunk, TemplateCache};
 use crate::decoder::ChunkEvent;
 use crate::error::{Error, ErrorKind};
-use crate::json::{Parser, Tape, Value, ValueKind, expect};
-use crate::limits::Limits;
+use crate::json::{Parser, TEXT_LIMITS, Tape, Value, ValueKind, expect};
 use crate::sse::{DataLine, Event};
 
 /// Writes the events of a stream, or whole completions, with the changes of its rules.
@@ -188,14 +187,14 @@ impl Editor {
     ///
     /// Returns the error and its offset in the body, which may contain values that a rule changes.
     /// Nothing is written then. The body has to be one JSON object in UTF-8 without a byte order mark,
-    /// within the default [`Limits`]. The caller bounds its length.
+    /// nested within the default limit. The caller bounds its length.
     pub fn write_completion(
         &mut self,
         json: &[u8],
         out: &mut Vec<u8>,
     ) -> Result<RewriteOutcome, Error> {
         let mut tape = Tape::default();
-        let (document, _) = Parser::new(&Limits::new()).parse(json, &mut tape)?;
+        let (document, _) = Parser::new(&TEXT_LIMITS).parse(json, &mut tape)?;
         let root = Value::new(document, 0);
         expect(root.kind() == ValueKind::Object, root, ErrorKind::ExpectedObject)?;
         self.begin_event(json.len());

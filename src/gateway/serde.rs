@@ -6,6 +6,7 @@
 use super::guard_search::TextMatch;
 use super::latency::{InterTokenLatency, LatencyReport, MeterUpdate};
 use super::observe::{ChoiceReport, EventReport, StreamReport};
+use super::relay_completion::RelayedCompletion;
 use super::relay_guard::StopReason;
 use super::relay_report::{RelayOutcome, RelayReport};
 use super::watched_text::WatchedTextId;
@@ -37,6 +38,8 @@ const fn body(outcome: Outcome) -> Option<BodyKind> {
         _ => None,
     }
 }
+
+report!(RelayedCompletion { finished, redactions });
 
 report!(RelayReport {
     outcome,

@@ -4,8 +4,8 @@ use core::fmt;
 use core::ops::Range;
 
 use super::text_segment::Masked;
-use crate::chunk::schema::{delta, function, reasoning_detail, tool_call};
-use crate::chunk::{ContentPart, texts_of};
+use crate::chunk::schema::{choice, delta, function, reasoning_detail, tool_call};
+use crate::chunk::{Choice, ContentPart, texts_of};
 use crate::json::Value;
 use crate::report::named;
 use crate::slice::text_in;
@@ -20,8 +20,9 @@ pub struct WatchedTextId {
     pub kind: WatchedTextKind,
     /// The index of the tool call or reasoning detail that contains the text.
     ///
-    /// Those with the same index share their texts, even if their ids differ. Those without an index
-    /// share the texts of `None`. So do the older `function_call` and the tool calls without one.
+    /// It is the position in the list for those of a whole message. In a stream it is the index:
+    /// those with the same one share their texts, even if their ids differ. Those without an index
+    /// share the texts of `None`, and tool calls without one do so with the older `function_call`.
     pub element: Option<u64>,
 }
 
@@ -262,6 +263,32 @@ pub(super) fn end_others(texts: &mut [WatchedText], continued: usize) {
     }
 }
 
+/// The member of a choice that contains its texts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum MessageMember {
+    /// `delta`, in a stream.
+    Delta,
+    /// `message`, in a whole completion.
+    Message,
+}
+
+impl MessageMember {
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Delta => choice::DELTA,
+            Self::Message => choice::MESSAGE,
+        }
+    }
+
+    /// Returns the member of a choice.
+    fn of<'a>(self, choice: &Choice<'a>) -> Option<Value<'a>> {
+        match self {
+            Self::Delta => choice.delta().as_value(),
+            Self::Message => choice.message(),
+        }
+    }
+}
+
 /// A text in a message, with its identity and its value.
 pub(super) struct FoundText<'a> {
     pub(super) id: WatchedTextId,
@@ -271,15 +298,23 @@ pub(super) struct FoundText<'a> {
     pub(super) text: &'a str,
 }
 
+/// Returns true if a text begins or ends with half of a surrogate pair, which is U+FFFD in `text`.
+pub(super) fn has_half_character(value: Value<'_>, text: &str) -> bool {
+    let is_replaced = text.starts_with(char::REPLACEMENT_CHARACTER)
+        || text.ends_with(char::REPLACEMENT_CHARACTER);
+    is_replaced && value.lone_surrogates_at_ends() != (None, None)
+}
+
 /// Passes each text that is a string to `each`, in the order of the members.
 ///
-/// `message` is the delta of a choice, or its whole message. Texts with repeated names are included.
-/// The first `None` ends the calls.
+/// Texts with repeated names are included. The first `None` ends the calls.
 pub(super) fn each_text<'a>(
-    choice: u64,
-    message: Value<'a>,
+    choice: &Choice<'a>,
+    member: MessageMember,
     mut each: impl FnMut(FoundText<'a>) -> Option<()>,
 ) -> Option<()> {
+    let Some(message) = member.of(choice) else { return Some(()) };
+    let choice = choice.index().unwrap_or(0);
     let mut add = |kind: Option<WatchedTextKind>, of: Element, value: Value<'a>| {
         let Some((kind, text)) = kind.zip(value.as_str()) else { return Some(()) };
         let id = WatchedTextId { choice, kind, element: of.index };
@@ -289,16 +324,16 @@ pub(super) fn each_text<'a>(
         match name {
             delta::CONTENT => each_content(value, &mut add)?,
             delta::REASONING_DETAILS => {
-                for detail in value.elements() {
-                    let of = Element::of(detail, reasoning_detail::INDEX);
+                for (detail, position) in value.elements().zip(0..) {
+                    let of = Element::of(detail, reasoning_detail::INDEX, position, member);
                     for (name, value) in detail.members() {
                         add(WatchedTextKind::from_detail(name), of, value)?;
                     }
                 }
             }
             delta::TOOL_CALLS => {
-                for call in value.elements() {
-                    let of = Element::of(call, tool_call::INDEX);
+                for (call, position) in value.elements().zip(0..) {
+                    let of = Element::of(call, tool_call::INDEX, position, member);
                     let is_function = |member: &(&str, _)| member.0 == tool_call::FUNCTION;
                     for (_, function) in call.members().filter(is_function) {
                         each_of_function(function, of, &mut add)?;
@@ -323,7 +358,10 @@ struct Element {
 impl Element {
     const NONE: Self = Self { index: None, is_valid: true };
 
-    fn of(element: Value<'_>, name: &str) -> Self {
+    fn of(element: Value<'_>, name: &str, position: u64, member: MessageMember) -> Self {
+        if member == MessageMember::Message {
+            return Self { index: Some(position), is_valid: true };
+        }
         match element.get(name).filter(|index| !index.is_null()) {
             Some(index) => {
                 let index = index.as_u64();

@@ -1,0 +1,133 @@
+//! `Relay::write_completion`: the edits and the guard of a relay, for a whole completion.
+
+use core::fmt;
+
+use super::relay::{Relay, Stages};
+use super::relay_guard::StopReason;
+use super::rewrite_outcome::RewriteOutcome;
+use crate::chunk::OwnedChatCompletionChunk;
+use crate::chunk::schema::top;
+use crate::completion::{FinishedCompletion, Reassembler};
+use crate::decoder::StreamSummary;
+use crate::error::{Error, ErrorKind};
+use crate::json::{TEXT_LIMITS, ValueKind, expect};
+
+/// A whole completion that a relay has written; see [`Relay::write_completion`].
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct RelayedCompletion {
+    /// The completion as the upstream sent it, as that of a stream which has ended well.
+    pub finished: FinishedCompletion,
+    /// The number of matches that the guard has replaced.
+    pub redactions: u64,
+}
+
+/// The reason for which a relay doesn't write a whole completion.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CompletionError {
+    /// The body is no completion that can be read, such as an error of the upstream.
+    Unreadable(Error),
+    /// The guard has found something, or the body can't be checked.
+    Stopped(StopReason),
+}
+
+impl From<Error> for CompletionError {
+    fn from(error: Error) -> Self {
+        Self::Unreadable(error)
+    }
+}
+
+impl fmt::Display for CompletionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable(error) => write!(f, "the body is no completion: {error}"),
+            Self::Stopped(reason) => write!(f, "the completion is withheld: {reason}"),
+        }
+    }
+}
+
+impl core::error::Error for CompletionError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::Unreadable(error) => Some(error),
+            Self::Stopped(_) => None,
+        }
+    }
+}
+
+impl Relay {
+    /// Appends a whole completion, of an upstream that doesn't stream, to `out`.
+    ///
+    /// Its texts are searched as those of a stream, by the relay's guard. Then the editor applies its
+    /// rules: a `delta` of a choice in a path selects its `message`. All other bytes are copied. Call it
+    /// between two streams, or in place of them. The relay's limits don't apply: the caller bounds the
+    /// length of the body.
+    ///
+    /// ```
+    /// use deltawire::gateway::{Editor, Guard, Relay, RelayGuard, Words};
+    ///
+    /// let mut editor = Editor::new();
+    /// editor.replace("model", "our-alias");
+    /// let guard = RelayGuard::new(Guard::new()).redact(Words::new(["secret"]), "[…]");
+    /// let mut relay = Relay::builder().edit(editor).guard(guard).build();
+    ///
+    /// let body = br#"{"model": "m", "choices": [{"index": 0, "message": {"content": "a secret"}, "finish_reason": "stop"}], "usage": {"completion_tokens": 2}}"#;
+    /// let mut out = Vec::new();
+    /// let written = relay.write_completion(body, &mut out)?;
+    /// assert_eq!(written.finished.completion.tokens().unwrap().completion, Some(2));
+    /// assert_eq!(written.redactions, 1);
+    /// let expected = r#"{"model": "our-alias", "choices": [{"index": 0, "message": {"content": "a […]"}, "finish_reason": "stop"}], "usage": {"completion_tokens": 2}}"#;
+    /// assert_eq!(String::from_utf8(out)?, expected);
+    ///
+    /// let error = relay.write_completion(br#"{"error": {"code": 429}}"#, &mut Vec::new());
+    /// assert!(error.is_err()); // forward it as it is, or write an error of the gateway
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// Allocates the completion, and up to 64 bytes for each name and value of the body. With a guard,
+    /// it copies the body twice.
+    ///
+    /// # Errors
+    ///
+    /// Returns the reason, and appends nothing. Like a stream, a body with an unwatched value is
+    /// stopped unless the guard [passes](super::RelayGuard::pass_unwatched) those.
+    pub fn write_completion(
+        &mut self,
+        json: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<RelayedCompletion, CompletionError> {
+        let Stages { editor, guard, .. } = self.stages_mut();
+        let finished = read(json)?;
+        let (mut body, mut redactions) = (json, 0);
+        let mut guarded = Vec::new();
+        if let Some(guard) = guard {
+            redactions = guard.write_completion(json, &mut guarded)?;
+            body = &guarded;
+        }
+        match editor {
+            None => out.extend_from_slice(body),
+            Some(editor) => {
+                if editor.write_completion(body, out)? == RewriteOutcome::Dropped {
+                    return Err(CompletionError::Stopped(StopReason::Unreadable));
+                }
+            }
+        }
+        Ok(RelayedCompletion { finished, redactions })
+    }
+}
+
+/// Reads a whole completion by the rules for a chunk with whole messages.
+fn read(json: &[u8]) -> Result<FinishedCompletion, Error> {
+    let body = OwnedChatCompletionChunk::read(json, &TEXT_LIMITS)?;
+    let chunk = body.as_chunk();
+    let Some(choices) = chunk.get(top::CHOICES) else {
+        return Err(Error::new(ErrorKind::ExpectedChoices, json.len() as u64));
+    };
+    expect(choices.kind() == ValueKind::Array, choices, ErrorKind::ExpectedArray)?;
+    let mut completion = Reassembler::new();
+    completion.push(&chunk);
+    let mut end = StreamSummary::default();
+    (end.bytes, end.events, end.chunks, end.done) = (json.len() as u64, 1, 1, 1);
+    Ok(completion.finish(end))
+}
