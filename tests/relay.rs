@@ -479,3 +479,33 @@ fn a_cut_field_is_not_closed() {
         assert!(is_whole(&report), "{parts:?}");
     }
 }
+
+/// The written event ends as the last one did, in one blank line.
+#[test]
+fn a_last_event_of_several_lines_is_closed_once() {
+    const TEXT: &str =
+        "data: \"choices\":[{\"delta\":{\"content\":\"a\"},\"finish_reason\":\"stop\"}]}";
+    for (lines, expected) in [
+        (
+            format!("data: {{\"model\":\"m\",\n{TEXT}"),
+            format!("data: {{\"model\":\"alias\",\n{TEXT}\n\n"),
+        ),
+        (
+            format!("data: {{\"model\":\"m\",\r\n{TEXT}\r\n"),
+            format!("data: {{\"model\":\"alias\",\r\n{TEXT}\r\n\n"),
+        ),
+        (
+            format!("data: {{\"model\":\"m\",\n{TEXT}\n: c "),
+            format!("data: {{\"model\":\"alias\",\n{TEXT}\n: c \n\n"),
+        ),
+    ] {
+        let mut editor = Editor::new();
+        editor.replace("model", "alias");
+        let mut relay = Relay::builder().edit(editor).build();
+        let mut out = Vec::new();
+        let _ = relay.push(lines.as_bytes(), Duration::ZERO, &mut out);
+        let report = relay.finish(RelayEnd::Upstream, Duration::ZERO, &mut out);
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+        assert_eq!(report.outcome, RelayOutcome::Complete);
+    }
+}

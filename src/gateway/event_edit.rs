@@ -208,6 +208,13 @@ fn write_joined(event: &Event<'_>, data: &[u8], out: &mut Vec<u8>) {
         }
         is_written = true;
     }
+    // The last line of a salvaged event may lack its end: then the written one lacks it, too.
+    if !event.raw().ends_with(b"\n") && !event.raw().ends_with(b"\r") {
+        let written = bytes_in(out, start..);
+        let written = written.strip_suffix(b"\n").unwrap_or(written);
+        let written = written.strip_suffix(b"\r").unwrap_or(written);
+        out.truncate(start + written.len());
+    }
 }
 
 #[cfg(test)]
