@@ -141,8 +141,8 @@ fn the_largest_value_is_replayed() {
 fn a_list_behind_something_else_is_replayed() {
     for chunks in [
         [r#""annotations":5"#, r#""annotations":[ 1 , 2 ]"#],
-        [r#""annotations":"a""#, r#""annotations":[ {"b": 1} ]"#],
-        [r#""annotations":{"a":1}"#, r#""annotations":[ [ ] ]"#],
+        [r#""annotations":"a""#, r#""annotations":[ {"b":1} ]"#],
+        [r#""annotations":{"a":1}"#, r#""annotations":[ [] ]"#],
     ] {
         let stream = chunks.map(delta).concat();
         let completion = assemble([&stream[..]]).completion;
