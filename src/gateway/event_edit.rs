@@ -3,6 +3,7 @@
 use super::byte_edit::{ByteEdit, write_data};
 use super::edit_rule::EditRule;
 use super::edit_value::EditValue;
+use super::output::Output;
 use super::rewrite::Editor;
 use super::rewrite_outcome::RewriteOutcome;
 use crate::chunk::ChatCompletionChunk;
@@ -70,14 +71,22 @@ impl EventEdit<'_> {
 
     /// Appends the event to `out`.
     pub fn write(self, out: &mut Vec<u8>) -> RewriteOutcome {
+        self.write_to(out, true)
+    }
+
+    /// Appends the event to `out`, or nothing of an unreadable one unless `passes_unreadable`.
+    pub(super) fn write_to(self, out: &mut impl Output, passes_unreadable: bool) -> RewriteOutcome {
         let Self { editor, event, chunk } = self;
         let half_end = editor.half_end.take();
         let Some(chunk) = chunk else {
             if half_end == Some(event.offset()) && event.raw() == b"\n" {
                 return RewriteOutcome::Dropped;
             }
-            out.extend_from_slice(event.raw());
-            return if is_unreadable(event) {
+            let is_unreadable = is_unreadable(event);
+            if !is_unreadable || passes_unreadable {
+                out.pass(event.raw());
+            }
+            return if is_unreadable {
                 RewriteOutcome::Unreadable
             } else {
                 RewriteOutcome::Unchanged
@@ -88,8 +97,11 @@ impl EventEdit<'_> {
         let is_edited = !editor.planner.is_empty();
         let changes_nothing = editor.rules.is_empty() && !is_edited;
         let has_line = !changes_nothing && has_error_line(event);
+        if has_line && !passes_unreadable {
+            return RewriteOutcome::Unreadable;
+        }
         if editor.apply(&chunk) && !is_edited && !has_line && !is_error {
-            return if write_state(event, out) {
+            return if write_state(event, out.buffer()) {
                 RewriteOutcome::Changed
             } else {
                 editor.drop_event(event)
@@ -98,6 +110,7 @@ impl EventEdit<'_> {
         let Editor { edits, rules, data, .. } = &mut *editor;
         let texts = rules.texts();
         let written = if edits.iter().any(|edit| edit.is_effective(texts, event.data())) {
+            let out = out.buffer();
             let start = out.len();
             if write_edits(event, edits, texts, data, out).is_none() {
                 debug_assert!(false, "an edit is outside of its event");
@@ -106,7 +119,7 @@ impl EventEdit<'_> {
             }
             RewriteOutcome::Changed
         } else {
-            out.extend_from_slice(event.raw());
+            out.pass(event.raw());
             RewriteOutcome::Unchanged
         };
         if has_line { RewriteOutcome::Unreadable } else { written }

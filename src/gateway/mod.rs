@@ -77,6 +77,7 @@ mod json_write;
 mod latency;
 mod observe;
 mod observe_plan;
+mod output;
 mod push_result;
 mod relay;
 mod relay_builder;

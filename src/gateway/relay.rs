@@ -3,12 +3,17 @@
 use core::fmt;
 use core::time::Duration;
 
+#[cfg(feature = "bytes")]
+use bytes::Bytes;
 use memchr::memrchr2;
 
 use super::byte_edit::Place;
 use super::encode::write_error;
 use super::latency::Meter;
 use super::observe::Observer;
+use super::output::Output;
+#[cfg(feature = "bytes")]
+use super::output::Slices;
 use super::relay_builder::RelayBuilder;
 use super::relay_guard::{RelayGuard, StopReason};
 use super::relay_report::{RelayEnd, RelayOutcome, RelayReport};
@@ -154,12 +159,46 @@ impl Relay {
     /// `now` is the time since the request. Once the guard has stopped the stream, pieces are
     /// ignored.
     pub fn push(&mut self, piece: &[u8], now: Duration, out: &mut Vec<u8>) -> RelayFlow {
+        self.push_to(piece, now, out)
+    }
+
+    /// Consumes a piece of the upstream's body as [`push`](Self::push) does, without copies.
+    ///
+    /// Bytes that no part changes are slices of the piece, as long as possible. Edited events and
+    /// events that were cut are buffers of their own. So are all bytes of a relay with a guard, which
+    /// stores the events. A slice keeps all of its piece alive.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use bytes::Bytes;
+    /// use deltawire::gateway::Relay;
+    ///
+    /// let (mut relay, mut out) = (Relay::builder().measure().build(), Vec::new());
+    /// let piece = Bytes::from_static(b"data: {\"choices\":[]}\n\n");
+    /// let flow = relay.push_bytes(&piece, Duration::ZERO, &mut out);
+    /// assert!(flow.is_open());
+    /// assert_eq!(out[0].as_ptr(), piece.as_ptr());
+    /// ```
+    #[cfg(feature = "bytes")]
+    pub fn push_bytes(
+        &mut self,
+        piece: &Bytes,
+        now: Duration,
+        out: &mut impl Extend<Bytes>,
+    ) -> RelayFlow {
+        let mut slices = Slices::new(piece, out);
+        let flow = self.push_to(piece, now, &mut slices);
+        slices.flush();
+        flow
+    }
+
+    fn push_to(&mut self, piece: &[u8], now: Duration, out: &mut impl Output) -> RelayFlow {
         let Self { decoder, stages } = self;
         if stages.stopped.is_some() {
             return RelayFlow::Stopped;
         }
         if !stages.writes_events() {
-            out.extend_from_slice(piece);
+            out.pass(piece);
         }
         let mut input = piece;
         while let Some(event) = decoder.next(&mut input) {
@@ -243,7 +282,7 @@ impl Stages {
     }
 
     /// Passes an event through all parts. Returns true if the guard holds it, or has released it.
-    fn push(&mut self, event: &ChunkEvent<'_>, out: &mut Vec<u8>) -> Result<bool, StopReason> {
+    fn push(&mut self, event: &ChunkEvent<'_>, out: &mut impl Output) -> Result<bool, StopReason> {
         let Self { observer, editor, guard, completion, edited, .. } = self;
         observer.observe_event(event);
         if let Some(completion) = completion {
@@ -251,28 +290,31 @@ impl Stages {
         }
         let Some(editor) = editor else {
             let Some(guard) = guard else { return Ok(false) };
-            guard.push(event, out)?;
+            guard.push(event, out.buffer())?;
             return Ok(true);
         };
-        let start = out.len();
         edited.clear();
-        let outcome = editor.write(event, if guard.is_some() { &mut *edited } else { &mut *out });
-        if outcome == RewriteOutcome::Unreadable && !self.passes_unreadable {
-            out.truncate(start);
+        let (edit, passes_unreadable) = (editor.edit(event), self.passes_unreadable);
+        let outcome = if guard.is_some() {
+            edit.write_to(edited, passes_unreadable)
+        } else {
+            edit.write_to(out, passes_unreadable)
+        };
+        if outcome == RewriteOutcome::Unreadable && !passes_unreadable {
             return Err(StopReason::Unreadable);
         }
         let Some(guard) = guard.as_mut().filter(|_| outcome != RewriteOutcome::Dropped) else {
             return Ok(false);
         };
         if outcome == RewriteOutcome::Unchanged {
-            guard.push(event, out)?;
+            guard.push(event, out.buffer())?;
         } else {
             let found = WrittenParts::default();
             let find = |value| {
                 let place = |range| editor.written_place(event, range, edited, &found);
                 value_range(value).map_or(Place::Unknown, place)
             };
-            guard.push_written(event, edited, find, out)?;
+            guard.push_written(event, edited, find, out.buffer())?;
             edited.shrink_to(KEPT_CAPACITY);
         }
         Ok(true)
