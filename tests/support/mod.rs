@@ -8,6 +8,7 @@
 pub mod cases;
 pub mod clock;
 pub mod decoded;
+#[cfg(feature = "std")]
 pub mod edited;
 pub mod fold;
 pub mod framed;
