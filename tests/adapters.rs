@@ -24,7 +24,7 @@ use deltawire::adapters::{
     OwnedEvent, OwnedPayload,
 };
 use deltawire::gateway::{
-    Editor, Guard, Relay, RelayEnd, RelayGuard, StreamReport, UsageTap, Words,
+    Editor, Guard, Pattern, Relay, RelayEnd, RelayGuard, StreamReport, UsageTap, Words,
 };
 use deltawire::sse::EventKind;
 use deltawire::{ChunkDecoder, ChunkEvent, Limits, Payload, StreamSummary};
@@ -748,4 +748,29 @@ fn unchanged_events_are_one_slice_of_their_piece() {
     let mut slices = Vec::new();
     let _ = editing.push_bytes(&rest, Duration::ZERO, &mut slices);
     assert_eq!(slices, [cut + "}\n\n"]);
+}
+
+/// A pattern is redacted as in the whole text, in any pieces and deltas.
+#[test]
+fn a_pattern_is_redacted_wherever_it_is_cut() {
+    let regex = regex::Regex::new(r"\b\d{4}(?:[ -]?\d{4}){3}\b|secret").unwrap();
+    let text = "a secret: 4111 1111 1111 1111, 41111111111111112 and 4111-1111-1111-1111";
+    let expected = regex.replace_all(text, "[…]").into_owned();
+    for size in 1..text.len() {
+        let deltas = text.as_bytes().chunks(size).map(|delta| {
+            let delta = std::str::from_utf8(delta).unwrap();
+            format!("data: {{\"choices\":[{{\"delta\":{{\"content\":\"{delta}\"}}}}]}}\n\n")
+        });
+        let guard = RelayGuard::new(Guard::new());
+        let guard = guard.redact(Pattern::new(regex.clone(), 19), "[…]");
+        let (mut relay, mut out) = (Relay::builder().guard(guard).build(), Vec::new());
+        for delta in deltas {
+            assert!(relay.push(delta.as_bytes(), Duration::ZERO, &mut out).is_open());
+        }
+        let report = relay.finish(RelayEnd::Upstream, Duration::ZERO, &mut out);
+        assert_eq!(report.redactions, 3, "in deltas of {size} bytes");
+        let completion = deltawire::gateway::assemble([&out[..]]).completion;
+        let content = completion.choices[0].message.content.as_deref();
+        assert_eq!(content, Some(&*expected), "in deltas of {size} bytes");
+    }
 }

@@ -14,7 +14,7 @@
 //! | convert a completion to a stream, for caches or from an upstream without streaming | [`Replay`] |
 //! | convert a stream to a completion, and to its JSON | [`assemble`], [`ChatCompletion::write_json`](crate::completion::ChatCompletion::write_json) |
 //! | hold events back until their text is checked | [`Guard`] |
-//! | redact words and patterns, or stop at them | [`Guard::redact`], [`Guard::stop_at`] with a [`Finder`] |
+//! | redact words and patterns, or stop at them | [`Guard::redact`], [`Guard::stop_at`] with a [`Finder`]: [`Words`], or `Pattern` (feature `regex`) |
 //! | distinguish a stream from an error page or a whole completion | [`Sniffer`] |
 //! | decide on status, cache, bill and retry | [`Handling`] |
 //!
@@ -78,6 +78,8 @@ mod latency;
 mod observe;
 mod observe_plan;
 mod output;
+#[cfg(feature = "regex")]
+mod pattern;
 mod push_result;
 mod relay;
 mod relay_builder;
@@ -112,6 +114,8 @@ pub use guard::Guard;
 pub use guard_search::{RedactionTooLong, TextMatch};
 pub use latency::{InterTokenLatency, LatencyReport, Meter, MeterUpdate};
 pub use observe::{ChoiceReport, EventReport, Observer, StreamReport};
+#[cfg(feature = "regex")]
+pub use pattern::Pattern;
 pub use push_result::PushResult;
 pub use relay::{Relay, RelayFlow};
 pub use relay_builder::RelayBuilder;
