@@ -75,8 +75,8 @@ const MOST_COST: f64 = 80.0;
 ///
 /// An empty name matches any.
 const COSTLIER: &[(&str, &str, f64, &str)] = &[
-    ("", "blank lines", 500.0, "each byte is an event"),
-    ("", "blank lines of all kinds", 700.0, "each byte is an event"),
+    ("", "blank lines", 1000.0, "each byte is an event"),
+    ("", "blank lines of all kinds", 1000.0, "each byte is an event"),
     ("", "empty comments", 400.0, "each two bytes are an event"),
     ("", "unknown lines", 320.0, "there are two events in six bytes"),
     ("", "line ends of one CR", 200.0, "an event has ten bytes"),
@@ -110,6 +110,9 @@ const COSTLIER: &[(&str, &str, f64, &str)] = &[
     ("", "calls that descend in one event", 120.0, "a call comes in few bytes"),
     ("", "a completion with choices that descend", 120.0, "a choice comes in few bytes"),
     ("Editor::edit, each content", "", 120.0, "each text is replaced"),
+    ("Editor, by path", "", 300.0, "six rules look at each value, and change or add many"),
+    ("ChatCompletion, compared", "", 160.0, "elements are compared member by member"),
+    ("Guard, replaced and released", "", 160.0, "each text is replaced in each event"),
     (
         "Guard, words redacted",
         "",
