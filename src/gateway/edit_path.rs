@@ -4,7 +4,7 @@ use core::fmt::{self, Write as _};
 
 use crate::chunk::path_name::{is_name_character, is_name_first, push_name};
 use crate::chunk::schema::{choice, top};
-use crate::json::{Document, NodeId};
+use crate::json::{Document, NodeId, code_unit};
 use crate::slice::text_in;
 
 /// A path from the root to the values that a rule changes.
@@ -315,13 +315,9 @@ impl<'p> PathReader<'p> {
     }
 }
 
-/// Returns the character of `\uXXXX`, or of a pair of them, and the length of the escape.
+/// Returns the character of a `\u` escape, or of a pair of them, and its length.
 fn escaped_character(text: &str) -> Option<(char, usize)> {
-    let unit = |text: &str| {
-        let digits = text.strip_prefix("\\u")?.get(..4)?;
-        let is_number = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
-        u16::from_str_radix(digits, 16).ok().filter(|_| is_number)
-    };
+    let unit = |text: &str| u16::try_from(code_unit(text.as_bytes())?).ok();
     let first = unit(text)?;
     if let Some(character) = char::from_u32(u32::from(first)) {
         return Some((character, 6));

@@ -32,7 +32,7 @@ pub(crate) use scan::{few_digits, plain, plain_len};
 #[cfg(feature = "serde")]
 pub(crate) use serde::{deserialize_by_parser, read_raw};
 pub(crate) use tape::{ESCAPED, Kind, NodeId, Strings, Tape};
-pub(crate) use unescape::unescape_into;
+pub(crate) use unescape::{code_unit, unescape_into};
 pub use value::{Value, ValueElements, ValueKind, ValueMembers};
 
 use crate::error::{Error, ErrorKind};

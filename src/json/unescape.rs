@@ -196,7 +196,7 @@ fn push_surrogate(text: &mut Vec<u8>, unit: u32, escape: &[u8]) -> Pushed {
 
 /// Returns the code unit of the `\u` escape at the front of `rest`.
 #[inline]
-fn code_unit(rest: &[u8]) -> Option<u32> {
+pub(crate) fn code_unit(rest: &[u8]) -> Option<u32> {
     let [b'\\', b'u', a, b, c, d, ..] = rest else { return None };
     let [a, b, c, d] = [a, b, c, d].map(|digit| u32::from(look_up(&DIGITS, *digit)));
     ((a | b | c | d) & u32::from(NO_DIGIT) == 0).then_some(a << 12 | b << 8 | c << 4 | d)
