@@ -64,17 +64,11 @@ report!(FinishedCompletion {
 
 report!(UnfinishedChoice { choice, tool_call });
 
-report!(Irregularities {
-    invalid_choice_indexes,
-    invalid_tool_call_indexes,
-    sparse_choice_indexes,
-    sparse_tool_call_indexes,
-    tool_calls_without_index,
-    changed_tool_call_ids,
-    tool_calls_by_name,
-    texts_of_another_type,
-    replaced_values,
-    unknown_content_parts,
-});
+/// Serializes the counts by their names.
+impl Serialize for Irregularities {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.iter())
+    }
+}
 
 report!(Handling { http_status, may_be_cached, may_be_billed, may_be_retried });
