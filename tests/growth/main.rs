@@ -111,6 +111,12 @@ const COSTLIER: &[(&str, &str, f64, &str)] = &[
     ("", "a completion with choices that descend", 120.0, "a choice comes in few bytes"),
     ("Editor::edit, each content", "", 120.0, "each text is replaced"),
     ("Editor, by path", "", 300.0, "six rules look at each value, and change or add many"),
+    (
+        "ChatCompletion, read and replayed",
+        "",
+        160.0,
+        "a chunk is written for each choice of few bytes",
+    ),
     ("ChatCompletion, compared", "", 160.0, "elements are compared member by member"),
     ("Guard, replaced and released", "", 160.0, "each text is replaced in each event"),
     (
