@@ -35,8 +35,22 @@ pub(crate) use named;
 /// - `field(hidden)`: not written.
 /// - `field as name`: written by another name.
 /// - `with { member: value }`: members without a field, behind the others.
+///
+/// An enum has only members of the last form: `report!(Name, value => { member: … })`.
 #[cfg(feature = "serde")]
 macro_rules! report {
+    ($type:ident, $this:ident => { $($member:ident: $value:expr),+ $(,)? }) => {
+        impl ::serde::Serialize for $type {
+            fn serialize<S: ::serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                use ::serde::ser::SerializeStruct as _;
+                let $this = self;
+                let len = [$(stringify!($member)),+].len();
+                let mut members = serializer.serialize_struct(stringify!($type), len)?;
+                $(members.serialize_field(stringify!($member), &$value)?;)+
+                members.end()
+            }
+        }
+    };
     ($type:ident $(<$life:lifetime>)? {
         $($field:ident $(($form:ident))? $(as $name:expr)?),+ $(,)?
     } $(with { $($more:ident: $value:expr),+ })?) => {

@@ -12,10 +12,11 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::time::Duration;
 
 use deltawire::gateway::{
-    CompletionError, Editor, Finder, Guard, PushResult, RedactionTooLong, Relay, RelayGuard,
-    TextMatch, Words, assemble,
+    CompletionError, Editor, Finder, Guard, PushResult, RedactionTooLong, Relay, RelayEnd,
+    RelayGuard, TextMatch, Words, assemble,
 };
 use deltawire::{ChunkDecoder, Outcome};
 use proptest::collection::vec;
@@ -447,6 +448,27 @@ fn whole_completions_are_redacted_and_edited() {
         assert_eq!(out, json, "{}", recording.file);
     }
     assert!(redactions > 100 || support::recordings("openai-chat").is_empty(), "{redactions}");
+}
+
+/// A completion passes by an open stream, whose events remain held.
+#[test]
+fn a_completion_does_not_affect_an_open_stream() {
+    let guard = RelayGuard::new(Guard::new()).redact(Words::new(["secret"]), "*");
+    let (mut relay, mut out) = (Relay::builder().guard(guard).build(), Vec::new());
+    let pieces = ["a secret se", "cret"].map(|text| event(0, &json!({ "content": text })));
+    let _ = relay.push(pieces[0].as_bytes(), Duration::ZERO, &mut out);
+    let body =
+        json!({ "choices": [{ "index": 0, "message": { "content": "cret secret" } }] }).to_string();
+    let mut written = Vec::new();
+    let relayed = relay.write_completion(body.as_bytes(), &mut written).unwrap();
+    assert_eq!(relayed.redactions, 1);
+    assert_eq!(String::from_utf8(written).unwrap(), body.replace("secret", "*"));
+    let stopped = relay.write_completion(b"{", &mut Vec::new()).unwrap_err();
+    assert_eq!(stopped.as_str(), "unreadable");
+    let _ = relay.push(pieces[1].as_bytes(), Duration::ZERO, &mut out);
+    let report = relay.finish(RelayEnd::Upstream, Duration::ZERO, &mut out);
+    assert_eq!(report.redactions, 2);
+    assert_eq!(texts(&out)[&(0, 0, "content".to_owned())], "a * *");
 }
 
 /// Nothing is written of a completion that is stopped or can't be read.

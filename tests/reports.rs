@@ -426,6 +426,20 @@ fn a_value_inside_of_an_enum_is_a_member_beside_its_name() {
     assert_eq!(stopped["found"], json!({"choice": 3, "kind": "arguments", "element": 1}));
     assert_eq!(stopped["completion"], Value::Null);
 
+    let guard = RelayGuard::new(Guard::new()).stop_at(Words::new([SECRET]));
+    let mut relay = Relay::builder().guard(guard).build();
+    let mut failure = |body: &str| {
+        let failed = relay.write_completion(body.as_bytes(), &mut Vec::new()).unwrap_err();
+        serde_json::to_value(failed).unwrap()
+    };
+    let body = format!(r#"{{"choices":[{{"index":3,"message":{{"content":"{SECRET}"}}}}]}}"#);
+    let found = json!({"choice": 3, "kind": "content", "element": null});
+    let expected = json!({"reason": "content_filter", "error": null, "found": found});
+    assert_eq!(failure(&body), expected);
+    let error = json!({"kind": "expected_choices", "offset": 2});
+    let expected = json!({"reason": "unreadable", "error": error, "found": null});
+    assert_eq!(failure("{}"), expected);
+
     for (body, name, api, kind) in [
         (
             &b"data: {\"type\":\"message_start\"}\n\n"[..],

@@ -211,6 +211,11 @@ impl Guard {
         }
     }
 
+    /// Returns a guard with the same bounds that holds nothing.
+    pub(super) const fn empty(&self) -> Self {
+        Self::with_bounds(self.most_bytes, self.overlap)
+    }
+
     /// Holds the next event of the stream, of any kind, if the bound allows it.
     pub fn push(&mut self, event: &ChunkEvent<'_>) -> PushResult {
         let spans = Spans::of(event);

@@ -90,7 +90,7 @@ use crate::sse::{Event, SseField};
 /// [`Reassembler`] if they are used. All are bounded by [`Limits`](crate::Limits) and by the guard.
 pub struct Relay {
     decoder: ChunkDecoder,
-    stages: Stages,
+    pub(super) stages: Stages,
 }
 
 /// The parts of a relay besides the decoder.
@@ -148,10 +148,6 @@ impl Relay {
 
     pub(super) const fn new(decoder: ChunkDecoder, stages: Stages) -> Self {
         Self { decoder, stages }
-    }
-
-    pub(super) const fn stages_mut(&mut self) -> &mut Stages {
-        &mut self.stages
     }
 
     /// Consumes a piece of the upstream's body, and appends the bytes for the client to `out`.
@@ -250,11 +246,14 @@ impl Relay {
         let ends_here = matches!(end, RelayEnd::Upstream | RelayEnd::UpstreamFailed);
         let mut may_be_whole = ends_here || !has_rest;
         if ends_here && stages.stopped.is_none() {
-            let last = decoder.salvage();
-            let has_cut_field = last.as_ref().is_some_and(|event| ends_in_field(event.event()));
-            may_be_whole &= !(has_cut_field && last.as_ref().is_some_and(has_payload));
-            let last = last.filter(|_| !has_cut_field);
-            let missing_end = last.and_then(|event| stages.push_last(&event, out));
+            let mut missing_end = None;
+            if let Some(last) = decoder.salvage() {
+                if ends_in_field(last.event()) {
+                    may_be_whole &= !has_payload(&last);
+                } else {
+                    missing_end = stages.push_last(&last, out);
+                }
+            }
             is_unfinished &= missing_end.is_none();
             stages.release_last(missing_end.unwrap_or_default(), out);
         }

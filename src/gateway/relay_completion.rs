@@ -32,6 +32,35 @@ pub enum CompletionError {
     Stopped(StopReason),
 }
 
+impl CompletionError {
+    /// Returns the name of the reason, in lower case with underscores.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Unreadable(_) => "unreadable",
+            Self::Stopped(reason) => reason.as_str(),
+        }
+    }
+
+    /// Returns the error in a body that can't be read.
+    #[must_use]
+    pub const fn unreadable(&self) -> Option<&Error> {
+        match self {
+            Self::Unreadable(error) => Some(error),
+            Self::Stopped(_) => None,
+        }
+    }
+
+    /// Returns the reason for which a completion is withheld.
+    #[must_use]
+    pub const fn stopped(&self) -> Option<&StopReason> {
+        match self {
+            Self::Unreadable(_) => None,
+            Self::Stopped(reason) => Some(reason),
+        }
+    }
+}
+
 impl From<Error> for CompletionError {
     fn from(error: Error) -> Self {
         Self::Unreadable(error)
@@ -49,10 +78,8 @@ impl fmt::Display for CompletionError {
 
 impl core::error::Error for CompletionError {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
-        match self {
-            Self::Unreadable(error) => Some(error),
-            Self::Stopped(_) => None,
-        }
+        let error = self.unreadable()?;
+        Some(error)
     }
 }
 
@@ -60,9 +87,9 @@ impl Relay {
     /// Appends a whole completion, of an upstream that doesn't stream, to `out`.
     ///
     /// Its texts are searched as those of a stream, by the relay's guard. Then the editor applies its
-    /// rules: a `delta` of a choice in a path selects its `message`. All other bytes are copied. Call it
-    /// between two streams, or in place of them. The relay's limits don't apply: the caller bounds the
-    /// length of the body.
+    /// rules: a `delta` of a choice in a path selects its `message`. All other bytes are copied. An open
+    /// stream of the relay isn't affected. The relay's limits don't apply: the caller bounds the length
+    /// of the body.
     ///
     /// ```
     /// use deltawire::gateway::{Editor, Guard, Relay, RelayGuard, Words};
@@ -97,7 +124,7 @@ impl Relay {
         json: &[u8],
         out: &mut Vec<u8>,
     ) -> Result<RelayedCompletion, CompletionError> {
-        let Stages { editor, guard, .. } = self.stages_mut();
+        let Stages { editor, guard, .. } = &mut self.stages;
         let finished = read(json)?;
         let (mut body, mut redactions) = (json, 0);
         let mut guarded = Vec::new();

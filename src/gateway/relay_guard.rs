@@ -130,15 +130,21 @@ impl RelayGuard {
         json: &[u8],
         out: &mut Vec<u8>,
     ) -> Result<u64, CompletionError> {
-        let start = out.len();
-        let pushed = self.guard.push_completion(json)?;
-        let checked = self.check(pushed, out).and_then(|()| self.release_last(out));
-        let redactions = self.reset();
-        if let Err(reason) = checked {
+        // A stream may be open: its events remain held, and its matches are counted apart.
+        let empty = self.guard.empty();
+        let guard = core::mem::replace(&mut self.guard, empty);
+        let redactions = core::mem::take(&mut self.redactions);
+        let (start, pushed) = (out.len(), self.guard.push_completion(json));
+        let written = pushed.map(|pushed| {
+            self.check(pushed, out)?;
+            self.release_last(out)?;
+            Ok(self.redactions)
+        });
+        (self.guard, self.redactions) = (guard, redactions);
+        written?.map_err(|reason| {
             out.truncate(start);
-            return Err(CompletionError::Stopped(reason));
-        }
-        Ok(redactions)
+            CompletionError::Stopped(reason)
+        })
     }
 
     fn check(&mut self, pushed: PushResult, out: &mut Vec<u8>) -> Result<(), StopReason> {

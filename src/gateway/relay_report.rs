@@ -95,6 +95,15 @@ impl RelayOutcome {
         }
     }
 
+    /// Returns the reason for which the gateway or its guard has stopped the stream.
+    #[must_use]
+    pub const fn stopped(&self) -> Option<&StopReason> {
+        match self {
+            Self::Stopped(reason) => Some(reason),
+            _ => None,
+        }
+    }
+
     /// Returns true if the relay writes an error event at the end.
     pub(super) const fn is_error(&self) -> bool {
         matches!(self, Self::Cut | Self::Stopped(_))

@@ -6,9 +6,9 @@
 use super::guard_search::TextMatch;
 use super::latency::{InterTokenLatency, LatencyReport, MeterUpdate};
 use super::observe::{ChoiceReport, EventReport, StreamReport};
-use super::relay_completion::RelayedCompletion;
+use super::relay_completion::{CompletionError, RelayedCompletion};
 use super::relay_guard::StopReason;
-use super::relay_report::{RelayOutcome, RelayReport};
+use super::relay_report::RelayReport;
 use super::watched_text::WatchedTextId;
 use crate::chunk::Api;
 use crate::completion::Outcome;
@@ -16,9 +16,9 @@ use crate::report::report;
 use crate::sse::BodyKind;
 
 /// Returns the identity of the text that has stopped the stream.
-const fn found(outcome: &RelayOutcome) -> Option<WatchedTextId> {
-    match outcome {
-        RelayOutcome::Stopped(StopReason::Found(id)) => Some(*id),
+const fn found(reason: &StopReason) -> Option<WatchedTextId> {
+    match reason {
+        StopReason::Found(id) => Some(*id),
         _ => None,
     }
 }
@@ -41,6 +41,12 @@ const fn body(outcome: Outcome) -> Option<BodyKind> {
 
 report!(RelayedCompletion { finished, redactions });
 
+report!(CompletionError, failed => {
+    reason: failed.as_str(),
+    error: failed.unreadable(),
+    found: failed.stopped().and_then(found),
+});
+
 report!(RelayReport {
     outcome,
     stream,
@@ -48,7 +54,7 @@ report!(RelayReport {
     completion,
     redactions,
     must_abort,
-} with { found: found(outcome) });
+} with { found: outcome.stopped().and_then(found) });
 
 report!(StreamReport {
     outcome,
