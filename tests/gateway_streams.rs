@@ -77,6 +77,43 @@ fn text() -> BoxedStrategy<String> {
     one_of(&["\"§a\"", "\"§\\n\\\"\"", "\"\\u00a7\"", "\"§é😀\"", "\"\"", "null", "\"§ §\""])
 }
 
+fn array(elements: impl Strategy<Value = String> + 'static) -> BoxedStrategy<String> {
+    let elements = proptest::collection::vec(elements, 0..3);
+    elements.prop_map(|elements| format!("[{}]", elements.join(",~"))).boxed()
+}
+
+/// Returns a part of a content, or of a reasoning in it.
+fn part() -> BoxedStrategy<String> {
+    let texts = || {
+        let kinds = select(vec!["text", "output_text", "new"]);
+        let named = (kinds, text());
+        let named = named.prop_map(|(kind, text)| format!(r#"{{"type":"{kind}","text":{text}}}"#));
+        prop_oneof![3 => named, 1 => text()]
+    };
+    let refusal = text().prop_map(|text| format!(r#"{{"type":"refusal","refusal":{text}}}"#));
+    let reasoning = prop_oneof![text(), array(texts())];
+    let reasoning = (select(vec!["thinking", "reasoning"]), reasoning);
+    let reasoning =
+        reasoning.prop_map(|(kind, value)| format!(r#"{{"type":"{kind}","{kind}":{value}}}"#));
+    let reference = one_of(&[r#"{"type":"reference","reference_ids":[1]}"#]);
+    prop_oneof![4 => texts(), 1 => refusal, 2 => reasoning, 1 => reference, 1 => any_value()]
+        .boxed()
+}
+
+/// Returns an element of `reasoning_details`.
+fn detail() -> BoxedStrategy<String> {
+    object(
+        prop_oneof![
+            8 => (select(vec!["text", "summary"]), text()),
+            4 => member("index", one_of(&["0", "1", "null"])),
+            2 => member("type", one_of(&["\"reasoning.text\"", "\"reasoning.summary\""])),
+            1 => member("new", any_value()),
+        ]
+        .boxed(),
+        3,
+    )
+}
+
 fn delta() -> BoxedStrategy<String> {
     let texts = select(vec!["content", "refusal", "reasoning_content", "reasoning"]);
     let texts = (texts, prop_oneof![9 => text(), 1 => any_value()]).boxed();
@@ -84,6 +121,8 @@ fn delta() -> BoxedStrategy<String> {
     object(
         prop_oneof![
             8 => texts,
+            1 => member("content", array(part())),
+            1 => member("reasoning_details", array(detail())),
             2 => member("role", one_of(&["\"assistant\"", "null", "\"\""])),
             1 => (others, any_value()),
         ]
@@ -107,13 +146,11 @@ fn choice() -> BoxedStrategy<String> {
 }
 
 fn chunk() -> BoxedStrategy<String> {
-    let choices = proptest::collection::vec(choice(), 0..3);
-    let choices = choices.prop_map(|choices| format!("[{}]", choices.join(",~")));
     let names = select(vec!["id", "object", "system_fingerprint"]);
     let others = select(vec!["new", "timings", "error", "citations"]);
     object(
         prop_oneof![
-            9 => member("choices", prop_oneof![19 => choices, 1 => any_value()]),
+            9 => member("choices", prop_oneof![19 => array(choice()), 1 => any_value()]),
             3 => (names, one_of(&["\"h\"", "null", "\"\""])),
             3 => member("model", one_of(&["\"h\"", "\"m\\u00e9\"", "null"])),
             3 => member("usage", one_of(&["null", "{\"total_tokens\":3}", "{}"])),
@@ -292,17 +329,39 @@ fn edited_by_hand(stream: &[u8], how: UsageVisibility) -> Vec<(Said, Option<Name
     expected
 }
 
-/// Returns the texts that a client reads in an event, by choice and name.
+/// The choice, the name of the text, and the index of the detail that contains it.
+type TextName = (u64, &'static str, Option<u64>);
+
+/// Returns the texts that a client reads in an event.
 ///
 /// Returns none if names are repeated: clients differ then.
-fn texts_by_hand(data: &[u8]) -> BTreeMap<(u64, &'static str), String> {
+fn texts_by_hand(data: &[u8]) -> BTreeMap<TextName, String> {
     let mut texts = BTreeMap::<_, String>::new();
+    let mut add = |id, value: Option<&Value>| {
+        texts.entry(id).or_default().push_str(value.and_then(Value::as_str).unwrap_or_default());
+    };
     let chunk: Map<String, Value> = serde_json::from_slice(data).unwrap_or_default();
-    for choice in chunk.get("choices").and_then(Value::as_array).into_iter().flatten() {
+    for choice in array_in(chunk.get("choices")) {
         let index = choice.get("index").and_then(Value::as_u64).unwrap_or(0);
+        let Some(delta) = choice.get("delta") else { continue };
         for name in ["content", "refusal", "reasoning_content", "reasoning"] {
-            if let Some(text) = choice.pointer(&format!("/delta/{name}")).and_then(Value::as_str) {
-                texts.entry((index, name)).or_default().push_str(text);
+            add((index, name, None), delta.get(name));
+        }
+        for part in array_in(delta.get("content")) {
+            let reasoning = part.get("thinking").or(part.get("reasoning"));
+            add((index, "content", None), Some(part));
+            add((index, "content", None), part.get("text"));
+            add((index, "refusal", None), part.get("refusal"));
+            add((index, "reasoning", None), reasoning);
+            for text in array_in(reasoning) {
+                add((index, "reasoning", None), Some(text));
+                add((index, "reasoning", None), text.get("text"));
+            }
+        }
+        for detail in array_in(delta.get("reasoning_details")) {
+            let of = detail.get("index").and_then(Value::as_u64);
+            for name in ["text", "summary"] {
+                add((index, name, of), detail.get(name));
             }
         }
     }
@@ -310,14 +369,21 @@ fn texts_by_hand(data: &[u8]) -> BTreeMap<(u64, &'static str), String> {
     texts
 }
 
-const fn name_of(id: WatchedTextId) -> (u64, &'static str) {
+fn array_in(value: Option<&Value>) -> impl Iterator<Item = &Value> {
+    value.and_then(Value::as_array).into_iter().flatten()
+}
+
+const fn name_of(id: WatchedTextId) -> TextName {
     let name = match id.kind {
         WatchedTextKind::Content => "content",
         WatchedTextKind::Refusal => "refusal",
         WatchedTextKind::ReasoningContent => "reasoning_content",
-        _ => "reasoning",
+        WatchedTextKind::Reasoning => "reasoning",
+        WatchedTextKind::ReasoningDetail => "text",
+        WatchedTextKind::ReasoningSummary => "summary",
+        _ => "another",
     };
-    (id.choice, name)
+    (id.choice, name, id.element)
 }
 
 fn marks(text: &str) -> usize {
@@ -385,7 +451,7 @@ proptest! {
         // So large that every counted allocation is the guard's.
         let mut out = Vec::with_capacity(stream.0.len());
         let (mut raw, mut held, mut nth) = (Vec::new(), 0, 0);
-        let mut held_texts = BTreeMap::<(u64, &'static str), usize>::new();
+        let mut held_texts = BTreeMap::<TextName, usize>::new();
         decode(&stream, |event| {
             raw.extend_from_slice(event.raw());
             let mut measured = |guard: &mut Guard, act: &mut dyn FnMut(&mut Guard)| {

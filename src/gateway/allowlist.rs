@@ -82,14 +82,14 @@ impl<'l> Scan<'l> {
         let delta = self.inside(choice, Level::Choice, self.member.name());
         let Some(delta) = self.container(delta, ValueKind::Object) else { return };
         let mut texts = [None; KINDS];
-        let (mut calls, mut call, mut details) = (None, None, None);
+        let (mut parts, mut calls, mut call, mut details) = (None, None, None, None);
         for (name, value) in delta.members() {
             match (WatchedTextKind::from_delta(name), name) {
                 (Some(WatchedTextKind::Content), _) if value.kind() == ValueKind::Array => {
                     self.seen(&mut texts, WatchedTextKind::Content, value);
                     // The type of a part decides which member is its text.
                     self.is_variable = true;
-                    value.elements().for_each(|part| self.part(part));
+                    parts = Some(value);
                 }
                 (Some(kind), _) => self.text(&mut texts, kind, value),
                 (None, delta::TOOL_CALLS) => self.once(&mut calls, value),
@@ -97,6 +97,12 @@ impl<'l> Scan<'l> {
                 (None, delta::REASONING_DETAILS) => self.once(&mut details, value),
                 (None, _) => self.known(Level::Delta, name, value),
             }
+        }
+        for part in parts.into_iter().flat_map(|parts| parts.elements()) {
+            // Clients join a text of a part and the delta's own in either order, or not at all.
+            let kind = self.part(part).filter(|kind| *kind != WatchedTextKind::Content);
+            let own = kind.and_then(|kind| texts.get(kind as usize).copied().flatten());
+            self.has_unwatched |= own.is_some_and(|text| !text.is_empty_value());
         }
         let details = self.container(details, ValueKind::Array);
         for detail in details.into_iter().flat_map(|details| details.elements()) {
@@ -110,16 +116,19 @@ impl<'l> Scan<'l> {
         self.function(call);
     }
 
-    /// Checks a part of the content. Its members besides the watched text are checked as any other.
-    fn part(&mut self, part: Value<'l>) {
+    /// Checks a part of the content, and returns the kind of its text.
+    ///
+    /// Its members besides the text are checked as any other.
+    fn part(&mut self, part: Value<'l>) -> Option<WatchedTextKind> {
         if part.kind() == ValueKind::String {
-            return;
+            return Some(WatchedTextKind::Content);
         }
-        let Some(part) = self.container(Some(part), ValueKind::Object) else { return };
-        let watched = match ContentPart::of(part) {
-            ContentPart::Text(text) | ContentPart::Refusal(text) => Some(text.id),
-            ContentPart::Reasoning(texts) => Some(texts.id),
-            ContentPart::Reference(_) | ContentPart::Nothing | ContentPart::Unknown => None,
+        let part = self.container(Some(part), ValueKind::Object)?;
+        let (kind, watched) = match ContentPart::of(part) {
+            ContentPart::Text(text) => (Some(WatchedTextKind::Content), Some(text.id)),
+            ContentPart::Refusal(text) => (Some(WatchedTextKind::Refusal), Some(text.id)),
+            ContentPart::Reasoning(texts) => (Some(WatchedTextKind::Reasoning), Some(texts.id)),
+            ContentPart::Reference(_) | ContentPart::Nothing | ContentPart::Unknown => (None, None),
         };
         for (name, value) in part.members() {
             match value.kind() {
@@ -128,6 +137,7 @@ impl<'l> Scan<'l> {
                 _ => self.text_of_part(value),
             }
         }
+        kind
     }
 
     /// Checks a watched text of a part: a string, or an object that contains one.

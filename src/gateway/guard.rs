@@ -126,6 +126,8 @@ use crate::slice::bytes_in;
 ///
 /// - arguments that are an object, audio, other parts of a content, a whole `message`, and citations;
 /// - a text with half a surrogate pair, whose other half may be in another event;
+/// - a refusal or reasoning that the delta and a part of its content both have, since their order is
+///   open;
 /// - `logprobs` and `token_ids`, which repeat the text token by token;
 /// - errors, which may quote the output of the model;
 /// - lines that are no field, inside an event too;
@@ -658,6 +660,12 @@ mod tests {
                 PushResult::Unwatched,
             ),
             (delta(r#"{"content":[],"content":[]}"#), PushResult::Unwatched),
+            (delta(r#"{"reasoning":"a","content":[{"thinking":"b"}]}"#), PushResult::Unwatched),
+            (
+                delta(r#"{"content":[{"type":"refusal","refusal":"a"}],"refusal":"b"}"#),
+                PushResult::Unwatched,
+            ),
+            (delta(r#"{"content":[{"thinking":"b"},"c"],"reasoning":null}"#), PushResult::Text),
             (
                 delta(r#"{"tool_calls":[{"index":0,"id":"c","type":"function"}]}"#),
                 PushResult::NoText,
