@@ -14,6 +14,7 @@ mod observed;
 mod relayed;
 mod script;
 mod slices;
+mod sse;
 
 use support::heap::Heap;
 
