@@ -11,6 +11,7 @@
 //! | a forwarded `http_body::Body`, which is observed | `http-body` | [`ObservedBody`] |
 //! | a forwarded `http_body::Body`, by a [`Relay`](crate::gateway::Relay) | `http-body` | [`RelayBody`] |
 //! | a forwarded stream of pieces, by a [`Relay`](crate::gateway::Relay) | `stream` | [`RelayStream`] |
+//! | the responses of a service | `tower` | [`RelayLayer`] |
 //!
 //! No adapter needs a runtime, spawns a task or reads ahead. Errors of the transport keep their type
 //! and their place among the events.
@@ -37,6 +38,10 @@ mod relay_body;
 mod relay_engine;
 #[cfg(any(feature = "stream", feature = "http-body"))]
 mod relay_error;
+#[cfg(feature = "tower")]
+mod relay_layer;
+#[cfg(feature = "tower")]
+mod relay_response;
 #[cfg(feature = "stream")]
 mod relay_stream;
 #[cfg(feature = "tokio-codec")]
@@ -58,6 +63,10 @@ pub use owned_streams::{OwnedChunkStream, OwnedSseStream};
 pub use relay_body::RelayBody;
 #[cfg(any(feature = "stream", feature = "http-body"))]
 pub use relay_error::RelayError;
+#[cfg(feature = "tower")]
+pub use relay_layer::{RelayFuture, RelayLayer, RelayService};
+#[cfg(feature = "tower")]
+pub use relay_response::RelayResponseBody;
 #[cfg(feature = "stream")]
 pub use relay_stream::RelayStream;
 #[cfg(feature = "tokio-codec")]

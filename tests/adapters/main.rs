@@ -10,6 +10,7 @@
 mod support;
 
 mod events;
+mod layer;
 mod observed;
 mod relayed;
 mod script;
