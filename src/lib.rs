@@ -6,6 +6,8 @@ extern crate alloc;
 
 mod error;
 mod limits;
+#[cfg(feature = "std")]
+mod output_buffer;
 mod patience;
 mod report;
 mod slice;
@@ -34,4 +36,6 @@ pub use completion::reassembler::Reassembler;
 pub use decoder::{ChunkDecoder, ChunkEvent, Payload, StreamSummary, Templates};
 pub use error::{Error, ErrorKind};
 pub use limits::Limits;
+#[cfg(feature = "std")]
+pub use output_buffer::OutputBuffer;
 pub use sse::decoder::SseDecoder;

@@ -9,6 +9,7 @@ use super::rewrite_outcome::RewriteOutcome;
 use crate::chunk::ChatCompletionChunk;
 use crate::decoder::{ChunkEvent, Payload};
 use crate::json::Value;
+use crate::output_buffer::OutputBuffer;
 use crate::slice::{bytes_in, split_bytes};
 use crate::sse::{Event, EventKind, LineSpan, SseField};
 
@@ -70,7 +71,11 @@ impl EventEdit<'_> {
     }
 
     /// Appends the event to `out`.
-    pub fn write(self, out: &mut Vec<u8>) -> RewriteOutcome {
+    pub fn write(self, out: &mut impl OutputBuffer) -> RewriteOutcome {
+        out.with_vec(|out| self.append(out))
+    }
+
+    pub(super) fn append(self, out: &mut Vec<u8>) -> RewriteOutcome {
         self.write_to(out, true)
     }
 

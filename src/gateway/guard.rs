@@ -16,6 +16,7 @@ use super::watched_text::{
 use crate::chunk::{ChatCompletionChunk, Choice, TemplateCache};
 use crate::decoder::{ChunkEvent, Payload};
 use crate::json::Value;
+use crate::output_buffer::OutputBuffer;
 use crate::slice::bytes_in;
 
 /// Holds events back until a gateway has checked the text in them.
@@ -335,13 +336,17 @@ impl Guard {
     /// A text that continues nevertheless is held again from there, for example if reasoning and
     /// content alternate. An event without text is released as soon as all events before it are,
     /// so call this after each push.
-    pub fn release(&mut self, keep: usize, out: &mut Vec<u8>) {
+    pub fn release(&mut self, keep: usize, out: &mut impl OutputBuffer) {
         self.release_by(|_| keep, out);
     }
 
     /// Releases events like [`release`](Self::release), with a `keep` for each text.
-    pub fn release_by(&mut self, mut keep: impl FnMut(WatchedTextId) -> usize, out: &mut Vec<u8>) {
-        self.release_unless_kept(|text| keep(text.id), out);
+    pub fn release_by(
+        &mut self,
+        mut keep: impl FnMut(WatchedTextId) -> usize,
+        out: &mut impl OutputBuffer,
+    ) {
+        out.with_vec(|out| self.release_unless_kept(|text| keep(text.id), out));
     }
 
     /// Releases events up to the first one with a part of the last `keep` bytes of a text.
@@ -368,8 +373,8 @@ impl Guard {
     }
 
     /// Releases all events, and appends them to `out`.
-    pub fn release_all(&mut self, out: &mut Vec<u8>) {
-        self.write(self.events.len(), out);
+    pub fn release_all(&mut self, out: &mut impl OutputBuffer) {
+        out.with_vec(|out| self.write(self.events.len(), out));
     }
 
     /// Discards the held events and their text. The overlap remains.

@@ -8,6 +8,7 @@ use super::guard::Guard;
 use super::text_segment::{TextSegment, mask_segments};
 use super::watched_text::{PerSearch, WatchedText, WatchedTextId};
 use crate::json::beginning;
+use crate::output_buffer::OutputBuffer;
 use crate::slice::text_in;
 
 /// A match in a text of a stream; see [`Guard::stop_at`].
@@ -137,7 +138,11 @@ impl Guard {
     ///
     /// The searches are those of [`redact`](Self::redact) and [`stop_at`](Self::stop_at), if they have
     /// been called. It is [`release_by`](Self::release_by) with the bytes that aren't searched yet.
-    pub fn release_searched(&mut self, out: &mut Vec<u8>) {
+    pub fn release_searched(&mut self, out: &mut impl OutputBuffer) {
+        out.with_vec(|out| self.append_searched(out));
+    }
+
+    fn append_searched(&mut self, out: &mut Vec<u8>) {
         let used = self.searches;
         let keep = |text: &WatchedText| {
             let PerSearch { stop, redact } = text.searched;

@@ -22,6 +22,7 @@ use super::rewrite_outcome::RewriteOutcome;
 use super::spans::value_range;
 use crate::completion::Reassembler;
 use crate::decoder::{ChunkDecoder, ChunkEvent, Payload, StreamSummary};
+use crate::output_buffer::OutputBuffer;
 use crate::report::named;
 use crate::slice::bytes_in;
 use crate::sse::{Event, SseField};
@@ -154,7 +155,12 @@ impl Relay {
     ///
     /// `now` is the time since the request. Once the guard has stopped the stream, pieces are
     /// ignored.
-    pub fn push(&mut self, piece: &[u8], now: Duration, out: &mut Vec<u8>) -> RelayFlow {
+    pub fn push(&mut self, piece: &[u8], now: Duration, out: &mut impl OutputBuffer) -> RelayFlow {
+        out.with_vec(|out| self.append(piece, now, out))
+    }
+
+    /// Consumes a piece as [`push`](Self::push) does.
+    fn append(&mut self, piece: &[u8], now: Duration, out: &mut Vec<u8>) -> RelayFlow {
         self.push_to(piece, now, out)
     }
 
@@ -245,7 +251,17 @@ impl Relay {
     /// field. With its blank line, the client would store that part.
     ///
     /// A stream that was whole and had its `[DONE]` is complete, also if its upstream fails behind it.
-    pub fn finish(&mut self, end: RelayEnd, now: Duration, out: &mut Vec<u8>) -> RelayReport {
+    pub fn finish(
+        &mut self,
+        end: RelayEnd,
+        now: Duration,
+        out: &mut impl OutputBuffer,
+    ) -> RelayReport {
+        out.with_vec(|out| self.append_end(end, now, out))
+    }
+
+    /// Ends the stream as [`finish`](Self::finish) does.
+    fn append_end(&mut self, end: RelayEnd, now: Duration, out: &mut Vec<u8>) -> RelayReport {
         let Self { decoder, stages } = self;
         let has_rest = decoder.sse().buffered_len() > 0;
         let mut is_unfinished = has_rest && !stages.writes_events();

@@ -11,6 +11,7 @@ use crate::completion::{FinishedCompletion, Reassembler};
 use crate::decoder::StreamSummary;
 use crate::error::{Error, ErrorKind};
 use crate::json::{TEXT_LIMITS, ValueKind, expect};
+use crate::output_buffer::OutputBuffer;
 
 /// A whole completion that a relay has written; see [`Relay::write_completion`].
 #[derive(Clone, Debug)]
@@ -122,6 +123,14 @@ impl Relay {
     pub fn write_completion(
         &mut self,
         json: &[u8],
+        out: &mut impl OutputBuffer,
+    ) -> Result<RelayedCompletion, CompletionError> {
+        out.with_vec(|out| self.append_completion(json, out))
+    }
+
+    fn append_completion(
+        &mut self,
+        json: &[u8],
         out: &mut Vec<u8>,
     ) -> Result<RelayedCompletion, CompletionError> {
         let Stages { editor, guard, .. } = &mut self.stages;
@@ -135,7 +144,7 @@ impl Relay {
         match editor {
             None => out.extend_from_slice(body),
             Some(editor) => {
-                if editor.write_completion(body, out)? == RewriteOutcome::Dropped {
+                if editor.append_completion(body, out)? == RewriteOutcome::Dropped {
                     return Err(CompletionError::Stopped(StopReason::Unreadable));
                 }
             }

@@ -13,6 +13,7 @@ use crate::chunk::{ChatCompletionChunk, TemplateCache};
 use crate::decoder::ChunkEvent;
 use crate::error::{Error, ErrorKind};
 use crate::json::{Parser, TEXT_LIMITS, Tape, Value, ValueKind, expect};
+use crate::output_buffer::OutputBuffer;
 use crate::sse::{DataLine, Event};
 
 /// Writes the events of a stream, or whole completions, with the changes of its rules.
@@ -160,8 +161,12 @@ impl Editor {
     /// Appends an event to `out` with the changes of the rules.
     ///
     /// Events without a chunk, such as comments and `[DONE]`, are copied.
-    pub fn write(&mut self, event: &ChunkEvent<'_>, out: &mut Vec<u8>) -> RewriteOutcome {
-        self.edit(event).write(out)
+    pub fn write(&mut self, event: &ChunkEvent<'_>, out: &mut impl OutputBuffer) -> RewriteOutcome {
+        out.with_vec(|out| self.append(event, out))
+    }
+
+    fn append(&mut self, event: &ChunkEvent<'_>, out: &mut Vec<u8>) -> RewriteOutcome {
+        self.edit(event).append(out)
     }
 
     /// Appends a whole `chat.completion` to `out` with the changes of the rules.
@@ -189,6 +194,15 @@ impl Editor {
     /// Nothing is written then. The body has to be one JSON object in UTF-8 without a byte order mark,
     /// nested within the default limit. The caller bounds its length.
     pub fn write_completion(
+        &mut self,
+        json: &[u8],
+        out: &mut impl OutputBuffer,
+    ) -> Result<RewriteOutcome, Error> {
+        out.with_vec(|out| self.append_completion(json, out))
+    }
+
+    /// Appends a whole completion to `out`, or nothing of one that can't be edited.
+    pub(super) fn append_completion(
         &mut self,
         json: &[u8],
         out: &mut Vec<u8>,
