@@ -366,9 +366,11 @@ fn what_is_written_is_harmless_and_the_same() {
 
 /// Returns the output of a terminal for a stream.
 #[cfg(target_os = "linux")]
-fn shown(stream: &Path) -> String {
+fn shown(stream: &Path, environment: (&str, &str)) -> String {
     let command = format!("{PROGRAM} {} >/dev/null", stream.display());
-    let output = Command::new("script").args(["-qec", &command, "/dev/null"]).output();
+    let mut script = Command::new("script");
+    script.env_remove("NO_COLOR").env("TERM", "xterm").env(environment.0, environment.1);
+    let output = script.args(["-qec", &command, "/dev/null"]).output();
     stdout(&output.unwrap_or_else(|error| panic!("script, of util-linux: {error}")))
 }
 
@@ -376,11 +378,26 @@ fn shown(stream: &Path) -> String {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_terminal_shows_choices_and_a_summary() {
-    let shown = shown(&root().join("tests/streams/n2.sse"));
+    let shown = shown(&root().join("tests/streams/n2.sse"), ("NO_COLOR", ""));
     assert!(shown.contains("[choice 1]") && shown.contains("[choice 0]"), "{shown}");
     let last = shown.trim_end().lines().last().unwrap();
     assert!(last.starts_with("complete, 8 deltas, first token after "), "{last}");
     assert!(last.ends_with(" in all"), "{last}");
+}
+
+/// Colors mark the reasoning, and a label does if the environment asks for no colors.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_terminal_without_colors_shows_labels() {
+    let stream = root().join("tests/streams/reasoning.sse");
+    let with_colors = shown(&stream, ("NO_COLOR", ""));
+    assert!(with_colors.starts_with("\u{1b}[2m"), "{with_colors}");
+    for environment in [("NO_COLOR", "1"), ("TERM", "dumb")] {
+        let shown = shown(&stream, environment);
+        assert!(shown.starts_with("[reasoning] We need to greet."), "{shown}");
+        assert!(shown.contains("\nHello, world!") && !shown.contains('\u{1b}'), "{shown}");
+        assert_eq!(shown.matches("[reasoning]").count(), 1, "{shown}");
+    }
 }
 
 /// On a terminal: text in parts, calls with their own arguments, and the summary after the faults.
@@ -403,7 +420,7 @@ fn a_terminal_shows_parts_and_calls() {
     let stream: String = deltas.into_iter().map(event).collect();
     let file = std::env::temp_dir().join(format!("deltawire-{}.sse", std::process::id()));
     fs::write(&file, stream).unwrap();
-    let shown = shown(&file);
+    let shown = shown(&file, ("NO_COLOR", ""));
     fs::remove_file(&file).unwrap();
     let mut plain = shown.replace('\r', "");
     for style in ["\u{1b}[2m", "\u{1b}[36m", "\u{1b}[0m"] {
