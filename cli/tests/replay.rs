@@ -94,28 +94,25 @@ fn the_pace_changes_no_byte() {
     }
 }
 
-/// Ten tokens at 20 a second: the last event comes half a second after the first one.
+/// Ten tokens at 20 a second: the last event comes half a second after the start.
 #[test]
 fn a_stream_has_the_speed_of_its_rate() {
     let folder = std::env::temp_dir().join(format!("deltawire-rate-{}.json", std::process::id()));
     fs::write(&folder, answer(&"abcd".repeat(10))).unwrap();
+    let start = Instant::now();
     let mut child = Command::new(PROGRAM)
         .args(["replay", "--rate", "20"])
         .arg(&folder)
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let start = Instant::now();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     assert!(lines.next().unwrap().unwrap().starts_with("data: {"));
-    let first = start.elapsed();
     assert_eq!(lines.map(Result::unwrap).filter(|line| line == "data: [DONE]").count(), 1);
     let all = start.elapsed();
     assert!(child.wait().unwrap().success());
     fs::remove_file(folder).unwrap();
-    // Less than 0.5 s, as a busy machine may be late to see the first one.
-    assert!(all >= Duration::from_millis(400), "{all:?}");
-    assert!(first < all, "{first:?}, {all:?}");
+    assert!(all >= Duration::from_millis(500), "{all:?}");
 }
 
 #[test]

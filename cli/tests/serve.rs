@@ -56,7 +56,9 @@ impl Server {
 
     fn send(&self, line: &str, headers: &str, body: &str) -> Answer {
         let mut connection = TcpStream::connect(&self.address).unwrap();
-        connection.set_read_timeout(Some(Duration::from_millis(700))).unwrap();
+        // Only a stream that stalls waits for this time.
+        let patience = if line.contains("stall") { 1500 } else { 60_000 };
+        connection.set_read_timeout(Some(Duration::from_millis(patience))).unwrap();
         let length = body.len();
         write!(
             connection,
