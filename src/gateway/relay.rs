@@ -116,8 +116,9 @@ pub(super) struct Stages {
 pub enum RelayFlow {
     /// The stream is open.
     Open,
-    /// The guard or the editor has stopped the stream: read no more from the upstream, and finish the
-    /// relay. Any [`RelayEnd`] but [`ClientGone`](RelayEnd::ClientGone) leads to the same report.
+    /// The guard or the editor has stopped the stream.
+    ///
+    /// Read no more from the upstream, and finish the relay. Any [`RelayEnd`] but [`ClientGone`](RelayEnd::ClientGone) leads to the same report.
     Stopped,
 }
 
