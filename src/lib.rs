@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(not(feature = "std"), no_std)]
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 extern crate alloc;
 
@@ -13,6 +14,8 @@ mod report;
 mod slice;
 pub mod sse;
 
+#[cfg(all(feature = "std", any(doc, doctest)))]
+pub mod _cookbook;
 #[cfg(any(feature = "stream", feature = "tokio-codec", feature = "http-body"))]
 pub mod adapters;
 #[cfg(feature = "std")]

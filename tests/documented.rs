@@ -7,6 +7,8 @@
     reason = "a test fails by panicking"
 )]
 
+#[path = "documented/cookbook.rs"]
+mod cookbook;
 mod support;
 
 use std::collections::BTreeMap;
