@@ -1140,6 +1140,27 @@ fn pushes_cost_the_same_however_long_the_text() {
     }
 }
 
+/// The usages of eight times as many choices cost eight times as much, in any order of the indexes.
+#[test]
+fn tokens_of_choices_cost_the_same_however_many_there_are() {
+    let of_choices = |count: usize, index: fn(usize, usize) -> usize| {
+        let choices = (0..count).map(|at| {
+            let tokens = json!({"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7});
+            json!({"index": index(at, count), "usage": tokens})
+        });
+        let json = json!({"choices": choices.collect::<Vec<_>>()}).to_string();
+        ChatCompletion::from_json(json.as_bytes()).unwrap()
+    };
+    for index in [|at, _| at, |at, count: usize| count - at] {
+        let (few, many) = (of_choices(1000, index), of_choices(8000, index));
+        let counts = many.tokens().unwrap();
+        let counts = (counts.prompt, counts.completion, counts.total);
+        assert_eq!(counts, (Some(5), Some(16_000), Some(16_005)));
+        let ratio = clock::ratio(|| _ = few.tokens(), || _ = many.tokens(), 24.0);
+        assert!(ratio < 24.0, "{ratio}");
+    }
+}
+
 /// Returns streams of deltas: choice, member, text.
 fn deltas_of_choices() -> impl Strategy<Value = Vec<Value>> {
     let text = "[a-zé😀\"\\\\ ]{0,8}";

@@ -377,12 +377,14 @@ impl Reassembler {
                 budget.keep(kept, Level::Usage, name, value);
             }
         };
-        let mut of_choices = None;
+        let mut has_usage = false;
         for (index, usage) in chunk.usage_of_choices() {
             keep(&usage);
-            let tokens = self.choice_tokens.get_or_insert_default();
-            of_choices = Some((tokens.update(index, &usage, most), tokens.has_several()));
+            self.choice_tokens.get_or_insert_default().update(index, &usage, most);
+            has_usage = true;
         }
+        let of_choices = self.choice_tokens.as_ref().filter(|_| has_usage);
+        let of_choices = of_choices.map(|tokens| (tokens.all(), tokens.has_several()));
         match of_choices {
             None => keep(&usage),
             Some((all, true)) => {
