@@ -433,7 +433,8 @@ fn a_value_inside_of_an_enum_is_a_member_beside_its_name() {
         serde_json::to_value(failed).unwrap()
     };
     let body = format!(r#"{{"choices":[{{"index":3,"message":{{"content":"{SECRET}"}}}}]}}"#);
-    let found = json!({"choice": 3, "kind": "content", "element": null});
+    // Of a whole completion, the position of the choice.
+    let found = json!({"choice": 0, "kind": "content", "element": null});
     let expected = json!({"reason": "content_filter", "error": null, "found": found});
     assert_eq!(failure(&body), expected);
     let error = json!({"kind": "expected_choices", "offset": 2});

@@ -12,8 +12,8 @@ impl Guard {
     /// Holds the JSON text of a whole completion, of an upstream that doesn't stream.
     ///
     /// Its texts are those of each `message`, and the same values are
-    /// [harmless](Self#what-is-harmless) as in a delta. Each tool call has texts of its own. The bound
-    /// applies to the body as to an event. Push one body, search it, release it, and
+    /// [harmless](Self#what-is-harmless) as in a delta. Each choice and each tool call has texts
+    /// of its own. The bound applies to the body as to an event. Push one body, search it, release it, and
     /// [`reset`](Self::reset) the guard.
     ///
     /// ```
