@@ -1114,7 +1114,7 @@ fn a_completion_is_read_back() {
     assert_eq!(read.id.as_deref(), Some("b"));
     assert_eq!(read.usage.unwrap().get("x").unwrap().as_u64(), Some(2));
     assert!(serde_json::from_str::<ChatCompletion>("[]").is_err());
-    assert!(serde_json::from_str::<ChatCompletion>(r#"{"choices":[{}]}"#).is_err());
+    assert!(serde_json::from_str::<ChatCompletion>(r#"{"choices":[{},{"index":0}]}"#).is_err());
 }
 
 /// A thousand times the deltas cost a thousand times as much, and not a million times.

@@ -167,6 +167,7 @@ fn each_enum_without_a_value_is_its_name() {
         Defect::LimitExceeded,
         Defect::InvalidIndex,
         Defect::UnknownContentPart,
+        Defect::MarkedNotWhole,
     );
     check!("completion::ReasoningName", ReasoningName::ReasoningContent, ReasoningName::Reasoning);
     check!("gateway::request::AskedBy", AskedBy::Client, AskedBy::Gateway, AskedBy::Neither);
@@ -437,7 +438,7 @@ fn a_value_inside_of_an_enum_is_a_member_beside_its_name() {
     let found = json!({"choice": 0, "kind": "content", "element": null});
     let expected = json!({"reason": "content_filter", "error": null, "found": found});
     assert_eq!(failure(&body), expected);
-    let error = json!({"kind": "expected_choices", "offset": 2});
+    let error = json!({"kind": "expected_choices", "offset": 1});
     let expected = json!({"reason": "unreadable", "error": error, "found": null});
     assert_eq!(failure("{}"), expected);
 

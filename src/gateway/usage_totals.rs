@@ -23,7 +23,7 @@ impl UsageTotals {
         tokens.update(&usage);
         let mut of_choices = chunk.usage_of_choices().peekable();
         let has_usage = of_choices.peek().is_some();
-        of_choices.for_each(|(index, usage)| self.choices.update(index, &usage, max_choices));
+        of_choices.for_each(|(_, index, usage)| self.choices.update(index, &usage, max_choices));
         if has_usage {
             tokens = self.choices.all();
         }

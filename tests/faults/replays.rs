@@ -30,6 +30,12 @@ fn repeated(times: usize, one: &str) -> String {
     vec![one; times].join(",")
 }
 
+/// Returns choices that differ in their index.
+fn numbered(times: usize, one: &str) -> String {
+    let choice = |index| one.replacen("\"index\":0", &format!("\"index\":{index}"), 1);
+    (0..times).map(choice).collect::<Vec<_>>().join(",")
+}
+
 /// Returns the number of bytes of text in a value: in members that are written in deltas.
 fn text_bytes(value: &Value) -> usize {
     match value {
@@ -69,11 +75,11 @@ fn a_replay_is_a_few_times_as_long_as_its_completion() {
         called(&repeated(3_000, &long)),
         called(&repeated(3_000, &format!("{{}},{long}"))),
         called(&repeated(3_000, r#"{"custom":{"name":"a","input":"b"}}"#)),
-        repeated(10_000, r#"{"index":0}"#),
-        repeated(5_000, choice),
-        repeated(3_000, r#"{"index":0,"message":{"role":"a","function_call":{}},"x":[1]}"#),
-        repeated(3_000, r#"{"index":0,"message":{"content":"a","refusal":"b","reasoning":"c"}}"#),
-        repeated(128, &called(&repeated(256, "{}"))),
+        numbered(10_000, r#"{"index":0}"#),
+        numbered(5_000, choice),
+        numbered(3_000, r#"{"index":0,"message":{"role":"a","function_call":{}},"x":[1]}"#),
+        numbered(3_000, r#"{"index":0,"message":{"content":"a","refusal":"b","reasoning":"c"}}"#),
+        numbered(128, &called(&repeated(256, "{}"))),
         format!(r#"{{"index":0,"message":{{"content":"{}"}}}}"#, "z".repeat(20_000)),
         called(&format!(
             "{}{{\"function\":{{\"name\":\"f\",\"arguments\":\"{uneven}\"}}}}",
