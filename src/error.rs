@@ -75,7 +75,7 @@ pub enum ErrorKind {
     ExpectedChoices,
     /// Two choices of a completion have the same index.
     RepeatedIndex,
-    /// A member of a request is repeated, and readers differ in which one they use.
+    /// A member of a request, or of an edit's value, is repeated: readers differ in which one they use.
     RepeatedName,
     /// A member's name in a request equals a known one for some readers only, such as `Model`.
     AmbiguousName,

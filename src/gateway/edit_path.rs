@@ -5,6 +5,7 @@ use core::fmt::{self, Write as _};
 use crate::chunk::path_name::{is_name_character, is_name_first, push_name};
 use crate::chunk::schema::{choice, top};
 use crate::json::{Document, NodeId, code_unit};
+use crate::report::serialize_by_name;
 use crate::slice::text_in;
 
 /// A path from the root to the values that a rule changes.
@@ -384,12 +385,36 @@ pub enum PathErrorKind {
     ControlCharacter,
     /// A position has a leading zero or is over 2⁵³ − 1.
     InvalidIndex,
-    /// The path is one of RFC 9535, but has a selector that rules don't have.
+    /// The beginning of a step that RFC 9535 has and rules don't have.
     ///
-    /// These are `..`, slices, filters, lists of selectors and positions from the end.
+    /// These are `..`, slices, filters, lists of selectors and positions from the end. The path isn't
+    /// checked beyond its beginning.
     Unsupported,
 }
 
+impl PathErrorKind {
+    /// Returns the name of the kind, in lower case with underscores.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ExpectedRoot => "expected_root",
+            Self::ExpectedStep => "expected_step",
+            Self::ExpectedName => "expected_name",
+            Self::ExpectedSelector => "expected_selector",
+            Self::ExpectedBracket => "expected_bracket",
+            Self::ExpectedQuote => "expected_quote",
+            Self::ExpectedMember => "expected_member",
+            Self::InvalidEscape => "invalid_escape",
+            Self::ControlCharacter => "control_character",
+            Self::InvalidIndex => "invalid_index",
+            Self::Unsupported => "unsupported",
+        }
+    }
+}
+
+serialize_by_name!(PathErrorKind);
+
+/// Writes a sentence; [`as_str`](Self::as_str) returns the name.
 impl fmt::Display for PathErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -27,7 +27,7 @@ use crate::slice::bytes_in;
 ///     EditRule::replace("$.model", "our-alias")?,
 ///     EditRule::rename("$.choices[*].delta.reasoning", "reasoning_content")?,
 ///     EditRule::remove("$.choices[*].logprobs")?,
-///     EditRule::set("$.metadata", EditValue::json(r#"{"tier":"gold"}"#)?)?,
+///     EditRule::set("$.metadata", EditValue::from_json(br#"{"tier":"gold"}"#)?)?,
 /// ]);
 ///
 /// let body = br#"{"model":"m", "choices":[{"message":{"reasoning":"Hm"}, "logprobs":null}]}"#;

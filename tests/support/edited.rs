@@ -46,7 +46,7 @@ impl Rule {
     /// Returns the rule of the crate.
     pub fn made(&self) -> EditRule {
         let path = self.path();
-        let value = |json| EditValue::json(json).unwrap();
+        let value = |json: &'static str| EditValue::from_json(json.as_bytes()).unwrap();
         let rule = match self.action {
             Action::Replace(json) => EditRule::replace(&path, value(json)),
             Action::Set(json) => EditRule::set(&path, value(json)),
