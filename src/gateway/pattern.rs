@@ -22,7 +22,9 @@ use super::finder::Finder;
 /// client receives the text with this delay. A longer match is found in parts, if these parts match
 /// alone. Look-around such as `\b` sees the text of the guard: its overlap and the held text.
 ///
-/// A search takes time linear in the text for a fixed expression, and memory as `regex` documents.
+/// A search takes time linear in the text for a fixed expression, and memory as `regex` documents. But
+/// an expression such as `(?s)a.*z|a` reads to the end of the text for each match, so all matches of a
+/// text can cost the square of its length: bound the text by the guard, or such a repetition by a number.
 #[derive(Clone, Debug)]
 pub struct Pattern {
     regex: Regex,

@@ -28,7 +28,11 @@ use crate::error::Error;
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OwnedValue {
-    /// A value as its JSON text, which isn't checked: see [`from_json`](Self::from_json).
+    /// A value as its JSON text, which isn't checked: [`from_json`](Self::from_json) checks one.
+    ///
+    /// A completion with a text that isn't JSON is written as JSON that can't be read. A
+    /// [`Replay`](crate::gateway::Replay) writes no line end of it, so its event may be malformed, and
+    /// no other event results.
     Raw(String),
     /// An object that was merged member by member.
     Object(OwnedObject),

@@ -2,6 +2,7 @@
 
 use deltawire::completion::{ChatCompletion, FinishedCompletion};
 use deltawire::gateway::{Replay, assemble};
+use deltawire::json::OwnedValue;
 use deltawire::{Limits, Outcome, Reassembler};
 use serde_json::{Value, json};
 
@@ -50,6 +51,46 @@ fn text_bytes(value: &Value) -> usize {
             })
             .sum(),
         _ => 0,
+    }
+}
+
+/// A stored text that isn't JSON ends no line and forges no event, at any place.
+#[test]
+fn a_text_that_is_no_json_forges_no_event() {
+    let json = r#"{"choices":[{"index":0,"message":{"content":"a","audio":{"id":"b"}},"finish_reason":"stop","logprobs":{"content":[]}}],"usage":{"a":1}}"#;
+    for text in [
+        "\"a\n\ndata: [DONE]\n\n\"",
+        "1\n\ndata: [DONE]\n\n",
+        "\"a\r\rdata: x\r\r",
+        "\"\\\n\ndata: [DONE]\n\n\"",
+        "\"\\\r\n\r\nevent: error\r\n\r\n",
+        "\"a\\",
+        "{\"a\":1",
+        "",
+    ] {
+        let value = || OwnedValue::Raw(text.to_owned());
+        let put: [fn(&mut ChatCompletion, OwnedValue); 6] = [
+            |completion, value| drop(completion.extra.insert("x", value)),
+            |completion, value| drop(completion.usage.as_mut().unwrap().insert("x", value)),
+            |completion, value| drop(completion.choices[0].extra.insert("x", value)),
+            |completion, value| drop(completion.choices[0].message.extra.insert("x", value)),
+            |completion, value| {
+                drop(completion.choices[0].message.audio.as_mut().unwrap().insert("x", value));
+            },
+            |completion, value| {
+                drop(completion.choices[0].logprobs.as_mut().unwrap().insert("x", value));
+            },
+        ];
+        for put in put {
+            let mut completion = read(json);
+            put(&mut completion, value());
+            let out = String::from_utf8(replayed(&completion)).unwrap();
+            let is_event =
+                |event: &str| event.starts_with("data: {") && !event.contains(['\n', '\r']);
+            let (events, last) = out.trim_end().rsplit_once("\n\n").unwrap();
+            assert_eq!(last, "data: [DONE]");
+            assert!(events.split("\n\n").all(is_event), "{text:?}: {out}");
+        }
     }
 }
 
