@@ -471,7 +471,7 @@ fn a_completion_does_not_affect_an_open_stream() {
     assert_eq!(texts(&out)[&(0, 0, "content".to_owned())], "a * *");
 }
 
-/// Two choices of a whole completion are two texts, whatever their indexes are.
+/// Two choices of a whole completion are two texts, also if they share an index or lack it.
 ///
 /// The expected text is that of the expression on each choice alone.
 #[cfg(feature = "regex")]

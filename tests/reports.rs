@@ -244,7 +244,7 @@ fn an_error_is_its_name_and_its_offset() {
     assert_eq!(error.to_string(), "expected a member name at byte 7");
 }
 
-/// A `PathErrorKind` is shown as a sentence and serialized as its name, and each path is one of its kind.
+/// A `PathErrorKind` is shown as a sentence and serialized as its name.
 #[test]
 fn an_error_in_a_path_is_its_name_and_its_offset() {
     let names: BTreeSet<_> = [

@@ -1,6 +1,6 @@
 //! Whole completions: a relay reads a body by the rules of `ChatCompletion::from_json`.
 #![cfg(feature = "std")]
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use deltawire::completion::{ChatCompletion, CompletionLimit, Defect, FinishedCompletion};
 use deltawire::gateway::{CompletionError, Relay};
@@ -34,8 +34,9 @@ fn contents(completion: &ChatCompletion) -> Vec<(u64, &str)> {
         .collect()
 }
 
-/// An index that is absent is the position; `index` is "the index of the choice in the list of
-/// choices" (OpenAI's API reference), and clients read `choices[0]`.
+/// An index that is absent is the position of the choice.
+///
+/// OpenAI's API reference calls it "the index of the choice in the list of choices".
 #[test]
 fn a_choice_without_an_index_has_its_position() {
     let choice = |index: &str, text: &str| {
@@ -70,7 +71,7 @@ fn choices_that_cannot_be_told_apart_are_an_error() {
         (r#"{"index":"0"}"#, ErrorKind::ExpectedInteger, r#"{"index":"#),
         (r#"{"index":-1}"#, ErrorKind::ExpectedInteger, r#"{"index":"#),
         (r#"{"index":1.5}"#, ErrorKind::ExpectedInteger, r#"{"index":"#),
-        (r#"{},null"#, ErrorKind::ExpectedObject, "{},"),
+        ("{},null", ErrorKind::ExpectedObject, "{},"),
         (r#""text""#, ErrorKind::ExpectedObject, ""),
     ] {
         let body = body(choices);

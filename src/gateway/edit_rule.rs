@@ -61,9 +61,9 @@ use crate::slice::bytes_in;
 /// - A rule inside a value that another rule removes or replaces has no effect.
 /// - A rule with the path of an earlier one replaces it, also of another kind. Renamings only
 ///   replace each other.
-/// - A rule for the new name of a renaming applies to the renamed member too: [`set`](Self::set) always,
-///   [`replace`](Self::replace) and [`remove`](Self::remove) if they are behind the renaming. No member
-///   is added under such a name.
+/// - A [`set`](Self::set) of a name applies to members that are renamed to it, too. So does a
+///   [`replace`](Self::replace) or [`remove`](Self::remove) behind the renaming. No member is added under
+///   such a name.
 #[derive(Clone, PartialEq, Eq)]
 pub struct EditRule {
     path: EditPath,
@@ -255,7 +255,7 @@ impl RuleSet {
     /// Adds rules behind the others. [`prepare`](Self::prepare) makes them apply.
     pub(super) fn extend(&mut self, rules: impl IntoIterator<Item = EditRule>) {
         for rule in rules {
-            // So the rules that later ones have replaced need no more room than the others.
+            // So the rules that later ones have replaced need no more memory than the others.
             if self.rules.len() <= FEW_RULES {
                 self.rules.retain(|earlier| earlier.key() != rule.key());
             } else if self.rules.len() > 2 * self.distinct {

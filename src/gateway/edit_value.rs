@@ -45,8 +45,8 @@ impl<'v> EditValue<'v> {
     /// # Errors
     ///
     /// Returns the error and its offset in the text, for a text that isn't JSON. The same for a lone
-    /// surrogate, for `NaN` and `Infinity`, for a number beyond 64 bits, for two members of an object
-    /// with the same name, and for a text over the default [`Limits`].
+    /// surrogate, for `NaN` and `Infinity`, and for a number beyond 64 bits. An object with two members of
+    /// one name is an error, and so is a text over the default [`Limits`].
     pub fn from_json(json: &'v [u8]) -> Result<Self, Error> {
         let mut parser = Parser::new(&Limits::new());
         parser.set_strict(true);

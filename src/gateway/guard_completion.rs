@@ -29,7 +29,7 @@ impl Guard {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
-    /// The guard's bound counts the body and the texts in it, as for an event: by default, a body of one
+    /// The guard's bound counts the body and the texts in it, as for an event. By default, a body of one
     /// text may have about 128 KiB. The texts beyond the first 256 are unwatched. The body has at most
     /// 4 096 choices, the default nesting and less than 2 GiB.
     ///

@@ -23,8 +23,8 @@ use super::finder::Finder;
 /// alone. Look-around such as `\b` sees the text of the guard: its overlap and the held text.
 ///
 /// A search takes time linear in the text for a fixed expression, and memory as `regex` documents. But
-/// an expression such as `(?s)a.*z|a` reads to the end of the text for each match, so all matches of a
-/// text can cost the square of its length: bound the text by the guard, or such a repetition by a number.
+/// one such as `(?s)a.*z|a` may read to the end of the text for each match. All matches of a text may
+/// then cost the square of its length. Bound such a repetition, or the text by the guard.
 #[derive(Clone, Debug)]
 pub struct Pattern {
     regex: Regex,

@@ -123,8 +123,8 @@ impl Relay {
     ///
     /// - The guard's bound, by default 256 KiB, counts the body and the texts in it.
     /// - The body has at most 4 096 choices, the default nesting and less than 2 GiB.
-    /// - A member is left out of `finished` if its object has 256 others, and so is a usage over 64 KiB
-    ///   or an id of a tool call over 1 024 bytes. `limit_exceeded` reports that. `out` has all of them.
+    /// - `finished` lacks the members beyond 256 of one object, a usage beyond 64 KiB, and an id of a tool
+    ///   call over 1 024 bytes. Its `limit_exceeded` reports that, and `out` has them all.
     ///
     /// Allocates the completion, and the memory of [`Guard::push_completion`](super::Guard::push_completion)
     /// and [`Editor::write_completion`](super::Editor::write_completion), one after the other. With a

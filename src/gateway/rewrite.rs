@@ -195,8 +195,8 @@ impl Editor {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
-    /// While it reads, it allocates up to 64 bytes for each name and value of the body, and up to 192
-    /// bytes for each change: each value that a rule selects, or member that it adds, for each such rule.
+    /// While it reads, it allocates up to 64 bytes for each name and value of the body. It allocates up to
+    /// 192 bytes for each change. If two rules select a value or add a member, these are two changes.
     ///
     /// # Errors
     ///

@@ -223,6 +223,21 @@ fn outranked(items: &[Item], live: &[usize], names: &[Option<String>], hits: &[H
     found
 }
 
+/// Applies rules for a new name to renamed members: those behind the renaming, and those that set.
+fn change_renamed(hits: &mut [Hit], names: &[Option<String>], active: &[usize], rules: &[&Rule]) {
+    for (hit, name) in hits.iter_mut().zip(names) {
+        let Some(rename) = hit.rename else { continue };
+        let is_named = |rule: &usize| match (rules[*rule].steps.last(), rules[*rule].action) {
+            (Some(Step::Name(own)), Action::Set(_)) => Some(*own) == name.as_deref(),
+            (Some(Step::Name(own)), Action::Replace(_) | Action::Remove) => {
+                *rule > rename && Some(*own) == name.as_deref()
+            }
+            _ => false,
+        };
+        hit.value = hit.value.max(active.iter().copied().filter(is_named).max());
+    }
+}
+
 /// Appends a value that the first steps of the active rules select, with their changes.
 fn write(tree: &Tree, at: At<'_>, active: &[usize], rules: &[&Rule], out: &mut String) {
     let depth = at.depth;
@@ -262,19 +277,8 @@ fn write(tree: &Tree, at: At<'_>, active: &[usize], rules: &[&Rule], out: &mut S
             _ => name_of(item),
         });
     let names: Vec<Option<String>> = names.collect();
-    // A rule for the new name applies to a renamed member too: one behind the renaming, or one that sets.
-    for (hit, name) in hits.iter_mut().zip(&names) {
-        let Some(rename) = hit.rename else { continue };
-        let is_named = |rule: &usize| match (&rules[*rule].steps[depth], rules[*rule].action) {
-            (Step::Name(own), Action::Set(_)) => Some(*own) == name.as_deref(),
-            (Step::Name(own), Action::Replace(_) | Action::Remove) => {
-                *rule > rename && Some(*own) == name.as_deref()
-            }
-            _ => false,
-        };
-        let last = active.iter().copied().filter(|rule| is_last(*rule)).filter(is_named).max();
-        hit.value = hit.value.max(last);
-    }
+    let last: Vec<_> = active.iter().copied().filter(|rule| is_last(*rule)).collect();
+    change_renamed(&mut hits, &names, &last, rules);
     // Of the members that a renaming leads to one name, those with one old name remain.
     let mut is_removed: Vec<bool> = hits.iter().map(removes).collect();
     let live: Vec<_> = (0..items.len()).filter(|position| !is_removed[*position]).collect();
