@@ -49,7 +49,8 @@ impl Guard {
     /// are searched again with its next piece. A mask isn't searched, and neither is the text around it
     /// together: with an empty mask the rest may be a match. A text that has ended is searched to its
     /// end, so a match doesn't span the end: see [`release`](Self::release). The cost is that of
-    /// searching the new text and the open bytes, and of copying the text behind the first match.
+    /// searching the new text and the open bytes, and of copying the text behind the first match. A finder
+    /// that reads far beyond each match, as a `Pattern` may, costs that for each match.
     ///
     /// ```
     /// use deltawire::ChunkDecoder;
