@@ -244,6 +244,125 @@ proptest! {
     }
 }
 
+/// Sends a stream in pieces through a relay that redacts `secret`. Returns the texts of its output.
+fn relayed(stream: &str, piece: usize) -> (Texts, u64) {
+    let guard = RelayGuard::new(Guard::new()).redact(Words::new(["secret"]), "*");
+    let (mut relay, mut out) = (Relay::builder().guard(guard).build(), Vec::new());
+    for piece in stream.as_bytes().chunks(piece) {
+        let _ = relay.push(piece, Duration::ZERO, &mut out);
+    }
+    let report = relay.finish(RelayEnd::Upstream, Duration::ZERO, &mut out);
+    assert_eq!(report.outcome.as_str(), "complete", "{stream}");
+    (texts(&out), report.redactions)
+}
+
+const END: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
+
+/// What a guard releases depends on the events of the choice, not on pieces, comments and others.
+#[test]
+fn a_text_is_held_for_events_of_its_choice() {
+    let mut turns =
+        event(0, &json!({ "reasoning": "a" })) + &event(0, &json!({ "content": "sec" }));
+    for _ in 0..20 {
+        turns += &event(0, &json!({ "reasoning": "b" }));
+    }
+    turns += &(event(0, &json!({ "content": "ret" })) + END);
+    let turns = turns.replace('\n', "\r\n");
+
+    let mut comments = event(0, &json!({ "reasoning": "x" }));
+    comments += &(event(0, &json!({ "content": "sec" })) + &": ping\n\n".repeat(33));
+    comments += &(event(0, &json!({ "reasoning": "y" })) + &event(0, &json!({ "content": "ret" })));
+    comments += END;
+
+    let mut choices = String::new();
+    for (name, text) in
+        [("reasoning", "x"), ("content", "sec"), ("reasoning", "y"), ("content", "ret")]
+    {
+        choices.extend((0..40).map(|index| event(index, &json!({ name: text }))));
+    }
+    choices.extend((1..40).map(|index| {
+        END.split_inclusive("\n\n").next().unwrap().replace(":0", &format!(":{index}"))
+    }));
+    choices += END;
+
+    for (stream, count) in [(turns, 1), (comments, 1), (choices, 40)] {
+        for piece in [1, 2, 3, 1 << 20] {
+            let (texts, redactions) = relayed(&stream, piece);
+            assert_eq!(redactions, count, "{piece}");
+            let contents: Vec<_> = texts.iter().filter(|(key, _)| key.2 == "content").collect();
+            assert!(contents.iter().all(|(_, text)| *text == "*"), "{piece} {contents:?}");
+        }
+    }
+}
+
+/// A text that has ended is released. If it continues, the rest of a match across its end is
+/// replaced.
+#[test]
+fn a_match_across_the_end_of_a_text_is_replaced_from_there_on() {
+    let finish = |text: &str| {
+        let delta = json!({ "content": text });
+        let choice = json!([{ "index": 0, "delta": delta, "finish_reason": "stop" }]);
+        format!("data: {}\n\n", json!({ "choices": choice }))
+    };
+    let content = |text: &str| event(0, &json!({ "content": text }));
+    let call = |index: u64, text: &str| {
+        let call = json!([{ "index": index, "function": { "arguments": text } }]);
+        event(0, &json!({ "tool_calls": call }))
+    };
+    let refusal = || event(0, &json!({ "refusal": "x" }));
+    let mut interrupted = event(0, &json!({ "reasoning": "x" })) + &content("a sec");
+    for _ in 0..33 {
+        interrupted += &event(0, &json!({ "reasoning": "x" }));
+    }
+    for (stream, name, expected) in [
+        (content("a sec") + &refusal() + &content("ret b"), "content", "a sec* b"),
+        (content("a sec") + &refusal() + &content("r") + &content("et"), "content", "a sec*"),
+        (
+            content("se") + &refusal() + &content("c") + &refusal() + &content("ret"),
+            "content",
+            "se*",
+        ),
+        (content("a sec") + &refusal() + &content("rot"), "content", "a secrot"),
+        (content("a secret") + &refusal() + &content("secret"), "content", "a **"),
+        (call(0, "sec") + &call(1, "x") + &call(0, "ret"), "arguments 0", "sec*"),
+        (finish("sec") + &finish("ret"), "content", "sec*"),
+        (interrupted + &content("ret"), "content", "a sec*"),
+    ] {
+        for piece in [1, 1 << 20] {
+            let (texts, redactions) = relayed(&(stream.clone() + END), piece);
+            let joined: String =
+                texts.iter().filter(|(key, _)| key.2 == name).map(|(_, text)| &**text).collect();
+            assert_eq!(joined, expected, "{stream}");
+            assert_eq!(redactions, expected.matches('*').count() as u64, "{stream}");
+        }
+        let guard = RelayGuard::new(Guard::new()).stop_at(Words::new(["secret"]));
+        let (mut relay, mut out) = (Relay::builder().guard(guard).build(), Vec::new());
+        let _ = relay.push((stream + END).as_bytes(), Duration::ZERO, &mut out);
+        let report = relay.finish(RelayEnd::Upstream, Duration::ZERO, &mut out);
+        let is_stopped = report.outcome.as_str() == "content_filter";
+        assert_eq!(is_stopped, expected.contains('*'), "{}", report.outcome);
+    }
+}
+
+/// The overlap bounds the part of a match that may be released.
+#[test]
+fn an_overlap_bounds_the_match_across_the_end_of_a_text() {
+    let stream = event(0, &json!({ "content": "sec" }))
+        + &event(0, &json!({ "refusal": "x" }))
+        + &event(0, &json!({ "content": "ret" }));
+    for (overlap, expected) in [(3, "sec*"), (2, "secret")] {
+        let (mut decoder, mut guard) = (ChunkDecoder::new(), Guard::with_bounds(1000, overlap));
+        let (mut input, mut out) = (stream.as_bytes(), Vec::new());
+        while let Some(event) = decoder.next(&mut input) {
+            let _ = guard.push(&event);
+            guard.redact(&Words::new(["secret"]), "*").unwrap();
+            guard.release_searched(&mut out);
+        }
+        guard.release_all(&mut out);
+        assert_eq!(texts(&out)[&(0, 0, "content".to_owned())], expected);
+    }
+}
+
 /// Searches the text behind a discarded one, with both searches.
 #[test]
 fn a_text_behind_a_discarded_one_is_searched() {

@@ -16,7 +16,7 @@ use super::watched_text::{
 use crate::chunk::{ChatCompletionChunk, Choice, TemplateCache};
 use crate::decoder::{ChunkEvent, Payload};
 use crate::json::Value;
-use crate::slice::bytes_in;
+use crate::slice::{bytes_in, text_in};
 
 /// Holds events back until a gateway has checked the text in them.
 ///
@@ -196,6 +196,9 @@ impl Guard {
     ///
     /// The bound counts the bytes of the held events and of the texts in them, and 64 for each
     /// event and each text in it. The overlap of each released text is not counted.
+    ///
+    /// Choose an overlap as long as the longest match. A match may begin in the released part of a text
+    /// that has ended and continues. It is found if it begins in the overlap.
     #[must_use]
     pub const fn with_bounds(most_bytes: usize, overlap: usize) -> Self {
         Self {
@@ -313,8 +316,9 @@ impl Guard {
         if !move_segments(own, start..end, start + with.len()) {
             return false;
         }
+        let last = text_in(&text.text, range.clone()).chars().next_back();
         text.text.replace_range(range, with);
-        text.move_searches(core::slice::from_ref(&(start..end)), with.len());
+        text.move_searches(core::slice::from_ref(&(start..end)), with.len(), |_| last);
         self.text_bytes = text_bytes;
         true
     }
@@ -328,13 +332,14 @@ impl Guard {
     ///
     /// - Another text of its choice continues, and that one began no earlier than the last piece of
     ///   this one. An example is the content after the reasoning, or a tool call.
-    /// - Another text of its choice continues, and the last piece of this one was more than 32
-    ///   events earlier.
+    /// - More than 32 events with other texts of its choice have followed its last piece. Comments
+    ///   and events of other choices don't count.
     /// - Its choice or the stream has finished.
     ///
     /// A text that continues nevertheless is held again from there, for example if reasoning and
-    /// content alternate. An event without text is released as soon as all events before it are,
-    /// so call this after each push.
+    /// content alternate. The part before is released, and a match may span this end: see
+    /// [`redact`](Self::redact). An event without text is released as soon as all events before it
+    /// are, so call this after each push.
     pub fn release(&mut self, keep: usize, out: &mut Vec<u8>) {
         self.release_by(|_| keep, out);
     }
@@ -380,8 +385,7 @@ impl Guard {
         self.segments.clear();
         self.text_bytes = 0;
         for text in &mut self.texts {
-            text.text.truncate(text.released - text.dropped);
-            text.searched = text.searched.up_to(text.end());
+            text.discard();
             text.forget(self.overlap);
         }
     }
@@ -419,8 +423,7 @@ impl Guard {
         let new = || segments.iter().skip(new).filter(|segment| segment.start < segment.end);
         for segment in new() {
             if let Some(text) = texts.get_mut(segment.text) {
-                text.began = if text.began == 0 { now } else { text.began };
-                (text.last_event, text.is_over) = (now, false);
+                text.continue_at(now);
             }
         }
         let has_others = texts.len() > 1;

@@ -105,10 +105,31 @@ pub(super) struct PerSearch<T> {
     pub(super) redact: T,
 }
 
-impl PerSearch<usize> {
-    /// Returns the ends of searched parts, if a text ends at a position.
-    pub(super) fn up_to(self, end: usize) -> Self {
-        Self { stop: self.stop.min(end), redact: self.redact.min(end) }
+/// The progress of a search in a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Progress {
+    /// The position from which the text is searched next.
+    pub(super) next: usize,
+    /// The last character of a replaced part, if the text in its place ends at `next`.
+    pub(super) before: Option<char>,
+    /// The end of the text when it was searched to its end, since it was over.
+    pub(super) end: usize,
+}
+
+impl Progress {
+    const NONE: Self = Self { next: 0, before: None, end: 0 };
+
+    /// Returns the progress in a text that is truncated to end at a position.
+    fn up_to(self, end: usize) -> Self {
+        let Self { next, before, .. } = self;
+        let before = before.filter(|_| next <= end);
+        Self { next: next.min(end), before, end: self.end.min(end) }
+    }
+
+    /// Moves the position from which the text is searched next.
+    pub(super) fn move_to(&mut self, next: usize) {
+        self.before = self.before.filter(|_| self.next == next);
+        self.next = next;
     }
 }
 
@@ -151,30 +172,47 @@ pub(super) struct WatchedText {
     /// Number of bytes of it that are released.
     pub(super) released: usize,
     pub(super) text: String,
-    /// The ends of the parts that were searched.
-    pub(super) searched: PerSearch<usize>,
+    /// The progress of the searches.
+    pub(super) searched: PerSearch<Progress>,
     /// The numbers of the first and the last event with a piece of it; 0 if there is none.
     pub(super) began: u64,
     pub(super) last_event: u64,
+    /// The number of later events with another text of its choice, and that of the last of them.
+    pub(super) interrupted: u32,
+    pub(super) interrupted_by: u64,
     /// The text has ended: no further piece is expected, so its held events may be released.
     pub(super) is_over: bool,
 }
 
 impl WatchedText {
     pub(super) const fn new(id: WatchedTextId) -> Self {
-        let (dropped, hidden, released, began, last_event, is_over) = (0, 0, 0, 0, 0, false);
-        let searched = PerSearch { stop: 0, redact: 0 };
         Self {
             id,
-            dropped,
-            hidden,
-            released,
+            dropped: 0,
+            hidden: 0,
+            released: 0,
             text: String::new(),
-            searched,
-            began,
-            last_event,
-            is_over,
+            searched: PerSearch { stop: Progress::NONE, redact: Progress::NONE },
+            began: 0,
+            last_event: 0,
+            interrupted: 0,
+            interrupted_by: 0,
+            is_over: false,
         }
+    }
+
+    /// Continues the text by a piece in an event.
+    pub(super) fn continue_at(&mut self, event: u64) {
+        self.began = if self.began == 0 { event } else { self.began };
+        (self.last_event, self.interrupted, self.is_over) = (event, 0, false);
+    }
+
+    /// Discards the held text.
+    pub(super) fn discard(&mut self) {
+        self.text.truncate(self.released - self.dropped);
+        let PerSearch { stop, redact } = &mut self.searched;
+        let end = self.dropped + self.text.len();
+        (*stop, *redact) = (stop.up_to(end), redact.up_to(end));
     }
 
     /// Returns the position at which the text ends.
@@ -213,14 +251,29 @@ impl WatchedText {
             rest = range.end;
         }
         self.text.push_str(in_changed(rest - first.start..changed.len()));
-        self.move_searches(ranges, mask.len());
+        let last = |range: &Range<usize>| {
+            in_changed(range.start - first.start..range.end - first.start).chars().next_back()
+        };
+        self.move_searches(ranges, mask.len(), last);
     }
 
-    /// Moves the ends of the searched parts, if ranges are replaced by texts of `mask` bytes.
-    pub(super) fn move_searches(&mut self, ranges: &[Range<usize>], mask: usize) {
+    /// Moves the positions of the searches, if ranges are replaced by texts of `mask` bytes.
+    ///
+    /// `last` returns the last character of a replaced range.
+    pub(super) fn move_searches(
+        &mut self,
+        ranges: &[Range<usize>],
+        mask: usize,
+        last: impl Fn(&Range<usize>) -> Option<char>,
+    ) {
         let PerSearch { stop, redact } = &mut self.searched;
-        for searched in [stop, redact] {
-            *searched = Masked::new(ranges, mask).moved(*searched).position;
+        for Progress { next, before, end } in [stop, redact] {
+            let around = ranges.get(ranges.partition_point(|range| range.end < *next));
+            if let Some(range) = around.filter(|range| range.start < *next) {
+                *before = last(range);
+            }
+            *next = Masked::new(ranges, mask).moved(*next).position;
+            *end = Masked::new(ranges, mask).moved(*end).position;
         }
     }
 
@@ -246,20 +299,24 @@ impl WatchedText {
     }
 }
 
-/// Number of events for which a text is held while other texts of its choice interrupt it.
-const INTERRUPTED: u64 = 32;
+/// Number of events with other texts of its choice for which a text is held.
+const INTERRUPTED: u32 = 32;
 
 /// Ends the other texts of a choice when the text `continued` continues.
 ///
-/// A text ends if its last piece came no later than the first one of `continued`, or too many
-/// events ago.
+/// A text ends if its last piece came no later than the first one of `continued`, or if too many
+/// events with other texts of the choice followed it.
 pub(super) fn end_others(texts: &mut [WatchedText], continued: usize) {
     let Some(&WatchedText { id, began, last_event: now, .. }) = texts.get(continued) else {
         return;
     };
     for text in texts.iter_mut().filter(|text| text.id.choice == id.choice) {
-        let is_left = text.last_event <= began || now - text.last_event > INTERRUPTED;
-        text.is_over |= text.last_event < now && is_left;
+        if text.last_event == now {
+            continue;
+        }
+        text.interrupted += u32::from(text.interrupted_by != now);
+        text.interrupted_by = now;
+        text.is_over |= text.last_event <= began || text.interrupted > INTERRUPTED;
     }
 }
 
