@@ -363,6 +363,77 @@ fn an_overlap_bounds_the_match_across_the_end_of_a_text() {
     }
 }
 
+/// Finds words with a word boundary before them, and `^` at the start of the text.
+struct AtBoundary(&'static [&'static str]);
+
+impl Finder for AtBoundary {
+    fn find(&self, text: &str, from: usize) -> Option<Range<usize>> {
+        (from..text.len()).filter(|at| text.is_char_boundary(*at)).find_map(|at| {
+            let before = text[..at].chars().next_back();
+            let word = self.0.iter().find_map(|word| match word.strip_prefix('^') {
+                Some(word) => (before.is_none() && text[at..].starts_with(word)).then_some(word),
+                None => {
+                    let is_word = before.is_some_and(char::is_alphanumeric);
+                    (!is_word && text[at..].starts_with(word)).then_some(*word)
+                }
+            })?;
+            Some(at..at + word.len())
+        })
+    }
+
+    fn open_len(&self, text: &str) -> usize {
+        text.len().min(8)
+    }
+}
+
+/// A search behind a mask sees the character that was there before, in all cuts of the text.
+#[test]
+fn a_mask_does_not_change_what_a_finder_sees_before_it() {
+    for (text, words, expected) in [
+        ("Use Bearer sk-12345 ok ok ok", &["Bearer ", "sk-12345"][..], "Use MM ok ok ok"),
+        ("aab aab xxxxxxxxx", &["aab ", "x"], "MMMxxxxxxxx"),
+        ("aaaab", &["^a"], "Maaab"),
+        ("abcd  abcd", &["abcd", " "], "M MM"),
+        ("éa éa", &["é", "a"], "Ma Ma"),
+        ("abab", &["ab"], "Mab"),
+    ] {
+        let finder = AtBoundary(words);
+        let expected_of = |mask: &str| expected.replace('M', mask);
+        for mask in ["REDACTED", "*", " ", ""] {
+            for cut in (0..=text.len()).filter(|at| text.is_char_boundary(*at)) {
+                let pieces = [&text[..cut], &text[cut..]];
+                let stream: String =
+                    pieces.iter().map(|piece| event(0, &json!({ "content": piece }))).collect();
+                let (out, _) = redact(stream.as_bytes(), 1 << 20, &finder, mask).unwrap();
+                let found = &texts(&out)[&(0, 0, "content".to_owned())];
+                assert_eq!(*found, expected_of(mask), "{mask:?} {pieces:?}");
+            }
+            let each: String =
+                text.chars().map(|piece| event(0, &json!({ "content": piece }))).collect();
+            let (out, _) = redact(each.as_bytes(), 1 << 20, &finder, mask).unwrap();
+            let found = &texts(&out)[&(0, 0, "content".to_owned())];
+            assert_eq!(*found, expected_of(mask), "{mask:?} {text}");
+        }
+    }
+}
+
+/// A match of one search that another one masks: the other search sees the text as it was.
+#[test]
+fn a_mask_does_not_change_what_the_other_finder_sees_before_it() {
+    let stream = event(0, &json!({ "content": "ok ok ok ok Bearer sk-1" }))
+        + &event(0, &json!({ "content": "2345 ok ok ok" }));
+    let (mut decoder, mut guard, mut input) =
+        (ChunkDecoder::new(), Guard::new(), stream.as_bytes());
+    let mut found = 0;
+    while let Some(event) = decoder.next(&mut input) {
+        let _ = guard.push(&event);
+        found += usize::from(guard.stop_at(&AtBoundary(&["sk-12345"])).is_some());
+        guard.redact(&AtBoundary(&["Bearer "]), "REDACTED").unwrap();
+        guard.release_searched(&mut Vec::new());
+    }
+    assert_eq!(found, 1);
+}
+
 /// Searches the text behind a discarded one, with both searches.
 #[test]
 fn a_text_behind_a_discarded_one_is_searched() {
