@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 
 use deltawire::gateway::{
     Editor, Guard, PushResult, RewriteOutcome, UsageVisibility, WatchedTextId, WatchedTextKind,
+    Words,
 };
 use deltawire::sse::EventKind;
 use deltawire::{ChunkDecoder, ChunkEvent, SseDecoder, Templates};
@@ -553,4 +554,36 @@ fn a_guard_that_replaces_stays_within_its_bound() {
     guard.release_all(&mut out);
     drop(guard);
     assert_eq!(held + heap::live() - around, 0);
+}
+
+/// Texts of nothing but matches, large and small: the ranges of the matches are within the bound too.
+#[test]
+fn a_guard_that_redacts_stays_within_its_bound() {
+    for (most, len, mask) in
+        [(256 << 10, 120_000, ""), (256 << 10, 60_000, "##"), (2_000, 800, ""), (2_000, 500, "##")]
+    {
+        let event = format!(
+            "data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"{}\"}}}}]}}\n\n",
+            "a".repeat(len)
+        );
+        let mut decoder = ChunkDecoder::new().with_templates(&Templates::none());
+        let mut input = event.as_bytes();
+        let event = decoder.next(&mut input).unwrap();
+        let words = Words::new(["a"]);
+        for stops in [false, true] {
+            let mut guard = Guard::with_bounds(most, 16);
+            let before = heap::live();
+            heap::reset_peak();
+            assert_eq!(guard.push(&event), PushResult::Text);
+            if stops {
+                assert_eq!(guard.stop_at(&words).unwrap().range, 0..1);
+            } else {
+                assert_eq!(guard.redact(&words, mask), Ok(len));
+                assert_eq!(guard.texts().next().unwrap().text, mask.repeat(len));
+            }
+            let (peak, bound) = (heap::peak() - before, most_heap(&guard, most, 16));
+            assert!(peak <= bound, "{peak} of {bound} for {len} bytes");
+            assert!(guard.held_bytes() <= most);
+        }
+    }
 }

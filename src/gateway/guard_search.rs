@@ -25,7 +25,7 @@ pub struct TextMatch {
 /// The number of matches that are replaced at once is this, and a fraction of the text's bytes.
 ///
 /// So the ranges of the matches need less memory than the text, and the text is copied a few times.
-const LEAST_BATCH: usize = 1024;
+const LEAST_BATCH: usize = 64;
 const BATCHES: usize = 64;
 
 /// The redacted text would exceed the bound of the guard; see [`Guard::redact`].
