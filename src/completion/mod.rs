@@ -29,6 +29,7 @@ mod tool_call;
 mod usage_plan;
 mod whole;
 
+pub(crate) use budget::Budget;
 pub use budget::CompletionLimit;
 pub use change::Change;
 pub use failure::CompletionFailure;

@@ -18,11 +18,12 @@ pub struct WatchedTextId {
     pub choice: u64,
     /// The kind of the text.
     pub kind: WatchedTextKind,
-    /// The index of the tool call or reasoning detail that contains the text.
+    /// The number of the tool call or reasoning detail that contains the text.
     ///
-    /// It is the position in the list for those of a whole message. In a stream it is the index:
-    /// those with the same one share their texts, even if their ids differ. Those without an index
-    /// share the texts of `None`, and tool calls without one do so with the older `function_call`.
+    /// In a whole message it is the position in the list. In a stream the elements are numbered in the
+    /// order in which they begin. A delta continues the element that a completion merges it into: by
+    /// its index and id, and of a call also by its name. Reasoning details without an index share the
+    /// texts of `None`. All other texts, those of `function_call` too, have `None`.
     pub element: Option<u64>,
 }
 
@@ -34,7 +35,7 @@ pub enum WatchedTextKind {
     Content,
     /// `refusal`, or that of a part of the content.
     Refusal,
-    /// `reasoning_content`. Some servers also send the same text as `reasoning`.
+    /// `reasoning_content`. Some servers send the same text as `reasoning` in each delta.
     ReasoningContent,
     /// `reasoning`, or that of a part of the content, such as `thinking`.
     Reasoning,
@@ -346,13 +347,41 @@ impl MessageMember {
     }
 }
 
-/// A text in a message, with its identity and its value.
+/// What a message contains, in the order of its members.
+pub(super) enum Found<'a> {
+    /// An element of a list, whose texts follow.
+    Element {
+        list: ElementList,
+        value: Value<'a>,
+        position: u64,
+    },
+    Text(FoundText<'a>),
+}
+
+/// A list of a message whose elements have texts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ElementList {
+    ToolCalls,
+    ReasoningDetails,
+}
+
+/// A text in a message, with its kind and its value.
 pub(super) struct FoundText<'a> {
-    pub(super) id: WatchedTextId,
-    /// False for a text of an element whose index is present and no whole number.
-    pub(super) has_valid_index: bool,
+    pub(super) kind: WatchedTextKind,
+    pub(super) of: Holder,
     pub(super) value: Value<'a>,
     pub(super) text: &'a str,
+}
+
+/// The part of a message that contains a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Holder {
+    /// The message itself, or its `function_call`.
+    Message,
+    /// A part of the content.
+    Part,
+    /// The last element of a list that was found.
+    Element,
 }
 
 /// Returns true if a text begins or ends with half of a surrogate pair, which is U+FFFD in `text`.
@@ -362,96 +391,85 @@ pub(super) fn has_half_character(value: Value<'_>, text: &str) -> bool {
     is_replaced && value.lone_surrogates_at_ends() != (None, None)
 }
 
-/// Passes each text that is a string to `each`, in the order of the members.
+/// Passes each text that is a string to `each`, in the order of the members, and each element of a list
+/// before its texts.
 ///
 /// Texts with repeated names are included. The first `None` ends the calls.
 pub(super) fn each_text<'a>(
     choice: &Choice<'a>,
     member: MessageMember,
-    mut each: impl FnMut(FoundText<'a>) -> Option<()>,
+    mut each: impl FnMut(Found<'a>) -> Option<()>,
 ) -> Option<()> {
+    use ElementList::{ReasoningDetails, ToolCalls};
     let Some(message) = member.of(choice) else { return Some(()) };
-    let choice = choice.index().unwrap_or(0);
-    let mut add = |kind: Option<WatchedTextKind>, of: Element, value: Value<'a>| {
-        let Some((kind, text)) = kind.zip(value.as_str()) else { return Some(()) };
-        let id = WatchedTextId { choice, kind, element: of.index };
-        each(FoundText { id, has_valid_index: of.is_valid, value, text })
-    };
     for (name, value) in message.members() {
         match name {
-            delta::CONTENT => each_content(value, &mut add)?,
+            delta::CONTENT => each_content(value, &mut each)?,
             delta::REASONING_DETAILS => {
-                for (detail, position) in value.elements().zip(0..) {
-                    let of = Element::of(detail, reasoning_detail::INDEX, position, member);
-                    for (name, value) in detail.members() {
-                        add(WatchedTextKind::from_detail(name), of, value)?;
+                for (value, position) in value.elements().zip(0..) {
+                    each(Found::Element { list: ReasoningDetails, value, position })?;
+                    for (name, value) in value.members() {
+                        let kind = WatchedTextKind::from_detail(name);
+                        each_string(kind, Holder::Element, value, &mut each)?;
                     }
                 }
             }
             delta::TOOL_CALLS => {
-                for (call, position) in value.elements().zip(0..) {
-                    let of = Element::of(call, tool_call::INDEX, position, member);
+                for (value, position) in value.elements().zip(0..) {
+                    each(Found::Element { list: ToolCalls, value, position })?;
                     let is_function = |member: &(&str, _)| member.0 == tool_call::FUNCTION;
-                    for (_, function) in call.members().filter(is_function) {
-                        each_of_function(function, of, &mut add)?;
+                    for (_, function) in value.members().filter(is_function) {
+                        each_of_function(function, Holder::Element, &mut each)?;
                     }
                 }
             }
-            delta::FUNCTION_CALL => each_of_function(value, Element::NONE, &mut add)?,
-            _ => add(WatchedTextKind::from_delta(name), Element::NONE, value)?,
+            delta::FUNCTION_CALL => each_of_function(value, Holder::Message, &mut each)?,
+            _ => {
+                let kind = WatchedTextKind::from_delta(name);
+                each_string(kind, Holder::Message, value, &mut each)?;
+            }
         }
     }
     Some(())
 }
 
-/// The element of a list that contains a text.
-#[derive(Clone, Copy)]
-struct Element {
-    index: Option<u64>,
-    /// The index is absent, `null` or a whole number.
-    is_valid: bool,
+/// Passes a value to `each` if it is a string of a watched kind.
+fn each_string<'a>(
+    kind: Option<WatchedTextKind>,
+    of: Holder,
+    value: Value<'a>,
+    each: &mut impl FnMut(Found<'a>) -> Option<()>,
+) -> Option<()> {
+    let Some((kind, text)) = kind.zip(value.as_str()) else { return Some(()) };
+    each(Found::Text(FoundText { kind, of, value, text }))
 }
 
-impl Element {
-    const NONE: Self = Self { index: None, is_valid: true };
-
-    fn of(element: Value<'_>, name: &str, position: u64, member: MessageMember) -> Self {
-        if member == MessageMember::Message {
-            return Self { index: Some(position), is_valid: true };
-        }
-        match element.get(name).filter(|index| !index.is_null()) {
-            Some(index) => {
-                let index = index.as_u64();
-                Self { index, is_valid: index.is_some() }
-            }
-            None => Self::NONE,
-        }
-    }
-}
-
-/// Passes the name and the arguments of a function to `add`.
+/// Passes the name and the arguments of a function to `each`.
 fn each_of_function<'a>(
     function: Value<'a>,
-    of: Element,
-    add: &mut impl FnMut(Option<WatchedTextKind>, Element, Value<'a>) -> Option<()>,
+    of: Holder,
+    each: &mut impl FnMut(Found<'a>) -> Option<()>,
 ) -> Option<()> {
     let mut members = function.members();
-    members.try_for_each(|(name, value)| add(WatchedTextKind::from_function(name), of, value))
+    members.try_for_each(|(name, value)| {
+        each_string(WatchedTextKind::from_function(name), of, value, each)
+    })
 }
 
-/// Passes the content to `add`, or the texts of its parts.
+/// Passes the content to `each`, or the texts of its parts.
 fn each_content<'a>(
     content: Value<'a>,
-    add: &mut impl FnMut(Option<WatchedTextKind>, Element, Value<'a>) -> Option<()>,
+    each: &mut impl FnMut(Found<'a>) -> Option<()>,
 ) -> Option<()> {
-    add(Some(WatchedTextKind::Content), Element::NONE, content)?;
+    each_string(Some(WatchedTextKind::Content), Holder::Message, content, each)?;
     for part in content.elements() {
+        let mut of_part = |kind, text| each_string(Some(kind), Holder::Part, text, each);
         match ContentPart::of(part) {
-            ContentPart::Text(text) => add(Some(WatchedTextKind::Content), Element::NONE, text)?,
-            ContentPart::Refusal(text) => add(Some(WatchedTextKind::Refusal), Element::NONE, text)?,
+            ContentPart::Text(text) => of_part(WatchedTextKind::Content, text)?,
+            ContentPart::Refusal(text) => of_part(WatchedTextKind::Refusal, text)?,
             ContentPart::Reasoning(reasoning) => {
                 for text in texts_of(reasoning) {
-                    add(Some(WatchedTextKind::Reasoning), Element::NONE, text)?;
+                    of_part(WatchedTextKind::Reasoning, text)?;
                 }
             }
             ContentPart::Reference(_) | ContentPart::Nothing | ContentPart::Unknown => {}
