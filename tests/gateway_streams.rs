@@ -556,7 +556,7 @@ fn a_guard_that_replaces_stays_within_its_bound() {
     assert_eq!(held + heap::live() - around, 0);
 }
 
-/// Texts of nothing but matches, large and small: the ranges of the matches are within the bound too.
+/// Texts that consist of matches, large and small: the ranges of the matches are within the bound too.
 #[test]
 fn a_guard_that_redacts_stays_within_its_bound() {
     for (most, len, mask) in

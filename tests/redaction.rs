@@ -259,7 +259,7 @@ fn relayed(stream: &str, piece: usize) -> (Texts, u64) {
 
 const END: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
 
-/// What a guard releases depends on the events of the choice, not on pieces, comments and others.
+/// A guard releases the same in any pieces, with comments and with other choices.
 #[test]
 fn a_text_is_held_for_events_of_its_choice() {
     let mut turns =
@@ -293,6 +293,34 @@ fn a_text_is_held_for_events_of_its_choice() {
             let contents: Vec<_> = texts.iter().filter(|(key, _)| key.2 == "content").collect();
             assert!(contents.iter().all(|(_, text)| *text == "*"), "{piece} {contents:?}");
         }
+    }
+}
+
+/// Bytes over a limit and cut line ends cost the same in any pieces.
+#[test]
+fn the_bound_of_a_guard_does_not_depend_on_pieces() {
+    let open = event(0, &json!({ "content": "sec" }));
+    let skipped = format!("data: {}\n\n", "x".repeat(9000));
+    let lines = format!("{open}{}", ": a\n\n".repeat(2000)).replace('\n', "\r\n");
+    for (stream, most, expected) in [
+        (open.clone() + &skipped, 20_000, "other"),
+        (open + &skipped, 8_000, "guard_exceeded"),
+        (lines.clone(), 150_000, "complete"),
+        (lines, 142_000, "guard_exceeded"),
+    ] {
+        let outcomes = [1, 7, 100, 1 << 20].map(|piece| {
+            let guard = RelayGuard::new(Guard::with_bounds(most, 64));
+            let guard = guard.redact(Words::new(["secret"]), "*").pass_unwatched();
+            let limits = deltawire::Limits::new().with_max_line_bytes(300);
+            let (mut relay, mut out) =
+                (Relay::builder().limits(limits).guard(guard).build(), Vec::new());
+            for piece in stream.as_bytes().chunks(piece) {
+                let _ = relay.push(piece, Duration::ZERO, &mut out);
+            }
+            let _ = relay.push(END.as_bytes(), Duration::ZERO, &mut out);
+            relay.finish(RelayEnd::Upstream, Duration::ZERO, &mut out).outcome.to_string()
+        });
+        assert!(outcomes.iter().all(|outcome| *outcome == expected), "{most} {outcomes:?}");
     }
 }
 
@@ -531,7 +559,7 @@ fn a_text_of_an_element_is_one_text_or_unwatched() {
     }
 }
 
-/// A delta of any form, with names and keys that are absent, new or known.
+/// Generates a delta of any form, with names and keys that are absent, new or known.
 fn any_delta() -> impl Strategy<Value = Value> {
     let maybe =
         |values: &'static [&'static str]| proptest::option::of(proptest::sample::select(values));

@@ -145,6 +145,7 @@ pub(super) struct ReasoningTexts<'a> {
 
 impl<'a> ReasoningTexts<'a> {
     /// Adds a text of any kind.
+    #[inline]
     pub(super) const fn add(&mut self, kind: WatchedTextKind, text: &'a str, is_part: bool) {
         match kind {
             _ if text.is_empty() => {}
@@ -187,23 +188,34 @@ impl<'a> CallDelta<'a> {
         if call.kind() != ValueKind::Object {
             return None;
         }
-        let index = match call.get(tool_call::INDEX).filter(|index| !index.is_null()) {
-            None => None,
-            Some(index) => Some(index.as_u64()?),
-        };
-        let function = call.get(tool_call::FUNCTION);
-        let text = |value: Option<Value<'a>>| {
-            let value = value?;
-            value.as_str().or_else(|| (value.kind() == ValueKind::Number).then(|| value.raw()))
-        };
-        let of_function = |name| text(function.and_then(|function| function.get(name)));
-        Some(Self {
-            index,
-            id: text(call.get(tool_call::ID)).unwrap_or_default(),
-            name: of_function(function::NAME).unwrap_or_default(),
-            has_arguments: of_function(function::ARGUMENTS).is_some_and(|text| !text.is_empty()),
-        })
+        let mut delta = Self { index: None, id: "", name: "", has_arguments: false };
+        for (name, value) in call.members() {
+            match name {
+                tool_call::INDEX if value.is_null() => delta.index = None,
+                tool_call::INDEX => delta.index = Some(value.as_u64()?),
+                tool_call::ID => delta.id = text(value),
+                tool_call::FUNCTION => delta.add_function(value),
+                _ => {}
+            }
+        }
+        Some(delta)
     }
+
+    fn add_function(&mut self, function: Value<'a>) {
+        for (name, value) in function.members() {
+            match name {
+                function::NAME => self.name = text(value),
+                function::ARGUMENTS => self.has_arguments = !text(value).is_empty(),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Returns a text, or that of a number; of any other value an empty one.
+fn text(value: Value<'_>) -> &str {
+    let number = || if value.kind() == ValueKind::Number { value.raw() } else { "" };
+    value.as_str().unwrap_or_else(number)
 }
 
 impl ChoiceElements {

@@ -121,10 +121,10 @@ use crate::slice::{bytes_in, text_in};
 /// - a text with half a surrogate pair, whose other half may be in another event;
 /// - a refusal or reasoning that the delta and a part of its content both have, since their order is
 ///   open;
-/// - reasoning under other names than in the deltas of its choice before, and two names with different
-///   texts: `reasoning_content` and `reasoning` are one text for some readers, and two for others;
-/// - a tool call or reasoning detail that isn't certain to continue one element, such as a call with the
-///   id of two calls, or with another name behind arguments, and all later ones of its list;
+/// - reasoning under other names than in the deltas of its choice before;
+/// - `reasoning_content` and `reasoning` with different texts in one delta, since some readers join them;
+/// - a tool call or reasoning detail that isn't certain to continue one element, and all later ones of
+///   its list, such as a call with the id of two calls;
 /// - `logprobs` and `token_ids`, which repeat the text token by token;
 /// - errors, which may quote the output of the model;
 /// - lines that are no field, inside an event too;
@@ -184,7 +184,8 @@ impl Guard {
     /// Creates a guard that holds up to `most_bytes`, with an overlap of `overlap` bytes.
     ///
     /// The bound counts the bytes of the held events and of the texts in them, and 64 for each
-    /// event and each text in it. The overlap of each released text is not counted.
+    /// event and each text in it. Bytes over a limit and blank lines belong to the held event before.
+    /// The overlap of each released text is not counted.
     ///
     /// Choose an overlap as long as the longest match. A match may begin in the released part of a text
     /// that has ended and continues. It is found if it begins in the overlap.

@@ -1,11 +1,13 @@
 //! `Guard::push`: adds an event and its texts to a guard, or rejects it.
 
+use core::ops::Range;
+
 use super::allowlist::{Verdict, has_unwatched_bytes, scan};
 use super::byte_edit::Place;
 use super::elements::{ElementNumber, ReasoningTexts, Unattributed};
 use super::guard::{EVENT_COST, Guard, HeldEvent, SEGMENT_COST};
 use super::push_result::PushResult;
-use super::spans::{Spans, object_of};
+use super::spans::{Spans, object_of, value_range};
 use super::text_segment::TextSegment;
 use super::watched_text::{
     ElementList, Found, FoundText, Holder, MessageMember, WatchedText, WatchedTextId, each_text,
@@ -14,6 +16,7 @@ use super::watched_text::{
 use crate::chunk::{ChatCompletionChunk, Choice};
 use crate::decoder::{ChunkEvent, Payload};
 use crate::json::Value;
+use crate::sse::EventKind;
 
 /// The result of adding the texts of a choice.
 #[derive(Clone, Copy, Default)]
@@ -25,22 +28,28 @@ struct AddedTexts {
 /// Maximum number of texts of a stream.
 const MAX_TEXTS: usize = 256;
 
-/// The room for the texts of an event.
-struct Room<'c, 'e> {
+/// The most that a byte of JSON costs as a text: the shortest text is `"",`.
+const MOST_COST: usize = SEGMENT_COST / 3 + 1;
+
+/// The bytes that the texts of an event may cost.
+struct TextBudget<'c, 'e> {
     /// The bytes for the further texts, and for all of them.
     left: usize,
     all: usize,
     /// All texts are known to fit.
-    is_enough: bool,
+    fits: bool,
     chunk: &'c ChatCompletionChunk<'e>,
     member: MessageMember,
 }
 
-impl Room<'_, '_> {
-    /// Returns `None` if the texts of the event don't fit.
-    fn check(&mut self) -> Option<()> {
-        self.is_enough = self.is_enough || cost_of_texts(self.chunk, self.member) <= self.all;
-        self.is_enough.then_some(())
+impl TextBudget<'_, '_> {
+    /// Returns true if all texts of the event fit.
+    fn is_enough(&mut self) -> bool {
+        let len = || value_range(self.chunk.as_value()).map_or(usize::MAX, |range| range.len());
+        self.fits = self.fits
+            || len() <= self.all / MOST_COST
+            || cost_of_texts(self.chunk, self.member) <= self.all;
+        self.fits
     }
 }
 
@@ -63,9 +72,33 @@ impl Guard {
         find: impl Fn(Value<'e>) -> Place,
     ) -> PushResult {
         let chunk = object_of(event);
+        if chunk.is_none()
+            && let kind @ (EventKind::Skipped | EventKind::BlankLine) = event.event().kind()
+            && !self.events.is_empty()
+        {
+            return self.extend_last(written).with_unwatched(kind == EventKind::Skipped);
+        }
         let is_done = matches!(event.payload(), Payload::Done);
         let held = self.hold(chunk.as_ref(), MessageMember::Delta, is_done, written, find);
         held.with_unwatched(has_unwatched_bytes(event))
+    }
+
+    /// Holds bytes as a part of the last held event.
+    ///
+    /// Bytes over a limit and ends of lines are cut as the input is. With an event for each piece, the
+    /// bound would depend on the pieces.
+    #[cold]
+    fn extend_last(&mut self, written: &[u8]) -> PushResult {
+        let free = self.most_bytes - self.held_bytes();
+        match self.events.back_mut() {
+            Some(last) if written.len() <= free => {
+                self.raw.extend_from_slice(written);
+                last.len += written.len();
+                self.accepted += 1;
+                PushResult::NoText
+            }
+            _ => self.rejection(None, MessageMember::Delta, written.len()),
+        }
     }
 
     /// Holds an event, or a body, that is released as the bytes `written`.
@@ -79,16 +112,16 @@ impl Guard {
         written: &[u8],
         find: impl Fn(Value<'e>) -> Place,
     ) -> PushResult {
-        let room = self.most_bytes - self.held_bytes();
-        let Some(left) = room.checked_sub(written.len() + EVENT_COST) else {
+        let free = self.most_bytes - self.held_bytes();
+        let Some(left) = free.checked_sub(written.len() + EVENT_COST) else {
             return self.rejection(chunk, member, written.len());
         };
         let (texts, segments) = (self.texts.len(), self.segments.len());
         let (mut has_text, mut is_unwatched) = (false, false);
         if let Some(chunk) = chunk {
-            let mut room = Room { left, all: left, is_enough: false, chunk, member };
+            let mut budget = TextBudget { left, all: left, fits: false, chunk, member };
             for choice in chunk.choices() {
-                let Some(added) = self.add(&find, &choice, &mut room) else {
+                let Some(added) = self.add(&find, &choice, &mut budget) else {
                     self.take_back(texts, segments);
                     return self.rejection(Some(chunk), member, written.len());
                 };
@@ -137,15 +170,16 @@ impl Guard {
         }
     }
 
-    /// Adds the texts of a choice, or returns `None` if they exceed the room.
+    /// Adds the texts of a choice, or returns `None` if they exceed the budget.
     fn add<'e>(
         &mut self,
         find: &impl Fn(Value<'e>) -> Place,
         choice: &Choice<'e>,
-        room: &mut Room<'_, 'e>,
+        budget: &mut TextBudget<'_, 'e>,
     ) -> Option<AddedTexts> {
-        let (index, member) = (choice.index().unwrap_or(0), room.member);
-        let is_choice_known = !choice.has_invalid_index();
+        let (index, member) = (choice.index(), budget.member);
+        let is_choice_known = index.is_some() || !choice.has_invalid_index();
+        let index = index.unwrap_or(0);
         let (mut added, mut reasoning) = (AddedTexts::default(), ReasoningTexts::default());
         // The number of the element that contains the next texts.
         let mut element: ElementNumber = Err(Unattributed);
@@ -157,17 +191,12 @@ impl Guard {
                     return Some(());
                 }
                 Found::Element { list, value, .. } => {
-                    // A rejected event may come again: it must not begin its elements twice.
-                    room.check()?;
-                    element = match list {
-                        _ if !is_choice_known => Err(Unattributed),
-                        ElementList::ToolCalls => self.elements.call(index, value),
-                        ElementList::ReasoningDetails => self.elements.detail(index, value),
-                    };
+                    let choice = is_choice_known.then_some(index);
+                    element = self.element_of(choice, list, value, budget)?;
                     return Some(());
                 }
             };
-            room.left = room.left.checked_sub(SEGMENT_COST + text.len())?;
+            budget.left = budget.left.checked_sub(SEGMENT_COST + text.len())?;
             added.has_unwatched |= has_half_character(value, text);
             let span = match find(value) {
                 Place::At(span) => Some(span),
@@ -176,21 +205,15 @@ impl Guard {
             };
             reasoning.add(kind, text, of == Holder::Part);
             let element = if of == Holder::Element { element } else { Ok(None) };
-            let known = element.ok().filter(|_| is_choice_known);
-            let id = known.map(|element| WatchedTextId { choice: index, kind, element });
-            let position = id.and_then(|id| self.text_position(id));
-            let Some((position, span)) = position.zip(span) else {
-                added.has_unwatched |= !text.is_empty();
-                return Some(());
-            };
-            let watched = self.texts.get_mut(position)?;
-            let start = watched.end();
-            watched.text.push_str(text);
-            self.text_bytes += text.len();
-            let (end, is_changed) = (start + text.len(), false);
-            debug_assert!(span.start < span.end, "a string has quotes");
-            self.segments.push_back(TextSegment { text: position, start, end, span, is_changed });
-            added.has_text |= !text.is_empty();
+            let id = element.map(|element| WatchedTextId { choice: index, kind, element });
+            let id = id.ok().filter(|_| is_choice_known);
+            match id.and_then(|id| self.text_position(id)).zip(span) {
+                Some((position, span)) => {
+                    self.add_text(position, span, text)?;
+                    added.has_text |= !text.is_empty();
+                }
+                None => added.has_unwatched |= !text.is_empty(),
+            }
             Some(())
         })?;
         if let Some(names) = reasoning.names() {
@@ -199,6 +222,39 @@ impl Guard {
                 reasoning.differ() || is_stream && !self.elements.continues_reasoning(index, names);
         }
         Some(added)
+    }
+
+    /// Returns the number of an element of a delta, or `None` if the texts exceed the budget.
+    #[inline(never)]
+    fn element_of(
+        &mut self,
+        choice: Option<u64>,
+        list: ElementList,
+        value: Value<'_>,
+        budget: &mut TextBudget<'_, '_>,
+    ) -> Option<ElementNumber> {
+        // A rejected event may come again: it must not begin its elements twice.
+        if !budget.is_enough() {
+            return None;
+        }
+        Some(match (choice, list) {
+            (None, _) => Err(Unattributed),
+            (Some(choice), ElementList::ToolCalls) => self.elements.call(choice, value),
+            (Some(choice), ElementList::ReasoningDetails) => self.elements.detail(choice, value),
+        })
+    }
+
+    /// Adds a piece to the text at a position. `span` is its place in the event.
+    #[inline]
+    fn add_text(&mut self, position: usize, span: Range<usize>, piece: &str) -> Option<()> {
+        let watched = self.texts.get_mut(position)?;
+        let start = watched.end();
+        watched.text.push_str(piece);
+        self.text_bytes += piece.len();
+        let (end, is_changed) = (start + piece.len(), false);
+        debug_assert!(span.start < span.end, "a string has quotes");
+        self.segments.push_back(TextSegment { text: position, start, end, span, is_changed });
+        Some(())
     }
 
     /// Truncates the texts and segments to their numbers before a rejected event.
@@ -245,6 +301,7 @@ impl Guard {
     }
 
     /// Returns the position of a text, which is added if the number of texts allows it.
+    #[inline]
     fn text_position(&mut self, id: WatchedTextId) -> Option<usize> {
         let known = self.texts.iter().position(|text| text.id == id);
         if known.is_none() && self.texts.len() < MAX_TEXTS {

@@ -2,6 +2,7 @@
 
 use core::fmt;
 use core::ops::Range;
+use std::borrow::Cow;
 
 use super::finder::Finder;
 use super::guard::Guard;
@@ -45,8 +46,9 @@ impl core::error::Error for RedactionTooLong {}
 /// The ranges are in order and apart.
 struct Matches {
     ranges: Vec<Range<usize>>,
-    /// The position from which the text is searched next.
+    /// The progress of the search behind them.
     next: usize,
+    end: usize,
     /// False if there may be further matches, which the number of matches has left out.
     is_complete: bool,
 }
@@ -105,6 +107,10 @@ impl Guard {
         let mut count = 0;
         self.searches.redact = true;
         for position in 0..self.texts.len() {
+            let text = self.texts.get(position);
+            if !text.is_some_and(|text| has_news(text, text.searched.redact, self.accepted)) {
+                continue;
+            }
             while let Some(found) = self.next_matches(position, finder) {
                 count += found.ranges.len();
                 if !self.replace_all(position, &found, mask) {
@@ -118,25 +124,26 @@ impl Guard {
         Ok(count)
     }
 
-    /// Returns the held parts of the next matches in a text, or `None` if it has nothing to search.
-    fn next_matches<F: Finder + ?Sized>(&self, position: usize, finder: &F) -> Option<Matches> {
-        let text = self.texts.get(position)?;
+    /// Returns the held parts of the next matches in a text.
+    ///
+    /// Returns `None` if it has no further match, and marks the text as searched then.
+    fn next_matches<F: Finder + ?Sized>(&mut self, position: usize, finder: &F) -> Option<Matches> {
+        let text = self.texts.get_mut(position)?;
         let progress = text.searched.redact;
-        if !has_news(text, progress, self.accepted) {
-            return None;
-        }
         // A mask must not change text that the other search hasn't searched.
         let limit = match text.searched.stop {
             _ if !self.searches.stop => usize::MAX,
             Progress { end, .. } if text.is_over => end,
             Progress { next, .. } => next,
         };
-        let mut found =
-            find_all(text, progress, finder, limit, LEAST_BATCH + text.text.len() / BATCHES);
+        let most = LEAST_BATCH + text.text.len() / BATCHES;
+        let mut found = find_all(text, progress, finder, limit, most);
+        let Some(first) = found.ranges.first_mut() else {
+            text.searched.redact.move_to(found.next, found.end);
+            return None;
+        };
         // A part of the first match may be released.
-        if let Some(first) = found.ranges.first_mut() {
-            first.start = first.start.max(text.released);
-        }
+        first.start = first.start.max(text.released);
         Some(found)
     }
 
@@ -158,10 +165,7 @@ impl Guard {
                     range: range.start - start..range.end - start,
                 });
             }
-            text.searched.stop.move_to(found.next);
-            if text.is_over {
-                text.searched.stop.end = text.end();
-            }
+            text.searched.stop.move_to(found.next, found.end);
         }
         None
     }
@@ -193,10 +197,7 @@ impl Guard {
         if added.saturating_sub(removed) > budget {
             return false;
         }
-        text.searched.redact.move_to(found.next);
-        if text.is_over && found.is_complete {
-            text.searched.redact.end = text.end();
-        }
+        text.searched.redact.move_to(found.next, found.end);
         let Some(first) = ranges.first() else { return true };
         self.text_bytes = self.text_bytes + added - removed;
         // The segments before the first range remain as they are.
@@ -224,11 +225,46 @@ const fn has_news(text: &WatchedText, progress: Progress, accepted: u64) -> bool
     is_longer || text.is_over && progress.end < text.end()
 }
 
-/// Returns the first `most` matches in the part of a text that isn't searched yet, and that end up to
-/// `limit`.
+/// The part of a text that a search reads.
+struct Haystack<'t> {
+    text: Cow<'t, str>,
+    /// The position in `text` from which it is searched, and its position in the guard's text.
+    from: usize,
+    first: usize,
+}
+
+impl<'t> Haystack<'t> {
+    /// Returns the stored text, or the rest behind a mask with the character that was there before.
+    #[inline]
+    fn new(text: &'t WatchedText, progress: Progress) -> Self {
+        let start = text.dropped + text.hidden;
+        let shown = text_in(&text.text, text.hidden..);
+        let first = progress.next.max(start);
+        let from = first - start;
+        match progress.before.filter(|_| first == progress.next) {
+            None => Self { text: Cow::Borrowed(shown), from, first },
+            Some(before) => Self::behind_mask(before, text_in(shown, from..), first),
+        }
+    }
+
+    #[cold]
+    fn behind_mask(before: char, rest: &str, first: usize) -> Self {
+        let mut text = String::with_capacity(before.len_utf8() + rest.len());
+        text.push(before);
+        text.push_str(rest);
+        Self { text: Cow::Owned(text), from: before.len_utf8(), first }
+    }
+
+    /// Returns the position in the guard's text of one from `from` on.
+    const fn in_text(&self, position: usize) -> usize {
+        position - self.from + self.first
+    }
+}
+
+/// Returns the first `most` matches in the part of a text that isn't searched yet.
 ///
-/// A match that begins in the open part is found again later, unless the text is over. One that isn't
-/// between characters is widened, so that no part of it is released.
+/// They end up to `limit`. A match that begins in the open part is found again later, unless the text
+/// is over. One that isn't between characters is widened, so that no part of it is released.
 fn find_all<F: Finder + ?Sized>(
     text: &WatchedText,
     progress: Progress,
@@ -236,38 +272,23 @@ fn find_all<F: Finder + ?Sized>(
     limit: usize,
     most: usize,
 ) -> Matches {
-    let start = text.dropped + text.hidden;
-    let shown = text_in(&text.text, text.hidden..);
-    let first = progress.next.max(start);
-    let before = progress.before.filter(|_| first == progress.next);
-    // The character that was before the text, and not the mask in its place.
-    let replaced = before.map(|before| {
-        let rest = text_in(shown, first - start..);
-        let mut haystack = String::with_capacity(before.len_utf8() + rest.len());
-        haystack.push(before);
-        haystack.push_str(rest);
-        haystack
-    });
-    let haystack = replaced.as_deref().unwrap_or(shown);
-    let from = before.map_or(first - start, char::len_utf8);
-    let in_text = |position: usize| position - from + first;
-
-    let mut at = from;
-    let limit = limit.saturating_sub(first).saturating_add(from).min(haystack.len()).max(at);
-    let closed = haystack.len().saturating_sub(finder.open_len(haystack));
-    let closed = beginning(haystack, closed).len();
-    let mut end = if text.is_over { limit } else { closed.min(limit) }.max(at);
+    let haystack = Haystack::new(text, progress);
+    let (shown, mut at) = (&*haystack.text, haystack.from);
+    let limit = limit.saturating_sub(haystack.first).saturating_add(at).min(shown.len()).max(at);
+    let closed = shown.len().saturating_sub(finder.open_len(shown));
+    let closed = beginning(shown, closed).len().max(at);
+    let mut end = if text.is_over { limit } else { closed.min(limit) };
     let (mut ranges, mut is_complete) = (Vec::new(), true);
     while at < end
-        && let Some(found) = finder.find(haystack, at)
+        && let Some(found) = finder.find(shown, at)
     {
-        let start_of_match = beginning(haystack, found.start).len().max(at);
-        let found = start_of_match..boundary_behind(haystack, found.end);
+        let start_of_match = beginning(shown, found.start).len().max(at);
+        let found = start_of_match..boundary_behind(shown, found.end);
         if found.start >= end {
             break;
         }
         if found.is_empty() {
-            at = boundary_behind(haystack, found.start + 1);
+            at = boundary_behind(shown, found.start + 1);
             continue;
         }
         if found.end > limit {
@@ -275,24 +296,24 @@ fn find_all<F: Finder + ?Sized>(
             break;
         }
         at = found.end;
-        // What look-around has hidden from an earlier search can't be replaced any more.
-        if in_text(at) <= text.released {
-            continue;
-        }
-        ranges.push(in_text(found.start)..in_text(at));
-        if ranges.len() == most {
-            is_complete = false;
-            break;
+        let range = haystack.in_text(found.start)..haystack.in_text(at);
+        // A match that look-around hid from an earlier search may be released.
+        if range.end > text.released {
+            ranges.push(range);
+            is_complete = ranges.len() < most;
+            if !is_complete {
+                break;
+            }
         }
     }
-    let searched = if is_complete { end.max(at) } else { at };
+    let searched = haystack.in_text(if is_complete { end.max(at) } else { at });
+    if !is_complete || !text.is_over {
+        return Matches { ranges, next: searched, end: progress.end, is_complete };
+    }
     // A match may span the end of a text that continues.
-    let next = match ranges.last() {
-        _ if !is_complete || !text.is_over => searched,
-        Some(last) => closed.min(searched).max(last.end - first + from),
-        None => closed.min(searched).max(from),
-    };
-    Matches { ranges, next: in_text(next), is_complete }
+    let behind_last = ranges.last().map_or(0, |range| range.end);
+    let next = haystack.in_text(closed).min(searched).max(behind_last);
+    Matches { ranges, next, end: text.end(), is_complete }
 }
 
 /// Returns the first boundary between characters from a position on.

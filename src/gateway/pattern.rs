@@ -24,9 +24,11 @@ use crate::json::beginning;
 /// overlap and the held text.
 ///
 /// A longer match isn't promised. It may be found as a whole, in parts that match alone, or not at all.
-/// The expression is searched in windows of a few times `most_bytes`, so `$` or `\b` may also match at
-/// the end of a window behind a match that is too long. Count the bytes of the longest match: `(?i)k`
-/// also matches the Kelvin sign, which has three bytes.
+/// The expression is searched in windows of a few times `most_bytes`. Behind a match that is too long,
+/// `$` or `\b` may also match at the end of a window.
+///
+/// Count the bytes of the longest match, not its characters. An expression that ignores case matches
+/// longer characters too: `(?i)k` matches the Kelvin sign, which has three bytes.
 ///
 /// A search takes time linear in the text for a fixed expression and `most_bytes`, and memory as `regex`
 /// documents.
@@ -193,7 +195,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, cases: 1000, ..ProptestConfig::default() })]
 
-        /// Finds what a search of all the text finds, if no match is longer than the bound.
+        /// Finds the match of a search of all the text, if no match is longer than the bound.
         #[test]
         fn windows_change_no_match(
             (expression, most_bytes) in expression(),

@@ -127,10 +127,11 @@ impl Progress {
         Self { next: next.min(end), before, end: self.end.min(end) }
     }
 
-    /// Moves the position from which the text is searched next.
-    pub(super) fn move_to(&mut self, next: usize) {
-        self.before = self.before.filter(|_| self.next == next);
-        self.next = next;
+    /// Moves the positions up to which the text was searched.
+    #[inline]
+    pub(super) fn move_to(&mut self, next: usize, end: usize) {
+        let before = self.before.filter(|_| self.next == next);
+        *self = Self { next, before, end };
     }
 }
 
@@ -305,14 +306,14 @@ const INTERRUPTED: u32 = 32;
 
 /// Ends the other texts of a choice when the text `continued` continues.
 ///
-/// A text ends if its last piece came no later than the first one of `continued`, or if too many
-/// events with other texts of the choice followed it.
+/// A text ends if its last piece came no later than the first one of `continued`. It also ends if too
+/// many events with other texts of the choice followed it.
 pub(super) fn end_others(texts: &mut [WatchedText], continued: usize) {
     let Some(&WatchedText { id, began, last_event: now, .. }) = texts.get(continued) else {
         return;
     };
     for text in texts.iter_mut().filter(|text| text.id.choice == id.choice) {
-        if text.last_event == now {
+        if text.is_over || text.last_event == now {
             continue;
         }
         text.interrupted += u32::from(text.interrupted_by != now);
@@ -347,7 +348,7 @@ impl MessageMember {
     }
 }
 
-/// What a message contains, in the order of its members.
+/// A text or an element of a message.
 pub(super) enum Found<'a> {
     /// An element of a list, whose texts follow.
     Element {
@@ -391,10 +392,9 @@ pub(super) fn has_half_character(value: Value<'_>, text: &str) -> bool {
     is_replaced && value.lone_surrogates_at_ends() != (None, None)
 }
 
-/// Passes each text that is a string to `each`, in the order of the members, and each element of a list
-/// before its texts.
+/// Passes each text that is a string to `each`, in the order of the members.
 ///
-/// Texts with repeated names are included. The first `None` ends the calls.
+/// An element of a list comes before its texts. Texts with repeated names are included. The first `None` ends the calls.
 pub(super) fn each_text<'a>(
     choice: &Choice<'a>,
     member: MessageMember,
