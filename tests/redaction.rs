@@ -324,6 +324,28 @@ fn the_bound_of_a_guard_does_not_depend_on_pieces() {
     }
 }
 
+/// The limits of a guard that its docs state: escapes in arguments, halves of surrogate pairs.
+#[test]
+fn a_guard_searches_the_text_of_arguments_and_not_their_values() {
+    for (arguments, expected) in [
+        (r#"{"a":"secret"}"#, r#"{"a":"*"}"#),
+        (r#"{"a":"s\u0065cret"}"#, r#"{"a":"s\u0065cret"}"#),
+    ] {
+        let call = json!([{ "index": 0, "function": { "arguments": arguments } }]);
+        let (texts, _) = relayed(&(event(0, &json!({ "tool_calls": call })) + END), 1 << 20);
+        assert_eq!(texts[&(0, 0, "arguments 0".to_owned())], expected);
+    }
+    let half = event(0, &json!({ "content": "secret @" })).replace('@', r"\ud83d");
+    for (words, expected) in [("secret", "* \u{fffd}"), ("absent", r"secret \ud83d")] {
+        let guard = RelayGuard::new(Guard::new()).redact(Words::new([words]), "*").pass_unwatched();
+        let (mut relay, mut out) = (Relay::builder().guard(guard).build(), Vec::new());
+        let _ = relay.push((half.clone() + END).as_bytes(), Duration::ZERO, &mut out);
+        let report = relay.finish(RelayEnd::Upstream, Duration::ZERO, &mut out);
+        assert_eq!(report.redactions, u64::from(words == "secret"));
+        assert!(String::from_utf8(out).unwrap().contains(&format!("\"{expected}\"")));
+    }
+}
+
 /// A text that has ended is released. If it continues, the rest of a match across its end is
 /// replaced.
 #[test]

@@ -98,7 +98,7 @@ use crate::slice::{bytes_in, text_in};
 ///
 /// Texts are content, refusal, reasoning, its details, and the names and arguments of called
 /// functions, if they are strings. So are the texts of a content in parts. An event with any other
-/// member that isn't known to be harmless is [`Unwatched`](PushResult::Unwatched): the caller decides
+/// member that isn't known to be harmless is [`Unwatched`](super::PushResult::Unwatched): the caller decides
 /// how to handle it.
 ///
 /// # What is harmless
@@ -118,13 +118,14 @@ use crate::slice::{bytes_in, text_in};
 /// So these are unwatched:
 ///
 /// - arguments that are an object, audio, other parts of a content, a whole `message`, and citations;
-/// - a text with half a surrogate pair, whose other half may be in another event;
+/// - a text with half a surrogate pair, whose other half may be in another event. A text that is written
+///   again has U+FFFD in its place;
 /// - a refusal or reasoning that the delta and a part of its content both have, since their order is
 ///   open;
 /// - reasoning under other names than in the deltas of its choice before;
 /// - `reasoning_content` and `reasoning` with different texts in one delta, since some readers join them;
-/// - a tool call or reasoning detail that isn't certain to continue one element, and all later ones of
-///   its list, such as a call with the id of two calls;
+/// - a tool call or reasoning detail that isn't certain to continue one element, and all later ones of its
+///   list;
 /// - `logprobs` and `token_ids`, which repeat the text token by token;
 /// - errors, which may quote the output of the model;
 /// - lines that are no field, inside an event too;

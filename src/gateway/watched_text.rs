@@ -47,7 +47,9 @@ pub enum WatchedTextKind {
     FunctionName,
     /// `tool_calls[].function.arguments`, or `function_call.arguments`.
     ///
-    /// This is the text of a JSON object, in pieces, with its own escapes.
+    /// This is the text of a JSON object, in pieces, with its own escapes. They aren't decoded: a finder
+    /// for `secret` doesn't find `s\u0065cret`, and one for `a"b` has to find `a\"b`. A mask is written
+    /// into this text, so one with a quote or a backslash damages the object.
     Arguments,
 }
 
