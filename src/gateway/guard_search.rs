@@ -97,8 +97,8 @@ impl Guard {
     ///
     /// # Errors
     ///
-    /// The longer text exceeds the bound of the guard. Its matches remain in the held text: discard it
-    /// and end the stream.
+    /// The longer text exceeds the bound of the guard. Matches remain in the held text: discard it and end
+    /// the stream.
     pub fn redact<F: Finder + ?Sized>(
         &mut self,
         finder: &F,
