@@ -69,8 +69,10 @@ mod guard {
 
     #[test]
     fn each_kind_of_text_is_a_text() {
-        let names = ["content", "refusal", "reasoning_content", "reasoning"];
+        let names = ["content", "refusal", "reasoning"];
         let mut stream = names.map(|name| delta(&format!(r#"{{"{name}":"{name}"}}"#))).concat();
+        // Reasoning under another name would be one text with `reasoning` for some readers.
+        stream += &event(r#"{"choices":[{"index":1,"delta":{"reasoning_content":"r"}}]}"#);
         for function in [r#""name":"f""#, r#""arguments":"{""#, r#""arguments":"}""#] {
             let call = format!(r#"{{"tool_calls":[{{"index":3,"function":{{{function}}}}}]}}"#);
             stream += &delta(&call);
@@ -90,15 +92,40 @@ mod guard {
         let expected = [
             (WatchedTextKind::Content, None, "content p"),
             (WatchedTextKind::Refusal, None, "refusal"),
-            (WatchedTextKind::ReasoningContent, None, "reasoning_content"),
             (WatchedTextKind::Reasoning, None, "reasoning t"),
-            (WatchedTextKind::FunctionName, Some(3), "f"),
-            (WatchedTextKind::Arguments, Some(3), "{}"),
+            (WatchedTextKind::ReasoningContent, None, "r"),
+            (WatchedTextKind::FunctionName, Some(0), "f"),
+            (WatchedTextKind::Arguments, Some(0), "{}"),
             (WatchedTextKind::FunctionName, None, "g"),
-            (WatchedTextKind::ReasoningDetail, Some(2), "d"),
+            (WatchedTextKind::ReasoningDetail, Some(0), "d"),
             (WatchedTextKind::ReasoningSummary, None, "s"),
         ];
         assert_eq!(texts, expected);
+    }
+
+    /// An event that is rejected and comes again begins its tool calls once.
+    #[test]
+    fn a_rejected_event_begins_no_call() {
+        let call = |name: &str| {
+            delta(&format!(
+                r#"{{"content":"a","tool_calls":[{{"function":{{"name":"{name}","arguments":"b"}}}}]}}"#
+            ))
+        };
+        let mut guard = Guard::with_bounds(700, 100);
+        let mut out = Vec::new();
+        each(&(call("f") + &call("g")), |event| {
+            let mut pushed = guard.push(event);
+            if pushed == PushResult::Full {
+                guard.release_all(&mut out);
+                pushed = guard.push(event);
+            }
+            assert_eq!(pushed, PushResult::Text);
+        });
+        assert!(!out.is_empty(), "the second event was rejected once");
+        let elements: Vec<_> = guard.texts().map(|text| (text.id.element, text.text)).collect();
+        let of = |number| Some(number);
+        let expected = [(None, "aa"), (of(0), "f"), (of(0), "b"), (of(1), "g"), (of(1), "b")];
+        assert_eq!(elements, expected);
     }
 
     /// Each kind of `PushResult::Unwatched`, beside a text and alone.

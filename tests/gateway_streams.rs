@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 
 use deltawire::gateway::{
     Editor, Guard, PushResult, RewriteOutcome, UsageVisibility, WatchedTextId, WatchedTextKind,
+    Words,
 };
 use deltawire::sse::EventKind;
 use deltawire::{ChunkDecoder, ChunkEvent, SseDecoder, Templates};
@@ -329,13 +330,14 @@ fn edited_by_hand(stream: &[u8], how: UsageVisibility) -> Vec<(Said, Option<Name
     expected
 }
 
-/// The choice, the name of the text, and the index of the detail that contains it.
+/// The choice, the name of the text, and the number of the detail that contains it.
 type TextName = (u64, &'static str, Option<u64>);
 
 /// Returns the texts that a client reads in an event.
 ///
-/// Returns none if names are repeated: clients differ then.
-fn texts_by_hand(data: &[u8]) -> BTreeMap<TextName, String> {
+/// Returns none if names are repeated: clients differ then. `details` has the indexes of the details of
+/// each choice, in the order in which they begin.
+fn texts_by_hand(data: &[u8], details: &mut BTreeMap<u64, Vec<u64>>) -> BTreeMap<TextName, String> {
     let mut texts = BTreeMap::<_, String>::new();
     let mut add = |id, value: Option<&Value>| {
         texts.entry(id).or_default().push_str(value.and_then(Value::as_str).unwrap_or_default());
@@ -359,7 +361,13 @@ fn texts_by_hand(data: &[u8]) -> BTreeMap<TextName, String> {
             }
         }
         for detail in array_in(delta.get("reasoning_details")) {
-            let of = detail.get("index").and_then(Value::as_u64);
+            let of = detail.get("index").and_then(Value::as_u64).map(|of| {
+                let begun = details.entry(index).or_default();
+                begun.iter().position(|known| *known == of).unwrap_or_else(|| {
+                    begun.push(of);
+                    begun.len() - 1
+                }) as u64
+            });
             for name in ["text", "summary"] {
                 add((index, name, of), detail.get(name));
             }
@@ -452,6 +460,7 @@ proptest! {
         let mut out = Vec::with_capacity(stream.0.len());
         let (mut raw, mut held, mut nth) = (Vec::new(), 0, 0);
         let mut held_texts = BTreeMap::<TextName, usize>::new();
+        let mut details = BTreeMap::new();
         decode(&stream, |event| {
             raw.extend_from_slice(event.raw());
             let mut measured = |guard: &mut Guard, act: &mut dyn FnMut(&mut Guard)| {
@@ -483,9 +492,10 @@ proptest! {
                     found.insert(name_of(text.id), new.to_owned());
                 }
             }
+            let expected = texts_by_hand(event.event().data(), &mut details);
             match pushed {
                 PushResult::Text | PushResult::NoText => {
-                    assert_eq!(found, texts_by_hand(event.event().data()), "{text:?}");
+                    assert_eq!(found, expected, "{text:?}");
                     assert_eq!(marks(text), found.values().map(|text| marks(text)).sum::<usize>(), "{text:?}");
                     assert_eq!(pushed == PushResult::Text, !found.is_empty());
                 }
@@ -553,4 +563,36 @@ fn a_guard_that_replaces_stays_within_its_bound() {
     guard.release_all(&mut out);
     drop(guard);
     assert_eq!(held + heap::live() - around, 0);
+}
+
+/// Texts that consist of matches, large and small: the ranges of the matches are within the bound too.
+#[test]
+fn a_guard_that_redacts_stays_within_its_bound() {
+    for (most, len, mask) in
+        [(256 << 10, 120_000, ""), (256 << 10, 60_000, "##"), (2_000, 800, ""), (2_000, 500, "##")]
+    {
+        let event = format!(
+            "data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"{}\"}}}}]}}\n\n",
+            "a".repeat(len)
+        );
+        let mut decoder = ChunkDecoder::new().with_templates(&Templates::none());
+        let mut input = event.as_bytes();
+        let event = decoder.next(&mut input).unwrap();
+        let words = Words::new(["a"]);
+        for stops in [false, true] {
+            let mut guard = Guard::with_bounds(most, 16);
+            let before = heap::live();
+            heap::reset_peak();
+            assert_eq!(guard.push(&event), PushResult::Text);
+            if stops {
+                assert_eq!(guard.stop_at(&words).unwrap().range, 0..1);
+            } else {
+                assert_eq!(guard.redact(&words, mask), Ok(len));
+                assert_eq!(guard.texts().next().unwrap().text, mask.repeat(len));
+            }
+            let (peak, bound) = (heap::peak() - before, most_heap(&guard, most, 16));
+            assert!(peak <= bound, "{peak} of {bound} for {len} bytes");
+            assert!(guard.held_bytes() <= most);
+        }
+    }
 }

@@ -16,8 +16,9 @@ use std::time::Duration;
 
 use deltawire::gateway::{
     CompletionError, Editor, Finder, Guard, PushResult, RedactionTooLong, Relay, RelayEnd,
-    RelayGuard, TextMatch, Words, assemble,
+    RelayGuard, TextMatch, WatchedTextKind, Words, assemble,
 };
+use deltawire::json::OwnedValue;
 use deltawire::{ChunkDecoder, Outcome};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -241,6 +242,469 @@ proptest! {
         let released = texts(&out).into_values().next().unwrap_or_default();
         let expected = redacted(&text, &words, "*");
         prop_assert!(found || released == expected, "{} for {}", released, expected);
+    }
+}
+
+/// Sends a stream in pieces through a relay that redacts `secret`. Returns the texts of its output.
+fn relayed(stream: &str, piece: usize) -> (Texts, u64) {
+    let guard = RelayGuard::new(Guard::new()).redact(Words::new(["secret"]), "*");
+    let (mut relay, mut out) = (Relay::builder().guard(guard).build(), Vec::new());
+    for piece in stream.as_bytes().chunks(piece) {
+        let _ = relay.push(piece, Duration::ZERO, &mut out);
+    }
+    let report = relay.finish(RelayEnd::Upstream, Duration::ZERO, &mut out);
+    assert_eq!(report.outcome.as_str(), "complete", "{stream}");
+    (texts(&out), report.redactions)
+}
+
+const END: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
+
+/// A guard releases the same in any pieces, with comments and with other choices.
+#[test]
+fn a_text_is_held_for_events_of_its_choice() {
+    let mut turns =
+        event(0, &json!({ "reasoning": "a" })) + &event(0, &json!({ "content": "sec" }));
+    for _ in 0..20 {
+        turns += &event(0, &json!({ "reasoning": "b" }));
+    }
+    turns += &(event(0, &json!({ "content": "ret" })) + END);
+    let turns = turns.replace('\n', "\r\n");
+
+    let mut comments = event(0, &json!({ "reasoning": "x" }));
+    comments += &(event(0, &json!({ "content": "sec" })) + &": ping\n\n".repeat(33));
+    comments += &(event(0, &json!({ "reasoning": "y" })) + &event(0, &json!({ "content": "ret" })));
+    comments += END;
+
+    let mut choices = String::new();
+    for (name, text) in
+        [("reasoning", "x"), ("content", "sec"), ("reasoning", "y"), ("content", "ret")]
+    {
+        choices.extend((0..40).map(|index| event(index, &json!({ name: text }))));
+    }
+    choices.extend((1..40).map(|index| {
+        END.split_inclusive("\n\n").next().unwrap().replace(":0", &format!(":{index}"))
+    }));
+    choices += END;
+
+    for (stream, count) in [(turns, 1), (comments, 1), (choices, 40)] {
+        for piece in [1, 2, 3, 1 << 20] {
+            let (texts, redactions) = relayed(&stream, piece);
+            assert_eq!(redactions, count, "{piece}");
+            let contents: Vec<_> = texts.iter().filter(|(key, _)| key.2 == "content").collect();
+            assert!(contents.iter().all(|(_, text)| *text == "*"), "{piece} {contents:?}");
+        }
+    }
+}
+
+/// Bytes over a limit and cut line ends cost the same in any pieces.
+#[test]
+fn the_bound_of_a_guard_does_not_depend_on_pieces() {
+    let open = event(0, &json!({ "content": "sec" }));
+    let skipped = format!("data: {}\n\n", "x".repeat(9000));
+    let lines = format!("{open}{}", ": a\n\n".repeat(2000)).replace('\n', "\r\n");
+    for (stream, most, expected) in [
+        (open.clone() + &skipped, 20_000, "other"),
+        (open + &skipped, 8_000, "guard_exceeded"),
+        (lines.clone(), 150_000, "complete"),
+        (lines, 142_000, "guard_exceeded"),
+    ] {
+        let outcomes = [1, 7, 100, 1 << 20].map(|piece| {
+            let guard = RelayGuard::new(Guard::with_bounds(most, 64));
+            let guard = guard.redact(Words::new(["secret"]), "*").pass_unwatched();
+            let limits = deltawire::Limits::new().with_max_line_bytes(300);
+            let (mut relay, mut out) =
+                (Relay::builder().limits(limits).guard(guard).build(), Vec::new());
+            for piece in stream.as_bytes().chunks(piece) {
+                let _ = relay.push(piece, Duration::ZERO, &mut out);
+            }
+            let _ = relay.push(END.as_bytes(), Duration::ZERO, &mut out);
+            relay.finish(RelayEnd::Upstream, Duration::ZERO, &mut out).outcome.to_string()
+        });
+        assert!(outcomes.iter().all(|outcome| *outcome == expected), "{most} {outcomes:?}");
+    }
+}
+
+/// The limits of a guard that its docs state: escapes in arguments, halves of surrogate pairs.
+#[test]
+fn a_guard_searches_the_text_of_arguments_and_not_their_values() {
+    for (arguments, expected) in [
+        (r#"{"a":"secret"}"#, r#"{"a":"*"}"#),
+        (r#"{"a":"s\u0065cret"}"#, r#"{"a":"s\u0065cret"}"#),
+    ] {
+        let call = json!([{ "index": 0, "function": { "arguments": arguments } }]);
+        let (texts, _) = relayed(&(event(0, &json!({ "tool_calls": call })) + END), 1 << 20);
+        assert_eq!(texts[&(0, 0, "arguments 0".to_owned())], expected);
+    }
+    let half = event(0, &json!({ "content": "secret @" })).replace('@', r"\ud83d");
+    for (words, expected) in [("secret", "* \u{fffd}"), ("absent", r"secret \ud83d")] {
+        let guard = RelayGuard::new(Guard::new()).redact(Words::new([words]), "*").pass_unwatched();
+        let (mut relay, mut out) = (Relay::builder().guard(guard).build(), Vec::new());
+        let _ = relay.push((half.clone() + END).as_bytes(), Duration::ZERO, &mut out);
+        let report = relay.finish(RelayEnd::Upstream, Duration::ZERO, &mut out);
+        assert_eq!(report.redactions, u64::from(words == "secret"));
+        assert!(String::from_utf8(out).unwrap().contains(&format!("\"{expected}\"")));
+    }
+}
+
+/// A text that has ended is released. If it continues, the rest of a match across its end is
+/// replaced.
+#[test]
+fn a_match_across_the_end_of_a_text_is_replaced_from_there_on() {
+    let finish = |text: &str| {
+        let delta = json!({ "content": text });
+        let choice = json!([{ "index": 0, "delta": delta, "finish_reason": "stop" }]);
+        format!("data: {}\n\n", json!({ "choices": choice }))
+    };
+    let content = |text: &str| event(0, &json!({ "content": text }));
+    let call = |index: u64, text: &str| {
+        let call = json!([{ "index": index, "function": { "arguments": text } }]);
+        event(0, &json!({ "tool_calls": call }))
+    };
+    let refusal = || event(0, &json!({ "refusal": "x" }));
+    let mut interrupted = event(0, &json!({ "reasoning": "x" })) + &content("a sec");
+    for _ in 0..33 {
+        interrupted += &event(0, &json!({ "reasoning": "x" }));
+    }
+    for (stream, name, expected) in [
+        (content("a sec") + &refusal() + &content("ret b"), "content", "a sec* b"),
+        (content("a sec") + &refusal() + &content("r") + &content("et"), "content", "a sec*"),
+        (
+            content("se") + &refusal() + &content("c") + &refusal() + &content("ret"),
+            "content",
+            "se*",
+        ),
+        (content("a sec") + &refusal() + &content("rot"), "content", "a secrot"),
+        (content("a secret") + &refusal() + &content("secret"), "content", "a **"),
+        (call(0, "sec") + &call(1, "x") + &call(0, "ret"), "arguments 0", "sec*"),
+        (finish("sec") + &finish("ret"), "content", "sec*"),
+        (interrupted + &content("ret"), "content", "a sec*"),
+    ] {
+        for piece in [1, 1 << 20] {
+            let (texts, redactions) = relayed(&(stream.clone() + END), piece);
+            let joined: String =
+                texts.iter().filter(|(key, _)| key.2 == name).map(|(_, text)| &**text).collect();
+            assert_eq!(joined, expected, "{stream}");
+            assert_eq!(redactions, expected.matches('*').count() as u64, "{stream}");
+        }
+        let guard = RelayGuard::new(Guard::new()).stop_at(Words::new(["secret"]));
+        let (mut relay, mut out) = (Relay::builder().guard(guard).build(), Vec::new());
+        let _ = relay.push((stream + END).as_bytes(), Duration::ZERO, &mut out);
+        let report = relay.finish(RelayEnd::Upstream, Duration::ZERO, &mut out);
+        let is_stopped = report.outcome.as_str() == "content_filter";
+        assert_eq!(is_stopped, expected.contains('*'), "{}", report.outcome);
+    }
+}
+
+/// The overlap bounds the part of a match that may be released.
+#[test]
+fn an_overlap_bounds_the_match_across_the_end_of_a_text() {
+    let stream = event(0, &json!({ "content": "sec" }))
+        + &event(0, &json!({ "refusal": "x" }))
+        + &event(0, &json!({ "content": "ret" }));
+    for (overlap, expected) in [(3, "sec*"), (2, "secret")] {
+        let (mut decoder, mut guard) = (ChunkDecoder::new(), Guard::with_bounds(1000, overlap));
+        let (mut input, mut out) = (stream.as_bytes(), Vec::new());
+        while let Some(event) = decoder.next(&mut input) {
+            let _ = guard.push(&event);
+            guard.redact(&Words::new(["secret"]), "*").unwrap();
+            guard.release_searched(&mut out);
+        }
+        guard.release_all(&mut out);
+        assert_eq!(texts(&out)[&(0, 0, "content".to_owned())], expected);
+    }
+}
+
+/// Finds words with a word boundary before them, and `^` at the start of the text.
+struct AtBoundary(&'static [&'static str]);
+
+impl Finder for AtBoundary {
+    fn find(&self, text: &str, from: usize) -> Option<Range<usize>> {
+        (from..text.len()).filter(|at| text.is_char_boundary(*at)).find_map(|at| {
+            let before = text[..at].chars().next_back();
+            let is_word = before.is_some_and(char::is_alphanumeric);
+            let starts = |word: &&str| match word.strip_prefix('^') {
+                _ if is_word => None,
+                Some(word) if before.is_some() || !text[at..].starts_with(word) => None,
+                Some(word) => Some(word.len()),
+                None => text[at..].starts_with(word).then_some(word.len()),
+            };
+            let len = self.0.iter().find_map(starts)?;
+            Some(at..at + len)
+        })
+    }
+
+    fn open_len(&self, text: &str) -> usize {
+        text.len().min(8)
+    }
+}
+
+/// A search behind a mask sees the character that was there before, in all cuts of the text.
+#[test]
+fn a_mask_does_not_change_what_a_finder_sees_before_it() {
+    for (text, words, expected) in [
+        ("Use Bearer sk-12345 ok ok ok", &["Bearer ", "sk-12345"][..], "Use MM ok ok ok"),
+        ("aab aab xxxxxxxxx", &["aab ", "x"], "MMMxxxxxxxx"),
+        ("aaaab", &["^a"], "Maaab"),
+        ("abcd  abcd", &["abcd", " "], "M MM"),
+        ("éa éa", &["é", "a"], "Ma Ma"),
+        ("abab", &["ab"], "Mab"),
+    ] {
+        let finder = AtBoundary(words);
+        let expected_of = |mask: &str| expected.replace('M', mask);
+        for mask in ["REDACTED", "*", " ", ""] {
+            for cut in (0..=text.len()).filter(|at| text.is_char_boundary(*at)) {
+                let pieces = [&text[..cut], &text[cut..]];
+                let stream: String =
+                    pieces.iter().map(|piece| event(0, &json!({ "content": piece }))).collect();
+                let (out, _) = redact(stream.as_bytes(), 1 << 20, &finder, mask).unwrap();
+                let found = &texts(&out)[&(0, 0, "content".to_owned())];
+                assert_eq!(*found, expected_of(mask), "{mask:?} {pieces:?}");
+            }
+            let each: String =
+                text.chars().map(|piece| event(0, &json!({ "content": piece }))).collect();
+            let (out, _) = redact(each.as_bytes(), 1 << 20, &finder, mask).unwrap();
+            let found = &texts(&out)[&(0, 0, "content".to_owned())];
+            assert_eq!(*found, expected_of(mask), "{mask:?} {text}");
+        }
+    }
+}
+
+/// A match of one search that another one masks: the other search sees the text as it was.
+#[test]
+fn a_mask_does_not_change_what_the_other_finder_sees_before_it() {
+    let stream = event(0, &json!({ "content": "ok ok ok ok Bearer sk-1" }))
+        + &event(0, &json!({ "content": "2345 ok ok ok" }));
+    let (mut decoder, mut guard, mut input) =
+        (ChunkDecoder::new(), Guard::new(), stream.as_bytes());
+    let mut found = 0;
+    while let Some(event) = decoder.next(&mut input) {
+        let _ = guard.push(&event);
+        found += usize::from(guard.stop_at(&AtBoundary(&["sk-12345"])).is_some());
+        guard.redact(&AtBoundary(&["Bearer "]), "REDACTED").unwrap();
+        guard.release_searched(&mut Vec::new());
+    }
+    assert_eq!(found, 1);
+}
+
+/// Returns `redacted` or `unwatched` for a stream whose texts together are `secret`.
+fn redacted_or_unwatched(deltas: &[Value]) -> String {
+    let events: String = deltas.iter().map(|delta| event(0, delta)).collect();
+    let stream = events + END;
+    let guard = RelayGuard::new(Guard::new()).redact(Words::new(["secret"]), "*");
+    let (mut relay, mut out) = (Relay::builder().guard(guard).build(), Vec::new());
+    let _ = relay.push(stream.as_bytes(), Duration::ZERO, &mut out);
+    let report = relay.finish(RelayEnd::Upstream, Duration::ZERO, &mut out);
+    let mut json = Vec::new();
+    assemble([&out[..]]).completion.write_json(&mut json);
+    assert!(!String::from_utf8(json).unwrap().contains("secret"), "{stream}");
+    match report.outcome.as_str() {
+        "complete" if report.redactions > 0 => "redacted".to_owned(),
+        "unwatched_content" => "unwatched".to_owned(),
+        other => other.to_owned(),
+    }
+}
+
+/// Reasoning under two names is one text of the completion, and two for some clients.
+#[test]
+fn reasoning_has_the_same_names_in_each_delta() {
+    let thought = |text: &str| json!({ "content": [{ "type": "thinking", "thinking": text }] });
+    let both = |one: &str, other: &str| json!({ "reasoning_content": one, "reasoning": other });
+    let [sec, ret] = ["sec", "ret"].map(|text| json!({ "reasoning": text }));
+    let [sec_content, ret_content] =
+        ["sec", "ret"].map(|text| json!({ "reasoning_content": text }));
+    let mut part_and_member = thought("sec");
+    part_and_member["reasoning_content"] = json!("sec");
+    for (deltas, expected) in [
+        (vec![sec_content.clone(), ret.clone()], "unwatched"),
+        (vec![both("sec", "ret")], "unwatched"),
+        (vec![both("sec", "sec"), ret.clone()], "unwatched"),
+        (vec![sec, both("ret", "ret")], "unwatched"),
+        (vec![thought("sec"), ret_content.clone()], "unwatched"),
+        (vec![part_and_member], "unwatched"),
+        (vec![both("sec", "sec"), both("ret", "ret")], "redacted"),
+        (vec![both("sec", ""), ret_content], "redacted"),
+        (vec![thought("sec"), ret], "redacted"),
+    ] {
+        assert_eq!(redacted_or_unwatched(&deltas), expected, "{deltas:?}");
+    }
+    let whole = |message: &Value| {
+        let guard = RelayGuard::new(Guard::new()).redact(Words::new(["secret"]), "*");
+        let body = json!({ "choices": [{ "index": 0, "message": message }] }).to_string();
+        let mut relay = Relay::builder().guard(guard).build();
+        let written = relay.write_completion(body.as_bytes(), &mut Vec::new());
+        written.map_or_else(|error| error.as_str(), |_| "")
+    };
+    assert_eq!(whole(&both("sec", "ret")), "unwatched_content");
+    assert_eq!(whole(&both("sec", "sec")), "");
+}
+
+/// The texts of a call or detail are those that the completion merges into one, by index and id.
+#[test]
+fn a_text_of_an_element_is_one_text_or_unwatched() {
+    let call = |members: &str, arguments: &str| {
+        let function = json!({ "arguments": arguments });
+        let mut call: Value = serde_json::from_str(members).unwrap();
+        if let Some(name) = call.as_object_mut().unwrap().remove("name") {
+            call["function"]["name"] = name;
+        }
+        call["function"]["arguments"] = function["arguments"].clone();
+        json!({ "tool_calls": [call] })
+    };
+    let detail = |id: &str, text: &str| json!({ "reasoning_details": [{ "type": "t", "index": 0, "id": id, "text": text }] });
+    let two_calls = json!({ "tool_calls": [
+        { "id": "a", "function": { "name": "f", "arguments": "sec" } },
+        { "id": "b", "function": { "name": "g", "arguments": "x" } },
+    ] });
+    let function = |text: &str| json!({ "function_call": { "arguments": text } });
+    let mut function_and_call = function("sec");
+    function_and_call["tool_calls"] = call("{}", "x")["tool_calls"].clone();
+    let long_id = json!({ "id": "a".repeat(1025) }).to_string();
+
+    let [a, b] = [r#"{"index":0,"id":"a"}"#, r#"{"index":0,"id":"b"}"#];
+    let [new_a, new_b] =
+        [r#"{"index":0,"id":"a","name":"f"}"#, r#"{"index":0,"id":"b","name":"f"}"#];
+    let (only_id, second_a) = (r#"{"id":"a"}"#, r#"{"index":1,"id":"a","name":"f"}"#);
+    let other_name = r#"{"index":0,"name":"g"}"#;
+    for (deltas, expected) in [
+        (vec![call(new_a, "sec"), call(new_b, "x"), call(a, "ret")], "redacted"),
+        (vec![call(new_a, "sec"), call(b, "ret")], "redacted"),
+        (vec![two_calls, call(only_id, "ret")], "redacted"),
+        (vec![call(new_a, "sec"), call(only_id, "ret")], "redacted"),
+        (vec![call(new_a, "sec"), call("{}", "ret")], "redacted"),
+        (vec![call(new_a, "x"), call(second_a, "sec"), call(only_id, "ret")], "unwatched"),
+        (vec![call(new_a, "{}"), call(other_name, "sec"), call(a, "ret")], "unwatched"),
+        (vec![call(&long_id, "sec"), call("{}", "ret")], "unwatched"),
+        (vec![detail("1", "sec"), detail("2", "x"), detail("1", "ret")], "redacted"),
+        (vec![function_and_call, function("ret")], "redacted"),
+    ] {
+        assert_eq!(redacted_or_unwatched(&deltas), expected, "{deltas:?}");
+    }
+}
+
+/// Generates a delta of any form, with names and keys that are absent, new or known.
+fn any_delta() -> impl Strategy<Value = Value> {
+    let maybe =
+        |values: &'static [&'static str]| proptest::option::of(proptest::sample::select(values));
+    let index = || proptest::option::weighted(0.7, 0u64..3);
+    let object = |members: Vec<(&str, Option<Value>)>| {
+        let members =
+            members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+        Value::Object(members.collect())
+    };
+    let text = || maybe(&["", "a", "{}", "{", "}", "c\u{e9}"]);
+    let function = move || {
+        (maybe(&["", "f", "f", "g"]), text()).prop_map(move |(name, text)| {
+            object(vec![("name", name.map(Value::from)), ("arguments", text.map(Value::from))])
+        })
+    };
+    let call = (index(), maybe(&["", "x", "y", "z"]), function()).prop_map(
+        move |(index, id, function)| {
+            object(vec![
+                ("index", index.map(Value::from)),
+                ("id", id.map(Value::from)),
+                ("function", Some(function)),
+            ])
+        },
+    );
+    let detail = (index(), maybe(&["x", "y"]), maybe(&["t", "s"]), text(), text()).prop_map(
+        move |(index, id, kind, text, summary)| {
+            object(vec![
+                ("index", index.map(Value::from)),
+                ("id", id.map(Value::from)),
+                ("type", kind.map(Value::from)),
+                ("text", text.map(Value::from)),
+                ("summary", summary.map(Value::from)),
+            ])
+        },
+    );
+    let part = (0..4u8, text()).prop_map(|(form, text)| {
+        let text = text.unwrap_or("d");
+        match form {
+            0 => json!(text),
+            1 => json!({ "type": "text", "text": text }),
+            2 => json!({ "type": "refusal", "refusal": text }),
+            _ => json!({ "type": "thinking", "thinking": [{ "type": "text", "text": text }] }),
+        }
+    });
+    prop_oneof![
+        4 => vec(call, 1..3).prop_map(|calls| json!({ "tool_calls": calls })),
+        1 => function().prop_map(|function| json!({ "function_call": function })),
+        2 => vec(detail, 1..3).prop_map(|details| json!({ "reasoning_details": details })),
+        1 => vec(part, 1..3).prop_map(|parts| json!({ "content": parts })),
+        1 => text().prop_map(|text| json!({ "content": text })),
+        1 => text().prop_map(|text| json!({ "reasoning": text })),
+        1 => (text(), text()).prop_map(|(one, other)| json!({ "reasoning": one, "reasoning_content": other })),
+        1 => text().prop_map(|text| json!({ "reasoning": text, "reasoning_content": text })),
+    ]
+}
+
+proptest! {
+    #![proptest_config(support::cases::cases("proptest-regressions/redaction.txt", 4000))]
+
+    /// Each text of a completion is a text of the guard, up to the first unwatched event.
+    ///
+    /// So no match spans two texts of the guard.
+    #[test]
+    fn the_texts_of_a_guard_are_those_of_the_completion(
+        deltas in vec((0u64..2, any_delta()), 1..12),
+    ) {
+        let mut guard = Guard::with_bounds(1 << 20, 1 << 20);
+        let mut stream = String::new();
+        let mut texts = Vec::new();
+        for (index, delta) in &deltas {
+            let event = event(*index, delta);
+            let pushed = guard.push(&ChunkDecoder::new().next(&mut event.as_bytes()).unwrap());
+            if pushed == PushResult::Unwatched {
+                break;
+            }
+            stream += &event;
+            texts = guard.texts().map(|text| (text.id, text.text.to_owned())).collect();
+        }
+        let completion = assemble([stream.as_bytes()]).completion;
+        for choice in &completion.choices {
+            let of = |kind: WatchedTextKind| {
+                let own = texts.iter().filter(move |(id, _)| id.choice == choice.index && id.kind == kind);
+                own.map(|(id, text)| (id.element, &**text)).filter(|(_, text)| !text.is_empty())
+            };
+            let alone = |kind| of(kind).find(|(element, _)| element.is_none()).map_or("", |(_, text)| text);
+            let message = &choice.message;
+            let text = |text: &Option<String>| text.clone().unwrap_or_default();
+            prop_assert_eq!(text(&message.content), alone(WatchedTextKind::Content));
+            prop_assert_eq!(text(&message.refusal), alone(WatchedTextKind::Refusal));
+            for kind in [WatchedTextKind::Reasoning, WatchedTextKind::ReasoningContent] {
+                let reasoning = alone(kind);
+                prop_assert!(reasoning.is_empty() || reasoning == text(&message.reasoning), "{}", stream);
+            }
+            let has_reasoning = !text(&message.reasoning).is_empty();
+            prop_assert_eq!(has_reasoning, !alone(WatchedTextKind::Reasoning).is_empty() || !alone(WatchedTextKind::ReasoningContent).is_empty());
+
+            let function = message.function_call.clone().unwrap_or_default();
+            prop_assert_eq!(&function.arguments, alone(WatchedTextKind::Arguments));
+            prop_assert!(alone(WatchedTextKind::FunctionName).contains(&*function.name));
+
+            let functions = || message.tool_calls.iter().filter_map(|call| call.function.as_ref());
+            let mut merged: Vec<_> = functions().map(|function| &*function.arguments).filter(|text| !text.is_empty()).collect();
+            let mut watched: Vec<_> = of(WatchedTextKind::Arguments).filter(|(element, _)| element.is_some()).map(|(_, text)| text).collect();
+            merged.sort_unstable();
+            watched.sort_unstable();
+            prop_assert_eq!(merged, watched, "{}", stream);
+            // A repeated name is stored once.
+            for function in functions() {
+                let has_name = |(element, text): (Option<u64>, &str)| element.is_some() && text.contains(&*function.name);
+                prop_assert!(function.name.is_empty() || of(WatchedTextKind::FunctionName).any(has_name), "{}", stream);
+            }
+            for detail in message.reasoning_details.iter() {
+                for (name, kind) in [("text", WatchedTextKind::ReasoningDetail), ("summary", WatchedTextKind::ReasoningSummary)] {
+                    let text = detail.get(name).and_then(OwnedValue::as_str).unwrap_or_default();
+                    let has_index = detail.get("index").is_some();
+                    let is_it = |(element, watched): (Option<u64>, &str)| match element {
+                        Some(_) => has_index && watched == text,
+                        None => !has_index && watched.contains(&*text),
+                    };
+                    prop_assert!(text.is_empty() || of(kind).any(is_it), "{} {}", name, stream);
+                }
+            }
+        }
     }
 }
 

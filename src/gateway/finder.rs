@@ -46,8 +46,12 @@ use crate::slice::bytes_in;
 pub trait Finder {
     /// Returns the first match that begins at `from` or behind it, as a range of `text`.
     ///
-    /// The bytes before `from` have been searched already; a pattern may look at them. A match has
-    /// to lie between characters, and an empty one is skipped. A match that begins in the last
+    /// The bytes before `from` have been searched already; a pattern may look at them. They are the
+    /// text before, as far as the guard stores it: its overlap and the held text, with masks. If a match
+    /// ends at `from`, they are only the last character of the match, which the mask has replaced. So a
+    /// finder that reads more than one character before `from` depends on the cuts of the text.
+    ///
+    /// A match has to lie between characters, and an empty one is skipped. A match that begins in the last
     /// [`open_len`](Self::open_len) bytes of a text that may continue is found again later.
     fn find(&self, text: &str, from: usize) -> Option<Range<usize>>;
 

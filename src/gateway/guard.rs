@@ -4,20 +4,13 @@ use core::fmt;
 use core::ops::Range;
 use std::collections::VecDeque;
 
-use super::allowlist::{Verdict, has_unwatched_bytes, scan};
-use super::byte_edit::Place;
-use super::push_result::PushResult;
-use super::spans::{Spans, object_of};
+use super::allowlist::Verdict;
+use super::elements::Elements;
 use super::text_segment::{TextSegment, move_segments};
-use super::watched_text::{
-    FoundText, GuardedText, MessageMember, PerSearch, WatchedText, WatchedTextId, each_text,
-    end_others, has_half_character,
-};
-use crate::chunk::{ChatCompletionChunk, Choice, TemplateCache};
-use crate::decoder::{ChunkEvent, Payload};
-use crate::json::Value;
+use super::watched_text::{GuardedText, PerSearch, WatchedText, WatchedTextId};
+use crate::chunk::TemplateCache;
 use crate::output_buffer::OutputBuffer;
-use crate::slice::bytes_in;
+use crate::slice::{bytes_in, text_in};
 
 /// Holds events back until a gateway has checked the text in them.
 ///
@@ -106,7 +99,7 @@ use crate::slice::bytes_in;
 ///
 /// Texts are content, refusal, reasoning, its details, and the names and arguments of called
 /// functions, if they are strings. So are the texts of a content in parts. An event with any other
-/// member that isn't known to be harmless is [`Unwatched`](PushResult::Unwatched): the caller decides
+/// member that isn't known to be harmless is [`Unwatched`](super::PushResult::Unwatched): the caller decides
 /// how to handle it.
 ///
 /// # What is harmless
@@ -126,9 +119,14 @@ use crate::slice::bytes_in;
 /// So these are unwatched:
 ///
 /// - arguments that are an object, audio, other parts of a content, a whole `message`, and citations;
-/// - a text with half a surrogate pair, whose other half may be in another event;
+/// - a text with half a surrogate pair, whose other half may be in another event. A text that is written
+///   again has U+FFFD in its place;
 /// - a refusal or reasoning that the delta and a part of its content both have, since their order is
 ///   open;
+/// - reasoning under other names than in the deltas of its choice before;
+/// - `reasoning_content` and `reasoning` with different texts in one delta, since some readers join them;
+/// - a tool call or reasoning detail that isn't certain to continue one element, and all later ones of its
+///   list;
 /// - `logprobs` and `token_ids`, which repeat the text token by token;
 /// - errors, which may quote the output of the model;
 /// - lines that are no field, inside an event too;
@@ -142,7 +140,8 @@ use crate::slice::bytes_in;
 /// The held bytes are bounded, and the guard releases nothing by itself to stay within the bound.
 /// It rejects an event or a replacement that exceeds the bound. It also stores the overlap of each
 /// text, of at most 256 texts. Buffers grow by doubling and contain some released bytes, so the
-/// heap holds up to four times the sum, and 4 KiB for each text.
+/// heap holds up to four times the sum, and 4 KiB for each text. The ids and names of tool calls and
+/// details need up to 256 KiB more. Calls that don't fit are unwatched.
 ///
 /// An event whose replacement can't be written is dropped. Its original bytes are never released.
 #[derive(Clone)]
@@ -152,9 +151,9 @@ pub struct Guard {
     /// The searches that are used.
     pub(super) searches: PerSearch<bool>,
     /// Some released bytes, followed by the bytes of `events`: `raw_from <= raw.len()`.
-    raw: Vec<u8>,
+    pub(super) raw: Vec<u8>,
     raw_from: usize,
-    events: VecDeque<HeldEvent>,
+    pub(super) events: VecDeque<HeldEvent>,
     /// The texts of the held events, in the order of the events.
     pub(super) segments: VecDeque<TextSegment>,
     pub(super) texts: Vec<WatchedText>,
@@ -162,29 +161,20 @@ pub struct Guard {
     pub(super) text_bytes: usize,
     /// Number of events that the guard has accepted.
     pub(super) accepted: u64,
-    verdicts: TemplateCache<Verdict>,
+    pub(super) elements: Elements,
+    pub(super) verdicts: TemplateCache<Verdict>,
 }
 
 /// An event that is held: the number of its bytes in `raw`, and of its `segments`.
 #[derive(Clone, Copy)]
-struct HeldEvent {
-    len: usize,
-    segments: usize,
-}
-
-/// The result of adding the texts of a choice.
-#[derive(Clone, Copy, Default)]
-struct AddedTexts {
-    has_text: bool,
-    has_unwatched: bool,
+pub(super) struct HeldEvent {
+    pub(super) len: usize,
+    pub(super) segments: usize,
 }
 
 /// Costs of an event and of a text in it, besides their bytes.
-const EVENT_COST: usize = 64;
-const SEGMENT_COST: usize = 64;
-
-/// Maximum number of texts of a stream.
-const MAX_TEXTS: usize = 256;
+pub(super) const EVENT_COST: usize = 64;
+pub(super) const SEGMENT_COST: usize = 64;
 
 impl Guard {
     /// Creates a guard that holds up to 256 KiB, with an overlap of 256 bytes. Allocates nothing.
@@ -196,7 +186,11 @@ impl Guard {
     /// Creates a guard that holds up to `most_bytes`, with an overlap of `overlap` bytes.
     ///
     /// The bound counts the bytes of the held events and of the texts in them, and 64 for each
-    /// event and each text in it. The overlap of each released text is not counted.
+    /// event and each text in it. Bytes over a limit and blank lines belong to the held event before.
+    /// The overlap of each released text is not counted.
+    ///
+    /// Choose an overlap as long as the longest match. A match may begin in the released part of a text
+    /// that has ended and continues. It is found if it begins in the overlap.
     #[must_use]
     pub const fn with_bounds(most_bytes: usize, overlap: usize) -> Self {
         Self {
@@ -210,6 +204,7 @@ impl Guard {
             texts: Vec::new(),
             text_bytes: 0,
             accepted: 0,
+            elements: Elements::new(),
             verdicts: TemplateCache::new(Verdict::Unknown, Verdict::Unknown),
         }
     }
@@ -217,66 +212,6 @@ impl Guard {
     /// Returns a guard with the same bounds that holds nothing.
     pub(super) const fn empty(&self) -> Self {
         Self::with_bounds(self.most_bytes, self.overlap)
-    }
-
-    /// Holds the next event of the stream, of any kind, if the bound allows it.
-    pub fn push(&mut self, event: &ChunkEvent<'_>) -> PushResult {
-        let spans = Spans::of(event);
-        let find = |value| spans.as_ref().and_then(|spans| spans.find(value)).into();
-        self.push_written(event, event.raw(), find)
-    }
-
-    /// Holds an event as [`push`](Self::push) does, but releases it as the bytes `written`.
-    ///
-    /// `find` returns the place of a string of the event in these bytes. A text of an unknown place is
-    /// unwatched, and a removed text is none.
-    pub(super) fn push_written<'e>(
-        &mut self,
-        event: &ChunkEvent<'e>,
-        written: &[u8],
-        find: impl Fn(Value<'e>) -> Place,
-    ) -> PushResult {
-        let chunk = object_of(event);
-        let is_done = matches!(event.payload(), Payload::Done);
-        let held = self.hold(chunk.as_ref(), MessageMember::Delta, is_done, written, find);
-        held.with_unwatched(has_unwatched_bytes(event))
-    }
-
-    /// Holds an event, or a body, that is released as the bytes `written`.
-    ///
-    /// The texts are in `member` of each choice of its `chunk`.
-    pub(super) fn hold<'e>(
-        &mut self,
-        chunk: Option<&ChatCompletionChunk<'e>>,
-        member: MessageMember,
-        is_done: bool,
-        written: &[u8],
-        find: impl Fn(Value<'e>) -> Place,
-    ) -> PushResult {
-        let budget = self.most_bytes - self.held_bytes();
-        let Some(mut budget) = budget.checked_sub(written.len() + EVENT_COST) else {
-            return self.rejection(chunk, member, written.len());
-        };
-        let (texts, segments) = (self.texts.len(), self.segments.len());
-        let (mut has_text, mut is_unwatched) = (false, false);
-        if let Some(chunk) = chunk {
-            for (choice, at) in chunk.choices().zip(0..) {
-                let Some(added) = self.add(&find, (&choice, at), member, &mut budget) else {
-                    self.take_back(texts, segments);
-                    return self.rejection(Some(chunk), member, written.len());
-                };
-                has_text |= added.has_text;
-                is_unwatched |= added.has_unwatched;
-            }
-            is_unwatched |= self.has_unwatched_content(chunk, member);
-        }
-        self.end_texts(is_done, chunk, segments);
-        self.raw.extend_from_slice(written);
-        let segments = self.segments.len() - segments;
-        self.events.push_back(HeldEvent { len: written.len(), segments });
-        debug_assert!(self.held_bytes() <= self.most_bytes, "the budget was checked");
-        let pushed = if has_text { PushResult::Text } else { PushResult::NoText };
-        pushed.with_unwatched(is_unwatched)
     }
 
     /// Returns the texts so far, in the order of their first pieces.
@@ -314,8 +249,9 @@ impl Guard {
         if !move_segments(own, start..end, start + with.len()) {
             return false;
         }
+        let last = text_in(&text.text, range.clone()).chars().next_back();
         text.text.replace_range(range, with);
-        text.move_searches(core::slice::from_ref(&(start..end)), with.len());
+        text.move_searches(core::slice::from_ref(&(start..end)), with.len(), |_| last);
         self.text_bytes = text_bytes;
         true
     }
@@ -329,13 +265,14 @@ impl Guard {
     ///
     /// - Another text of its choice continues, and that one began no earlier than the last piece of
     ///   this one. An example is the content after the reasoning, or a tool call.
-    /// - Another text of its choice continues, and the last piece of this one was more than 32
-    ///   events earlier.
+    /// - More than 32 events with other texts of its choice have followed its last piece. Comments
+    ///   and events of other choices don't count.
     /// - Its choice or the stream has finished.
     ///
     /// A text that continues nevertheless is held again from there, for example if reasoning and
-    /// content alternate. An event without text is released as soon as all events before it are,
-    /// so call this after each push.
+    /// content alternate. The part before is released, and a match may span this end: see
+    /// [`redact`](Self::redact). An event without text is released as soon as all events before it
+    /// are, so call this after each push.
     pub fn release(&mut self, keep: usize, out: &mut impl OutputBuffer) {
         self.release_by(|_| keep, out);
     }
@@ -385,8 +322,7 @@ impl Guard {
         self.segments.clear();
         self.text_bytes = 0;
         for text in &mut self.texts {
-            text.text.truncate(text.released - text.dropped);
-            text.searched = text.searched.up_to(text.end());
+            text.discard();
             text.forget(self.overlap);
         }
     }
@@ -396,6 +332,7 @@ impl Guard {
         self.discard();
         self.texts.clear();
         self.accepted = 0;
+        self.elements.reset();
         self.searches = PerSearch { stop: false, redact: false };
         self.verdicts = TemplateCache::new(Verdict::Unknown, Verdict::Unknown);
     }
@@ -411,133 +348,6 @@ impl Guard {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.events.is_empty()
-    }
-
-    /// Marks the texts that an event continues or ends. Its segments are those from `new` on.
-    ///
-    /// A piece of another text of the same choice, a finish reason and `[DONE]` end a text.
-    #[inline]
-    fn end_texts(&mut self, is_done: bool, chunk: Option<&ChatCompletionChunk<'_>>, new: usize) {
-        self.accepted += 1;
-        let now = self.accepted;
-        let Self { segments, texts, .. } = self;
-        let new = || segments.iter().skip(new).filter(|segment| segment.start < segment.end);
-        for segment in new() {
-            if let Some(text) = texts.get_mut(segment.text) {
-                text.began = if text.began == 0 { now } else { text.began };
-                (text.last_event, text.is_over) = (now, false);
-            }
-        }
-        let has_others = texts.len() > 1;
-        for segment in new().filter(|_| has_others) {
-            end_others(texts, segment.text);
-        }
-        let choices = chunk.into_iter().flat_map(ChatCompletionChunk::choices);
-        for choice in choices.filter(|choice| choice.finish_reason().is_some()) {
-            let index = choice.index().unwrap_or(0);
-            let own = texts.iter_mut().filter(|text| text.id.choice == index);
-            own.for_each(|text| text.is_over = true);
-        }
-        if is_done {
-            for text in texts {
-                text.is_over = true;
-            }
-        }
-    }
-
-    /// Adds the texts of a choice at a position, or returns `None` if they exceed the budget.
-    fn add<'e>(
-        &mut self,
-        find: &impl Fn(Value<'e>) -> Place,
-        (choice, at): (&Choice<'e>, u64),
-        member: MessageMember,
-        budget: &mut usize,
-    ) -> Option<AddedTexts> {
-        let mut added = AddedTexts::default();
-        each_text(choice, at, member, |FoundText { id, value, text, has_valid_index }| {
-            *budget = budget.checked_sub(SEGMENT_COST + text.len())?;
-            added.has_unwatched |= has_half_character(value, text);
-            let span = match find(value) {
-                Place::At(span) => Some(span),
-                Place::Removed => return Some(()),
-                Place::Unknown => None,
-            };
-            let position = if has_valid_index { self.text_position(id) } else { None };
-            let Some((position, span)) = position.zip(span) else {
-                added.has_unwatched |= !text.is_empty();
-                return Some(());
-            };
-            let watched = self.texts.get_mut(position)?;
-            let start = watched.end();
-            watched.text.push_str(text);
-            self.text_bytes += text.len();
-            let (end, is_changed) = (start + text.len(), false);
-            debug_assert!(span.start < span.end, "a string has quotes");
-            self.segments.push_back(TextSegment { text: position, start, end, span, is_changed });
-            added.has_text |= !text.is_empty();
-            Some(())
-        })?;
-        Some(added)
-    }
-
-    /// Truncates the texts and segments to their numbers before a rejected event.
-    #[cold]
-    fn take_back(&mut self, texts: usize, segments: usize) {
-        while self.segments.len() > segments {
-            let Some(TextSegment { text, start, end, .. }) = self.segments.pop_back() else {
-                break;
-            };
-            let Some(watched) = self.texts.get_mut(text) else { continue };
-            watched.text.truncate(start - watched.dropped);
-            self.text_bytes -= end - start;
-        }
-        self.texts.truncate(texts);
-    }
-
-    /// Returns the reason for which an event isn't held.
-    #[cold]
-    fn rejection(
-        &self,
-        chunk: Option<&ChatCompletionChunk<'_>>,
-        member: MessageMember,
-        written: usize,
-    ) -> PushResult {
-        let choices = chunk.into_iter().flat_map(ChatCompletionChunk::choices);
-        let mut cost = written + EVENT_COST;
-        for (choice, at) in choices.zip(0..) {
-            each_text(&choice, at, member, |FoundText { text, .. }| {
-                cost += SEGMENT_COST + text.len();
-                Some(())
-            });
-        }
-        if cost > self.most_bytes { PushResult::TooLarge } else { PushResult::Full }
-    }
-
-    /// Returns true if a chunk may contain text that the guard doesn't watch.
-    #[inline]
-    fn has_unwatched_content(
-        &mut self,
-        chunk: &ChatCompletionChunk<'_>,
-        member: MessageMember,
-    ) -> bool {
-        let key = chunk.template_key().filter(|_| member == MessageMember::Delta);
-        let Some(key) = key else { return scan(chunk, member) == Verdict::Unknown };
-        let verdict = self.verdicts.get_or_compute(key, |verdict| *verdict = Verdict::Unknown);
-        // The values of the slots may change any other verdict.
-        if *verdict != Verdict::AlwaysHarmless {
-            *verdict = scan(chunk, member);
-        }
-        *verdict == Verdict::Unknown
-    }
-
-    /// Returns the position of a text, which is added if the number of texts allows it.
-    fn text_position(&mut self, id: WatchedTextId) -> Option<usize> {
-        let known = self.texts.iter().position(|text| text.id == id);
-        if known.is_none() && self.texts.len() < MAX_TEXTS {
-            self.texts.push(WatchedText::new(id));
-            return Some(self.texts.len() - 1);
-        }
-        known
     }
 
     /// Writes the first events, and removes them.
@@ -599,12 +409,10 @@ impl fmt::Debug for Guard {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 mod tests {
-    use super::{
-        EVENT_COST, Guard, GuardedText, PushResult, SEGMENT_COST, TextSegment, WatchedTextId,
-    };
+    use super::{EVENT_COST, Guard, GuardedText, SEGMENT_COST, TextSegment, WatchedTextId};
     use crate::decoder::ChunkDecoder;
-    use crate::gateway::WatchedTextKind;
     use crate::gateway::assemble;
+    use crate::gateway::{PushResult, WatchedTextKind};
     use proptest::prelude::*;
 
     fn push(guard: &mut Guard, event: &str) -> PushResult {

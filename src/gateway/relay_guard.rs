@@ -86,6 +86,9 @@ impl RelayGuard {
     }
 
     /// Replaces each match of a finder by `mask`: see [`Guard::redact`].
+    ///
+    /// A report counts the matches that were replaced in held events. It includes those in events that
+    /// the client never receives, since the stream was stopped.
     #[must_use]
     pub fn redact(mut self, finder: impl Finder + Send + 'static, mask: &str) -> Self {
         self.redact = Some((Box::new(finder), mask.into()));

@@ -21,11 +21,12 @@ pub struct WatchedTextId {
     pub choice: u64,
     /// The kind of the text.
     pub kind: WatchedTextKind,
-    /// The index of the tool call or reasoning detail that contains the text.
+    /// The number of the tool call or reasoning detail that contains the text.
     ///
-    /// It is the position in the list for those of a whole message. In a stream it is the index:
-    /// those with the same one share their texts, even if their ids differ. Those without an index
-    /// share the texts of `None`, and tool calls without one do so with the older `function_call`.
+    /// In a whole message it is the position in the list. In a stream the elements are numbered in the
+    /// order in which they begin. A delta continues the element that a completion merges it into: by
+    /// its index and id, and of a call also by its name. Reasoning details without an index share the
+    /// texts of `None`. All other texts, those of `function_call` too, have `None`.
     pub element: Option<u64>,
 }
 
@@ -37,7 +38,7 @@ pub enum WatchedTextKind {
     Content,
     /// `refusal`, or that of a part of the content.
     Refusal,
-    /// `reasoning_content`. Some servers also send the same text as `reasoning`.
+    /// `reasoning_content`. Some servers send the same text as `reasoning` in each delta.
     ReasoningContent,
     /// `reasoning`, or that of a part of the content, such as `thinking`.
     Reasoning,
@@ -49,7 +50,9 @@ pub enum WatchedTextKind {
     FunctionName,
     /// `tool_calls[].function.arguments`, or `function_call.arguments`.
     ///
-    /// This is the text of a JSON object, in pieces, with its own escapes.
+    /// This is the text of a JSON object, in pieces, with its own escapes. They aren't decoded: a finder
+    /// for `secret` doesn't find `s\u0065cret`, and one for `a"b` has to find `a\"b`. A mask is written
+    /// into this text, so one with a quote or a backslash damages the object.
     Arguments,
 }
 
@@ -108,10 +111,32 @@ pub(super) struct PerSearch<T> {
     pub(super) redact: T,
 }
 
-impl PerSearch<usize> {
-    /// Returns the ends of searched parts, if a text ends at a position.
-    pub(super) fn up_to(self, end: usize) -> Self {
-        Self { stop: self.stop.min(end), redact: self.redact.min(end) }
+/// The progress of a search in a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Progress {
+    /// The position from which the text is searched next.
+    pub(super) next: usize,
+    /// The last character of a replaced part, if the text in its place ends at `next`.
+    pub(super) before: Option<char>,
+    /// The end of the text when it was searched to its end, since it was over.
+    pub(super) end: usize,
+}
+
+impl Progress {
+    const NONE: Self = Self { next: 0, before: None, end: 0 };
+
+    /// Returns the progress in a text that is truncated to end at a position.
+    fn up_to(self, end: usize) -> Self {
+        let Self { next, before, .. } = self;
+        let before = before.filter(|_| next <= end);
+        Self { next: next.min(end), before, end: self.end.min(end) }
+    }
+
+    /// Moves the positions up to which the text was searched.
+    #[inline]
+    pub(super) fn move_to(&mut self, next: usize, end: usize) {
+        let before = self.before.filter(|_| self.next == next);
+        *self = Self { next, before, end };
     }
 }
 
@@ -154,30 +179,47 @@ pub(super) struct WatchedText {
     /// Number of bytes of it that are released.
     pub(super) released: usize,
     pub(super) text: String,
-    /// The ends of the parts that were searched.
-    pub(super) searched: PerSearch<usize>,
+    /// The progress of the searches.
+    pub(super) searched: PerSearch<Progress>,
     /// The numbers of the first and the last event with a piece of it; 0 if there is none.
     pub(super) began: u64,
     pub(super) last_event: u64,
+    /// The number of later events with another text of its choice, and that of the last of them.
+    pub(super) interrupted: u32,
+    pub(super) interrupted_by: u64,
     /// The text has ended: no further piece is expected, so its held events may be released.
     pub(super) is_over: bool,
 }
 
 impl WatchedText {
     pub(super) const fn new(id: WatchedTextId) -> Self {
-        let (dropped, hidden, released, began, last_event, is_over) = (0, 0, 0, 0, 0, false);
-        let searched = PerSearch { stop: 0, redact: 0 };
         Self {
             id,
-            dropped,
-            hidden,
-            released,
+            dropped: 0,
+            hidden: 0,
+            released: 0,
             text: String::new(),
-            searched,
-            began,
-            last_event,
-            is_over,
+            searched: PerSearch { stop: Progress::NONE, redact: Progress::NONE },
+            began: 0,
+            last_event: 0,
+            interrupted: 0,
+            interrupted_by: 0,
+            is_over: false,
         }
+    }
+
+    /// Continues the text by a piece in an event.
+    pub(super) fn continue_at(&mut self, event: u64) {
+        self.began = if self.began == 0 { event } else { self.began };
+        (self.last_event, self.interrupted, self.is_over) = (event, 0, false);
+    }
+
+    /// Discards the held text.
+    pub(super) fn discard(&mut self) {
+        self.text.truncate(self.released - self.dropped);
+        let PerSearch { stop, redact } = &mut self.searched;
+        let end = self.dropped + self.text.len();
+        (*stop, *redact) = (stop.up_to(end), redact.up_to(end));
     }
 
     /// Returns the position at which the text ends.
@@ -216,14 +258,29 @@ impl WatchedText {
             rest = range.end;
         }
         self.text.push_str(in_changed(rest - first.start..changed.len()));
-        self.move_searches(ranges, mask.len());
+        let last = |range: &Range<usize>| {
+            in_changed(range.start - first.start..range.end - first.start).chars().next_back()
+        };
+        self.move_searches(ranges, mask.len(), last);
     }
 
-    /// Moves the ends of the searched parts, if ranges are replaced by texts of `mask` bytes.
-    pub(super) fn move_searches(&mut self, ranges: &[Range<usize>], mask: usize) {
+    /// Moves the positions of the searches, if ranges are replaced by texts of `mask` bytes.
+    ///
+    /// `last` returns the last character of a replaced range.
+    pub(super) fn move_searches(
+        &mut self,
+        ranges: &[Range<usize>],
+        mask: usize,
+        last: impl Fn(&Range<usize>) -> Option<char>,
+    ) {
         let PerSearch { stop, redact } = &mut self.searched;
-        for searched in [stop, redact] {
-            *searched = Masked::new(ranges, mask).moved(*searched).position;
+        for Progress { next, before, end } in [stop, redact] {
+            let around = ranges.get(ranges.partition_point(|range| range.end < *next));
+            if let Some(range) = around.filter(|range| range.start < *next) {
+                *before = last(range);
+            }
+            *next = Masked::new(ranges, mask).moved(*next).position;
+            *end = Masked::new(ranges, mask).moved(*end).position;
         }
     }
 
@@ -249,20 +306,24 @@ impl WatchedText {
     }
 }
 
-/// Number of events for which a text is held while other texts of its choice interrupt it.
-const INTERRUPTED: u64 = 32;
+/// Number of events with other texts of its choice for which a text is held.
+const INTERRUPTED: u32 = 32;
 
 /// Ends the other texts of a choice when the text `continued` continues.
 ///
-/// A text ends if its last piece came no later than the first one of `continued`, or too many
-/// events ago.
+/// A text ends if its last piece came no later than the first one of `continued`. It also ends if too
+/// many events with other texts of the choice followed it.
 pub(super) fn end_others(texts: &mut [WatchedText], continued: usize) {
     let Some(&WatchedText { id, began, last_event: now, .. }) = texts.get(continued) else {
         return;
     };
     for text in texts.iter_mut().filter(|text| text.id.choice == id.choice) {
-        let is_left = text.last_event <= began || now - text.last_event > INTERRUPTED;
-        text.is_over |= text.last_event < now && is_left;
+        if text.is_over || text.last_event == now {
+            continue;
+        }
+        text.interrupted += u32::from(text.interrupted_by != now);
+        text.interrupted_by = now;
+        text.is_over |= text.last_event <= began || text.interrupted > INTERRUPTED;
     }
 }
 
@@ -292,13 +353,41 @@ impl MessageMember {
     }
 }
 
-/// A text in a message, with its identity and its value.
+/// A text or an element of a message.
+pub(super) enum Found<'a> {
+    /// An element of a list, whose texts follow.
+    Element {
+        list: ElementList,
+        value: Value<'a>,
+        position: u64,
+    },
+    Text(FoundText<'a>),
+}
+
+/// A list of a message whose elements have texts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ElementList {
+    ToolCalls,
+    ReasoningDetails,
+}
+
+/// A text in a message, with its kind and its value.
 pub(super) struct FoundText<'a> {
-    pub(super) id: WatchedTextId,
-    /// False for a text of a choice or element whose index is present and no whole number.
-    pub(super) has_valid_index: bool,
+    pub(super) kind: WatchedTextKind,
+    pub(super) of: Holder,
     pub(super) value: Value<'a>,
     pub(super) text: &'a str,
+}
+
+/// The part of a message that contains a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Holder {
+    /// The message itself, or its `function_call`.
+    Message,
+    /// A part of the content.
+    Part,
+    /// The last element of a list that was found.
+    Element,
 }
 
 /// Returns true if a text begins or ends with half of a surrogate pair, which is U+FFFD in `text`.
@@ -310,99 +399,83 @@ pub(super) fn has_half_character(value: Value<'_>, text: &str) -> bool {
 
 /// Passes each text that is a string to `each`, in the order of the members.
 ///
-/// The choice has the position `at` in its list. Texts with repeated names are included. The first
+/// An element of a list comes before its texts. Texts with repeated names are included. The first
 /// `None` ends the calls.
 pub(super) fn each_text<'a>(
     choice: &Choice<'a>,
-    at: u64,
     member: MessageMember,
-    mut each: impl FnMut(FoundText<'a>) -> Option<()>,
+    mut each: impl FnMut(Found<'a>) -> Option<()>,
 ) -> Option<()> {
+    use ElementList::{ReasoningDetails, ToolCalls};
     let Some(message) = member.of(choice) else { return Some(()) };
-    let (choice, is_known) = match member {
-        MessageMember::Message => (at, true),
-        MessageMember::Delta => (choice.index().unwrap_or(0), !choice.has_invalid_index()),
-    };
-    let mut add = |kind: Option<WatchedTextKind>, of: Element, value: Value<'a>| {
-        let Some((kind, text)) = kind.zip(value.as_str()) else { return Some(()) };
-        let id = WatchedTextId { choice, kind, element: of.index };
-        each(FoundText { id, has_valid_index: is_known && of.is_valid, value, text })
-    };
     for (name, value) in message.members() {
         match name {
-            delta::CONTENT => each_content(value, &mut add)?,
+            delta::CONTENT => each_content(value, &mut each)?,
             delta::REASONING_DETAILS => {
-                for (detail, position) in value.elements().zip(0..) {
-                    let of = Element::of(detail, reasoning_detail::INDEX, position, member);
-                    for (name, value) in detail.members() {
-                        add(WatchedTextKind::from_detail(name), of, value)?;
+                for (value, position) in value.elements().zip(0..) {
+                    each(Found::Element { list: ReasoningDetails, value, position })?;
+                    for (name, value) in value.members() {
+                        let kind = WatchedTextKind::from_detail(name);
+                        each_string(kind, Holder::Element, value, &mut each)?;
                     }
                 }
             }
             delta::TOOL_CALLS => {
-                for (call, position) in value.elements().zip(0..) {
-                    let of = Element::of(call, tool_call::INDEX, position, member);
+                for (value, position) in value.elements().zip(0..) {
+                    each(Found::Element { list: ToolCalls, value, position })?;
                     let is_function = |member: &(&str, _)| member.0 == tool_call::FUNCTION;
-                    for (_, function) in call.members().filter(is_function) {
-                        each_of_function(function, of, &mut add)?;
+                    for (_, function) in value.members().filter(is_function) {
+                        each_of_function(function, Holder::Element, &mut each)?;
                     }
                 }
             }
-            delta::FUNCTION_CALL => each_of_function(value, Element::NONE, &mut add)?,
-            _ => add(WatchedTextKind::from_delta(name), Element::NONE, value)?,
+            delta::FUNCTION_CALL => each_of_function(value, Holder::Message, &mut each)?,
+            _ => {
+                let kind = WatchedTextKind::from_delta(name);
+                each_string(kind, Holder::Message, value, &mut each)?;
+            }
         }
     }
     Some(())
 }
 
-/// The element of a list that contains a text.
-#[derive(Clone, Copy)]
-struct Element {
-    index: Option<u64>,
-    /// The index is absent, `null` or a whole number.
-    is_valid: bool,
+/// Passes a value to `each` if it is a string of a watched kind.
+fn each_string<'a>(
+    kind: Option<WatchedTextKind>,
+    of: Holder,
+    value: Value<'a>,
+    each: &mut impl FnMut(Found<'a>) -> Option<()>,
+) -> Option<()> {
+    let Some((kind, text)) = kind.zip(value.as_str()) else { return Some(()) };
+    each(Found::Text(FoundText { kind, of, value, text }))
 }
 
-impl Element {
-    const NONE: Self = Self { index: None, is_valid: true };
-
-    fn of(element: Value<'_>, name: &str, position: u64, member: MessageMember) -> Self {
-        if member == MessageMember::Message {
-            return Self { index: Some(position), is_valid: true };
-        }
-        match element.get(name).filter(|index| !index.is_null()) {
-            Some(index) => {
-                let index = index.as_u64();
-                Self { index, is_valid: index.is_some() }
-            }
-            None => Self::NONE,
-        }
-    }
-}
-
-/// Passes the name and the arguments of a function to `add`.
+/// Passes the name and the arguments of a function to `each`.
 fn each_of_function<'a>(
     function: Value<'a>,
-    of: Element,
-    add: &mut impl FnMut(Option<WatchedTextKind>, Element, Value<'a>) -> Option<()>,
+    of: Holder,
+    each: &mut impl FnMut(Found<'a>) -> Option<()>,
 ) -> Option<()> {
     let mut members = function.members();
-    members.try_for_each(|(name, value)| add(WatchedTextKind::from_function(name), of, value))
+    members.try_for_each(|(name, value)| {
+        each_string(WatchedTextKind::from_function(name), of, value, each)
+    })
 }
 
-/// Passes the content to `add`, or the texts of its parts.
+/// Passes the content to `each`, or the texts of its parts.
 fn each_content<'a>(
     content: Value<'a>,
-    add: &mut impl FnMut(Option<WatchedTextKind>, Element, Value<'a>) -> Option<()>,
+    each: &mut impl FnMut(Found<'a>) -> Option<()>,
 ) -> Option<()> {
-    add(Some(WatchedTextKind::Content), Element::NONE, content)?;
+    each_string(Some(WatchedTextKind::Content), Holder::Message, content, each)?;
     for part in content.elements() {
+        let mut of_part = |kind, text| each_string(Some(kind), Holder::Part, text, each);
         match ContentPart::of(part) {
-            ContentPart::Text(text) => add(Some(WatchedTextKind::Content), Element::NONE, text)?,
-            ContentPart::Refusal(text) => add(Some(WatchedTextKind::Refusal), Element::NONE, text)?,
+            ContentPart::Text(text) => of_part(WatchedTextKind::Content, text)?,
+            ContentPart::Refusal(text) => of_part(WatchedTextKind::Refusal, text)?,
             ContentPart::Reasoning(reasoning) => {
                 for text in texts_of(reasoning) {
-                    add(Some(WatchedTextKind::Reasoning), Element::NONE, text)?;
+                    of_part(WatchedTextKind::Reasoning, text)?;
                 }
             }
             ContentPart::Reference(_) | ContentPart::Nothing | ContentPart::Unknown => {}

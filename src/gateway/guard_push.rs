@@ -1,0 +1,329 @@
+//! `Guard::push`: adds an event and its texts to a guard, or rejects it.
+
+use core::ops::Range;
+
+use super::allowlist::{Verdict, has_unwatched_bytes, scan};
+use super::byte_edit::Place;
+use super::elements::{ElementNumber, ReasoningTexts, Unattributed};
+use super::guard::{EVENT_COST, Guard, HeldEvent, SEGMENT_COST};
+use super::push_result::PushResult;
+use super::spans::{Spans, object_of, value_range};
+use super::text_segment::TextSegment;
+use super::watched_text::{
+    ElementList, Found, FoundText, Holder, MessageMember, WatchedText, WatchedTextId, each_text,
+    end_others, has_half_character,
+};
+use crate::chunk::{ChatCompletionChunk, Choice};
+use crate::decoder::{ChunkEvent, Payload};
+use crate::json::Value;
+use crate::sse::EventKind;
+
+/// The result of adding the texts of a choice.
+#[derive(Clone, Copy, Default)]
+struct AddedTexts {
+    has_text: bool,
+    has_unwatched: bool,
+}
+
+/// Maximum number of texts of a stream.
+const MAX_TEXTS: usize = 256;
+
+/// The most that a byte of JSON costs as a text: the shortest text is `"",`.
+const MOST_COST: usize = SEGMENT_COST / 3 + 1;
+
+/// The bytes that the texts of an event may cost.
+struct TextBudget<'c, 'e> {
+    /// The bytes for the further texts, and for all of them.
+    left: usize,
+    all: usize,
+    /// All texts are known to fit.
+    fits: bool,
+    chunk: &'c ChatCompletionChunk<'e>,
+    member: MessageMember,
+}
+
+impl TextBudget<'_, '_> {
+    /// Returns true if all texts of the event fit.
+    fn is_enough(&mut self) -> bool {
+        let len = || value_range(self.chunk.as_value()).map_or(usize::MAX, |range| range.len());
+        self.fits = self.fits
+            || len() <= self.all / MOST_COST
+            || cost_of_texts(self.chunk, self.member) <= self.all;
+        self.fits
+    }
+}
+
+impl Guard {
+    /// Holds the next event of the stream, of any kind, if the bound allows it.
+    pub fn push(&mut self, event: &ChunkEvent<'_>) -> PushResult {
+        let spans = Spans::of(event);
+        let find = |value| spans.as_ref().and_then(|spans| spans.find(value)).into();
+        self.push_written(event, event.raw(), find)
+    }
+
+    /// Holds an event as [`push`](Self::push) does, but releases it as the bytes `written`.
+    ///
+    /// `find` returns the place of a string of the event in these bytes. A text of an unknown place is
+    /// unwatched, and a removed text is none.
+    pub(super) fn push_written<'e>(
+        &mut self,
+        event: &ChunkEvent<'e>,
+        written: &[u8],
+        find: impl Fn(Value<'e>) -> Place,
+    ) -> PushResult {
+        let chunk = object_of(event);
+        if chunk.is_none()
+            && let kind @ (EventKind::Skipped | EventKind::BlankLine) = event.event().kind()
+            && !self.events.is_empty()
+        {
+            return self.extend_last(written).with_unwatched(kind == EventKind::Skipped);
+        }
+        let is_done = matches!(event.payload(), Payload::Done);
+        let held = self.hold(chunk.as_ref(), MessageMember::Delta, is_done, written, find);
+        held.with_unwatched(has_unwatched_bytes(event))
+    }
+
+    /// Holds bytes as a part of the last held event.
+    ///
+    /// Bytes over a limit and ends of lines are cut as the input is. With an event for each piece, the
+    /// bound would depend on the pieces.
+    #[cold]
+    fn extend_last(&mut self, written: &[u8]) -> PushResult {
+        let free = self.most_bytes - self.held_bytes();
+        match self.events.back_mut() {
+            Some(last) if written.len() <= free => {
+                self.raw.extend_from_slice(written);
+                last.len += written.len();
+                self.accepted += 1;
+                PushResult::NoText
+            }
+            _ => self.rejection(None, MessageMember::Delta, written.len()),
+        }
+    }
+
+    /// Holds an event, or a body, that is released as the bytes `written`.
+    ///
+    /// The texts are in `member` of each choice of its `chunk`.
+    pub(super) fn hold<'e>(
+        &mut self,
+        chunk: Option<&ChatCompletionChunk<'e>>,
+        member: MessageMember,
+        is_done: bool,
+        written: &[u8],
+        find: impl Fn(Value<'e>) -> Place,
+    ) -> PushResult {
+        let free = self.most_bytes - self.held_bytes();
+        let Some(left) = free.checked_sub(written.len() + EVENT_COST) else {
+            return self.rejection(chunk, member, written.len());
+        };
+        let (texts, segments) = (self.texts.len(), self.segments.len());
+        let (mut has_text, mut is_unwatched) = (false, false);
+        if let Some(chunk) = chunk {
+            let mut budget = TextBudget { left, all: left, fits: false, chunk, member };
+            for (choice, position) in chunk.choices().zip(0..) {
+                let Some(added) = self.add(&find, (&choice, position), &mut budget) else {
+                    self.take_back(texts, segments);
+                    return self.rejection(Some(chunk), member, written.len());
+                };
+                has_text |= added.has_text;
+                is_unwatched |= added.has_unwatched;
+            }
+            is_unwatched |= self.has_unwatched_content(chunk, member);
+        }
+        self.end_texts(is_done, chunk, segments);
+        self.raw.extend_from_slice(written);
+        let segments = self.segments.len() - segments;
+        self.events.push_back(HeldEvent { len: written.len(), segments });
+        debug_assert!(self.held_bytes() <= self.most_bytes, "the budget was checked");
+        let pushed = if has_text { PushResult::Text } else { PushResult::NoText };
+        pushed.with_unwatched(is_unwatched)
+    }
+
+    /// Marks the texts that an event continues or ends. Its segments are those from `new` on.
+    ///
+    /// A piece of another text of the same choice, a finish reason and `[DONE]` end a text.
+    #[inline]
+    fn end_texts(&mut self, is_done: bool, chunk: Option<&ChatCompletionChunk<'_>>, new: usize) {
+        self.accepted += 1;
+        let now = self.accepted;
+        let Self { segments, texts, .. } = self;
+        let new = || segments.iter().skip(new).filter(|segment| segment.start < segment.end);
+        for segment in new() {
+            if let Some(text) = texts.get_mut(segment.text) {
+                text.continue_at(now);
+            }
+        }
+        let has_others = texts.len() > 1;
+        for segment in new().filter(|_| has_others) {
+            end_others(texts, segment.text);
+        }
+        let choices = chunk.into_iter().flat_map(ChatCompletionChunk::choices);
+        for choice in choices.filter(|choice| choice.finish_reason().is_some()) {
+            let index = choice.index().unwrap_or(0);
+            let own = texts.iter_mut().filter(|text| text.id.choice == index);
+            own.for_each(|text| text.is_over = true);
+        }
+        if is_done {
+            for text in texts {
+                text.is_over = true;
+            }
+        }
+    }
+
+    /// Adds the texts of a choice at a position, or returns `None` if they exceed the budget.
+    fn add<'e>(
+        &mut self,
+        find: &impl Fn(Value<'e>) -> Place,
+        (choice, position): (&Choice<'e>, u64),
+        budget: &mut TextBudget<'_, 'e>,
+    ) -> Option<AddedTexts> {
+        let member = budget.member;
+        let (index, is_choice_known) = match member {
+            MessageMember::Message => (position, true),
+            MessageMember::Delta => (choice.index().unwrap_or(0), !choice.has_invalid_index()),
+        };
+        let (mut added, mut reasoning) = (AddedTexts::default(), ReasoningTexts::default());
+        // The number of the element that contains the next texts.
+        let mut element: ElementNumber = Err(Unattributed);
+        each_text(choice, member, |found| {
+            let FoundText { kind, of, value, text } = match found {
+                Found::Text(text) => text,
+                Found::Element { position, .. } if member == MessageMember::Message => {
+                    element = Ok(Some(position));
+                    return Some(());
+                }
+                Found::Element { list, value, .. } => {
+                    let choice = is_choice_known.then_some(index);
+                    element = self.element_of(choice, list, value, budget)?;
+                    return Some(());
+                }
+            };
+            budget.left = budget.left.checked_sub(SEGMENT_COST + text.len())?;
+            added.has_unwatched |= has_half_character(value, text);
+            let span = match find(value) {
+                Place::At(span) => Some(span),
+                Place::Removed => return Some(()),
+                Place::Unknown => None,
+            };
+            reasoning.add(kind, text, of == Holder::Part);
+            let element = if of == Holder::Element { element } else { Ok(None) };
+            let id = element.map(|element| WatchedTextId { choice: index, kind, element });
+            let id = id.ok().filter(|_| is_choice_known);
+            match id.and_then(|id| self.text_position(id)).zip(span) {
+                Some((position, span)) => {
+                    self.add_text(position, span, text)?;
+                    added.has_text |= !text.is_empty();
+                }
+                None => added.has_unwatched |= !text.is_empty(),
+            }
+            Some(())
+        })?;
+        if let Some(names) = reasoning.names() {
+            let is_stream = member == MessageMember::Delta && is_choice_known;
+            added.has_unwatched |=
+                reasoning.differ() || is_stream && !self.elements.continues_reasoning(index, names);
+        }
+        Some(added)
+    }
+
+    /// Returns the number of an element of a delta, or `None` if the texts exceed the budget.
+    #[inline(never)]
+    fn element_of(
+        &mut self,
+        choice: Option<u64>,
+        list: ElementList,
+        value: Value<'_>,
+        budget: &mut TextBudget<'_, '_>,
+    ) -> Option<ElementNumber> {
+        // A rejected event may come again: it must not begin its elements twice.
+        if !budget.is_enough() {
+            return None;
+        }
+        Some(match (choice, list) {
+            (None, _) => Err(Unattributed),
+            (Some(choice), ElementList::ToolCalls) => self.elements.call(choice, value),
+            (Some(choice), ElementList::ReasoningDetails) => self.elements.detail(choice, value),
+        })
+    }
+
+    /// Adds a piece to the text at a position. `span` is its place in the event.
+    #[inline]
+    fn add_text(&mut self, position: usize, span: Range<usize>, piece: &str) -> Option<()> {
+        let watched = self.texts.get_mut(position)?;
+        let start = watched.end();
+        watched.text.push_str(piece);
+        self.text_bytes += piece.len();
+        let (end, is_changed) = (start + piece.len(), false);
+        debug_assert!(span.start < span.end, "a string has quotes");
+        self.segments.push_back(TextSegment { text: position, start, end, span, is_changed });
+        Some(())
+    }
+
+    /// Truncates the texts and segments to their numbers before a rejected event.
+    #[cold]
+    fn take_back(&mut self, texts: usize, segments: usize) {
+        while self.segments.len() > segments {
+            let Some(TextSegment { text, start, end, .. }) = self.segments.pop_back() else {
+                break;
+            };
+            let Some(watched) = self.texts.get_mut(text) else { continue };
+            watched.text.truncate(start - watched.dropped);
+            self.text_bytes -= end - start;
+        }
+        self.texts.truncate(texts);
+    }
+
+    /// Returns the reason for which an event isn't held.
+    #[cold]
+    fn rejection(
+        &self,
+        chunk: Option<&ChatCompletionChunk<'_>>,
+        member: MessageMember,
+        written: usize,
+    ) -> PushResult {
+        let cost = written + EVENT_COST + chunk.map_or(0, |chunk| cost_of_texts(chunk, member));
+        if cost > self.most_bytes { PushResult::TooLarge } else { PushResult::Full }
+    }
+
+    /// Returns true if a chunk may contain text that the guard doesn't watch.
+    #[inline]
+    fn has_unwatched_content(
+        &mut self,
+        chunk: &ChatCompletionChunk<'_>,
+        member: MessageMember,
+    ) -> bool {
+        let key = chunk.template_key().filter(|_| member == MessageMember::Delta);
+        let Some(key) = key else { return scan(chunk, member) == Verdict::Unknown };
+        let verdict = self.verdicts.get_or_compute(key, |verdict| *verdict = Verdict::Unknown);
+        // The values of the slots may change any other verdict.
+        if *verdict != Verdict::AlwaysHarmless {
+            *verdict = scan(chunk, member);
+        }
+        *verdict == Verdict::Unknown
+    }
+
+    /// Returns the position of a text, which is added if the number of texts allows it.
+    #[inline]
+    fn text_position(&mut self, id: WatchedTextId) -> Option<usize> {
+        let known = self.texts.iter().position(|text| text.id == id);
+        if known.is_none() && self.texts.len() < MAX_TEXTS {
+            self.texts.push(WatchedText::new(id));
+            return Some(self.texts.len() - 1);
+        }
+        known
+    }
+}
+
+/// Returns the cost of the texts in a chunk.
+fn cost_of_texts(chunk: &ChatCompletionChunk<'_>, member: MessageMember) -> usize {
+    let mut cost = 0;
+    for choice in chunk.choices() {
+        each_text(&choice, member, |found| {
+            if let Found::Text(FoundText { text, .. }) = found {
+                cost += SEGMENT_COST + text.len();
+            }
+            Some(())
+        });
+    }
+    cost
+}
