@@ -503,6 +503,36 @@ fn a_lost_last_event_cuts_the_stream() {
     }
 }
 
+/// A part of an event over a limit that the guard still holds is discarded with all held events.
+#[test]
+fn a_stop_with_a_held_part_over_a_limit_needs_no_abort() {
+    let held = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"sec\"}}]}\n\n";
+    let part = format!("data: {}", "x".repeat(70));
+    let guard = || {
+        let guard = RelayGuard::new(Guard::new()).redact(Words::new(["secret"]), MASK);
+        Relay::builder().guard(guard.pass_unwatched()).limits(Limits::new().with_max_line_bytes(69))
+    };
+    for size in [1, 7, 1 << 20] {
+        for (stream, is_sent) in [(format!("{held}{part}"), false), (part.clone(), true)] {
+            let (mut relay, mut out) = (guard().build(), Vec::new());
+            for piece in stream.as_bytes().chunks(size) {
+                let _ = relay.push(piece, time(1), &mut out);
+            }
+            let report = relay.finish(RelayEnd::Stopped, time(2), &mut out);
+            assert_eq!(report.must_abort, is_sent, "{size}");
+            let out = String::from_utf8(out).unwrap();
+            assert_eq!((out.contains('x'), out.contains("gateway_error")), (is_sent, !is_sent));
+            // At the end of the upstream the held events are released.
+            let (mut relay, mut out) = (guard().build(), Vec::new());
+            for piece in stream.as_bytes().chunks(size) {
+                let _ = relay.push(piece, time(1), &mut out);
+            }
+            let report = relay.finish(RelayEnd::Upstream, time(2), &mut out);
+            assert!(report.must_abort && out.ends_with(b"x"), "{size} {:?}", report.outcome);
+        }
+    }
+}
+
 /// Clients read no further than `[DONE]`, so no error event is written there.
 #[test]
 fn nothing_is_written_behind_done() {

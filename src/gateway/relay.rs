@@ -211,7 +211,7 @@ impl Relay {
                 break;
             }
             stages.is_done |= matches!(event.payload(), Payload::Done);
-            stages.is_open = decoder.sse().is_skipping();
+            stages.is_open = decoder.sse().is_skipping() && !stages.is_held();
         }
         if let Some(meter) = &mut stages.meter {
             let _ = meter.record_total(stages.observer.deltas(), now);
@@ -285,6 +285,7 @@ impl Relay {
             }
             is_unfinished &= missing_end.is_none();
             stages.release_last(missing_end.unwrap_or_default(), out);
+            stages.is_open = decoder.sse().is_skipping() && !stages.is_held();
         }
         if let Some(meter) = &mut stages.meter {
             let _ = meter.record_total(stages.observer.deltas(), now);
@@ -308,6 +309,11 @@ impl Stages {
     /// Returns true if events are written one by one, and not as the pieces that arrive.
     const fn writes_events(&self) -> bool {
         self.editor.is_some() || self.guard.is_some()
+    }
+
+    /// Returns true if the guard holds the last event.
+    fn is_held(&self) -> bool {
+        self.guard.as_ref().is_some_and(|guard| !guard.is_empty())
     }
 
     /// Passes an event through all parts. Returns true if the guard holds it, or has released it.

@@ -79,6 +79,9 @@ impl RelayGuard {
     }
 
     /// Stops the stream at the first match of a finder: see [`Guard::stop_at`].
+    ///
+    /// A guard has one such finder, and a second call replaces it. To find more, join the strings in one
+    /// [`Words`](super::Words), or the expressions of a `Pattern` by `|`.
     #[must_use]
     pub fn stop_at(mut self, finder: impl Finder + Send + 'static) -> Self {
         self.stop = Some(Box::new(finder));
@@ -86,6 +89,8 @@ impl RelayGuard {
     }
 
     /// Replaces each match of a finder by `mask`: see [`Guard::redact`].
+    ///
+    /// A guard has one such finder, and a second call replaces it, as for [`stop_at`](Self::stop_at).
     ///
     /// A report counts the matches that were replaced in held events. It includes those in events that
     /// the client never receives, since the stream was stopped.
@@ -182,6 +187,11 @@ impl RelayGuard {
         self.search()?;
         self.guard.release_all(out);
         Ok(())
+    }
+
+    /// Returns true if no event is held.
+    pub(super) fn is_empty(&self) -> bool {
+        self.guard.is_empty()
     }
 
     /// Discards the held events and the texts. Returns the number of matches that were replaced.
