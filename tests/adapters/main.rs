@@ -1,0 +1,21 @@
+//! The adapters emit the events of the decoder, in any cut, also between pauses and errors.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod events;
+mod observed;
+mod relayed;
+mod script;
+mod slices;
+
+use support::heap::Heap;
+
+#[global_allocator]
+static HEAP: Heap = Heap;
