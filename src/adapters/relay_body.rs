@@ -117,8 +117,7 @@ fn read<B: Body>(
         None => return Poll::Ready(Upstream::End),
     };
     Poll::Ready(match frame.into_data() {
-        Ok(piece) if body.is_end_stream() => Upstream::LastPiece(piece),
-        Ok(piece) => Upstream::Piece(piece),
+        Ok(bytes) => Upstream::Piece { bytes, is_last: body.is_end_stream() },
         Err(frame) => {
             *trailers = Some(frame);
             Upstream::End
@@ -154,7 +153,8 @@ impl<B: Body, F: FnOnce(RelayReport)> Body for RelayBody<B, F> {
 
     /// Returns the number of waiting bytes as the lower bound. It is exact if only they follow.
     fn size_hint(&self) -> SizeHint {
-        let (waiting, is_all) = self.engine.remaining();
+        let (waiting, is_all) = self.engine.waiting();
+        let waiting = waiting.iter().map(|bytes| bytes.len() as u64).sum();
         if is_all {
             return SizeHint::with_exact(waiting);
         }

@@ -16,9 +16,11 @@ const KEPT_CAPACITY: usize = 32;
 
 /// The result of polling an upstream.
 pub(super) enum Upstream<E> {
-    Piece(Bytes),
-    /// A piece, and the upstream's end behind it.
-    LastPiece(Bytes),
+    Piece {
+        bytes: Bytes,
+        /// True if the upstream has no further piece.
+        is_last: bool,
+    },
     End,
     Failed(E),
 }
@@ -101,10 +103,11 @@ impl<E, F: FnOnce(RelayReport)> RelayEngine<E, F> {
                 continue;
             };
             match ready!(read(open, context)) {
-                Upstream::Piece(piece) => self.push(&piece),
-                Upstream::LastPiece(piece) => {
-                    self.push(&piece);
-                    self.end(RelayEnd::Upstream);
+                Upstream::Piece { bytes, is_last } => {
+                    self.push(&bytes);
+                    if is_last {
+                        self.end(RelayEnd::Upstream);
+                    }
                 }
                 Upstream::End => self.end(RelayEnd::Upstream),
                 Upstream::Failed(error) => self.finish(RelayEnd::UpstreamFailed, Some(error)),
@@ -127,15 +130,9 @@ impl<E, F: FnOnce(RelayReport)> RelayEngine<E, F> {
         self.waiting.is_empty() && matches!(self.writing, Writing::Closed)
     }
 
-    /// Returns the number of bytes that wait, and true if only they follow.
-    pub(super) fn remaining(&self) -> (u64, bool) {
-        let len = self.waiting.iter().map(|bytes| bytes.len() as u64).sum();
-        (len, matches!(self.writing, Writing::Closed))
-    }
-
-    /// Returns the number of buffers that wait, and true if only they follow.
-    pub(super) fn remaining_items(&self) -> (usize, bool) {
-        (self.waiting.len(), matches!(self.writing, Writing::Closed))
+    /// Returns the bytes that wait, and true if only they follow.
+    pub(super) const fn waiting(&self) -> (&VecDeque<Bytes>, bool) {
+        (&self.waiting, matches!(self.writing, Writing::Closed))
     }
 
     const fn is_reading(&self) -> bool {
@@ -229,7 +226,7 @@ impl<E, F: FnOnce(RelayReport)> fmt::Debug for RelayEngine<E, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RelayEngine")
             .field("relay", &self.relay)
-            .field("waiting", &self.remaining().0)
+            .field("waiting", &self.waiting.len())
             .field("writing", &self.writing.as_str())
             .finish_non_exhaustive()
     }

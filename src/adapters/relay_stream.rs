@@ -97,7 +97,7 @@ impl<S: TryStream<Ok: Into<Bytes>>, F: FnOnce(RelayReport)> Stream for RelayStre
         let this = self.project();
         this.engine.poll(this.inner, context, |stream, context| {
             stream.try_poll_next(context).map(|polled| match polled {
-                Some(Ok(piece)) => Upstream::Piece(piece.into()),
+                Some(Ok(piece)) => Upstream::Piece { bytes: piece.into(), is_last: false },
                 Some(Err(error)) => Upstream::Failed(error),
                 None => Upstream::End,
             })
@@ -106,8 +106,8 @@ impl<S: TryStream<Ok: Into<Bytes>>, F: FnOnce(RelayReport)> Stream for RelayStre
 
     /// Returns the number of waiting items as the lower bound. It is exact if only they follow.
     fn size_hint(&self) -> (usize, Option<usize>) {
-        let (waiting, is_all) = self.engine.remaining_items();
-        (waiting, is_all.then_some(waiting))
+        let (waiting, is_all) = self.engine.waiting();
+        (waiting.len(), is_all.then_some(waiting.len()))
     }
 }
 

@@ -211,6 +211,12 @@ impl Relay {
         if stages.stopped.is_some() { RelayFlow::Stopped } else { RelayFlow::Open }
     }
 
+    /// Stops the stream, whose bytes can't be read, so that [`finish`](Self::finish) reports that.
+    #[cfg(feature = "tower")]
+    pub(crate) fn stop_unreadable(&mut self) {
+        self.stages.stopped = Some(StopReason::Unreadable);
+    }
+
     /// Returns the observer, for the counts so far.
     #[must_use]
     pub const fn observer(&self) -> &Observer {

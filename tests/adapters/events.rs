@@ -4,7 +4,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
 use bytes::{Bytes, BytesMut};
-use deltawire::adapters::{ChunkStream, EventCodec, EventStream, OwnedEvent, OwnedPayload};
+use deltawire::adapters::{
+    ChunkCodec, ChunkStream, OwnedChunkEvent, OwnedChunkStream, OwnedPayload,
+};
 use deltawire::sse::EventKind;
 use deltawire::{ChunkDecoder, ChunkEvent, Limits, Payload, StreamSummary};
 use futures_core::{FusedStream as _, Stream as _};
@@ -58,12 +60,14 @@ fn lent(event: &ChunkEvent<'_>) -> Seen {
     }
 }
 
-fn owned(event: &OwnedEvent) -> Seen {
+fn owned(owned: &OwnedChunkEvent) -> Seen {
+    let event = owned.event();
+    assert_eq!((owned.raw(), owned.offset()), (event.raw(), event.offset()));
     assert_eq!(event.span(), event.offset()..event.offset() + event.raw().len() as u64);
     if let Some(range) = event.data_range() {
         assert_eq!(event.raw()[range], *event.data());
     }
-    let payload = match event.payload() {
+    let payload = match owned.payload() {
         OwnedPayload::Chunk => "chunk".into(),
         OwnedPayload::Done => "done".into(),
         OwnedPayload::Error(error) => {
@@ -82,7 +86,7 @@ fn owned(event: &OwnedEvent) -> Seen {
         event_type: event.event_type().to_owned(),
         unterminated: event.is_unterminated(),
         payload,
-        chunk: event.chunk().map(|chunk| serde_json::to_string(&chunk).unwrap()),
+        chunk: owned.chunk().map(|chunk| serde_json::to_string(&chunk).unwrap()),
     }
 }
 
@@ -130,7 +134,7 @@ fn lend_all(steps: &[Step]) -> (Came, StreamSummary) {
 
 /// Returns the events of a stream of owned events.
 fn own_all(steps: &[Step]) -> (Came, StreamSummary) {
-    let mut events = EventStream::with_decoder(Script::new(steps.to_vec()), decoder());
+    let mut events = OwnedChunkStream::with_decoder(Script::new(steps.to_vec()), decoder());
     let (mut came, mut pending) = (Vec::new(), 0);
     loop {
         assert!(!events.is_terminated());
@@ -186,7 +190,7 @@ proptest! {
     ) {
         let (pieces, _) = script(&streams()[which], &cuts);
         let (seen, end) = expected(&pieces);
-        let (mut codec, mut buffer) = (EventCodec::with_decoder(decoder()), BytesMut::new());
+        let (mut codec, mut buffer) = (ChunkCodec::with_decoder(decoder()), BytesMut::new());
         let mut found = Vec::new();
         for piece in &pieces {
             buffer.extend_from_slice(piece);
@@ -260,7 +264,7 @@ fn polling_is_awaiting() {
 fn owned_events_are_forwarded_whole() {
     for stream in streams() {
         for size in [1, 7, stream.len()] {
-            let mut events = EventStream::new(Script::new(in_pieces_of(&stream, size).1));
+            let mut events = OwnedChunkStream::new(Script::new(in_pieces_of(&stream, size).1));
             let (mut raw, mut into) = (Vec::new(), Vec::new());
             while let Poll::Ready(Some(Ok(event))) = poll_stream(&mut events) {
                 raw.extend_from_slice(&event.clone().into_raw());
@@ -281,7 +285,7 @@ fn parts_can_be_taken_out_in_the_middle() {
     assert!(matches!(poll(chunks.next()), Poll::Ready(Some(Ok(_)))));
     let (body, decoder, rest) = chunks.into_parts();
     assert_eq!((body.steps.len(), decoder.sse().offset(), &rest[..]), (1, 10, &stream[10..]));
-    let mut events = EventStream::new(Script::new([Step::Piece(stream)]));
+    let mut events = OwnedChunkStream::new(Script::new([Step::Piece(stream)]));
     assert!(matches!(poll_stream(&mut events), Poll::Ready(Some(Ok(_)))));
     assert_eq!(events.decoder().sse().offset(), 10);
     assert_eq!(events.into_parts().2, rest);
@@ -294,9 +298,10 @@ fn owned_events_are_slices_of_their_piece() {
     let stream = Bytes::from((0..20).map(line).collect::<String>());
     let cut = stream.len() / 2 + 5;
     let pieces = [stream.slice(..cut), Bytes::copy_from_slice(&stream[cut..])];
-    let mut events = EventStream::new(Script::new(pieces.clone().map(Step::Piece)));
+    let mut events = OwnedChunkStream::new(Script::new(pieces.clone().map(Step::Piece)));
     let mut copied = 0;
     while let Poll::Ready(Some(Ok(event))) = poll_stream(&mut events) {
+        let event = event.into_event();
         let in_piece = pieces.iter().find(|piece| is_in(piece, event.raw()));
         assert_eq!(event.event_type(), "delta");
         // Also of a copy, data and type are slices.
@@ -310,12 +315,15 @@ fn owned_events_are_slices_of_their_piece() {
 /// The same of the codec's buffer, in which all events of a read are.
 #[test]
 fn the_codec_cuts_events_out_of_its_buffer() {
-    let (mut codec, mut buffer) = (EventCodec::new(), BytesMut::with_capacity(256));
+    let (mut codec, mut buffer) = (ChunkCodec::new(), BytesMut::with_capacity(256));
     buffer.extend_from_slice(b"data: {\"a\":1}\n\ndata: {\"a\":2}\n\nda");
     let memory = buffer.as_ptr_range();
     for rest in [17, 2] {
         let event = codec.decode(&mut buffer).unwrap().unwrap();
-        assert!(memory.contains(&event.raw().as_ptr()) && memory.contains(&event.data().as_ptr()));
+        assert!(
+            memory.contains(&event.raw().as_ptr())
+                && memory.contains(&event.event().data().as_ptr())
+        );
         assert_eq!(buffer.len(), rest);
     }
     assert!(codec.decode(&mut buffer).unwrap().is_none());
@@ -330,7 +338,7 @@ fn the_codec_cuts_events_out_of_its_buffer() {
 fn a_framed_reader_gives_all_events() {
     for stream in streams() {
         let (seen, _) = expected(&[Bytes::copy_from_slice(&stream)]);
-        let codec = EventCodec::with_decoder(decoder());
+        let codec = ChunkCodec::with_decoder(decoder());
         let mut framed = FramedRead::with_capacity(&stream[..], codec, 16);
         let mut found = Vec::new();
         while let Poll::Ready(Some(event)) = poll_stream(&mut framed) {
@@ -354,7 +362,7 @@ fn a_deep_chunk_is_read_again() {
     let deep = format!("data: {{\"usage\":{}{}}}\n\n", "[".repeat(300), "]".repeat(300));
     let mut limits = Limits::new();
     limits.max_json_depth = 400;
-    let mut codec = EventCodec::with_decoder(ChunkDecoder::with_limits(limits));
+    let mut codec = ChunkCodec::with_decoder(ChunkDecoder::with_limits(limits));
     let event = codec.decode(&mut BytesMut::from(deep.as_str())).unwrap().unwrap();
     assert_eq!(event.payload(), &OwnedPayload::Chunk);
     assert!(event.chunk().is_some());

@@ -10,10 +10,12 @@
 mod support;
 
 mod events;
+mod layer;
 mod observed;
 mod relayed;
 mod script;
 mod slices;
+mod sse;
 
 use support::heap::Heap;
 

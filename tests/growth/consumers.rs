@@ -6,7 +6,9 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use deltawire::adapters::{ChunkStream, EventCodec, EventStream, ObservedBody, OwnedEvent};
+use deltawire::adapters::{
+    ChunkCodec, ChunkStream, ObservedBody, OwnedChunkEvent, OwnedChunkStream,
+};
 use deltawire::chunk::{ChatCompletionChunk, OwnedChatCompletionChunk};
 use deltawire::completion::{Change, ChatCompletion, FinishedCompletion, FunctionCall};
 use deltawire::gateway::request::ask_for_usage;
@@ -261,10 +263,10 @@ pub(crate) const STREAMS: &[Consumer] = &[
     consumer("SseEvent, written", write_events),
     consumer("ChunkStream", |stream| chunk_stream(stream, usize::MAX)),
     consumer("ChunkStream, pieces", |stream| chunk_stream(stream, PIECE)),
-    consumer("EventStream", |stream| event_stream(stream, usize::MAX)),
-    consumer("EventStream, pieces", |stream| event_stream(stream, PIECE)),
-    consumer("EventCodec", |stream| codec(stream, usize::MAX)),
-    consumer("EventCodec, pieces", |stream| codec(stream, PIECE)),
+    consumer("OwnedChunkStream", |stream| event_stream(stream, usize::MAX)),
+    consumer("OwnedChunkStream, pieces", |stream| event_stream(stream, PIECE)),
+    consumer("ChunkCodec", |stream| codec(stream, usize::MAX)),
+    consumer("ChunkCodec, pieces", |stream| codec(stream, PIECE)),
     consumer("ObservedBody, pieces", observe_body),
 ];
 
@@ -694,14 +696,16 @@ fn chunk_stream(stream: &[u8], len: usize) {
     black_box(chunks.finish());
 }
 
-fn look_at(event: &OwnedEvent) {
-    black_box((event.data_str().ok(), event.event_type(), event.data_range(), event.payload()));
+fn look_at(event: &OwnedChunkEvent) {
+    black_box(event.payload());
+    let framed = event.event();
+    black_box((framed.data_str().ok(), framed.event_type(), framed.data_range()));
     black_box(event.chunk());
 }
 
 fn event_stream(stream: &[u8], len: usize) {
     let mut context = Context::from_waker(Waker::noop());
-    let mut events = pin!(EventStream::with_decoder(Ready::new(stream, len), decoder()));
+    let mut events = pin!(OwnedChunkStream::with_decoder(Ready::new(stream, len), decoder()));
     while let Poll::Ready(Some(event)) = events.as_mut().poll_next(&mut context) {
         look_at(&event.unwrap());
     }
@@ -710,7 +714,7 @@ fn event_stream(stream: &[u8], len: usize) {
 }
 
 fn codec(stream: &[u8], len: usize) {
-    let (mut codec, mut buffer) = (EventCodec::with_decoder(decoder()), BytesMut::new());
+    let (mut codec, mut buffer) = (ChunkCodec::with_decoder(decoder()), BytesMut::new());
     for piece in pieces(stream, len) {
         buffer.extend_from_slice(piece);
         while let Some(event) = codec.decode(&mut buffer).unwrap() {

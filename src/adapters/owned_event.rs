@@ -2,15 +2,13 @@
 
 use core::fmt;
 use core::ops::Range;
+use std::borrow::Cow;
 
 use bytes::Bytes;
 
-use crate::chunk::{OwnedChatCompletionChunk, OwnedUpstreamError};
-use crate::decoder::{ChunkDecoder, ChunkEvent, Payload, Place};
 use crate::error::{Error, ErrorKind};
-use crate::limits::Limits;
 use crate::slice::bytes_in;
-use crate::sse::{Event, EventKind, MESSAGE};
+use crate::sse::{Event, EventKind, LineSplitter, MESSAGE, SseField};
 
 /// An event with its own memory, which can be stored or sent to other tasks.
 ///
@@ -19,9 +17,8 @@ use crate::sse::{Event, EventKind, MESSAGE};
 /// slice keeps all of its piece alive. Copy events that are stored for long, with
 /// [`Bytes::copy_from_slice`].
 ///
-/// The kind of the payload is stored, but no chunk. [`chunk`](Self::chunk) reads it again.
-///
 /// The decoder stores the last event ID and the reconnection time, which outlive an event.
+/// [`id`](Self::id) is the part that this event has in it.
 #[derive(Clone)]
 pub struct OwnedEvent {
     kind: EventKind,
@@ -35,61 +32,12 @@ pub struct OwnedEvent {
     /// UTF-8; `None` is `message`.
     event_type: Option<Bytes>,
     is_unterminated: bool,
-    payload: OwnedPayload,
-    /// The limits of the decoder: depth, and number of values.
-    json_limits: (usize, usize),
-}
-
-/// The kind of payload of an [`OwnedEvent`]; see [`Payload`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum OwnedPayload {
-    /// A chunk, which [`OwnedEvent::chunk`] reads.
-    Chunk,
-    /// The `[DONE]` that ends a stream.
-    Done,
-    /// An error that the server reports. [`OwnedEvent::chunk`] reads its chunk, if it has one.
-    Error(Box<OwnedUpstreamError>),
-    /// A JSON object that is no chunk, in [`OwnedEvent::data`].
-    Other,
-    /// An event that can't be read; the next one is read normally.
-    Malformed(Error),
-    /// A comment, which servers send as a keep-alive.
-    Comment,
-    /// Bytes that a client ignores.
-    ///
-    /// They are blank lines, blocks without data, unknown lines, and the rest of an event that
-    /// exceeds a limit.
-    Ignored,
+    error: Option<Error>,
 }
 
 impl OwnedEvent {
-    /// Returns the event at `place`, whose bytes are `bytes`.
-    pub(super) fn take(decoder: &mut ChunkDecoder, place: Place, bytes: &Bytes) -> Self {
-        let limits = *decoder.sse().limits();
-        Self::new(&decoder.emit(place, bytes), bytes, &limits)
-    }
-
-    /// Returns a last event without its blank line.
-    pub(super) fn salvage(decoder: &mut ChunkDecoder) -> Option<Self> {
-        let limits = *decoder.sse().limits();
-        Some(Self::new(&decoder.salvage()?, &Bytes::new(), &limits))
-    }
-
     /// Converts an event whose bytes are in `piece`, unless it was cut.
-    fn new(event: &ChunkEvent<'_>, piece: &Bytes, limits: &Limits) -> Self {
-        let payload = match event.payload() {
-            Payload::Chunk(_) => OwnedPayload::Chunk,
-            Payload::Done => OwnedPayload::Done,
-            Payload::Error(error) => {
-                OwnedPayload::Error(Box::new(OwnedUpstreamError::of(error, event.offset())))
-            }
-            Payload::Other(_) => OwnedPayload::Other,
-            Payload::Malformed(error) => OwnedPayload::Malformed(*error),
-            Payload::Comment => OwnedPayload::Comment,
-            Payload::Ignored => OwnedPayload::Ignored,
-        };
-        let event: &Event<'_> = event.event();
+    pub(super) fn new(event: &Event<'_>, piece: &Bytes) -> Self {
         let raw = slice(piece, event.raw());
         let data = match event.data_start() {
             Some(start) => raw.slice_ref(bytes_in(&raw, start..start + event.data().len())),
@@ -104,9 +52,8 @@ impl OwnedEvent {
             data_start: event.data_start(),
             event_type,
             is_unterminated: event.is_unterminated(),
+            error: event.error(),
             raw,
-            payload,
-            json_limits: (limits.max_json_depth, limits.max_json_values),
         }
     }
 
@@ -114,12 +61,6 @@ impl OwnedEvent {
     #[must_use]
     pub const fn kind(&self) -> EventKind {
         self.kind
-    }
-
-    /// Returns the kind of the payload.
-    #[must_use]
-    pub const fn payload(&self) -> &OwnedPayload {
-        &self.payload
     }
 
     /// Returns the received bytes of the event, including all lines and line ends.
@@ -187,6 +128,29 @@ impl OwnedEvent {
         name.and_then(|name| core::str::from_utf8(name).ok()).unwrap_or(MESSAGE)
     }
 
+    /// Returns the value of the last `id` line of the event. Returns `None` if it has none.
+    ///
+    /// It is the last event ID of this event and of those behind it, up to the next one with an ID. An
+    /// empty value removes the ID. As in the standard, a line with U+0000 is ignored, and bytes that
+    /// aren't UTF-8 are U+FFFD. Searches the lines of the event.
+    #[must_use]
+    pub fn id(&self) -> Option<Cow<'_, str>> {
+        if !matches!(self.kind, EventKind::Message | EventKind::Undispatched) {
+            return None;
+        }
+        let is_first = self.offset == 0;
+        let mut lines = if is_first { LineSplitter::new() } else { LineSplitter::behind(b'\n') };
+        let (mut rest, mut id) = (&self.raw[..], None);
+        while let Some(span) = lines.next(rest) {
+            let line = span.content(rest);
+            if let SseField::Id(start) = SseField::of(line) {
+                id = Some(bytes_in(line, start..)).filter(|id| !id.contains(&0)).or(id);
+            }
+            rest = bytes_in(rest, span.len()..);
+        }
+        id.map(String::from_utf8_lossy)
+    }
+
     /// Returns true if the stream ended before the blank line of this event.
     ///
     /// Only `salvage` returns such events.
@@ -195,30 +159,10 @@ impl OwnedEvent {
         self.is_unterminated
     }
 
-    /// Reads the chunk again. Returns `None` if the event has no chunk.
-    ///
-    /// This copies the data. To read all chunks, a [`ChunkDecoder`] is faster, with the raw bytes of
-    /// all events in order.
-    ///
-    /// ```
-    /// use deltawire::adapters::OwnedEvent;
-    ///
-    /// fn model(event: &OwnedEvent) -> Option<String> {
-    ///     Some(event.chunk()?.as_chunk().model()?.to_owned())
-    /// }
-    /// ```
+    /// Returns the limit that a [`TooLarge`](EventKind::TooLarge) event exceeds.
     #[must_use]
-    pub fn chunk(&self) -> Option<OwnedChatCompletionChunk> {
-        match self.payload {
-            OwnedPayload::Chunk | OwnedPayload::Error(_) => {
-                let mut limits = Limits::new();
-                (limits.max_json_depth, limits.max_json_values) = self.json_limits;
-                OwnedChatCompletionChunk::read(&self.data, &limits)
-                    .ok()
-                    .filter(|chunk| chunk.as_chunk().is_chunk())
-            }
-            _ => None,
-        }
+    pub const fn error(&self) -> Option<Error> {
+        self.error
     }
 }
 

@@ -1,23 +1,24 @@
-//! `EventCodec`: decodes the events of an `AsyncRead` as tokio-util's `Decoder`.
+//! `ChunkCodec`: decodes the events of an `AsyncRead` as tokio-util's `Decoder`.
 
 use std::io;
 
 use bytes::BytesMut;
 use tokio_util::codec::Decoder;
 
-use super::owned::OwnedEvent;
+use super::locate::{Locate as _, decode};
+use super::owned_chunk_event::OwnedChunkEvent;
 use crate::decoder::{ChunkDecoder, StreamSummary};
 
-/// Decodes [`OwnedEvent`]s in a [`FramedRead`](tokio_util::codec::FramedRead).
+/// Decodes [`OwnedChunkEvent`]s in a [`FramedRead`](tokio_util::codec::FramedRead).
 ///
 /// ```
-/// use deltawire::adapters::EventCodec;
+/// use deltawire::adapters::ChunkCodec;
 /// use tokio_util::codec::Decoder as _;
 ///
-/// // FramedRead::new(reader, EventCodec::new()) does this:
-/// let (mut codec, mut buffer) = (EventCodec::new(), "data: [DONE]\n\ndata: {".into());
+/// // FramedRead::new(reader, ChunkCodec::new()) does this:
+/// let (mut codec, mut buffer) = (ChunkCodec::new(), "data: [DONE]\n\ndata: {".into());
 /// let event = codec.decode(&mut buffer)?.unwrap();
-/// assert_eq!(event.data().as_ref(), b"[DONE]");
+/// assert_eq!(event.event().data(), "[DONE]");
 /// assert!(codec.decode(&mut buffer)?.is_none() && buffer.is_empty());
 /// assert_eq!(codec.finish().discarded_bytes, 7);
 /// # Ok::<(), std::io::Error>(())
@@ -31,11 +32,11 @@ use crate::decoder::{ChunkDecoder, StreamSummary};
 /// [`salvage`](Self::salvage) returns it nevertheless. A reset prepares the codec for another stream
 /// in the same connection.
 #[derive(Debug, Default)]
-pub struct EventCodec {
+pub struct ChunkCodec {
     decoder: ChunkDecoder,
 }
 
-impl EventCodec {
+impl ChunkCodec {
     /// Creates a codec with the default [`Limits`](crate::Limits).
     #[must_use]
     pub fn new() -> Self {
@@ -49,8 +50,8 @@ impl EventCodec {
     }
 
     /// Returns a last event without its blank line; see [`ChunkDecoder::salvage`].
-    pub fn salvage(&mut self) -> Option<OwnedEvent> {
-        OwnedEvent::salvage(&mut self.decoder)
+    pub fn salvage(&mut self) -> Option<OwnedChunkEvent> {
+        self.decoder.own_last()
     }
 
     /// Returns the summary of the stream at its end; see [`ChunkDecoder::finish`].
@@ -70,17 +71,11 @@ impl EventCodec {
     }
 }
 
-impl Decoder for EventCodec {
-    type Item = OwnedEvent;
+impl Decoder for ChunkCodec {
+    type Item = OwnedChunkEvent;
     type Error = io::Error;
 
-    fn decode(&mut self, buffer: &mut BytesMut) -> Result<Option<OwnedEvent>, io::Error> {
-        let Some(place) = self.decoder.find(buffer) else {
-            // The decoder has consumed all of it.
-            buffer.clear();
-            return Ok(None);
-        };
-        let event = buffer.split_to(place.taken()).freeze();
-        Ok(Some(OwnedEvent::take(&mut self.decoder, place, &event)))
+    fn decode(&mut self, buffer: &mut BytesMut) -> Result<Option<OwnedChunkEvent>, io::Error> {
+        Ok(decode(&mut self.decoder, buffer))
     }
 }
