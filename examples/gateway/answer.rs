@@ -53,16 +53,17 @@ impl Plan {
         self.is_alias = is_alias;
     }
 
-    /// Returns the editor for an answer, if it needs edits. Only a success has a usage.
+    /// Returns the editor for an answer, if it needs edits.
     pub(crate) fn editor(&self, is_success: bool) -> Option<Editor> {
-        let mut editor = Editor::new();
+        let hides_usage = self.hides_usage && is_success;
+        let mut editor = (self.is_alias || hides_usage).then(Editor::new)?;
         if let Some(alias) = self.model.as_ref().filter(|_| self.is_alias) {
             editor.replace("model", alias);
         }
-        if self.hides_usage && is_success {
+        if hides_usage {
             editor.hide_usage(UsageVisibility::Removed);
         }
-        (self.is_alias || (self.hides_usage && is_success)).then_some(editor)
+        Some(editor)
     }
 }
 
@@ -79,7 +80,7 @@ impl Gateway {
         plan.request_id = request_id.map(str::to_owned);
         let kind = Kind::of(&head.headers, &mut body).await;
         let is_success = head.status.is_success();
-        let hides = self.rules(&plan, is_success).is_some();
+        let hides = self.hides(&plan, is_success);
         let is_encoded = is_encoded(&head.headers);
         match kind {
             _ if hides && is_encoded && !body.is_end_stream() => Err(Refusal::unreadable(head)),
@@ -101,13 +102,16 @@ impl Gateway {
         }
     }
 
-    /// Returns the relay for an answer, if a part of it may have to be changed.
-    pub(crate) fn rules(&self, plan: &Plan, is_success: bool) -> Option<RelayBuilder> {
-        let editor = plan.editor(is_success);
+    /// Returns true if a part of an answer may have to be changed. Only a success has a usage.
+    pub(crate) const fn hides(&self, plan: &Plan, is_success: bool) -> bool {
+        plan.is_alias || (is_success && (plan.hides_usage || self.redaction.is_some()))
+    }
+
+    /// Returns the relay for an answer.
+    pub(crate) fn rules(&self, plan: &Plan, is_success: bool) -> RelayBuilder {
         let guard = self.redaction.as_ref().filter(|_| is_success).map(Redaction::guard);
-        let has_rules = editor.is_some() || guard.is_some();
-        let relay = editor.into_iter().fold(Relay::builder(), RelayBuilder::edit);
-        has_rules.then(|| guard.into_iter().fold(relay, RelayBuilder::guard))
+        let relay = plan.editor(is_success).into_iter().fold(Relay::builder(), RelayBuilder::edit);
+        guard.into_iter().fold(relay, RelayBuilder::guard)
     }
 
     /// Returns the body of a stream, which is recorded at its end.
@@ -115,7 +119,7 @@ impl Gateway {
     where
         B: hyper::body::Body<Data = Bytes, Error = BoxError> + Send + 'static,
     {
-        let mut relay = self.rules(&plan, true).unwrap_or_else(Relay::builder).measure();
+        let mut relay = self.rules(&plan, true).measure();
         if self.config.log_messages || plan.key.is_some() {
             relay = relay.collect();
         }

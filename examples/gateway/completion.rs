@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use deltawire::ErrorKind;
-use deltawire::gateway::{CompletionError, Relay, RelayedCompletion};
+use deltawire::gateway::{CompletionError, RelayedCompletion};
 use hyper::Response;
 use hyper::header;
 use hyper::http::response::Parts;
@@ -23,9 +23,7 @@ impl Gateway {
         plan: Plan,
     ) -> Result<Response<Body>, Refusal> {
         let is_success = head.status.is_success();
-        let (rules, mut edited) = (self.rules(&plan, is_success), Vec::new());
-        let hides = rules.is_some();
-        let mut relay = rules.unwrap_or_else(Relay::builder).build();
+        let (mut relay, mut edited) = (self.rules(&plan, is_success).build(), Vec::new());
         head.headers.remove(header::CONTENT_LENGTH);
         match relay.write_completion(&answer, &mut edited) {
             Ok(written) => {
@@ -33,7 +31,7 @@ impl Gateway {
                 self.end(&record, Some(&written.finished), &plan);
             }
             Err(CompletionError::Stopped(reason)) => return Err(Refusal::stopped(&reason)),
-            Err(_) if !hides => edited = answer.into(),
+            Err(_) if !self.hides(&plan, is_success) => edited = answer.into(),
             Err(_) if self.redaction.is_some() && is_success => {
                 return Err(Refusal::unreadable(head));
             }

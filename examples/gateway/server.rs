@@ -2,11 +2,13 @@
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderValue};
+use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -28,6 +30,12 @@ const STREAMS_PER_CONNECTION: u32 = 100;
 /// Media type of the figures.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
+/// First bytes of a connection in HTTP/2.
+const PREFACE: &[u8] = b"PRI ";
+
+/// An answer to come. It is boxed, so that its state is freed while the body of the answer lasts.
+type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
 /// Serves until a signal, and then until the open streams have ended, or their time is over.
 pub(crate) async fn run(config: Config) -> Result<(), BoxError> {
     let (listen, metrics) = (config.listen, config.metrics);
@@ -47,16 +55,16 @@ pub(crate) async fn run(config: Config) -> Result<(), BoxError> {
     let open = GracefulShutdown::new();
     let limits = &gateway.config.limits;
     let of_service = Arc::clone(&gateway);
-    let answer = move |request: Request<Incoming>| {
+    let answer = move |request: Request<Incoming>| -> Answer {
         let gateway = Arc::clone(&of_service);
-        async move {
+        Box::pin(async move {
             let version = request.version();
             let answer = gateway.answer(request).await;
             if version < Version::HTTP_2 {
-                return answer;
+                return Ok(answer);
             }
-            answer.map(|body| paced(body, gateway.config.limits.client_idle_seconds))
-        }
+            Ok(answer.map(|body| paced(body, gateway.config.limits.client_idle_seconds)))
+        })
     };
     tokio::select! {
         () = accept(&listener, limits, &open, answer) => {}
@@ -76,36 +84,48 @@ pub(crate) async fn run(config: Config) -> Result<(), BoxError> {
 /// Serves the figures on an address of their own, which clients needn't reach.
 async fn serve_figures(listener: TcpListener, gateway: Arc<Gateway>) {
     let of_service = Arc::clone(&gateway);
-    let page = move |request: Request<Incoming>| {
+    let page = move |request: Request<Incoming>| -> Answer {
         let page = page(&of_service, &request);
-        async move { page }
+        Box::pin(async move { Ok(page) })
     };
     accept(&listener, &gateway.config.limits, &GracefulShutdown::new(), page).await;
 }
 
 /// Accepts connections, and answers their requests by `answer`.
-async fn accept<A, F>(listener: &TcpListener, limits: &Limits, open: &GracefulShutdown, answer: A)
+async fn accept<A>(listener: &TcpListener, limits: &Limits, open: &GracefulShutdown, answer: A)
 where
-    A: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
-    F: Future<Output = Response<Body>> + Send + 'static,
+    A: Fn(Request<Incoming>) -> Answer + Clone + Send + 'static,
 {
-    let Limits { request_seconds, client_idle_seconds, .. } = *limits;
     loop {
         let tcp = next(listener).await;
-        let connection = Connection::new(tcp, client_idle_seconds, request_seconds);
         let answer = answer.clone();
-        let service = service_fn(move |request| {
-            let answer = answer(request);
-            async move { Ok::<_, Infallible>(answer.await) }
-        });
-        let http = http(request_seconds, client_idle_seconds);
-        let connection = http.serve_connection(TokioIo::new(connection), service).into_owned();
-        let connection = open.watch(connection);
+        let open = open.watcher();
+        let (head_time, idle) = (limits.request_seconds, limits.client_idle_seconds);
         tokio::spawn(async move {
+            let Ok(is_http1) = timeout(head_time, is_http1(&tcp)).await else { return };
+            let tcp = TokioIo::new(Connection::new(tcp, idle, head_time));
+            let service = service_fn(answer);
             // A client that leaves is an error to hyper; the log of its stream has the meaning.
-            let _left = connection.await;
+            if is_http1 {
+                let mut http = http1::Builder::new();
+                http.timer(TokioTimer::new()).header_read_timeout(head_time);
+                let _left = Box::pin(open.watch(http.serve_connection(tcp, service))).await;
+            } else {
+                let http = http(head_time, idle);
+                let connection = http.serve_connection(tcp, service).into_owned();
+                let _left = Box::pin(open.watch(connection)).await;
+            }
         });
     }
+}
+
+/// Returns true if the first bytes of a client aren't those of HTTP/2.
+///
+/// The server for both versions needs twice the buffers for a connection in HTTP/1.
+async fn is_http1(tcp: &TcpStream) -> bool {
+    let mut first = [0; PREFACE.len()];
+    let read = tcp.peek(&mut first).await.unwrap_or_default();
+    !first.get(..read).is_some_and(|first| PREFACE.starts_with(first))
 }
 
 /// Waits for the next connection.
@@ -120,7 +140,7 @@ async fn next(listener: &TcpListener) -> TcpStream {
     }
 }
 
-/// Returns an HTTP server with time limits for the head of a request, and for idle connections.
+/// Returns a server for both versions, with time limits for heads of requests and idle connections.
 fn http(head_time: Duration, idle: Duration) -> auto::Builder<TokioExecutor> {
     let mut http = auto::Builder::new(TokioExecutor::new());
     http.http1().timer(TokioTimer::new()).header_read_timeout(head_time);
