@@ -6,7 +6,7 @@
 //! curl -N -d '{"model":"large","stream":true}' http://127.0.0.1:8080/v1/chat/completions
 //! ```
 //!
-//! A client gets a stream or a completion, as it asks for it, whichever of them the upstream sends.
+//! A client receives a stream or a completion, as it asked for, of an upstream that sends either.
 
 #![expect(clippy::print_stderr, reason = "the shortest log")]
 

@@ -6,6 +6,7 @@ The upstream is in `peers.py`, so that it can send any bytes and see what reache
 import http.client
 import json
 import socket
+import ssl
 import subprocess
 import tempfile
 import threading
@@ -818,6 +819,27 @@ class StalledHttp2:
         self.client.close()
 
 
+def tls(_):
+    """An upstream with a certificate that the environment trusts, and one with another."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("trusted", "other"):
+            command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost"
+            names = ["-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE"]
+            files = ["-keyout", f"{folder}/{name}.key", "-out", f"{folder}/{name}.pem"]
+            subprocess.run([*command.split(), *names, *files], check=True, capture_output=True)
+        for name, expected in (("trusted", 200), ("other", 502)):
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(f"{folder}/{name}.pem", f"{folder}/{name}.key")
+            upstream = Upstream(context)
+            upstream.answer = lambda request: [answer(WHOLE)]
+            more = of_upstream(upstream).replace("http://", "https://")
+            trusted = {"SSL_CERT_FILE": f"{folder}/trusted.pem"}
+            with Gateway(upstream, more=more, environment=trusted) as gateway:
+                found = ask(gateway, body=STREAM)
+                check(found.status == expected, f"{name} certificate: status {found.status}")
+                check(len(upstream.requests) == (expected == 200), f"{name} certificate: {upstream.requests}")
+
+
 def shutdown(upstream):
     """Open streams end, no new ones begin, and those that last are cut behind the time of grace."""
     begin = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n"
@@ -881,6 +903,7 @@ run((
     redacted_texts,
     keys,
     http2,
+    tls,
     shutdown,
     slow_openings,
 ))

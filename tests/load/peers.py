@@ -30,7 +30,8 @@ def check(holds, what):
 class Upstream:
     """Answers each request by `answer(request)`: bytes to send, and numbers of seconds to wait."""
 
-    def __init__(self):
+    def __init__(self, tls=None):
+        self.tls = tls
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=256)
         self.address = "127.0.0.1:%d" % self.listener.getsockname()[1]
         self.requests = []
@@ -44,6 +45,7 @@ class Upstream:
 
     def serve(self, connection):
         try:
+            connection = self.tls.wrap_socket(connection, server_side=True) if self.tls else connection
             with connection, connection.makefile("rb") as reader:
                 request = read_request(reader)
                 if request is None:
