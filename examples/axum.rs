@@ -1,7 +1,7 @@
 //! An axum handler that relays an upstream, with another name for its model and the usage hidden.
 //!
 //! ```sh
-//! cargo run -p deltawire-demo --bin upstream &
+//! cargo run -p deltawire-cli --features serve -- serve tests/streams/*.sse &
 //! cargo run -p deltawire-demo --example axum -- http://127.0.0.1:8081 text &
 //! curl -N -d '{"model":"large","stream":true}' http://127.0.0.1:8080/v1/chat/completions
 //! ```

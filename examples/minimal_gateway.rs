@@ -1,7 +1,7 @@
 //! The shortest gateway that watches, renames, hides, redacts, caches and converts, with axum.
 //!
 //! ```sh
-//! cargo run -p deltawire-demo --bin upstream &
+//! cargo run -p deltawire-cli --features serve -- serve tests/streams/*.sse &
 //! cargo run -p deltawire-demo --example minimal_gateway -- http://127.0.0.1:8081 text 127.0.0.1:8080 &
 //! curl -N -d '{"model":"large","stream":true}' http://127.0.0.1:8080/v1/chat/completions
 //! ```

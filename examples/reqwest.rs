@@ -1,7 +1,7 @@
 //! A client on reqwest that prints the text of a stream as it arrives, and its outcome at the end.
 //!
 //! ```sh
-//! cargo run -p deltawire-demo --bin upstream &
+//! cargo run -p deltawire-cli --features serve -- serve tests/streams/*.sse &
 //! cargo run -p deltawire-demo --example reqwest -- http://127.0.0.1:8081 text 'Hello!'
 //! ```
 //!

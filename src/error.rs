@@ -73,9 +73,9 @@ pub enum ErrorKind {
     ExpectedBool,
     /// A completion was expected, but the object has no `choices`.
     ExpectedChoices,
-    /// A choice of a completion has no `index`.
-    ExpectedIndex,
-    /// A member of a request is repeated, and readers differ in which one they use.
+    /// Two choices of a completion have the same index.
+    RepeatedIndex,
+    /// A member of a request, or of an edit's value, is repeated: readers differ in which one they use.
     RepeatedName,
     /// A member's name in a request equals a known one for some readers only, such as `Model`.
     AmbiguousName,
@@ -133,7 +133,7 @@ impl ErrorKind {
             Self::ExpectedInteger => "expected_integer",
             Self::ExpectedBool => "expected_bool",
             Self::ExpectedChoices => "expected_choices",
-            Self::ExpectedIndex => "expected_index",
+            Self::RepeatedIndex => "repeated_index",
             Self::RepeatedName => "repeated_name",
             Self::AmbiguousName => "ambiguous_name",
             Self::ExpectedValue => "expected_value",
@@ -172,7 +172,7 @@ impl fmt::Display for ErrorKind {
             Self::ExpectedInteger => "expected a whole number from 0 on",
             Self::ExpectedBool => "expected a boolean",
             Self::ExpectedChoices => "expected a member `choices`",
-            Self::ExpectedIndex => "expected a member `index`",
+            Self::RepeatedIndex => "index of another choice",
             Self::RepeatedName => "repeated member name",
             Self::AmbiguousName => "member name that some readers equate with another",
             Self::ExpectedValue => "expected a JSON value",

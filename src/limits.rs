@@ -31,7 +31,7 @@
 ///
 /// | type | bytes |
 /// |---|---|
-/// | [`SseDecoder`](crate::SseDecoder) | 2 × `max_event_bytes` + 3 × `max_id_bytes` + 64 KiB |
+/// | [`SseDecoder`](crate::SseDecoder); `SseStream`, `OwnedSseStream`, `SseCodec` without the current piece | 2 × `max_event_bytes` + 3 × `max_id_bytes` + 64 KiB |
 /// | `ChunkDecoder` | those of an `SseDecoder`, and `max_event_bytes` + 96 × `max_json_values` |
 /// | `Templates` | 6 MiB, and as much again for an older state that streams still use |
 /// | `UsageTap`; `ChunkStream`, `OwnedChunkStream`, `ChunkCodec` without the current piece | those of a `ChunkDecoder` and of an `Observer` |

@@ -1114,7 +1114,7 @@ fn a_completion_is_read_back() {
     assert_eq!(read.id.as_deref(), Some("b"));
     assert_eq!(read.usage.unwrap().get("x").unwrap().as_u64(), Some(2));
     assert!(serde_json::from_str::<ChatCompletion>("[]").is_err());
-    assert!(serde_json::from_str::<ChatCompletion>(r#"{"choices":[{}]}"#).is_err());
+    assert!(serde_json::from_str::<ChatCompletion>(r#"{"choices":[{},{"index":0}]}"#).is_err());
 }
 
 /// A thousand times the deltas cost a thousand times as much, and not a million times.
@@ -1137,6 +1137,27 @@ fn pushes_cost_the_same_however_long_the_text() {
         };
         let ratio = clock::ratio(|| push(100), || push(100_000), 8.0 * 1000.0);
         assert!(ratio < 8.0 * 1000.0, "{json}: {ratio}");
+    }
+}
+
+/// The usages of eight times as many choices cost eight times as much, in any order of the indexes.
+#[test]
+fn tokens_of_choices_cost_the_same_however_many_there_are() {
+    let of_choices = |count: usize, index: fn(usize, usize) -> usize| {
+        let choices = (0..count).map(|at| {
+            let tokens = json!({"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7});
+            json!({"index": index(at, count), "usage": tokens})
+        });
+        let json = json!({"choices": choices.collect::<Vec<_>>()}).to_string();
+        ChatCompletion::from_json(json.as_bytes()).unwrap()
+    };
+    for index in [|at, _| at, |at, count: usize| count - at] {
+        let (few, many) = (of_choices(1000, index), of_choices(8000, index));
+        let counts = many.tokens().unwrap();
+        let counts = (counts.prompt, counts.completion, counts.total);
+        assert_eq!(counts, (Some(5), Some(16_000), Some(16_005)));
+        let ratio = clock::ratio(|| _ = few.tokens(), || _ = many.tokens(), 24.0);
+        assert!(ratio < 24.0, "{ratio}");
     }
 }
 

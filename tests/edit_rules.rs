@@ -68,9 +68,13 @@ fn compare_stream(name: &str, stream: &[u8], rules: &[Rule], most: usize) -> usi
         let outcome = editor.write(&event, &mut out);
         let raw = std::str::from_utf8(event.raw()).unwrap_or_default();
         let data = std::str::from_utf8(event.event().data()).unwrap_or_default();
-        let is_object =
-            matches!(event.payload(), Payload::Chunk(_) | Payload::Error(_) | Payload::Other(_));
-        let Some(expected) = edited(data, rules).filter(|_| is_object) else {
+        let (is_object, adds) = match event.payload() {
+            Payload::Chunk(_) => (true, true),
+            Payload::Error(error) => (true, error.chunk().is_some()),
+            Payload::Other(_) => (true, false),
+            _ => (false, false),
+        };
+        let Some(expected) = edited(data, rules, adds).filter(|_| is_object) else {
             assert_eq!(out, event.raw(), "{name}");
             continue;
         };
@@ -146,7 +150,7 @@ fn rules_change_whole_completions() {
             for (name, json) in completions.iter().step_by(if first == second { 1 } else { 7 }) {
                 let (mut editor, mut out) = (editor(&pair), b"before".to_vec());
                 let outcome = editor.write_completion(json.as_bytes(), &mut out).unwrap();
-                let expected = edited(json, &pair).unwrap();
+                let expected = edited(json, &pair, true).unwrap();
                 assert_eq!(
                     std::str::from_utf8(&out).unwrap(),
                     format!("before{expected}"),
@@ -224,6 +228,147 @@ fn a_renaming_makes_no_second_member() {
         let _ = editor.write_completion(sent.as_bytes(), &mut out).unwrap();
         assert_eq!(String::from_utf8(out).unwrap(), expected, "{sent}");
     }
+}
+
+/// A rule for a name holds for a member that another rule renames to it.
+///
+/// So an alias that is set, or a value that is hidden, doesn't come back under another name.
+#[test]
+fn a_rule_for_a_name_holds_for_renamed_members() {
+    let rename = || EditRule::rename("$.a", "b").unwrap();
+    let bodies =
+        [r#"{"a":1}"#, r#"{"a":1,"b":2}"#, r#"{"b":2,"a":1}"#, r#"{"b":2}"#, r#"{"a":null,"b":2}"#];
+    let set = EditRule::set("$.b", "X").unwrap();
+    let replace = EditRule::replace("$.b", "X").unwrap();
+    let remove = EditRule::remove("$.b").unwrap();
+    let x = [r#"{"b":"X"}"#; 5];
+    for (rules, expected) in [
+        (vec![rename(), set.clone()], x),
+        (vec![set, rename()], x),
+        (vec![rename(), replace.clone()], x),
+        (vec![rename(), remove.clone()], ["{}"; 5]),
+        // Rules before the renaming are for the member that had the name.
+        (vec![replace, rename()], [r#"{"b":1}"#, r#"{"b":1}"#, r#"{"b":1}"#, x[0], x[0]]),
+        (vec![remove, rename()], [r#"{"b":1}"#, r#"{"b":1}"#, r#"{"b":1}"#, "{}", r#"{"b":null}"#]),
+    ] {
+        for (body, expected) in bodies.into_iter().zip(expected) {
+            let (mut editor, mut out) = (Editor::with_rules(rules.clone()), Vec::new());
+            let members = body.trim_start_matches('{');
+            let body = format!(r#"{{"choices":[{{"x":{body}}}],{members}"#);
+            let _ = editor.write_completion(body.as_bytes(), &mut out).unwrap();
+            let read: serde_json::Value = serde_json::from_slice(&out).unwrap();
+            let mut expected: serde_json::Value = serde_json::from_str(expected).unwrap();
+            expected["choices"] = read["choices"].clone();
+            assert_eq!(read, expected, "{rules:?} {body}");
+        }
+    }
+}
+
+/// The alias of a choice's delta is for choices: no other object loses its message.
+#[test]
+fn a_message_is_a_delta_in_choices_only() {
+    for (path, sent, expected) in [
+        (
+            "$.*[*].delta",
+            r#"{"choices":[{"message":1,"a":0}],"errors":[{"message":2,"delta":3}],"x":[{"message":4}]}"#,
+            r#"{"choices":[{"a":0}],"errors":[{"message":2}],"x":[{"message":4}]}"#,
+        ),
+        (
+            "$.*.*.delta",
+            r#"{"error":{"inner":{"message":"m"}},"choices":[{"message":1}]}"#,
+            r#"{"error":{"inner":{"message":"m"}},"choices":[{}]}"#,
+        ),
+        ("$[*].delta", r#"{"error":{"message":1,"delta":2}}"#, r#"{"error":{"message":1}}"#),
+        (
+            "$.choices[*].delta",
+            r#"{"choices":{"0":{"message":1,"delta":2}}}"#,
+            r#"{"choices":{"0":{"message":1}}}"#,
+        ),
+        (
+            "$.choices[*].delta.delta",
+            r#"{"choices":[{"message":{"message":1,"delta":2}}]}"#,
+            r#"{"choices":[{"message":{"message":1}}]}"#,
+        ),
+    ] {
+        let mut editor = Editor::with_rules([EditRule::remove(path).unwrap()]);
+        let mut out = Vec::new();
+        let _ = editor.write_completion(sent.as_bytes(), &mut out).unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), expected, "{path}");
+    }
+}
+
+/// Objects that are no chunk have their values replaced, renamed and removed, and get no new member.
+#[test]
+fn rules_add_members_to_chunks_only() {
+    let rules = || {
+        [
+            EditRule::replace("$.model", "alias").unwrap(),
+            EditRule::set("$.tier", 1).unwrap(),
+            EditRule::add_if_absent("$.new", 2).unwrap(),
+            EditRule::rename("$.old", "renamed").unwrap(),
+            EditRule::remove("$.secret").unwrap(),
+        ]
+    };
+    let all = r#""model":"m","tier":0,"old":3,"secret":4"#;
+    let changed = r#""model":"alias","tier":1,"renamed":3"#;
+    let event = |lines: &str, data: &str| format!("{lines}data: {data}\n\n");
+    for (lines, sent, expected) in [
+        ("", r#"{"type":"ping"}"#, r#"{"type":"ping"}"#),
+        ("", "{}", "{}"),
+        ("event: ping\n", "{}", "{}"),
+        ("event: error\n", r#"{"message":"x"}"#, r#"{"message":"x"}"#),
+        ("", r#"{"error":{"message":"x"}}"#, r#"{"error":{"message":"x"}}"#),
+        ("", &format!(r#"{{"type":"ping",{all}}}"#), &format!(r#"{{"type":"ping",{changed}}}"#)),
+        ("", &format!(r#"{{"error":1,{all}}}"#), &format!(r#"{{"error":1,{changed}}}"#)),
+        ("event: error\n", &format!("{{{all}}}"), &format!("{{{changed}}}")),
+        ("", r#"{"choices":[]}"#, r#"{"choices":[],"tier":1,"new":2}"#),
+        ("", r#"{"error":1,"choices":[]}"#, r#"{"error":1,"choices":[],"tier":1,"new":2}"#),
+        ("", r#"{"usage":{}}"#, r#"{"usage":{},"tier":1,"new":2}"#),
+    ] {
+        let mut editor = Editor::with_rules(rules());
+        // Templates may be used for the later ones.
+        let stream = event(lines, sent).repeat(6);
+        let (mut decoder, mut out, mut input) =
+            (ChunkDecoder::new(), Vec::new(), stream.as_bytes());
+        while let Some(event) = decoder.next(&mut input) {
+            let mut edit = Editor::new();
+            let mut edit = edit.edit(&event);
+            let adds = edit.apply(&EditRule::add_if_absent("$.new", 2).unwrap());
+            assert_eq!(adds, expected.contains("new"), "{sent}");
+            let _ = editor.write(&event, &mut out);
+        }
+        assert_eq!(String::from_utf8(out).unwrap(), event(lines, expected).repeat(6));
+        // A body without choices is no completion.
+        let (mut out, is_completion) = (Vec::new(), sent.contains("choices"));
+        let _ = editor.write_completion(sent.as_bytes(), &mut out).unwrap();
+        let expected = if is_completion || !expected.contains("new") { expected } else { sent };
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
+}
+
+/// Eight times the rules cost eight times as much, for the same body.
+#[test]
+fn work_grows_with_the_rules() {
+    let body = format!(r#"{{"choices":[{}]}}"#, vec!["{}"; 50].join(","));
+    let set = |at: usize| EditRule::set(&format!("$.choices[*].x{at}"), 1).unwrap();
+    let write = |editor: &mut Editor| {
+        let mut out = Vec::new();
+        let _ = editor.write_completion(body.as_bytes(), &mut out).unwrap();
+        out.len()
+    };
+    let together = |rules: usize| _ = write(&mut Editor::with_rules((0..rules).map(set)));
+    let one_by_one = |rules: usize| {
+        let mut editor = Editor::new();
+        // Each rule is added twice, and the later one counts.
+        (0..rules).chain(0..rules).for_each(|at| editor.add_rule(set(at)));
+        assert!(editor.write_completion(b"{}", &mut Vec::new()).is_ok());
+    };
+    let ratio = support::clock::ratio(|| together(100), || together(800), 24.0);
+    assert!(ratio < 24.0, "{ratio}");
+    let ratio = support::clock::ratio(|| one_by_one(500), || one_by_one(4000), 24.0);
+    assert!(ratio < 24.0, "{ratio}");
+    let mut twice = Editor::with_rules((0..3).chain(0..3).map(set));
+    assert_eq!(write(&mut twice), body.len() + 50 * r#""x0":1,"x1":1,"x2":1"#.len());
 }
 
 const NAMES: [&str; 8] = ["a", "b", "choices", "delta", "message", "model", "usage", "x y"];
@@ -327,7 +472,7 @@ proptest! {
         let mut editor = editor(&rules);
         let texts = ["", "b", "longer text"].map(|text| chunk.replace("TEXT", text));
         for json in &texts {
-            let expected = edited(json, &rules).unwrap();
+            let expected = edited(json, &rules, true).unwrap();
             let mut out = Vec::new();
             let outcome = editor.write_completion(json.as_bytes(), &mut out).unwrap();
             prop_assert_eq!(outcome == RewriteOutcome::Changed, *json != expected);
@@ -352,7 +497,7 @@ proptest! {
                 prop_assert_eq!((event.event_type(), event.last_event_id()), ("e", "7"));
                 let sent = &texts[count % texts.len()];
                 let sent = if is_split { sent.clone() } else { sent.replace('\n', " ") };
-                let expected = edited(&sent, &rules).unwrap();
+                let expected = edited(&sent, &rules, true).unwrap();
                 prop_assert_eq!(event.data_str().unwrap(), expected, "{}", sent);
                 count += 1;
             }

@@ -471,6 +471,37 @@ fn a_completion_does_not_affect_an_open_stream() {
     assert_eq!(texts(&out)[&(0, 0, "content".to_owned())], "a * *");
 }
 
+/// Two choices of a whole completion are two texts, also if they share an index or lack it.
+///
+/// The expected text is that of the expression on each choice alone.
+#[cfg(feature = "regex")]
+#[test]
+fn choices_of_a_completion_are_searched_apart() {
+    use deltawire::gateway::Pattern;
+    let texts = ["foo", "secret", "12", "4111 1111 1111 1111", "a sec", "ret b"];
+    for expression in [r"\bsecret\b", "^secret", r"\b\d{4}(?:[ -]?\d{4}){3}\b", "secret"] {
+        let regex = regex::Regex::new(expression).unwrap();
+        for indexes in [["", ""], ["\"index\":0,", "\"index\":0,"], ["\"index\":3,", ""]] {
+            for pair in texts.windows(2) {
+                let body = |texts: [&str; 2]| {
+                    let [a, b] = [0, 1].map(|at| {
+                        format!("{{{}\"message\":{{\"content\":\"{}\"}}}}", indexes[at], texts[at])
+                    });
+                    format!("{{\"choices\":[{a},{b}]}}")
+                };
+                let (mut guard, mut out) = (Guard::new(), Vec::new());
+                let pushed = guard.push_completion(body([pair[0], pair[1]]).as_bytes());
+                assert_eq!(pushed, Ok(PushResult::Text));
+                guard.finish_texts();
+                guard.redact(&Pattern::new(regex.clone(), 64), "[X]").unwrap();
+                guard.release_all(&mut out);
+                let [one, other] = [0, 1].map(|at| regex.replace_all(pair[at], "[X]"));
+                assert_eq!(String::from_utf8(out).unwrap(), body([&one, &other]), "{expression}");
+            }
+        }
+    }
+}
+
 /// Nothing is written of a completion that is stopped or can't be read.
 #[test]
 fn a_completion_that_is_stopped_is_not_written() {

@@ -486,6 +486,76 @@ fn a_cut_field_is_not_closed() {
     }
 }
 
+/// A last event with a payload that isn't sent cuts the stream: for the report, and for the client.
+#[test]
+fn a_lost_last_event_cuts_the_stream() {
+    for lost in [
+        r#"data: {"choices":[{"index":0,"delta":{"content":" lost"}}]}"#,
+        r#"data: {"choices":[],"usage":{"total_tokens":3}}"#,
+    ] {
+        for field in ["id: 5", "event: e", "retry: 9"] {
+            let stream = format!("{FINISH}{lost}\n{field}");
+            for parts in Parts::all() {
+                let (out, report) = relay(parts, stream.as_bytes(), 1 << 20, RelayEnd::Upstream);
+                let context = format!("{parts:?} {lost} {field}");
+                assert_eq!(report.outcome, RelayOutcome::Cut, "{context}");
+                assert_eq!(report.must_abort, !parts.edits && !parts.guards, "{context}");
+                let out = String::from_utf8(out).unwrap();
+                assert_eq!(out.contains("gateway_error"), !report.must_abort, "{context}");
+                report.stream.whole().unwrap_err();
+                report.completion.map(|finished| finished.whole().unwrap_err());
+            }
+        }
+    }
+}
+
+/// Clients read no further than `[DONE]`, so no error event is written there.
+#[test]
+fn nothing_is_written_behind_done() {
+    let whole = format!("{FINISH}data: [DONE]\n\n");
+    for (behind, is_complete) in [
+        ("da", true),
+        ("<html>\n\n", true),
+        (": ping", true),
+        ("error: x\n", false),
+        ("data: {\n\n", false),
+        ("data: {\"choices\":[{\"", false),
+    ] {
+        let stream = format!("{whole}{behind}");
+        let bare = || {
+            let guard = RelayGuard::new(Guard::new()).redact(Words::new(["secret"]), MASK);
+            let mut editor = Editor::new();
+            editor.replace("model", "m");
+            [Relay::builder(), Relay::builder().guard(guard), Relay::builder().edit(editor)]
+        };
+        for end in [RelayEnd::Upstream, RelayEnd::UpstreamFailed, RelayEnd::Stopped] {
+            for (number, builder) in bare().into_iter().enumerate() {
+                let (mut relay, mut out) = (builder.build(), Vec::new());
+                for piece in stream.as_bytes().chunks(5) {
+                    let _ = relay.push(piece, time(1), &mut out);
+                }
+                let report = relay.finish(end, time(2), &mut out);
+                let context = format!("{behind:?} {end:?} {number} {:?}", report.outcome);
+                assert_eq!(report.outcome == RelayOutcome::Complete, is_complete, "{context}");
+                let is_stopped = report.outcome.stopped().is_some();
+                assert_eq!(is_stopped, !is_complete && end == RelayEnd::Stopped, "{context}");
+                assert!(!report.must_abort, "{context}");
+                let out = String::from_utf8(out).unwrap();
+                assert!(out.starts_with(&whole) && !out.contains("gateway_error"), "{context}");
+            }
+        }
+    }
+    let stream =
+        "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}}]}\n\ndata: [DONE]\n\n";
+    for end in [RelayEnd::UpstreamFailed, RelayEnd::Stopped] {
+        for parts in Parts::all() {
+            let (out, report) = relay(parts, stream.as_bytes(), 9, end);
+            assert_ne!(report.outcome, RelayOutcome::Complete);
+            assert!(out.ends_with(b"data: [DONE]\n\n") && !report.must_abort, "{parts:?}");
+        }
+    }
+}
+
 /// The written event ends as the last one did, in one blank line.
 #[test]
 fn a_last_event_of_several_lines_is_closed_once() {

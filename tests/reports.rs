@@ -17,9 +17,9 @@ use deltawire::chunk::{Api, ErrorCode};
 use deltawire::completion::{ArgumentsState, CompletionLimit, Defect, ReasoningName};
 use deltawire::gateway::request::AskedBy;
 use deltawire::gateway::{
-    Guard, Handling, Observer, PushResult, Relay, RelayBuilder, RelayEnd, RelayFlow, RelayGuard,
-    RelayOutcome, RelayReport, RewriteOutcome, SniffResult, StopReason, UsageTap, WatchedTextKind,
-    Words, assemble,
+    EditRule, Guard, Handling, Observer, PushResult, Relay, RelayBuilder, RelayEnd, RelayFlow,
+    RelayGuard, RelayOutcome, RelayReport, RewriteOutcome, SniffResult, StopReason, UsageTap,
+    WatchedTextKind, Words, assemble,
 };
 use deltawire::json::ValueKind;
 use deltawire::sse::{BodyKind, EventKind};
@@ -167,6 +167,7 @@ fn each_enum_without_a_value_is_its_name() {
         Defect::LimitExceeded,
         Defect::InvalidIndex,
         Defect::UnknownContentPart,
+        Defect::MarkedNotWhole,
     );
     check!("completion::ReasoningName", ReasoningName::ReasoningContent, ReasoningName::Reasoning);
     check!("gateway::request::AskedBy", AskedBy::Client, AskedBy::Gateway, AskedBy::Neither);
@@ -241,6 +242,31 @@ fn an_error_is_its_name_and_its_offset() {
     assert_eq!(error.kind(), ErrorKind::ExpectedName);
     assert_eq!(serde_json::to_string(error).unwrap(), r#"{"kind":"expected_name","offset":7}"#);
     assert_eq!(error.to_string(), "expected a member name at byte 7");
+}
+
+/// A `PathErrorKind` is shown as a sentence and serialized as its name.
+#[test]
+fn an_error_in_a_path_is_its_name_and_its_offset() {
+    let names: BTreeSet<_> = [
+        "model", "$", "$.a ", "$.1", "$[x]", "$[0", "$['a", "$[0].", "$['\\x']", "$['\n']",
+        "$[01]", "$..a", "$[-1]", "$[-x]", "$[?", "$[:x]", "$[0,]", "$[0:",
+    ]
+    .into_iter()
+    .map(|path| {
+        let error = EditRule::remove(path).unwrap_err();
+        let (name, shown) = (error.kind().as_str(), error.kind().to_string());
+        assert!(is_lower_snake(name) && name != shown, "{path}");
+        let json = serde_json::to_value(error).unwrap();
+        assert_eq!(json, json!({"kind": name, "offset": error.offset()}), "{path}");
+        assert_eq!(error.to_string(), format!("{shown} at byte {} of the path", error.offset()));
+        name
+    })
+    .collect();
+    let member = EditRule::set("$[0]", 1).unwrap_err().kind().as_str();
+    assert_eq!(
+        (names.len() + 1, names.contains(member)),
+        (variants("gateway::PathErrorKind"), false)
+    );
 }
 
 #[test]
@@ -433,10 +459,11 @@ fn a_value_inside_of_an_enum_is_a_member_beside_its_name() {
         serde_json::to_value(failed).unwrap()
     };
     let body = format!(r#"{{"choices":[{{"index":3,"message":{{"content":"{SECRET}"}}}}]}}"#);
-    let found = json!({"choice": 3, "kind": "content", "element": null});
+    // Of a whole completion, the position of the choice.
+    let found = json!({"choice": 0, "kind": "content", "element": null});
     let expected = json!({"reason": "content_filter", "error": null, "found": found});
     assert_eq!(failure(&body), expected);
-    let error = json!({"kind": "expected_choices", "offset": 2});
+    let error = json!({"kind": "expected_choices", "offset": 1});
     let expected = json!({"reason": "unreadable", "error": error, "found": null});
     assert_eq!(failure("{}"), expected);
 

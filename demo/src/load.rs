@@ -1,6 +1,6 @@
 //! A load test on loopback: many streams at once through the gateway, some of which break.
 //!
-//! It starts `upstream` and `gateway`, which are built beside it. First the upstream and clients cut
+//! It starts `deltawire serve` and `gateway`, which are built beside it. First the upstream and clients cut
 //! off streams at random. Nothing may be lost, and nothing may cross from one stream to another. The
 //! gateway's memory is flat afterwards. Then it measures the cost of the gateway.
 
@@ -109,8 +109,8 @@ impl Server {
     fn start(name: &str, arguments: &[&str]) -> Result<Self, Failure> {
         let program = std::env::current_exe()?.with_file_name(name);
         let mut process = Command::new(program)
-            .args(["--listen", "127.0.0.1:0"])
             .args(arguments)
+            .args(["--listen", "127.0.0.1:0"])
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()?;
@@ -406,7 +406,7 @@ fn random(seed: &mut u64, end: usize) -> usize {
 }
 
 async fn run(options: &Options) -> Result<(), Failure> {
-    let upstream = Server::start("upstream", &[])?;
+    let upstream = Server::start("deltawire", &["serve"])?;
     let url = format!("http://{}", upstream.address);
     let gateway = Server::start("gateway", &["--upstream", &url, "--metrics", "127.0.0.1:0"])?;
     chaos(options, &gateway).await?;

@@ -40,9 +40,9 @@ pin_project! {
     /// | end | the stream returns | report |
     /// |---|---|---|
     /// | the upstream ends | the relay's last bytes, the end | [`RelayEnd::Upstream`] |
-    /// | the upstream fails | an error event, then [`RelayError::Upstream`] | [`RelayEnd::UpstreamFailed`] |
+    /// | the upstream fails | an error event unless `[DONE]` was sent, then [`RelayError::Upstream`] | [`RelayEnd::UpstreamFailed`] |
     /// | the upstream fails behind a whole stream with its `[DONE]` | the end | complete |
-    /// | the guard or [`stop`](Self::stop) ends the stream | an error event, then the end | [`RelayEnd::Stopped`] |
+    /// | the guard, the editor or [`stop`](Self::stop) ends the stream | an error event unless `[DONE]` was sent, then the end | [`RelayEnd::Stopped`] |
     /// | one of these inside of an event of which the client has a part | [`RelayError::Aborted`] or [`RelayError::Upstream`] | [`must_abort`](RelayReport::must_abort) |
     /// | the stream is dropped before its last bytes are read | nothing more | [`RelayEnd::ClientGone`] |
     ///

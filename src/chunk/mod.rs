@@ -63,6 +63,7 @@ pub use tokens::TokenCounts;
 pub use tool_call::{ToolCallDelta, ToolCalls};
 pub use upstream_error::{ErrorCode, UpstreamError};
 pub use usage::{CompletionTokensDetails, PromptTokensDetails, Usage};
+pub(crate) use whole_message::WholeMessage;
 
 pub(crate) use index::{ChunkBuffers, ChunkIndex};
 pub(crate) use schema::{Level, Merge, is_identity, merge, origin};
@@ -219,15 +220,17 @@ impl<'a> ChatCompletionChunk<'a> {
             .map(Usage::new)
     }
 
-    /// Returns the index and usage of each choice with a usage, if the chunk has no other usage.
-    pub(crate) fn usage_of_choices(&self) -> impl Iterator<Item = (u64, Usage<'a>)> {
+    /// Returns position, index and usage of each choice with a usage, if the chunk has no other usage.
+    pub(crate) fn usage_of_choices(&self) -> impl Iterator<Item = (usize, u64, Usage<'a>)> {
         let groq_usage = self.x_groq().and_then(|x_groq| x_groq.get(top::USAGE));
         let is_other =
             self.has_own_usage() || groq_usage.is_some_and(|usage| self.is_object(usage.id));
-        let choices = self.choices().filter(move |choice| !is_other && !choice.has_invalid_index());
+        let choices = self.choices().enumerate();
+        let choices = choices.filter(move |(_, choice)| !is_other && !choice.has_invalid_index());
         let this = *self;
-        choices.filter(move |choice| this.is_object(choice.row.usage)).filter_map(move |choice| {
-            Some((choice.index().unwrap_or(0), Usage::new(this.value(choice.row.usage)?)))
+        choices.filter_map(move |(at, choice)| {
+            let usage = this.value(choice.row.usage).filter(|usage| this.is_object(usage.id))?;
+            Some((at, choice.index().unwrap_or(0), Usage::new(usage)))
         })
     }
 

@@ -1,5 +1,7 @@
 //! `TokenCounts`: the token counts of a stream, stored beyond their chunk.
 
+use alloc::collections::BTreeMap;
+
 use super::Usage;
 
 /// The token counts of a stream, as far as the server has sent them.
@@ -59,21 +61,24 @@ impl From<Usage<'_>> for TokenCounts {
 /// The token counts of a stream's choices, where each has a usage of its own (Moonshot).
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ChoiceTokens {
-    by_choice: Vec<(u64, TokenCounts)>,
+    by_choice: BTreeMap<u64, TokenCounts>,
 }
 
 impl ChoiceTokens {
-    /// Replaces the counts of a choice by those of a later usage, and returns the counts of all.
-    ///
-    /// Stores at most `most` choices. The result counts the prompt once, and adds up the
-    /// completions.
-    pub(crate) fn update(&mut self, index: u64, usage: &Usage<'_>, most: usize) -> TokenCounts {
-        if let Some((_, tokens)) = self.by_choice.iter_mut().find(|(known, _)| *known == index) {
+    /// Replaces the counts of a choice by those of a later usage. Stores at most `most` choices.
+    pub(crate) fn update(&mut self, index: u64, usage: &Usage<'_>, most: usize) {
+        if let Some(tokens) = self.by_choice.get_mut(&index) {
             tokens.update(usage);
         } else if self.by_choice.len() < most {
-            self.by_choice.push((index, TokenCounts::from(*usage)));
+            self.by_choice.insert(index, TokenCounts::from(*usage));
         }
-        let tokens = || self.by_choice.iter().map(|(_, tokens)| tokens);
+    }
+
+    /// Returns the counts of all choices: the prompt once, and the sum of the completions.
+    ///
+    /// Looks at each stored choice.
+    pub(crate) fn all(&self) -> TokenCounts {
+        let tokens = || self.by_choice.values();
         let most = |of: fn(&TokenCounts) -> Option<u64>| tokens().filter_map(of).max();
         let sum = |of: fn(&TokenCounts) -> Option<u64>| {
             tokens().filter_map(of).reduce(u64::saturating_add)
@@ -91,8 +96,13 @@ impl ChoiceTokens {
         all
     }
 
+    /// Returns true if no choice has a usage.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.by_choice.is_empty()
+    }
+
     /// Returns true if more than one choice has a usage.
-    pub(crate) const fn has_several(&self) -> bool {
+    pub(crate) fn has_several(&self) -> bool {
         self.by_choice.len() > 1
     }
 }

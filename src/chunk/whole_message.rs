@@ -15,12 +15,18 @@ pub(crate) struct WholeMessage<'a> {
 impl<'a> Choice<'a> {
     /// Returns the message if it has content, and no member of the delta has.
     pub(crate) fn whole_message(&self) -> Option<WholeMessage<'a>> {
-        let value = self.message()?;
-        let has_content =
-            |delta: Value<'_>| delta.members().any(|(_, value)| !value.is_empty_value());
-        if value.is_empty_value() || self.delta().as_value().is_some_and(has_content) {
-            return None;
-        }
+        self.message_as_delta().filter(|_| !self.has_delta())
+    }
+
+    /// Returns true if a member of the delta has content.
+    pub(crate) fn has_delta(&self) -> bool {
+        let mut members = self.delta().as_value().into_iter().flat_map(|delta| delta.members());
+        members.any(|(_, value)| !value.is_empty_value())
+    }
+
+    /// Returns the message if it has content, also beside a delta.
+    pub(crate) fn message_as_delta(&self) -> Option<WholeMessage<'a>> {
+        let value = self.message().filter(|value| !value.is_empty_value())?;
         let mut fields = DeltaFields { node: value.id, ..DeltaFields::default() };
         fill_columns(value.document, value.document.members_in_column(value.id), &mut fields);
         Some(WholeMessage { chunk: self.chunk, value, fields })

@@ -5,7 +5,7 @@ use super::model::{
 };
 use crate::chunk::schema::{choice, delta, function, tool_call, top};
 use crate::error::{Error, ErrorKind};
-use crate::json::{ObjectReader, OwnedArray, TEXT_LIMITS, Value, read_text};
+use crate::json::{ObjectReader, OwnedArray, TEXT_LIMITS, Value, ValueKind, expect, read_text};
 use crate::limits::Limits;
 
 impl ChatCompletion {
@@ -35,9 +35,12 @@ impl ChatCompletion {
     /// # Errors
     ///
     /// Returns the kind of the error, and its offset in the text. The text must be JSON within the
-    /// limits, and an object with `choices`, each with an `index`. A member with a field must have
-    /// the type of the field or be `null`; only `not_whole` may be any value. For an absent member,
-    /// the offset is the end of its object.
+    /// limits, and an object with `choices`. A member with a field must have the type of the field or
+    /// be `null`; only `not_whole` may be any value. For an absent member, the offset is the end of its
+    /// object.
+    ///
+    /// The index of a choice without one is its position, as for the clients that read `choices[0]`.
+    /// Two choices with the same index are an error.
     pub fn from_json(json: &[u8]) -> Result<Self, Error> {
         Self::from_json_with_limits(json, &TEXT_LIMITS)
     }
@@ -59,8 +62,12 @@ impl ChatCompletion {
         let Some(choices) = object.take(top::CHOICES) else {
             return Err(object.lacks(ErrorKind::ExpectedChoices));
         };
-        let choices =
-            choices.array()?.map(CompletionChoice::from_value).collect::<Result<_, _>>()?;
+        let mut indexes = ChoiceIndexes::default();
+        let choices = choices
+            .array()?
+            .map(|choice| CompletionChoice::with_index(choice, indexes.add(choice)?));
+        let choices = choices.collect::<Result<_, _>>()?;
+        indexes.check()?;
         Ok(Self {
             id: object.string(top::ID)?,
             created: object.integer(top::CREATED)?,
@@ -69,20 +76,59 @@ impl ChatCompletion {
             usage: object.object(top::USAGE)?,
             service_tier: object.string(top::SERVICE_TIER)?,
             system_fingerprint: object.string(top::SYSTEM_FINGERPRINT)?,
-            not_whole: object
-                .take(top::NOT_WHOLE)
-                .is_some_and(|value| value.as_bool() != Some(false)),
+            not_whole: object.take(top::NOT_WHOLE).is_some_and(is_mark),
             extra: object.rest(),
         })
     }
 }
 
-impl CompletionChoice {
-    pub(crate) fn from_value(value: Value<'_>) -> Result<Self, Error> {
-        let mut object = ObjectReader::new(value)?;
-        let Some(index) = object.integer(choice::INDEX)? else {
-            return Err(object.lacks(ErrorKind::ExpectedIndex));
+/// Returns true if a value of `not_whole` marks a completion that isn't whole.
+pub(super) fn is_mark(value: Value<'_>) -> bool {
+    !value.is_null() && value.as_bool() != Some(false)
+}
+
+/// The indexes of the choices in a whole completion, with the offsets of the choices.
+#[derive(Default)]
+pub(super) struct ChoiceIndexes {
+    indexes: Vec<(u64, usize)>,
+}
+
+impl ChoiceIndexes {
+    /// Adds the next choice, and returns its index: its position, if it has none.
+    pub(super) fn add(&mut self, choice: Value<'_>) -> Result<u64, Error> {
+        expect(choice.kind() == ValueKind::Object, choice, ErrorKind::ExpectedObject)?;
+        let index = match choice.get(choice::INDEX).filter(|index| !index.is_null()) {
+            None => self.indexes.len() as u64,
+            Some(value) => {
+                let index = value.as_u64();
+                index.ok_or(Error::new(ErrorKind::ExpectedInteger, value.position() as u64))?
+            }
         };
+        self.indexes.push((index, choice.position()));
+        Ok(index)
+    }
+
+    /// Fails at the first choice that has the index of one before it.
+    pub(super) fn check(mut self) -> Result<(), Error> {
+        self.indexes.sort_unstable();
+        let same = self.indexes.windows(2).filter_map(|pair| match pair {
+            [(one, _), (other, at)] if one == other => Some(*at as u64),
+            _ => None,
+        });
+        same.min().map_or(Ok(()), |at| Err(Error::new(ErrorKind::RepeatedIndex, at)))
+    }
+}
+
+impl CompletionChoice {
+    /// Reads a choice of its own, whose index is 0 if it has none.
+    #[cfg(feature = "serde")]
+    pub(crate) fn from_value(value: Value<'_>) -> Result<Self, Error> {
+        Self::with_index(value, ChoiceIndexes::default().add(value)?)
+    }
+
+    fn with_index(value: Value<'_>, index: u64) -> Result<Self, Error> {
+        let mut object = ObjectReader::new(value)?;
+        object.take(choice::INDEX);
         let message = object.take(choice::MESSAGE).map(Message::from_value).transpose()?;
         Ok(Self {
             index,

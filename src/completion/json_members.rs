@@ -6,6 +6,7 @@ use super::model::{ChatCompletion, CompletionChoice, FunctionCall, Message, Tool
 use crate::chunk::schema::{choice, delta, function, tool_call, top};
 use crate::json::writer::{self, ObjectWriter};
 use crate::json::{OwnedArray, OwnedObject, OwnedValue};
+use crate::output_buffer::OutputBuffer;
 
 /// The value of a member.
 #[derive(Clone, Copy)]
@@ -90,8 +91,8 @@ impl ChatCompletion {
     /// assert_eq!(json, expected);
     /// # Ok::<(), deltawire::completion::NotWhole>(())
     /// ```
-    pub fn write_json(&self, out: &mut Vec<u8>) {
-        write(self, out);
+    pub fn write_json(&self, out: &mut impl OutputBuffer) {
+        out.with_vec(|out| write(self, out));
     }
 }
 

@@ -28,6 +28,7 @@ mod tokens;
 mod tool_call;
 mod usage_plan;
 mod whole;
+mod whole_completion;
 
 pub use budget::CompletionLimit;
 pub use change::Change;
@@ -41,6 +42,7 @@ pub use model::{
 pub use outcome::{Defect, FinishedCompletion, Irregularities, NotWhole, UnfinishedChoice};
 pub(crate) use outcome::{Findings, LONGEST_REASON, Outcome};
 pub(crate) use reassembler::Reassembler;
+pub(crate) use whole_completion::read_whole;
 
 #[cfg(test)]
 #[cfg(feature = "serde")]

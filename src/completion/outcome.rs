@@ -237,10 +237,12 @@ pub enum Defect {
     InvalidIndex,
     /// A content part, or a value in place of a text or object, was left out: its kind is unknown.
     UnknownContentPart,
+    /// A whole completion has the mark [`not_whole`](ChatCompletion::not_whole).
+    MarkedNotWhole,
 }
 
 impl Defect {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::NoCompletion,
         Self::Unfinished,
         Self::UpstreamError,
@@ -250,6 +252,7 @@ impl Defect {
         Self::LimitExceeded,
         Self::InvalidIndex,
         Self::UnknownContentPart,
+        Self::MarkedNotWhole,
     ];
 
     /// Returns the name of the defect, in lower case with underscores.
@@ -265,6 +268,7 @@ impl Defect {
             Self::LimitExceeded => "limit_exceeded",
             Self::InvalidIndex => "invalid_index",
             Self::UnknownContentPart => "unknown_content_part",
+            Self::MarkedNotWhole => "marked_not_whole",
         }
     }
 
@@ -329,6 +333,8 @@ pub(crate) struct Findings {
     pub(crate) lacks_choice: bool,
     pub(crate) has_invalid_index: bool,
     pub(crate) has_unknown_part: bool,
+    /// A whole completion is marked as not whole.
+    pub(crate) is_marked: bool,
     pub(crate) failed_finish: Option<Box<str>>,
 }
 
@@ -383,6 +389,7 @@ impl Findings {
             (Defect::LimitExceeded, limit.is_some()),
             (Defect::InvalidIndex, self.has_invalid_index),
             (Defect::UnknownContentPart, self.has_unknown_part),
+            (Defect::MarkedNotWhole, self.is_marked),
         ];
         let holds = defects.into_iter().filter(|(_, holds)| *holds);
         (outcome, NotWhole::new(holds.map(|(defect, _)| defect)))

@@ -58,7 +58,7 @@ pub struct Reassembler {
     late_choices: usize,
     /// The usage of each choice; `None` unless the server sends one for each.
     choice_tokens: Option<Box<ChoiceTokens>>,
-    findings: Findings,
+    pub(super) findings: Findings,
     invalid_choice_indexes: u32,
     usage_from: UsageFrom,
 }
@@ -205,6 +205,17 @@ impl Reassembler {
 
     #[inline(never)]
     pub(super) fn push_full(&mut self, chunk: &ChatCompletionChunk<'_>) {
+        self.push_top(chunk, &[]);
+        self.add_invalid_choices(chunk.lost_choices());
+        for choice in chunk.choices() {
+            self.push_choice(&choice);
+        }
+    }
+
+    /// Merges the members of a chunk besides its choices.
+    ///
+    /// `indexes` are those of the choices, if they aren't in the choices themselves.
+    pub(super) fn push_top(&mut self, chunk: &ChatCompletionChunk<'_>, indexes: &[u64]) {
         self.findings.has_chunk = true;
         self.findings.has_error |= chunk.error().is_some();
         let Self { completion, budget, .. } = self;
@@ -221,11 +232,7 @@ impl Reassembler {
         if let Some(x_groq) = chunk.x_groq() {
             budget.keep(&mut completion.extra, Level::Top, top::X_GROQ, x_groq);
         }
-        self.push_usage(chunk);
-        self.add_invalid_choices(chunk.lost_choices());
-        for choice in chunk.choices() {
-            self.push_choice(&choice);
-        }
+        self.push_usage(chunk, indexes);
     }
 
     /// Returns the completion so far. Joins the newest texts to the stored ones first.
@@ -360,7 +367,7 @@ impl Reassembler {
             .collect()
     }
 
-    fn push_usage(&mut self, chunk: &ChatCompletionChunk<'_>) {
+    fn push_usage(&mut self, chunk: &ChatCompletionChunk<'_>, indexes: &[u64]) {
         let Some(usage) = chunk.usage() else { return };
         let own = chunk.has_own_usage();
         let from = if own { UsageFrom::Usage } else { UsageFrom::Substitute };
@@ -377,12 +384,15 @@ impl Reassembler {
                 budget.keep(kept, Level::Usage, name, value);
             }
         };
-        let mut of_choices = None;
-        for (index, usage) in chunk.usage_of_choices() {
+        let mut has_usage = false;
+        for (at, index, usage) in chunk.usage_of_choices() {
             keep(&usage);
-            let tokens = self.choice_tokens.get_or_insert_default();
-            of_choices = Some((tokens.update(index, &usage, most), tokens.has_several()));
+            let index = indexes.get(at).copied().unwrap_or(index);
+            self.choice_tokens.get_or_insert_default().update(index, &usage, most);
+            has_usage = true;
         }
+        let of_choices = self.choice_tokens.as_ref().filter(|_| has_usage);
+        let of_choices = of_choices.map(|tokens| (tokens.all(), tokens.has_several()));
         match of_choices {
             None => keep(&usage),
             Some((all, true)) => {
@@ -424,6 +434,22 @@ impl Reassembler {
             self.findings.lacks_choice = true;
             return;
         };
+        self.push_choice_at(at, choice, |target| {
+            push_delta(target, &choice.delta());
+            if choice.message().is_some() {
+                push_whole(target, choice);
+            }
+        });
+    }
+
+    /// Merges a choice into the stored one at a position, and its message by `push`.
+    #[inline]
+    pub(super) fn push_choice_at(
+        &mut self,
+        at: usize,
+        choice: &Choice<'_>,
+        push: impl FnOnce(&mut ChoiceTarget<'_>),
+    ) {
         let Self { completion, states, budget, newest: Newest { changes, .. }, findings, .. } =
             self;
         let (Some(kept), Some(state)) = (completion.choices.get_mut(at), states.get_mut(at)) else {
@@ -441,11 +467,7 @@ impl Reassembler {
             budget.keep(&mut kept.extra, Level::Choice, name, value);
         }
         let message = &mut kept.message;
-        let mut target = ChoiceTarget { choice: at, message, state, budget, changes };
-        push_delta(&mut target, &choice.delta());
-        if choice.message().is_some() {
-            push_whole(&mut target, choice);
-        }
+        push(&mut ChoiceTarget { choice: at, message, state, budget, changes });
         let is_first = !was_finished && kept.finish_reason.is_some();
         if choice.finish_reason().is_some() {
             state.end_calls(at, changes);
@@ -459,9 +481,7 @@ impl Reassembler {
     ///
     /// An index is a key: an unknown one adds one choice, for any number.
     fn choice_at(&mut self, index: u64) -> Option<usize> {
-        let Self {
-            completion, states, late_choices, budget, newest: Newest { changes, .. }, ..
-        } = self;
+        let Self { completion, states, late_choices, budget, .. } = self;
         let sorted = completion.choices.len() - *late_choices;
         let (sorted, late) = completion.choices.split_at_checked(sorted).unwrap_or_default();
         let known = sorted.binary_search_by_key(&index, |choice| choice.index).ok();
@@ -473,6 +493,14 @@ impl Reassembler {
             budget.texts.mark_exceeded(CompletionLimit::Choices);
             return None;
         }
+        Some(self.add_choice(index))
+    }
+
+    /// Adds a choice with a new index, and returns its position.
+    pub(super) fn add_choice(&mut self, index: u64) -> usize {
+        let Self {
+            completion, states, late_choices, budget, newest: Newest { changes, .. }, ..
+        } = self;
         // A choice over the budget is added all the same, so that its finish reason is stored.
         budget.texts.try_reserve(PART_COST);
         if *late_choices > 0 || completion.choices.last().is_some_and(|last| last.index > index) {
@@ -485,7 +513,7 @@ impl Reassembler {
         push_doubling(&mut completion.choices, choice);
         states.push(ChoiceState::default());
         changes.push(Change::ChoiceStarted { choice: at });
-        Some(at)
+        at
     }
 }
 

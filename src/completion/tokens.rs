@@ -46,16 +46,15 @@ impl ChatCompletion {
 
     fn choice_tokens(&self) -> Option<TokenCounts> {
         let mut tokens = ChoiceTokens::default();
-        let mut all = None;
         for choice in &self.choices {
             let Some(usage) = choice.extra.get(choice::USAGE) else { continue };
             let add = |usage: Value<'_>| {
-                let usage = Usage::new(object(usage)?);
-                Some(tokens.update(choice.index, &usage, usize::MAX))
+                tokens.update(choice.index, &Usage::new(object(usage)?), usize::MAX);
+                Some(())
             };
-            all = read(|out| usage.write_json(out), add).or(all);
+            let _ = read(|out| usage.write_json(out), add);
         }
-        all
+        (!tokens.is_empty()).then(|| tokens.all())
     }
 }
 

@@ -10,13 +10,19 @@ use super::message::{
 };
 use super::model::{Message, ReasoningName};
 use super::tool_call::{set_arguments, set_name, set_whole_call};
-use crate::chunk::{Choice, Delta, Level};
+use crate::chunk::{Choice, Delta, Level, WholeMessage};
 
-/// Stores a message that a server sends whole, instead of a delta or besides it.
+/// Stores a message that a server sends whole, instead of a delta or besides an empty one.
+pub(super) fn push_whole(target: &mut ChoiceTarget<'_>, choice: &Choice<'_>) {
+    if let Some(whole) = choice.whole_message() {
+        set_message(target, &whole);
+    }
+}
+
+/// Stores a whole message.
 ///
 /// It counts if no text came by deltas. Of several messages the last one counts.
-pub(super) fn push_whole(target: &mut ChoiceTarget<'_>, choice: &Choice<'_>) {
-    let Some(whole) = choice.whole_message() else { return };
+pub(super) fn set_message(target: &mut ChoiceTarget<'_>, whole: &WholeMessage<'_>) {
     let ChoiceTarget { message, state, .. } = target;
     let is_empty =
         message.content.as_deref().unwrap_or_default().is_empty() && message.tool_calls.is_empty();

@@ -282,6 +282,11 @@ impl ChunkDecoder {
         Some(read_last(event, readers, end, false))
     }
 
+    /// Returns true if the rest ends inside of a field other than `data`.
+    pub(crate) fn rest_ends_in_field(&mut self) -> bool {
+        self.parts.sse.rest_ends_in_field()
+    }
+
     /// Returns the counts and the state of the stream, at the end of the input.
     ///
     /// An unfinished last event is dropped, as the standard requires, with three exceptions:

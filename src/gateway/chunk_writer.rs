@@ -5,6 +5,7 @@ use crate::chunk::schema::{
 };
 use crate::completion::ReasoningName;
 use crate::json::writer::{self, ObjectWriter};
+use crate::output_buffer::OutputBuffer;
 
 /// The members that all chunks of a stream share.
 #[derive(Clone, Copy)]
@@ -81,7 +82,11 @@ impl<'a> ChunkWriter<'a> {
     }
 
     /// Appends the chunk's JSON text, in one line.
-    pub fn write_json(&self, out: &mut Vec<u8>) {
+    pub fn write_json(&self, out: &mut impl OutputBuffer) {
+        out.with_vec(|out| self.append_json(out));
+    }
+
+    fn append_json(&self, out: &mut Vec<u8>) {
         let Self { id, model, created, service_tier, system_fingerprint, .. } = *self;
         let (id, created, model) = (Some(id), Some(created), Some(model));
         let envelope = Envelope { id, created, model, service_tier, system_fingerprint };
@@ -94,9 +99,13 @@ impl<'a> ChunkWriter<'a> {
     }
 
     /// Appends the chunk as an event.
-    pub fn write_event(&self, out: &mut Vec<u8>) {
+    pub fn write_event(&self, out: &mut impl OutputBuffer) {
+        out.with_vec(|out| self.append_event(out));
+    }
+
+    fn append_event(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"data: ");
-        self.write_json(out);
+        self.append_json(out);
         out.extend_from_slice(b"\n\n");
     }
 }

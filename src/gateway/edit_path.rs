@@ -4,24 +4,25 @@ use core::fmt::{self, Write as _};
 
 use crate::chunk::path_name::{is_name_character, is_name_first, push_name};
 use crate::chunk::schema::{choice, top};
-use crate::json::{Document, NodeId, code_unit};
+use crate::json::{Document, Kind, NodeId, code_unit};
+use crate::report::serialize_by_name;
 use crate::slice::text_in;
 
 /// A path from the root to the values that a rule changes.
 ///
 /// `parents` leads to the arrays and objects that contain them.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub(super) struct EditPath {
     parents: Box<[PathStep]>,
     last: PathStep,
 }
 
 /// A step from an array or object to some of its elements or members.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum PathStep {
     /// The members of a name.
     Name(Box<str>),
-    /// The `delta` and the `message` of a choice.
+    /// The `delta` of any object, and also the `message` if it is a choice.
     Delta,
     /// The element at a position.
     Position(u64),
@@ -89,8 +90,8 @@ impl EditPath {
     }
 
     /// Visits each array or object to which the steps before the last one lead.
-    pub(super) fn each_parent(&self, document: Document<'_>, visit: &mut dyn FnMut(NodeId)) {
-        walk(document, 0, &self.parents, visit);
+    pub(super) fn each_parent(&self, document: Document<'_>, visit: &mut dyn FnMut(Parent)) {
+        walk(document, Parent { id: 0, place: Place::Root }, &self.parents, visit);
     }
 
     /// Visits each value that the last step selects in an array or object.
@@ -98,17 +99,51 @@ impl EditPath {
     pub(super) fn each_selected(
         &self,
         document: Document<'_>,
-        parent: NodeId,
+        parent: Parent,
         visit: impl FnMut(NodeId),
     ) {
         self.last.each_selected(document, parent, visit);
     }
 }
 
+/// An array or object on the way of a path.
+#[derive(Clone, Copy)]
+pub(super) struct Parent {
+    pub(super) id: NodeId,
+    place: Place,
+}
+
+/// The place of an array or object in a chunk.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Root,
+    /// The array `choices`.
+    Choices,
+    /// An element of `choices`.
+    Choice,
+    Other,
+}
+
+impl Parent {
+    /// Returns a value in this array or object.
+    fn child(self, document: Document<'_>, id: NodeId) -> Self {
+        let is_choices =
+            || document.name_of(id) == top::CHOICES && document.kind(id) == Some(Kind::Array);
+        let place = match self.place {
+            Place::Root if is_choices() => Place::Choices,
+            Place::Choices => Place::Choice,
+            _ => Place::Other,
+        };
+        Self { id, place }
+    }
+}
+
 /// Visits each value to which the steps lead.
-fn walk(document: Document<'_>, id: NodeId, steps: &[PathStep], visit: &mut dyn FnMut(NodeId)) {
-    let Some((step, rest)) = steps.split_first() else { return visit(id) };
-    step.each_selected(document, id, |value| walk(document, value, rest, visit));
+fn walk(document: Document<'_>, at: Parent, steps: &[PathStep], visit: &mut dyn FnMut(Parent)) {
+    let Some((step, rest)) = steps.split_first() else { return visit(at) };
+    step.each_selected(document, at, |value| {
+        walk(document, at.child(document, value), rest, visit);
+    });
 }
 
 impl PathStep {
@@ -118,7 +153,8 @@ impl PathStep {
 
     /// Visits each value that the step selects in an array or object.
     #[inline]
-    fn each_selected(&self, document: Document<'_>, parent: NodeId, mut visit: impl FnMut(NodeId)) {
+    fn each_selected(&self, document: Document<'_>, parent: Parent, mut visit: impl FnMut(NodeId)) {
+        let Parent { id: parent, place } = parent;
         match self {
             Self::Name(name) => {
                 let members = document.members(parent);
@@ -127,10 +163,13 @@ impl PathStep {
                     .for_each(|member| visit(member.value));
             }
             Self::Delta => {
-                let names = [choice::DELTA.as_bytes(), choice::MESSAGE.as_bytes()];
+                let is_message =
+                    |name: &[u8]| place == Place::Choice && name == choice::MESSAGE.as_bytes();
                 let members = document.members(parent);
                 members
-                    .filter(|member| names.contains(&member.name))
+                    .filter(|member| {
+                        member.name == choice::DELTA.as_bytes() || is_message(member.name)
+                    })
                     .for_each(|member| visit(member.value));
             }
             Self::Position(position) => {
@@ -384,12 +423,36 @@ pub enum PathErrorKind {
     ControlCharacter,
     /// A position has a leading zero or is over 2⁵³ − 1.
     InvalidIndex,
-    /// The path is one of RFC 9535, but has a selector that rules don't have.
+    /// The beginning of a step that RFC 9535 has and rules don't have.
     ///
-    /// These are `..`, slices, filters, lists of selectors and positions from the end.
+    /// These are `..`, slices, filters, lists of selectors and positions from the end. The path isn't
+    /// checked beyond its beginning.
     Unsupported,
 }
 
+impl PathErrorKind {
+    /// Returns the name of the kind, in lower case with underscores.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ExpectedRoot => "expected_root",
+            Self::ExpectedStep => "expected_step",
+            Self::ExpectedName => "expected_name",
+            Self::ExpectedSelector => "expected_selector",
+            Self::ExpectedBracket => "expected_bracket",
+            Self::ExpectedQuote => "expected_quote",
+            Self::ExpectedMember => "expected_member",
+            Self::InvalidEscape => "invalid_escape",
+            Self::ControlCharacter => "control_character",
+            Self::InvalidIndex => "invalid_index",
+            Self::Unsupported => "unsupported",
+        }
+    }
+}
+
+serialize_by_name!(PathErrorKind);
+
+/// Writes a sentence; [`as_str`](Self::as_str) returns the name.
 impl fmt::Display for PathErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

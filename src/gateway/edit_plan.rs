@@ -45,11 +45,20 @@ struct Selection {
     change: ChangeId,
 }
 
-/// An object to which a change adds a member.
+/// An object with a change for a name: the change adds the member, or applies to a renamed one.
 #[derive(Clone, Copy, Debug)]
-struct Addition {
+struct NameChange {
     object: NodeId,
     change: ChangeId,
+}
+
+/// The way in which a rule selects values.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Selecting {
+    /// The rule may add members, since the object is a chunk or a completion.
+    pub(super) adds: bool,
+    /// A member may be renamed to the name of the rule.
+    pub(super) may_rename: bool,
 }
 
 /// All changes of one value.
@@ -78,14 +87,16 @@ type Rank = (bool, Option<ChangeId>);
 #[derive(Clone, Debug, Default)]
 pub(super) struct Planner {
     selections: Vec<Selection>,
-    additions: Vec<Addition>,
+    additions: Vec<NameChange>,
+    /// The changes that apply to members which are renamed to their name.
+    for_renamed: Vec<NameChange>,
     /// Sorted by their values.
     changes: Vec<NodeChange>,
     /// The arrays and objects whose commas or names change.
     parents: Vec<NodeId>,
     /// True if a change renames a member.
     has_renaming: bool,
-    /// The names to which renamings lead in the current parent.
+    /// The names to which renamings lead in the current parent, sorted.
     renamed: Vec<Renamed>,
 }
 
@@ -95,18 +106,25 @@ impl Planner {
     pub(super) fn begin_event(&mut self) {
         self.selections.clear();
         self.additions.clear();
+        self.for_renamed.clear();
     }
 
-    /// Returns true if no change of the current event itself selects a value.
+    /// Returns true if no change of the current event itself selects a value or adds a member.
+    #[inline]
+    pub(super) const fn selects_nothing(&self) -> bool {
+        self.selections.is_empty() && self.additions.is_empty()
+    }
+
+    /// Returns true if the current event has no changes of its own.
     #[inline]
     pub(super) const fn is_empty(&self) -> bool {
-        self.selections.is_empty() && self.additions.is_empty()
+        self.selects_nothing() && self.for_renamed.is_empty()
     }
 
     /// Returns the capacity of the buffers in bytes.
     pub(super) const fn capacity(&self) -> usize {
         self.selections.capacity() * size_of::<Selection>()
-            + self.additions.capacity() * size_of::<Addition>()
+            + (self.additions.capacity() + self.for_renamed.capacity()) * size_of::<NameChange>()
             + self.changes.capacity() * size_of::<NodeChange>()
             + self.parents.capacity() * size_of::<NodeId>()
             + self.renamed.capacity() * size_of::<Renamed>()
@@ -123,20 +141,28 @@ impl Planner {
         document: Document<'_>,
         rule: &EditRule,
         change: ChangeId,
+        how: Selecting,
     ) -> bool {
         let before = self.selections.len() + self.additions.len();
         let (path, action) = (rule.path(), rule.action());
+        let adds = how.adds && matches!(action, Action::Set | Action::AddIfAbsent);
+        let changes_values = matches!(action, Action::Set | Action::Replace | Action::Remove);
+        let is_for_renamed = how.may_rename && changes_values && path.name().is_some();
         path.each_parent(document, &mut |parent| {
             let mut is_absent = true;
             path.each_selected(document, parent, |value| {
                 is_absent = false;
                 if action != Action::AddIfAbsent {
-                    self.selections.push(Selection { value, parent, change });
+                    self.selections.push(Selection { value, parent: parent.id, change });
                 }
             });
-            let adds = matches!(action, Action::Set | Action::AddIfAbsent);
-            if is_absent && adds && Value::new(document, parent).kind() == ValueKind::Object {
-                self.additions.push(Addition { object: parent, change });
+            let object = parent.id;
+            let is_object = || Value::new(document, object).kind() == ValueKind::Object;
+            if is_absent && adds && is_object() {
+                self.additions.push(NameChange { object, change });
+            }
+            if is_for_renamed {
+                self.for_renamed.push(NameChange { object, change });
             }
         });
         self.selections.len() + self.additions.len() > before
@@ -148,19 +174,21 @@ impl Planner {
         &mut self,
         rules: &RuleSet,
         document: Document<'_>,
+        adds: bool,
         plan: &mut RewritePlan,
     ) {
         plan.edits.clear();
+        let how = Selecting { adds, may_rename: rules.has_renaming() };
         for (change, rule) in (0..).zip(rules.rules()) {
-            self.select(document, rule, change);
+            self.select(document, rule, change, how);
         }
         plan.is_dropped =
             rules.usage().is_some_and(|usage| self.hide_usage(rules, document, usage));
         self.gather(rules);
         let parents = core::mem::take(&mut self.parents);
         for parent in &parents {
+            self.change_renamed(rules, document, *parent);
             self.rank_renamed(rules, document, *parent);
-            self.set_renamed(rules, document, *parent);
             self.plan_parent(rules, document, *parent, &mut plan.edits);
         }
         self.parents = parents;
@@ -193,8 +221,23 @@ impl Planner {
 
     /// Gathers the changes of each value, and the parents whose commas or names change.
     fn gather(&mut self, rules: &RuleSet) {
-        let Self { selections, additions, changes, parents, .. } = self;
+        let Self { selections, additions, for_renamed, changes, parents, .. } = self;
         selections.sort_unstable_by_key(|selection| (selection.value, selection.change));
+        let by_name = |one: &NameChange, other: &NameChange| {
+            let key = |of: &NameChange| (of.object, rules.name_of(of.change), of.change);
+            key(one).cmp(&key(other))
+        };
+        for_renamed.sort_unstable_by(by_name);
+        // Of additions of one name the last one counts.
+        additions.sort_unstable_by(by_name);
+        additions.dedup_by(|later, kept| {
+            let of = |added: &NameChange| (added.object, rules.name_of(added.change));
+            let is_same = of(later) == of(kept);
+            if is_same {
+                *kept = *later;
+            }
+            is_same
+        });
         additions.sort_unstable_by_key(|added| (added.object, added.change));
         changes.clear();
         parents.clear();
@@ -232,22 +275,53 @@ impl Planner {
         self.changes_of(value).filter(|changes| !changes.removes(rules))?.rename
     }
 
-    /// Finds the members that remain under the names to which renamings lead.
-    fn rank_renamed(&mut self, rules: &RuleSet, document: Document<'_>, parent: NodeId) {
-        self.renamed.clear();
-        if !self.has_renaming {
+    /// Applies the changes for a name to the members that are renamed to it.
+    ///
+    /// A change behind the renaming applies, and so does any that sets the member.
+    fn change_renamed(&mut self, rules: &RuleSet, document: Document<'_>, parent: NodeId) {
+        let Self { for_renamed, changes, has_renaming, .. } = self;
+        let before = for_renamed.partition_point(|change| change.object < parent);
+        let behind = for_renamed.partition_point(|change| change.object <= parent);
+        let for_renamed = items_in(for_renamed, before..behind);
+        if !*has_renaming || for_renamed.is_empty() {
             return;
         }
-        let rank = |value, rename| (!Value::new(document, value).is_null(), rename);
         for Child { value, .. } in children(document, parent) {
-            let Some(change) = self.rename_of(rules, value) else { continue };
-            let remaining = (value, rank(value, Some(change)));
-            let name = rules.change(change).map(|change| rules.name(change));
-            match name.and_then(|name| self.position_renamed(rules, name)) {
-                Some(position) => self.outrank(position, remaining),
-                None => self.renamed.push(Renamed { change, remaining }),
-            }
+            let Ok(position) = changes.binary_search_by_key(&value, |change| change.value) else {
+                continue;
+            };
+            let Some(found) = changes.get_mut(position) else { continue };
+            let Some(rename) = found.rename else { continue };
+            let name = rules.name_of(rename);
+            let before = for_renamed.partition_point(|of| rules.name_of(of.change) < name);
+            let behind = for_renamed.partition_point(|of| rules.name_of(of.change) <= name);
+            let applies = |of: &&NameChange| {
+                let sets = || rules.change(of.change).is_some_and(|it| it.action == Action::Set);
+                of.change > rename || sets()
+            };
+            let last = items_in(for_renamed, before..behind).iter().rev().find(applies);
+            found.change = found.change.max(last.map(|of| of.change));
         }
+    }
+
+    /// Finds the members that remain under the names to which renamings lead.
+    fn rank_renamed(&mut self, rules: &RuleSet, document: Document<'_>, parent: NodeId) {
+        let mut renamed = core::mem::take(&mut self.renamed);
+        renamed.clear();
+        let rank = |value, rename| (!Value::new(document, value).is_null(), rename);
+        let renamed_members = children(document, parent).filter(|_| self.has_renaming);
+        renamed.extend(renamed_members.filter_map(|Child { value, .. }| {
+            let change = self.rename_of(rules, value)?;
+            Some(Renamed { change, remaining: (value, rank(value, Some(change))) })
+        }));
+        // Of each name, the first one of the highest rank remains.
+        renamed.sort_unstable_by(|one, other| {
+            let names = rules.name_of(one.change).cmp(rules.name_of(other.change));
+            let ranks = || other.remaining.1.cmp(&one.remaining.1);
+            names.then_with(ranks).then_with(|| one.remaining.0.cmp(&other.remaining.0))
+        });
+        renamed.dedup_by(|later, kept| rules.name_of(later.change) == rules.name_of(kept.change));
+        self.renamed = renamed;
         if self.renamed.is_empty() {
             return;
         }
@@ -255,27 +329,20 @@ impl Planner {
             let is_renamed = self
                 .changes_of(value)
                 .is_some_and(|changes| changes.rename.is_some() || changes.removes(rules));
-            if !is_renamed
-                && let Some(position) = name.and_then(|name| self.position_renamed(rules, name))
+            let position = name.filter(|_| !is_renamed);
+            let position = position.and_then(|name| self.position_renamed(rules, name));
+            if let Some(position) = position
+                && let Some(Renamed { remaining, .. }) = self.renamed.get_mut(position)
+                && rank(value, None) > remaining.1
             {
-                self.outrank(position, (value, rank(value, None)));
+                *remaining = (value, rank(value, None));
             }
         }
     }
 
     /// Returns the position, in `renamed`, of a name to which a renaming leads.
     fn position_renamed(&self, rules: &RuleSet, name: &[u8]) -> Option<usize> {
-        self.renamed.iter().position(|renamed| {
-            rules.change(renamed.change).is_some_and(|change| rules.name(change) == name)
-        })
-    }
-
-    fn outrank(&mut self, position: usize, member: (NodeId, Rank)) {
-        if let Some(Renamed { remaining, .. }) = self.renamed.get_mut(position)
-            && member.1 > remaining.1
-        {
-            *remaining = member;
-        }
+        self.renamed.binary_search_by(|renamed| rules.name_of(renamed.change).cmp(name)).ok()
     }
 
     /// Returns true if a child doesn't remain in its parent.
@@ -299,32 +366,10 @@ impl Planner {
     }
 
     /// Returns the additions to an object.
-    fn additions_to(&self, object: NodeId) -> &[Addition] {
+    fn additions_to(&self, object: NodeId) -> &[NameChange] {
         let first = self.additions.partition_point(|added| added.object < object);
         let behind = self.additions.partition_point(|added| added.object <= object);
         items_in(&self.additions, first..behind)
-    }
-
-    /// Sets the values of renamed members whose new names a rule sets.
-    fn set_renamed(&mut self, rules: &RuleSet, document: Document<'_>, parent: NodeId) {
-        if self.renamed.is_empty() || self.additions_to(parent).is_empty() {
-            return;
-        }
-        for Child { value, .. } in children(document, parent) {
-            let rename = self.rename_of(rules, value).and_then(|change| rules.change(change));
-            let Some(name) = rename.map(|change| rules.name(change)) else { continue };
-            let sets = |added: &&Addition| {
-                rules.change(added.change).is_some_and(|change| {
-                    change.action == Action::Set && rules.name(change) == name
-                })
-            };
-            let set = self.additions_to(parent).iter().filter(sets).map(|added| added.change);
-            let last = set.max();
-            let position = self.changes.binary_search_by_key(&value, |change| change.value);
-            if let Some(changes) = position.ok().and_then(|found| self.changes.get_mut(found)) {
-                changes.change = changes.change.max(last);
-            }
-        }
     }
 
     /// Plans the removals, renamings and additions in an array or object.
@@ -361,14 +406,9 @@ impl Planner {
         let end = NodeBoundary::End(previous);
         edits.extend(removed_from.map(|start| NodeEdit::Remove(start, end)));
         let additions = self.additions_to(parent);
-        for (position, added) in additions.iter().enumerate() {
+        for added in additions {
             let Some(change) = rules.change(added.change) else { continue };
-            let name = rules.name(change);
-            let is_same = |later: &Addition| {
-                rules.change(later.change).is_some_and(|later| rules.name(later) == name)
-            };
-            let is_repeated = additions.iter().skip(position + 1).any(is_same);
-            if is_repeated || self.position_renamed(rules, name).is_some() {
+            if self.position_renamed(rules, rules.name(change)).is_some() {
                 continue;
             }
             let comma = usize::from(!has_kept);

@@ -2,6 +2,7 @@
 
 use core::fmt;
 use core::ops::Range;
+use std::collections::HashSet;
 
 use super::edit_path::{EditPath, PathError};
 use super::edit_value::EditValue;
@@ -27,7 +28,7 @@ use crate::slice::bytes_in;
 ///     EditRule::replace("$.model", "our-alias")?,
 ///     EditRule::rename("$.choices[*].delta.reasoning", "reasoning_content")?,
 ///     EditRule::remove("$.choices[*].logprobs")?,
-///     EditRule::set("$.metadata", EditValue::json(r#"{"tier":"gold"}"#)?)?,
+///     EditRule::set("$.metadata", EditValue::from_json(br#"{"tier":"gold"}"#)?)?,
 /// ]);
 ///
 /// let body = br#"{"model":"m", "choices":[{"message":{"reasoning":"Hm"}, "logprobs":null}]}"#;
@@ -49,7 +50,7 @@ use crate::slice::bytes_in;
 /// least one step. `*` selects all elements of an array and all members of an object. If a name is
 /// repeated, it selects all members of this name, since readers differ in which one they read.
 ///
-/// `delta` in a choice selects its `message` too. So the same rules apply to a whole
+/// `delta` in an element of `choices` selects its `message` too. So the same rules apply to a whole
 /// `chat.completion`, and to a whole message in a chunk.
 ///
 /// # Several rules
@@ -60,8 +61,9 @@ use crate::slice::bytes_in;
 /// - A rule inside a value that another rule removes or replaces has no effect.
 /// - A rule with the path of an earlier one replaces it, also of another kind. Renamings only
 ///   replace each other.
-/// - No member is added under a name that a renaming leads to. [`set`](Self::set) replaces the value
-///   of the renamed member then.
+/// - A [`set`](Self::set) of a name applies to members that are renamed to it, too. So does a
+///   [`replace`](Self::replace) or [`remove`](Self::remove) behind the renaming. No member is added under
+///   such a name.
 #[derive(Clone, PartialEq, Eq)]
 pub struct EditRule {
     path: EditPath,
@@ -92,7 +94,9 @@ impl EditRule {
 
     /// Replaces the values of a path, or adds the member where it is absent.
     ///
-    /// The member is added at the end of its object. The object itself isn't added.
+    /// The member is added at the end of its object. The object itself isn't added. A member of `delta`
+    /// is added to every delta of the stream, so a client that joins such texts joins its value, too.
+    /// [`Editor::write`](super::Editor::write) lists the objects that get new members.
     ///
     /// # Errors
     ///
@@ -103,7 +107,7 @@ impl EditRule {
 
     /// Adds a member where it is absent. A member of any value, also `null`, remains as it is.
     ///
-    /// The member is added at the end of its object. The object itself isn't added.
+    /// The member is added at the end of its object, as by [`set`](Self::set).
     ///
     /// # Errors
     ///
@@ -120,6 +124,9 @@ impl EditRule {
     /// If an object then had members of two names under the new one, one name remains and the
     /// others are removed. A member with a value outranks `null`. Else a renamed member outranks one
     /// that had the name, and the last rule outranks the others.
+    ///
+    /// A [`RelayGuard`](super::RelayGuard) sees the names of the upstream. So it searches two texts apart
+    /// even if a renaming makes them one text for the client, such as `reasoning` renamed to `content`.
     ///
     /// # Errors
     ///
@@ -165,10 +172,9 @@ impl EditRule {
         self.action
     }
 
-    /// Returns true if this rule takes the place of an earlier one.
-    fn replaces(&self, earlier: &Self) -> bool {
-        let is_renaming = |rule: &Self| rule.action == Action::Rename;
-        is_renaming(self) == is_renaming(earlier) && self.path == earlier.path
+    /// Returns the key of the rule: it takes the place of earlier ones with the same key.
+    fn key(&self) -> (bool, &EditPath) {
+        (self.action == Action::Rename, &self.path)
     }
 
     /// Appends the texts of the rule, and returns the change with their ranges.
@@ -223,10 +229,15 @@ pub(super) struct Change {
     pub(super) member: Range<usize>,
 }
 
+/// The most rules that are compared one by one with each new rule.
+const FEW_RULES: usize = 16;
+
 /// The rules of an editor, with their texts and those of the current event.
 #[derive(Clone, Debug, Default)]
 pub(super) struct RuleSet {
     rules: Vec<EditRule>,
+    /// The number of rules that were left when replaced ones were removed last.
+    distinct: usize,
     usage: Option<UsageVisibility>,
     /// The changes of the rules, that of the usage if it is hidden, and those of the current event.
     changes: Vec<Change>,
@@ -236,25 +247,52 @@ pub(super) struct RuleSet {
     texts: Vec<u8>,
     /// The length of the texts without those of the current event: `base_len <= texts.len()`.
     base_len: usize,
+    /// The rules have changed, and the changes and texts haven't.
+    is_stale: bool,
 }
 
 impl RuleSet {
-    /// Adds rules behind the others.
+    /// Adds rules behind the others. [`prepare`](Self::prepare) makes them apply.
     pub(super) fn extend(&mut self, rules: impl IntoIterator<Item = EditRule>) {
         for rule in rules {
-            self.rules.retain(|earlier| !rule.replaces(earlier));
+            // So the rules that later ones have replaced need no more memory than the others.
+            if self.rules.len() <= FEW_RULES {
+                self.rules.retain(|earlier| earlier.key() != rule.key());
+            } else if self.rules.len() > 2 * self.distinct {
+                self.remove_replaced();
+            }
             self.rules.push(rule);
         }
-        self.rebuild();
+        self.is_stale = true;
     }
 
-    pub(super) fn hide_usage(&mut self, how: UsageVisibility) {
+    /// Removes the rules that later ones replace.
+    fn remove_replaced(&mut self) {
+        let mut seen = HashSet::new();
+        let is_last: Vec<_> = self.rules.iter().rev().map(|rule| seen.insert(rule.key())).collect();
+        let mut is_last = is_last.into_iter().rev();
+        self.rules.retain(|_| is_last.next().unwrap_or_default());
+        self.distinct = self.rules.len();
+    }
+
+    /// Hides the usage. [`prepare`](Self::prepare) makes it apply.
+    pub(super) const fn hide_usage(&mut self, how: UsageVisibility) {
         self.usage = Some(how);
-        self.rebuild();
+        self.is_stale = true;
     }
 
-    /// Computes the changes and texts of all rules.
+    /// Computes the changes and texts of all rules, if they have changed.
+    #[inline]
+    pub(super) fn prepare(&mut self) {
+        if self.is_stale {
+            self.rebuild();
+        }
+    }
+
+    #[cold]
     fn rebuild(&mut self) {
+        self.is_stale = false;
+        self.remove_replaced();
         let mut texts = Vec::new();
         let mut changes: Vec<_> = self.rules.iter().map(|rule| rule.change(&mut texts)).collect();
         if let Some(how) = self.usage {
@@ -289,6 +327,16 @@ impl RuleSet {
         let change = self.changes.get(id as usize);
         debug_assert!(change.is_some(), "a change has a position");
         change
+    }
+
+    /// Returns true if a rule renames members, or a change of the current event does.
+    pub(super) fn has_renaming(&self) -> bool {
+        self.changes.iter().any(|change| change.action == Action::Rename)
+    }
+
+    /// Returns the name that a member has with the change of a position.
+    pub(super) fn name_of(&self, id: ChangeId) -> &[u8] {
+        self.change(id).map_or(b"", |change| self.name(change))
     }
 
     /// Returns the name that a member has with a change.

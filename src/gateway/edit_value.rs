@@ -1,7 +1,7 @@
 //! `EditValue`: the JSON value that an edit writes.
 
-use crate::error::Error;
-use crate::json::{Parser, Tape, writer};
+use crate::error::{Error, ErrorKind};
+use crate::json::{Document, NodeId, Parser, Tape, Value, writer};
 use crate::limits::Limits;
 
 /// A JSON value that an edit writes: a text, a number, a boolean, `null`, or any checked JSON text.
@@ -12,10 +12,10 @@ use crate::limits::Limits;
 /// let text = EditValue::from("null"); // the string `"null"`
 /// let null = EditValue::NULL;
 /// let number = EditValue::from(0.5);
-/// let object = EditValue::json(r#"{"tier": "gold", "weights": [1, 2.5]}"#)?;
+/// let object = EditValue::from_json(br#"{"tier": "gold", "weights": [1, 2.5]}"#)?;
 /// # let _ = (text, null, number, object);
 ///
-/// let error = EditValue::json(r#"{"tier": gold}"#).unwrap_err();
+/// let error = EditValue::from_json(br#"{"tier": gold}"#).unwrap_err();
 /// assert_eq!(error.offset(), 9);
 /// # Ok::<(), deltawire::Error>(())
 /// ```
@@ -39,19 +39,21 @@ impl<'v> EditValue<'v> {
 
     /// Checks that a text is one JSON value that all readers read alike.
     ///
-    /// It is written without its line breaks, which would end a line of the event. Allocates up to 64
-    /// bytes for each name and value, and frees them.
+    /// It is written without its line breaks, which would end a line of the event. The names of each
+    /// object are sorted. Allocates up to 64 bytes for each name and value, and frees them.
     ///
     /// # Errors
     ///
     /// Returns the error and its offset in the text, for a text that isn't JSON. The same for a lone
-    /// surrogate, for `NaN` and `Infinity`, for a number beyond 64 bits, and for a text over the
-    /// default [`Limits`].
-    pub fn json(json: &'v str) -> Result<Self, Error> {
+    /// surrogate, for `NaN` and `Infinity`, and for a number beyond 64 bits. An object with two members of
+    /// one name is an error, and so is a text over the default [`Limits`].
+    pub fn from_json(json: &'v [u8]) -> Result<Self, Error> {
         let mut parser = Parser::new(&Limits::new());
         parser.set_strict(true);
-        parser.parse_onto(&mut Tape::default(), json.as_bytes())?;
-        Ok(Self(Source::Json(json)))
+        let mut tape = Tape::default();
+        let (text, _) = parser.parse_onto(&mut tape, json)?;
+        check_names(Document::new(&tape, text))?;
+        Ok(Self(Source::Json(text)))
     }
 
     /// Appends the value as JSON without line breaks.
@@ -59,15 +61,8 @@ impl<'v> EditValue<'v> {
         match self.0 {
             Source::Text(text) => writer::string(text, out),
             Source::Unsigned(number) => writer::number(number, out),
-            Source::Signed(number) => {
-                out.extend_from_slice(if number < 0 { b"-" } else { b"" });
-                writer::number(number.unsigned_abs(), out);
-            }
-            // The format of `Debug` has an exponent where one is shorter, and is JSON.
-            Source::Float(number) if number.is_finite() => {
-                out.extend_from_slice(format!("{number:?}").as_bytes());
-            }
-            Source::Float(_) => out.extend_from_slice(b"null"),
+            Source::Signed(number) => writer::signed(number, out),
+            Source::Float(number) => writer::float(number, out),
             Source::Bool(true) => out.extend_from_slice(b"true"),
             Source::Bool(false) => out.extend_from_slice(b"false"),
             // Line breaks in strings are escaped, so these are between tokens.
@@ -76,6 +71,26 @@ impl<'v> EditValue<'v> {
             }
         }
     }
+}
+
+/// Fails at the first name that an object has twice.
+fn check_names(document: Document<'_>) -> Result<(), Error> {
+    let (mut names, mut first) = (Vec::new(), NodeId::MAX);
+    for object in 0..document.behind(0) {
+        names.clear();
+        names.extend(document.members(object).map(|member| (member.name, member.value)));
+        names.sort_unstable();
+        let same = names.windows(2).filter_map(|pair| match pair {
+            [(one, _), (other, value)] if one == other => Some(*value),
+            _ => None,
+        });
+        first = same.fold(first, NodeId::min);
+    }
+    if first == NodeId::MAX {
+        return Ok(());
+    }
+    let name = Value::new(document, first.saturating_sub(1));
+    Err(Error::new(ErrorKind::RepeatedName, name.position() as u64))
 }
 
 impl<'v> From<&'v str> for EditValue<'v> {
@@ -144,7 +159,7 @@ mod tests {
 
     #[test]
     fn a_text_is_one_value_in_one_line() {
-        let json = EditValue::json(" {\r\n \"a\": [1,\n2.50] }\n").unwrap();
+        let json = EditValue::from_json(b" {\r\n \"a\": [1,\n2.50] }\n").unwrap();
         assert_eq!(written(json), " { \"a\": [1,2.50] }");
         assert_eq!(written(EditValue::NULL), "null");
         for number in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
@@ -159,10 +174,25 @@ mod tests {
             ("[NaN]", ErrorKind::NonFiniteNumber, 1),
             ("\"\\ud800\"", ErrorKind::LoneSurrogate, 1),
             ("[1e999]", ErrorKind::FloatOutOfRange, 1),
+            (r#"{"a":1,"a":2}"#, ErrorKind::RepeatedName, 7),
+            (r#"{"a":1,"\u0061":2}"#, ErrorKind::RepeatedName, 7),
+            (r#"{"b":{"":1,"c":2,"" :3},"b":4}"#, ErrorKind::RepeatedName, 17),
+            (r#"{"b":1,"b":{"c":1,"c":2}}"#, ErrorKind::RepeatedName, 7),
+            (r#"[{"a":1,"b":2,"a":3,"b":4}]"#, ErrorKind::RepeatedName, 14),
         ] {
-            let error = EditValue::json(json).unwrap_err();
+            let error = EditValue::from_json(json.as_bytes()).unwrap_err();
             assert_eq!((error.kind(), error.offset()), (kind, offset), "{json}");
         }
+    }
+
+    /// Objects may share names with each other, and a name may be a value.
+    #[test]
+    fn a_name_is_repeated_in_one_object_only() {
+        for json in [r#"{"a":{"a":"a"},"b":[{"a":"b"},{"a":1}]}"#, r#"["a","a"]"#, r#""a""#, "{}"] {
+            assert!(EditValue::from_json(json.as_bytes()).is_ok(), "{json}");
+        }
+        let error = EditValue::from_json(b"\"\xFF\"").unwrap_err();
+        assert_eq!((error.kind(), error.offset()), (ErrorKind::InvalidUtf8, 1));
     }
 
     proptest! {

@@ -3,6 +3,7 @@
 use core::fmt;
 
 use crate::json::writer;
+use crate::output_buffer::OutputBuffer;
 use crate::slice::text_in;
 
 /// The event that ends a stream of chunks.
@@ -64,7 +65,11 @@ impl<'a> SseEvent<'a> {
     ///
     /// A line break or U+0000 in the event type or in the id. It would end the line, or make a
     /// reader ignore the id. Nothing is written then.
-    pub fn write(&self, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    pub fn write(&self, out: &mut impl OutputBuffer) -> Result<(), EncodeError> {
+        out.with_vec(|out| self.append(out))
+    }
+
+    fn append(&self, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         let breaks = |text: &&str| text.contains(['\r', '\n', '\0']);
         if self.event_type.as_ref().is_some_and(breaks) {
             return Err(EncodeError::EventType);
@@ -108,8 +113,8 @@ impl fmt::Debug for SseEvent<'_> {
 /// ```
 ///
 /// Each line of the text is written as a comment of its own.
-pub fn write_comment(text: &str, out: &mut Vec<u8>) {
-    lines(": ", text, out);
+pub fn write_comment(text: &str, out: &mut impl OutputBuffer) {
+    out.with_vec(|out| lines(": ", text, out));
 }
 
 /// Appends every line of a text, each after `name`, and a blank line.

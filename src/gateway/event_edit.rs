@@ -1,6 +1,7 @@
 //! `EventEdit`: an event with the edits of one editor, and its bytes with them.
 
 use super::byte_edit::{ByteEdit, write_data};
+use super::edit_plan::Selecting;
 use super::edit_rule::EditRule;
 use super::edit_value::EditValue;
 use super::output::Output;
@@ -9,6 +10,7 @@ use super::rewrite_outcome::RewriteOutcome;
 use crate::chunk::ChatCompletionChunk;
 use crate::decoder::{ChunkEvent, Payload};
 use crate::json::Value;
+use crate::output_buffer::OutputBuffer;
 use crate::slice::{bytes_in, split_bytes};
 use crate::sse::{Event, EventKind, LineSpan, SseField};
 
@@ -59,18 +61,25 @@ impl EventEdit<'_> {
 
     /// Applies a rule in this event only, as the last of all rules.
     ///
-    /// Returns false if the event has no value to which it applies. An event to which it applies isn't
-    /// dropped. A rule for all events belongs to the editor, which finds its values faster.
+    /// Returns true if the event has a value that it selects, or gets one: `add_if_absent` returns false
+    /// for a member that is present. An event for which it returns true isn't dropped. A rule also
+    /// applies to members that another rule renames to its name, which it doesn't count. A rule for all
+    /// events belongs to the editor, which finds its values faster.
     pub fn apply(&mut self, rule: &EditRule) -> bool {
         let Some(chunk) = self.chunk else { return false };
         let Editor { rules, planner, has_own_plan, .. } = &mut *self.editor;
         *has_own_plan = true;
         let change = rules.push(rule);
-        planner.select(chunk.as_value().document, rule, change)
+        let how = Selecting { adds: adds_to(self.event), may_rename: true };
+        planner.select(chunk.as_value().document, rule, change, how)
     }
 
     /// Appends the event to `out`.
-    pub fn write(self, out: &mut Vec<u8>) -> RewriteOutcome {
+    pub fn write(self, out: &mut impl OutputBuffer) -> RewriteOutcome {
+        out.with_vec(|out| self.append(out))
+    }
+
+    pub(super) fn append(self, out: &mut Vec<u8>) -> RewriteOutcome {
         self.write_to(out, true)
     }
 
@@ -93,14 +102,14 @@ impl EventEdit<'_> {
             };
         };
         let is_error = matches!(event.payload(), Payload::Error(_));
+        let (is_edited, adds) = (!editor.planner.selects_nothing(), adds_to(event));
         let event = event.event();
-        let is_edited = !editor.planner.is_empty();
         let changes_nothing = editor.rules.is_empty() && !is_edited;
         let has_line = !changes_nothing && has_error_line(event);
         if has_line && !passes_unreadable {
             return RewriteOutcome::Unreadable;
         }
-        if editor.apply(&chunk) && !is_edited && !has_line && !is_error {
+        if editor.apply(&chunk, adds) && !is_edited && !has_line && !is_error {
             return if write_state(event, out.buffer()) {
                 RewriteOutcome::Changed
             } else {
@@ -148,6 +157,16 @@ fn write_edits(
     write_data(data, edits, texts, out)?;
     out.extend_from_slice(raw.get(start + data.len()..)?);
     Some(())
+}
+
+/// Returns true if rules add members to the object of an event: it is a chunk.
+#[inline]
+fn adds_to(event: &ChunkEvent<'_>) -> bool {
+    match event.payload() {
+        Payload::Chunk(_) => true,
+        Payload::Error(error) => error.chunk().is_some(),
+        _ => false,
+    }
 }
 
 /// Returns true if an event has a line that is no field but that clients read.

@@ -16,6 +16,7 @@ use super::watched_text::{
 use crate::chunk::{ChatCompletionChunk, Choice, TemplateCache};
 use crate::decoder::{ChunkEvent, Payload};
 use crate::json::Value;
+use crate::output_buffer::OutputBuffer;
 use crate::slice::bytes_in;
 
 /// Holds events back until a gateway has checked the text in them.
@@ -259,8 +260,8 @@ impl Guard {
         let (texts, segments) = (self.texts.len(), self.segments.len());
         let (mut has_text, mut is_unwatched) = (false, false);
         if let Some(chunk) = chunk {
-            for choice in chunk.choices() {
-                let Some(added) = self.add(&find, &choice, member, &mut budget) else {
+            for (choice, at) in chunk.choices().zip(0..) {
+                let Some(added) = self.add(&find, (&choice, at), member, &mut budget) else {
                     self.take_back(texts, segments);
                     return self.rejection(Some(chunk), member, written.len());
                 };
@@ -335,13 +336,17 @@ impl Guard {
     /// A text that continues nevertheless is held again from there, for example if reasoning and
     /// content alternate. An event without text is released as soon as all events before it are,
     /// so call this after each push.
-    pub fn release(&mut self, keep: usize, out: &mut Vec<u8>) {
+    pub fn release(&mut self, keep: usize, out: &mut impl OutputBuffer) {
         self.release_by(|_| keep, out);
     }
 
     /// Releases events like [`release`](Self::release), with a `keep` for each text.
-    pub fn release_by(&mut self, mut keep: impl FnMut(WatchedTextId) -> usize, out: &mut Vec<u8>) {
-        self.release_unless_kept(|text| keep(text.id), out);
+    pub fn release_by(
+        &mut self,
+        mut keep: impl FnMut(WatchedTextId) -> usize,
+        out: &mut impl OutputBuffer,
+    ) {
+        out.with_vec(|out| self.release_unless_kept(|text| keep(text.id), out));
     }
 
     /// Releases events up to the first one with a part of the last `keep` bytes of a text.
@@ -368,8 +373,8 @@ impl Guard {
     }
 
     /// Releases all events, and appends them to `out`.
-    pub fn release_all(&mut self, out: &mut Vec<u8>) {
-        self.write(self.events.len(), out);
+    pub fn release_all(&mut self, out: &mut impl OutputBuffer) {
+        out.with_vec(|out| self.write(self.events.len(), out));
     }
 
     /// Discards the held events and their text. The overlap remains.
@@ -440,26 +445,24 @@ impl Guard {
         }
     }
 
-    /// Adds the texts of a choice, or returns `None` if they exceed the budget.
+    /// Adds the texts of a choice at a position, or returns `None` if they exceed the budget.
     fn add<'e>(
         &mut self,
         find: &impl Fn(Value<'e>) -> Place,
-        choice: &Choice<'e>,
+        (choice, at): (&Choice<'e>, u64),
         member: MessageMember,
         budget: &mut usize,
     ) -> Option<AddedTexts> {
-        let has_index = !choice.has_invalid_index();
         let mut added = AddedTexts::default();
-        each_text(choice, member, |FoundText { id, value, text, has_valid_index }| {
+        each_text(choice, at, member, |FoundText { id, value, text, has_valid_index }| {
             *budget = budget.checked_sub(SEGMENT_COST + text.len())?;
-            let is_known = has_index && has_valid_index;
             added.has_unwatched |= has_half_character(value, text);
             let span = match find(value) {
                 Place::At(span) => Some(span),
                 Place::Removed => return Some(()),
                 Place::Unknown => None,
             };
-            let position = if is_known { self.text_position(id) } else { None };
+            let position = if has_valid_index { self.text_position(id) } else { None };
             let Some((position, span)) = position.zip(span) else {
                 added.has_unwatched |= !text.is_empty();
                 return Some(());
@@ -501,8 +504,8 @@ impl Guard {
     ) -> PushResult {
         let choices = chunk.into_iter().flat_map(ChatCompletionChunk::choices);
         let mut cost = written + EVENT_COST;
-        for choice in choices {
-            each_text(&choice, member, |FoundText { text, .. }| {
+        for (choice, at) in choices.zip(0..) {
+            each_text(&choice, at, member, |FoundText { text, .. }| {
                 cost += SEGMENT_COST + text.len();
                 Some(())
             });

@@ -12,9 +12,8 @@ impl Guard {
     /// Holds the JSON text of a whole completion, of an upstream that doesn't stream.
     ///
     /// Its texts are those of each `message`, and the same values are
-    /// [harmless](Self#what-is-harmless) as in a delta. Each tool call has texts of its own. The bound
-    /// applies to the body as to an event. Push one body, search it, release it, and
-    /// [`reset`](Self::reset) the guard.
+    /// [harmless](Self#what-is-harmless) as in a delta. Each choice and each tool call has texts
+    /// of its own. Push one body, search it, release it, and [`reset`](Self::reset) the guard.
     ///
     /// ```
     /// use deltawire::gateway::{Guard, Words};
@@ -30,7 +29,9 @@ impl Guard {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
-    /// Allocates up to 64 bytes for each name and value of the body while it reads.
+    /// The guard's bound counts the body and the texts in it, as for an event. By default, a body of one
+    /// text may have about 128 KiB. The texts beyond the first 256 are unwatched. The body has at most
+    /// 4 096 choices, the default nesting and less than 2 GiB.
     ///
     /// # Errors
     ///

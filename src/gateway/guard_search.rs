@@ -8,6 +8,7 @@ use super::guard::Guard;
 use super::text_segment::{TextSegment, mask_segments};
 use super::watched_text::{PerSearch, WatchedText, WatchedTextId};
 use crate::json::beginning;
+use crate::output_buffer::OutputBuffer;
 use crate::slice::text_in;
 
 /// A match in a text of a stream; see [`Guard::stop_at`].
@@ -48,7 +49,8 @@ impl Guard {
     /// are searched again with its next piece. A mask isn't searched, and neither is the text around it
     /// together: with an empty mask the rest may be a match. A text that has ended is searched to its
     /// end, so a match doesn't span the end: see [`release`](Self::release). The cost is that of
-    /// searching the new text and the open bytes, and of copying the text behind the first match.
+    /// searching the new text and the open bytes, and of copying the text behind the first match. A finder
+    /// that reads far beyond each match, as a `Pattern` may, costs that for each match.
     ///
     /// ```
     /// use deltawire::ChunkDecoder;
@@ -137,7 +139,11 @@ impl Guard {
     ///
     /// The searches are those of [`redact`](Self::redact) and [`stop_at`](Self::stop_at), if they have
     /// been called. It is [`release_by`](Self::release_by) with the bytes that aren't searched yet.
-    pub fn release_searched(&mut self, out: &mut Vec<u8>) {
+    pub fn release_searched(&mut self, out: &mut impl OutputBuffer) {
+        out.with_vec(|out| self.append_searched(out));
+    }
+
+    fn append_searched(&mut self, out: &mut Vec<u8>) {
         let used = self.searches;
         let keep = |text: &WatchedText| {
             let PerSearch { stop, redact } = text.searched;

@@ -22,7 +22,9 @@ use super::finder::Finder;
 /// client receives the text with this delay. A longer match is found in parts, if these parts match
 /// alone. Look-around such as `\b` sees the text of the guard: its overlap and the held text.
 ///
-/// A search takes time linear in the text for a fixed expression, and memory as `regex` documents.
+/// A search takes time linear in the text for a fixed expression, and memory as `regex` documents. But
+/// one such as `(?s)a.*z|a` may read to the end of the text for each match. All matches of a text may
+/// then cost the square of its length. Bound such a repetition, or the text by the guard.
 #[derive(Clone, Debug)]
 pub struct Pattern {
     regex: Regex,

@@ -5,7 +5,6 @@ use core::time::Duration;
 
 #[cfg(feature = "bytes")]
 use bytes::Bytes;
-use memchr::memrchr2;
 
 use super::byte_edit::Place;
 use super::encode::write_error;
@@ -22,9 +21,8 @@ use super::rewrite_outcome::RewriteOutcome;
 use super::spans::value_range;
 use crate::completion::Reassembler;
 use crate::decoder::{ChunkDecoder, ChunkEvent, Payload, StreamSummary};
+use crate::output_buffer::OutputBuffer;
 use crate::report::named;
-use crate::slice::bytes_in;
-use crate::sse::{Event, SseField};
 
 /// Forwards one stream to a client.
 ///
@@ -107,17 +105,21 @@ pub(super) struct Stages {
     pub(super) passes_unreadable: bool,
     /// The client has received the first part of an event or line over a limit, and not its rest.
     pub(super) is_open: bool,
+    /// The client has received `[DONE]`, which ends the stream for it.
+    pub(super) is_done: bool,
     /// The reason for which the relay has stopped the stream.
     pub(super) stopped: Option<StopReason>,
 }
 
 /// The state of a relay behind a piece; see [`Relay::push`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use = "a stream that the guard has stopped is to be ended"]
+#[must_use = "a stream that the relay has stopped is to be ended"]
 pub enum RelayFlow {
     /// The stream is open.
     Open,
-    /// The guard has stopped the stream: read no more from the upstream, and finish the relay.
+    /// The guard or the editor has stopped the stream.
+    ///
+    /// Read no more from the upstream, and finish the relay. Any [`RelayEnd`] but [`ClientGone`](RelayEnd::ClientGone) leads to the same report.
     Stopped,
 }
 
@@ -152,9 +154,14 @@ impl Relay {
 
     /// Consumes a piece of the upstream's body, and appends the bytes for the client to `out`.
     ///
-    /// `now` is the time since the request. Once the guard has stopped the stream, pieces are
-    /// ignored.
-    pub fn push(&mut self, piece: &[u8], now: Duration, out: &mut Vec<u8>) -> RelayFlow {
+    /// `now` is the time since the request. Once the guard or the editor has stopped the stream, pieces
+    /// are ignored.
+    pub fn push(&mut self, piece: &[u8], now: Duration, out: &mut impl OutputBuffer) -> RelayFlow {
+        out.with_vec(|out| self.append(piece, now, out))
+    }
+
+    /// Consumes a piece as [`push`](Self::push) does.
+    fn append(&mut self, piece: &[u8], now: Duration, out: &mut Vec<u8>) -> RelayFlow {
         self.push_to(piece, now, out)
     }
 
@@ -203,6 +210,7 @@ impl Relay {
                 stages.stopped = Some(reason);
                 break;
             }
+            stages.is_done |= matches!(event.payload(), Payload::Done);
             stages.is_open = decoder.sse().is_skipping();
         }
         if let Some(meter) = &mut stages.meter {
@@ -236,29 +244,44 @@ impl Relay {
     ///
     /// | end | written |
     /// |---|---|
-    /// | [`Upstream`](RelayEnd::Upstream), whole | the held events; the blank line of a last event that lacks only that |
-    /// | [`Upstream`](RelayEnd::Upstream), not whole, or [`UpstreamFailed`](RelayEnd::UpstreamFailed) | the held events, and an error event |
-    /// | [`Stopped`](RelayEnd::Stopped), or stopped by the guard | an error event; held events are discarded |
+    /// | [`Upstream`](RelayEnd::Upstream), not cut | the held events; the blank line of a last event that lacks only that |
+    /// | [`Upstream`](RelayEnd::Upstream), cut, or [`UpstreamFailed`](RelayEnd::UpstreamFailed) | the held events, and an error event |
+    /// | [`Stopped`](RelayEnd::Stopped), or stopped by the guard or the editor | an error event; held events are discarded |
     /// | [`ClientGone`](RelayEnd::ClientGone) | nothing |
     ///
-    /// A last event is dropped if its last line may be the first part of an `id`, `event` or `retry`
-    /// field. With its blank line, the client would store that part.
+    /// A stream is cut if it lacks its end, or if its last event does. A stream that has its end and isn't
+    /// whole gets no error event: see [`RelayOutcome::Other`]. The client reads the failure as the upstream
+    /// sent it.
     ///
-    /// A stream that was whole and had its `[DONE]` is complete, also if its upstream fails behind it.
-    pub fn finish(&mut self, end: RelayEnd, now: Duration, out: &mut Vec<u8>) -> RelayReport {
+    /// A last event is dropped if its last line may be the first part of an `id`, `event` or `retry`
+    /// field. With its blank line, the client would store that part. The stream is cut then.
+    ///
+    /// Clients read no further than `[DONE]`. Behind it no error event is written, and nothing has to be
+    /// aborted. The guard and the editor stop the stream there without an error. A stream that was whole
+    /// up to its `[DONE]` is complete, also if its upstream fails behind it.
+    pub fn finish(
+        &mut self,
+        end: RelayEnd,
+        now: Duration,
+        out: &mut impl OutputBuffer,
+    ) -> RelayReport {
+        out.with_vec(|out| self.append_end(end, now, out))
+    }
+
+    /// Ends the stream as [`finish`](Self::finish) does.
+    fn append_end(&mut self, end: RelayEnd, now: Duration, out: &mut Vec<u8>) -> RelayReport {
         let Self { decoder, stages } = self;
         let has_rest = decoder.sse().buffered_len() > 0;
         let mut is_unfinished = has_rest && !stages.writes_events();
         let ends_here = matches!(end, RelayEnd::Upstream | RelayEnd::UpstreamFailed);
-        let mut may_be_whole = ends_here || !has_rest;
+        let may_be_whole = ends_here || !has_rest;
         if ends_here && stages.stopped.is_none() {
             let mut missing_end = None;
-            if let Some(last) = decoder.salvage() {
-                if ends_in_field(last.event()) {
-                    may_be_whole &= !has_payload(&last);
-                } else {
-                    missing_end = stages.push_last(&last, out);
-                }
+            // The client would store a part of a field, so such a last event is lost.
+            if !decoder.rest_ends_in_field()
+                && let Some(last) = decoder.salvage()
+            {
+                missing_end = stages.push_last(&last, out);
             }
             is_unfinished &= missing_end.is_none();
             stages.release_last(missing_end.unwrap_or_default(), out);
@@ -269,8 +292,9 @@ impl Relay {
         let summary = decoder.finish();
         decoder.reset();
         let is_inside_event = is_unfinished || core::mem::take(&mut stages.is_open);
-        let mut report = stages.finish(end, may_be_whole, summary, now);
-        if report.outcome.is_error() && end != RelayEnd::ClientGone {
+        let is_done = core::mem::take(&mut stages.is_done);
+        let mut report = stages.finish(end, may_be_whole, summary, now, is_done);
+        if report.outcome.is_error() && !is_done && end != RelayEnd::ClientGone {
             report.must_abort = is_inside_event;
             if !is_inside_event {
                 write_error(&stages.message, "gateway_error", report.outcome.as_str(), out);
@@ -364,17 +388,20 @@ impl Stages {
 
     /// Returns the report, and prepares the parts for another stream.
     ///
-    /// `may_be_whole` is true if the client has received all bytes of the upstream.
+    /// `may_be_whole` is true if the client has received all bytes of the upstream, and `is_done` if
+    /// it has received `[DONE]`.
     fn finish(
         &mut self,
         end: RelayEnd,
         may_be_whole: bool,
         summary: StreamSummary,
         now: Duration,
+        is_done: bool,
     ) -> RelayReport {
         let completion = self.completion.as_mut().map(|parts| parts.finish(summary.clone()));
         let stream = self.observer.finish(summary);
-        let outcome = match self.stopped.take() {
+        let may_be_whole = may_be_whole || is_done;
+        let outcome = match self.stopped.take().filter(|_| !is_done) {
             Some(reason) => RelayOutcome::Stopped(reason),
             None => RelayOutcome::of(end, may_be_whole, &stream),
         };
@@ -386,19 +413,6 @@ impl Stages {
         }
         RelayReport { outcome, stream, latency, completion, redactions, must_abort: false }
     }
-}
-
-/// Returns true if an event has a payload that a client reads.
-const fn has_payload(event: &ChunkEvent<'_>) -> bool {
-    !matches!(event.payload(), Payload::Malformed(_) | Payload::Comment | Payload::Ignored)
-}
-
-/// Returns true if an event ends inside of the value of a field other than `data`.
-fn ends_in_field(event: &Event<'_>) -> bool {
-    let raw = event.raw();
-    let line = memrchr2(b'\n', b'\r', raw).map_or(0, |end| end + 1);
-    let field = SseField::of(bytes_in(raw, line..));
-    matches!(field, SseField::Id(_) | SseField::Event(_) | SseField::Retry(_))
 }
 
 /// Shows no text.

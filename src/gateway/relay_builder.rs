@@ -84,7 +84,7 @@ impl RelayBuilder {
         self
     }
 
-    /// Sets the message of the error event that ends a stream which isn't whole.
+    /// Sets the message of the error event behind a stream that is cut or stopped.
     pub fn error_message(mut self, message: &str) -> Self {
         self.message = message.into();
         self
@@ -113,6 +113,7 @@ impl RelayBuilder {
             message,
             passes_unreadable,
             is_open: false,
+            is_done: false,
             stopped: None,
         };
         Relay::new(ChunkDecoder::with_limits(limits).with_templates(&templates), stages)

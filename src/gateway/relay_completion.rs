@@ -6,11 +6,10 @@ use super::relay::{Relay, Stages};
 use super::relay_guard::StopReason;
 use super::rewrite_outcome::RewriteOutcome;
 use crate::chunk::OwnedChatCompletionChunk;
-use crate::chunk::schema::top;
-use crate::completion::{FinishedCompletion, Reassembler};
-use crate::decoder::StreamSummary;
-use crate::error::{Error, ErrorKind};
-use crate::json::{TEXT_LIMITS, ValueKind, expect};
+use crate::completion::{FinishedCompletion, read_whole};
+use crate::error::Error;
+use crate::json::TEXT_LIMITS;
+use crate::output_buffer::OutputBuffer;
 
 /// A whole completion that a relay has written; see [`Relay::write_completion`].
 #[derive(Clone, Debug)]
@@ -88,8 +87,7 @@ impl Relay {
     ///
     /// Its texts are searched as those of a stream, by the relay's guard. Then the editor applies its
     /// rules: a `delta` of a choice in a path selects its `message`. All other bytes are copied. An open
-    /// stream of the relay isn't affected. The relay's limits don't apply: the caller bounds the length
-    /// of the body.
+    /// stream of the relay isn't affected.
     ///
     /// ```
     /// use deltawire::gateway::{Editor, Guard, Relay, RelayGuard, Words};
@@ -112,20 +110,49 @@ impl Relay {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
-    /// Allocates the completion, and up to 64 bytes for each name and value of the body. With a guard,
-    /// it copies the body twice.
+    /// # The completion
+    ///
+    /// The `message` of a choice counts. A `delta` beside it is a member of its
+    /// [`extra`](crate::completion::CompletionChoice::extra). The index of a choice without one is its
+    /// position. A body with the mark [`not_whole`](crate::completion::ChatCompletion::not_whole) keeps
+    /// it, and has a defect.
+    ///
+    /// # Bounds
+    ///
+    /// The caller bounds the length of the body. The relay's [`Limits`](crate::Limits) don't apply, and
+    /// these bounds do:
+    ///
+    /// - The guard's bound, by default 256 KiB, counts the body and the texts in it.
+    /// - The body has at most 4 096 choices, the default nesting and less than 2 GiB.
+    /// - `finished` lacks the members beyond 256 of one object, a usage beyond 64 KiB, and an id of a tool
+    ///   call over 1 024 bytes. Its `limit_exceeded` reports that, and `out` has them all.
+    ///
+    /// Allocates the completion, and the memory of [`Guard::push_completion`](super::Guard::push_completion)
+    /// and [`Editor::write_completion`](super::Editor::write_completion), one after the other. With a
+    /// guard, it copies the body twice.
     ///
     /// # Errors
     ///
-    /// Returns the reason, and appends nothing. Like a stream, a body with an unwatched value is
-    /// stopped unless the guard [passes](super::RelayGuard::pass_unwatched) those.
+    /// Returns the reason, and appends nothing. Two choices with the same index are an error, and so is
+    /// an index that isn't a whole number. Like a stream, a body with an unwatched value is stopped
+    /// unless the guard [passes](super::RelayGuard::pass_unwatched) those.
     pub fn write_completion(
+        &mut self,
+        json: &[u8],
+        out: &mut impl OutputBuffer,
+    ) -> Result<RelayedCompletion, CompletionError> {
+        out.with_vec(|out| self.append_completion(json, out))
+    }
+
+    fn append_completion(
         &mut self,
         json: &[u8],
         out: &mut Vec<u8>,
     ) -> Result<RelayedCompletion, CompletionError> {
         let Stages { editor, guard, .. } = &mut self.stages;
-        let finished = read(json)?;
+        let body = OwnedChatCompletionChunk::read(json, &TEXT_LIMITS)?;
+        let finished = read_whole(&body.as_chunk(), json.len() as u64)?;
+        drop(body);
         let (mut body, mut redactions) = (json, 0);
         let mut guarded = Vec::new();
         if let Some(guard) = guard {
@@ -135,26 +162,11 @@ impl Relay {
         match editor {
             None => out.extend_from_slice(body),
             Some(editor) => {
-                if editor.write_completion(body, out)? == RewriteOutcome::Dropped {
+                if editor.append_completion(body, out)? == RewriteOutcome::Dropped {
                     return Err(CompletionError::Stopped(StopReason::Unreadable));
                 }
             }
         }
         Ok(RelayedCompletion { finished, redactions })
     }
-}
-
-/// Reads a whole completion by the rules for a chunk with whole messages.
-fn read(json: &[u8]) -> Result<FinishedCompletion, Error> {
-    let body = OwnedChatCompletionChunk::read(json, &TEXT_LIMITS)?;
-    let chunk = body.as_chunk();
-    let Some(choices) = chunk.get(top::CHOICES) else {
-        return Err(Error::new(ErrorKind::ExpectedChoices, json.len() as u64));
-    };
-    expect(choices.kind() == ValueKind::Array, choices, ErrorKind::ExpectedArray)?;
-    let mut completion = Reassembler::new();
-    completion.push(&chunk);
-    let mut end = StreamSummary::default();
-    (end.bytes, end.events, end.chunks, end.done) = (json.len() as u64, 1, 1, 1);
-    Ok(completion.finish(end))
 }

@@ -16,7 +16,8 @@ use crate::report::named;
 
 /// A guard with its finders; see [`RelayBuilder::guard`](super::RelayBuilder::guard).
 ///
-/// A stream that the guard can't check is stopped: see [`StopReason`].
+/// A stream that the guard can't check is stopped: see [`StopReason`]. The guard sees the members under
+/// the names that the upstream sends, before an editor renames them.
 pub struct RelayGuard {
     guard: Guard,
     stop: Option<Box<dyn Finder + Send>>,

@@ -7,6 +7,7 @@ use super::replay_writer::{ReplayState, ReplayWriter};
 use crate::completion::{ChatCompletion, FinishedCompletion, Reassembler};
 use crate::decoder::ChunkDecoder;
 use crate::error::Error;
+use crate::output_buffer::OutputBuffer;
 
 /// Returns the completion of a whole stream in any pieces.
 ///
@@ -172,14 +173,18 @@ impl<C: Borrow<ChatCompletion>> Replay<C> {
     }
 
     /// Appends the next event. Returns false if none is left.
-    pub fn write_next(&mut self, out: &mut Vec<u8>) -> bool {
+    pub fn write_next(&mut self, out: &mut impl OutputBuffer) -> bool {
+        out.with_vec(|out| self.append_next(out))
+    }
+
+    fn append_next(&mut self, out: &mut Vec<u8>) -> bool {
         let Self { completion, state } = self;
         ReplayWriter { completion: (*completion).borrow(), state }.write_next(out)
     }
 
     /// Appends all events that are left.
-    pub fn write_all(mut self, out: &mut Vec<u8>) {
-        while self.write_next(out) {}
+    pub fn write_all(mut self, out: &mut impl OutputBuffer) {
+        out.with_vec(|out| while self.append_next(out) {});
     }
 }
 

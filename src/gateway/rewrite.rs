@@ -9,15 +9,17 @@ use super::edit_rule::{EditRule, RuleSet};
 use super::event_edit::EventEdit;
 use super::rewrite_outcome::RewriteOutcome;
 use super::spans::object_of;
+use crate::chunk::schema::top;
 use crate::chunk::{ChatCompletionChunk, TemplateCache};
 use crate::decoder::ChunkEvent;
 use crate::error::{Error, ErrorKind};
 use crate::json::{Parser, TEXT_LIMITS, Tape, Value, ValueKind, expect};
+use crate::output_buffer::OutputBuffer;
 use crate::sse::{DataLine, Event};
 
 /// Writes the events of a stream, or whole completions, with the changes of its rules.
 ///
-/// A rule applies to every chunk, and [`write`](Self::write) writes each event. All bytes without a
+/// A rule applies to every object of the stream, and [`write`](Self::write) writes each event. All bytes without a
 /// rule are copied: framing, spaces, the order of members, numbers and strings. An [`EditRule`]
 /// replaces, adds, renames or removes values of a path.
 ///
@@ -150,7 +152,8 @@ impl Editor {
     /// which one they read. The `id` and `retry` lines of a dropped event are written without the
     /// chunk, so that they apply. The comments in its event block are dropped.
     ///
-    /// This applies to the member `usage` of the chunk as it came. Counts that some servers send
+    /// This applies to the member `usage` of the chunk as it came, and to that of a
+    /// [whole completion](Self::write_completion), which isn't dropped. Counts that some servers send
     /// elsewhere, without a request, remain. It outranks the rules for `usage`, which add none.
     pub fn hide_usage(&mut self, how: UsageVisibility) {
         self.rules.hide_usage(how);
@@ -159,16 +162,32 @@ impl Editor {
 
     /// Appends an event to `out` with the changes of the rules.
     ///
-    /// Events without a chunk, such as comments and `[DONE]`, are copied.
-    pub fn write(&mut self, event: &ChunkEvent<'_>, out: &mut Vec<u8>) -> RewriteOutcome {
-        self.edit(event).write(out)
+    /// A value that a rule hides may also be in an error, such as the name of the model. So the rules
+    /// change all objects, but add members to chunks only:
+    ///
+    /// | event | `replace`, `rename`, `remove` | `set` | `add_if_absent` |
+    /// |---|---|---|---|
+    /// | a chunk, also one with an error | yes | replaces or adds | adds |
+    /// | an error that is an object, without a chunk | yes | replaces | – |
+    /// | another object, such as a ping | yes | replaces | – |
+    /// | `[DONE]`, a comment, an event without data | – | – | – |
+    /// | an event that can't be read: [`Unreadable`](RewriteOutcome::Unreadable) | – | – | – |
+    ///
+    /// An event that no rule changes is copied.
+    pub fn write(&mut self, event: &ChunkEvent<'_>, out: &mut impl OutputBuffer) -> RewriteOutcome {
+        out.with_vec(|out| self.append(event, out))
+    }
+
+    fn append(&mut self, event: &ChunkEvent<'_>, out: &mut Vec<u8>) -> RewriteOutcome {
+        self.edit(event).append(out)
     }
 
     /// Appends a whole `chat.completion` to `out` with the changes of the rules.
     ///
     /// All other bytes are copied. A `delta` of a choice in a path selects its `message`. The usage
     /// is removed or replaced by `null` if it is [hidden](Self::hide_usage); the body is never dropped.
-    /// The rules apply to any other JSON object too, such as an upstream's error.
+    /// The rules apply to any other JSON object too, such as an upstream's error. An object without
+    /// `choices` gets no new member, as in a stream.
     ///
     /// ```
     /// use deltawire::gateway::{EditRule, Editor, RewriteOutcome};
@@ -181,7 +200,8 @@ impl Editor {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
-    /// While it reads, it allocates up to 64 bytes for each name and value of the body.
+    /// While it reads, it allocates up to 64 bytes for each name and value of the body. It allocates up to
+    /// 192 bytes for each change. If two rules select a value or add a member, these are two changes.
     ///
     /// # Errors
     ///
@@ -189,6 +209,15 @@ impl Editor {
     /// Nothing is written then. The body has to be one JSON object in UTF-8 without a byte order mark,
     /// nested within the default limit. The caller bounds its length.
     pub fn write_completion(
+        &mut self,
+        json: &[u8],
+        out: &mut impl OutputBuffer,
+    ) -> Result<RewriteOutcome, Error> {
+        out.with_vec(|out| self.append_completion(json, out))
+    }
+
+    /// Appends a whole completion to `out`, or nothing of one that can't be edited.
+    pub(super) fn append_completion(
         &mut self,
         json: &[u8],
         out: &mut Vec<u8>,
@@ -200,7 +229,8 @@ impl Editor {
         self.begin_event(json.len());
         self.has_own_plan = true;
         let Self { rules, planner, own_plan, edits, .. } = self;
-        planner.compute(rules, document, own_plan);
+        let is_completion = root.get(top::CHOICES).is_some();
+        planner.compute(rules, document, is_completion, own_plan);
         own_plan.append_to(document, edits);
         if !edits.iter().any(|edit| edit.is_effective(rules.texts(), json)) {
             out.extend_from_slice(json);
@@ -226,6 +256,7 @@ impl Editor {
     #[inline]
     fn begin_event(&mut self, len: usize) {
         self.edits.clear();
+        self.rules.prepare();
         if self.has_own_plan {
             self.reset(len);
         }
@@ -285,13 +316,15 @@ impl Editor {
         }
     }
 
-    /// Appends the edits of the rules for a chunk. Returns true if the rules drop it.
+    /// Appends the edits of the rules for an object. Returns true if the rules drop it.
+    ///
+    /// `adds` is true if it is a chunk, to which rules add members.
     #[inline]
-    pub(super) fn apply(&mut self, chunk: &ChatCompletionChunk<'_>) -> bool {
+    pub(super) fn apply(&mut self, chunk: &ChatCompletionChunk<'_>, adds: bool) -> bool {
         let Self { rules, planner, plans, own_plan, has_own_plan, edits, .. } = self;
         let document = chunk.as_value().document;
-        let key = chunk.template_key().filter(|_| planner.is_empty());
-        let mut compute = |plan: &mut RewritePlan| planner.compute(rules, document, plan);
+        let key = chunk.template_key().filter(|_| planner.is_empty() && adds);
+        let mut compute = |plan: &mut RewritePlan| planner.compute(rules, document, adds, plan);
         let plan = if let Some(key) = key {
             plans.get_or_compute(key, compute)
         } else {

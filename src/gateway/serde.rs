@@ -3,6 +3,7 @@
 //! A member has the name of its field, and times are numbers of seconds. An enum is written as its
 //! name. A value inside of an enum is a member beside it, or `null`: `found`, `api`, `body`.
 
+use super::edit_path::PathError;
 use super::guard_search::TextMatch;
 use super::latency::{InterTokenLatency, LatencyReport, MeterUpdate};
 use super::observe::{ChoiceReport, EventReport, StreamReport};
@@ -40,6 +41,8 @@ const fn body(outcome: Outcome) -> Option<BodyKind> {
 }
 
 report!(RelayedCompletion { finished, redactions });
+
+report!(PathError, error => { kind: error.kind(), offset: error.offset() });
 
 report!(CompletionError, failed => {
     reason: failed.as_str(),

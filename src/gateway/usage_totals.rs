@@ -21,8 +21,11 @@ impl UsageTotals {
         self.is_own |= is_own;
         let mut tokens = self.tokens.unwrap_or_default();
         tokens.update(&usage);
-        for (index, usage) in chunk.usage_of_choices() {
-            tokens = self.choices.update(index, &usage, max_choices);
+        let mut of_choices = chunk.usage_of_choices().peekable();
+        let has_usage = of_choices.peek().is_some();
+        of_choices.for_each(|(_, index, usage)| self.choices.update(index, &usage, max_choices));
+        if has_usage {
+            tokens = self.choices.all();
         }
         self.tokens = (!tokens.is_empty()).then_some(tokens);
     }

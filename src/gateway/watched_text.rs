@@ -14,7 +14,10 @@ use crate::slice::text_in;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct WatchedTextId {
-    /// The index of the choice.
+    /// The index of the choice; 0 if it has none.
+    ///
+    /// It is the position in `choices` for those of a whole completion, whose choices may lack an
+    /// index or share one.
     pub choice: u64,
     /// The kind of the text.
     pub kind: WatchedTextKind,
@@ -292,7 +295,7 @@ impl MessageMember {
 /// A text in a message, with its identity and its value.
 pub(super) struct FoundText<'a> {
     pub(super) id: WatchedTextId,
-    /// False for a text of an element whose index is present and no whole number.
+    /// False for a text of a choice or element whose index is present and no whole number.
     pub(super) has_valid_index: bool,
     pub(super) value: Value<'a>,
     pub(super) text: &'a str,
@@ -307,18 +310,23 @@ pub(super) fn has_half_character(value: Value<'_>, text: &str) -> bool {
 
 /// Passes each text that is a string to `each`, in the order of the members.
 ///
-/// Texts with repeated names are included. The first `None` ends the calls.
+/// The choice has the position `at` in its list. Texts with repeated names are included. The first
+/// `None` ends the calls.
 pub(super) fn each_text<'a>(
     choice: &Choice<'a>,
+    at: u64,
     member: MessageMember,
     mut each: impl FnMut(FoundText<'a>) -> Option<()>,
 ) -> Option<()> {
     let Some(message) = member.of(choice) else { return Some(()) };
-    let choice = choice.index().unwrap_or(0);
+    let (choice, is_known) = match member {
+        MessageMember::Message => (at, true),
+        MessageMember::Delta => (choice.index().unwrap_or(0), !choice.has_invalid_index()),
+    };
     let mut add = |kind: Option<WatchedTextKind>, of: Element, value: Value<'a>| {
         let Some((kind, text)) = kind.zip(value.as_str()) else { return Some(()) };
         let id = WatchedTextId { choice, kind, element: of.index };
-        each(FoundText { id, has_valid_index: of.is_valid, value, text })
+        each(FoundText { id, has_valid_index: is_known && of.is_valid, value, text })
     };
     for (name, value) in message.members() {
         match name {

@@ -21,13 +21,18 @@ use crate::error::Error;
 /// let value = OwnedValue::from("one\n\"two\"");
 /// assert_eq!(value.as_raw(), Some(r#""one\n\"two\"""#));
 /// assert_eq!(value.as_str().unwrap(), "one\n\"two\"");
-/// assert_eq!(OwnedValue::from(7).as_raw(), Some("7"));
+/// assert_eq!(OwnedValue::from(-7).as_raw(), Some("-7"));
+/// assert_eq!(OwnedValue::from(0.5).as_raw(), Some("0.5"));
 /// assert_eq!(OwnedValue::from(true).as_raw(), Some("true"));
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OwnedValue {
-    /// A value as its JSON text, which isn't checked: see [`from_json`](Self::from_json).
+    /// A value as its JSON text, which isn't checked: [`from_json`](Self::from_json) checks one.
+    ///
+    /// A completion with a text that isn't JSON is written as JSON that can't be read. A
+    /// [`Replay`](crate::gateway::Replay) writes no line end of it, so its event may be malformed, and
+    /// no other event results.
     Raw(String),
     /// An object that was merged member by member.
     Object(OwnedObject),
@@ -205,27 +210,41 @@ impl OwnedValue {
     }
 }
 
-/// Writes the text as a JSON string.
-impl From<&str> for OwnedValue {
-    fn from(text: &str) -> Self {
-        let mut json = Vec::new();
-        writer::string(text, &mut json);
-        Self::Raw(writer::known_string(json))
-    }
+/// Converts values of Rust by a function of the writer.
+macro_rules! from_values {
+    ($($(#[doc = $doc:literal])* $type:ty, $value:ident => $write:expr;)+) => {$(
+        $(#[doc = $doc])*
+        impl From<$type> for OwnedValue {
+            fn from($value: $type) -> Self {
+                let mut json = Vec::new();
+                $write(&mut json);
+                Self::Raw(writer::known_string(json))
+            }
+        }
+    )+};
 }
 
-/// Writes the number as JSON.
-impl From<u64> for OwnedValue {
-    fn from(number: u64) -> Self {
-        Self::Raw(number.to_string())
-    }
-}
-
-/// Writes `true` or `false`.
-impl From<bool> for OwnedValue {
-    fn from(value: bool) -> Self {
-        Self::Raw(value.to_string())
-    }
+from_values! {
+    /// Writes the text as a JSON string.
+    &str, text => |json| writer::string(text, json);
+    /// Writes the text as a JSON string.
+    &String, text => |json| writer::string(text, json);
+    /// Writes the text as a JSON string.
+    String, text => |json| writer::string(&text, json);
+    /// Writes the number as JSON.
+    u64, number => |json| writer::number(number, json);
+    /// Writes the number as JSON.
+    i64, number => |json| writer::signed(number, json);
+    /// Writes the number as JSON.
+    u32, number => |json| writer::number(number.into(), json);
+    /// Writes the number as JSON.
+    i32, number => |json| writer::signed(number.into(), json);
+    /// Writes the number as JSON; `null` for `NaN` and the infinities, which JSON lacks.
+    f64, number => |json| writer::float(number, json);
+    /// Writes `true` or `false`.
+    bool, value => |json: &mut Vec<u8>| {
+        json.extend_from_slice(if value { b"true" } else { b"false" });
+    };
 }
 
 impl fmt::Debug for OwnedValue {
@@ -411,6 +430,7 @@ impl fmt::Debug for OwnedArray {
 mod tests {
     use proptest::collection::vec;
     use proptest::prelude::*;
+    use serde_json::json;
 
     use super::{OwnedObject, OwnedValue};
 
@@ -418,6 +438,29 @@ mod tests {
         let mut json = Vec::new();
         value.write_json(&mut json);
         String::from_utf8(json).unwrap_or_default()
+    }
+
+    /// A value of Rust has the JSON that an edit writes for it.
+    #[test]
+    fn values_of_rust_are_json() {
+        for (value, expected) in [
+            (OwnedValue::from("a\"\n"), json!("a\"\n")),
+            (String::from("é").into(), json!("é")),
+            ((&String::from("é")).into(), json!("é")),
+            (u64::MAX.into(), json!(u64::MAX)),
+            (i64::MIN.into(), json!(i64::MIN)),
+            (u32::MAX.into(), json!(u32::MAX)),
+            (i32::MIN.into(), json!(i32::MIN)),
+            (1e300.into(), json!(1e300)),
+            ((-0.0).into(), json!(-0.0)),
+            (f64::NAN.into(), json!(null)),
+            (f64::NEG_INFINITY.into(), json!(null)),
+            (true.into(), json!(true)),
+            (false.into(), json!(false)),
+        ] {
+            let read = value.as_raw().and_then(|json| serde_json::from_str(json).ok());
+            assert_eq!(read, Some(expected));
+        }
     }
 
     /// Compares the readings of a value with those of `serde_json`.

@@ -18,6 +18,22 @@ pub(crate) fn string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
+/// Appends a whole number.
+pub(crate) fn signed(number: i64, out: &mut Vec<u8>) {
+    out.extend_from_slice(if number < 0 { b"-" } else { b"" });
+    self::number(number.unsigned_abs(), out);
+}
+
+/// Appends a number; `null` for `NaN` and the infinities, which JSON lacks.
+pub(crate) fn float(number: f64, out: &mut Vec<u8>) {
+    if number.is_finite() {
+        // The format of `Debug` has an exponent where one is shorter, and is JSON.
+        out.extend_from_slice(format!("{number:?}").as_bytes());
+    } else {
+        out.extend_from_slice(b"null");
+    }
+}
+
 /// Returns bytes that are known to be UTF-8 as text.
 pub(crate) fn known_string(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).unwrap_or_else(|error| {

@@ -1,10 +1,17 @@
 //! The end of the input: the last event, if no blank line closes it.
 
+#[cfg(feature = "std")]
+use memchr::memrchr2;
+
 use super::decoder::{SseDecoder, State};
 use super::emit::EventSpan;
 use super::event::Event;
+#[cfg(feature = "std")]
+use super::event::SseField;
 use super::general::General;
 use crate::error::{Error, ErrorKind};
+#[cfg(feature = "std")]
+use crate::slice::bytes_in;
 
 /// The result of [`SseDecoder::finish`] at the end of the input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +58,18 @@ impl SseDecoder {
         cold.data_buffer.truncate(data_len);
         cold.stream.reconnection_time = reconnection_time;
         looked
+    }
+
+    /// Returns true if the rest ends inside of the value of a field other than `data`.
+    #[cfg(feature = "std")]
+    pub(crate) fn rest_ends_in_field(&mut self) -> bool {
+        let is_in_field = |event: &Event<'_>| {
+            let raw = event.raw();
+            let line = memrchr2(b'\n', b'\r', raw).map_or(0, |end| end + 1);
+            let field = SseField::of(bytes_in(raw, line..));
+            matches!(field, SseField::Id(_) | SseField::Event(_) | SseField::Retry(_))
+        };
+        self.peek_rest(is_in_field).unwrap_or(false)
     }
 
     /// Returns true while the decoder discards the rest of an event or line.

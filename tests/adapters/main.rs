@@ -12,6 +12,7 @@ mod support;
 mod events;
 mod layer;
 mod observed;
+mod outputs;
 mod relayed;
 mod script;
 mod slices;

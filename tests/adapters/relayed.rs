@@ -258,6 +258,11 @@ fn a_failure_behind_a_whole_stream_is_no_failure() {
     let (out, report) = relayed(&steps, plain);
     assert_eq!((text(&out), others(&out)), ([HI, STOP, DONE].concat(), vec![]));
     assert_eq!(report.outcome, RelayOutcome::Complete);
+    // Behind the `[DONE]` of a stream that isn't whole, it is one, but no client reads on there.
+    let (out, report) = relayed(&[piece(HI), piece(DONE), Step::Fail("reset")], plain);
+    assert_eq!(text(&out), [HI, DONE].concat());
+    assert_eq!(others(&out), [Out::Pending, Out::Failed(RelayError::Upstream("reset"))]);
+    assert_ne!(report.outcome, RelayOutcome::Complete);
     // Without `[DONE]` it is one.
     let (out, report) = relayed(&[piece(HI), piece(STOP), Step::Fail("reset")], plain);
     assert_eq!(others(&out), [Out::Pending, Out::Failed(RelayError::Upstream("reset"))]);

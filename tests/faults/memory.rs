@@ -134,6 +134,48 @@ fn memory_is_bounded_at_its_peak() {
     assert!(framed > EVENT && decoded > 3 * EVENT / 2 && gathered > 2 * COMPLETION, "{largest:?}");
 }
 
+/// Checks the docs of `Editor::write_completion`: bytes for each name and value, and for each change.
+#[test]
+fn memory_of_an_edited_completion_is_bounded_at_its_peak() {
+    // Buffers have just doubled.
+    const COUNT: usize = (16 << 10) + 100;
+    let list = |one: &str| format!(r#"{{"choices":[],"a":[{}]}}"#, vec![one; COUNT].join(","));
+    let number = EditRule::replace("$.a[*]", 7).unwrap();
+    // Rules of different paths that select the same values.
+    let paths = ["$.a[*]", "$['a'].*", "$.*[*]", "$.*.*"];
+    let same = |action: fn(&str) -> EditRule| paths.map(action).to_vec();
+    let set = |rules: usize| -> Vec<_> {
+        (0..rules).map(|at| EditRule::set(&format!("$.a[*].x{at}"), 7).unwrap()).collect()
+    };
+    let rename = |path: &str| EditRule::rename(path, "c").unwrap();
+    let mut most = 0;
+    for (body, values, rules, changes) in [
+        (list("1"), COUNT, vec![], 0),
+        (list("1"), COUNT, vec![EditRule::replace("$.model", 1).unwrap()], 0),
+        (list("1"), COUNT, vec![number], COUNT),
+        (list("1"), COUNT, same(|path| EditRule::replace(path, 7).unwrap()), 4 * COUNT),
+        (list("1"), COUNT, same(|path| EditRule::remove(path).unwrap()), 4 * COUNT),
+        (list("{}"), COUNT, set(1), COUNT),
+        (list("{}"), COUNT, set(4), 4 * COUNT),
+        (list("{}"), COUNT, set(16), 16 * COUNT),
+        (list(r#"{"b":1}"#), 3 * COUNT, vec![rename("$.a[*].b")], COUNT),
+        (
+            list(r#"{"b":1}"#),
+            3 * COUNT,
+            vec![rename("$.a[*].b"), EditRule::set("$.a[*].c", 1).unwrap()],
+            2 * COUNT,
+        ),
+    ] {
+        let mut editor = Editor::with_rules(rules);
+        let mut out = Vec::with_capacity(16 * MIB);
+        let edited = peak(|| _ = editor.write_completion(body.as_bytes(), &mut out).unwrap());
+        let bound = 64 * values + 192 * changes + 64 * KIB;
+        assert!(edited <= bound, "{edited} of {bound} bytes: {changes} changes of {values}");
+        most = most.max(100 * edited / bound);
+    }
+    assert!(most > 50, "{most} percent of the bound");
+}
+
 /// Checks the rows of `Observer`, `Meter` and `Sniffer`.
 ///
 /// The stream has twice the limit of choices. Its finish reasons and its error are too long to be

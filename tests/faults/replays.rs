@@ -2,6 +2,7 @@
 
 use deltawire::completion::{ChatCompletion, FinishedCompletion};
 use deltawire::gateway::{Replay, assemble};
+use deltawire::json::OwnedValue;
 use deltawire::{Limits, Outcome, Reassembler};
 use serde_json::{Value, json};
 
@@ -30,6 +31,12 @@ fn repeated(times: usize, one: &str) -> String {
     vec![one; times].join(",")
 }
 
+/// Returns choices that differ in their index.
+fn numbered(times: usize, one: &str) -> String {
+    let choice = |index| one.replacen("\"index\":0", &format!("\"index\":{index}"), 1);
+    (0..times).map(choice).collect::<Vec<_>>().join(",")
+}
+
 /// Returns the number of bytes of text in a value: in members that are written in deltas.
 fn text_bytes(value: &Value) -> usize {
     match value {
@@ -44,6 +51,46 @@ fn text_bytes(value: &Value) -> usize {
             })
             .sum(),
         _ => 0,
+    }
+}
+
+/// A stored text that isn't JSON ends no line and forges no event, at any place.
+#[test]
+fn a_text_that_is_no_json_forges_no_event() {
+    let json = r#"{"choices":[{"index":0,"message":{"content":"a","audio":{"id":"b"}},"finish_reason":"stop","logprobs":{"content":[]}}],"usage":{"a":1}}"#;
+    for text in [
+        "\"a\n\ndata: [DONE]\n\n\"",
+        "1\n\ndata: [DONE]\n\n",
+        "\"a\r\rdata: x\r\r",
+        "\"\\\n\ndata: [DONE]\n\n\"",
+        "\"\\\r\n\r\nevent: error\r\n\r\n",
+        "\"a\\",
+        "{\"a\":1",
+        "",
+    ] {
+        let value = || OwnedValue::Raw(text.to_owned());
+        let put: [fn(&mut ChatCompletion, OwnedValue); 6] = [
+            |completion, value| drop(completion.extra.insert("x", value)),
+            |completion, value| drop(completion.usage.as_mut().unwrap().insert("x", value)),
+            |completion, value| drop(completion.choices[0].extra.insert("x", value)),
+            |completion, value| drop(completion.choices[0].message.extra.insert("x", value)),
+            |completion, value| {
+                drop(completion.choices[0].message.audio.as_mut().unwrap().insert("x", value));
+            },
+            |completion, value| {
+                drop(completion.choices[0].logprobs.as_mut().unwrap().insert("x", value));
+            },
+        ];
+        for put in put {
+            let mut completion = read(json);
+            put(&mut completion, value());
+            let out = String::from_utf8(replayed(&completion)).unwrap();
+            let is_event =
+                |event: &str| event.starts_with("data: {") && !event.contains(['\n', '\r']);
+            let (events, last) = out.trim_end().rsplit_once("\n\n").unwrap();
+            assert_eq!(last, "data: [DONE]");
+            assert!(events.split("\n\n").all(is_event), "{text:?}: {out}");
+        }
     }
 }
 
@@ -69,11 +116,11 @@ fn a_replay_is_a_few_times_as_long_as_its_completion() {
         called(&repeated(3_000, &long)),
         called(&repeated(3_000, &format!("{{}},{long}"))),
         called(&repeated(3_000, r#"{"custom":{"name":"a","input":"b"}}"#)),
-        repeated(10_000, r#"{"index":0}"#),
-        repeated(5_000, choice),
-        repeated(3_000, r#"{"index":0,"message":{"role":"a","function_call":{}},"x":[1]}"#),
-        repeated(3_000, r#"{"index":0,"message":{"content":"a","refusal":"b","reasoning":"c"}}"#),
-        repeated(128, &called(&repeated(256, "{}"))),
+        numbered(10_000, r#"{"index":0}"#),
+        numbered(5_000, choice),
+        numbered(3_000, r#"{"index":0,"message":{"role":"a","function_call":{}},"x":[1]}"#),
+        numbered(3_000, r#"{"index":0,"message":{"content":"a","refusal":"b","reasoning":"c"}}"#),
+        numbered(128, &called(&repeated(256, "{}"))),
         format!(r#"{{"index":0,"message":{{"content":"{}"}}}}"#, "z".repeat(20_000)),
         called(&format!(
             "{}{{\"function\":{{\"name\":\"f\",\"arguments\":\"{uneven}\"}}}}",

@@ -278,6 +278,11 @@ pub(crate) const WHOLE: &[Consumer] = &[
             replay(&completion, 32);
         }
     }),
+    consumer("ChatCompletion::tokens", |text| {
+        if let Ok(completion) = ChatCompletion::from_json(text) {
+            black_box(completion.tokens());
+        }
+    }),
     consumer("OwnedChatCompletionChunk, read and reassembled", |text| {
         if let Ok(chunk) = OwnedChatCompletionChunk::from_json(text) {
             let mut completion = Reassembler::new();

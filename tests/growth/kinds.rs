@@ -624,6 +624,10 @@ pub(crate) const WHOLE: &[Kind] = &[
         })
         .into_bytes()
     }),
+    kind("a completion with a usage in each choice", |n| {
+        choices(n, |at| format!("\"index\":{},\"usage\":{{\"prompt_tokens\":{at}}}", 999_999 - at))
+            .into_bytes()
+    }),
     kind("a completion with choices that descend", |n| {
         choices(n, |at| format!("\"index\":{},\"message\":{{\"content\":\"x\"}}", 999_999 - at))
             .into_bytes()

@@ -46,7 +46,7 @@ impl Rule {
     /// Returns the rule of the crate.
     pub fn made(&self) -> EditRule {
         let path = self.path();
-        let value = |json| EditValue::json(json).unwrap();
+        let value = |json: &'static str| EditValue::from_json(json.as_bytes()).unwrap();
         let rule = match self.action {
             Action::Replace(json) => EditRule::replace(&path, value(json)),
             Action::Set(json) => EditRule::set(&path, value(json)),
@@ -74,10 +74,11 @@ impl Rule {
         )
     }
 
-    fn selects(&self, depth: usize, position: usize, name: Option<&str>) -> bool {
-        match &self.steps[depth] {
+    fn selects(&self, at: At<'_>, position: usize, name: Option<&str>) -> bool {
+        match &self.steps[at.depth] {
             Step::Name(own) => {
-                let is_message = depth == 2 && name == Some("message") && self.names_delta();
+                let is_choice = at.depth == 2 && at.choices == Some("choices");
+                let is_message = is_choice && name == Some("message") && self.names_delta();
                 name == Some(*own) || is_message
             }
             Step::Position(own) => name.is_none() && position == *own,
@@ -159,8 +160,19 @@ impl<'t> Reader<'t> {
     }
 }
 
+/// The place of an array or object: its depth, and the name of the array that contains it at depth 2.
+#[derive(Clone, Copy)]
+struct At<'t> {
+    depth: usize,
+    choices: Option<&'t str>,
+    /// Rules add members.
+    adds: bool,
+}
+
 /// Returns a text with the changes of the rules, or `None` if it isn't a JSON object.
-pub fn edited(json: &str, rules: &[Rule]) -> Option<String> {
+///
+/// Rules add members to it if `adds`.
+pub fn edited(json: &str, rules: &[Rule], adds: bool) -> Option<String> {
     let raw: &RawValue = serde_json::from_str(json).ok()?;
     if !raw.get().starts_with('{') {
         return None;
@@ -175,7 +187,8 @@ pub fn edited(json: &str, rules: &[Rule]) -> Option<String> {
     let active: Vec<_> = (0..effective.len()).collect();
     let mut reader = Reader(json);
     let mut out = reader.space();
-    write(&reader.value(), 0, &active, &effective, &mut out);
+    let root = At { depth: 0, choices: None, adds };
+    write(&reader.value(), root, &active, &effective, &mut out);
     out.push_str(reader.0);
     Some(out)
 }
@@ -210,8 +223,24 @@ fn outranked(items: &[Item], live: &[usize], names: &[Option<String>], hits: &[H
     found
 }
 
+/// Applies rules for a new name to renamed members: those behind the renaming, and those that set.
+fn change_renamed(hits: &mut [Hit], names: &[Option<String>], active: &[usize], rules: &[&Rule]) {
+    for (hit, name) in hits.iter_mut().zip(names) {
+        let Some(rename) = hit.rename else { continue };
+        let is_named = |rule: &usize| match (rules[*rule].steps.last(), rules[*rule].action) {
+            (Some(Step::Name(own)), Action::Set(_)) => Some(*own) == name.as_deref(),
+            (Some(Step::Name(own)), Action::Replace(_) | Action::Remove) => {
+                *rule > rename && Some(*own) == name.as_deref()
+            }
+            _ => false,
+        };
+        hit.value = hit.value.max(active.iter().copied().filter(is_named).max());
+    }
+}
+
 /// Appends a value that the first steps of the active rules select, with their changes.
-fn write(tree: &Tree, depth: usize, active: &[usize], rules: &[&Rule], out: &mut String) {
+fn write(tree: &Tree, at: At<'_>, active: &[usize], rules: &[&Rule], out: &mut String) {
+    let depth = at.depth;
     let (open, items, space) = match tree {
         Tree::Leaf(text) => return out.push_str(text),
         Tree::Nested(open, items, space) => (*open, items, space),
@@ -219,7 +248,7 @@ fn write(tree: &Tree, depth: usize, active: &[usize], rules: &[&Rule], out: &mut
     let name_of = |item: &Item| item.name.as_ref().map(|(name, ..)| name.clone());
     let is_last = |rule: usize| rules[rule].steps.len() == depth + 1;
     let selects = |rule: usize, position: usize, item: &Item| {
-        rules[rule].selects(depth, position, name_of(item).as_deref())
+        rules[rule].selects(at, position, name_of(item).as_deref())
     };
     let mut hits: Vec<Hit> = items.iter().map(|_| Hit::default()).collect();
     let mut additions: Vec<usize> = Vec::new();
@@ -237,7 +266,7 @@ fn write(tree: &Tree, depth: usize, active: &[usize], rules: &[&Rule], out: &mut
             }
         }
         let adds = matches!(rules[rule].action, Action::Set(_) | Action::AddIfAbsent(_));
-        if is_absent && adds && open == '{' {
+        if is_absent && adds && at.adds && open == '{' {
             additions.push(rule);
         }
     }
@@ -248,6 +277,8 @@ fn write(tree: &Tree, depth: usize, active: &[usize], rules: &[&Rule], out: &mut
             _ => name_of(item),
         });
     let names: Vec<Option<String>> = names.collect();
+    let last: Vec<_> = active.iter().copied().filter(|rule| is_last(*rule)).collect();
+    change_renamed(&mut hits, &names, &last, rules);
     // Of the members that a renaming leads to one name, those with one old name remain.
     let mut is_removed: Vec<bool> = hits.iter().map(removes).collect();
     let live: Vec<_> = (0..items.len()).filter(|position| !is_removed[*position]).collect();
@@ -255,24 +286,13 @@ fn write(tree: &Tree, depth: usize, active: &[usize], rules: &[&Rule], out: &mut
         is_removed[position] = true;
     }
     let mut inserted: Vec<(String, String)> = Vec::new();
-    let mut sets: Vec<(usize, usize)> = Vec::new();
     for rule in additions {
         let Step::Name(name) = rules[rule].steps[depth] else { continue };
         let (Action::Set(json) | Action::AddIfAbsent(json)) = rules[rule].action else { continue };
-        let is_set = matches!(rules[rule].action, Action::Set(_));
-        let renamed: Vec<_> = live
-            .iter()
-            .copied()
-            .filter(|position| names[*position].as_deref() == Some(name))
-            .collect();
-        sets.extend(renamed.iter().filter(|_| is_set).map(|position| (*position, rule)));
-        if renamed.is_empty() {
+        if !live.iter().any(|position| names[*position].as_deref() == Some(name)) {
             inserted.retain(|(known, _)| known != name);
             inserted.push((name.to_owned(), json.to_owned()));
         }
-    }
-    for (position, rule) in sets {
-        hits[position].value = hits[position].value.max(Some(rule));
     }
     out.push(open);
     out.push_str(items.first().map_or(space, |first| &first.before));
@@ -298,7 +318,11 @@ fn write(tree: &Tree, depth: usize, active: &[usize], rules: &[&Rule], out: &mut
             } else {
                 let inner = active.iter().copied();
                 let inner = inner.filter(|rule| !is_last(*rule) && selects(*rule, position, item));
-                write(&item.value, depth + 1, &inner.collect::<Vec<_>>(), rules, out);
+                let is_array = matches!(item.value, Tree::Nested('[', ..));
+                let name = item.name.as_ref().map(|(name, ..)| name.as_str());
+                let choices = if depth == 0 { name.filter(|_| is_array) } else { at.choices };
+                let below = At { depth: depth + 1, choices, ..at };
+                write(&item.value, below, &inner.collect::<Vec<_>>(), rules, out);
             }
         }
         // The space behind the last of consecutive removed items remains.

@@ -1,4 +1,4 @@
-//! `examples/reassemble.rs` by its contract: the project's own streams, and their results.
+//! `deltawire view` by its contract: the project's own streams, and their results.
 //!
 //! The `.json` beside each stream states the meaning of the stream. It isn't a copy of the
 //! program's output.
@@ -12,51 +12,18 @@
     reason = "a test fails by panicking"
 )]
 
+#[path = "../../tests/support/oracle.rs"]
+#[allow(unreachable_pub, reason = "shared with the tests of the library")]
+mod oracle;
 mod support;
 
+use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::path::Path;
+use std::process::Command;
 
 use serde_json::{Value, json};
-use support::{oracle, recordings, shared};
-
-/// Runs the example that `cargo test` has built beside this test.
-fn reassemble(arguments: &[&str], input: &[u8]) -> Output {
-    let test = std::env::current_exe().unwrap();
-    let program = test.parent().unwrap().with_file_name("examples").join("reassemble");
-    let mut child = Command::new(&program)
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap_or_else(|error| panic!("{}: {error}; run all of cargo test", program.display()));
-    let mut stdin = child.stdin.take().unwrap();
-    // A program that reads a file doesn't wait for this end.
-    let _unread = stdin.write_all(input);
-    drop(stdin);
-    child.wait_with_output().unwrap()
-}
-
-fn stdout(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).unwrap()
-}
-
-fn lines(output: &Output) -> Vec<Value> {
-    stdout(output).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-}
-
-fn streams() -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/streams");
-    let files = fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
-    let mut streams: Vec<_> =
-        files.filter(|file| file.extension().is_some_and(|kind| kind == "sse")).collect();
-    streams.sort();
-    assert!(streams.len() >= 8);
-    streams
-}
+use support::{PROGRAM, deltawire, lines, recordings, root, stderr, stdout, streams};
 
 fn exit_status(outcome: &str) -> i32 {
     match outcome {
@@ -80,11 +47,11 @@ fn every_own_stream_gives_what_it_was_written_for() {
         let path = stream.to_str().unwrap();
         let expected: Value =
             serde_json::from_slice(&fs::read(stream.with_extension("json")).unwrap()).unwrap();
-        let report = reassemble(&["--report", path], b"");
+        let report = deltawire(&["--report", path], b"");
         assert_eq!(lines(&report).remove(0), expected, "{path}");
         let status = exit_status(expected["outcome"].as_str().unwrap());
         assert_eq!(report.status.code(), Some(status), "{path}");
-        let completion = reassemble(&[path], b"");
+        let completion = deltawire(&[path], b"");
         assert_eq!(lines(&completion), [expected["completion"].clone()], "{path}");
         assert_eq!(completion.status.code(), Some(status), "{path}");
         let said = !completion.stderr.is_empty();
@@ -101,14 +68,14 @@ fn pieces_and_standard_input_change_nothing() {
         let path = stream.to_str().unwrap();
         let bytes = fs::read(&stream).unwrap();
         for mode in ["--report", "--chunks", "--events"] {
-            let whole = stdout(&reassemble(&[mode, path], b""));
+            let whole = stdout(&deltawire(&[mode, path], b""));
             assert!(!whole.is_empty());
             for cut in [["--piece", "1"], ["--piece", "37"], ["--pieces", lengths]] {
-                let output = reassemble(&[mode, cut[0], cut[1], path], b"");
+                let output = deltawire(&[mode, cut[0], cut[1], path], b"");
                 assert_eq!(stdout(&output), whole, "{path} {mode} {cut:?}");
             }
-            assert_eq!(stdout(&reassemble(&[mode], &bytes)), whole, "{path} {mode}: no file");
-            assert_eq!(stdout(&reassemble(&[mode, "-"], &bytes)), whole, "{path} {mode}: -");
+            assert_eq!(stdout(&deltawire(&[mode], &bytes)), whole, "{path} {mode}: no file");
+            assert_eq!(stdout(&deltawire(&[mode, "-"], &bytes)), whole, "{path} {mode}: -");
         }
     }
     fs::remove_file(lengths).unwrap();
@@ -119,7 +86,7 @@ fn events_are_those_of_the_standard() {
     let input = "\u{FEFF}: one\nretry: 50\n\nid: 7\nevent: note\ndata: a\ndata:  b\n\n:\ndata\n\n\
                  id: 8\n\ndata: left"
         .as_bytes();
-    let output = reassemble(&["--events", "--last-event-id", "6"], input);
+    let output = deltawire(&["--events", "--last-event-id", "6"], input);
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(
         lines(&output),
@@ -129,7 +96,7 @@ fn events_are_those_of_the_standard() {
             json!({"end": {"last_event_id": "8", "reconnection_time": 50, "comments": 2, "discarded_bytes": 10}}),
         ]
     );
-    let bare = lines(&reassemble(&["--events", "--last-event-id", "6"], b"data: x\n\n"));
+    let bare = lines(&deltawire(&["--events", "--last-event-id", "6"], b"data: x\n\n"));
     assert_eq!(bare[0], json!({"event": "message", "data": "x", "id": "6", "retry": null}));
     assert_eq!(bare[1]["end"]["reconnection_time"], Value::Null);
 }
@@ -140,7 +107,7 @@ fn chunks_have_offset_and_kind_and_what_was_sent() {
     let input = format!(
         ": ping\n\ndata: {chunk}\n\ndata: {{]\n\nerror: {{\"message\":\"m\",\"code\":5}}\n\ndata: [DONE]\n\nevent: tool\ndata: {{\"a\":1}}\n\n"
     );
-    let output = reassemble(&["--chunks"], input.as_bytes());
+    let output = deltawire(&["--chunks"], input.as_bytes());
     let malformed = 8 + 6 + chunk.len() + 2;
     let text = stdout(&output);
     assert!(text.contains(chunk), "numbers and order as they were sent: {text}");
@@ -201,7 +168,7 @@ fn every_outcome_has_its_exit_status() {
         ("data: {\"type\":\"message_start\"}\n\n".to_owned(), "another_api"),
         (format!("{finished}event: error\ndata: [DONE]"), "upstream_error"),
     ] {
-        let report = reassemble(&["--report"], input.as_bytes());
+        let report = deltawire(&["--report"], input.as_bytes());
         assert_eq!(lines(&report)[0]["outcome"], outcome, "{input}");
         assert_eq!(report.status.code(), Some(exit_status(outcome)), "{input}");
     }
@@ -210,7 +177,7 @@ fn every_outcome_has_its_exit_status() {
 #[test]
 fn salvage_takes_the_last_event() {
     let input = b"data: {\"choices\":[{\"delta\":{\"content\":\"x\"},\"finish_reason\":\"stop\"}]}";
-    let outcome = |arguments: &[&str]| lines(&reassemble(arguments, input))[0]["outcome"].clone();
+    let outcome = |arguments: &[&str]| lines(&deltawire(arguments, input))[0]["outcome"].clone();
     assert_eq!(outcome(&["--report"]), "truncated");
     assert_eq!(outcome(&["--report", "--salvage"]), "finished_without_done");
 }
@@ -224,22 +191,22 @@ fn wrong_usage_and_missing_files_say_so() {
         &["--events", "--chunks"],
         &["--unknown"],
     ] {
-        let output = reassemble(arguments, b"");
+        let output = deltawire(arguments, b"");
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
         assert!(output.stdout.is_empty() && !output.stderr.is_empty(), "{arguments:?}");
     }
-    let output = reassemble(&["no/such/file"], b"");
+    let output = deltawire(&["no/such/file"], b"");
     assert_eq!(output.status.code(), Some(1));
-    assert!(String::from_utf8(output.stderr).unwrap().contains("no/such/file"));
-    let help = reassemble(&["--help"], b"");
+    assert!(stderr(&output).contains("no/such/file"));
+    let help = deltawire(&["--help"], b"");
     assert_eq!(help.status.code(), Some(0));
-    assert!(stdout(&help).contains("Usage: reassemble"));
+    assert!(stdout(&help).contains("Usage: deltawire"));
 }
 
 /// The parts of a report besides the completion, of streams that have them all.
 #[test]
 fn a_report_names_what_is_wrong() {
-    let report = |input: &str| lines(&reassemble(&["--report"], input.as_bytes())).remove(0);
+    let report = |input: &str| lines(&deltawire(&["--report"], input.as_bytes())).remove(0);
     let stream = concat!(
         "data: {\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"id\":\"a\",\"function\":{\"name\":\"f\"}}]}},",
         "{\"index\":-1}],\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":7,\"total_tokens\":12,",
@@ -292,10 +259,10 @@ fn an_error_body_is_shown() {
             "a\u{FFFD}b\u{FFFD}c\u{FFFD}[31md\u{FFFD}",
         ),
     ] {
-        let output = reassemble(&[], body.as_bytes());
-        let said = String::from_utf8(output.stderr).unwrap();
+        let output = deltawire(&[], body.as_bytes());
+        let said = stderr(&output);
         assert!(said.contains(message), "{body}: {said}");
-        let report = lines(&reassemble(&["--report"], body.as_bytes())).remove(0);
+        let report = lines(&deltawire(&["--report"], body.as_bytes())).remove(0);
         assert_eq!(report["outcome"], "not_an_event_stream", "{body}");
         assert!(report["error"]["message"].is_string(), "{body}");
     }
@@ -318,7 +285,7 @@ fn an_error_keeps_its_members() {
             (format!(": ping\n\nerror: {{{members}}}\n\n"), 8),
         ] {
             let error =
-                lines(&reassemble(&["--report"], input.as_bytes())).remove(0)["error"].take();
+                lines(&deltawire(&["--report"], input.as_bytes())).remove(0)["error"].take();
             let sent: Value = serde_json::from_str(code).unwrap();
             let expected =
                 json!({"message": "m", "code": sent, "type": "t", "param": "p", "offset": offset});
@@ -326,7 +293,7 @@ fn an_error_keeps_its_members() {
         }
     }
     let text = r#"{"error":"m","code":7,"type":"t"}"#;
-    let error = lines(&reassemble(&["--report"], text.as_bytes())).remove(0)["error"].take();
+    let error = lines(&deltawire(&["--report"], text.as_bytes())).remove(0)["error"].take();
     let expected = json!({"message": "m", "code": 7, "type": "t", "param": null, "offset": 0});
     assert_eq!(error, expected);
 }
@@ -344,7 +311,7 @@ fn a_completion_that_was_not_streamed_is_told() {
         for body in [body.to_string(), format!("\u{FEFF}\n {body:#}\n")] {
             for piece in ["1", "7", "65536"] {
                 let arguments = ["--report", "--piece", piece];
-                let output = reassemble(&arguments, body.as_bytes());
+                let output = deltawire(&arguments, body.as_bytes());
                 let report = lines(&output).remove(0);
                 assert_eq!(report["outcome"], "not_an_event_stream");
                 assert_eq!(
@@ -358,16 +325,16 @@ fn a_completion_that_was_not_streamed_is_told() {
                 assert_eq!(report["completion"]["choices"][0]["message"]["content"], "Hi");
                 assert_eq!(report["completion"]["usage"]["total_tokens"], 3);
             }
-            let output = reassemble(&[], body.as_bytes());
+            let output = deltawire(&[], body.as_bytes());
             assert_eq!(lines(&output)[0]["choices"][0]["message"]["content"], "Hi");
-            let said = String::from_utf8(output.stderr).unwrap();
+            let said = stderr(&output);
             assert!(said.contains("a completion that wasn't streamed"), "{said}");
         }
     }
     for (body, kind) in
         [("{\"choices\":[]}", "json"), ("{\"id\":\"x\"}", "json"), ("<html>", "html")]
     {
-        let report = lines(&reassemble(&["--report"], body.as_bytes())).remove(0);
+        let report = lines(&deltawire(&["--report"], body.as_bytes())).remove(0);
         assert_eq!(report["body"], kind, "{body}");
     }
 }
@@ -386,7 +353,7 @@ fn what_is_written_is_harmless_and_the_same() {
         (&["--chunks"], "/chunk/choices/0/delta/content"),
         (&["--events"], "/event"),
     ] {
-        let output = reassemble(arguments, stream.as_bytes());
+        let output = deltawire(arguments, stream.as_bytes());
         let steers = |c: char| {
             c.is_control() && c != '\n'
                 || matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
@@ -399,11 +366,11 @@ fn what_is_written_is_harmless_and_the_same() {
 
 /// Returns the output of a terminal for a stream.
 #[cfg(target_os = "linux")]
-fn shown(stream: &Path) -> String {
-    let test = std::env::current_exe().unwrap();
-    let program = test.parent().unwrap().with_file_name("examples").join("reassemble");
-    let command = format!("{} {} >/dev/null", program.display(), stream.display());
-    let output = Command::new("script").args(["-qec", &command, "/dev/null"]).output();
+fn shown(stream: &Path, environment: (&str, &str)) -> String {
+    let command = format!("{PROGRAM} {} >/dev/null", stream.display());
+    let mut script = Command::new("script");
+    script.env_remove("NO_COLOR").env("TERM", "xterm").env(environment.0, environment.1);
+    let output = script.args(["-qec", &command, "/dev/null"]).output();
     stdout(&output.unwrap_or_else(|error| panic!("script, of util-linux: {error}")))
 }
 
@@ -411,11 +378,26 @@ fn shown(stream: &Path) -> String {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_terminal_shows_choices_and_a_summary() {
-    let shown = shown(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/streams/n2.sse"));
+    let shown = shown(&root().join("tests/streams/n2.sse"), ("NO_COLOR", ""));
     assert!(shown.contains("[choice 1]") && shown.contains("[choice 0]"), "{shown}");
     let last = shown.trim_end().lines().last().unwrap();
     assert!(last.starts_with("complete, 8 deltas, first token after "), "{last}");
     assert!(last.ends_with(" in all"), "{last}");
+}
+
+/// Colors mark the reasoning, and a label does if the environment asks for no colors.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_terminal_without_colors_shows_labels() {
+    let stream = root().join("tests/streams/reasoning.sse");
+    let with_colors = shown(&stream, ("NO_COLOR", ""));
+    assert!(with_colors.starts_with("\u{1b}[2m"), "{with_colors}");
+    for environment in [("NO_COLOR", "1"), ("TERM", "dumb")] {
+        let shown = shown(&stream, environment);
+        assert!(shown.starts_with("[reasoning] We need to greet."), "{shown}");
+        assert!(shown.contains("\nHello, world!") && !shown.contains('\u{1b}'), "{shown}");
+        assert_eq!(shown.matches("[reasoning]").count(), 1, "{shown}");
+    }
 }
 
 /// On a terminal: text in parts, calls with their own arguments, and the summary after the faults.
@@ -436,9 +418,9 @@ fn a_terminal_shows_parts_and_calls() {
     ];
     let event = |delta| format!("data: {}\n\n", json!({"choices": [{"index": 0, "delta": delta}]}));
     let stream: String = deltas.into_iter().map(event).collect();
-    let file = std::env::temp_dir().join(format!("reassemble-{}.sse", std::process::id()));
+    let file = std::env::temp_dir().join(format!("deltawire-{}.sse", std::process::id()));
     fs::write(&file, stream).unwrap();
-    let shown = shown(&file);
+    let shown = shown(&file, ("NO_COLOR", ""));
     fs::remove_file(&file).unwrap();
     let mut plain = shown.replace('\r', "");
     for style in ["\u{1b}[2m", "\u{1b}[36m", "\u{1b}[0m"] {
@@ -462,20 +444,69 @@ fn a_terminal_shows_parts_and_calls() {
 /// A recording's events as the standard has them, and the same output for all pieces.
 #[test]
 fn recordings_give_the_same_in_all_pieces() {
-    let Some(corpus) = shared("corpus") else { return };
-    for recording in recordings("openai-chat") {
-        let path = corpus.join(&recording.file);
-        let path = path.to_str().unwrap();
-        let parsed = oracle::parse(&recording.bytes, "");
-        let events = lines(&reassemble(&["--events", path], b""));
+    for recording in recordings() {
+        let path = recording.to_str().unwrap();
+        let parsed = oracle::parse(&fs::read(&recording).unwrap(), "");
+        let events = lines(&deltawire(&["--events", path], b""));
         let data: Vec<_> = events[..events.len() - 1].iter().map(|event| &event["data"]).collect();
         let expected: Vec<_> = parsed.events.iter().map(|event| &event.data).collect();
         assert_eq!(data, expected, "{path}");
         for mode in ["--report", "--chunks", "--events"] {
-            let whole = reassemble(&[mode, path], b"");
-            let bytes = reassemble(&[mode, "--piece", "1", path], b"");
+            let whole = deltawire(&[mode, path], b"");
+            let bytes = deltawire(&[mode, "--piece", "1", path], b"");
             assert_eq!(whole.stdout, bytes.stdout, "{path} {mode}");
             assert_eq!(whole.status, bytes.status, "{path} {mode}");
         }
+    }
+}
+
+/// The contents of all choices are those that `serde_json` finds in the standard's events.
+#[test]
+fn texts_are_the_joined_contents() {
+    let mut compared = 0;
+    for stream in streams().into_iter().chain(recordings()) {
+        let path = stream.to_str().unwrap();
+        let mut expected: BTreeMap<u64, String> = BTreeMap::new();
+        for event in oracle::parse(&fs::read(&stream).unwrap(), "").events {
+            let Ok(chunk) = serde_json::from_str::<Value>(&event.data) else { continue };
+            for choice in chunk["choices"].as_array().into_iter().flatten() {
+                let text = expected.entry(choice["index"].as_u64().unwrap_or(0)).or_default();
+                let content = &choice["delta"]["content"];
+                text.push_str(content.as_str().unwrap_or_default());
+                let parts = content.as_array().into_iter().flatten();
+                parts.for_each(|part| text.push_str(part["text"].as_str().unwrap_or_default()));
+            }
+        }
+        let completion = lines(&deltawire(&[path], b"")).remove(0);
+        let choices = completion["choices"].as_array().unwrap();
+        let found: BTreeMap<_, _> = choices
+            .iter()
+            .filter(|choice| !choice["message"]["content"].is_array())
+            .map(|choice| {
+                let text = choice["message"]["content"].as_str().unwrap_or_default();
+                (choice["index"].as_u64().unwrap(), text.to_owned())
+            })
+            .collect();
+        expected.retain(|index, _| found.contains_key(index));
+        assert_eq!(found, expected, "{path}");
+        compared += found.values().filter(|text| !text.is_empty()).count();
+    }
+    assert!(compared > 5, "{compared} texts");
+}
+
+/// A reader that leaves ends the program silently.
+#[test]
+fn a_broken_pipe_is_no_panic() {
+    let path = root().join("tests/streams/text.sse");
+    for arguments in [&["--events"][..], &["--chunks"], &["--report"], &[], &["--help"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = Command::new(PROGRAM).args(arguments).arg(&path).stdout(writer).output();
+        let output = output.unwrap();
+        assert_eq!(
+            (output.status.code(), stderr(&output).as_str()),
+            (Some(1), ""),
+            "{arguments:?}"
+        );
     }
 }

@@ -1,7 +1,5 @@
 //! Output for a person at a terminal.
 
-use std::borrow::Cow;
-use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
@@ -10,6 +8,8 @@ use deltawire::gateway::{LatencyReport, Meter, StreamReport};
 use deltawire::json::{Value, ValueKind};
 use deltawire::{ChunkEvent, Payload};
 use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::output::{harmless, say};
 
 /// Size in bytes from which a file has a progress bar in place of its text.
 const LONG_FILE: u64 = 8 << 20;
@@ -20,6 +20,7 @@ pub(crate) struct Screen {
     shows_errors: bool,
     shows_text: bool,
     shows_progress: bool,
+    has_colors: bool,
     bar: Option<ProgressBar>,
     style: Style,
     /// The choice whose text was shown last.
@@ -55,6 +56,7 @@ impl Screen {
             shows_errors,
             shows_text: terminal && shows_errors,
             shows_progress: terminal,
+            has_colors: has_colors(),
             bar: None,
             style: Style::Start,
             choice: None,
@@ -73,7 +75,7 @@ impl Screen {
     pub(crate) fn expect(&mut self, bytes: u64) {
         if self.shows_progress && bytes >= LONG_FILE {
             self.shows_text = false;
-            let template = "{bar:40} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left";
+            let template = "{wide_bar} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left";
             let style = ProgressStyle::with_template(template);
             let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
             self.bar = Some(ProgressBar::new(bytes).with_style(style));
@@ -105,7 +107,7 @@ impl Screen {
     pub(crate) fn show_malformed(&mut self, error: &deltawire::Error) {
         if self.shows_errors {
             self.write(Style::Start, "");
-            say(&format!("reassemble: {}: {error}", self.file));
+            say(&format!("deltawire: {}: {error}", self.file));
         }
     }
 
@@ -180,6 +182,9 @@ impl Screen {
         }
         let mut screen = io::stderr().lock();
         let (on, off) = match style {
+            // Without colors, the reasoning of a model would look like its answer.
+            Style::Reasoning if !self.has_colors && self.style != style => ("[reasoning] ", ""),
+            _ if !self.has_colors => ("", ""),
             Style::Reasoning | Style::Choice => ("\x1b[2m", "\x1b[0m"),
             Style::ToolCall => ("\x1b[36m", "\x1b[0m"),
             Style::Text | Style::Start => ("", ""),
@@ -207,6 +212,12 @@ impl Screen {
             say(&summary(seen, &self.meter.finish(seen, self.start.elapsed())));
         }
     }
+}
+
+/// Returns false if the environment asks for no colors: <https://no-color.org>, or a dumb terminal.
+fn has_colors() -> bool {
+    let is_set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    is_set("NO_COLOR").is_none() && is_set("TERM").is_none_or(|terminal| terminal != "dumb")
 }
 
 /// Returns the outcome, tokens, time to first token and duration as a text.
@@ -237,11 +248,6 @@ fn time(time: Duration) -> String {
     }
 }
 
-/// Writes a line to standard error, and ignores a failure.
-pub(crate) fn say(line: &str) {
-    let _unread = writeln!(io::stderr(), "{}", harmless(line));
-}
-
 /// Appends the texts of a content part, each with its style.
 fn texts_of<'a>(part: Value<'a>, texts: &mut Vec<(Style, &'a str)>) {
     let r#type = part.get("type").and_then(|name| name.as_str()).unwrap_or_default();
@@ -257,33 +263,4 @@ fn texts_of<'a>(part: Value<'a>, texts: &mut Vec<(Style, &'a str)>) {
         let named = ["text", "refusal"].iter().find_map(|name| part.get(name));
         texts.extend(named.unwrap_or(part).as_str().map(|text| (Style::Text, text)));
     }
-}
-
-/// Replaces the characters of a server's text that control a terminal.
-///
-/// These are control characters, and characters that change the direction of the text behind them.
-fn harmless(text: &str) -> String {
-    text.replace(|c: char| steers(c) && c != '\n', "\u{FFFD}")
-}
-
-/// Escapes the characters of a JSON text that control a terminal, with the same meaning.
-pub(crate) fn escaped(json: &str) -> Cow<'_, str> {
-    if !json.contains(steers) {
-        return Cow::Borrowed(json);
-    }
-    let mut text = String::with_capacity(json.len() + 64);
-    for c in json.chars() {
-        if steers(c) {
-            // All of these characters are in the first plane, so four digits are enough.
-            let _never = write!(text, "\\u{:04x}", u32::from(c));
-        } else {
-            text.push(c);
-        }
-    }
-    Cow::Owned(text)
-}
-
-fn steers(c: char) -> bool {
-    let is_bidi = |c: char| matches!(c, '\u{61C}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
-    c.is_control() && c != '\t' || is_bidi(c)
 }
