@@ -14,18 +14,26 @@ use tokio::net::TcpStream;
 use super::BoxError;
 use super::patience::Patience;
 
+/// Bytes by which HTTP/2 is told from HTTP/1.
+const PREFACE: usize = 24;
+
 /// A connection that fails when its client reads nothing, or too slowly, for too long.
 ///
 /// The body of an answer can't detect this, because hyper doesn't poll it while the connection is
-/// full. The failure closes the connection, and hyper then drops the body with its permit.
+/// full. The failure closes the connection, and hyper then drops the body with its permit. It fails,
+/// too, when the client doesn't send its first bytes in time, since hyper has no limit for those.
 pub(crate) struct Connection {
     tcp: TcpStream,
     patience: Patience,
+    /// Patience until the first bytes have arrived, and their number.
+    opening: Patience,
+    opened: usize,
 }
 
 impl Connection {
-    pub(crate) const fn new(tcp: TcpStream, most: Duration) -> Self {
-        Self { tcp, patience: Patience::new(most) }
+    pub(crate) const fn new(tcp: TcpStream, most: Duration, most_to_open: Duration) -> Self {
+        let patience = Patience::new(most);
+        Self { tcp, patience, opening: Patience::new(most_to_open), opened: 0 }
     }
 
     /// Counts the written bytes, and fails if the patience ends while the connection is full.
@@ -52,7 +60,17 @@ impl AsyncRead for Connection {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_read(context, buffer)
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.tcp).poll_read(context, buffer);
+        if self.opened >= PREFACE {
+            return read;
+        }
+        self.opened += buffer.filled().len() - before;
+        if read.is_pending() {
+            ready!(self.opening.poll_over(context));
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        read
     }
 }
 

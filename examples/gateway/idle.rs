@@ -1,4 +1,4 @@
-//! Time limits for the upstream's body.
+//! Time limits for the upstream's body, and its kind.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -7,11 +7,45 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use deltawire::gateway::{SniffResult, Sniffer};
+use deltawire::sse::BodyKind;
 use http_body_util::BodyExt as _;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::header::{self, HeaderMap};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::BoxError;
+use super::headers::{is_json, text_of};
+
+/// Kind of an answer's body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    EventStream,
+    Json,
+    Other,
+}
+
+impl Kind {
+    /// Returns the kind of a body by its first bytes, unless its content type is that of JSON.
+    ///
+    /// Some servers send streams as `text/plain`, and errors or pages with the type of a stream.
+    pub(crate) async fn of(headers: &HeaderMap, body: &mut Idle) -> Self {
+        let name = text_of(headers, &header::CONTENT_TYPE).unwrap_or_default();
+        if is_json(name) {
+            return Self::Json;
+        }
+        match body.sniff().await {
+            SniffResult::EventStream => Self::EventStream,
+            SniffResult::NotAnEventStream(BodyKind::Json) => Self::Json,
+            // Nothing that is known: the relay reads it as the stream that it is called.
+            SniffResult::NotAnEventStream(BodyKind::Other)
+                if deltawire::sse::is_event_stream(name) =>
+            {
+                Self::EventStream
+            }
+            SniffResult::NotAnEventStream(_) | _ => Self::Other,
+        }
+    }
+}
 
 /// The upstream's body, with a limit for its silence and one for its total time.
 pub(crate) struct Idle {
@@ -19,19 +53,39 @@ pub(crate) struct Idle {
     most: Duration,
     /// Deadline of the whole body.
     over: Instant,
-    sleep: Pin<Box<Sleep>>,
-    /// Frames that [`sniff`](Self::sniff) has read, and that are still to be passed on.
+    /// Start of the current wait. `None` while the upstream isn't the one that is waited for.
+    since: Option<Instant>,
+    /// Timer, allocated at the first wait. It isn't moved by each frame, but when it fires.
+    sleep: Option<Pin<Box<Sleep>>>,
+    /// Frames that were read ahead, and that are still to be passed on.
     ahead: VecDeque<Result<Frame<Bytes>, BoxError>>,
 }
 
 impl Idle {
     pub(crate) fn new(inner: Incoming, most: Duration, over: Instant) -> Self {
-        let sleep = Box::pin(sleep_until(over.min(Instant::now() + most)));
-        Self { inner, most, over, sleep, ahead: VecDeque::new() }
+        Self { inner, most, over, since: None, sleep: None, ahead: VecDeque::new() }
+    }
+
+    /// Reads up to the first byte. Returns false if the body fails or ends before it.
+    pub(crate) async fn begins(&mut self) -> bool {
+        let mut ahead = VecDeque::new();
+        while let Some(frame) = self.frame().await {
+            let piece = frame.as_ref().map(Frame::data_ref);
+            let (has_failed, has_begun) =
+                (piece.is_err(), matches!(piece, Ok(Some(piece)) if !piece.is_empty()));
+            ahead.push_back(frame);
+            if has_failed || has_begun {
+                ahead.append(&mut self.ahead);
+                self.ahead = ahead;
+                return has_begun;
+            }
+        }
+        self.ahead = ahead;
+        false
     }
 
     /// Reads the first bytes, and returns the kind of body that they indicate.
-    pub(crate) async fn sniff(&mut self) -> SniffResult {
+    async fn sniff(&mut self) -> SniffResult {
         let (mut sniffer, mut ahead) = (Sniffer::new(), VecDeque::new());
         let found = loop {
             let Some(frame) = self.frame().await else { break sniffer.finish() };
@@ -44,8 +98,23 @@ impl Idle {
                 break found;
             }
         };
+        ahead.append(&mut self.ahead);
         self.ahead = ahead;
         found
+    }
+
+    /// Waits for the end of the time, which frames since the last call have extended.
+    fn poll_over(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let since = *self.since.get_or_insert_with(Instant::now);
+        let deadline = self.over.min(since + self.most);
+        loop {
+            let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+            ready!(sleep.as_mut().poll(context));
+            if sleep.deadline() >= deadline {
+                return Poll::Ready(());
+            }
+            sleep.as_mut().reset(deadline);
+        }
     }
 }
 
@@ -57,20 +126,19 @@ impl Body for Idle {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let Self { inner, most, over, sleep, ahead } = &mut *self;
-        if let Some(frame) = ahead.pop_front() {
+        let this = &mut *self;
+        if let Some(frame) = this.ahead.pop_front() {
             return Poll::Ready(Some(frame));
         }
-        if let Poll::Ready(frame) = Pin::new(inner).poll_frame(context) {
-            let now = Instant::now();
-            if now >= *over && frame.is_some() {
+        if let Poll::Ready(frame) = Pin::new(&mut this.inner).poll_frame(context) {
+            this.since = None;
+            if frame.is_some() && Instant::now() >= this.over {
                 return Poll::Ready(Some(Err("the answer takes too long".into())));
             }
-            sleep.as_mut().reset((*over).min(now + *most));
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
-        ready!(sleep.as_mut().poll(context));
-        Poll::Ready(Some(Err("the upstream says nothing, or takes too long".into())))
+        ready!(this.poll_over(context));
+        Poll::Ready(Some(Err("the upstream is silent, or takes too long".into())))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -87,50 +155,5 @@ impl Body for Idle {
             hint.set_upper(upper + ahead);
         }
         hint
-    }
-}
-
-/// A body whose failure waits until hyper has written the bytes before it.
-///
-/// hyper closes the connection at an error, and drops all bytes that it hasn't written yet.
-pub(crate) struct Flushed<B: Body> {
-    inner: B,
-    failure: Option<B::Error>,
-}
-
-impl<B: Body> Flushed<B> {
-    pub(crate) fn new(inner: B) -> Self {
-        Self { inner, failure: None }
-    }
-}
-
-impl<B: Body<Error: Unpin> + Unpin> Body for Flushed<B> {
-    type Data = B::Data;
-    type Error = B::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        if let Some(failure) = self.failure.take() {
-            return Poll::Ready(Some(Err(failure)));
-        }
-        match ready!(Pin::new(&mut self.inner).poll_frame(context)) {
-            Some(Err(failure)) => {
-                self.failure = Some(failure);
-                // Without a frame hyper writes its buffer, and the wake makes it poll again.
-                context.waker().wake_by_ref();
-                Poll::Pending
-            }
-            frame => Poll::Ready(frame),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.failure.is_none() && self.inner.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
     }
 }

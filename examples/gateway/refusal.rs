@@ -4,12 +4,13 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use deltawire::Error;
-use deltawire::gateway::{RelayOutcome, StopReason};
+use deltawire::completion::Handling;
+use deltawire::gateway::StopReason;
 use http_body_util::{BodyExt as _, Full};
-use hyper::header::{self, HeaderValue};
+use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::http::response::Parts;
 use hyper::{Response, StatusCode};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::Body;
 use super::whole::Unread;
@@ -19,18 +20,24 @@ use super::whole::Unread;
 pub(crate) struct Refusal {
     status: StatusCode,
     reason: Cow<'static, str>,
+    /// Headers of the upstream's answer, such as `Retry-After`.
+    headers: Option<Box<HeaderMap>>,
+    code: Option<&'static str>,
     /// True if the rest of the request isn't read, so that the connection has to close.
     closes: bool,
 }
 
 impl Refusal {
     pub(crate) fn new(status: StatusCode, reason: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, reason: reason.into(), closes: false }
+        Self { status, reason: reason.into(), headers: None, code: None, closes: false }
     }
 
-    /// Returns the error for an answer that has ended before its first byte was passed on.
-    pub(crate) fn ended(outcome: &RelayOutcome, reason: &'static str) -> Self {
-        Self::new(status(outcome), reason)
+    pub(crate) fn bad_path() -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "the path isn't one")
+    }
+
+    pub(crate) fn too_many() -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "too many requests at a time")
     }
 
     /// Returns the error for a request whose body wasn't read.
@@ -46,30 +53,50 @@ impl Refusal {
 
     /// Returns the error for an upstream's answer whose body wasn't read.
     pub(crate) fn of_answer(unread: Unread) -> Self {
-        match unread {
-            Unread::TooLarge => {
-                let outcome = RelayOutcome::Stopped(StopReason::TooLarge);
-                Self::ended(&outcome, "the upstream's answer is too large")
-            }
+        let (status, reason) = match unread {
+            Unread::TooLarge => (StatusCode::BAD_GATEWAY, "the upstream's answer is too large"),
             Unread::TooSlow | Unread::Cut => {
-                Self::ended(&RelayOutcome::Cut, "the upstream's answer was cut")
+                (StatusCode::BAD_GATEWAY, "the upstream's answer was cut")
             }
-            Unread::NoMemory => {
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "too many answers are read")
-            }
+            Unread::NoMemory => (StatusCode::SERVICE_UNAVAILABLE, "too many answers are read"),
+        };
+        Self::new(status, reason)
+    }
+
+    /// Returns the error for an answer that a guard or an editor has stopped.
+    pub(crate) fn stopped(reason: &StopReason) -> Self {
+        let Handling { http_status, .. } = reason.handling();
+        let status = StatusCode::from_u16(http_status).unwrap_or(StatusCode::BAD_GATEWAY);
+        let code = Some(reason.as_str());
+        Self { code, ..Self::new(status, "the upstream's answer can't be passed on") }
+    }
+
+    /// Replaces an upstream's answer that can't be read, and that may contain a hidden value.
+    ///
+    /// Preserves its other headers and its status, unless the status is a success.
+    pub(crate) fn unreadable(head: Parts) -> Self {
+        let status = if head.status.is_success() { StatusCode::BAD_GATEWAY } else { head.status };
+        Self {
+            headers: Some(Box::new(head.headers)),
+            ..Self::new(status, "the upstream's answer can't be read")
         }
     }
 
     pub(crate) fn into_response(self) -> Response<Body> {
-        let kind =
-            if self.status.is_client_error() { "invalid_request_error" } else { "gateway_error" };
-        let mut response = Response::new(whole(error(&self.reason, kind).to_string()));
-        *response.status_mut() = self.status;
-        let headers = response.headers_mut();
+        let Self { status, reason, headers, code, closes } = self;
+        let mut headers = headers.map(|headers| *headers).unwrap_or_default();
+        let is_clients = status.is_client_error();
+        let kind = if is_clients { "invalid_request_error" } else { "gateway_error" };
+        let error = json!({"message": reason, "type": kind, "code": code, "param": null});
+        headers.remove(header::CONTENT_ENCODING);
+        headers.remove(header::CONTENT_LENGTH);
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        if self.closes {
+        if closes {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
+        let mut response = Response::new(whole(json!({ "error": error }).to_string()));
+        *response.status_mut() = status;
+        *response.headers_mut() = headers;
         response
     }
 }
@@ -79,32 +106,6 @@ impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
         Self::new(StatusCode::BAD_REQUEST, format!("the request can't be read: {error}"))
     }
-}
-
-/// Replaces an upstream's answer that can't be read, and that may contain a hidden value.
-///
-/// Preserves its other headers, such as `Retry-After` and the request's id. Preserves its status,
-/// unless the status is a success.
-pub(crate) fn unreadable(mut head: Parts) -> Response<Body> {
-    if head.status.is_success() {
-        head.status = status(&RelayOutcome::Stopped(StopReason::Unreadable));
-    }
-    head.headers.remove(header::CONTENT_ENCODING);
-    head.headers.remove(header::CONTENT_LENGTH);
-    head.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    let error = error("the upstream's answer can't be read", "gateway_error");
-    Response::from_parts(head, whole(error.to_string()))
-}
-
-/// Returns the status of an answer that has ended before its first byte was passed on.
-fn status(outcome: &RelayOutcome) -> StatusCode {
-    let status = StatusCode::from_u16(outcome.handling().http_status);
-    status.unwrap_or(StatusCode::BAD_GATEWAY)
-}
-
-/// Returns the error object for an answer or an event.
-pub(crate) fn error(message: &str, kind: &str) -> Value {
-    json!({"error": {"message": message, "type": kind, "code": null, "param": null}})
 }
 
 /// Returns a body of these bytes.

@@ -78,3 +78,16 @@ impl Whole {
         Ok(Self { bytes: bytes.into(), memory: held })
     }
 }
+
+/// Returns a body that holds a value until it is over, such as a permit.
+pub(crate) fn holding<B, T>(body: B, held: T) -> super::Body
+where
+    B: Body<Data = Bytes, Error = BoxError> + Send + 'static,
+    T: Send + 'static,
+{
+    body.map_frame(move |frame| {
+        let _until_the_end = &held;
+        frame
+    })
+    .boxed_unsync()
+}

@@ -71,8 +71,8 @@ use crate::report::named;
 ///
 /// Without an editor and a guard, each piece is written at once, before it is decoded. With one of
 /// them, an event is written when it is whole and the guard releases it. An event that can't be read
-/// may contain a value that a rule hides, so it stops the stream:
-/// [`pass_unreadable`](RelayBuilder::pass_unreadable) lets it pass. Use a
+/// may contain a value that a rule hides, and so may a line that is no field. So an event with one of
+/// them stops the stream: [`pass_unreadable`](RelayBuilder::pass_unreadable) lets it pass. Use a
 /// [`Sniffer`](super::Sniffer) before, for bodies that are no event stream.
 ///
 /// # The end
@@ -329,7 +329,13 @@ impl Stages {
             return Ok(true);
         };
         edited.clear();
-        let (edit, passes_unreadable) = (editor.edit(event), self.passes_unreadable);
+        let passes_unreadable = self.passes_unreadable;
+        // A line that is no field isn't edited, and may contain a value that a rule hides.
+        let has_rules = !editor.rules.is_empty();
+        if has_rules && !passes_unreadable && event.event().has_unknown_lines() {
+            return Err(StopReason::Unreadable);
+        }
+        let edit = editor.edit(event);
         let outcome = if guard.is_some() {
             edit.write_to(edited, passes_unreadable)
         } else {
