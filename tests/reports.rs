@@ -449,7 +449,7 @@ fn a_report_of_a_recorded_stream_has_the_figures_of_its_events() {
 fn a_value_inside_of_an_enum_is_a_member_beside_its_name() {
     let stopped = serde_json::to_value(stopped_report()).unwrap();
     assert_eq!(stopped["outcome"], "content_filter");
-    assert_eq!(stopped["found"], json!({"choice": 3, "kind": "arguments", "element": 1}));
+    assert_eq!(stopped["found"], json!({"choice": 3, "kind": "arguments", "element": 0}));
     assert_eq!(stopped["completion"], Value::Null);
 
     let guard = RelayGuard::new(Guard::new()).stop_at(Words::new([SECRET]));
