@@ -2,6 +2,7 @@
 
 use core::cmp::Reverse;
 use core::ops::Range;
+use std::sync::Arc;
 
 use memchr::memmem;
 
@@ -11,7 +12,7 @@ use crate::slice::bytes_in;
 ///
 /// [`Guard::redact`](super::Guard::redact) and [`Guard::stop_at`](super::Guard::stop_at) search the
 /// texts of a stream with it. [`Words`] is one for a set of strings. Implement it for patterns of
-/// your own, such as those of a regular expression.
+/// your own, such as those of a regular expression. An `Arc` of a finder is one, too, for all streams.
 ///
 /// ```
 /// use core::ops::Range;
@@ -61,6 +62,23 @@ pub trait Finder {
     /// since a text in which a match stays open fills the guard. A longer match is found in parts then.
     fn open_len(&self, text: &str) -> usize;
 }
+
+/// Implements [`Finder`] for a pointer to a finder, such as one that all streams share.
+macro_rules! by_pointer {
+    ($($pointer:ty),+) => {$(
+        impl<F: Finder + ?Sized> Finder for $pointer {
+            fn find(&self, text: &str, from: usize) -> Option<Range<usize>> {
+                (**self).find(text, from)
+            }
+
+            fn open_len(&self, text: &str) -> usize {
+                (**self).open_len(text)
+            }
+        }
+    )+};
+}
+
+by_pointer!(&F, Box<F>, Arc<F>);
 
 /// Finds strings: the first one in the text, and of those that begin together the longest one.
 ///
