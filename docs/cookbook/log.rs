@@ -9,6 +9,6 @@ fn line(request_id: &str, model: &str, report: &RelayReport) -> serde_json::Resu
         "status": report.handling().http_status,
         "latency": report.latency, // seconds, and tokens
         "redactions": report.redactions,
-        "stream": report.stream, // usage, finish reasons, the upstream's error, and what was odd
+        "stream": report.stream, // usage, finish reasons, the upstream's error, irregularities
     }))
 }
