@@ -1,7 +1,5 @@
 //! `TokenCounts`: the token counts of a stream, stored beyond their chunk.
 
-use alloc::collections::BTreeMap;
-
 use super::Usage;
 
 /// The token counts of a stream, as far as the server has sent them.
@@ -61,24 +59,32 @@ impl From<Usage<'_>> for TokenCounts {
 /// The token counts of a stream's choices, where each has a usage of its own (Moonshot).
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ChoiceTokens {
-    by_choice: BTreeMap<u64, TokenCounts>,
+    by_choice: Vec<(u64, TokenCounts)>,
 }
 
 impl ChoiceTokens {
     /// Replaces the counts of a choice by those of a later usage. Stores at most `most` choices.
+    ///
+    /// The search for a choice is linear.
     pub(crate) fn update(&mut self, index: u64, usage: &Usage<'_>, most: usize) {
-        if let Some(tokens) = self.by_choice.get_mut(&index) {
-            tokens.update(usage);
-        } else if self.by_choice.len() < most {
-            self.by_choice.insert(index, TokenCounts::from(*usage));
+        let has_space = self.by_choice.len() < most;
+        match self.by_choice.iter_mut().find(|(choice, _)| *choice == index) {
+            Some((_, tokens)) => tokens.update(usage),
+            None if has_space => self.add(index, usage),
+            None => {}
         }
+    }
+
+    /// Adds the counts of a choice that has none yet.
+    pub(crate) fn add(&mut self, index: u64, usage: &Usage<'_>) {
+        self.by_choice.push((index, TokenCounts::from(*usage)));
     }
 
     /// Returns the counts of all choices: the prompt once, and the sum of the completions.
     ///
     /// Looks at each stored choice.
     pub(crate) fn all(&self) -> TokenCounts {
-        let tokens = || self.by_choice.values();
+        let tokens = || self.by_choice.iter().map(|(_, tokens)| tokens);
         let most = |of: fn(&TokenCounts) -> Option<u64>| tokens().filter_map(of).max();
         let sum = |of: fn(&TokenCounts) -> Option<u64>| {
             tokens().filter_map(of).reduce(u64::saturating_add)

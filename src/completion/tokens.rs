@@ -49,7 +49,7 @@ impl ChatCompletion {
         for choice in &self.choices {
             let Some(usage) = choice.extra.get(choice::USAGE) else { continue };
             let add = |usage: Value<'_>| {
-                tokens.update(choice.index, &Usage::new(object(usage)?), usize::MAX);
+                tokens.add(choice.index, &Usage::new(object(usage)?));
                 Some(())
             };
             let _ = read(|out| usage.write_json(out), add);
