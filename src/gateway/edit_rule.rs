@@ -311,7 +311,7 @@ impl RuleSet {
 
     /// Returns true if no rule changes a chunk.
     pub(super) const fn is_empty(&self) -> bool {
-        self.base == 0
+        self.rules.is_empty() && self.usage.is_none()
     }
 
     pub(super) fn rules(&self) -> &[EditRule] {
