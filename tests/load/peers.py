@@ -3,6 +3,7 @@
 Nothing but Python's own library is needed. The first argument is the program under test.
 """
 
+import concurrent.futures
 import http.client
 import json
 import os
@@ -272,16 +273,27 @@ def is_error_event(text, code):
 
 
 def run(checks):
-    """Runs all checks, or those that the command line names, and exits."""
+    """Runs all checks, or those that the command line names, and exits.
+
+    Those of time and memory run alone. The others mostly wait, and run several at a time.
+    """
     wanted = sys.argv[2:]
-    upstream = Upstream()
-    for one in checks:
-        if not wanted or one.__name__ in wanted:
-            name = one.__name__.replace("_", " ")
-            print(name, flush=True)
-            try:
-                one(upstream)
-            except Exception as error:
-                check(False, f"{name}: {error!r}")
+    checks = [one for one in checks if not wanted or one.__name__ in wanted]
+
+    def call(one):
+        name = one.__name__.replace("_", " ")
+        print(name, flush=True)
+        try:
+            one(Upstream())
+        except Exception as error:
+            check(False, f"{name}: {error!r}")
+
+    def is_alone(one):
+        return one.__name__.startswith(("time_", "memory_"))
+
+    for one in filter(is_alone, checks):
+        call(one)
+    with concurrent.futures.ThreadPoolExecutor(4) as several:
+        list(several.map(call, (one for one in checks if not is_alone(one))))
     print(f"{len(failed)} failed" if failed else "all hold")
     sys.exit(1 if failed else 0)
