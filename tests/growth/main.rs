@@ -118,6 +118,7 @@ const COSTLIER: &[(&str, &str, f64, &str)] = &[
         "a chunk is written for each choice of few bytes",
     ),
     ("ChatCompletion, compared", "", 160.0, "elements are compared member by member"),
+    ("Guard, discarded", "", 160.0, "each call or detail is searched among those of its choice"),
     ("Guard, replaced and released", "", 160.0, "each text is replaced in each event"),
     (
         "Guard, words redacted",
