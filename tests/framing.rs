@@ -18,8 +18,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 use support::decoded::{Run, assert_laws, dispatched, pieces, run};
 use support::framed;
-use support::oracle::Dispatched;
-use support::{base64, recordings, vectors};
+use support::{base64, expected_events, reconnection_time, recordings, vectors};
 
 fn whole(bytes: &[u8]) -> Run {
     run(&mut SseDecoder::new(), &[bytes]).0
@@ -47,28 +46,6 @@ fn assert_all_cuts(bytes: &[u8], last_event_id: &str, given: &[usize], name: &st
     }
 }
 
-fn expected(vector: &Value) -> Vec<Dispatched> {
-    let text = |event: &Value, name: &str| event[name].as_str().unwrap().to_owned();
-    let events = vector["expected"].as_array().unwrap().iter();
-    events
-        .map(|event| Dispatched {
-            event: text(event, "event"),
-            data: text(event, "data"),
-            id: text(event, "id"),
-            retry: retry(&event["retry"]),
-        })
-        .collect()
-}
-
-/// Returns a number, or that of a decimal string, which is beyond JavaScript's numbers.
-fn retry(value: &Value) -> Option<u64> {
-    match value {
-        Value::Null => None,
-        Value::String(digits) => Some(digits.parse().unwrap_or(u64::MAX)),
-        number => Some(number.to_string().parse().unwrap_or(u64::MAX)),
-    }
-}
-
 #[test]
 fn every_vector_in_every_cut() {
     let mut count = 0;
@@ -90,9 +67,9 @@ fn every_vector_in_every_cut() {
         let mut decoder = SseDecoder::new();
         decoder.set_last_event_id(id);
         let (found, messages) = run(&mut decoder, &cut);
-        assert_eq!(dispatched(&found), expected(&vector), "{name}");
+        assert_eq!(dispatched(&found), expected_events(&vector), "{name}");
         assert_eq!(found.last_event_id, vector["last_event_id"].as_str().unwrap(), "{name}");
-        assert_eq!(found.retry, retry(&vector["reconnection_time"]), "{name}");
+        assert_eq!(found.retry, reconnection_time(&vector["reconnection_time"]), "{name}");
         let comments = vector["comments"].as_array().unwrap();
         assert_eq!(found.comments, comments.len() as u64, "{name}");
         if let Some(promptness) = vector["events_after_chunk"].as_array() {

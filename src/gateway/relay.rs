@@ -119,7 +119,8 @@ pub enum RelayFlow {
     Open,
     /// The guard or the editor has stopped the stream.
     ///
-    /// Read no more from the upstream, and finish the relay. Any [`RelayEnd`] but [`ClientGone`](RelayEnd::ClientGone) leads to the same report.
+    /// Read no more from the upstream, and finish the relay. Any [`RelayEnd`] but
+    /// [`ClientGone`](RelayEnd::ClientGone) leads to the same report.
     Stopped,
 }
 

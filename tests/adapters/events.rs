@@ -14,18 +14,14 @@ use proptest::prelude::*;
 use tokio_util::codec::{Decoder as _, FramedRead};
 
 use crate::script::{Script, Step, in_pieces_of, is_in, poll, poll_stream, script, streams};
+use crate::sse;
 use crate::support::heap;
 
-/// The parts of an event, which are the same in each form of it.
+/// The parts of an event with its payload, which are the same in each form of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Seen {
-    kind: EventKind,
-    offset: u64,
-    raw: Vec<u8>,
-    data: Vec<u8>,
+    event: sse::Seen,
     text: Result<String, deltawire::Error>,
-    event_type: String,
-    unterminated: bool,
     payload: String,
     chunk: Option<String>,
 }
@@ -47,17 +43,7 @@ fn lent(event: &ChunkEvent<'_>) -> Seen {
         _ => ("ignored".into(), None),
     };
     let event = event.event();
-    Seen {
-        kind: event.kind(),
-        offset: event.offset(),
-        raw: event.raw().to_vec(),
-        data: event.data().to_vec(),
-        text: event.data_str().map(str::to_owned),
-        event_type: event.event_type().to_owned(),
-        unterminated: event.is_unterminated(),
-        payload,
-        chunk,
-    }
+    Seen { event: sse::lent(event), text: event.data_str().map(str::to_owned), payload, chunk }
 }
 
 fn owned(owned: &OwnedChunkEvent) -> Seen {
@@ -78,13 +64,8 @@ fn owned(owned: &OwnedChunkEvent) -> Seen {
         _ => "ignored".into(),
     };
     Seen {
-        kind: event.kind(),
-        offset: event.offset(),
-        raw: event.raw().to_vec(),
-        data: event.data().to_vec(),
+        event: sse::owned(event),
         text: event.data_str().map(str::to_owned),
-        event_type: event.event_type().to_owned(),
-        unterminated: event.is_unterminated(),
         payload,
         chunk: owned.chunk().map(|chunk| serde_json::to_string(&chunk).unwrap()),
     }
@@ -233,7 +214,7 @@ fn errors_keep_their_place() {
     for ((came, _), end) in [lend_all(&steps), own_all(&steps)] {
         let came: Vec<_> = came
             .into_iter()
-            .map(|event| event.map(|event| String::from_utf8(event.raw).unwrap()))
+            .map(|event| event.map(|event| String::from_utf8(event.event.raw).unwrap()))
             .collect();
         let came: Vec<_> =
             came.iter().map(|event| event.as_ref().map(String::as_str).map_err(|e| *e)).collect();
@@ -345,12 +326,15 @@ fn a_framed_reader_gives_all_events() {
             found.push(owned(&event.unwrap()));
         }
         found.extend(framed.decoder_mut().salvage().map(|event| owned(&event)));
-        let raw =
-            |seen: &[Seen]| seen.iter().flat_map(|event| event.raw.clone()).collect::<Vec<_>>();
+        let raw = |seen: &[Seen]| {
+            seen.iter().flat_map(|event| event.event.raw.clone()).collect::<Vec<_>>()
+        };
         assert_eq!((raw(&found), raw(&found)), (stream.clone(), raw(&seen)));
         let messages = |seen: Vec<Seen>| {
-            let messages = seen.into_iter().filter(|event| event.kind == EventKind::Message);
-            messages.map(|event| (event.offset, event.data, event.payload)).collect::<Vec<_>>()
+            let messages = seen.into_iter().filter(|event| event.event.kind == EventKind::Message);
+            messages
+                .map(|event| (event.event.offset, event.event.data, event.payload))
+                .collect::<Vec<_>>()
         };
         assert_eq!(messages(found), messages(seen));
     }

@@ -11,25 +11,25 @@ use deltawire::sse::{Event, EventKind, SseEnd};
 use deltawire::{ErrorKind, Limits, SseDecoder};
 use futures_core::{FusedStream as _, Stream as _};
 use proptest::prelude::*;
-use serde_json::Value;
 use tokio_util::codec::{Decoder as _, Encoder as _, FramedRead};
 
 use crate::script::{Script, Step, in_pieces_of, is_in, poll, poll_stream, script, streams};
-use crate::support::{base64, heap, vectors};
+use crate::support::oracle::Dispatched;
+use crate::support::{base64, expected_events, heap, vectors};
 
 /// The parts of an event, which are the same in each form of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Seen {
-    kind: EventKind,
-    offset: u64,
-    raw: Vec<u8>,
-    data: Vec<u8>,
-    event_type: String,
-    unterminated: bool,
-    error: Option<deltawire::Error>,
+pub(crate) struct Seen {
+    pub(crate) kind: EventKind,
+    pub(crate) offset: u64,
+    pub(crate) raw: Vec<u8>,
+    pub(crate) data: Vec<u8>,
+    pub(crate) event_type: String,
+    pub(crate) unterminated: bool,
+    pub(crate) error: Option<deltawire::Error>,
 }
 
-fn lent(event: &Event<'_>) -> Seen {
+pub(crate) fn lent(event: &Event<'_>) -> Seen {
     Seen {
         kind: event.kind(),
         offset: event.offset(),
@@ -41,7 +41,7 @@ fn lent(event: &Event<'_>) -> Seen {
     }
 }
 
-fn owned(event: &OwnedEvent) -> Seen {
+pub(crate) fn owned(event: &OwnedEvent) -> Seen {
     Seen {
         kind: event.kind(),
         offset: event.offset(),
@@ -174,33 +174,6 @@ proptest! {
     }
 }
 
-/// A dispatched event of a vector.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Dispatched {
-    event: String,
-    data: String,
-    id: String,
-    retry: Option<u64>,
-}
-
-/// Returns the events of a vector that the standard dispatches.
-fn dispatched(vector: &Value) -> Vec<Dispatched> {
-    let text = |event: &Value, name: &str| event[name].as_str().unwrap().to_owned();
-    let events = vector["expected"].as_array().unwrap().iter();
-    events
-        .map(|event| Dispatched {
-            event: text(event, "event"),
-            data: text(event, "data"),
-            id: text(event, "id"),
-            retry: match &event["retry"] {
-                Value::Null => None,
-                Value::String(digits) => Some(digits.parse().unwrap_or(u64::MAX)),
-                number => Some(number.to_string().parse().unwrap_or(u64::MAX)),
-            },
-        })
-        .collect()
-}
-
 /// Reads events by their codec. The ids are those of the events themselves.
 fn read(codec: &mut SseCodec, mut id: String, buffer: &mut BytesMut) -> Vec<Dispatched> {
     let mut events = Vec::new();
@@ -232,7 +205,7 @@ fn vectors_are_the_same_after_a_round_trip() {
         let name = vector["name"].as_str().unwrap();
         let bytes = base64(vector["input_b64"].as_str().unwrap());
         let id = vector["initial_last_event_id"].as_str().unwrap_or_default();
-        let expected = dispatched(&vector);
+        let expected = expected_events(&vector);
         let codec = || {
             let mut decoder = SseDecoder::new();
             decoder.set_last_event_id(id);

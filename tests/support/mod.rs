@@ -101,6 +101,29 @@ pub fn vectors(folder: &str) -> Vec<(String, Value)> {
     vectors
 }
 
+/// Returns the events that the standard dispatches, as a vector of `sse` lists them.
+pub fn expected_events(vector: &Value) -> Vec<oracle::Dispatched> {
+    let text = |event: &Value, name: &str| event[name].as_str().unwrap().to_owned();
+    let events = vector["expected"].as_array().unwrap().iter();
+    events
+        .map(|event| oracle::Dispatched {
+            event: text(event, "event"),
+            data: text(event, "data"),
+            id: text(event, "id"),
+            retry: reconnection_time(&event["retry"]),
+        })
+        .collect()
+}
+
+/// Returns a number, or that of a decimal string, which is beyond JavaScript's numbers.
+pub fn reconnection_time(value: &Value) -> Option<u64> {
+    match value {
+        Value::Null => None,
+        Value::String(digits) => Some(digits.parse().unwrap_or(u64::MAX)),
+        number => Some(number.to_string().parse().unwrap_or(u64::MAX)),
+    }
+}
+
 /// Reads base64 as RFC 4648, section 4 has it.
 pub fn base64(text: &str) -> Vec<u8> {
     const ALPHABET: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
