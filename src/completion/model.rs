@@ -303,7 +303,18 @@ pub(super) fn push_doubling<T>(list: &mut Vec<T>, element: T) {
 
 impl Message {
     fn shrink_to_fit(&mut self) {
-        let Self { content, refusal, reasoning, tool_calls, function_call, .. } = self;
+        let Self {
+            role: _,
+            content,
+            refusal,
+            reasoning,
+            reasoning_name: _,
+            reasoning_details,
+            tool_calls,
+            function_call,
+            audio,
+            extra,
+        } = self;
         for text in [content, refusal, reasoning].into_iter().flatten() {
             shrink_text(text);
         }
@@ -316,9 +327,9 @@ impl Message {
             shrink_text(&mut function.arguments);
             function.extra.shrink_to_fit();
         }
-        self.reasoning_details.shrink_to_fit();
-        self.audio.iter_mut().for_each(OwnedObject::shrink_to_fit);
-        self.extra.shrink_to_fit();
+        reasoning_details.shrink_to_fit();
+        audio.iter_mut().for_each(OwnedObject::shrink_to_fit);
+        extra.shrink_to_fit();
     }
 }
 

@@ -105,7 +105,7 @@ fn set_merged_texts(target: &mut ChoiceTarget<'_>, delta: &Delta<'_>) {
     if let Some(text) = &message.reasoning {
         set_reasoning_name(target.message, text, message.reasoning_name);
     }
-    for of in [TextOf::Content, TextOf::Refusal, TextOf::Reasoning] {
+    for of in TextOf::ALL {
         if let Some(text) = of.text(&mut message) {
             set_text(target, of, text);
         }
