@@ -1,7 +1,14 @@
 //! `Limits`: every bound that the crate enforces, its default and the reason for it.
 //!
-//! A new limit needs a field with its reason, a row in the table, a default, and a line in
-//! `fuzz/bodies/input.rs`. If completions report it, it needs a variant of `CompletionLimit`.
+//! # To add a limit
+//!
+//! 1. Add a field with its reason, a row in the table, a default, and a line in `setters!`. A limit
+//!    without a setter doesn't compile.
+//! 2. Add a line in `fuzz/bodies/input.rs`.
+//! 3. A parser reads its limits in `json/mod.rs`, a decoder in `sse/decoder.rs`. A completion stores
+//!    them in `Budgets` in `completion/budgets.rs`. If it reports the limit, add a variant of
+//!    `CompletionLimit` in `completion/budget.rs`, with the name of the field.
+//! 4. A body in memory has no limit on memory: see `BODY_LIMITS` in `completion/whole_completion.rs`.
 
 /// The bounds of memory for one stream.
 ///
@@ -131,16 +138,23 @@ pub struct Limits {
     pub max_logprob_entries: usize,
 }
 
-/// Generates a setter for each limit.
+/// Generates a setter for each limit. A field without one doesn't compile.
 macro_rules! setters {
-    ($($setter:ident, $field:ident;)*) => {$(
-        #[doc = concat!("Sets [`", stringify!($field), "`](Self::", stringify!($field), ").")]
-        #[must_use]
-        pub const fn $setter(mut self, $field: usize) -> Self {
-            self.$field = $field;
-            self
+    ($($setter:ident, $field:ident;)*) => {
+        #[expect(dead_code, reason = "a field without a setter doesn't compile")]
+        const fn each_has_a_setter(&self) {
+            let Self { $($field: _,)* } = self;
         }
-    )*};
+
+        $(
+            #[doc = concat!("Sets [`", stringify!($field), "`](Self::", stringify!($field), ").")]
+            #[must_use]
+            pub const fn $setter(mut self, $field: usize) -> Self {
+                self.$field = $field;
+                self
+            }
+        )*
+    };
 }
 
 impl Limits {

@@ -190,15 +190,13 @@ impl<'a> Delta<'a> {
 
     /// Returns true if no text is another value than a string.
     pub(crate) fn has_only_strings(&self) -> bool {
-        let DeltaFields { content, refusal, reasoning_content, reasoning, .. } = *self.row;
-        let texts = [content, refusal, reasoning_content, reasoning];
-        texts.into_iter().all(|text| self.odd(text).is_none())
+        self.row.texts().into_iter().all(|text| self.odd(text).is_none())
     }
 
     /// Returns true if a value in place of a text contains no text.
     ///
-    /// The texts are `content`, each of its parts, `refusal`, `reasoning_content` and `reasoning`. A
-    /// number counts as a text.
+    /// The texts are `content`, each of its parts, and the other joined texts. A number counts as a
+    /// text.
     pub(crate) fn has_unknown_text(&self) -> bool {
         let is_unknown_part = |part| matches!(ContentPart::of(part), ContentPart::Unknown);
         let is_unknown = |value: Value<'_>| OddText::of(value) == OddText::Unknown;
@@ -207,9 +205,9 @@ impl<'a> Delta<'a> {
             _ => is_unknown(value),
         });
         let has_unknown_part = || self.content_parts().into_iter().flatten().any(is_unknown_part);
-        let [one, other] = self.odd_reasoning();
-        let odd = [self.odd_refusal(), one, other];
-        content || has_unknown_part() || odd.into_iter().flatten().any(is_unknown)
+        let [_, others @ ..] = self.row.texts();
+        let mut odd = others.into_iter().filter_map(|text| self.odd(text));
+        content || has_unknown_part() || odd.any(is_unknown)
     }
 
     /// Returns true if the value of a member can't be stored in a [`Message`](crate::completion::Message).

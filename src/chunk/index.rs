@@ -100,10 +100,7 @@ impl Index for ChunkIndex {
         add_values(document, [id, created, model, system_fingerprint], Leaf::Bound, &mut add);
         add_values(document, [obfuscation], Leaf::Varying, &mut add);
         for choice in &self.choices {
-            let DeltaFields { content, refusal, reasoning_content, reasoning, .. } =
-                choice.delta_fields;
-            let texts = [content, refusal, reasoning_content, reasoning];
-            add_values(document, texts, Leaf::Varying, &mut add);
+            add_values(document, choice.delta_fields.texts(), Leaf::Varying, &mut add);
         }
         for call in &self.calls {
             let FunctionFields { name, arguments, .. } = call.function_fields;
@@ -144,8 +141,29 @@ impl DeltaFields {
     /// Returns true if the delta has no members but a role and a content.
     #[inline]
     pub(crate) const fn is_content(&self) -> bool {
-        let more = self.refusal | self.tool_calls | self.function_call | self.audio;
-        more == 0 && !self.has_reasoning() && self.extras.start == self.extras.end
+        // Without `..`: a new column doesn't compile until it is listed.
+        let Self {
+            node: _,
+            calls: _,
+            extras,
+            role: _,
+            content: _,
+            reasoning_content: _,
+            reasoning: _,
+            reasoning_details: _,
+            refusal,
+            tool_calls,
+            function_call,
+            audio,
+        } = self;
+        let more = *refusal | *tool_calls | *function_call | *audio;
+        more == 0 && !self.has_reasoning() && extras.start == extras.end
+    }
+
+    /// Returns the columns of the texts that are joined, the content first.
+    #[inline]
+    pub(crate) const fn texts(&self) -> [NodeId; 4] {
+        [self.content, self.refusal, self.reasoning_content, self.reasoning]
     }
 
     #[inline]

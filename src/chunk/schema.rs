@@ -10,7 +10,7 @@
 //!
 //! 1. Add a row to its level: under `fields` if the member has a method or a field of its own, else
 //!    under `named`. Other files use the constants of the rows. The place of a row under `fields` is
-//!    that of the written member.
+//!    that of the written member. The docs of `extra` at the view of the level list these members.
 //! 2. Add the same row to `docs/wire.md`. A unit test compares name, rule and origin. The type here
 //!    is `Any` if no value counts as a mismatch.
 //! 3. If a message has a field for it, go through the list at `Message` in `completion/model.rs`.

@@ -544,6 +544,7 @@ impl Reassembler {
 mod tests {
     use super::{Calls, ChoiceIndex, RarePlan, Reasoning, Reassembler};
     use crate::chunk::ChatCompletionChunk;
+    use crate::chunk::schema::texts;
     use crate::decoder::{ChunkDecoder, ChunkEvent, Payload};
 
     /// How much of a chunk was added.
@@ -647,6 +648,15 @@ mod tests {
             ),
         ] {
             assert_eq!(last_of(&event).0, expected, "{event}");
+        }
+    }
+
+    /// Tests that no text with a column needs the full merge.
+    #[test]
+    fn each_text_of_the_schema_is_merged_by_a_plan() {
+        for name in texts() {
+            let (added, _) = last_of(&delta(&format!(r#""{name}":"t#""#)));
+            assert_ne!(added, Added::Whole, "{name}");
         }
     }
 

@@ -111,6 +111,8 @@ pub(super) enum TextOf {
 }
 
 impl TextOf {
+    pub(super) const ALL: [Self; 3] = [Self::Content, Self::Refusal, Self::Reasoning];
+
     /// Returns the stored text.
     #[inline]
     pub(super) const fn text(self, message: &mut Message) -> &mut Option<String> {

@@ -85,12 +85,18 @@ pub struct CompletionChoice {
 }
 
 /// The message of a choice.
-// A new field needs a value in `tests` below. They fail while `json_members`, `from_json`, `message`
-// or `gateway::replay` lacks the field. A new text with a field needs code in these files; patterns
-// without `..` find some of them:
-// - completion: `message`, `json_members`, `from_json`, `change`, `incremental`, `mod`
-// - chunk: `index`, `slots`, `choice`, `content_flags`
-// - gateway: `deltas`, `observe_plan`
+// A new field needs a value in `tests` below. They fail while a writer or a reader lacks the field.
+//
+// A new text with a field needs code at these places. The compiler names those with a star once the
+// row, the field and a variant of `TextOf` are there. Unit tests name those with a plus.
+// - completion: `json_members`*, `from_json`*; in `message` `TextOf::ALL` and `push_texts`+;
+//   `ChoiceState` and `VoidTexts` in `choice_state`*, `Change`*; `shrink_to_fit` here*;
+//   `set_texts` in `whole`+; `MergePlan::new`*, `MergePlan::add`+ in `incremental`; `literals`+
+// - chunk: the text and `odd_…` of `Delta` in `choice`, and the docs of `Delta::extra`;
+//   `is_content`* and `DeltaFields::texts`+ in `index`; `Field` and `field_of` in `slots`+;
+//   `ContentFlags::add`. A test of `docs/wire.md` compares the flags with the origin of the row.
+// - gateway: `DeltaText::find` and `begin_texts` in `deltas`+; `WatchedTextKind`+;
+//   `ChoiceWriter`, if gateways write the text
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Message {
@@ -303,7 +309,18 @@ pub(super) fn push_doubling<T>(list: &mut Vec<T>, element: T) {
 
 impl Message {
     fn shrink_to_fit(&mut self) {
-        let Self { content, refusal, reasoning, tool_calls, function_call, .. } = self;
+        let Self {
+            role: _,
+            content,
+            refusal,
+            reasoning,
+            reasoning_name: _,
+            reasoning_details,
+            tool_calls,
+            function_call,
+            audio,
+            extra,
+        } = self;
         for text in [content, refusal, reasoning].into_iter().flatten() {
             shrink_text(text);
         }
@@ -316,9 +333,9 @@ impl Message {
             shrink_text(&mut function.arguments);
             function.extra.shrink_to_fit();
         }
-        self.reasoning_details.shrink_to_fit();
-        self.audio.iter_mut().for_each(OwnedObject::shrink_to_fit);
-        self.extra.shrink_to_fit();
+        reasoning_details.shrink_to_fit();
+        audio.iter_mut().for_each(OwnedObject::shrink_to_fit);
+        extra.shrink_to_fit();
     }
 }
 

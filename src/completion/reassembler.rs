@@ -7,8 +7,8 @@ use super::budgets::Budgets;
 use super::change::Change;
 use super::choice_state::{CallState, ChoiceState};
 use super::incremental::{MergePlan, MergedTemplate};
-use super::message::{ChoiceTarget, push_delta};
-use super::model::{ChatCompletion, CompletionChoice, Message, push_doubling};
+use super::message::{ChoiceTarget, TextOf, push_delta};
+use super::model::{ChatCompletion, CompletionChoice, push_doubling};
 use super::order::sort_both;
 use super::outcome::{Findings, FinishedCompletion, Irregularities, UnfinishedChoice, count};
 use super::tail::{Newest, Tail};
@@ -337,10 +337,9 @@ impl Reassembler {
             self;
         budget.reset();
         let mut choices = core::mem::take(&mut completion.choices);
-        for choice in choices.drain(..) {
-            let Message { content, refusal, reasoning, .. } = choice.message;
-            for text in [content, refusal, reasoning] {
-                budget.recycle(text);
+        for mut choice in choices.drain(..) {
+            for of in TextOf::ALL {
+                budget.recycle(of.text(&mut choice.message).take());
             }
         }
         if choices.capacity() > KEPT_CHOICES {

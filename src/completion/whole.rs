@@ -105,7 +105,7 @@ fn set_merged_texts(target: &mut ChoiceTarget<'_>, delta: &Delta<'_>) {
     if let Some(text) = &message.reasoning {
         set_reasoning_name(target.message, text, message.reasoning_name);
     }
-    for of in [TextOf::Content, TextOf::Refusal, TextOf::Reasoning] {
+    for of in TextOf::ALL {
         if let Some(text) = of.text(&mut message) {
             set_text(target, of, text);
         }
@@ -133,4 +133,37 @@ fn set_text(target: &mut ChoiceTarget<'_>, of: TextOf, whole: &str) {
         None => budget.set_text(stored, whole).then_some(0),
     };
     changes.replace(start.map(|start| of.change(*choice, start)));
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::chunk::OwnedChatCompletionChunk;
+    use crate::chunk::schema::{Columns, DeltaFields, delta};
+    use crate::completion::Reassembler;
+
+    /// Returns the completion of one chunk, whose choice has `message` under a name.
+    fn completion(name: &str, message: &str) -> String {
+        let json = format!(r#"{{"choices":[{{"index":0,"{name}":{message}}}]}}"#);
+        let (mut completion, mut written) = (Reassembler::new(), Vec::new());
+        if let Ok(chunk) = OwnedChatCompletionChunk::from_json(json.as_bytes()) {
+            completion.push(&chunk.as_chunk());
+        }
+        completion.snapshot().write_json(&mut written);
+        String::from_utf8_lossy(&written).into_owned()
+    }
+
+    /// Compares each member with a column of a whole message with that of a delta.
+    #[test]
+    fn each_member_of_a_message_is_read_as_in_a_delta() {
+        for name in DeltaFields::NAMES {
+            let is_list = [delta::TOOL_CALLS, delta::REASONING_DETAILS].contains(name);
+            let values = ["\"a\"", "7", "[\"a\"]", r#"{"text":"a"}"#, r#"{"id":"a","name":"b"}"#];
+            for value in values.into_iter().chain(is_list.then_some(r#"[{"id":"a"}]"#)) {
+                let message = format!(r#"{{"{name}":{value}}}"#);
+                let expected = completion("delta", &message);
+                assert!(expected.contains("\"message\""), "{expected}");
+                assert_eq!(completion("message", &message), expected, "{message}");
+            }
+        }
+    }
 }

@@ -222,3 +222,54 @@ impl ObservePlan {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::chunk::Level;
+    use crate::chunk::schema::rows;
+    use crate::completion::Reassembler;
+    use crate::decoder::{ChunkDecoder, Templates};
+    use crate::gateway::Observer;
+
+    /// Compares an observer with a reassembler, for each member of a choice and of a delta.
+    #[test]
+    fn each_member_ends_a_stream_as_in_a_completion() {
+        let members = [Level::Choice, Level::Delta].into_iter().flat_map(|level| {
+            rows(level).iter().map(move |row| (level, row.name)).chain([(level, "unknown")])
+        });
+        for (level, name) in members {
+            for value in ["\"length\"", "\"\"", "7", "null", r#"{"a":1}"#, "[1]"] {
+                let member = format!(",\"{name}\":{value}");
+                let at = |here| if here == level { member.as_str() } else { "" };
+                let templates = Templates::new();
+                // The second stream begins with the templates of the first one.
+                for text in ["a", "b"] {
+                    let event = format!(
+                        "data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"{text}\"{}}}{}}}]}}\n\n",
+                        at(Level::Delta),
+                        at(Level::Choice)
+                    );
+                    let stream = event.repeat(4) + "data: [DONE]\n\n";
+                    let mut decoder = ChunkDecoder::new().with_templates(&templates);
+                    let (mut observer, mut completion) = (Observer::new(), Reassembler::new());
+                    let mut input = stream.as_bytes();
+                    while let Some(event) = decoder.next(&mut input) {
+                        observer.observe(&event);
+                        completion.push_payload(event.payload());
+                    }
+                    let end = decoder.finish();
+                    let finished = completion.finish(end.clone());
+                    let report = observer.finish(end);
+                    assert_eq!(report.outcome, finished.outcome, "{level:?} {member}");
+                    let stored = finished.completion.choices.iter();
+                    assert!(
+                        stored
+                            .map(|choice| &choice.finish_reason)
+                            .eq(report.choices.iter().map(|choice| &choice.finish_reason)),
+                        "{level:?} {member}"
+                    );
+                }
+            }
+        }
+    }
+}
