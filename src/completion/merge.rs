@@ -271,8 +271,14 @@ impl OwnedObject {
     }
 
     /// Merges the elements of arrays that have the same index.
+    ///
+    /// Any other value replaces the stored one, and so does an array with an element that isn't an
+    /// object.
     pub(crate) fn index_merge(&mut self, name: &str, value: Value<'_>, budget: &mut Budget) {
-        if value.kind() != ValueKind::Array {
+        let mut elements = value.elements();
+        if value.kind() != ValueKind::Array
+            || elements.any(|element| element.kind() != ValueKind::Object)
+        {
             return self.last(name, value, budget);
         }
         if self.get(name).is_none() {
@@ -394,6 +400,18 @@ mod tests {
         let OwnedValue::Array(list) = object.get("member").unwrap() else { panic!("{object:?}") };
         assert_eq!(list.iter().next().unwrap().get("index").unwrap().as_raw(), Some(&*index));
         assert!((2000..2500).contains(&taken(&budget)), "{}", taken(&budget));
+    }
+
+    #[test]
+    fn a_list_with_an_element_that_is_no_object_is_stored_as_sent() {
+        let list: (Merge, _) = (OwnedObject::index_merge, LIST);
+        let other: (Merge, _) = (OwnedObject::index_merge, r#"[{"index":12},"a",1]"#);
+        for lists in [&[other][..], &[list, other], &[other, list, other]] {
+            assert_eq!(text(&pushed(lists).0), other.1);
+        }
+        let (object, _) = pushed(&[other, list]);
+        let OwnedValue::Array(list) = object.get("member").unwrap() else { panic!("{object:?}") };
+        assert_eq!(list.len(), 3);
     }
 
     #[test]
