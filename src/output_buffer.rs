@@ -6,6 +6,9 @@
 /// their own first, which is allocated, and copied from there. `Bytes::from` converts a vector without a
 /// copy, and [`Relay::push_bytes`](crate::gateway::Relay) needs neither.
 ///
+/// Another `BufMut` may have a fixed size, and panics when it is full. So write to a `Vec<u8>`, compare its
+/// length with `remaining_mut()`, and copy it.
+///
 /// ```
 /// # #[cfg(feature = "bytes")] {
 /// use bytes::BytesMut;
