@@ -69,7 +69,7 @@
 //! `empty_patch` and `Slot::fill`, which takes each kind but `Text` and `Padding` for a number. A
 //! value that fits must read like that of the template, for the parser and for the schema's types.
 //! `Document::kind` returns the kind of the template's leaf, so values of one slot have one kind. Add
-//! values to `lesson` in `tests/templates.rs`, and the kind to the unit tests of `slot.rs`.
+//! values to `lesson` in `tests/it/template/streams.rs`, and the kind to the unit tests of `slot.rs`.
 
 mod followers;
 mod ids;
