@@ -191,6 +191,7 @@ fn a_reassembler_gives_large_buffers_back() {
     }
 }
 
+/// Frees the buffers that one large event made grow.
 #[test]
 fn an_editor_gives_large_buffers_back() {
     let names = r#""model":1,"#.repeat(100_000);

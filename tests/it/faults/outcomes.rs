@@ -71,6 +71,7 @@ fn choice(members: &str) -> String {
     format!("data: {{\"choices\":[{{{members}}}]}}\n\n")
 }
 
+/// Reports an error line beside `[DONE]` in one event.
 #[test]
 fn an_error_beside_the_end_is_one() {
     for rest in [
@@ -114,6 +115,7 @@ fn an_error_at_the_end_is_one_without_its_blank_line() {
     }
 }
 
+/// A choice that an invalid index or a limit leaves out has not finished.
 #[test]
 fn a_choice_that_is_left_out_has_not_finished() {
     for index in ["-1", "\"1\"", "1.0"] {
@@ -136,6 +138,7 @@ fn a_choice_that_is_left_out_has_not_finished() {
     assert_judged(&rows, &full);
 }
 
+/// Reports each value that a message lacks, so that it does not pass for a whole one.
 #[test]
 fn what_is_left_out_of_a_message_is_told() {
     let part = |members: &str| delta_text(members) + DONE;
@@ -172,6 +175,7 @@ fn what_is_left_out_of_a_message_is_told() {
     assert_judged(&[(&long, Outcome::Complete, &[LimitExceeded])], &full);
 }
 
+/// Reports an event in the middle of a text that is malformed, or is over its limit.
 #[test]
 fn an_event_that_is_lost_is_told() {
     let lost = (Outcome::MalformedEvent, &[MalformedEvent][..]);
@@ -218,6 +222,7 @@ fn delta_text(members: &str) -> String {
     String::from_utf8(delta(members)).unwrap()
 }
 
+/// A finish reason that names a failure is a failed finish.
 #[test]
 fn finish_reasons_that_name_a_failure() {
     for (reason, fails) in [
