@@ -122,7 +122,7 @@ fn an_event_may_have_exactly_so_many_bytes() {
 ///
 /// The result must not depend on the cut.
 #[test]
-fn a_limit_inside_a_line_end() {
+fn limit_inside_a_line_end_has_one_result_in_any_cut() {
     for len in 16..40 {
         let limits = limits(|limits| limits.max_event_bytes = len);
         for stream in [
@@ -165,7 +165,7 @@ fn a_line_feed_at_the_end_is_not_too_much() {
 }
 
 #[test]
-fn joined_data_counts_too() {
+fn joined_data_counts_towards_the_event_limit() {
     // Three lines of 8 bytes, a blank line, and the joined `a\nb\nc`.
     let lines = "data: a\ndata: b\ndata: c\n\n";
     let len = lines.len() + 5;
@@ -216,7 +216,7 @@ fn joined_data_is_measured_before_it_is_joined() {
 }
 
 #[test]
-fn empty_data_lines_count() {
+fn empty_data_lines_count_towards_the_event_limit() {
     let lines = format!("{}\n", "data:\n".repeat(40));
     let limits = limits(|limits| limits.max_event_bytes = 200);
     let outcome = decode_all_cuts(limits, &between(&lines));
@@ -369,7 +369,7 @@ fn buffers_of_different_events_hold_no_more_than_one_events() {
 }
 
 #[test]
-fn limits_of_nothing_are_limits() {
+fn limits_of_zero_are_enforced() {
     let none = limits(|limits| {
         limits.max_line_bytes = 0;
         limits.max_event_bytes = 0;

@@ -484,7 +484,7 @@ fn read(hostile: &Hostile, stream: &[u8]) {
 }
 
 #[test]
-fn hostile_streams() {
+fn hostile_streams_stay_within_their_bounds() {
     for hostile in streams() {
         let (small, large) = ((hostile.make)(hostile.bytes), (hostile.make)(8 * hostile.bytes));
         check(&hostile, &small);
@@ -505,7 +505,7 @@ fn hostile_streams_take_linear_time() {
 ///
 /// They hold the bytes of the event.
 #[test]
-fn a_large_event_by_bytes() {
+fn large_event_in_pieces_of_one_byte_takes_linear_work() {
     let large = |bytes: usize| {
         let text = "x\\n".repeat(bytes / 3);
         format!("data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"{text}\"}}}}]}}\n\n")

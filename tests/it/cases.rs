@@ -425,7 +425,7 @@ fn unknown_members_of_a_delta_are_joined() {
 
 /// A finish reason that names a failure is a failed finish; another unknown one is complete.
 #[test]
-fn finish_reasons_that_name_a_failure() {
+fn finish_reason_that_names_a_failure_is_a_failed_finish() {
     let stream = |reason: &str| {
         let chunk =
             json!({"choices": [{"index": 0, "delta": {"content": "A"}, "finish_reason": reason}]});

@@ -52,7 +52,7 @@ fn recorded() -> Vec<Recording> {
 }
 
 #[test]
-fn cuts_change_nothing() {
+fn recordings_in_any_cut_give_the_same_events() {
     for recording in recorded() {
         let bytes = &recording.bytes;
         let whole = run(&[bytes]);
@@ -65,7 +65,7 @@ fn cuts_change_nothing() {
 }
 
 #[test]
-fn the_completion_is_what_a_fold_over_values_gives() {
+fn completion_of_a_recording_is_a_fold_over_its_values() {
     for recording in recorded() {
         let finished = run(&[&recording.bytes]).finished;
         let completion = serde_json::to_value(&finished.completion).unwrap();
@@ -107,7 +107,7 @@ const MALFORMED: &[(&str, u64, &str)] = &[(
 )];
 
 #[test]
-fn only_what_is_no_json_is_malformed() {
+fn recorded_payload_is_malformed_only_if_it_is_no_json() {
     for recording in recorded() {
         let expected: Vec<_> = MALFORMED
             .iter()
@@ -121,7 +121,7 @@ fn only_what_is_no_json_is_malformed() {
 
 /// The outcome follows from the manifest's features and from which choices have finished.
 #[test]
-fn outcomes_are_what_the_manifest_says() {
+fn outcomes_of_recordings_are_those_of_the_manifest() {
     for recording in recorded() {
         let outcome = run(&[&recording.bytes]).finished.outcome;
         let has_error = ["error", "error_event", "error_field_line"]

@@ -52,7 +52,7 @@ fn views_show_what_was_sent() {
 }
 
 #[test]
-fn nothing_else_shows_text() {
+fn debug_of_other_types_contains_no_text() {
     let stream = format!("data: {JSON}\n\ndata: {{\"error\":{{\"message\":\"{SECRET}\"}}}}\n\n");
     let (mut decoder, mut guard, mut observer) =
         (ChunkDecoder::new(), Guard::new(), Observer::new());
@@ -103,7 +103,7 @@ fn nothing_else_shows_text() {
 
 /// A default value equals a new one.
 #[test]
-fn defaults_are_new() {
+fn default_of_a_type_is_its_new() {
     fn alike(default: &dyn Debug, new: &dyn Debug) {
         assert_eq!(format!("{default:?}"), format!("{new:?}"));
     }

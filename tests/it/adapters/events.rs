@@ -190,7 +190,7 @@ proptest! {
 
 /// One byte at a time is the hardest cut there is.
 #[test]
-fn bytes_one_by_one() {
+fn pieces_of_one_byte_give_the_decoders_events() {
     for stream in streams() {
         let (pieces, steps) = in_pieces_of(&stream, 1);
         let (seen, end) = expected(&pieces);

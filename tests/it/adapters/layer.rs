@@ -176,7 +176,7 @@ fn a_compressed_stream_is_refused() {
 
 /// Head, length and bytes of all other responses are those of the service. So is its error.
 #[test]
-fn other_responses_pass() {
+fn responses_of_other_types_pass() {
     let stream = [("content-encoding", "gzip"), ("content-type", "text/event-stream")];
     let json = [("content-length", "99"), ("content-type", "application/json")];
     let head = Request::builder().method(Method::HEAD).uri("/relayed").body(()).unwrap();

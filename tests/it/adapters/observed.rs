@@ -133,7 +133,7 @@ fn a_closure_observes() {
 
 /// A tap in a body returns the report of a tap, also if the body is dropped.
 #[test]
-fn a_tap_sees_what_a_tap_sees() {
+fn tap_in_a_body_sees_what_a_tap_beside_it_sees() {
     for stream in streams() {
         for polls in [1, 3, 1000] {
             let (pieces, steps) = in_pieces_of(&stream, 50);

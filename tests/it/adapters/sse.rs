@@ -251,7 +251,7 @@ fn the_encoder_refuses_line_ends_in_fields() {
 
 /// As in the standard: the last line counts, an empty one too, and none with U+0000.
 #[test]
-fn an_events_own_id() {
+fn event_id_is_that_of_the_last_line_without_nul() {
     for (event, id) in [
         ("data: 1\n\n", None),
         ("id: 1\nid: 2\ndata: 1\n\n", Some("2")),

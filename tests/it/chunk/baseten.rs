@@ -48,7 +48,7 @@ fn usage_is_on_every_chunk() {
 }
 
 #[test]
-fn choice_delta_and_tool_call() {
+fn members_of_choice_delta_and_tool_call_have_their_values() {
     let json = r#"{"model":"m","choices":[{"index":2,"delta":{"role":"assistant","content":null,
         "tool_calls":[{"index":0,"id":"call_1","type":"function",
         "function":{"name":"f","arguments":"{}"}}]},

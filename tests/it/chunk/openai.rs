@@ -46,7 +46,7 @@ const CHUNK: &str = r#"{
 }"#;
 
 #[test]
-fn top() {
+fn members_at_the_top_have_their_values() {
     with_chunk(CHUNK, |chunk| {
         assert_eq!(chunk.id(), Some("chatcmpl-1"));
         assert_eq!(chunk.object(), Some("chat.completion.chunk"));
@@ -63,7 +63,7 @@ fn top() {
 }
 
 #[test]
-fn choice_and_delta() {
+fn members_of_choice_and_delta_have_their_values() {
     with_chunk(CHUNK, |chunk| {
         let choice = chunk.choices().next().unwrap();
         assert_eq!(choice.index(), Some(1));
@@ -82,7 +82,7 @@ fn choice_and_delta() {
 }
 
 #[test]
-fn tool_calls() {
+fn tool_calls_have_their_values() {
     with_chunk(CHUNK, |chunk| {
         let delta = chunk.choices().next().unwrap().delta();
         assert_eq!(delta.tool_calls().len(), 2);
@@ -99,7 +99,7 @@ fn tool_calls() {
 }
 
 #[test]
-fn logprobs() {
+fn logprobs_have_their_values() {
     with_chunk(CHUNK, |chunk| {
         let logprobs = chunk.choices().next().unwrap().logprobs().unwrap();
         let content: Vec<_> = logprobs.content().collect();
@@ -116,7 +116,7 @@ fn logprobs() {
 }
 
 #[test]
-fn usage() {
+fn usage_has_its_counts() {
     with_chunk(CHUNK, |chunk| {
         let usage = chunk.usage().unwrap();
         assert_eq!(usage.prompt_tokens(), Some(11));
@@ -165,7 +165,7 @@ fn finish_reasons_are_open() {
 
 /// The usage chunk of `stream_options.include_usage`: no choices at all.
 #[test]
-fn the_usage_chunk() {
+fn usage_chunk_without_choices_has_its_counts() {
     let json = r#"{"id":"c","object":"chat.completion.chunk","choices":[],
         "usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3}}"#;
     with_chunk(json, |chunk| {

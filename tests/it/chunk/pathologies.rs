@@ -56,7 +56,7 @@ fn each_chunk(
 /// The expectations of each row of D, field by field.
 #[test]
 #[expect(clippy::too_many_lines, reason = "a table, row by row")]
-fn rows_d() {
+fn chunks_of_deviating_servers_have_their_fields() {
     for row in rows() {
         let id = row["id"].as_str().unwrap();
         let kinds = each_chunk(&row, |number, chunk| {
@@ -172,7 +172,7 @@ fn rows_d() {
 }
 
 #[test]
-fn rows_e() {
+fn tool_calls_of_deviating_servers_have_their_fields() {
     for row in rows() {
         let id = row["id"].as_str().unwrap().to_owned();
         let kinds = each_chunk(&row, |number, chunk| {
@@ -218,7 +218,7 @@ fn rows_e() {
 }
 
 #[test]
-fn rows_f() {
+fn payloads_with_odd_json_have_their_kinds() {
     for row in rows() {
         let Some(bytes) = row["bytes"].as_str() else { continue };
         let kinds = || each_chunk(&row, |_, _| {});

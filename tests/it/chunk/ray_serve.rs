@@ -28,7 +28,7 @@ const FIRST: &str = r#"{"id":"chatcmpl-1","object":"chat.completion.chunk","crea
     "prompt_token_ids":[128000,9906],"prompt_text":"Hello","system_fingerprint":"vllm-1"}"#;
 
 #[test]
-fn the_first_chunk() {
+fn first_chunk_has_its_prompt_and_no_output() {
     with_chunk(FIRST, |chunk| {
         assert_eq!(chunk.prompt_token_ids().unwrap().collect::<Vec<_>>(), [128_000, 9906]);
         assert_eq!(chunk.get("prompt_text").unwrap().as_str(), Some("Hello"));
@@ -100,7 +100,7 @@ fn logprobs_have_fillers() {
 }
 
 #[test]
-fn tool_calls_and_extra_members() {
+fn tool_calls_beside_extra_members_have_their_values() {
     let json = r#"{"model":"m","choices":[{"index":0,"delta":{"tool_calls":[
         {"index":0,"id":"chatcmpl-tool-1","type":"function","function":{"name":"f","arguments":""}}]},
         "routed_experts":"AAAA"}],"metrics":{"queue_time_ms":1.5}}"#;

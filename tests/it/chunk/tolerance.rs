@@ -8,7 +8,7 @@ use super::{mismatches, with_chunk, with_event};
 
 /// `get` returns the value that was sent; the typed methods return `None` for an unreadable one.
 #[test]
-fn nothing_comes_in_five_ways() {
+fn absent_null_and_empty_contents_are_told_apart() {
     for (sent, kind, content) in [
         ("", None, None),
         (r#""content":null"#, Some(ValueKind::Null), None),
@@ -433,7 +433,7 @@ fn a_chunk_that_is_owned_is_the_same() {
 }
 
 #[test]
-fn what_a_chunk_carries() {
+fn parts_that_a_chunk_carries_are_listed() {
     let cases: [(&str, &[&str]); 21] = [
         (r#"{"choices":[{"delta":{"role":"assistant"}}]}"#, &["role"]),
         (r#"{"choices":[{"delta":{"role":"","content":""}}]}"#, &[]),

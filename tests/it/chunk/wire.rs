@@ -126,12 +126,12 @@ fn assert_reachable<'v>(sent: &str, get: impl Fn(&str) -> Option<Value<'v>>) {
 }
 
 #[test]
-fn every_member_at_the_top() {
+fn every_member_at_the_top_has_its_value() {
     with_chunk(TOP, |chunk| assert_reachable(TOP, |name| chunk.get(name)));
 }
 
 #[test]
-fn every_member_of_a_choice() {
+fn every_member_of_a_choice_has_its_value() {
     with_chunk(&format!(r#"{{"choices":[{CHOICE}]}}"#), |chunk| {
         let choice = chunk.choices().next().unwrap();
         assert_reachable(CHOICE, |name| choice.get(name));
@@ -142,7 +142,7 @@ fn every_member_of_a_choice() {
 }
 
 #[test]
-fn every_member_of_a_delta_and_a_tool_call() {
+fn every_member_of_a_delta_and_a_tool_call_has_its_value() {
     with_chunk(&format!(r#"{{"choices":[{{"delta":{DELTA}}}]}}"#), |chunk| {
         let delta = chunk.choices().next().unwrap().delta();
         assert_reachable(DELTA, |name| delta.get(name));
@@ -159,7 +159,7 @@ fn every_member_of_a_delta_and_a_tool_call() {
 }
 
 #[test]
-fn every_member_of_usage() {
+fn every_member_of_usage_has_its_value() {
     for place in [r#""usage":"#, r#""x_groq":{"usage":"#] {
         let close = if place.contains("groq") { "}" } else { "" };
         with_chunk(&format!(r#"{{"choices":[],{place}{USAGE}{close}}}"#), |chunk| {
@@ -202,7 +202,7 @@ fn the_samples_have_every_member_that_the_schema_lists() {
 
 /// Where a server says a count twice, the schema's own place counts.
 #[test]
-fn counts_that_are_said_twice() {
+fn count_in_two_places_is_that_of_the_schemas_place() {
     let json = r#"{"usage":{"cached_tokens":1,"prompt_cache_hit_tokens":2,"reasoning_tokens":3,
         "prompt_tokens_details":{"cached_tokens":4},"completion_tokens_details":{"reasoning_tokens":5}}}"#;
     with_chunk(json, |chunk| {

@@ -74,7 +74,7 @@ fn differences(
 }
 
 #[test]
-fn every_vector() {
+fn vectors_of_chunks_give_their_completion() {
     let mut count = 0;
     for (_, vector) in vectors("accumulate") {
         let name = vector["name"].as_str().unwrap();
@@ -198,7 +198,7 @@ fn halves_of_different_texts_are_not_joined() {
 
 /// Rows of `../shared/vectors/pathologies.jsonl` about usage (C), choices and tool calls (E).
 #[test]
-fn pathologies() {
+fn usage_and_tool_calls_of_deviating_servers_are_merged() {
     let Some(folder) = shared("vectors") else { return };
     let text = std::fs::read_to_string(folder.join("pathologies.jsonl")).unwrap();
     let mut seen = 0;
@@ -326,7 +326,7 @@ fn push(completion: &mut Reassembler, choice: &Value) {
 }
 
 #[test]
-fn changes_tell_what_is_new() {
+fn changes_of_a_push_are_its_new_parts() {
     let mut completion = Reassembler::new();
     let call = |index: u32, arguments: &str| {
         json!({"index": 0, "delta": {"tool_calls": [
@@ -492,7 +492,7 @@ fn done_ends_the_calls() {
 }
 
 #[test]
-fn what_arguments_are() {
+fn arguments_state_is_that_of_their_json() {
     for (arguments, state) in [
         ("", ArgumentsState::Empty),
         (" ", ArgumentsState::Empty),
@@ -580,7 +580,7 @@ fn unknown_members_of_a_call_and_its_function_survive() {
 }
 
 #[test]
-fn servers_that_send_the_whole_message() {
+fn whole_message_replaces_the_one_before() {
     let whole = |content: &str, arguments: &str| {
         json!({"choices": [{"index": 0, "message": {"role": "assistant", "content": content,
             "tool_calls": [{"id": "a", "type": "function", "function": {"name": "f", "arguments": arguments}}]}}]})
@@ -666,7 +666,7 @@ fn a_whole_message_is_stored_as_a_delta_is() {
 
 /// Empty arguments never replace others, and each version of a whole message replaces the others.
 #[test]
-fn later_arguments_of_whole_messages() {
+fn arguments_of_a_later_whole_message_replace_unless_empty() {
     let function = |arguments: Value| json!({"name": "f", "arguments": arguments});
     let old = |arguments| json!({"function_call": function(arguments)});
     let new = |arguments| json!({"tool_calls": [{"index": 0, "function": function(arguments)}]});
@@ -691,7 +691,7 @@ fn later_arguments_of_whole_messages() {
 
 /// Each version of a whole message replaces the parts of the one before.
 #[test]
-fn later_parts_of_whole_messages() {
+fn parts_of_a_later_whole_message_replace_the_earlier_ones() {
     let whole = |message: Value| json!({"choices": [{"index": 0, "message": message}]});
     let version = |text: &str, ids: Value| {
         whole(json!({"content": [{"text": text, "signature": text}, {"reference_ids": ids}],
@@ -1005,7 +1005,7 @@ fn each_outcome_has_a_name() {
 }
 
 #[test]
-fn parts_of_a_content_of_any_kind() {
+fn content_parts_of_any_kind_are_merged() {
     let part = |part: Value| json!({"choices": [{"index": 0, "delta": {"content": [part]}}]});
     let finished = finished_chunks(&[
         part(json!({"type": "text", "text": "a"})),
@@ -1202,7 +1202,7 @@ proptest! {
     }
 
     #[test]
-    fn null_and_absent_are_alike(choices in deltas_of_choices()) {
+    fn null_member_is_merged_as_an_absent_one(choices in deltas_of_choices()) {
         let with_nulls = |choice: &Value| {
             let mut choice = choice.clone();
             for name in ["role", "content", "refusal", "reasoning", "reasoning_content", "tool_calls", "function_call", "audio"] {

@@ -238,7 +238,7 @@ proptest! {
 
     /// A completion is the same if it is looked at after each push, after some, or never.
     #[test]
-    fn a_look_at_any_time_finds_all(steps in streams(), looks in any::<u64>(), free in prop_oneof![8 => Just(None), 1 => (0..2500_usize).prop_map(Some)]) {
+    fn snapshot_at_any_time_has_all_texts(steps in streams(), looks in any::<u64>(), free in prop_oneof![8 => Just(None), 1 => (0..2500_usize).prop_map(Some)]) {
         // Texts are stored by plans as long as there is budget for many: long ones use it up.
         let long = [10, 10, 10].into_iter().chain([LONG; 36]).map(|len| plain(&"f".repeat(len)));
         let first = long.map(Step::Text).filter(|_| free.is_some());

@@ -40,7 +40,7 @@ fn malformed(stream: &[u8]) -> Option<(ErrorKind, u64)> {
 }
 
 #[test]
-fn done_comes_with_padding() {
+fn done_with_padding_is_done() {
     for done in ["[DONE]", " [DONE]", "[DONE] ", "\t[DONE]\t ", "  [DONE]"] {
         for end in ["\n", "\r\n", "\r"] {
             assert_eq!(kinds(format!("data:{done}{end}{end}").as_bytes()), [("done", 0)], "{done}");
@@ -56,7 +56,7 @@ fn done_comes_with_padding() {
 }
 
 #[test]
-fn errors_come_in_many_forms() {
+fn errors_in_each_form_are_errors() {
     let object = r#"{"message":"m","code":502,"type":"t","param":"p"}"#;
     for stream in [
         format!("data: {{\"error\":{object}}}\n\n"),
@@ -102,7 +102,7 @@ fn errors_come_in_many_forms() {
 }
 
 #[test]
-fn a_payload_that_cannot_be_read_says_where() {
+fn malformed_payload_has_the_offset_of_its_fault() {
     for (payload, kind, position) in [
         ("{not json}", ErrorKind::ExpectedName, 1),
         ("{\"a\":1", ErrorKind::UnexpectedEnd, 6),
@@ -164,7 +164,7 @@ fn a_malformed_event_does_not_touch_the_next() {
 }
 
 #[test]
-fn bodies_that_are_no_event_stream() {
+fn body_that_is_no_event_stream_has_its_kind() {
     for (body, expected) in [
         (&b"{\"error\":{}}"[..], BodyKind::Json),
         (b"\xEF\xBB\xBF [1]\n", BodyKind::Json),
@@ -182,7 +182,7 @@ fn bodies_that_are_no_event_stream() {
 
 /// No error, and no text that describes one, repeats bytes of the stream.
 #[test]
-fn errors_keep_what_was_sent_to_themselves() {
+fn errors_of_payloads_repeat_no_text_of_the_stream() {
     let canary = "sk-canary";
     for payload in [
         format!("{{\"{canary}\" 1}}"),
@@ -215,7 +215,7 @@ fn errors_keep_what_was_sent_to_themselves() {
 
 /// The same in every vector there is, with the canary at many places of it.
 #[test]
-fn errors_in_every_vector_keep_it_to_themselves() {
+fn errors_of_vectors_repeat_no_text_of_the_stream() {
     const CANARY: &str = "sk-canary";
     for stream in every_vector() {
         let step = (stream.len() / 12).max(1);
@@ -313,7 +313,7 @@ fn a_text_is_an_error_with_what_stands_beside_it() {
 ///
 /// A byte order mark is one only at the start.
 #[test]
-fn an_unfinished_done_counts() {
+fn done_without_its_blank_line_is_done() {
     for (stream, done) in [
         ("data: [DONE]", 1),
         ("\u{FEFF}data: [DONE]", 1),

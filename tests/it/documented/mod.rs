@@ -48,7 +48,7 @@ mod replay {
 
 /// The README contains the relay word for word, and the docs of `Guard` and `Replay` their loops.
 #[test]
-fn the_pages_have_these_loops() {
+fn loops_of_these_tests_are_those_of_the_pages() {
     assert!(include_str!("../../../README.md").contains(include_str!("relay.rs")));
     for (source, code) in [
         (include_str!("../../../src/gateway/guard.rs"), include_str!("guard.rs")),

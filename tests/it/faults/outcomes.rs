@@ -224,7 +224,7 @@ fn delta_text(members: &str) -> String {
 
 /// A finish reason that names a failure is a failed finish.
 #[test]
-fn finish_reasons_that_name_a_failure() {
+fn finish_reason_that_names_a_failure_is_a_failed_finish() {
     for (reason, fails) in [
         ("abort", true),
         ("aborted", true),
@@ -443,7 +443,7 @@ proptest! {
 
     /// Reassembler, observer and tap agree on every stream; an unclean outcome has a defect.
     #[test]
-    fn all_say_the_same_of_every_stream(
+    fn reassembler_observer_and_tap_agree_on_every_stream(
         events in proptest::collection::vec((events(), 1usize..4), 1..8),
         cut in prop_oneof![3 => Just(0usize), 1 => 1usize..30],
         choices in 0usize..4,

@@ -654,7 +654,7 @@ fn no_error_becomes_a_successful_stream() {
 }
 
 #[test]
-fn streams_are_replayed() {
+fn streams_of_all_kinds_are_replayed() {
     let mut replayed = 0;
     for (name, stream) in streams() {
         assert_replays(&name, &assemble([&stream[..]]).completion);

@@ -362,7 +362,7 @@ fn texts_behind_many_edits_are_found() {
 
 /// A chunk in several `data` lines that an editor joins, and whose text a guard replaces.
 #[test]
-fn edits_and_redactions_of_data_in_several_lines() {
+fn data_in_several_lines_is_edited_and_redacted() {
     for start in ["", "\u{feff}"] {
         let stream = &format!(
             "{start}data: {{\"model\":\"m\",\ndata: \"choices\":[{{\"delta\":{{\"content\":\"the é\"}}}}]}}\n\n"

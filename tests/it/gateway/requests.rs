@@ -202,7 +202,7 @@ proptest! {
 
     /// The members that a gateway reads are those of `serde_json`. Without edits nothing is copied.
     #[test]
-    fn members_are_read(body in body()) {
+    fn members_of_a_request_are_those_of_serde_json(body in body()) {
         let (request, oracle) = (read(&body), Oracle::read(&body));
         let (model, options) = (oracle.value("model"), oracle.value("stream_options"));
         prop_assert_eq!(request.model(), model.as_str());
@@ -321,7 +321,7 @@ proptest! {
 
     /// No input panics, and an edited body remains readable.
     #[test]
-    fn any_bytes(
+    fn tokens_in_any_order_leave_an_edited_body_readable(
         tokens in proptest::collection::vec(select(vec![
             "{", "}", "\"model\"", "\"stream\"", "\"stream_options\"", "\"include_usage\"", ":", ",", "true",
             "null", "\"a\"", "[", "]", "\"mod\\u0065l\"", "\"\\ud83d\"", "NaN", " ", "\u{feff}",

@@ -32,7 +32,7 @@ fn read(text: &[u8], strict: bool) -> Result<JsonDeviations, ErrorKind> {
 }
 
 #[test]
-fn strict_is_what_the_suite_says() {
+fn strict_decoder_accepts_y_texts_and_rejects_n_texts() {
     for (_, vector) in vectors("json") {
         let bytes = |value: &serde_json::Value| base64(value.as_str().unwrap());
         let text = match vector["input_repeat"].as_array() {

@@ -37,7 +37,7 @@ fn assert_all_cuts(bytes: &[u8], last_event_id: &str, given: &[usize], name: &st
 }
 
 #[test]
-fn every_vector_in_every_cut() {
+fn vectors_in_every_cut_give_the_events_of_the_standard() {
     let mut count = 0;
     for (suite, vector) in vectors("sse") {
         if suite == "lines" || suite == "wpt-mime" {
@@ -88,7 +88,7 @@ fn every_vector_in_every_cut() {
 }
 
 #[test]
-fn every_line_vector() {
+fn lines_in_any_pieces_are_split_as_their_vectors_list() {
     for (_, vector) in vectors("sse").iter().filter(|(suite, _)| suite == "lines") {
         let list = |name: &str| -> Vec<Vec<u8>> {
             let items = vector[name].as_array().unwrap().iter();
@@ -117,7 +117,7 @@ fn every_line_vector() {
 }
 
 #[test]
-fn every_content_type_vector() {
+fn content_types_are_event_streams_as_their_vectors_list() {
     for (_, vector) in vectors("sse").iter().filter(|(suite, _)| suite == "wpt-mime") {
         let content_type = vector["content_type"].as_str().unwrap();
         assert_eq!(is_event_stream(content_type), vector["is_event_stream"], "{content_type}");
@@ -125,7 +125,7 @@ fn every_content_type_vector() {
 }
 
 #[test]
-fn text_that_is_no_utf8_says_where_and_costs_its_event_only() {
+fn invalid_utf8_has_its_offset_and_costs_its_event_only() {
     let bytes = b"data: one\n\ndata: a\xFFb\n\ndata: c\ndata: d\xE5\xA5\n\ndata: two\n\n";
     let mut decoder = SseDecoder::new();
     let mut input = &bytes[..];
@@ -223,7 +223,7 @@ fn run_without_end(decoder: &mut SseDecoder, mut bytes: &[u8]) {
 }
 
 #[test]
-fn every_recording_in_every_cut() {
+fn recordings_in_every_cut_give_the_events_of_the_standard() {
     for api in [
         "openai-chat",
         "anthropic-messages",

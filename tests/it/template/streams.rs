@@ -17,7 +17,7 @@ fn in_cuts(stream: &[u8], sizes: &[usize]) {
 }
 
 #[test]
-fn the_corpus_in_all_piecings() {
+fn recordings_in_any_pieces_are_read_as_without_templates() {
     for recording in recordings("openai-chat") {
         in_cuts(&recording.bytes, &[usize::MAX, 4096, 1460, 128, 16]);
         if recording.bytes.len() < 200_000 {
@@ -31,7 +31,7 @@ fn the_corpus_in_all_piecings() {
 
 /// Each stream of the vectors three times: a template of the first one is there for the next.
 #[test]
-fn the_vectors() {
+fn vectors_that_repeat_are_read_as_without_templates() {
     for (_, vector) in vectors("accumulate") {
         let Value::Array(chunks) = &vector["chunks"] else { continue };
         let events: Vec<_> = chunks.iter().map(|chunk| format!("data: {chunk}\n\n")).collect();
@@ -52,7 +52,7 @@ fn the_vectors() {
 }
 
 #[test]
-fn generated_streams() {
+fn generated_streams_are_read_as_without_templates() {
     for name in crate::workloads::NAMES.into_iter().filter(|name| *name != "huge") {
         let stream = crate::workloads::generate(name, 300, 11);
         in_cuts(&stream.bytes, &[usize::MAX, 1460, 100]);
@@ -168,7 +168,7 @@ fn a_set_that_threads_share_changes_nothing() {
 ///
 /// The change is another byte, one more, or one less.
 #[test]
-fn mutations_of_every_byte() {
+fn events_with_any_byte_changed_are_read_as_without_templates() {
     let others = *b"\"\\\n\r,:{}[]0519-.eE tx\0\x1F\x7F\x80\xC3\xFF";
     for template in TEMPLATES {
         let before = lesson(template);
@@ -195,7 +195,7 @@ fn mutations_of_every_byte() {
 
 /// Streams in which a different value changes the meaning of the rest.
 #[test]
-fn what_differs_may_matter_elsewhere() {
+fn value_that_differs_changes_the_meaning_of_the_rest() {
     let big = "x".repeat(300);
     for events in [
         // An `error` that was none is one.
@@ -265,7 +265,7 @@ fn what_differs_may_matter_elsewhere() {
 /// A joined text grows by them, and other values stay, beside all other differences. `#` is a
 /// number, `%` another one for each three, `?` a text that is empty each third time.
 #[test]
-fn what_stays_is_said_each_time() {
+fn values_that_stay_are_merged_each_time() {
     let many = (0..40).map(|name| format!(r#""k{name}":1,"#)).collect::<Vec<_>>().concat();
     let choice = |choice: &str| format!(r#"{{"choices":[{{"index":0,{choice}}}]}}"#);
     let delta = |delta: &str| choice(&format!(r#""delta":{{{delta}}}"#));
@@ -361,7 +361,7 @@ proptest! {
 
     /// Law 2 for bound values behind slots: each may change, at the front, inside and at the end of a run.
     #[test]
-    fn bound_values_behind_slots_change(
+    fn bound_values_behind_slots_that_change_are_read(
         layouts in prop::collection::vec(0..5_usize, 1..4),
         changes in prop::collection::vec((0..6_usize, 0..4_usize, 0..9_usize, 1..4_u32), 1..24),
     ) {
@@ -405,7 +405,7 @@ proptest! {
 
     /// Law 2 for templates in any order, whose heads have values and literals in common.
     #[test]
-    fn heads_that_begin_alike(
+    fn heads_that_begin_alike_change_nothing(
         streams in prop::collection::vec(
             prop::collection::vec((0..14_usize, 0..6_usize, 0..6_usize), 1..40),
             1..4,
@@ -432,7 +432,7 @@ proptest! {
 
 /// A name that comes twice in an object needs budget for its longer value, for a while, each time.
 #[test]
-fn names_that_come_twice_take_room() {
+fn repeated_name_needs_budget_for_its_longer_value() {
     let long = "y".repeat(300);
     let mut limits = Limits::new();
     limits.max_completion_bytes = 32 * 4096 + 4000;
@@ -458,7 +458,7 @@ fn names_that_come_twice_take_room() {
 
 /// The type of a matching event is the one in its line, or none.
 #[test]
-fn types_of_events_that_fit() {
+fn event_type_of_a_matching_event_is_that_of_its_line() {
     let lines = ["", "event:\n", "event: \r\n", "event:delta\n", "event: message\n", "event:  m\n"];
     for line in lines {
         for other in lines {
@@ -492,7 +492,7 @@ fn halves_meet_behind_events_that_fit() {
 
 /// Every limit, at every value around the size of the events.
 #[test]
-fn limits_hold_with_templates() {
+fn limits_of_any_size_are_enforced_as_without_templates() {
     for template in TEMPLATES {
         let stream = [lesson(template), template.repeat(3).into_bytes()].concat();
         for most in (0..template.len() + 40).chain([usize::MAX]) {
@@ -537,7 +537,7 @@ fn in_turn(streams: &[&[String]]) {
 
 /// A template that binds nothing comes between two of another that binds its first value.
 #[test]
-fn a_template_without_bound_values_is_in_between() {
+fn bound_values_behind_a_template_without_any_are_compared() {
     let bound = |id: &str| {
         format!("data: {{\"id\":\"{id}\",\"choices\":[{{\"delta\":{{\"content\":\"t\"}}}}]}}\n\n")
     };
@@ -557,7 +557,7 @@ fn a_template_without_bound_values_is_in_between() {
 
 /// A stream's id and fingerprint change, and joined they are the same text.
 #[test]
-fn bound_values_that_are_the_same_when_joined() {
+fn bound_values_with_equal_joined_texts_are_told_apart() {
     let event = |id: &str, last: &str| {
         format!(
             "data: {{\"id\":\"{id}\",\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"t\"}}}}],\"system_fingerprint\":\"{last}\"}}\n\n"
@@ -622,13 +622,13 @@ proptest! {
 
     /// Streams of events that are edited on and on, as the fuzz target makes them.
     #[test]
-    fn edited_streams(script in proptest::collection::vec(any::<u8>(), 2..200)) {
+    fn edited_streams_are_read_as_without_templates(script in proptest::collection::vec(any::<u8>(), 2..200)) {
         crate::bodies::templates::run(&script);
     }
 
     /// Streams of several templates in any order, each with values of its own, in any cut.
     #[test]
-    fn templates_in_any_order(
+    fn templates_in_any_order_and_cut_change_nothing(
         events in proptest::collection::vec((0..TEMPLATES.len(), "[a-zé\\\\n]{0,9}", 0u32..2000, 0..4u8), 1..80),
         size in 1usize..900,
     ) {
