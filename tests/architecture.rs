@@ -1,4 +1,4 @@
-//! Compares the imports of `src` with the table of modules in `DESIGN.md`.
+//! Compares `src` with the table of modules in `DESIGN.md`, and checks features, sizes and wire names.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -123,6 +123,18 @@ fn dependencies() -> Vec<String> {
         .filter(|line| !line.starts_with('#'))
         .filter_map(|line| line.split_once(" = ").map(|(name, _)| name.to_owned()));
     names.collect()
+}
+
+/// A feature adds code and changes none, so that tests with all features check the code of any.
+///
+/// The exception is `std`, without which the crate is `no_std`.
+#[test]
+fn features_besides_std_are_additive() {
+    for path in files().into_values().flatten() {
+        let code = code(&path).replace("not(feature = \"std\")", "");
+        let changes = code.contains("not(feature") || code.contains("cfg!(feature");
+        assert!(!changes, "{}: a feature changes code", path.display());
+    }
 }
 
 #[test]
