@@ -12,7 +12,7 @@
 //! | write a line of a log for each stream | [`log`] |
 //!
 //! Each recipe is one file of `docs/cookbook`. It runs over all recorded streams in
-//! `tests/documented.rs`. A recipe reads a body from an iterator of pieces and writes to a `Vec<u8>`.
+//! `tests/it/documented`. A recipe reads a body from an iterator of pieces and writes to a `Vec<u8>`.
 //! In async code the same calls are in the loop that reads the upstream's body, or an adapter of
 //! `deltawire::adapters` makes them.
 //!

@@ -103,7 +103,7 @@ pub struct Limits {
     ///
     /// Values above 512 count as 512. Chunks nest 8 deep, and common parsers stop at 127 or 1 024.
     /// Stored values of a completion are merged and dropped level by level. In an optimised build,
-    /// 512 levels need up to 256 KiB of stack: `cargo test --release --test faults`.
+    /// 512 levels need up to 256 KiB of stack: `cargo test --release --test alloc faults`.
     pub max_json_depth: usize,
 
     /// Most names and values in one payload. Default 1 048 576.

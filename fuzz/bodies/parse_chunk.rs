@@ -6,8 +6,9 @@ use deltawire::json::JsonDeviations;
 use deltawire::json::{Value, ValueKind};
 use deltawire::{ChunkDecoder, ErrorKind, Limits, Payload, Reassembler};
 
-use super::sent::{Sent, What};
-use super::{heap, simd};
+use super::simd;
+use crate::support::heap;
+use crate::support::sent::{Sent, What};
 
 /// The result of a run over a stream.
 #[derive(Debug, PartialEq)]

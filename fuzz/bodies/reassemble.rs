@@ -5,12 +5,12 @@ use deltawire::completion::{ChatCompletion, CompletionLimit, FinishedCompletion}
 use deltawire::{ChunkDecoder, Limits, Outcome, Payload, Reassembler, Templates};
 use serde_json::Value;
 
-use super::decoded::pieces;
-use super::fold::{facts, fold};
-use super::heap;
 use super::input::{Input, chunks};
-use super::oracle;
 use super::parse_chunk::check_changes;
+use crate::support::decoded::pieces;
+use crate::support::fold::{facts, fold};
+use crate::support::heap;
+use crate::support::oracle;
 
 pub fn run(input: &[u8]) {
     let Input { stream, lengths, limits, is_tame } = Input::new(input, chunks);

@@ -7,8 +7,8 @@ use deltawire::{ChunkDecoder, Payload, Reassembler};
 use serde_json::Value;
 
 use super::input::{Choices, chunk, chunks};
-use super::sent::Sent;
 use super::templates::same_chunk;
+use crate::support::sent::Sent;
 
 /// Runs a payload, if it begins as one; else the choices of which a stream of chunks is made.
 pub fn run(input: &[u8]) {

@@ -2,7 +2,7 @@
 
 use simd_json::{Node, StaticNode};
 
-use super::sent::{Sent, What};
+use crate::support::sent::{Sent, What};
 
 /// Compares a text with simd-json's tape of `data`; returns true if simd-json accepts `data`.
 ///

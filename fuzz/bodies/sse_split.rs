@@ -3,10 +3,10 @@
 use deltawire::sse::LineSplitter;
 use deltawire::{Limits, SseDecoder};
 
-use super::decoded::{self, Run, assert_laws, pieces};
-use super::framed::frame;
-use super::heap;
 use super::input::{Input, lines};
+use crate::support::decoded::{self, Run, assert_laws, pieces};
+use crate::support::framed::frame;
+use crate::support::heap;
 
 /// The bytes that a decoder may hold besides its limits.
 const CONSTANT: usize = 4 << 10;

@@ -4,8 +4,11 @@
 #[allow(dead_code)]
 #[path = "../bodies/mod.rs"]
 mod bodies;
+#[allow(dead_code)]
+#[path = "../bodies/support.rs"]
+mod support;
 
 #[global_allocator]
-static HEAP: bodies::heap::Heap = bodies::heap::Heap;
+static HEAP: support::heap::Heap = support::heap::Heap;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| bodies::sse_split::run(data));

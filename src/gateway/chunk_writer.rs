@@ -264,7 +264,7 @@ mod tests {
     use crate::completion::ReasoningName;
 
     #[test]
-    fn every_part_under_its_name() {
+    fn every_part_is_written_under_its_name() {
         let calls = [ToolCallWriter::begin(0, "call_1", "f"), ToolCallWriter::more(1, "{\"a\n")];
         let choices = [
             ChoiceWriter::new(0).role("assistant").content("a\"b").refusal("no"),

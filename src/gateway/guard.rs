@@ -428,7 +428,7 @@ mod tests {
         WatchedTextId { choice: 0, kind: WatchedTextKind::Content, element: None };
 
     #[test]
-    fn what_each_event_is_to_a_guard() {
+    fn push_result_is_that_of_the_events_kind() {
         let mut guard = Guard::new();
         for (event, expected) in [
             (delta(r#"{"content":"a"}"#), PushResult::Text),
@@ -697,7 +697,7 @@ mod tests {
 
     /// A rejected event leaves no text behind, and a replacement counts by its own length.
     #[test]
-    fn texts_count_too() {
+    fn texts_of_held_events_count_towards_the_bound() {
         let small = delta(r#"{"content":"a"}"#);
         let large = delta(&format!(r#"{{"content":"b","reasoning":"{}"}}"#, "c".repeat(200)));
         let small_cost = small.len() + EVENT_COST + SEGMENT_COST + 1;

@@ -222,7 +222,7 @@ mod tests {
     ];
 
     #[test]
-    fn bodies_in_every_cut() {
+    fn body_in_every_cut_has_its_kind() {
         for (body, expected) in BODIES {
             for first in 0..=body.len() {
                 for second in first..=body.len() {
@@ -247,7 +247,7 @@ mod tests {
 
         /// The kind of a body doesn't depend on the cut, and equals the decoder's.
         #[test]
-        fn a_decoder_agrees(
+        fn body_kind_in_any_cut_is_the_decoders(
             body in "\u{feff}{0,1}[\n\r ]{0,2}(data|event|id|retry|error|:|\\{|<|x|d){0,3}[: \n\r]{0,3}[\\{x:\n\"]{0,8}",
             cut in 0usize..12,
         ) {

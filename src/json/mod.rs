@@ -326,7 +326,7 @@ mod tests {
 
         /// Compares the accepted texts with those of `serde_json`, for arbitrary bytes.
         #[test]
-        fn arbitrary_bytes(text in vec(any::<u8>(), 0..40)) {
+        fn arbitrary_bytes_are_read_as_by_serde_json(text in vec(any::<u8>(), 0..40)) {
             let mut parser = Parser::new(&Limits::new());
             let taken = parser.parse(&text, &mut Tape::default()).is_ok();
             prop_assert_eq!(taken, oracle(&text).is_some());

@@ -278,7 +278,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn numbers() {
+    fn numbers_are_written_as_by_display() {
         for value in [0, 9, 10, 12_345, u64::MAX] {
             let mut out = Vec::new();
             number(value, &mut out);
@@ -320,7 +320,7 @@ mod tests {
 
         /// `serde_json` writes the same.
         #[test]
-        fn strings(text in "([a-zé😀\"\\\\/ ]|[\\x00-\\x1f\\x7f]|\u{2028}){0,40}") {
+        fn strings_are_written_as_by_serde_json(text in "([a-zé😀\"\\\\/ ]|[\\x00-\\x1f\\x7f]|\u{2028}){0,40}") {
             let mut out = Vec::new();
             string(&text, &mut out);
             prop_assert_eq!(string_len(&text), out.len());

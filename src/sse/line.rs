@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn line_ends() {
+    fn lines_end_with_lf_cr_or_crlf() {
         let expected: Vec<Vec<u8>> = [&b"a"[..], b"b", b"", b"c", b"", b""].map(Vec::from).into();
         let input = b"a\nb\r\n\rc\n\r\n\r";
         assert_eq!(lines(&[input]), (expected.clone(), Vec::new()));

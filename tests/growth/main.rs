@@ -14,6 +14,8 @@
 //! The clock measures each time first. A time above its bound is measured again, at last by the
 //! kernel's count of the thread's busy time.
 //!
+//! It is a program of its own, because no other test may run beside it while it measures time.
+//!
 //! With `DELTAWIRE_GROWTH=file` the test writes all figures to a file, the costliest first.
 #![allow(
     clippy::unwrap_used,
@@ -24,12 +26,8 @@
     reason = "a test fails by panicking, and its figures are rough"
 )]
 
-#[path = "../support/clock.rs"]
-#[allow(unreachable_pub, reason = "other suites share it")]
-mod clock;
-#[path = "../support/heap.rs"]
-#[allow(unreachable_pub, reason = "other suites share it")]
-mod heap;
+#[path = "../support/mod.rs"]
+mod support;
 
 mod consumers;
 mod kinds;
@@ -41,8 +39,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use consumers::Consumer;
-use heap::Heap;
 use kinds::Kind;
+use support::clock;
+use support::heap::{self, Heap};
 
 #[global_allocator]
 static HEAP: Heap = Heap;

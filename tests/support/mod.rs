@@ -10,10 +10,14 @@ pub mod clock;
 pub mod decoded;
 #[cfg(feature = "std")]
 pub mod edited;
+#[cfg(feature = "std")]
+pub mod faults;
 pub mod fold;
 pub mod framed;
 pub mod heap;
 pub mod oracle;
+#[cfg(all(feature = "stream", feature = "http-body"))]
+pub mod script;
 pub mod sent;
 
 use std::fs;

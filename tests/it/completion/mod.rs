@@ -1,0 +1,5 @@
+//! Chunks to completions.
+
+mod merging;
+mod tails;
+mod wire;

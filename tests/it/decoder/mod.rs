@@ -1,0 +1,3 @@
+//! Events and payloads.
+
+mod payloads;

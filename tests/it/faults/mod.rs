@@ -1,0 +1,4 @@
+//! Failures reported as success, and faults of replays, a test for each kind.
+
+mod outcomes;
+mod replays;

@@ -1,0 +1,10 @@
+//! The work of a gateway besides reading.
+
+mod cases;
+mod edit_rules;
+mod parts;
+mod redaction;
+mod relay;
+mod reports;
+mod requests;
+mod whole_completions;

@@ -1,0 +1,3 @@
+//! JSON texts.
+
+mod test_suite;

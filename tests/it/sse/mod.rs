@@ -1,0 +1,3 @@
+//! Framing.
+
+mod framing;

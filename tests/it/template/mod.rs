@@ -1,0 +1,4 @@
+//! Templates on against templates off.
+
+mod literals;
+mod streams;
