@@ -108,9 +108,11 @@ impl Reassembler {
     /// Merges the chunk of a payload, if it has one; a chunk beside an error too.
     ///
     /// `[DONE]` ends the tool calls.
+    #[inline]
     pub fn push_payload(&mut self, payload: &Payload<'_>) {
         match payload {
             Payload::Chunk(chunk) => self.push(chunk),
+            Payload::Comment => self.newest.changes.clear(),
             other => self.push_other(other),
         }
     }

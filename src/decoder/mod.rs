@@ -72,7 +72,9 @@ impl Parts {
     /// Adds the matches to the counts, for an event that matches no template.
     #[inline]
     fn count_matches(&mut self) -> &mut Self {
-        self.end.add_matches(core::mem::take(&mut self.matched));
+        if self.matched > 0 {
+            self.end.add_matches(core::mem::take(&mut self.matched));
+        }
         self
     }
 
@@ -135,7 +137,11 @@ impl ChunkDecoder {
     /// in `input` are not copied.
     #[inline]
     pub fn next<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Option<ChunkEvent<'a>> {
-        if input.is_empty() { None } else { self.next_event(input) }
+        match input.first() {
+            None => None,
+            Some(b':') => self.next_comment(input),
+            Some(_) => self.next_event(input),
+        }
     }
 
     fn next_event<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Option<ChunkEvent<'a>> {
@@ -147,7 +153,7 @@ impl ChunkDecoder {
             *input = rest;
             return Some(self.emit_templated(matched, raw));
         }
-        self.next_other(input, may_match_template)
+        self.next_framed(input, may_match_template)
     }
 
     /// Consumes the next event as [`next`](Self::next) does, but only borrows it to `at`.
@@ -160,8 +166,8 @@ impl ChunkDecoder {
         at: impl FnOnce(Peeked<'_>) -> R,
     ) -> Option<R> {
         let piece = *input;
-        if piece.is_empty() {
-            return None;
+        if let b':' = piece.first()? {
+            return self.next_comment(input).map(|event| at(Peeked::Any(&event)));
         }
         let (matched, may_match_template) = self.match_prefix(piece);
         if let Some(matched) = matched
@@ -173,21 +179,17 @@ impl ChunkDecoder {
             sse.advance(raw.len());
             return Some(at(Peeked::Like(&chunk)));
         }
-        self.next_other(input, may_match_template).map(|event| at(Peeked::Any(&event)))
+        self.next_framed(input, may_match_template).map(|event| at(Peeked::Any(&event)))
     }
 
-    /// Returns the next event, which matches no template.
+    /// Returns the next event, whose first byte is a colon if it begins in the piece.
     ///
     /// A whole comment, such as a heartbeat, needs less work than another event.
     #[inline(never)]
-    fn next_other<'a, 'i: 'a>(
-        &'a mut self,
-        input: &mut &'i [u8],
-        may_match_template: bool,
-    ) -> Option<ChunkEvent<'a>> {
+    fn next_comment<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Option<ChunkEvent<'a>> {
         let len = self.parts.sse.count_comment(input);
         let Some((raw, rest)) = len.and_then(|len| input.split_at_checked(len)) else {
-            return self.next_framed(input, may_match_template);
+            return self.next_event(input);
         };
         *input = rest;
         let Parts { sse, end, .. } = self.parts.count_matches();

@@ -122,8 +122,8 @@ impl PayloadBuffers {
 ///
 /// A comment does so only at the start: HTML and compressed bodies have lines that begin with a
 /// colon.
-pub(super) fn proves_event_stream(event: &Event<'_>, body: Option<BodyKind>) -> bool {
-    match event.kind() {
+pub(super) fn proves_event_stream(kind: EventKind, body: Option<BodyKind>) -> bool {
+    match kind {
         EventKind::Message | EventKind::Undispatched | EventKind::TooLarge => true,
         EventKind::Comment => body.is_none(),
         EventKind::UnknownField | EventKind::BlankLine | EventKind::Skipped => false,
@@ -149,7 +149,9 @@ pub(super) fn read<'a>(
 /// Counts a comment, as [`read`] does, in less time.
 pub(super) fn read_comment<'a>(event: Event<'a>, end: &mut Counts) -> ChunkEvent<'a> {
     debug_assert_eq!(event.kind(), EventKind::Comment, "located as one");
-    end.is_event_stream |= proves_event_stream(&event, end.body());
+    if !end.is_event_stream {
+        end.is_event_stream = proves_event_stream(EventKind::Comment, end.body());
+    }
     ChunkEvent { event, payload: Payload::Comment, deviations: &JsonDeviations::NONE }
 }
 
@@ -216,7 +218,7 @@ fn payload<'a>(
     end: &mut Counts,
     may_match_template: bool,
 ) -> Payload<'a> {
-    end.is_event_stream |= proves_event_stream(event, end.body());
+    end.is_event_stream |= proves_event_stream(event.kind(), end.body());
     match event.kind() {
         EventKind::Message => message(event, readers, deviations, may_match_template),
         EventKind::Undispatched => undispatched(event, readers, deviations),

@@ -1,11 +1,18 @@
 //! Unescapes strings of JSON (RFC 8259, section 7).
 
-use super::block::{SIZE, block_at, has_high, plain_in};
+use core::ops::Range;
+
+use super::block::{SIZE, block_at, has_high, plain_in, special_bits};
 use super::scan::plain;
 use super::tape::{Place, Strings};
 use super::text;
 use crate::error::{Error, ErrorKind};
-use crate::slice::bytes_in;
+use crate::slice::{bytes_in, items_in_mut};
+
+/// The bytes of a window of which the special ones are found at once.
+const BLOCKS: usize = 4 * SIZE;
+/// The bytes of a window, from each of whose first ones a block can be copied.
+const WINDOW: usize = BLOCKS + SIZE;
 
 /// A buffer to which unescaped text is appended.
 pub(super) struct Scratch<'t> {
@@ -36,33 +43,34 @@ pub(super) fn unescape(
     strict: bool,
     scratch: &mut Scratch<'_>,
 ) -> Result<Unescaped, Error> {
-    let (mut lone_surrogates, mut is_ascii) = (0, true);
     let text_start = scratch.strings.text.len();
     scratch.push(bytes_in(bytes, start..plain_end));
-    let mut at = plain_end;
+    let (mut at, mut lone_surrogates, mut is_ascii, mut parts) = (plain_end, 0, true, 0);
     loop {
         // Most escapes come alone. Texts that aren't Latin may have escapes only.
         while let Some([b'\\', name, ..]) = bytes.get(at..) {
             scratch.reserve(LONGEST_CHARACTER);
             let text = &mut scratch.strings.text;
             match look_up(&CHARACTERS, *name) {
-                UNICODE => match push_unicode(text, bytes_in(bytes, at..)) {
-                    Some(Pushed { len, is_lone: false }) => at += len,
-                    Some(_) if strict => {
-                        return Err(Error::new(ErrorKind::LoneSurrogate, at as u64));
-                    }
-                    Some(Pushed { len, is_lone: true }) => {
-                        lone_surrogates += 1;
-                        at += len;
-                    }
-                    None => return Err(invalid(bytes, at)),
-                },
+                UNICODE => {
+                    let Unicode { character, escape_len, is_lone } = unicode(bytes, at, strict)?;
+                    push_start(text, &character.bytes.to_le_bytes(), character.len);
+                    lone_surrogates += u32::from(is_lone);
+                    at += escape_len;
+                }
                 NO_ESCAPE => return Err(invalid(bytes, at)),
                 character => {
                     text.push(character);
                     at += 2;
                 }
             }
+        }
+        parts += 1;
+        if parts == MANY_PARTS {
+            let windows = scratch.push_windows(bytes, at, strict)?;
+            at = windows.end;
+            lone_surrogates += windows.lone_surrogates;
+            is_ascii &= windows.is_ascii;
         }
         let (end, is_plain_ascii) = scratch.push_plain(bytes, at);
         is_ascii &= is_plain_ascii;
@@ -80,6 +88,11 @@ pub(super) fn unescape(
     scratch.strings.places.push(Place { start: text_start as u32, end });
     Ok(Unescaped { end: at + 1, lone_surrogates, is_ascii })
 }
+
+/// The number of plain parts behind escapes from which a string is read by windows.
+///
+/// Most strings with escapes have one or two, for which a window is too large.
+const MANY_PARTS: u32 = 8;
 
 /// Appends the string at the front of `bytes` to `strings`.
 ///
@@ -153,45 +166,59 @@ fn look_up(table: &[u8; 256], byte: u8) -> u8 {
 /// The longest character in UTF-8, in bytes.
 const LONGEST_CHARACTER: usize = 4;
 
-/// A character that was appended.
-struct Pushed {
-    /// The length of its escape.
+/// A character in UTF-8.
+#[derive(Clone, Copy)]
+struct Character {
+    /// The bytes, of which the lowest is the first. As a number they are never stored one by one.
+    bytes: u32,
     len: usize,
-    /// True if it is U+FFFD for half a surrogate pair without its other half.
+}
+
+/// The character of an escape with digits.
+struct Unicode {
+    character: Character,
+    escape_len: usize,
+    /// True if the character is U+FFFD for half a surrogate pair without its other half.
     is_lone: bool,
 }
 
-/// Appends the character of `\u` and four digits, or of two of these that are a surrogate pair.
+/// Returns the character of `\u` and four digits, or of two of these that are a surrogate pair.
 ///
-/// Returns `None` if there are fewer digits.
-#[expect(clippy::cast_possible_truncation, reason = "each byte has its bits of the code unit")]
+/// Fails if there are fewer digits, and if `strict` at half a surrogate pair.
 #[inline]
-fn push_unicode(text: &mut Vec<u8>, escape: &[u8]) -> Option<Pushed> {
-    let unit = code_unit(escape)?;
-    let continuation = |shift: u32| 0x80 | (unit >> shift) as u8 & 0x3F;
-    match unit {
-        0..0x80 => text.push(unit as u8),
-        0x80..0x800 => text.extend_from_slice(&[0xC0 | (unit >> 6) as u8, continuation(0)]),
-        0xD800..0xE000 => return Some(push_surrogate(text, unit, escape)),
-        _ => text.extend_from_slice(&[0xE0 | (unit >> 12) as u8, continuation(6), continuation(0)]),
-    }
-    Some(Pushed { len: 6, is_lone: false })
+fn unicode(bytes: &[u8], at: usize, strict: bool) -> Result<Unicode, Error> {
+    let escape = bytes_in(bytes, at..);
+    let Some(unit) = code_unit(escape) else { return Err(invalid(bytes, at)) };
+    let continuation = |shift: u32| 0x80 | (unit >> shift) & 0x3F;
+    let (bytes, len) = match unit {
+        0..0x80 => (unit, 1),
+        0x80..0x800 => (0xC0 | unit >> 6 | continuation(0) << 8, 2),
+        0xD800..0xE000 => {
+            let unicode = surrogate(unit, escape);
+            let is_error = unicode.is_lone && strict;
+            let error = || Error::new(ErrorKind::LoneSurrogate, at as u64);
+            return if is_error { Err(error()) } else { Ok(unicode) };
+        }
+        _ => (0xE0 | unit >> 12 | continuation(6) << 8 | continuation(0) << 16, 3),
+    };
+    Ok(Unicode { character: Character { bytes, len }, escape_len: 6, is_lone: false })
 }
 
-/// Appends the character of a surrogate pair, of which `unit` is the first half.
+/// Returns the character of a surrogate pair, of which `unit` is the first half.
 #[inline(never)]
-fn push_surrogate(text: &mut Vec<u8>, unit: u32, escape: &[u8]) -> Pushed {
+fn surrogate(unit: u32, escape: &[u8]) -> Unicode {
     let low = escape.get(6..).and_then(code_unit);
-    let character = match (unit, low) {
+    let pair = match (unit, low) {
         (0xD800..=0xDBFF, Some(low @ 0xDC00..=0xDFFF)) => {
             char::from_u32(0x1_0000 + ((unit - 0xD800) << 10) + (low - 0xDC00))
         }
         _ => None,
     };
     let mut bytes = [0; LONGEST_CHARACTER];
-    let whole = character.unwrap_or(char::REPLACEMENT_CHARACTER);
-    text.extend_from_slice(whole.encode_utf8(&mut bytes).as_bytes());
-    Pushed { len: if character.is_some() { 12 } else { 6 }, is_lone: character.is_none() }
+    let len = pair.unwrap_or(char::REPLACEMENT_CHARACTER).encode_utf8(&mut bytes).len();
+    let character = Character { bytes: u32::from_le_bytes(bytes), len };
+    let escape_len = if pair.is_some() { 12 } else { 6 };
+    Unicode { character, escape_len, is_lone: pair.is_none() }
 }
 
 /// Returns the code unit of the `\u` escape at the front of `rest`.
@@ -217,21 +244,84 @@ fn invalid(bytes: &[u8], at: usize) -> Error {
 }
 
 impl Scratch<'_> {
+    /// Appends the text of whole windows, up to a quote or a control character.
+    ///
+    /// `end` of the result is the position behind. A search for each escape would wait for the one
+    /// before. Here the special bytes of a window are known before its first escape is read.
+    ///
+    /// ```text
+    ///          start     read next
+    ///          ▼         ▼     ▼
+    /// window:  a b c \ n d e f \ " g …
+    /// text:    a b c ⏎ d e f
+    ///                  ▲
+    ///                  write <= read - start
+    /// ```
+    #[inline(never)]
+    fn push_windows(
+        &mut self,
+        bytes: &[u8],
+        mut read: usize,
+        strict: bool,
+    ) -> Result<Unescaped, Error> {
+        let (mut lone_surrogates, mut is_ascii, mut is_over) = (0, true, false);
+        while !is_over
+            && let Some((window, _)) = bytes_in(bytes, read..).split_first_chunk::<WINDOW>()
+            && let Some((blocks, _)) = window.split_first_chunk()
+        {
+            self.reserve(WINDOW);
+            let text_len = self.strings.text.len();
+            self.strings.text.extend_from_slice(window);
+            let out = items_in_mut(&mut self.strings.text, text_len..);
+            let (start, mut write) = (read, 0);
+            let mut specials = special_bits(blocks);
+            is_ascii &= blocks.is_ascii();
+            loop {
+                let next = specials.trailing_zeros() as usize;
+                copy_near(window, read - start..next, items_in_mut(out, write..));
+                write += start + next - read;
+                read = start + next;
+                if next == BLOCKS {
+                    break;
+                }
+                let Some([b'\\', name, ..]) = window.get(next..) else {
+                    is_over = true;
+                    break;
+                };
+                let (character, escape_len) = match look_up(&CHARACTERS, *name) {
+                    UNICODE => {
+                        let unicode = unicode(bytes, read, strict)?;
+                        lone_surrogates += u32::from(unicode.is_lone);
+                        (unicode.character, unicode.escape_len)
+                    }
+                    NO_ESCAPE => return Err(invalid(bytes, read)),
+                    byte => (Character { bytes: byte.into(), len: 1 }, 2),
+                };
+                if let Some(place) = items_in_mut(out, write..).first_chunk_mut() {
+                    *place = character.bytes.to_le_bytes();
+                }
+                write += character.len;
+                read += escape_len;
+                debug_assert!(write <= read - start, "an escape is longer than its character");
+                if read - start >= BLOCKS {
+                    break;
+                }
+                specials &= u64::MAX << (read - start);
+            }
+            self.strings.text.truncate(text_len + write);
+        }
+        Ok(Unescaped { end: read, lone_surrogates, is_ascii })
+    }
+
     /// Appends the bytes at `at` up to the first special byte.
     ///
     /// Returns the end of them, and true if they are known to be ASCII.
-    ///
-    /// Most have the length of a word. So it copies a block, and then removes its rest: a copy of
-    /// fixed size is no call, and no branch depends on the length.
     #[inline]
     fn push_plain(&mut self, bytes: &[u8], at: usize) -> (usize, bool) {
         let Some(block) = block_at(bytes, at) else { return self.push_long(bytes, at) };
         let len = plain_in(block);
         self.reserve(SIZE);
-        let text = &mut self.strings.text;
-        let end = text.len() + len;
-        text.extend_from_slice(block);
-        text.truncate(end);
+        push_start(&mut self.strings.text, block, len);
         let is_ascii = !has_high(block, len);
         if len < SIZE {
             return (at + len, is_ascii);
@@ -255,7 +345,7 @@ impl Scratch<'_> {
 
     /// Reserves so many bytes.
     ///
-    /// The capacity doubles, but up to `most` and a block only: an escape is never shorter than its
+    /// The capacity doubles, but up to `most` and a window only: an escape is never shorter than its
     /// character.
     #[inline]
     fn reserve(&mut self, more: usize) {
@@ -266,9 +356,36 @@ impl Scratch<'_> {
 
     #[cold]
     fn grow(&mut self, needed: usize) {
-        let most = self.most.saturating_add(SIZE);
+        let most = self.most.saturating_add(WINDOW);
         let capacity = needed.next_power_of_two().min(most).max(needed);
         self.strings.text.reserve_exact(capacity - self.strings.text.len());
+    }
+}
+
+/// Appends the first `len` bytes of a few.
+///
+/// Copies all of them, and then removes the rest: a copy of fixed size is no call, and no branch
+/// depends on the length.
+#[inline]
+fn push_start<const SIZE: usize>(text: &mut Vec<u8>, bytes: &[u8; SIZE], len: usize) {
+    let end = text.len() + len;
+    text.extend_from_slice(bytes);
+    text.truncate(end);
+}
+
+/// Copies a part of a window, whose length is mostly that of a word, to the front of `out`.
+#[inline]
+fn copy_near(window: &[u8; WINDOW], part: Range<usize>, out: &mut [u8]) {
+    let len = part.len();
+    if len <= SIZE
+        && let Some(block) = block_at(window, part.start)
+        && let Some(place) = out.first_chunk_mut()
+    {
+        *place = *block;
+        return;
+    }
+    for (place, byte) in out.iter_mut().zip(bytes_in(window, part)) {
+        *place = *byte;
     }
 }
 
@@ -351,11 +468,18 @@ mod tests {
             ("ab\\n\u{1f}\"", ErrorKind::ControlCharacter, 4),
             ("\\\u{0}\"", ErrorKind::InvalidEscape, 0),
         ] {
-            let mut strings = Strings::new();
-            let plain = json.find('\\').unwrap();
-            let mut scratch = Scratch { strings: &mut strings, most: json.len() };
-            let error = unescape(json.as_bytes(), (0, plain), false, &mut scratch).unwrap_err();
-            assert_eq!((error.kind(), error.offset()), (kind, at), "{json}");
+            // Behind many escapes, and far from the end, the string is read by windows.
+            for (before, behind) in [(0, 0), (1, 0), (40, 0), (1, 90), (40, 90), (41, 99)] {
+                let is_end = kind == ErrorKind::UnexpectedEnd;
+                let behind = if is_end { 0 } else { behind };
+                let json = format!("{}{json}{}", "ab\\n".repeat(before), "c".repeat(behind));
+                let mut strings = Strings::new();
+                let plain = json.find('\\').unwrap();
+                let mut scratch = Scratch { strings: &mut strings, most: json.len() };
+                let error = unescape(json.as_bytes(), (0, plain), false, &mut scratch).unwrap_err();
+                let at = at + 4 * before as u64;
+                assert_eq!((error.kind(), error.offset()), (kind, at), "{json}");
+            }
         }
     }
 }

@@ -6,7 +6,7 @@ use core::ops::Range;
 
 use memchr::memchr2;
 
-use super::decoder::{SseDecoder, State};
+use super::decoder::{Hot, SseDecoder, State};
 use super::emit::{EventSpan, SingleLine};
 use super::event::EventKind;
 use super::event_buffer::DataBuffer;
@@ -45,16 +45,25 @@ impl SseDecoder {
     }
 
     /// Counts the comment at the front of `piece`, if it is a whole event; returns its length.
+    ///
+    /// Returns `None`, too, where a buffer may have to be freed first. So the path of a heartbeat has
+    /// no call.
     #[cfg(feature = "std")]
     #[inline]
     pub(crate) fn count_comment(&mut self, piece: &[u8]) -> Option<usize> {
-        let is_comment = piece.first() == Some(&b':');
-        let most = if is_comment { self.between_events(piece) } else { None }?;
+        let Hot { state, patience, limit_free_len, .. } = &self.head.hot;
+        let is_usual = matches!(state, State::BetweenEvents) && !patience.is_counting();
+        if !is_usual || piece.first() != Some(&b':') {
+            return None;
+        }
         let end = near_line_end(piece)?;
         let (_, end_len) = recognise(Some(b':'), bytes_in(piece, end..))?;
         let len = end + end_len;
-        self.head.comments += u64::from(len <= most);
-        (len <= most).then_some(len)
+        if len > *limit_free_len {
+            return None;
+        }
+        self.head.comments += 1;
+        Some(len)
     }
 
     /// Returns the span of a single-line event, unless its length may exceed a limit.
