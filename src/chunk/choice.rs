@@ -98,6 +98,15 @@ impl<'a> Choice<'a> {
         self.chunk.document.string(self.row.text)
     }
 
+    /// Returns true if the choice has a text beside neither a delta nor a message.
+    ///
+    /// A legacy completion has such choices. Their text isn't merged.
+    pub(crate) fn has_legacy_text(&self) -> bool {
+        self.text().is_some_and(|text| !text.is_empty())
+            && !self.has_delta()
+            && self.message().is_none_or(|message| message.is_null())
+    }
+
     /// `message`: the whole message so far, or a copy of the delta, from servers that send both.
     #[must_use]
     pub fn message(&self) -> Option<Value<'a>> {

@@ -249,6 +249,7 @@ impl MergePlan {
             || choice.finish_reason().is_some()
             || choice.logprobs().is_some_and(|logprobs| !is_empty_logprobs(logprobs.as_value()))
             || choice.has_invalid_index()
+            || choice.has_legacy_text()
             || choice.message().is_some_and(|message| !message.is_null())
             || delta.content_parts().is_some()
             || delta.function_call().is_some()

@@ -104,7 +104,8 @@ pub struct Irregularities {
     /// Content parts of an unknown kind, and deltas with a value of an unexpected type.
     ///
     /// Such a value is in place of a text, tool call, function, arguments, audio or reasoning
-    /// details, and has another type than the schema's. The reassembler leaves these values out.
+    /// details, and has another type than the schema's. The `text` of a choice without a delta counts,
+    /// too, as in a legacy completion. The reassembler leaves these values out.
     pub unknown_content_parts: u32,
 }
 
@@ -236,6 +237,8 @@ pub enum Defect {
     /// A choice, or a fragment of a tool call, was left out because its index is invalid.
     InvalidIndex,
     /// A content part, or a value in place of a text or object, was left out: its kind is unknown.
+    ///
+    /// So was the `text` of a choice without a delta, as in a legacy completion.
     UnknownContentPart,
     /// A whole completion has the mark [`not_whole`](ChatCompletion::not_whole).
     MarkedNotWhole,

@@ -440,6 +440,9 @@ impl Reassembler {
             if choice.message().is_some() {
                 push_whole(target, choice);
             }
+            if choice.has_legacy_text() {
+                target.state.count(|counts| &mut counts.unknown_content_parts, 1);
+            }
         });
     }
 

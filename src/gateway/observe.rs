@@ -429,7 +429,8 @@ impl ObserverState {
 
     /// Records any part of a delta or a whole message that a completion can't store.
     fn note_delta(&mut self, choice: &Choice<'_>) {
-        if choice.whole_message().is_some_and(|whole| whole.has_unknown_part()) {
+        let has_unknown_message = || choice.whole_message()?.has_unknown_part().then_some(());
+        if choice.has_legacy_text() || has_unknown_message().is_some() {
             self.rare().findings.has_unknown_part = true;
         }
         let delta = choice.delta();

@@ -138,6 +138,27 @@ fn a_choice_that_is_left_out_has_not_finished() {
     assert_judged(&rows, &full);
 }
 
+/// A stream of legacy completions has texts, of which a chat completion contains none.
+#[test]
+fn a_legacy_text_without_a_delta_is_not_whole() {
+    let text = |text: &str| choice(&format!(r#""index":0,"text":"{text}","finish_reason":null"#));
+    let end = choice(r#""index":0,"text":"","finish_reason":"stop""#) + DONE;
+    for texts in [&["Hi"][..], &["Hi", "Hi", "Hi"], &["a", "b", "c", "d"]] {
+        let stream = texts.iter().map(|it| text(it)).collect::<String>() + &end;
+        assert_judged(&[(&stream, Outcome::Complete, &[UnknownContentPart])], &Limits::new());
+        for templates in [Templates::none(), Templates::new()] {
+            let mut decoder = ChunkDecoder::new().with_templates(&templates);
+            let mut completion = Reassembler::new();
+            push_all(&mut completion, &mut decoder, stream.as_bytes());
+            let parts = completion.irregularities().unknown_content_parts as usize;
+            assert_eq!(parts, texts.len());
+        }
+    }
+    // A copy of the delta, and an empty text.
+    let copied = choice(r#""index":0,"text":"Hi","delta":{"content":"Hi"},"finish_reason":null"#);
+    assert_judged(&[(&(copied + &end), Outcome::Complete, &[])], &Limits::new());
+}
+
 /// Reports each value that a message lacks, so that it does not pass for a whole one.
 #[test]
 fn what_is_left_out_of_a_message_is_told() {
