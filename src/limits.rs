@@ -1,7 +1,7 @@
 //! `Limits`: every bound that the crate enforces, its default and the reason for it.
 //!
 //! A new limit needs a field with its reason, a row in the table, a default, and a line in
-//! `fuzz/bodies/input.rs`. If completions report it, it needs a variant of `CompletionLimit`.
+//! `tests/bodies/input.rs`. If completions report it, it needs a variant of `CompletionLimit`.
 
 /// The bounds of memory for one stream.
 ///

@@ -11,7 +11,7 @@
 #![allow(dead_code, unreachable_pub, reason = "the bodies are public to the fuzz targets")]
 #![allow(clippy::duplicate_mod, reason = "the bodies have parts of `support` of their own")]
 
-#[path = "../fuzz/bodies/mod.rs"]
+#[path = "bodies/mod.rs"]
 mod bodies;
 #[path = "support/cases.rs"]
 mod cases;

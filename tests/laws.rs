@@ -14,7 +14,7 @@
 )]
 #![allow(dead_code, unreachable_pub, reason = "the bodies are public to the fuzz targets")]
 
-#[path = "../fuzz/bodies/mod.rs"]
+#[path = "bodies/mod.rs"]
 mod bodies;
 #[path = "support/cases.rs"]
 mod cases;

@@ -11,7 +11,7 @@
 #![allow(unreachable_pub, reason = "the bodies are public to the fuzz targets")]
 
 mod support;
-#[path = "../fuzz/bodies/templates.rs"]
+#[path = "bodies/templates.rs"]
 mod templates;
 #[allow(dead_code, reason = "other suites use the rest")]
 #[path = "../benches/support/workloads.rs"]

@@ -2,7 +2,7 @@
 #![no_main]
 
 #[allow(dead_code)]
-#[path = "../bodies/mod.rs"]
+#[path = "../../tests/bodies/mod.rs"]
 mod bodies;
 
 #[global_allocator]
