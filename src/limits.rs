@@ -4,7 +4,7 @@
 //!
 //! 1. Add a field with its reason, a row in the table, a default, and a line in `setters!`. A limit
 //!    without a setter doesn't compile.
-//! 2. Add a line in `fuzz/bodies/input.rs`.
+//! 2. Add a line in `tests/bodies/input.rs`.
 //! 3. A parser reads its limits in `json/mod.rs`, a decoder in `sse/decoder.rs`. A completion stores
 //!    them in `Budgets` in `completion/budgets.rs`. If it reports the limit, add a variant of
 //!    `CompletionLimit` in `completion/budget.rs`, with the name of the field.

@@ -2,10 +2,10 @@
 #![no_main]
 
 #[allow(dead_code)]
-#[path = "../bodies/mod.rs"]
+#[path = "../../tests/bodies/mod.rs"]
 mod bodies;
 #[allow(dead_code)]
-#[path = "../bodies/support.rs"]
+#[path = "../support.rs"]
 mod support;
 
 #[global_allocator]

@@ -1,17 +1,21 @@
 //! `Followers`: which templates a thread has seen behind which, to compare the next event with them.
 
 use core::iter;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU32, Ordering};
 use std::sync::Arc;
 
 use super::matcher::NONE;
 
 /// For each template the two that have followed it last, by their numbers in the view.
 ///
-/// They are guesses, because a newer view may have other numbers. The streams that have begun on one
-/// thread share them. A stream looks only when an event doesn't match the template of the one
-/// before. It stores a template only if that was none of the two.
-pub(super) struct Followers(Box<[AtomicU64]>);
+/// They are guesses, because a newer view may have other numbers, and another thread may store one of
+/// the two at the same time. The streams that have begun on one thread share them. A stream looks only
+/// when an event doesn't match the template of the one before. It stores a template only if that was
+/// none of the two.
+pub(super) struct Followers(Box<[Pair]>);
+
+/// Two numbers, and no `AtomicU64`, which some targets lack.
+type Pair = [AtomicU32; 2];
 
 /// The places for a stream's start and for streams' own templates, before those of the view.
 const FIRST: usize = 2;
@@ -23,8 +27,8 @@ impl Followers {
         match &known {
             Some(known) if FIRST + templates <= places.len() => Arc::clone(known),
             _ => {
-                let pairs = places.iter().map(|place| place.load(Ordering::Relaxed));
-                let pairs = pairs.chain(iter::repeat(Self::pack([NONE; 2]))).map(AtomicU64::new);
+                let pairs = places.iter().map(Self::load).chain(iter::repeat([NONE; 2]));
+                let pairs = pairs.map(|pair| pair.map(AtomicU32::new));
                 Arc::new(Self(pairs.take((FIRST + templates).next_power_of_two()).collect()))
             }
         }
@@ -32,24 +36,22 @@ impl Followers {
 
     /// Returns the templates that have followed the one with a number, the last one first.
     pub(super) fn of(&self, number: u32) -> [u32; 2] {
-        let Some(place) = self.place(number) else { return [NONE; 2] };
-        let known = place.load(Ordering::Relaxed);
-        [known, known >> 32].map(|half| u32::try_from(half & u64::from(u32::MAX)).unwrap_or(NONE))
+        self.place(number).map_or([NONE; 2], Self::load)
     }
 
     /// Stores that the template `next` has followed the one with a number.
     pub(super) fn add(&self, number: u32, next: u32) {
-        let [last, _] = self.of(number);
-        if let Some(place) = self.place(number) {
-            place.store(Self::pack([next, last]), Ordering::Relaxed);
+        if let Some([last, other]) = self.place(number) {
+            other.store(last.load(Ordering::Relaxed), Ordering::Relaxed);
+            last.store(next, Ordering::Relaxed);
         }
     }
 
-    fn pack([last, other]: [u32; 2]) -> u64 {
-        u64::from(other) << 32 | u64::from(last)
+    fn load([last, other]: &Pair) -> [u32; 2] {
+        [last.load(Ordering::Relaxed), other.load(Ordering::Relaxed)]
     }
 
-    fn place(&self, number: u32) -> Option<&AtomicU64> {
+    fn place(&self, number: u32) -> Option<&Pair> {
         self.0.get(number.wrapping_sub(NONE) as usize)
     }
 }

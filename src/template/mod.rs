@@ -70,7 +70,7 @@
 //! value that fits must read like that of the template, for the parser and for the schema's types.
 //! `Document::kind` returns the kind of the template's leaf, so values of one slot have one kind. For
 //! a slot of `true` and `false`, these would have to be one [`Kind`](crate::json::Kind). Add an event
-//! to `TEMPLATES` in `fuzz/bodies/templates.rs`, values to `lesson` in `tests/it/template/streams.rs`, and the kind to
+//! to `TEMPLATES` in `tests/bodies/templates.rs`, values to `lesson` in `tests/it/template/streams.rs`, and the kind to
 //! the unit tests of `slot.rs`.
 
 mod followers;

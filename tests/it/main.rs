@@ -23,7 +23,7 @@ mod support;
 #[allow(dead_code, unreachable_pub, reason = "the benchmarks use the rest")]
 mod answers;
 #[cfg(feature = "serde")]
-#[path = "../../fuzz/bodies/mod.rs"]
+#[path = "../bodies/mod.rs"]
 #[allow(dead_code, unreachable_pub, reason = "the bodies are public to the fuzz targets")]
 mod bodies;
 #[cfg(feature = "serde")]

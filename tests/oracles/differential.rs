@@ -14,9 +14,9 @@ use deltawire::sse::EventKind;
 use deltawire::{ChunkDecoder, ChunkEvent, Outcome, Payload, Reassembler, Templates};
 use serde_json::{Map, Value, json};
 
-use super::heap;
 use super::made::{self, Made, Random};
 use super::shared::say;
+use super::support::heap;
 
 /// The streams that share templates.
 const BLOCK: u64 = 256;

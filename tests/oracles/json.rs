@@ -9,9 +9,9 @@ use std::path::Path;
 use deltawire::json::{Value, ValueKind};
 use deltawire::{ChunkDecoder, ErrorKind, Payload, SseDecoder};
 
-use super::sent::{Sent, What};
 use super::shared::{base64, shared};
 use super::simd;
+use super::support::sent::{Sent, What};
 
 /// Returns a text as an event, its lines as lines of data.
 fn event(text: &[u8]) -> Vec<u8> {

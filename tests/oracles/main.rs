@@ -10,16 +10,12 @@
 #![allow(unreachable_pub, reason = "a part may be public to the others")]
 
 mod differential;
-#[path = "../support/heap.rs"]
-mod heap;
 mod json;
 mod made;
-#[path = "../support/sent.rs"]
-#[allow(dead_code, reason = "other suites use the rest of it")]
-mod sent;
 mod shared;
-#[path = "../../fuzz/bodies/simd.rs"]
+#[path = "../bodies/simd.rs"]
 mod simd;
+mod support;
 
 #[global_allocator]
-static HEAP: heap::Heap = heap::Heap;
+static HEAP: support::heap::Heap = support::heap::Heap;

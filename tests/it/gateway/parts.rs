@@ -324,7 +324,7 @@ fn a_completion_has_the_token_counts_of_its_stream() {
         assert_eq!(read.tokens(), tokens, "{name}");
         counted += usize::from(tokens.is_some());
     }
-    assert!(counted > 9, "{counted}");
+    assert!(counted > 4, "{counted}");
 }
 
 /// A completion's counts are those of a chunk with the same JSON.
