@@ -6,7 +6,9 @@ use core::ops::Range;
 
 use memchr::memchr2;
 
-use super::decoder::{Hot, SseDecoder, State};
+#[cfg(feature = "std")]
+use super::decoder::Hot;
+use super::decoder::{SseDecoder, State};
 use super::emit::{EventSpan, SingleLine};
 use super::event::EventKind;
 use super::event_buffer::DataBuffer;
