@@ -11,6 +11,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use super::Body;
 use super::answer::Plan;
 use super::client::Patient;
+use super::fallback::Asked;
 use super::headers::drop_hop_by_hop;
 use super::path::Path;
 use super::refusal::Refusal;
@@ -43,11 +44,11 @@ impl Gateway {
         let body = Patient::new(body, self.config.limits.request_seconds);
         if is_chat && self.config.watch {
             head.expect_identity();
-            return self.chat(&head, body, started).await;
+            return self.chat(head, body, started).await;
         }
         let permit = self.permit()?;
         let upstream = self.upstreams.first().ok_or_else(Refusal::bad_path)?;
-        let mut answer = upstream.send(&head, body.boxed_unsync(), started).await?;
+        let mut answer = upstream.send(head, body.boxed_unsync(), started).await?;
         drop_hop_by_hop(answer.headers_mut());
         Ok(answer.map(|body| holding(body, permit)))
     }
@@ -55,7 +56,7 @@ impl Gateway {
     /// Forwards a request for a chat completion. Its answer is watched, and edited by the plan.
     async fn chat(
         self: &Arc<Self>,
-        head: &Head,
+        head: Head,
         body: Patient,
         started: Instant,
     ) -> Result<Response<Body>, Refusal> {
@@ -72,7 +73,7 @@ impl Gateway {
             hides_usage: request.ask_for_usage() == AskedBy::Gateway,
             provider: "".into(),
             request_id: None,
-            key: self.cache.key(head, &bytes),
+            key: self.cache.key(&head, &bytes),
             cache: None,
             started,
             memory: None,
@@ -82,7 +83,16 @@ impl Gateway {
         if let Some(found) = self.look_up(&mut plan) {
             return self.replay(&found, plan, request.is_stream());
         }
-        let answer = self.ask(head, &bytes, request, &mut plan).await?;
+        let asked = self.ask(&head, &bytes, request, &mut plan).await?;
+        // Nothing of the request is held while the last upstream answers, and while the answer begins.
+        drop(bytes);
+        let answer = match asked {
+            Asked::Answered(answer) => {
+                drop(head);
+                answer
+            }
+            Asked::Last(upstream, body) => upstream.send(head, body, started).await?,
+        };
         // The key of the cache shares the memory of the request.
         plan.memory = Some(memory).filter(|_| plan.key.is_some());
         self.pass_on(answer, plan).await

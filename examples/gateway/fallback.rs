@@ -7,14 +7,22 @@ use bytes::Bytes;
 use deltawire::gateway::request::ChatRequest;
 use hyper::{Response, StatusCode};
 
+use super::Body;
 use super::answer::Plan;
 use super::idle::Idle;
 use super::refusal::{Refusal, whole};
 use super::state::Gateway;
 use super::upstream::{Head, Upstream};
 
+/// The result of asking all upstreams but the last one.
+pub(crate) enum Asked<'g> {
+    Answered(Response<Idle>),
+    /// The last upstream, whose answer is passed on in any case, and the body of its request.
+    Last(&'g Upstream, Body),
+}
+
 impl Gateway {
-    /// Sends a request to the upstreams in turn, and returns the first good answer, or the last one.
+    /// Sends a request to the upstreams in turn, up to the first good answer, or the last upstream.
     ///
     /// Nothing has been sent to the client yet. `bytes` is the body of the request.
     pub(crate) async fn ask(
@@ -23,7 +31,7 @@ impl Gateway {
         bytes: &Bytes,
         mut request: ChatRequest<'_>,
         plan: &mut Plan,
-    ) -> Result<Response<Idle>, Refusal> {
+    ) -> Result<Asked<'_>, Refusal> {
         let mut upstreams = self.candidates(request.model()).into_iter().peekable();
         while let Some((upstream, model)) = upstreams.next() {
             if let Some(model) = model {
@@ -34,9 +42,12 @@ impl Gateway {
                 Cow::Borrowed(_) => whole(bytes.clone()),
             };
             plan.provider = Arc::clone(&upstream.name);
-            let mut answer = upstream.send(head, body, plan.started).await;
-            if upstreams.peek().is_none() || is_good(&mut answer).await {
-                return answer;
+            if upstreams.peek().is_none() {
+                return Ok(Asked::Last(upstream, body));
+            }
+            let mut answer = upstream.send(head.clone(), body, plan.started).await;
+            if is_good(&mut answer).await {
+                return answer.map(Asked::Answered);
             }
             let status = answer.ok().map(|answer| answer.status().as_u16());
             tracing::warn!(gen_ai.provider.name = &*upstream.name, status, "fallback");

@@ -128,6 +128,9 @@ impl Body for Idle {
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
         if let Some(frame) = this.ahead.pop_front() {
+            if this.ahead.is_empty() {
+                this.ahead = VecDeque::new();
+            }
             return Poll::Ready(Some(frame));
         }
         if let Poll::Ready(frame) = Pin::new(&mut this.inner).poll_frame(context) {

@@ -105,15 +105,16 @@ where
             let Ok(is_http1) = timeout(head_time, is_http1(&tcp)).await else { return };
             let tcp = TokioIo::new(Connection::new(tcp, idle, head_time));
             let service = service_fn(answer);
-            // A client that leaves is an error to hyper; the log of its stream has the meaning.
+            // A client that leaves is an error to hyper; the log of its stream has the meaning. A task of
+            // its own for the connection frees this one, whose state would last as long.
             if is_http1 {
                 let mut http = http1::Builder::new();
                 http.timer(TokioTimer::new()).header_read_timeout(head_time);
-                let _left = Box::pin(open.watch(http.serve_connection(tcp, service))).await;
+                tokio::spawn(open.watch(http.serve_connection(tcp, service)));
             } else {
                 let http = http(head_time, idle);
                 let connection = http.serve_connection(tcp, service).into_owned();
-                let _left = Box::pin(open.watch(connection)).await;
+                tokio::spawn(open.watch(connection));
             }
         });
     }

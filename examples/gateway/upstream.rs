@@ -40,6 +40,7 @@ enum Connections {
 }
 
 /// A request without its body, for any upstream.
+#[derive(Clone)]
 pub(crate) struct Head {
     parts: Parts,
     path: String,
@@ -115,12 +116,12 @@ impl Upstream {
     /// Sends a request, and waits for the head of the answer.
     pub(crate) async fn send(
         &self,
-        head: &Head,
+        head: Head,
         body: Body,
         started: Instant,
     ) -> Result<Response<Idle>, Refusal> {
-        let mut parts = head.parts.clone();
-        parts.uri = self.uri(&head.path)?;
+        let Head { mut parts, path } = head;
+        parts.uri = self.uri(&path)?;
         if let Some(key) = &self.key {
             parts.headers.insert(header::AUTHORIZATION, key.clone());
         } else if !self.passes_authorization {

@@ -95,9 +95,10 @@ pub struct Relay {
 pub(super) struct Stages {
     pub(super) observer: Observer,
     pub(super) meter: Option<Meter>,
-    pub(super) editor: Option<Editor>,
-    pub(super) guard: Option<RelayGuard>,
-    pub(super) completion: Option<Reassembler>,
+    /// Boxed, like the next two, since most relays lack some of them.
+    pub(super) editor: Option<Box<Editor>>,
+    pub(super) guard: Option<Box<RelayGuard>>,
+    pub(super) completion: Option<Box<Reassembler>>,
     /// The bytes of an edited event, for the guard.
     pub(super) edited: Vec<u8>,
     /// The message of the error event of a stream that isn't whole.
@@ -414,7 +415,7 @@ impl Stages {
         };
         let latency = self.meter.as_ref().map(|meter| meter.finish(&stream, now));
         self.meter = self.meter.as_ref().map(|_| Meter::new());
-        let redactions = self.guard.as_mut().map_or(0, RelayGuard::reset);
+        let redactions = self.guard.as_deref_mut().map_or(0, RelayGuard::reset);
         if let Some(editor) = &mut self.editor {
             editor.begin_stream();
         }
@@ -431,5 +432,19 @@ impl fmt::Debug for Relay {
             .field("guard", &self.stages.guard)
             .field("stopped", &self.stages.stopped)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A relay is moved several times until it is part of a body, and lasts as long as a stream.
+    #[test]
+    fn parts_that_a_relay_lacks_need_no_memory() {
+        let parts = size_of::<Editor>() + size_of::<RelayGuard>() + size_of::<Reassembler>();
+        assert!(parts > 1300, "{parts}");
+        assert!(size_of::<Relay>() <= 968, "{}", size_of::<Relay>());
+        assert!(size_of::<RelayBuilder>() <= 160, "{}", size_of::<RelayBuilder>());
     }
 }

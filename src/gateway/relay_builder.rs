@@ -16,9 +16,9 @@ pub struct RelayBuilder {
     limits: Limits,
     templates: Templates,
     measures: bool,
-    editor: Option<Editor>,
+    editor: Option<Box<Editor>>,
     passes_unreadable: bool,
-    guard: Option<RelayGuard>,
+    guard: Option<Box<RelayGuard>>,
     collects: bool,
     message: Box<str>,
 }
@@ -57,7 +57,7 @@ impl RelayBuilder {
 
     /// Writes each event by the rules of an editor.
     pub fn edit(mut self, editor: Editor) -> Self {
-        self.editor = Some(editor);
+        self.editor = Some(Box::new(editor));
         self
     }
 
@@ -74,7 +74,7 @@ impl RelayBuilder {
 
     /// Holds events back until their texts are searched. The guard sees the text as it came.
     pub fn guard(mut self, guard: RelayGuard) -> Self {
-        self.guard = Some(guard);
+        self.guard = Some(Box::new(guard));
         self
     }
 
@@ -108,7 +108,7 @@ impl RelayBuilder {
             meter: measures.then(Meter::new),
             editor,
             guard,
-            completion: collects.then(|| Reassembler::with_limits(limits)),
+            completion: collects.then(|| Box::new(Reassembler::with_limits(limits))),
             edited: Vec::new(),
             message,
             passes_unreadable,
