@@ -15,6 +15,7 @@ use super::state::Gateway;
 use super::upstream::{Head, Upstream};
 
 /// The result of asking all upstreams but the last one.
+#[expect(clippy::large_enum_variant, reason = "an answer is moved once")]
 pub(crate) enum Asked<'g> {
     Answered(Response<Idle>),
     /// The last upstream, whose answer is passed on in any case, and the body of its request.

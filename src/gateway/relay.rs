@@ -435,7 +435,7 @@ impl fmt::Debug for Relay {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, target_pointer_width = "64"))]
 mod tests {
     use super::*;
 
