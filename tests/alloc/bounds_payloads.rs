@@ -9,16 +9,13 @@ use std::path::Path;
 use deltawire::gateway::{Observer, UsageTap};
 use deltawire::{ChunkDecoder, ErrorKind, Limits, Payload, Reassembler, Templates};
 
+use crate::support::events::event;
 use crate::support::heap;
 
 fn limits(change: impl Fn(&mut Limits)) -> Limits {
     let mut limits = Limits::default();
     change(&mut limits);
     limits
-}
-
-fn event(json: &str) -> String {
-    format!("data: {json}\n\n")
 }
 
 /// Feeds a stream to a decoder and a reassembler, and returns the kinds of malformed events.

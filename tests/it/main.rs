@@ -12,7 +12,7 @@
     clippy::print_stdout,
     clippy::cast_possible_truncation,
     clippy::float_cmp,
-    reason = "a test fails by panicking, and compares what was parsed from the same digits"
+    reason = "a test fails by panicking, and compares numbers that have the same digits"
 )]
 
 #[path = "../support/mod.rs"]

@@ -11,6 +11,8 @@ pub mod decoded;
 #[cfg(feature = "std")]
 pub mod edited;
 #[cfg(feature = "std")]
+pub mod events;
+#[cfg(feature = "std")]
 pub mod faults;
 pub mod fold;
 pub mod framed;
@@ -103,6 +105,12 @@ pub fn vectors(folder: &str) -> Vec<(String, Value)> {
         }
     }
     vectors
+}
+
+/// Returns the vectors of `sse` that are whole streams.
+pub fn stream_vectors() -> impl Iterator<Item = Value> {
+    let vectors = vectors("sse").into_iter();
+    vectors.filter(|(suite, _)| suite != "lines" && suite != "wpt-mime").map(|(_, vector)| vector)
 }
 
 /// Returns the events that the standard dispatches, as a vector of `sse` lists them.

@@ -2,30 +2,14 @@
 
 use std::time::Duration;
 
+use deltawire::ChunkDecoder;
 use deltawire::gateway::request::ChatRequest;
 use deltawire::gateway::{
     Editor, Guard, Meter, PushResult, Relay, RelayEnd, RewriteOutcome, UsageTap, UsageVisibility,
 };
-use deltawire::{ChunkDecoder, ChunkEvent};
 
+use crate::support::events::{delta, each, event};
 use crate::support::heap;
-
-fn event(json: &str) -> String {
-    format!("data: {json}\n\n")
-}
-
-fn delta(delta: &str) -> String {
-    event(&format!(r#"{{"choices":[{{"index":0,"delta":{delta}}}]}}"#))
-}
-
-/// Looks at each event of a stream.
-fn each(stream: &str, mut look: impl FnMut(&ChunkEvent<'_>)) {
-    let mut decoder = ChunkDecoder::new();
-    let mut input = stream.as_bytes();
-    while let Some(event) = decoder.next(&mut input) {
-        look(&event);
-    }
-}
 
 /// A rule takes the place of an earlier one, its text included, and others stay as they are.
 #[test]

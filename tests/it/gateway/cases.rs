@@ -8,24 +8,9 @@ use deltawire::gateway::{
     WatchedTextKind, assemble, write_comment,
 };
 use deltawire::sse::{BodyKind, EventKind};
-use deltawire::{ChunkDecoder, ChunkEvent, Limits, Payload, SseDecoder};
+use deltawire::{ChunkDecoder, Limits, Payload, SseDecoder};
 
-fn event(json: &str) -> String {
-    format!("data: {json}\n\n")
-}
-
-fn delta(delta: &str) -> String {
-    event(&format!(r#"{{"choices":[{{"index":0,"delta":{delta}}}]}}"#))
-}
-
-/// Looks at each event of a stream.
-fn each(stream: &str, mut look: impl FnMut(&ChunkEvent<'_>)) {
-    let mut decoder = ChunkDecoder::new();
-    let mut input = stream.as_bytes();
-    while let Some(event) = decoder.next(&mut input) {
-        look(&event);
-    }
-}
+use crate::support::events::{delta, each, event};
 
 fn observed(limits: &Limits, stream: &str) -> Observer {
     let mut observer = Observer::with_limits(limits);
