@@ -80,6 +80,10 @@ impl Index for ChunkIndex {
         let _ = LOCALS.try_with(|stored| stored.set(locals));
     }
 
+    fn refill(&mut self, document: Document<'_>) -> bool {
+        self.fill(document).is_ok()
+    }
+
     /// Returns true if a leaf is the index of a choice or call.
     fn varies(&self, leaf: NodeId) -> bool {
         self.choices.iter().any(|row| row.index == leaf)
@@ -88,9 +92,9 @@ impl Index for ChunkIndex {
 
     /// Adds the values of columns that differ from event to event or from stream to stream.
     ///
-    /// These are padding, texts that accumulate, numbers of the usage, and the ids and names of the
-    /// stream, its model and its calls. Of the numbers of the usage those that don't grow with the
-    /// completion are bound.
+    /// These are padding, texts that accumulate, lists of log probabilities and numbers of the usage.
+    /// The ids and names of the stream, its model and its calls differ too. Of the numbers of the
+    /// usage those that don't grow with the completion are bound.
     ///
     /// An empty text usually belongs to an event of another kind, in which it remains empty.
     fn each_leaf(&self, document: Document<'_>, mut add: impl FnMut(NodeId, Leaf)) {
@@ -101,6 +105,11 @@ impl Index for ChunkIndex {
         add_values(document, [obfuscation], Leaf::Varying, &mut add);
         for choice in &self.choices {
             add_values(document, choice.delta_fields.texts(), Leaf::Varying, &mut add);
+            let lists = document.members_in_column(choice.logprobs).map(|list| list.value);
+            lists
+                .filter(|list| document.kind(*list) == Some(Kind::Array))
+                .filter(|list| document.raw_len(*list) > "[]".len())
+                .for_each(|list| add(list, Leaf::Varying));
         }
         for call in &self.calls {
             let FunctionFields { name, arguments, .. } = call.function_fields;

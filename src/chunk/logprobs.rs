@@ -6,6 +6,9 @@ use crate::json::{Value, ValueElements};
 
 /// The `logprobs` of a choice.
 ///
+/// The lists of an ordinary event are read on demand. The first look into one allocates, and the
+/// decoder reuses the memory for the events behind it.
+///
 /// The parallel arrays of the legacy form (`tokens`, `token_logprobs`, from Together and Fireworks)
 /// are available by [`get`](Self::get).
 #[derive(Clone, Copy)]

@@ -1,6 +1,7 @@
 //! `Mismatch<'_>`: a value of another type than the schema's, and its path.
 
 use core::fmt::Write as _;
+use std::borrow::Cow;
 
 use super::ChatCompletionChunk;
 use super::index::MOST_MISMATCHES;
@@ -79,13 +80,18 @@ impl core::fmt::Debug for Mismatch<'_> {
 pub(super) fn mismatches<'a>(
     chunk: &ChatCompletionChunk<'a>,
 ) -> impl Iterator<Item = Mismatch<'a>> + use<'a> {
-    let document = chunk.document;
-    let mut ids = chunk.index.mismatches.clone();
+    let document = chunk.document.full();
+    let mut index = Cow::Borrowed(chunk.index);
+    if chunk.document.has_unread() {
+        let filled = index.to_mut().fill(document);
+        debug_assert!(filled.is_ok(), "a chunk that matches a template has few choices");
+    }
+    let mut ids = index.mismatches.clone();
     let mut check = |level, id| {
         ValueType::ObjectOf(level).find_mismatches(document, id, 2 * MOST_MISMATCHES, &mut ids);
     };
     check(Level::Top, 0);
-    chunk.index.choices.iter().for_each(|choice| check(Level::Choice, choice.node));
+    index.choices.iter().for_each(|choice| check(Level::Choice, choice.node));
     // `NaN` and `1e400` are mismatches anywhere.
     let odd = (0..document.len())
         .filter(|id| matches!(document.kind(*id), Some(Kind::NonFiniteNumber | Kind::Huge)));

@@ -19,7 +19,12 @@ pub struct OwnedChatCompletionChunk {
 
 impl OwnedChatCompletionChunk {
     pub(super) fn new(chunk: &ChatCompletionChunk<'_>) -> Self {
-        Self { document: OwnedDocument::new(chunk.document), index: chunk.index.clone() }
+        let mut index = chunk.index.clone();
+        if chunk.document.has_unread() {
+            let filled = index.fill(chunk.document.full());
+            debug_assert!(filled.is_ok(), "a chunk that matches a template has few choices");
+        }
+        Self { document: OwnedDocument::new(chunk.document), index }
     }
 
     /// Reads a chunk from a JSON object, within the default [`Limits`]. Allocates.

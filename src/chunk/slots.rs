@@ -13,6 +13,8 @@ pub(crate) enum Field {
     /// A member of `usage` itself.
     Usage,
     ChoiceIndex,
+    /// A list in `logprobs`.
+    Logprobs,
     Content,
     Refusal,
     Reasoning,
@@ -145,6 +147,8 @@ impl<'a> ChatCompletionChunk<'a> {
         let delta = &choice.delta_fields;
         if leaf == choice.index {
             Field::ChoiceIndex
+        } else if is_in(document, choice.logprobs, leaf) {
+            Field::Logprobs
         } else if leaf == delta.content {
             Field::Content
         } else if leaf == delta.refusal {

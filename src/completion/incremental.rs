@@ -8,13 +8,14 @@
 use super::budgets::Budgets;
 use super::detail_plan::Detail;
 use super::idempotent::{
-    are_idempotent, has_unique_names, is_continuation, is_empty_logprobs, is_idempotent,
+    are_idempotent, are_listed_logprobs, has_unique_names, is_continuation, is_idempotent,
     names_are_unique,
 };
 use super::message::{
     ChoiceTarget, TextOf, push_reasoning, push_reasoning_texts, push_text, push_texts,
 };
 use super::model::ReasoningName;
+use super::reassembler::push_logprobs;
 use super::shared_plans::{
     Calls, ChoiceIndex, RarePlan, Reasoning, SharedPlan, share_plan, shared_plan,
 };
@@ -160,6 +161,7 @@ impl MergePlan {
             match chunk.field_of(leaf) {
                 Field::Id | Field::Created => plan.shared.has_firsts = true,
                 Field::Obfuscation => {}
+                Field::Logprobs => plan.shared.has_logprobs = true,
                 Field::ChoiceIndex => plan.shared.choice = Some(ChoiceIndex::Slot(slot)),
                 Field::Content => plan.shared.content = Some(slot),
                 Field::Refusal => plan.shared.has_texts = true,
@@ -247,7 +249,7 @@ impl MergePlan {
             || delta.odd_reasoning().iter().any(Option::is_some)
             || delta.has_lost_member()
             || choice.finish_reason().is_some()
-            || choice.logprobs().is_some_and(|logprobs| !is_empty_logprobs(logprobs.as_value()))
+            || choice.logprobs().is_some_and(|logprobs| !are_listed_logprobs(logprobs.as_value()))
             || choice.has_invalid_index()
             || choice.has_legacy_text()
             || choice.message().is_some_and(|message| !message.is_null())
@@ -266,7 +268,8 @@ impl MergePlan {
     fn only_text(&self) -> Option<(u8, OneText)> {
         let rare = self.rare.as_deref().copied().unwrap_or_default();
         let has_more = rare.detail.is_some() || self.member_texts().next().is_some();
-        if has_more || self.shared.has_texts || self.shared.choice.is_none() {
+        let has_more = has_more || self.shared.has_texts || self.shared.has_logprobs;
+        if has_more || self.shared.choice.is_none() {
             return None;
         }
         match (self.shared.content, self.shared.reasoning, self.shared.calls) {
@@ -504,6 +507,13 @@ impl Reassembler {
             else {
                 return false;
             };
+            if plan.shared.has_logprobs
+                && let Some(logprobs) = chunk.choices().next().and_then(|choice| choice.logprobs())
+            {
+                let lists = logprobs.as_value().members();
+                let lists = lists.filter(|(_, list)| list.is_unread());
+                push_logprobs(stored, lists, budget);
+            }
             let message = &mut stored.message;
             let mut target = ChoiceTarget { choice: position, message, state, budget, changes };
             let content = || chunk.choices().next()?.delta().get(delta::CONTENT);

@@ -300,6 +300,18 @@ impl OwnedObject {
 
 /// Appends the elements of an array to the JSON text of another one, as long as they fit.
 pub(super) fn extend_text(kept: &mut String, array: Value<'_>, budget: &mut Budget) {
+    if let Some(elements) = array.unread_elements()
+        && budget.is_free(elements.len() + 1)
+        && budget.try_reserve(elements.len() + 1)
+    {
+        kept.pop();
+        if kept != "[" {
+            kept.push(',');
+        }
+        kept.push_str(elements);
+        kept.push(']');
+        return;
+    }
     for element in array.elements() {
         if !budget.try_reserve(element.json_len() + 1) {
             return;

@@ -15,8 +15,9 @@ use super::tail::{Newest, Tail};
 use super::tool_call::PART_COST;
 use super::whole::push_whole;
 use crate::chunk::schema::{completion_details, top, usage};
-use crate::chunk::{ChatCompletionChunk, Choice, ChoiceTokens, Level, Logprobs, Usage};
+use crate::chunk::{ChatCompletionChunk, Choice, ChoiceTokens, Level, Usage};
 use crate::decoder::{Payload, StreamSummary};
+use crate::json::Value;
 use crate::limits::Limits;
 
 /// Merges the chunks of a stream into the completion of an answer without streaming.
@@ -465,7 +466,7 @@ impl Reassembler {
             budget.last_reason(&mut kept.finish_reason, reason);
         }
         if let Some(logprobs) = choice.logprobs() {
-            push_logprobs(kept, &logprobs, budget);
+            push_logprobs(kept, logprobs.as_value().members(), budget);
         }
         for (name, value) in choice.extra() {
             budget.keep(&mut kept.extra, Level::Choice, name, value);
@@ -522,10 +523,14 @@ impl Reassembler {
 }
 
 /// Appends the lists of tokens, which the legacy form has under other names.
-fn push_logprobs(choice: &mut CompletionChoice, logprobs: &Logprobs<'_>, budget: &mut Budgets) {
+pub(super) fn push_logprobs<'a>(
+    choice: &mut CompletionChoice,
+    lists: impl Iterator<Item = (&'a str, Value<'a>)>,
+    budget: &mut Budgets,
+) {
     let kept = choice.logprobs.get_or_insert_default();
-    for (name, value) in logprobs.as_value().members() {
-        if !budget.add_logprobs(value.elements().count()) {
+    for (name, value) in lists {
+        if !budget.add_logprobs(value.count_elements()) {
             return;
         }
         budget.keep(kept, Level::Logprobs, name, value);

@@ -23,6 +23,8 @@ pub(super) struct SharedPlan {
     /// The choice adds more than the content: other texts, reasoning, calls.
     pub(super) has_more: bool,
     pub(super) has_texts: bool,
+    /// A list of log probabilities is in a slot.
+    pub(super) has_logprobs: bool,
     pub(super) reasoning: Reasoning,
     pub(super) calls: Calls,
     /// The only text that the chunk adds: see [`Tail`](super::tail::Tail).

@@ -33,6 +33,8 @@ struct PayloadBuffers {
     small_payloads: u16,
     /// The buffers of the current payload.
     reading: ChunkBuffers,
+    /// The buffers of a payload without the contents of its arrays, from which a template is made.
+    without_arrays: ChunkBuffers,
     /// The buffers of an error in a line of its own, beside a chunk.
     side: Tape,
     /// The deviations of the current payload.
@@ -105,7 +107,7 @@ impl PayloadBuffers {
 
     #[cold]
     fn shrink(&mut self, payload: usize) {
-        let held = self.reading.held() + self.side.held();
+        let held = self.reading.held() + self.without_arrays.held() + self.side.held();
         if held < KEPT_CAPACITY {
             (self.is_large, self.small_payloads) = (false, 0);
             return;
@@ -289,7 +291,7 @@ fn message<'a>(
         return Payload::Chunk(templated(&readers.templates, matched, event.raw()));
     }
     let General { templates, parser, buffers } = readers.general(len);
-    let PayloadBuffers { reading, side, is_large, deviations: found, .. } = buffers;
+    let PayloadBuffers { reading, without_arrays, side, is_large, deviations: found, .. } = buffers;
     let may_learn = templates.record_miss(len);
     let ChunkBuffers { tape, index } = reading;
     let read = parser.parse_onto(tape, data);
@@ -310,7 +312,7 @@ fn message<'a>(
             && chunk.has_choices() // else its API is noted: see `note`
             && chunk.error().is_none()
             && found.is_empty()
-            && let Some(matched) = templates.learn(event, json, reading)
+            && let Some(matched) = templates.learn(event, json, reading, without_arrays)
         {
             return Payload::Chunk(templated(templates, matched, event.raw()));
         }

@@ -6,7 +6,7 @@ use crate::chunk::path_name::{is_name_character, is_name_first, push_name};
 use crate::chunk::schema::{choice, top};
 use crate::json::{Document, Kind, NodeId, code_unit};
 use crate::report::serialize_by_name;
-use crate::slice::text_in;
+use crate::slice::{items_in, text_in};
 
 /// A path from the root to the values that a rule changes.
 ///
@@ -92,6 +92,18 @@ impl EditPath {
     /// Visits each array or object to which the steps before the last one lead.
     pub(super) fn each_parent(&self, document: Document<'_>, visit: &mut dyn FnMut(Parent)) {
         walk(document, Parent { id: 0, place: Place::Root }, &self.parents, visit);
+    }
+
+    /// Returns true if the path leads into an unread array.
+    pub(super) fn enters_unread(&self, document: Document<'_>) -> bool {
+        let mut enters = false;
+        for steps in 0..=self.parents.len() {
+            let root = Parent { id: 0, place: Place::Root };
+            walk(document, root, items_in(&self.parents, ..steps), &mut |parent| {
+                enters |= document.unread(parent.id).is_some();
+            });
+        }
+        enters
     }
 
     /// Visits each value that the last step selects in an array or object.

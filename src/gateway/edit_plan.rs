@@ -16,6 +16,8 @@ use crate::slice::items_in;
 pub(super) struct RewritePlan {
     /// True if a chunk contains only the usage that is hidden.
     pub(super) is_dropped: bool,
+    /// True if a rule leads into an unread array: the plan lacks the changes there.
+    pub(super) enters_unread: bool,
     /// In the order of their positions. No edit is inside another one.
     pub(super) edits: Vec<NodeEdit>,
 }
@@ -178,6 +180,8 @@ impl Planner {
         plan: &mut RewritePlan,
     ) {
         plan.edits.clear();
+        plan.enters_unread = document.has_unread()
+            && rules.rules().iter().any(|rule| rule.path().enters_unread(document));
         let how = Selecting { adds, may_rename: rules.has_renaming() };
         for (change, rule) in (0..).zip(rules.rules()) {
             self.select(document, rule, change, how);

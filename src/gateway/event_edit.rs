@@ -53,7 +53,7 @@ impl EventEdit<'_> {
             let Editor { rules, planner, has_own_plan, .. } = &mut *self.editor;
             *has_own_plan = true;
             let change = rules.push_value(with.into());
-            planner.select_value(value.id, change);
+            planner.select_value(value.in_full().id, change);
             return true;
         }
         false
@@ -71,7 +71,7 @@ impl EventEdit<'_> {
         *has_own_plan = true;
         let change = rules.push(rule);
         let how = Selecting { adds: adds_to(self.event), may_rename: true };
-        planner.select(chunk.as_value().document, rule, change, how)
+        planner.select(chunk.as_value().document.full(), rule, change, how)
     }
 
     /// Appends the event to `out`.

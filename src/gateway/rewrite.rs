@@ -322,14 +322,18 @@ impl Editor {
     #[inline]
     pub(super) fn apply(&mut self, chunk: &ChatCompletionChunk<'_>, adds: bool) -> bool {
         let Self { rules, planner, plans, own_plan, has_own_plan, edits, .. } = self;
-        let document = chunk.as_value().document;
+        let mut document = chunk.as_value().document;
         let key = chunk.template_key().filter(|_| planner.is_empty() && adds);
-        let mut compute = |plan: &mut RewritePlan| planner.compute(rules, document, adds, plan);
-        let plan = if let Some(key) = key {
-            plans.get_or_compute(key, compute)
+        let planned = key.map(|key| {
+            &*plans.get_or_compute(key, |plan| planner.compute(rules, document, adds, plan))
+        });
+        let plan = if let Some(plan) = planned.filter(|plan| !plan.enters_unread) {
+            plan
         } else {
             *has_own_plan = true;
-            compute(own_plan);
+            // The changes of the event itself have nodes of the full document.
+            document = document.full();
+            planner.compute(rules, document, adds, own_plan);
             own_plan
         };
         plan.append_to(document, edits);

@@ -47,8 +47,36 @@ pub(super) fn are_plain(blocks: &[u8; 4 * SIZE]) -> bool {
 /// Returns a bit for each byte that isn't a digit, and bit 16.
 #[inline]
 pub(super) fn others_than_digits(block: &Block) -> u32 {
-    let values = u8x16::new(*block) - all(b'0');
-    bits(values.min(all(9)).cmp_eq(values)) ^ (2 * BEHIND - 1)
+    bits(digit(u8x16::new(*block))) ^ (2 * BEHIND - 1)
+}
+
+/// Returns a bit for each digit, zero and comma of two blocks.
+#[inline]
+pub(super) fn array_bits(blocks: &[u8; 2 * SIZE]) -> [u32; 3] {
+    let (blocks, _) = blocks.as_chunks::<SIZE>();
+    let add = |[digits, zeros, commas]: [u32; 3], block: &Block| {
+        let bytes = u8x16::new(*block);
+        let zero = bytes.cmp_eq(all(b'0'));
+        let comma = bytes.cmp_eq(all(b','));
+        let add = |rest: u32, found: u8x16| rest << SIZE | bits(found);
+        [add(digits, digit(bytes)), add(zeros, zero), add(commas, comma)]
+    };
+    blocks.iter().rev().fold([0; 3], add)
+}
+
+/// Returns a bit for each digit of two blocks.
+#[inline]
+pub(super) fn digit_bits(blocks: &[u8; 2 * SIZE]) -> u32 {
+    let (blocks, _) = blocks.as_chunks::<SIZE>();
+    let add = |rest: u32, block: &Block| rest << SIZE | bits(digit(u8x16::new(*block)));
+    blocks.iter().rev().fold(0, add)
+}
+
+/// Returns the digits: all bits of each.
+#[inline]
+fn digit(bytes: u8x16) -> u8x16 {
+    let values = bytes - all(b'0');
+    values.min(all(9)).cmp_eq(values)
 }
 
 /// Returns the quotes, backslashes and control characters: all bits of each.

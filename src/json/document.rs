@@ -2,6 +2,7 @@
 
 use core::ops::Range;
 
+use super::full::SlotValues;
 use super::patch_list::PatchList;
 use super::tape::{COUNT, ESCAPED, Kind, Node, NodeId, Nodes, Strings, Tape};
 use super::{known_text, text};
@@ -16,7 +17,8 @@ pub(crate) struct Patch {
     /// The number in place of the payload of a [`Node`].
     ///
     /// For a number it is the value if that is a small count, else [`UNPARSED`] or [`NO_COUNT`]. For
-    /// a string with escapes it counts the strings of the patches.
+    /// a string with escapes it counts the strings of the patches. For an array it is the number of
+    /// its elements.
     payload: u32,
     id: u16,
     /// The leaf in the document's own bytes.
@@ -105,6 +107,11 @@ impl Patch {
     pub(crate) const fn is_escaped(&self) -> bool {
         self.value().is_escaped()
     }
+
+    /// Returns true if the value is an array, whose contents aren't on the tape.
+    pub(crate) const fn is_array(&self) -> bool {
+        matches!(self.kind, Kind::Array)
+    }
 }
 
 /// The patches of one document, in the order of their leaves: `list[n].id() < list[n + 1].id()`.
@@ -114,8 +121,8 @@ impl Patch {
 #[repr(C)] // The ids are next to the fields behind the patches.
 pub(crate) struct Patches {
     pub(crate) list: PatchList,
-    /// The strings with escapes among the values; `None` until there is one.
-    pub(crate) strings: Option<Box<Strings>>,
+    /// The values that aren't parts of the document's bytes; `None` until there is one.
+    pub(crate) values: Option<Box<SlotValues>>,
     /// The id of the template that the patches belong to; 0 if there is none.
     pub(crate) template: u64,
     /// The id of the bound values; 0 if there are none.
@@ -128,21 +135,23 @@ pub(crate) struct Patches {
 
 /// The patches of a document that was read in full.
 static NONE: Patches =
-    Patches { template: 0, binding: 0, silent: 0, list: PatchList::new(), strings: None };
+    Patches { template: 0, binding: 0, silent: 0, list: PatchList::new(), values: None };
 
 impl Patches {
     /// Removes the patches; the buffers stay.
     pub(crate) fn clear(&mut self) {
         (self.template, self.binding, self.silent) = (0, 0, 0);
         self.list.clear();
-        self.clear_strings();
+        if let Some(values) = &mut self.values {
+            values.reset();
+        }
     }
 
-    /// Removes the strings of the event before.
+    /// Removes the values of the event before that aren't parts of its bytes.
     #[inline]
-    pub(crate) fn clear_strings(&mut self) {
-        if let Some(strings) = &mut self.strings {
-            strings.clear();
+    pub(crate) fn clear_values(&mut self) {
+        if let Some(values) = &mut self.values {
+            values.clear();
         }
     }
 }
@@ -158,8 +167,8 @@ pub(crate) struct Document<'a> {
     /// The text of the tape; `bytes` differs from it in the patched leaves only.
     text: &'a str,
     /// The document's own bytes: those of `text` if there are no patches.
-    bytes: &'a [u8],
-    patches: &'a Patches,
+    pub(super) bytes: &'a [u8],
+    pub(super) patches: &'a Patches,
 }
 
 impl<'a> Document<'a> {
@@ -185,9 +194,11 @@ impl<'a> Document<'a> {
         Self { tape, text, bytes, patches }
     }
 
-    /// Returns true if `other` is this document: its bytes and its tape are at the same places.
+    /// Returns true if `other` is this document or its [full](Self::full) one.
+    ///
+    /// Their bytes are at the same place. No two documents of an event share bytes otherwise.
     pub(crate) fn is(&self, other: &Document<'_>) -> bool {
-        core::ptr::eq(self.tape, other.tape) && core::ptr::eq(self.bytes, other.bytes)
+        core::ptr::eq(self.bytes, other.bytes)
     }
 
     /// Returns the tape and the text of a document without patches.
@@ -271,8 +282,14 @@ impl<'a> Document<'a> {
         self.tape.nodes.get(id).map(|node| node.kind)
     }
 
+    /// Returns the node that begins at a position of a document without patches.
+    pub(super) fn node_at(&self, position: u32) -> Option<NodeId> {
+        let (id, node) = self.tape.last_before(position as usize)?;
+        (node.start == position && self.patches.list.is_empty()).then_some(id)
+    }
+
     #[inline]
-    fn patch(&self, id: NodeId) -> Option<&'a Patch> {
+    pub(super) fn patch(&self, id: NodeId) -> Option<&'a Patch> {
         self.patches.list.iter().find(|patch| patch.id() == id)
     }
 
@@ -306,8 +323,8 @@ impl<'a> Document<'a> {
             return None;
         };
         if payload & ESCAPED != 0 {
-            debug_assert!(self.patches.strings.is_some(), "an escaped value has a string");
-            return Some(self.patches.strings.as_ref()?.get(patch.value()));
+            debug_assert!(self.patches.values.is_some(), "an escaped value has a string");
+            return Some(self.patches.values.as_ref()?.strings.get(patch.value()));
         }
         text(bytes_in(self.bytes, start as usize + 1..end as usize - 1))
     }
@@ -547,8 +564,10 @@ pub(crate) struct OwnedDocument {
 impl OwnedDocument {
     /// Copies a document, with its patches merged into the copy's tape.
     pub(crate) fn new(document: Document<'_>) -> Self {
+        let document = document.full();
         let mut strings = document.tape.strings.clone();
-        let offset = document.patches.strings.as_ref().map_or(0, |more| strings.append(more));
+        let values = document.patches.values.as_ref();
+        let offset = values.map_or(0, |more| strings.append(&more.strings));
         let nodes = (0..document.len()).filter_map(|id| {
             let mut node = document.node(id)?;
             let is_escaped = node.kind == Kind::String && node.payload & ESCAPED != 0;

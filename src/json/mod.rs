@@ -5,11 +5,13 @@
 
 mod block;
 mod document;
+mod full;
 mod leaf;
 mod object_reader;
 mod owned;
 mod parser;
 mod patch_list;
+mod plain_array;
 mod scan;
 #[cfg(feature = "serde")]
 mod serde;
@@ -23,15 +25,17 @@ pub(crate) mod writer;
 pub(crate) use document::{
     Document, Member, Members, NO_COUNT, OwnedDocument, Patch, Patches, UNPARSED,
 };
+pub(crate) use full::SlotValues;
 pub(crate) use object_reader::{ObjectReader, expect};
 pub(crate) use owned::{ENTRY_COST, KeyedElement, OwnedElementKey, OwnedMember, VARIES};
 pub use owned::{OwnedArray, OwnedObject, OwnedValue};
 pub use parser::JsonDeviations;
 pub(crate) use patch_list::MOST_PATCHES;
+pub(crate) use plain_array::{DEEPEST_PLAIN, plain_array};
 pub(crate) use scan::{few_digits, plain, plain_len};
 #[cfg(feature = "serde")]
 pub(crate) use serde::{deserialize_by_parser, read_raw};
-pub(crate) use tape::{ESCAPED, Kind, NodeId, Strings, Tape};
+pub(crate) use tape::{ESCAPED, Kind, NodeId, Tape};
 pub(crate) use unescape::{code_unit, unescape_into};
 pub use value::{Value, ValueElements, ValueKind, ValueMembers};
 

@@ -253,6 +253,39 @@ impl Tape {
         node.payload = (node.end - node.start).saturating_sub(2);
     }
 
+    /// Copies a tape without the contents of some arrays, and without the strings in them.
+    ///
+    /// `arrays` are in order, and none contains another.
+    #[expect(clippy::cast_possible_truncation, reason = "a tape has less than 4 Gi nodes")]
+    pub(crate) fn copy_without_contents(&mut self, other: &Self, arrays: &[NodeId]) {
+        self.clear();
+        self.has_non_finite_numbers = other.has_non_finite_numbers;
+        let contents = |array: &NodeId| {
+            let behind = other.nodes.get(*array).map_or(0, |node| node.payload);
+            array + 1..behind
+        };
+        let removed = |id: NodeId| {
+            let before = arrays.iter().map(contents).take_while(|contents| contents.end <= id);
+            before.map(|contents| contents.end - contents.start).sum::<NodeId>()
+        };
+        for (id, node) in (0..).zip(other.nodes()) {
+            let Node { kind, start, end, mut payload } = *node;
+            if arrays.iter().any(|array| contents(array).contains(&id)) {
+                continue;
+            }
+            if kind.is_container() {
+                payload -= removed(payload);
+            } else if node.is_escaped() {
+                let Strings { text, places } = &mut self.strings;
+                let start = text.len() as u32;
+                text.extend_from_slice(other.strings.bytes(*node));
+                payload = ESCAPED | places.len() as u32;
+                places.push(Place { start, end: text.len() as u32 });
+            }
+            self.nodes.push(kind, start, end, payload);
+        }
+    }
+
     /// Reserves the nodes of an ordinary chunk of this length in bytes, if the buffer is new.
     #[inline]
     pub(super) fn reserve_for(&mut self, len: usize) {

@@ -10,7 +10,7 @@ use crate::slice::{split_bytes, text_in};
 /// A borrowed JSON value of a payload: its kind, its text and its contents.
 ///
 /// It provides every member of a payload, also those without a method. It parses nothing again and
-/// allocates nothing.
+/// allocates nothing, but for the [log probabilities](crate::chunk::Logprobs) of an ordinary event.
 #[derive(Clone, Copy)]
 pub struct Value<'a> {
     pub(crate) document: Document<'a>,
@@ -140,9 +140,13 @@ impl<'a> Value<'a> {
     }
 
     /// Returns the elements of an array.
+    ///
+    /// The first look into a list of log probabilities may allocate: see
+    /// [`Logprobs`](crate::chunk::Logprobs).
     #[must_use]
     pub fn elements(&self) -> ValueElements<'a> {
-        ValueElements { document: self.document, elements: self.document.elements(self.id) }
+        let Self { document, id } = if self.is_unread() { self.in_full() } else { *self };
+        ValueElements { document, elements: document.elements(id) }
     }
 
     /// Returns the position of [`raw`](Self::raw) in the payload, in bytes.
@@ -178,7 +182,9 @@ impl<'a> Value<'a> {
         match self.document.kind(self.id) {
             None | Some(Kind::Null) => true,
             Some(Kind::String) => self.document.raw_len(self.id) == "\"\"".len(),
-            Some(Kind::Array | Kind::Object) => self.document.behind(self.id) == self.id + 1,
+            Some(Kind::Array | Kind::Object) => {
+                self.document.behind(self.id) == self.id + 1 && !self.is_unread()
+            }
             Some(_) => false,
         }
     }

@@ -240,7 +240,7 @@ impl<I: Index> Matcher<I> {
         }
         let head = bytes_in(bound, ..*head_len as usize);
         let mut values = Values::new();
-        let len = template.fit(input, head, &patches.list, &mut values, &mut patches.strings)?;
+        let len = template.fit(input, head, &patches.list, &mut values, &mut patches.values)?;
         let mut rebound = None;
         if !template.has_bound(input, &values, bound) {
             self.binding = next_id()?;
@@ -251,6 +251,7 @@ impl<I: Index> Matcher<I> {
             bound.extend_from_slice(&others);
         }
         template.set_patches(patches, &values);
+        template.read_arrays(bytes_in(input, ..len), patches);
         self.head_len = template.head_len(&patches.list);
         patches.binding = if patches.silent == 0 { 0 } else { self.binding };
         if number != OWN {
@@ -353,19 +354,22 @@ impl<I: Index> Matcher<I> {
     /// Makes a template of an event that the general path has read; returns its match.
     ///
     /// Learns only an event of one line of data and perhaps its type: any other line may affect
-    /// later events. If an event of the same structure is known, both get one template.
+    /// later events. If an event of the same structure is known, both get one template. Uses the
+    /// buffers `without_arrays` if the event has an array that can be a slot.
     pub(crate) fn learn(
         &mut self,
         event: &Event<'_>,
         json: &str,
         buffers: &Buffers<I>,
+        without_arrays: &mut Buffers<I>,
     ) -> Option<TemplateMatch> {
         let raw = event.raw();
-        let Buffers { tape, index } = buffers;
-        let is_small = raw.len() <= LARGEST_EVENT
-            && tape.nodes().len() <= MOST_NODES
-            && index.rows() <= MOST_ROWS;
-        if !is_small || self.local.is_none() {
+        if raw.len() > LARGEST_EVENT || self.local.is_none() {
+            return None;
+        }
+        let has_arrays = buffers.remove_arrays(json, without_arrays);
+        let Buffers { tape, index } = if has_arrays { without_arrays } else { buffers };
+        if tape.nodes().len() > MOST_NODES || index.rows() > MOST_ROWS {
             return None;
         }
         let (before, behind) = surroundings(event)?;

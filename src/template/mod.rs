@@ -41,6 +41,10 @@
 //! index of a choice or call always does. Any other becomes a bound leaf. White space before
 //! the last bracket is a slot too, although it is no leaf of the document.
 //!
+//! An array may be a leaf, if it is a [plain](crate::json::plain_array) one. Its contents aren't on the
+//! tape of the template, so arrays of any length fit. A consumer that looks into one reads the
+//! [full](Document::full) document.
+//!
 //! A template with another leaf is another template, with an id of its own. If a bound value differs
 //! in several events of one stream, this stream continues with a template of its own. In that the
 //! leaf is a slot.
@@ -62,6 +66,7 @@
 //!    the process.
 //! 5. The patches are in the order of the leaves of the template that matched last.
 //! 6. A template, its tree and a candidate contain no value of a leaf.
+//! 7. An array that is a leaf has no contents on the tape, and no event has it empty.
 //!
 //! # To add a slot kind
 //!
@@ -92,7 +97,9 @@ pub(crate) use set::TemplateSet;
 pub(crate) use template::MatchedEvent;
 pub(crate) use tuning::{LARGEST_EVENT, MOST_LEAVES};
 
-use crate::json::{Document, NodeId, Tape};
+use smallvec::SmallVec;
+
+use crate::json::{Document, Kind, NodeId, Tape, plain_array};
 
 /// The bounds of templates, tuned with `cargo bench --bench compare` (`corpus`, `corpus-cold`).
 mod tuning {
@@ -161,7 +168,12 @@ pub(crate) trait Index: Clone + Default + 'static {
     /// Returns true if a leaf differs from event to event, in all streams in which it differs.
     fn varies(&self, leaf: NodeId) -> bool;
 
+    /// Makes the index that of a document. Returns false if the document has none.
+    fn refill(&mut self, document: Document<'_>) -> bool;
+
     /// Passes each leaf whose value isn't the same in all streams to `add`, in any order.
+    ///
+    /// An array that isn't empty may be a leaf too, with all its contents.
     fn each_leaf(&self, document: Document<'_>, add: impl FnMut(NodeId, Leaf));
 }
 
@@ -182,6 +194,28 @@ pub(crate) struct Buffers<I> {
 }
 
 impl<I: Index> Buffers<I> {
+    /// Fills `others` from these without the contents of the arrays that can be slots.
+    ///
+    /// Returns false if there is no such array.
+    fn remove_arrays(&self, json: &str, others: &mut Self) -> bool {
+        let document = Document::new(&self.tape, json);
+        let mut arrays: SmallVec<[NodeId; 2]> = SmallVec::new();
+        self.index.each_leaf(document, |leaf, _| {
+            if document.kind(leaf) == Some(Kind::Array)
+                && plain_array(document.raw(leaf).as_bytes()).is_some()
+            {
+                arrays.push(leaf);
+            }
+        });
+        if arrays.is_empty() {
+            return false;
+        }
+        arrays.sort_unstable();
+        let Self { tape, index } = others;
+        tape.copy_without_contents(&self.tape, &arrays);
+        index.refill(Document::new(tape, json))
+    }
+
     /// Returns the capacity of the buffers, roughly, in bytes.
     pub(crate) fn held(&self) -> usize {
         self.tape.held() + self.index.held()

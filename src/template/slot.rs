@@ -3,8 +3,8 @@
 use core::ops::Range;
 
 use crate::json::{
-    ESCAPED, Kind, NO_COUNT, NodeId, Patch, Strings, Tape, UNPARSED, few_digits, plain, text,
-    unescape_into,
+    ESCAPED, Kind, NO_COUNT, NodeId, Patch, SlotValues, Tape, UNPARSED, few_digits, plain,
+    plain_array, text, unescape_into,
 };
 use crate::slice::bytes_in;
 
@@ -56,6 +56,8 @@ pub(crate) enum SlotKind {
     ///
     /// They are no leaf of the document: the id is the number of nodes.
     Padding,
+    /// A [plain array](plain_array), whose contents aren't on the tape.
+    Array,
 }
 
 /// The number of slot kinds.
@@ -72,7 +74,8 @@ const LONGEST_PADDING: usize = 255;
 
 impl SlotKind {
     /// All kinds, each at its number.
-    pub(super) const ALL: [Self; 4] = [Self::Text, Self::Count, Self::Decimal, Self::Padding];
+    pub(super) const ALL: [Self; 5] =
+        [Self::Text, Self::Count, Self::Decimal, Self::Padding, Self::Array];
 
     /// Returns the kind of a slot for a leaf, or `None` if it can't be a slot.
     pub(crate) fn for_leaf(kind: Kind, raw: &[u8]) -> Option<Self> {
@@ -82,6 +85,7 @@ impl SlotKind {
             // A longer text may not fit its own slot.
             Kind::String if raw.len() <= LONGEST_CHECKED => Some(Self::Text),
             Kind::Number => fits(Self::Count).or_else(|| fits(Self::Decimal)),
+            Kind::Array if plain_array(raw).is_some() => Some(Self::Array),
             _ => None,
         }
     }
@@ -98,6 +102,7 @@ impl SlotKind {
         match self {
             Self::Text => {}
             Self::Padding => return padding_len(rest),
+            Self::Array => return plain_array(rest).map(|(len, _)| len),
             Self::Count | Self::Decimal => return self.number_len(rest),
         }
         let mut len = 0;
@@ -114,7 +119,7 @@ impl SlotKind {
     #[inline]
     fn number_len(self, rest: &[u8]) -> Option<usize> {
         let len = match self {
-            Self::Text | Self::Padding => return None,
+            Self::Text | Self::Padding | Self::Array => return None,
             Self::Count => count_len(rest)?,
             Self::Decimal => return decimal_len(rest),
         };
@@ -187,7 +192,7 @@ impl Slot {
         match self.kind {
             SlotKind::Text => b'x',
             SlotKind::Count | SlotKind::Decimal => b'1',
-            SlotKind::Padding => b' ',
+            SlotKind::Padding | SlotKind::Array => b' ',
         }
     }
 
@@ -197,6 +202,7 @@ impl Slot {
             SlotKind::Text => Kind::String,
             SlotKind::Count | SlotKind::Decimal => Kind::Number,
             SlotKind::Padding => Kind::Null,
+            SlotKind::Array => Kind::Array,
         };
         Patch::new(self.id, kind)
     }
@@ -210,6 +216,7 @@ impl Slot {
             SlotKind::Count => kind == Kind::Number && payload != NO_COUNT,
             SlotKind::Decimal => kind == Kind::Number && payload == NO_COUNT,
             SlotKind::Padding => kind == Kind::Null,
+            SlotKind::Array => kind == Kind::Array,
         };
         is_kind && patch.id() == self.id
     }
@@ -225,7 +232,7 @@ impl Slot {
         rest: &[u8],
         start: usize,
         patch: &mut Patch,
-        strings: &mut Option<Box<Strings>>,
+        values: &mut Option<Box<SlotValues>>,
     ) -> Option<usize> {
         let start = start as u32;
         if self.kind != SlotKind::Text {
@@ -234,6 +241,9 @@ impl Slot {
                 small
             } else if self.kind == SlotKind::Padding {
                 (padding_len(rest)?, 0)
+            } else if self.kind == SlotKind::Array {
+                values.get_or_insert_default();
+                plain_array(rest)?
             } else {
                 (self.kind.number_len(rest)?, self.kind.unparsed())
             };
@@ -251,8 +261,8 @@ impl Slot {
                 (plain, plain as u32)
             }
             Some(b'\\') => {
-                let strings = strings.get_or_insert_default();
-                let (len, number) = unescape_into(strings, rest, plain, is_ascii)?;
+                let values = values.get_or_insert_default();
+                let (len, number) = unescape_into(&mut values.strings, rest, plain, is_ascii)?;
                 (len, ESCAPED | number)
             }
             _ => return None,
@@ -297,7 +307,7 @@ pub(super) fn fill_run(
 #[cfg(test)]
 mod tests {
     use super::{Slot, SlotKind};
-    use crate::json::{Kind, Strings};
+    use crate::json::Kind;
     use proptest::collection::vec;
     use proptest::prelude::*;
     use proptest::sample::select;
@@ -327,13 +337,15 @@ mod tests {
 
     #[test]
     fn a_patch_is_of_a_slot_of_its_kind_and_leaf() {
-        let values: [&[u8]; 5] = [b"12,", b"123456789012345678,", b"-1,", b"  ,", b"text\","];
+        let values: [&[u8]; 6] =
+            [b"12,", b"123456789012345678,", b"-1,", b"  ,", b"text\",", b"[1]"];
         let kinds = [
             SlotKind::Count,
             SlotKind::Count,
             SlotKind::Decimal,
             SlotKind::Padding,
             SlotKind::Text,
+            SlotKind::Array,
         ];
         for (value, kind) in values.into_iter().zip(kinds) {
             let slot = Slot::new(3, kind, 7, 9);
@@ -376,13 +388,13 @@ mod tests {
             let string = [b"\"", &raw[..], b"\""].concat();
             let rest = [&raw[..], b"\"", behind].concat();
             let slot = Slot::new(1, SlotKind::Text, 1, 2);
-            let (mut patch, mut strings) = (slot.empty_patch(), None);
-            let found = slot.fill(&rest, 1, &mut patch, &mut strings);
+            let (mut patch, mut values) = (slot.empty_patch(), None);
+            let found = slot.fill(&rest, 1, &mut patch, &mut values);
             let expected = serde_json::from_slice::<String>(&string).ok();
             prop_assert_eq!(found, expected.as_ref().map(|_| raw.len()));
             if let Some(expected) = expected {
                 prop_assert_eq!(patch.is_escaped(), raw.contains(&b'\\'));
-                let strings = strings.unwrap_or_else(|| Box::new(Strings::default()));
+                let strings = values.unwrap_or_default().strings;
                 let text = if patch.is_escaped() { strings.get(patch.value()).as_bytes() } else { &raw };
                 prop_assert_eq!(text, expected.as_bytes());
             }

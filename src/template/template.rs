@@ -6,10 +6,12 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use smallvec::SmallVec;
 
 use super::ids::next_id;
-use super::slot::{Slot, fill_run, new_slot, run_of};
+use super::slot::{Slot, SlotKind, fill_run, new_slot, run_of};
 use super::tuning::{LARGEST_EVENT, LONGEST_HEAD, MOST_LEAVES, MOST_NEW_SLOTS, USUAL_BOUND};
 use super::{Index, Leaf};
-use crate::json::{self, Document, MOST_PATCHES, Patch, Patches, Strings, Tape};
+use crate::json::{
+    self, DEEPEST_PLAIN, Document, Kind, MOST_PATCHES, NodeId, Patch, Patches, SlotValues, Tape,
+};
 use crate::slice::{bytes_in, items_in, items_in_mut, text_in};
 
 /// One template. It never changes, so streams and threads share it.
@@ -174,8 +176,12 @@ impl<I: Index> Template<I> {
     }
 
     /// Returns true if a decoder with these limits reads the events of the template.
+    ///
+    /// The contents of an array in a slot are as many and as deep as an event can have.
     pub(super) fn is_within(&self, most_nodes: usize, most_depth: usize) -> bool {
-        self.tape.nodes().len() <= most_nodes && self.depth <= most_depth
+        let has_array = self.leaves.iter().any(|leaf| leaf.kind == SlotKind::Array);
+        let (nodes, depth) = if has_array { (LARGEST_EVENT, DEEPEST_PLAIN) } else { (0, 0) };
+        self.tape.nodes().len() + nodes <= most_nodes && self.depth + depth <= most_depth
     }
 
     /// Returns the memory of the template, roughly, in bytes.
@@ -211,7 +217,7 @@ impl<I: Index> Template<I> {
         head: &[u8],
         known: &[Patch],
         values: &mut Values,
-        strings: &mut Option<Box<Strings>>,
+        kept_values: &mut Option<Box<SlotValues>>,
     ) -> Option<usize> {
         values.extend_from_slice(self.known_leaves(input, head, known));
         for (patch, leaf) in values.iter_mut().zip(&self.leaves) {
@@ -221,12 +227,12 @@ impl<I: Index> Template<I> {
         let leaves = items_in(&self.leaves, values.len()..);
         let kept = values.len();
         values.extend(leaves.iter().map(Slot::empty_patch));
-        if let Some(strings) = strings {
-            strings.clear();
+        if let Some(kept_values) = kept_values {
+            kept_values.clear();
         }
         let pattern = self.pattern(leaves);
         let list = items_in_mut(values, kept..);
-        let rest = fill_leaves::<false>(pattern, input, start, &[], list, strings).ok()?;
+        let rest = fill_leaves::<false>(pattern, input, start, &[], list, kept_values).ok()?;
         let len = input.len() - strip(rest, self.last_literal())?.len();
         let mut leaves = self.leaves.iter().zip(&*values);
         (!leaves.any(|(leaf, patch)| leaf.is_bound && patch.is_escaped())).then_some(len)
@@ -341,12 +347,28 @@ impl<I: Index> Template<I> {
     ) -> Option<usize> {
         let (head, runs) = bound.split_at_checked(head_len)?;
         strip(input, head)?;
-        patches.clear_strings();
-        let Patches { list, strings, .. } = patches;
+        patches.clear_values();
+        let Patches { list, values, .. } = patches;
         let list = list.get_mut(self.head_leaves..)?;
         let pattern = self.pattern(self.leaves.get(self.head_leaves..)?);
-        let rest = fill_leaves::<true>(pattern, input, head_len, runs, list, strings).ok()?;
-        Some(input.len() - strip(rest, self.last_literal())?.len())
+        let rest = fill_leaves::<true>(pattern, input, head_len, runs, list, values).ok()?;
+        let len = input.len() - strip(rest, self.last_literal())?.len();
+        self.read_arrays(bytes_in(input, ..len), patches);
+        Some(len)
+    }
+
+    /// Reads the arrays of an event that matches, if the consumer has looked into one before.
+    #[inline]
+    pub(super) fn read_arrays(&self, raw: &[u8], patches: &mut Patches) {
+        if patches.values.as_ref().is_some_and(|values| values.wants_full()) {
+            patches.read_full(bytes_in(raw, self.data(raw)));
+        }
+    }
+
+    /// Returns the range of the JSON text in an event that matches.
+    #[inline]
+    const fn data(&self, raw: &[u8]) -> Range<usize> {
+        self.json.start..raw.len().saturating_sub(self.text.len() - self.json.end)
     }
 
     /// Returns the pattern with some of the leaves, or with more than the template has.
@@ -423,7 +445,7 @@ impl<I: Index> Template<I> {
     #[inline(always)]
     pub(super) fn read<'a>(&'a self, raw: &'a [u8], patches: &'a Patches) -> MatchedEvent<'a, I> {
         let Self { text, json, tape, index, .. } = self;
-        let data = json.start..raw.len().saturating_sub(text.len() - json.end);
+        let data = self.data(raw);
         let bytes = bytes_in(raw, data.clone());
         // The framing behind the JSON text does no harm, because it has no node.
         let document = Document::patched(tape, text_in(text, json.start..), bytes, patches);
@@ -458,7 +480,7 @@ fn fill_leaves<'a, const HAS_RUNS: bool>(
     start: usize,
     mut runs: &[u8],
     mut list: &mut [Patch],
-    strings: &mut Option<Box<Strings>>,
+    values: &mut Option<Box<SlotValues>>,
 ) -> Result<&'a [u8], Divergence> {
     debug_assert_eq!(list.len(), leaves.len(), "a patch for each leaf");
     let mut leaves = leaves.iter();
@@ -481,7 +503,7 @@ fn fill_leaves<'a, const HAS_RUNS: bool>(
             list.split_off_mut(..run)
                 .and_then(|patches| fill_run(value, position, patches, &mut runs))
         } else {
-            list.split_off_first_mut().and_then(|patch| leaf.fill(value, position, patch, strings))
+            list.split_off_first_mut().and_then(|patch| leaf.fill(value, position, patch, values))
         };
         debug_assert!(filled.is_none_or(|len| len <= value.len()), "a value is in the input");
         let Some(behind) = filled.and_then(|len| value.get(len..)) else {
@@ -533,7 +555,11 @@ fn leaves_of<I: Index>(
     json: &str,
 ) -> Option<Leaves> {
     let (mut leaves, mut has_all) = (Leaves::new(), true);
+    // The contents of an array that can be a slot aren't on the tape.
+    let is_read =
+        |leaf: NodeId| document.kind(leaf) == Some(Kind::Array) && document.behind(leaf) > leaf + 1;
     index.each_leaf(document, |leaf, kind| match new_slot(tape, json, leaf) {
+        _ if is_read(leaf) => {}
         Some(mut slot) if leaves.len() < MOST_LEAVES => {
             let node = document.node(leaf);
             slot.is_bound = kind == Leaf::Bound && node.is_some_and(|node| !node.is_escaped());

@@ -1,6 +1,6 @@
 //! Every event of a stream, with templates and without, side by side.
 
-use deltawire::chunk::{ChatCompletionChunk, Choice, ExtraMembers};
+use deltawire::chunk::{ChatCompletionChunk, Choice, ExtraMembers, Logprobs};
 use deltawire::json::{Value, ValueKind};
 use deltawire::sse::Event;
 use deltawire::{ChunkDecoder, ChunkEvent, Limits, Payload, Reassembler, Templates};
@@ -43,7 +43,7 @@ pub fn run(script: &[u8]) {
 }
 
 /// Events that servers send.
-pub const TEMPLATES: [&str; 9] = [
+pub const TEMPLATES: [&str; 11] = [
     "data: {\"id\":\"c1\",\"created\":17,\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"He\"},\"finish_reason\":null}]}\n\n",
     "data:{\"id\":\"c1\",\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":\"{\\\"a\\\"\"}}]}}]}\r\n\r\n",
     "event: delta\ndata: { \"created\" : 17 , \"choices\" : [ { \"index\" : 0 , \"delta\" : { \"content\" : \"\\u4f60é\" } } ] }\n\n",
@@ -53,6 +53,8 @@ pub const TEMPLATES: [&str; 9] = [
     "data: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"He\",\"reasoning\":\"\"}}],\"usage\":{\"a\":17,\"a\":3,\"b\":17}}\n\n",
     "data: {\"error\":\"\",\"choices\":[{\"index\":0,\"delta\":{\"reasoning\":\"So\"},\"message\":{}}],\"code\":0,\"usage\":{\"a\":17,\"a\":\"He\"}}\n\n",
     "data: {\"a\\u00e9\":[1,-2,0.5,1e3,true,\"\\n\"],\"choices\":[],\"created\":\"5\",\"model\":7,\"n\":[[17],5,{\"b\":1},\"So\"]}\n\n",
+    "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"He\"},\"logprobs\":{\"content\":[{\"token\":\"He\",\"logprob\":-0.25e-2,\"bytes\":[72,101],\"top_logprobs\":[{\"token\":\"So\\n\",\"logprob\":-17,\"bytes\":null},{\"token\":\"é\"}]}],\"refusal\":null}}],\"obfuscation\":\"ab\"}\n\n",
+    "data: {\"id\":\"c1\",\"choices\":[{\"delta\":{},\"logprobs\":{\"tokens\":[\"So\",\"x\"],\"token_logprobs\":[-0.5,17],\"content\":[],\"refusal\":[{\"logprob\":{},\"token\":\"He\"}]}},{\"index\":1,\"logprobs\":{\"content\":[[17]],\"x\":[true]}}]}\n\n",
 ];
 
 /// The bytes that may come between.
@@ -164,6 +166,7 @@ pub fn same_chunk(expected: &ChatCompletionChunk<'_>, found: &ChatCompletionChun
     let (owned, owned_too) = (expected.into_owned(), found.into_owned());
     same_value(owned.as_chunk().as_value(), owned_too.as_chunk().as_value());
     same_value(expected.as_value(), owned_too.as_chunk().as_value());
+    assert_eq!(choices(&owned_too.as_chunk()), choices(expected));
 }
 
 /// Returns the parts of a choice.
@@ -180,6 +183,16 @@ fn look(choice: Choice<'_>) -> impl PartialEq + std::fmt::Debug + use<> {
         choice.message().map(|message| message.raw()),
         choice.logprobs().map(|logprobs| logprobs.as_value().raw()),
     ];
+    let tokens = |logprobs: Logprobs<'_>| {
+        let all = logprobs.content().chain(logprobs.refusal());
+        let each = all.map(|token| {
+            let bytes: Option<Vec<_>> = token.bytes().map(Iterator::collect);
+            let text = token.token().map(str::to_owned);
+            (text, token.logprob().map(f64::to_bits), bytes, token.top_logprobs().count())
+        });
+        each.collect::<Vec<_>>()
+    };
+    let logprobs = choice.logprobs().map(tokens);
     let calls: Vec<_> = delta
         .tool_calls()
         .map(|call| {
@@ -188,7 +201,7 @@ fn look(choice: Choice<'_>) -> impl PartialEq + std::fmt::Debug + use<> {
         })
         .collect();
     let extra = (extras(choice.extra()), extras(delta.extra()));
-    (choice.index(), texts.map(|text| text.map(str::to_owned)), calls, extra)
+    (choice.index(), texts.map(|text| text.map(str::to_owned)), calls, logprobs, extra)
 }
 
 fn extras(extra: ExtraMembers<'_>) -> Vec<(String, usize, String)> {

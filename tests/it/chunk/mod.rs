@@ -4,6 +4,7 @@
 //! and one for tolerance.
 
 mod baseten;
+mod log_probabilities;
 mod openai;
 mod pathologies;
 mod property;

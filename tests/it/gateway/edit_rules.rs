@@ -18,6 +18,8 @@ fn rule(steps: &[Step], action: Action) -> Rule {
 /// Returns rules of all kinds, for members and elements of all levels.
 fn rules() -> Vec<Rule> {
     let delta = |rest: &[Step]| [&[Name("choices"), All, Name("delta")], rest].concat();
+    let tokens =
+        |rest: &[Step]| [&[Name("choices"), All, Name("logprobs"), Name("content")], rest].concat();
     vec![
         rule(&[Name("model")], Action::Replace("\"al\\\"ias\"")),
         rule(&[Name("created")], Action::Set("0")),
@@ -36,6 +38,10 @@ fn rules() -> Vec<Rule> {
         ),
         rule(&delta(&[Name("tool_calls"), Position(0)]), Action::Remove),
         rule(&[Name("choices"), Position(0), Name("logprobs")], Action::Remove),
+        rule(&tokens(&[All, Name("token")]), Action::Replace("\"*\"")),
+        rule(&tokens(&[All, Name("top_logprobs"), All, Name("bytes")]), Action::Remove),
+        rule(&tokens(&[Position(0), Name("id")]), Action::AddIfAbsent("7")),
+        rule(&tokens(&[Position(0)]), Action::Remove),
         rule(&[Name("choices"), All, All], Action::Replace("null")),
         rule(&[All], Action::Remove),
     ]
@@ -101,6 +107,40 @@ fn each_pair_of_rules_changes_the_events_of_all_recordings() {
                 compare_stream(&recording.file, &recording.bytes, &pair, 12);
             }
         }
+    }
+}
+
+/// A value in a list of log probabilities, which no template contains, and one beside it.
+#[test]
+fn an_edit_of_an_event_replaces_values_in_and_beside_log_probabilities() {
+    let event = |token: &str| {
+        let tokens = format!(r#"[{{"token":"{token}","logprob":-0.5,"bytes":[1,2]}}]"#);
+        let choice = format!(
+            r#"{{"index":0,"delta":{{"content":"{token}"}},"logprobs":{{"content":{tokens},"refusal":null}}}}"#
+        );
+        format!("data: {{\"choices\":[{choice}],\"model\":\"m\"}}\n\n")
+    };
+    let (mut editor, mut decoder) = (Editor::new(), ChunkDecoder::new());
+    decoder.set_templates(&Templates::new());
+    for token in ["one", "two", "three", "four"] {
+        let stream = event(token);
+        let event = decoder.next(&mut stream.as_bytes()).unwrap();
+        let Payload::Chunk(chunk) = event.payload() else { panic!("a chunk") };
+        let choice = chunk.choices().next().unwrap();
+        let listed = choice.logprobs().unwrap().content().next().unwrap().get("token").unwrap();
+        let content = choice.delta().get("content").unwrap();
+        let model = chunk.get("model").unwrap();
+        let mut out = Vec::new();
+        let mut edit = editor.edit(&event);
+        for value in [listed, content, model] {
+            assert!(edit.replace(value, "*"));
+        }
+        assert!(
+            edit.apply(&EditRule::remove("$.choices[0].logprobs.content[0].bytes[1]").unwrap())
+        );
+        assert_eq!(edit.write(&mut out), RewriteOutcome::Changed);
+        let expected = stream.replace(token, "*").replace("\"m\"", "\"*\"").replace(",2]", "]");
+        assert_eq!(String::from_utf8_lossy(&out), expected);
     }
 }
 

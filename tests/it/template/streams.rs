@@ -510,11 +510,12 @@ fn limits_of_any_size_are_enforced_as_without_templates() {
             }
         }
         for most in 0..8 {
-            let set: [fn(&mut Limits) -> &mut usize; 4] = [
+            let set: [fn(&mut Limits) -> &mut usize; 5] = [
                 |limits| &mut limits.max_json_depth,
                 |limits| &mut limits.max_choices,
                 |limits| &mut limits.max_tool_calls,
                 |limits| &mut limits.max_members,
+                |limits| &mut limits.max_logprob_entries,
             ];
             for limit in set {
                 let mut limits = Limits::new();
