@@ -246,7 +246,8 @@ impl<'a> ChatCompletionChunk<'a> {
     #[must_use]
     pub fn error(&self) -> Option<UpstreamError<'a>> {
         let error_at = |id| self.value(id).filter(UpstreamError::is_truthy_error);
-        let says_so = || (self.object()? == top::ERROR).then(|| self.as_value());
+        let is_error = || self.document.is_string(self.index.top.object, top::ERROR);
+        let says_so = || is_error().then(|| self.as_value());
         let in_choice = || self.index.choices.iter().find_map(|row| error_at(row.error));
         let error = error_at(self.index.top.error).or_else(says_so).or_else(in_choice)?;
         Some(UpstreamError::new(Some(error), b"", Some(*self)))

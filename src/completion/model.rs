@@ -288,7 +288,7 @@ impl ChatCompletion {
 }
 
 /// The spare bytes of a text that are kept: to free fewer costs a copy of the text.
-const SPARE_BYTES: usize = 128;
+const SPARE_BYTES: usize = 192;
 
 /// Frees the memory that a text doesn't need, unless it is little.
 fn shrink_text(text: &mut String) {

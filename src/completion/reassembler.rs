@@ -380,6 +380,7 @@ impl Reassembler {
         let kept = self.completion.usage.get_or_insert_default();
         let most = self.budget.max_choices();
         let budget = &mut self.budget;
+        kept.reserve_first(usage.as_value());
         let mut keep = |usage: &Usage<'_>| {
             for (name, value) in usage.as_value().members() {
                 budget.keep(kept, Level::Usage, name, value);

@@ -6,6 +6,7 @@
 mod block;
 mod document;
 mod leaf;
+mod name;
 mod object_reader;
 mod owned;
 mod parser;

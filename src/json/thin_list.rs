@@ -8,6 +8,9 @@ use smallvec::SmallVec;
 #[derive(Clone, Debug)]
 pub(crate) struct ThinList<T>(Option<Box<SmallVec<[T; 1]>>>);
 
+/// The number of unused places that are kept: to free fewer costs a copy of the elements.
+const KEPT: usize = 3;
+
 impl<T> ThinList<T> {
     /// Creates an empty list.
     pub(crate) const fn new() -> Self {
@@ -22,6 +25,13 @@ impl<T> ThinList<T> {
             list.reserve(3);
         }
         list.push(element);
+    }
+
+    /// Makes a buffer for `more` elements, if the list is empty.
+    pub(crate) fn reserve_first(&mut self, more: usize) {
+        if self.0.is_none() && more > 1 {
+            self.0 = Some(Box::new(SmallVec::with_capacity(more)));
+        }
     }
 
     /// Removes and returns the element at a position, and moves the later ones forward.
@@ -42,9 +52,11 @@ impl<T> ThinList<T> {
         list.extend_from_slice(elements);
     }
 
-    /// Frees the memory that the elements don't need.
+    /// Frees the memory that the elements don't need, unless it is that of few elements.
     pub(crate) fn shrink_to_fit(&mut self) {
-        if let Some(list) = &mut self.0 {
+        if let Some(list) = &mut self.0
+            && list.capacity() - list.len() > KEPT
+        {
             list.shrink_to_fit();
         }
     }
