@@ -273,7 +273,9 @@ impl<'a> Document<'a> {
 
     #[inline]
     fn patch(&self, id: NodeId) -> Option<&'a Patch> {
-        self.patches.list.iter().find(|patch| patch.id() == id)
+        // The patches are in the order of their leaves.
+        let not_before = self.patches.list.iter().find(|patch| patch.id() >= id);
+        not_before.filter(|patch| patch.id() == id)
     }
 
     /// Returns the unescaped text of a string.

@@ -343,7 +343,8 @@ impl OwnedObject {
     pub(crate) fn reserve_first(&mut self, value: Value<'_>) {
         const MOST: usize = 32;
         if self.is_empty() {
-            self.members.reserve_first(value.members().take(MOST).count());
+            let members = value.document.members(value.id);
+            self.members.reserve_first(members.take(MOST).count());
         }
     }
 

@@ -5,7 +5,7 @@ use core::ops::{Deref, DerefMut};
 use smallvec::SmallVec;
 
 /// A list that needs one pointer while it is empty, and one buffer for one element.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct ThinList<T>(Option<Box<SmallVec<[T; 1]>>>);
 
 /// The number of unused places that are kept: to free fewer costs a copy of the elements.
@@ -30,7 +30,7 @@ impl<T> ThinList<T> {
     /// Makes a buffer for `more` elements, if the list is empty.
     pub(crate) fn reserve_first(&mut self, more: usize) {
         if self.0.is_none() && more > 1 {
-            self.0 = Some(Box::new(SmallVec::with_capacity(more)));
+            self.0 = Some(Box::new(SmallVec::from_vec(Vec::with_capacity(more))));
         }
     }
 
@@ -59,6 +59,16 @@ impl<T> ThinList<T> {
         {
             list.shrink_to_fit();
         }
+    }
+}
+
+/// Needs little stack, because stored values are copied level by level.
+impl<T: Clone> Clone for ThinList<T> {
+    fn clone(&self) -> Self {
+        let Some(list) = &self.0 else { return Self::new() };
+        let mut copy = Box::new(SmallVec::with_capacity(list.len()));
+        list.iter().for_each(|element| copy.push(element.clone()));
+        Self(Some(copy))
     }
 }
 
