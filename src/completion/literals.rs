@@ -15,8 +15,8 @@ impl Reassembler {
         let completion = &self.completion;
         is_last(completion.service_tier.as_deref(), chunk.service_tier())
             && is_last(completion.system_fingerprint.as_deref(), chunk.system_fingerprint())
-            && has_first(&completion.id, || chunk.id())
-            && has_first(&completion.model, || chunk.model())
+            && has_first(completion.id.as_ref(), || chunk.id())
+            && has_first(completion.model.as_ref(), || chunk.model())
             && (completion.created.is_some_and(|created| created != 0) || chunk.created().is_none())
             && chunk.usage().is_none()
             && chunk.x_groq().is_none()
@@ -36,7 +36,7 @@ impl Reassembler {
         bit(index) != 0
             && choice.logprobs().is_none()
             && are_stored(&stored.extra, Level::Choice, choice.extra())
-            && has_first(&message.role, || delta.role())
+            && has_first(message.role.as_ref(), || delta.role())
             && (has_content || delta.content().is_none())
             && (message.refusal.is_some() || delta.refusal().is_none())
             && (has_reasoning || plan.merges_reasoning() || !delta.has_reasoning())
@@ -50,7 +50,7 @@ impl Reassembler {
 }
 
 /// Returns true if a text isn't stored as the first one: it is empty, or there is one.
-fn has_first<'a>(stored: &Option<String>, text: impl FnOnce() -> Option<&'a str>) -> bool {
+fn has_first<'a>(stored: Option<&String>, text: impl FnOnce() -> Option<&'a str>) -> bool {
     stored.is_some() || text().is_none_or(str::is_empty)
 }
 

@@ -90,7 +90,9 @@ mod tests {
                 assert_eq!((&*name, name.len()), (&*text, text.len()));
                 assert_eq!(matches!(name.0, Repr::Short { .. }), text.len() <= SHORT);
                 assert!(name == *text && name == name.clone());
-                assert!(name != *format!("{text}\0") && name != Name::from(&*format!("{text}\0")));
+                let longer = format!("{text}\0");
+                let other = Name::from(&*longer);
+                assert!(name != *longer && name != other);
             }
         }
     }
