@@ -67,7 +67,7 @@ impl<'a> Choice<'a> {
     /// `None` also for `""`, which some servers send in all but the last chunk.
     #[must_use]
     pub fn finish_reason(&self) -> Option<&'a str> {
-        self.chunk.document.string(self.row.finish_reason).filter(|reason| !reason.is_empty())
+        self.chunk.string(self.row.finish_reason).filter(|reason| !reason.is_empty())
     }
 
     /// `logprobs`, if they are an object.
@@ -95,7 +95,7 @@ impl<'a> Choice<'a> {
     /// (Together).
     #[must_use]
     pub fn text(&self) -> Option<&'a str> {
-        self.chunk.document.string(self.row.text)
+        self.chunk.string(self.row.text)
     }
 
     /// Returns true if the choice has a text beside neither a delta nor a message.
@@ -161,7 +161,7 @@ impl<'a> Delta<'a> {
     /// `role`, such as `assistant`.
     #[must_use]
     pub fn role(&self) -> Option<&'a str> {
-        self.chunk.document.string(self.row.role)
+        self.chunk.string(self.row.role)
     }
 
     /// `content`, if it is a string.
@@ -170,7 +170,7 @@ impl<'a> Delta<'a> {
     #[inline]
     #[must_use]
     pub fn content(&self) -> Option<&'a str> {
-        self.chunk.document.string(self.row.content)
+        self.chunk.string(self.row.content)
     }
 
     /// `content`, if it is an array of parts, as Mistral sends it.
@@ -250,7 +250,7 @@ impl<'a> Delta<'a> {
     /// `refusal`: a fragment of the model's refusal.
     #[must_use]
     pub fn refusal(&self) -> Option<&'a str> {
-        self.chunk.document.string(self.row.refusal)
+        self.chunk.string(self.row.refusal)
     }
 
     /// Returns the reasoning text, under any of the servers' names.
@@ -278,13 +278,13 @@ impl<'a> Delta<'a> {
     /// `reasoning_content`: a fragment of the reasoning.
     #[must_use]
     pub fn reasoning_content(&self) -> Option<&'a str> {
-        self.chunk.document.string(self.row.reasoning_content)
+        self.chunk.string(self.row.reasoning_content)
     }
 
     /// `reasoning`: a fragment of the reasoning, under another name.
     #[must_use]
     pub fn reasoning(&self) -> Option<&'a str> {
-        self.chunk.document.string(self.row.reasoning)
+        self.chunk.string(self.row.reasoning)
     }
 
     /// `reasoning_details`, an array; most servers also send its texts in `reasoning`.

@@ -115,13 +115,13 @@ impl<'a> ChatCompletionChunk<'a> {
     /// `id`: the completion's id, which most servers repeat in each chunk.
     #[must_use]
     pub fn id(&self) -> Option<&'a str> {
-        self.document.string(self.index.top.id)
+        self.string(self.index.top.id)
     }
 
     /// `object`: `chat.completion.chunk`, or another value of an inexact server.
     #[must_use]
     pub fn object(&self) -> Option<&'a str> {
-        self.document.string(self.index.top.object)
+        self.string(self.index.top.object)
     }
 
     /// `created`: the time of creation, in seconds since 1970.
@@ -133,25 +133,25 @@ impl<'a> ChatCompletionChunk<'a> {
     /// `model`: the name of the model.
     #[must_use]
     pub fn model(&self) -> Option<&'a str> {
-        self.document.string(self.index.top.model)
+        self.string(self.index.top.model)
     }
 
     /// `system_fingerprint`: the server's configuration.
     #[must_use]
     pub fn system_fingerprint(&self) -> Option<&'a str> {
-        self.document.string(self.index.top.system_fingerprint)
+        self.string(self.index.top.system_fingerprint)
     }
 
     /// `service_tier`: `default`, `flex`, `priority` or another tier; the list is open.
     #[must_use]
     pub fn service_tier(&self) -> Option<&'a str> {
-        self.document.string(self.index.top.service_tier)
+        self.string(self.index.top.service_tier)
     }
 
     /// `obfuscation`: random text that hides the length of the other texts.
     #[must_use]
     pub fn obfuscation(&self) -> Option<&'a str> {
-        self.document.string(self.index.top.obfuscation)
+        self.string(self.index.top.obfuscation)
     }
 
     /// `prompt_token_ids`: the ids of the prompt's tokens, in the first chunk (vLLM).
@@ -170,9 +170,11 @@ impl<'a> ChatCompletionChunk<'a> {
     ///
     /// A non-empty `choices` that isn't an array is one.
     pub(crate) fn lost_choices(&self) -> usize {
-        let choices = self.value(self.index.top.choices);
-        // The index notes each value of another type than the schema's.
-        let Some(choices) = choices.filter(|_| !self.index.mismatches.is_empty()) else { return 0 };
+        if self.index.mismatches.is_empty() {
+            // The index notes each value of another type than the schema's.
+            return 0;
+        }
+        let Some(choices) = self.value(self.index.top.choices) else { return 0 };
         let is_lost = |value: &Value<'_>| {
             !value.is_empty_value() && self.document.kind(value.id) != Some(Kind::Object)
         };
@@ -205,8 +207,16 @@ impl<'a> ChatCompletionChunk<'a> {
     /// `usage`: of the chunk, of `x_groq` or of a choice, in this order.
     ///
     /// An empty `usage` of the chunk counts only if there is no other.
+    #[inline]
     #[must_use]
     pub fn usage(&self) -> Option<Usage<'a>> {
+        let top = &self.index.top;
+        let is_absent =
+            top.usage | top.x_groq == 0 && self.index.choices.iter().all(|row| row.usage == 0);
+        if is_absent { None } else { self.find_usage() }
+    }
+
+    fn find_usage(&self) -> Option<Usage<'a>> {
         let top = self.index.top.usage;
         if self.has_own_usage() {
             return self.value(top).map(Usage::new);
@@ -244,9 +254,18 @@ impl<'a> ChatCompletionChunk<'a> {
     ///
     /// It is the `error` member of the chunk or of a choice, or a chunk whose `object` is `error`.
     #[must_use]
+    #[inline]
     pub fn error(&self) -> Option<UpstreamError<'a>> {
+        let is_absent = self.index.top.error == 0
+            && self.index.choices.iter().all(|row| row.error == 0)
+            && !self.document.is_string(self.index.top.object, top::ERROR);
+        if is_absent { None } else { self.find_error() }
+    }
+
+    fn find_error(&self) -> Option<UpstreamError<'a>> {
         let error_at = |id| self.value(id).filter(UpstreamError::is_truthy_error);
-        let says_so = || (self.object()? == top::ERROR).then(|| self.as_value());
+        let is_error = || self.document.is_string(self.index.top.object, top::ERROR);
+        let says_so = || is_error().then(|| self.as_value());
         let in_choice = || self.index.choices.iter().find_map(|row| error_at(row.error));
         let error = error_at(self.index.top.error).or_else(says_so).or_else(in_choice)?;
         Some(UpstreamError::new(Some(error), b"", Some(*self)))
@@ -313,6 +332,12 @@ impl<'a> ChatCompletionChunk<'a> {
 
     fn extra_of(&self, range: &Range<u32>) -> ExtraMembers<'a> {
         ExtraMembers { document: self.document, names: self.index.extras_in(range).iter() }
+    }
+
+    /// Returns the text in a column, if there is a string.
+    #[inline]
+    fn string(&self, id: NodeId) -> Option<&'a str> {
+        if id == 0 { None } else { self.document.string(id) }
     }
 
     #[inline]

@@ -57,7 +57,7 @@ impl<'a> ToolCallDelta<'a> {
     /// `id`: the id of the call.
     #[must_use]
     pub fn id(&self) -> Option<&'a str> {
-        self.chunk.document.string(self.row.id)
+        self.chunk.string(self.row.id)
     }
 
     /// Returns the id; of a number, its text as sent.
@@ -82,19 +82,19 @@ impl<'a> ToolCallDelta<'a> {
     /// `type`: `function` or `custom`.
     #[must_use]
     pub fn r#type(&self) -> Option<&'a str> {
-        self.chunk.document.string(self.row.r#type)
+        self.chunk.string(self.row.r#type)
     }
 
     /// `function.name`: the name of the function.
     #[must_use]
     pub fn name(&self) -> Option<&'a str> {
-        self.chunk.document.string(self.row.function_fields.name)
+        self.chunk.string(self.row.function_fields.name)
     }
 
     /// `function.arguments`: a fragment of a JSON text.
     #[must_use]
     pub fn arguments(&self) -> Option<&'a str> {
-        self.chunk.document.string(self.row.function_fields.arguments)
+        self.chunk.string(self.row.function_fields.arguments)
     }
 
     /// Returns the arguments; of a number, its text as sent.

@@ -52,7 +52,7 @@ const FIRST_BYTES: usize = 192;
 #[cold]
 fn reserve_first(kept: &mut String, piece: &str) {
     if piece.len() < FIRST_BYTES {
-        kept.reserve_exact(FIRST_BYTES);
+        *kept = String::with_capacity(FIRST_BYTES);
     }
 }
 

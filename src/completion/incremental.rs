@@ -46,17 +46,13 @@ impl MergedTemplate {
         self.key.is_some() && self.key == chunk.template_key()
     }
 
-    /// Stores the template of a chunk that has been merged in full.
-    pub(super) fn add(&mut self, chunk: &ChatCompletionChunk<'_>) {
+    /// Stores the template of a chunk that has been merged in full; `choices` are its indexes.
+    pub(super) fn add(&mut self, chunk: &ChatCompletionChunk<'_>, choices: u64) {
         let key = chunk.template_key();
         if key != self.key {
             *self = Self { key, choices: 0 };
         }
-        if key.is_some() {
-            for choice in chunk.choices() {
-                self.choices |= bit(choice.index().unwrap_or(0));
-            }
-        }
+        self.choices |= choices;
     }
 }
 
@@ -465,9 +461,10 @@ impl Reassembler {
             return false;
         }
         self.make_plan(chunk);
-        let is_begun = !self.plan.shared.is_full && self.has_literals(chunk);
+        let index = self.plan.shared.choice.and_then(|index| index.resolve(chunk));
+        let is_begun = !self.plan.shared.is_full && self.has_literals(chunk, index);
         if is_begun {
-            self.merged.add(chunk);
+            self.merged.add(chunk, index.map_or(0, bit));
         }
         is_begun
     }
@@ -576,8 +573,8 @@ mod tests {
         if completion.is_begun(chunk) && completion.push_incremental(chunk) {
             return Added::Changed;
         }
-        completion.push_full(chunk);
-        completion.merged.add(chunk);
+        let choices = completion.push_full(chunk);
+        completion.merged.add(chunk, choices);
         completion.end_push();
         Added::Whole
     }

@@ -10,23 +10,24 @@ impl Reassembler {
     ///
     /// The plan is that of the chunk, and it isn't full. So each literal has a merge that changes
     /// nothing if the completion has the same value. A call, a usage and a detail are merged in full.
-    pub(super) fn has_literals(&self, chunk: &ChatCompletionChunk<'_>) -> bool {
+    /// `index` is that of the only choice.
+    pub(super) fn has_literals(&self, chunk: &ChatCompletionChunk<'_>, index: Option<u64>) -> bool {
         let completion = &self.completion;
         is_last(completion.service_tier.as_deref(), chunk.service_tier())
             && is_last(completion.system_fingerprint.as_deref(), chunk.system_fingerprint())
-            && has_first(completion.id.as_deref(), chunk.id())
-            && has_first(completion.model.as_deref(), chunk.model())
+            && has_first(completion.id.as_ref(), || chunk.id())
+            && has_first(completion.model.as_ref(), || chunk.model())
             && (completion.created.is_some_and(|created| created != 0) || chunk.created().is_none())
             && chunk.usage().is_none()
             && chunk.x_groq().is_none()
             && !self.plan.has_detail()
             && are_stored(&completion.extra, Level::Top, chunk.extra())
-            && chunk.choices().all(|choice| self.has_choice(&choice))
+            && chunk.choices().all(|choice| self.has_choice(&choice, index.unwrap_or(0)))
     }
 
     /// Returns true if the completion has a choice with the literals of another one.
-    fn has_choice(&self, choice: &Choice<'_>) -> bool {
-        let (plan, index) = (&self.plan.shared, choice.index().unwrap_or(0));
+    fn has_choice(&self, choice: &Choice<'_>, index: u64) -> bool {
+        let plan = &self.plan.shared;
         let has_index = |stored: &&CompletionChoice| stored.index == index;
         let Some(stored) = self.completion.choices.iter().find(has_index) else { return false };
         let (message, delta) = (&stored.message, choice.delta());
@@ -35,7 +36,7 @@ impl Reassembler {
         bit(index) != 0
             && choice.logprobs().is_none()
             && are_stored(&stored.extra, Level::Choice, choice.extra())
-            && has_first(message.role.as_deref(), delta.role())
+            && has_first(message.role.as_ref(), || delta.role())
             && (has_content || delta.content().is_none())
             && (message.refusal.is_some() || delta.refusal().is_none())
             && (has_reasoning || plan.merges_reasoning() || !delta.has_reasoning())
@@ -49,8 +50,8 @@ impl Reassembler {
 }
 
 /// Returns true if a text isn't stored as the first one: it is empty, or there is one.
-fn has_first(stored: Option<&str>, text: Option<&str>) -> bool {
-    stored.is_some() || text.is_none_or(str::is_empty)
+fn has_first<'a>(stored: Option<&String>, text: impl FnOnce() -> Option<&'a str>) -> bool {
+    stored.is_some() || text().is_none_or(str::is_empty)
 }
 
 /// Returns true if a text isn't stored as the last one: it is empty, or it is that.
@@ -59,6 +60,7 @@ fn is_last(stored: Option<&str>, text: Option<&str>) -> bool {
 }
 
 /// Returns true if an object has the same members, but for those that are ignored.
+#[inline]
 fn are_stored(object: &OwnedObject, level: Level, mut extra: ExtraMembers<'_>) -> bool {
     extra.all(|(name, value)| {
         let stored = || object.get(name).and_then(|stored| stored.as_raw());

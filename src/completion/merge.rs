@@ -215,6 +215,7 @@ impl OwnedObject {
 
     /// Merges all members of `object` into this one.
     pub(crate) fn merge(&mut self, object: Value<'_>, budget: &mut Budget) {
+        self.reserve_first(object);
         for (name, value) in object.members() {
             self.deep_last(name, value, budget);
         }

@@ -288,7 +288,7 @@ impl ChatCompletion {
 }
 
 /// The spare bytes of a text that are kept: to free fewer costs a copy of the text.
-const SPARE_BYTES: usize = 128;
+const SPARE_BYTES: usize = 192;
 
 /// Frees the memory that a text doesn't need, unless it is little.
 fn shrink_text(text: &mut String) {
@@ -301,8 +301,10 @@ fn shrink_text(text: &mut String) {
 ///
 /// Most lists of choices and tool calls have one element, and `Vec` begins with four.
 pub(super) fn push_doubling<T>(list: &mut Vec<T>, element: T) {
-    if list.len() == list.capacity() {
-        list.reserve_exact(list.len().max(1));
+    if list.capacity() == 0 {
+        *list = Vec::with_capacity(1);
+    } else if list.len() == list.capacity() {
+        list.reserve_exact(list.len());
     }
     list.push(element);
 }

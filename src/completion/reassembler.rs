@@ -6,7 +6,7 @@ use super::budget::CompletionLimit;
 use super::budgets::Budgets;
 use super::change::Change;
 use super::choice_state::{CallState, ChoiceState};
-use super::incremental::{MergePlan, MergedTemplate};
+use super::incremental::{MergePlan, MergedTemplate, bit};
 use super::message::{ChoiceTarget, TextOf, push_delta};
 use super::model::{ChatCompletion, CompletionChoice, push_doubling};
 use super::order::sort_both;
@@ -149,8 +149,8 @@ impl Reassembler {
     fn push_templated(&mut self, chunk: &ChatCompletionChunk<'_>) {
         self.begin_push();
         if !self.is_begun(chunk) || !self.push_incremental(chunk) {
-            self.push_full(chunk);
-            self.merged.add(chunk);
+            let choices = self.push_full(chunk);
+            self.merged.add(chunk, choices);
         }
         self.end_push();
     }
@@ -206,13 +206,12 @@ impl Reassembler {
         }
     }
 
+    /// Merges all of a chunk; returns the indexes of its choices, as bits.
     #[inline(never)]
-    pub(super) fn push_full(&mut self, chunk: &ChatCompletionChunk<'_>) {
+    pub(super) fn push_full(&mut self, chunk: &ChatCompletionChunk<'_>) -> u64 {
         self.push_top(chunk, &[]);
         self.add_invalid_choices(chunk.lost_choices());
-        for choice in chunk.choices() {
-            self.push_choice(&choice);
-        }
+        chunk.choices().fold(0, |bits, choice| bits | self.push_choice(&choice))
     }
 
     /// Merges the members of a chunk besides its choices.
@@ -381,6 +380,7 @@ impl Reassembler {
         let kept = self.completion.usage.get_or_insert_default();
         let most = self.budget.max_choices();
         let budget = &mut self.budget;
+        kept.reserve_first(usage.as_value());
         let mut keep = |usage: &Usage<'_>| {
             for (name, value) in usage.as_value().members() {
                 budget.keep(kept, Level::Usage, name, value);
@@ -423,18 +423,19 @@ impl Reassembler {
         }
     }
 
-    fn push_choice(&mut self, choice: &Choice<'_>) {
+    /// Merges a choice; returns its index as a bit, or 0 if it is left out.
+    fn push_choice(&mut self, choice: &Choice<'_>) -> u64 {
         let index = match choice.index() {
             Some(index) => index,
             None if choice.has_invalid_index() => {
                 self.add_invalid_choices(1);
-                return;
+                return 0;
             }
             None => 0,
         };
         let Some(at) = self.choice_at(index) else {
             self.findings.lacks_choice = true;
-            return;
+            return 0;
         };
         self.push_choice_at(at, choice, |target| {
             push_delta(target, &choice.delta());
@@ -445,6 +446,7 @@ impl Reassembler {
                 target.state.count(|counts| &mut counts.unknown_content_parts, 1);
             }
         });
+        bit(index)
     }
 
     /// Merges a choice into the stored one at a position, and its message by `push`.
@@ -460,8 +462,8 @@ impl Reassembler {
         let (Some(kept), Some(state)) = (completion.choices.get_mut(at), states.get_mut(at)) else {
             return;
         };
-        let was_finished = kept.finish_reason.is_some();
-        if let Some(reason) = choice.finish_reason() {
+        let (was_finished, reason) = (kept.finish_reason.is_some(), choice.finish_reason());
+        if let Some(reason) = reason {
             findings.add_reason(reason);
             budget.last_reason(&mut kept.finish_reason, reason);
         }
@@ -474,7 +476,7 @@ impl Reassembler {
         let message = &mut kept.message;
         push(&mut ChoiceTarget { choice: at, message, state, budget, changes });
         let is_first = !was_finished && kept.finish_reason.is_some();
-        if choice.finish_reason().is_some() {
+        if reason.is_some() {
             state.end_calls(at, changes);
         }
         if is_first {

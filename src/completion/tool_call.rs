@@ -30,9 +30,10 @@ pub(super) fn push_call(target: &mut ChoiceTarget<'_>, delta: &ToolCallDelta<'_>
         }
         target.state.count(|counts| &mut counts.tool_calls_without_index, 1);
     }
-    let Some(at) = call_at(target, delta, index) else { return };
+    let id = delta.id_text().unwrap_or_default();
+    let Some(at) = call_at(target, delta, index, id) else { return };
     select_call(target, at);
-    if let Some(id) = delta.id_text().filter(|id| !id.is_empty()) {
+    if !id.is_empty() {
         push_id(target, at, id);
     }
     let ChoiceTarget { choice, message, state, budget, changes } = target;
@@ -188,9 +189,9 @@ fn call_at(
     target: &mut ChoiceTarget<'_>,
     delta: &ToolCallDelta<'_>,
     index: Option<u64>,
+    id: &str,
 ) -> Option<usize> {
     let ChoiceTarget { message, state, .. } = target;
-    let id = delta.id_text().unwrap_or_default();
     let custom_name = || delta.get(tool_call::CUSTOM)?.get(function::NAME)?.as_str();
     let has_name = || delta.name_text().or_else(custom_name).is_some_and(|name| !name.is_empty());
     let calls = &message.tool_calls;
@@ -363,7 +364,9 @@ fn push_id(target: &mut ChoiceTarget<'_>, at: usize, id: &str) {
     } else if id.len() > LONGEST_ID {
         budget.texts.mark_exceeded(CompletionLimit::ToolCallId);
     } else {
-        budget.push_str(&mut call.id, id);
+        if budget.texts.try_reserve(id.len()) {
+            call.id = String::from(id);
+        }
         if let Some(states) = state.calls_mut() {
             states.note_id(&message.tool_calls, at);
         }

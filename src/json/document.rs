@@ -290,7 +290,9 @@ impl<'a> Document<'a> {
 
     #[inline]
     pub(super) fn patch(&self, id: NodeId) -> Option<&'a Patch> {
-        self.patches.list.iter().find(|patch| patch.id() == id)
+        // The patches are in the order of their leaves.
+        let not_before = self.patches.list.iter().find(|patch| patch.id() >= id);
+        not_before.filter(|patch| patch.id() == id)
     }
 
     /// Returns the unescaped text of a string.
@@ -304,6 +306,16 @@ impl<'a> Document<'a> {
             Some(patch) => self.patched_text(patch),
             None => Some(self.unpatched_text(node)),
         }
+    }
+
+    /// Returns true if the value is a string with this text.
+    #[inline]
+    pub(crate) fn is_string(&self, id: NodeId, text: &str) -> bool {
+        let Some(node) = self.tape.nodes.get(id) else { return false };
+        let may_be = node.payload & ESCAPED != 0 || node.payload as usize == text.len();
+        node.kind == Kind::String
+            && (may_be || self.patch(id).is_some())
+            && self.string(id) == Some(text)
     }
 
     /// Returns the unescaped text of a string without a patch, such as a name.
@@ -426,15 +438,25 @@ impl<'a> Document<'a> {
     /// Returns the value of a number written as a whole one, if it fits.
     #[inline]
     pub(crate) fn count(&self, id: NodeId) -> Option<u64> {
-        if !matches!(self.kind(id)?, Kind::Number | Kind::Huge) {
+        let node = self.tape.nodes.get(id)?;
+        if !matches!(node.kind, Kind::Number | Kind::Huge) {
             return None;
         }
-        let number = self.raw(id);
-        // Most counts are an `index` of one digit.
-        match number.as_bytes() {
-            [digit @ b'0'..=b'9'] => Some(u64::from(digit - b'0')),
-            _ => number.parse().ok(),
-        }
+        // Most counts are an `index` of one digit, or known since the event has matched.
+        let known = match self.patch(id) {
+            Some(patch) => self.patched_count(patch),
+            None => match self.text.as_bytes().get(node.start as usize..node.end as usize) {
+                Some([digit @ b'0'..=b'9']) => Some(u64::from(digit - b'0')),
+                _ => None,
+            },
+        };
+        debug_assert!(known.is_none() || known == self.parsed_count(id), "a count is its digits");
+        known.or_else(|| self.parsed_count(id))
+    }
+
+    #[inline(never)]
+    fn parsed_count(&self, id: NodeId) -> Option<u64> {
+        self.raw(id).parse().ok()
     }
 
     /// Returns the length of the value as sent.

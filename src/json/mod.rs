@@ -7,6 +7,7 @@ mod block;
 mod document;
 mod full;
 mod leaf;
+mod name;
 mod object_reader;
 mod owned;
 mod parser;

@@ -3,6 +3,7 @@
 use alloc::borrow::Cow;
 use core::fmt;
 
+use super::name::Name;
 use super::scan::plain_len;
 use super::thin_list::ThinList;
 use super::value::Value;
@@ -49,7 +50,7 @@ pub struct OwnedObject {
 /// A member of a merged object.
 #[derive(Clone)]
 pub(crate) struct OwnedMember {
-    pub(crate) name: Box<str>,
+    pub(crate) name: Name,
     pub(crate) value: OwnedValue,
     /// The number of further fragments that equal the value; [`VARIES`] once one differed.
     pub(crate) repeats: u32,
@@ -171,10 +172,11 @@ impl OwnedValue {
     }
 
     pub(crate) fn copy_raw(value: Value<'_>) -> Self {
-        let len = value.json_len();
-        let mut text = String::with_capacity(len);
+        if !value.document.has_non_finite_numbers() {
+            return Self::Raw(value.raw().to_owned());
+        }
+        let mut text = String::with_capacity(value.json_len());
         value.write_json(&mut text);
-        debug_assert_eq!(text.len(), len, "the length of the text");
         Self::Raw(text)
     }
 
@@ -261,7 +263,7 @@ impl OwnedObject {
     /// Returns the value of the member `name`.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&OwnedValue> {
-        self.members.iter().find(|member| *member.name == *name).map(|member| &member.value)
+        self.members.iter().find(|member| member.name == *name).map(|member| &member.value)
     }
 
     /// Returns the members in order.
@@ -317,7 +319,7 @@ impl OwnedObject {
     }
 
     pub(crate) fn member_mut(&mut self, name: &str) -> Option<&mut OwnedMember> {
-        self.members.iter_mut().find(|member| *member.name == *name)
+        self.members.iter_mut().find(|member| member.name == *name)
     }
 
     pub(crate) fn get_mut(&mut self, name: &str) -> Option<&mut OwnedValue> {
@@ -326,13 +328,24 @@ impl OwnedObject {
 
     /// Returns the position of a member, which doesn't change while a reassembler has the object.
     pub(crate) fn position(&self, name: &str) -> Option<usize> {
-        self.members.iter().position(|member| *member.name == *name)
+        self.members.iter().position(|member| member.name == *name)
     }
 
     /// Creates an object of members whose names differ.
-    pub(crate) fn from_members(members: impl Iterator<Item = (Box<str>, OwnedValue)>) -> Self {
+    pub(crate) fn from_members(members: impl Iterator<Item = (Name, OwnedValue)>) -> Self {
         let members = members.map(|(name, value)| OwnedMember { name, value, repeats: 0 });
         Self { members: members.collect() }
+    }
+
+    /// Makes a buffer for the members of `value`, if there is no member.
+    ///
+    /// A list with more grows as any list.
+    pub(crate) fn reserve_first(&mut self, value: Value<'_>) {
+        const MOST: usize = 32;
+        if self.is_empty() {
+            let members = value.document.members(value.id);
+            self.members.reserve_first(members.take(MOST).count());
+        }
     }
 
     pub(crate) fn cost(&self) -> usize {

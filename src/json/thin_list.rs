@@ -5,8 +5,11 @@ use core::ops::{Deref, DerefMut};
 use smallvec::SmallVec;
 
 /// A list that needs one pointer while it is empty, and one buffer for one element.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct ThinList<T>(Option<Box<SmallVec<[T; 1]>>>);
+
+/// The number of unused places that are kept: to free fewer costs a copy of the elements.
+const KEPT: usize = 3;
 
 impl<T> ThinList<T> {
     /// Creates an empty list.
@@ -22,6 +25,13 @@ impl<T> ThinList<T> {
             list.reserve(3);
         }
         list.push(element);
+    }
+
+    /// Makes a buffer for `more` elements, if the list is empty.
+    pub(crate) fn reserve_first(&mut self, more: usize) {
+        if self.0.is_none() && more > 1 {
+            self.0 = Some(Box::new(SmallVec::from_vec(Vec::with_capacity(more))));
+        }
     }
 
     /// Removes and returns the element at a position, and moves the later ones forward.
@@ -42,11 +52,23 @@ impl<T> ThinList<T> {
         list.extend_from_slice(elements);
     }
 
-    /// Frees the memory that the elements don't need.
+    /// Frees the memory that the elements don't need, unless it is that of few elements.
     pub(crate) fn shrink_to_fit(&mut self) {
-        if let Some(list) = &mut self.0 {
+        if let Some(list) = &mut self.0
+            && list.capacity() - list.len() > KEPT
+        {
             list.shrink_to_fit();
         }
+    }
+}
+
+/// Needs little stack, because stored values are copied level by level.
+impl<T: Clone> Clone for ThinList<T> {
+    fn clone(&self) -> Self {
+        let Some(list) = &self.0 else { return Self::new() };
+        let mut copy = Box::new(SmallVec::with_capacity(list.len()));
+        list.iter().for_each(|element| copy.push(element.clone()));
+        Self(Some(copy))
     }
 }
 
