@@ -163,7 +163,7 @@ static NO_NODES: Tape =
 /// A JSON text with its tape.
 #[derive(Clone, Copy)]
 pub(crate) struct Document<'a> {
-    tape: &'a Tape,
+    pub(super) tape: &'a Tape,
     /// The text of the tape; `bytes` differs from it in the patched leaves only.
     text: &'a str,
     /// The document's own bytes: those of `text` if there are no patches.
@@ -573,40 +573,5 @@ impl Iterator for Elements<'_> {
         let element = self.next;
         self.next = self.document.behind(element);
         Some(element)
-    }
-}
-
-/// A document that owns its tape and text, without patches.
-#[derive(Clone)]
-pub(crate) struct OwnedDocument {
-    tape: Tape,
-    text: Box<str>,
-}
-
-impl OwnedDocument {
-    /// Copies a document, with its patches merged into the copy's tape.
-    pub(crate) fn new(document: Document<'_>) -> Self {
-        let document = document.full();
-        let mut strings = document.tape.strings.clone();
-        let values = document.patches.values.as_ref();
-        let offset = values.map_or(0, |more| strings.append(&more.strings));
-        let nodes = (0..document.len()).filter_map(|id| {
-            let mut node = document.node(id)?;
-            let is_escaped = node.kind == Kind::String && node.payload & ESCAPED != 0;
-            if is_escaped && document.patch(id).is_some() {
-                node.payload += offset;
-            }
-            Some(node)
-        });
-        let tape = Tape {
-            nodes: nodes.collect(),
-            strings,
-            has_non_finite_numbers: document.tape.has_non_finite_numbers,
-        };
-        Self { tape, text: known_text(document.bytes).into() }
-    }
-
-    pub(crate) fn as_document(&self) -> Document<'_> {
-        Document::new(&self.tape, &self.text)
     }
 }

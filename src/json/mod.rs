@@ -10,6 +10,7 @@ mod leaf;
 mod name;
 mod object_reader;
 mod owned;
+mod owned_document;
 mod parser;
 mod patch_list;
 mod plain_array;
@@ -23,13 +24,12 @@ mod unescape;
 mod value;
 pub(crate) mod writer;
 
-pub(crate) use document::{
-    Document, Member, Members, NO_COUNT, OwnedDocument, Patch, Patches, UNPARSED,
-};
+pub(crate) use document::{Document, Member, Members, NO_COUNT, Patch, Patches, UNPARSED};
 pub(crate) use full::SlotValues;
 pub(crate) use object_reader::{ObjectReader, expect};
 pub(crate) use owned::{ENTRY_COST, KeyedElement, OwnedElementKey, OwnedMember, VARIES};
 pub use owned::{OwnedArray, OwnedObject, OwnedValue};
+pub(crate) use owned_document::OwnedDocument;
 pub use parser::JsonDeviations;
 pub(crate) use patch_list::MOST_PATCHES;
 pub(crate) use plain_array::{DEEPEST_PLAIN, plain_array};
