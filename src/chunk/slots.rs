@@ -88,6 +88,23 @@ impl<'a> ChatCompletionChunk<'a> {
         self.document.copy_patched_text(self.document.patches().get(position)?, block)
     }
 
+    /// Copies the text of a slot as sent, without its quotes, to the front of `block`.
+    ///
+    /// See [`copy_slot_text`](Self::copy_slot_text).
+    #[inline]
+    pub(crate) fn copy_slot_json<const N: usize>(
+        &self,
+        position: usize,
+        block: &mut [u8; N],
+    ) -> Option<usize> {
+        self.document.copy_patched_json(self.document.patches().get(position)?, block)
+    }
+
+    /// Returns the text of a slot as sent, without its quotes, if it is a string.
+    pub(crate) fn slot_json(&self, position: usize) -> Option<&'a str> {
+        self.document.patched_json(self.document.patches().get(position)?)
+    }
+
     /// Returns true if a slot is a string that isn't empty.
     #[inline]
     pub(crate) fn has_slot_text(&self, position: usize) -> bool {
