@@ -26,6 +26,8 @@ pub(crate) enum Field {
     ToolCalls,
     /// A member of the delta without a column.
     DeltaMember,
+    /// A leaf in the `message` of a choice.
+    Message,
     Other,
 }
 
@@ -162,6 +164,8 @@ impl<'a> ChatCompletionChunk<'a> {
         let delta = &choice.delta_fields;
         if leaf == choice.index {
             Field::ChoiceIndex
+        } else if is_in(document, choice.message, leaf) {
+            Field::Message
         } else if leaf == delta.content {
             Field::Content
         } else if leaf == delta.refusal {

@@ -164,7 +164,8 @@ impl MergePlan {
         for (slot, leaf) in chunk.slots() {
             match chunk.field_of(leaf) {
                 Field::Id | Field::Created => plan.shared.has_firsts = true,
-                Field::Obfuscation => {}
+                // A message beside a role is ignored, else the plan is full.
+                Field::Obfuscation | Field::Message => {}
                 Field::ChoiceIndex => plan.shared.choice = Some(ChoiceIndex::Slot(slot)),
                 Field::Content => plan.shared.content = Some(slot),
                 Field::Refusal => plan.shared.has_texts = true,
@@ -255,7 +256,7 @@ impl MergePlan {
             || choice.logprobs().is_some_and(|logprobs| !is_empty_logprobs(logprobs.as_value()))
             || choice.has_invalid_index()
             || choice.has_legacy_text()
-            || choice.message().is_some_and(|message| !message.is_null())
+            || choice.message().is_some_and(|message| !message.is_null()) && !has(delta.role())
             || delta.content_parts().is_some()
             || delta.function_call().is_some()
             || delta.audio().is_some()
@@ -572,6 +573,17 @@ mod tests {
             (delta(r#""reasoning_text":"r#""#), Added::Changed),
             (delta(r#""content":"c#","thinking":"t#""#), Added::Changed),
             (delta(r#""content":"c#","tool_calls":[],"annotations":[],"x":1"#), Added::Text),
+            (delta(r#""content":"c#","x":{"y":null,"z":[]}"#), Added::Text),
+            (delta(r#""content":"c#","x":{"y":{"z":1}}"#), Added::Whole),
+            (
+                delta(r#""role":"assistant","content":"c#""#)
+                    .replace("}]}", r#","message":{"content":"c#"}}]}"#),
+                Added::Text,
+            ),
+            (
+                delta(r#""content":"c#""#).replace("}]}", r#","message":{"content":"c#"}}]}"#),
+                Added::Whole,
+            ),
             (
                 r#"{"id":"c","provider":"p","choices":[{"delta":{"content":"c#"},"logprobs":{"content":[]},"token_ids":[],"native_finish_reason":null}]}"#
                     .to_owned(),
