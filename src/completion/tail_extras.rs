@@ -32,6 +32,7 @@ pub(super) struct Indexes {
 pub(super) struct TailExtras {
     has_index: bool,
     has_detail: bool,
+    has_usage: bool,
     /// The indexes of the texts of both tails, if there are indexes in slots.
     indexes: Indexes,
     other_indexes: Indexes,
@@ -42,11 +43,22 @@ pub(super) struct TailExtras {
     counts: Counts,
 }
 
-/// The newest counts of a usage, which aren't stored yet: `list[..len]`.
+/// The newest counts of a usage: `list[..len]`.
 #[derive(Clone, Debug, Default)]
 struct Counts {
+    /// 0 if the usage has other numbers too, which are stored at once.
     len: usize,
-    list: [(u64, usize); MOST_COUNTS],
+    /// True if the counts aren't stored yet.
+    has_new: bool,
+    list: [Count; MOST_COUNTS],
+}
+
+/// A count in a slot, with its position among the stored members.
+#[derive(Clone, Copy, Debug, Default)]
+struct Count {
+    count: u64,
+    slot: usize,
+    position: usize,
 }
 
 impl TailExtras {
@@ -59,35 +71,38 @@ impl TailExtras {
 }
 
 impl Counts {
-    /// Replaces the counts by those of a chunk. Any other number is stored at once.
-    #[inline]
-    fn push(
-        &mut self,
-        plan: &UsagePlan,
-        chunk: &ChatCompletionChunk<'_>,
-        usage: &mut OwnedObject,
-        budget: &mut Budget,
-    ) {
-        let mut len = 0;
-        for (slot, position) in plan.slots() {
-            if let Some(count) = chunk.slot_count(slot)
-                && let Some(place) = self.list.get_mut(len)
-            {
-                *place = (count, position);
-                len += 1;
-            } else {
-                usage.replace_number(position, chunk.slot_number(slot), budget);
-            }
+    /// Makes the list of the counts of a chunk, unless its usage has other numbers.
+    fn plan(&mut self, usage: Option<&UsagePlan>, chunk: &ChatCompletionChunk<'_>) {
+        let mut slots = usage.into_iter().flat_map(UsagePlan::slots);
+        (self.len, self.has_new) = (0, false);
+        let are_counts = slots.all(|(slot, position)| {
+            let place = self.list.get_mut(self.len).filter(|_| chunk.slot_count(slot).is_some());
+            let Some(place) = place else { return false };
+            (place.slot, place.position) = (slot, position);
+            self.len += 1;
+            true
+        });
+        if !are_counts {
+            self.len = 0;
         }
-        // Chunks of a template have the same counts.
-        self.len = len;
+    }
+
+    /// Replaces the counts by those of a chunk; returns false if the chunk has other numbers.
+    #[inline]
+    fn push(&mut self, chunk: &ChatCompletionChunk<'_>) -> bool {
+        for place in self.list.iter_mut().take(self.len) {
+            let Some(count) = chunk.slot_count(place.slot) else { return false };
+            place.count = count;
+        }
+        self.has_new = true;
+        true
     }
 
     /// Stores the counts.
     fn settle(&mut self, usage: Option<&mut OwnedObject>, budget: &mut Budget) {
-        let len = core::mem::take(&mut self.len);
-        let Some(usage) = usage else { return };
-        for (count, position) in self.list.iter().take(len) {
+        let has_new = core::mem::take(&mut self.has_new);
+        let Some(usage) = usage.filter(|_| has_new) else { return };
+        for Count { count, position, .. } in self.list.iter().take(self.len) {
             usage.replace_number(*position, digits(*count, &mut [0; 20]), budget);
         }
     }
@@ -157,10 +172,11 @@ impl Reassembler {
     pub(super) fn push_text_and_more(&mut self, chunk: &ChatCompletionChunk<'_>) -> bool {
         let Self { newest: Newest { changes, tail }, extras, plan, completion, budget, .. } = self;
         let Some(extras) = extras.as_deref_mut() else { return false };
-        let TailExtras { has_index, has_detail, other, counts, .. } = extras;
+        let TailExtras { has_index, has_detail, has_usage, other, counts, .. } = extras;
         debug_assert_eq!(plan.key, tail.key, "the plan of the tail");
-        let usage = plan.usage();
-        if usage.is_some() && !budget.usage.is_free(COST * chunk.json_len()) {
+        // A count that is pushed twice is the same.
+        let mut may_push = || budget.usage.is_free(COST * chunk.json_len()) && counts.push(chunk);
+        if *has_usage && !may_push() {
             return false;
         }
         let indexes = if *has_index { plan.indexes(chunk) } else { Some(extras.indexes) };
@@ -178,10 +194,8 @@ impl Reassembler {
         }
         text.grow(len);
         changes.set(text.change(len));
-        if let Some(plan) = usage
-            && let Some(usage) = &mut completion.usage
-        {
-            counts.push(plan, chunk, usage, &mut budget.usage);
+        if *has_usage && counts.len == 0 {
+            plan.push_usage(completion, chunk, budget);
         }
         true
     }
@@ -243,7 +257,10 @@ impl Reassembler {
         }
         let Self { newest: Newest { tail, .. }, plan, extras, .. } = self;
         let extras = extras.get_or_insert_default();
+        let usage = plan.usage();
         (extras.has_index, extras.has_detail) = (has_index, has_detail);
+        extras.has_usage = usage.is_some();
+        extras.counts.plan(usage, chunk);
         (extras.indexes, extras.other_indexes) = (indexes, other_indexes.unwrap_or_default());
         extras.other.key = None;
         if other.is_none_or(|other| extras.other.plan(plan.key, &other)) {

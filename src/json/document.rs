@@ -2,6 +2,7 @@
 
 use core::ops::Range;
 
+use super::block::copy_block;
 use super::patch_list::PatchList;
 use super::tape::{COUNT, ESCAPED, Kind, Node, NodeId, Nodes, Strings, Tape};
 use super::{known_text, text};
@@ -344,7 +345,7 @@ impl<'a> Document<'a> {
     /// Copies the text of a patched leaf to the front of `block`; returns its length.
     ///
     /// Copies a whole block, so the bytes behind the text are any. Returns `None` if the leaf isn't a
-    /// string, if its text is longer than a block, or if the document ends earlier.
+    /// string, or if its text or the document's is too long or too short for a block.
     #[inline]
     pub(crate) fn copy_patched_text<const N: usize>(
         &self,
@@ -371,7 +372,7 @@ impl<'a> Document<'a> {
         if len > N || !matches!(patch.kind, Kind::String) {
             return None;
         }
-        *block = *self.bytes.get(start..)?.first_chunk()?;
+        copy_block(self.bytes, start, block)?;
         Some(len)
     }
 
