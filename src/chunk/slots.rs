@@ -90,6 +90,15 @@ impl<'a> ChatCompletionChunk<'a> {
         self.document.copy_patched_text(self.document.patches().get(position)?, block)
     }
 
+    /// Copies as [`copy_slot_text`](Self::copy_slot_text), also a text with escapes or at the end.
+    pub(crate) fn copy_any_slot_text<const N: usize>(
+        &self,
+        position: usize,
+        block: &mut [u8; N],
+    ) -> Option<usize> {
+        self.document.copy_any_patched_text(self.document.patches().get(position)?, block)
+    }
+
     /// Copies the text of a slot as sent, without its quotes, to the front of `block`.
     ///
     /// See [`copy_slot_text`](Self::copy_slot_text).
@@ -104,7 +113,9 @@ impl<'a> ChatCompletionChunk<'a> {
 
     /// Returns the text of a slot as sent, without its quotes, if it is a string.
     pub(crate) fn slot_json(&self, position: usize) -> Option<&'a str> {
-        self.document.patched_json(self.document.patches().get(position)?)
+        let patch = self.document.patches().get(position)?;
+        let json = known_text(self.document.patched_bytes(patch));
+        json.strip_prefix('"')?.strip_suffix('"')
     }
 
     /// Returns true if a slot is a string that isn't empty.

@@ -193,6 +193,14 @@ impl Tail {
         chunk.copy_slot_text(self.slot.into(), block)
     }
 
+    /// Copies as [`copy`](Self::copy), also a text with escapes or at the end of the chunk.
+    #[inline]
+    pub(super) fn copy_short(&mut self, chunk: &ChatCompletionChunk<'_>) -> Option<usize> {
+        let block: &mut [u8; BLOCK] =
+            self.bytes.get_mut(usize::from(self.len)..)?.first_chunk_mut()?;
+        chunk.copy_any_slot_text(self.slot.into(), block)
+    }
+
     /// Copies the text of a chunk as it was sent, as [`copy`](Self::copy) does.
     #[inline]
     pub(super) fn copy_json(&mut self, chunk: &ChatCompletionChunk<'_>) -> Option<usize> {
@@ -283,7 +291,17 @@ impl Reassembler {
         if tail.has_more {
             return self.push_text_and_more(chunk);
         }
-        let Some(len) = tail.push(chunk) else { return self.push_text(chunk) };
+        let Some(len) = tail.push(chunk) else { return self.push_short(chunk) };
+        changes.set(tail.change(len));
+        true
+    }
+
+    /// Merges a chunk whose text has escapes, or is at the end of the chunk.
+    #[inline(never)]
+    fn push_short(&mut self, chunk: &ChatCompletionChunk<'_>) -> bool {
+        let Newest { changes, tail } = &mut self.newest;
+        let Some(len) = tail.copy_short(chunk) else { return self.push_text(chunk) };
+        tail.grow(len);
         changes.set(tail.change(len));
         true
     }

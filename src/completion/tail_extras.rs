@@ -130,7 +130,7 @@ impl Tail {
         completion: &mut ChatCompletion,
         budget: &mut Budgets,
     ) -> Option<usize> {
-        let copied = self.copy(chunk);
+        let copied = self.copy(chunk).or_else(|| self.copy_short(chunk));
         copied.or_else(|| self.copy_any(chunk.slot_text(self.slot())?, completion, budget))
     }
 

@@ -345,22 +345,35 @@ impl<'a> Document<'a> {
     /// Copies the text of a patched leaf to the front of `block`; returns its length.
     ///
     /// Copies a whole block, so the bytes behind the text are any. Returns `None` if the leaf isn't a
-    /// string, or if its text or the document's is too long or too short for a block.
+    /// string without escapes, if its text is longer than a block, or if the document ends earlier.
     #[inline]
     pub(crate) fn copy_patched_text<const N: usize>(
         &self,
         patch: &Patch,
         block: &mut [u8; N],
     ) -> Option<usize> {
-        if !patch.is_escaped() {
-            return self.copy_patched_json(patch, block);
+        let Range { start, end } = patch.value_range();
+        let len = end.wrapping_sub(start);
+        if len > N || !matches!(patch.kind, Kind::String) || patch.is_escaped() {
+            return None;
         }
-        self.patches.strings.as_ref()?.copy(patch.value(), block)
+        *block = *self.bytes.get(start..)?.first_chunk()?;
+        Some(len)
     }
 
-    /// Copies a patched string as sent, without its quotes.
-    ///
-    /// See [`copy_patched_text`](Self::copy_patched_text). The string may have escapes.
+    /// Copies as `copy_patched_text`, also a text with escapes, or at the end of the document.
+    pub(crate) fn copy_any_patched_text<const N: usize>(
+        &self,
+        patch: &Patch,
+        block: &mut [u8; N],
+    ) -> Option<usize> {
+        if patch.is_escaped() {
+            return self.patches.strings.as_ref()?.copy(patch.value(), block);
+        }
+        self.copy_patched_json(patch, block)
+    }
+
+    /// Copies a string as sent, without its quotes, as `copy_any_patched_text` does.
     #[inline]
     pub(crate) fn copy_patched_json<const N: usize>(
         &self,
@@ -374,12 +387,6 @@ impl<'a> Document<'a> {
         }
         copy_block(self.bytes, start, block)?;
         Some(len)
-    }
-
-    /// Returns a patched leaf as sent, without its quotes, if it is a string.
-    pub(crate) fn patched_json(&self, patch: &Patch) -> Option<&'a str> {
-        let is_string = matches!(patch.kind, Kind::String);
-        is_string.then(|| known_text(bytes_in(self.bytes, patch.value_range())))
     }
 
     /// Returns the bytes of a patched leaf, as sent.
