@@ -28,6 +28,8 @@ pub(crate) enum Field {
     ToolCalls,
     /// A member of the delta without a column.
     DeltaMember,
+    /// A leaf in the `message` of a choice.
+    Message,
     Other,
 }
 
@@ -90,6 +92,34 @@ impl<'a> ChatCompletionChunk<'a> {
         self.document.copy_patched_text(self.document.patches().get(position)?, block)
     }
 
+    /// Copies as [`copy_slot_text`](Self::copy_slot_text), also a text with escapes or at the end.
+    pub(crate) fn copy_any_slot_text<const N: usize>(
+        &self,
+        position: usize,
+        block: &mut [u8; N],
+    ) -> Option<usize> {
+        self.document.copy_any_patched_text(self.document.patches().get(position)?, block)
+    }
+
+    /// Copies the text of a slot as sent, without its quotes, to the front of `block`.
+    ///
+    /// See [`copy_slot_text`](Self::copy_slot_text).
+    #[inline]
+    pub(crate) fn copy_slot_json<const N: usize>(
+        &self,
+        position: usize,
+        block: &mut [u8; N],
+    ) -> Option<usize> {
+        self.document.copy_patched_json(self.document.patches().get(position)?, block)
+    }
+
+    /// Returns the text of a slot as sent, without its quotes, if it is a string.
+    pub(crate) fn slot_json(&self, position: usize) -> Option<&'a str> {
+        let patch = self.document.patches().get(position)?;
+        let json = known_text(self.document.patched_bytes(patch));
+        json.strip_prefix('"')?.strip_suffix('"')
+    }
+
     /// Returns true if a slot is a string that isn't empty.
     #[inline]
     pub(crate) fn has_slot_text(&self, position: usize) -> bool {
@@ -149,6 +179,8 @@ impl<'a> ChatCompletionChunk<'a> {
             Field::ChoiceIndex
         } else if is_in(document, choice.logprobs, leaf) {
             Field::Logprobs
+        } else if is_in(document, choice.message, leaf) {
+            Field::Message
         } else if leaf == delta.content {
             Field::Content
         } else if leaf == delta.refusal {

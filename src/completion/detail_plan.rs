@@ -4,15 +4,18 @@ use super::budgets::Budgets;
 use super::idempotent::is_idempotent;
 use super::list::Matching;
 use super::message::ChoiceTarget;
+use super::model::Message;
+use super::tail::{OneText, TextPlace};
 use crate::chunk::schema::reasoning_detail;
 use crate::chunk::{ChatCompletionChunk, Level, Merge, merge};
-use crate::json::{NodeId, OwnedArray, Value, ValueKind};
+use crate::json::{NodeId, OwnedArray, OwnedValue, Value, ValueKind};
 
 /// A reasoning detail whose text is in a slot.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Detail {
     element: NodeId,
     text: NodeId,
+    slot: u8,
     found: Option<StoredDetail>,
 }
 
@@ -25,10 +28,10 @@ struct StoredDetail {
 }
 
 impl Detail {
-    /// Returns the detail of an element whose slot is the text `leaf`, if a plan can merge it.
+    /// Returns the detail of an element whose only slot is the text `leaf`, if a plan can merge it.
     ///
     /// The text must be one that is joined, and merging the other members again must change nothing.
-    pub(super) fn new(element: Value<'_>, leaf: NodeId) -> Option<Self> {
+    pub(super) fn new(element: Value<'_>, slot: u8, leaf: NodeId) -> Option<Self> {
         let is_idempotent =
             |(name, value): (&str, Value<'_>)| match merge(Level::ReasoningDetail, name) {
                 Merge::Concat => value.id == leaf || value.is_empty_value(),
@@ -37,7 +40,7 @@ impl Detail {
         let is_member = element.members().any(|(_, value)| value.id == leaf);
         let index = element.get(reasoning_detail::INDEX)?;
         let is_member = is_member && index.kind() == ValueKind::Number;
-        let detail = Self { element: element.id, text: leaf, found: None };
+        let detail = Self { element: element.id, text: leaf, slot, found: None };
         (is_member && element.members().all(is_idempotent)).then_some(detail)
     }
 
@@ -61,6 +64,20 @@ impl Detail {
                 member,
             });
         }
+    }
+
+    /// Returns the place of the text in the message of a choice, if it is the last detail.
+    pub(super) fn text_place(&self, choice: usize, message: &mut Message) -> Option<TextPlace> {
+        let found = self.found.filter(|found| found.choice == choice)?;
+        let detail = message.reasoning_details.last_at(found.detail)?;
+        let OwnedValue::Raw(json) = &detail.members.get(found.member)?.value else { return None };
+        Some(TextPlace {
+            slot: self.slot,
+            of: OneText::Detail,
+            choice,
+            part: found.member,
+            stored: json.strip_prefix('"').map(|_| json.len())?,
+        })
     }
 
     /// Merges the text into the stored detail; returns the positions of the detail and the text.

@@ -29,7 +29,11 @@ pub(super) fn is_idempotent(level: Level, name: &str, value: Value<'_>) -> bool 
             }
             Merge::Accumulate => match value.kind() {
                 ValueKind::String => is_identity(name),
-                ValueKind::Array | ValueKind::Object => false,
+                ValueKind::Array => false,
+                ValueKind::Object => {
+                    has_unique_names(value)
+                        && value.members().all(|(_, value)| value.is_empty_value())
+                }
                 _ => true,
             },
             _ => false,

@@ -19,8 +19,10 @@ use super::reassembler::push_logprobs;
 use super::shared_plans::{
     Calls, ChoiceIndex, RarePlan, Reasoning, SharedPlan, share_plan, shared_plan,
 };
-use super::tail::{Newest, OneText, Tail, TextPlace};
-use super::tool_call::{continued_arguments, push_arguments, push_call};
+use super::tail::{Newest, OneText};
+use super::tail_extras::Indexes;
+use super::tool_call::{push_arguments, push_call};
+use super::usage_plan::UsagePlan;
 use super::{ChatCompletion, CompletionChoice, Reassembler};
 use crate::chunk::schema::delta;
 use crate::chunk::{
@@ -30,7 +32,7 @@ use crate::json::{NodeId, OwnedObject, Value, ValueKind};
 use crate::template::LARGEST_EVENT;
 
 /// The most bytes of budget that a byte of a chunk reserves: a member costs more than its text.
-const COST: usize = 32;
+pub(super) const COST: usize = 32;
 
 /// The template of the chunk that was merged in full last.
 #[derive(Clone, Copy, Debug, Default)]
@@ -41,6 +43,11 @@ pub(super) struct MergedTemplate {
 }
 
 impl MergedTemplate {
+    /// Returns true if the chunk has been merged for the choice with an index.
+    pub(super) fn has_choice(&self, index: u64) -> bool {
+        self.choices & bit(index) != 0
+    }
+
     /// Returns true if the chunk has this template.
     pub(super) fn is_of(&self, chunk: &ChatCompletionChunk<'_>) -> bool {
         self.key.is_some() && self.key == chunk.template_key()
@@ -65,11 +72,9 @@ pub(super) fn bit(index: u64) -> u64 {
 /// The fields that each chunk of a template adds to the completion of a stream.
 #[derive(Clone, Debug, Default)]
 pub(super) struct MergePlan {
-    key: Option<TemplateKey>,
+    pub(super) key: Option<TemplateKey>,
     /// The position of the choice in the completion, if there is a choice.
     position: u32,
-    /// The index of the choice whose text a tail continues, and that of the call with the arguments.
-    continued: (Option<u64>, Option<u64>),
     pub(super) shared: SharedPlan,
     /// `None` if no plan so far has such fields.
     rare: Option<Box<RarePlan>>,
@@ -79,15 +84,15 @@ pub(super) struct MergePlan {
 #[derive(Clone, Copy)]
 enum DetailSlots {
     Nothing,
-    One(NodeId),
+    One(u8, NodeId),
     Several,
 }
 
 impl DetailSlots {
-    const fn and(self, leaf: NodeId) -> Self {
+    const fn and(self, slot: u8, leaf: NodeId) -> Self {
         match self {
-            Self::Nothing => Self::One(leaf),
-            Self::One(_) | Self::Several => Self::Several,
+            Self::Nothing => Self::One(slot, leaf),
+            Self::One(..) | Self::Several => Self::Several,
         }
     }
 }
@@ -156,14 +161,15 @@ impl MergePlan {
         for (slot, leaf) in chunk.slots() {
             match chunk.field_of(leaf) {
                 Field::Id | Field::Created => plan.shared.has_firsts = true,
-                Field::Obfuscation => {}
                 Field::Logprobs => plan.shared.has_logprobs = true,
+                // A message beside a role is ignored, else the plan is full.
+                Field::Obfuscation | Field::Message => {}
                 Field::ChoiceIndex => plan.shared.choice = Some(ChoiceIndex::Slot(slot)),
                 Field::Content => plan.shared.content = Some(slot),
                 Field::Refusal => plan.shared.has_texts = true,
                 Field::Reasoning => text = text.or(Some((slot, ReasoningName::Reasoning))),
                 Field::ReasoningContent => text = Some((slot, ReasoningName::ReasoningContent)),
-                Field::ReasoningDetail => details = details.and(leaf),
+                Field::ReasoningDetail => details = details.and(slot, leaf),
                 Field::CallIndex => call_index = Some(ChoiceIndex::Slot(slot)),
                 Field::Arguments => arguments = Some(slot),
                 Field::ToolCalls => other_calls = true,
@@ -226,9 +232,9 @@ impl MergePlan {
         self.rare.get_or_insert_default()
     }
 
-    /// Returns true if the plan merges a text of a reasoning detail.
-    pub(super) fn has_detail(&self) -> bool {
-        self.rare.as_ref().is_some_and(|rare| rare.detail.is_some())
+    /// Returns the reasoning detail whose text the plan merges.
+    pub(super) fn detail(&self) -> Option<&Detail> {
+        self.rare.as_ref()?.detail.as_ref()
     }
 
     fn member_texts(&self) -> impl Iterator<Item = NodeId> + use<'_> {
@@ -248,7 +254,7 @@ impl MergePlan {
             || choice.logprobs().is_some_and(|logprobs| !are_listed_logprobs(logprobs.as_value()))
             || choice.has_invalid_index()
             || choice.has_legacy_text()
-            || choice.message().is_some_and(|message| !message.is_null())
+            || choice.message().is_some_and(|message| !message.is_null()) && !has(delta.role())
             || delta.content_parts().is_some()
             || delta.function_call().is_some()
             || delta.audio().is_some()
@@ -260,10 +266,11 @@ impl MergePlan {
             });
     }
 
-    /// Returns the slot of the only text that the chunk adds, if it adds usage at most besides.
+    /// Returns the slot of the only text that the chunk adds.
+    ///
+    /// It may add usage besides, and the same text in a reasoning detail.
     fn only_text(&self) -> Option<(u8, OneText)> {
-        let rare = self.rare.as_deref().copied().unwrap_or_default();
-        let has_more = rare.detail.is_some() || self.member_texts().next().is_some();
+        let has_more = self.member_texts().next().is_some();
         let has_more = has_more || self.shared.has_texts || self.shared.has_logprobs;
         if has_more || self.shared.choice.is_none() {
             return None;
@@ -282,71 +289,27 @@ impl MergePlan {
         }
     }
 
-    /// Makes the plan of a tail, if the chunk adds one text only, and perhaps usage.
-    ///
-    /// There is none while half a surrogate pair is pending.
-    #[inline]
-    fn plan_tail(
-        &mut self,
-        target: &mut ChoiceTarget<'_>,
-        tail: &mut Tail,
-        chunk: &ChatCompletionChunk<'_>,
-    ) {
-        let Some((slot, of)) = self.shared.only_text else { return };
-        let indexes = self.indexes(chunk);
-        let before = core::mem::replace(&mut self.continued, indexes);
-        // Where choices or calls take turns, a tail would be planned in vain for each chunk.
-        if before != indexes && self.has_index_slot() {
-            return;
-        }
-        let (call, stored) = match of {
-            OneText::Of(of) if of.pending(target.state).may_join("") => return,
-            OneText::Of(of) => (0, of.text(target.message).as_ref().map(String::len)),
-            OneText::Arguments => {
-                let Some((call, stored)) = self.continued_arguments(target) else { return };
-                (call, Some(stored))
-            }
-        };
-        // The end of the push may move choices and calls.
-        if let Some(stored) = stored
-            && !target.changes.needs_buffer()
-            && !target.changes.is_unordered
-        {
-            let has_more = self.has_more_than_text();
-            let text = TextPlace { slot, of, choice: target.choice, call };
-            tail.plan(self.key, text, stored, has_more);
-        }
-    }
-
-    /// Returns true if the chunks of a tail have more than a text: usage, or an index in a slot.
-    fn has_more_than_text(&self) -> bool {
-        self.has_index_slot() || self.rare.as_ref().is_some_and(|rare| rare.usage.has_some())
-    }
-
-    const fn has_index_slot(&self) -> bool {
+    /// Returns true if the index of the choice, or of its call, is in a slot.
+    pub(super) const fn has_index_slot(&self) -> bool {
         matches!(self.shared.choice, Some(ChoiceIndex::Slot(_)))
             || matches!(self.shared.calls, Calls::Arguments { index: ChoiceIndex::Slot(_), .. })
     }
 
-    /// Returns the position of the call whose arguments a next chunk continues, and their length.
-    fn continued_arguments(&self, target: &mut ChoiceTarget<'_>) -> Option<(usize, usize)> {
-        let (_, call) = self.continued;
-        let (call, arguments, cut) = continued_arguments(target.message, target.state, call)?;
-        (!cut.may_join("")).then_some((call, arguments.len()))
+    /// Returns the plan of the usage, if it has numbers in slots.
+    #[inline]
+    pub(super) fn usage(&self) -> Option<&UsagePlan> {
+        Some(&self.rare.as_ref()?.usage).filter(|usage| usage.has_some())
     }
 
     /// Returns the indexes of the choice of a chunk, and of its call with arguments.
-    fn indexes(&self, chunk: &ChatCompletionChunk<'_>) -> (Option<u64>, Option<u64>) {
+    #[inline]
+    pub(super) fn indexes(&self, chunk: &ChatCompletionChunk<'_>) -> Option<Indexes> {
+        let small = |index: ChoiceIndex| u32::try_from(index.resolve(chunk)?).ok();
         let call = match self.shared.calls {
-            Calls::Arguments { index, .. } => index.resolve(chunk),
-            Calls::Nothing | Calls::Everything => None,
+            Calls::Arguments { index, .. } => small(index)?,
+            Calls::Nothing | Calls::Everything => 0,
         };
-        (self.shared.choice.and_then(|index| index.resolve(chunk)), call)
-    }
-
-    /// Returns true if the plan is that of a chunk, whose text continues that of the tail.
-    pub(super) fn continues(&self, chunk: &ChatCompletionChunk<'_>) -> bool {
-        self.key == chunk.template_key() && self.indexes(chunk) == self.continued
+        Some(Indexes { choice: small(self.shared.choice?)?, call })
     }
 
     /// Replaces the numbers of the usage.
@@ -357,11 +320,10 @@ impl MergePlan {
         chunk: &ChatCompletionChunk<'_>,
         budget: &mut Budgets,
     ) {
-        if let Some(rare) = &self.rare
-            && rare.usage.has_some()
+        if let Some(plan) = self.usage()
             && let Some(usage) = &mut completion.usage
         {
-            rare.usage.push(usage, chunk, &mut budget.usage);
+            plan.push(usage, chunk, &mut budget.usage);
         }
     }
 
@@ -424,10 +386,10 @@ impl Reasoning {
             (None, None, DetailSlots::Nothing) if has_one_text && text.is_some() => {
                 (Self::Slots { text }, None)
             }
-            (Some(element), None, DetailSlots::One(leaf))
+            (Some(element), None, DetailSlots::One(slot, leaf))
                 if has_one_text && has_text == text.is_some() =>
             {
-                match Detail::new(element, leaf) {
+                match Detail::new(element, slot, leaf) {
                     Some(detail) => (Self::Slots { text }, Some(detail)),
                     None => (Self::Everything, None),
                 }
@@ -483,11 +445,12 @@ impl Reassembler {
     #[inline]
     fn push_planned(&mut self, chunk: &ChatCompletionChunk<'_>) -> bool {
         let Self {
-            completion, states, budget, newest: Newest { changes, tail }, merged, plan, ..
+            completion, states, budget, newest: Newest { changes, .. }, merged, plan, ..
         } = self;
+        let mut merged_choice = None;
         if let Some(index) = plan.shared.choice {
             let Some(index) = index.resolve(chunk) else { return false };
-            if merged.choices & bit(index) == 0 {
+            if !merged.has_choice(index) {
                 return false;
             }
             let has_index = |stored: &CompletionChoice| stored.index == index;
@@ -521,9 +484,12 @@ impl Reassembler {
             if plan.shared.has_more {
                 plan.push_rest(&mut target, chunk);
             }
-            plan.plan_tail(&mut target, tail, chunk);
+            merged_choice = Some(position);
         }
         plan.push_usage(completion, chunk, budget);
+        if let Some(choice) = merged_choice {
+            self.plan_tail(chunk, choice);
+        }
         true
     }
 
@@ -614,6 +580,17 @@ mod tests {
             (delta(r#""reasoning_text":"r#""#), Added::Changed),
             (delta(r#""content":"c#","thinking":"t#""#), Added::Changed),
             (delta(r#""content":"c#","tool_calls":[],"annotations":[],"x":1"#), Added::Text),
+            (delta(r#""content":"c#","x":{"y":null,"z":[]}"#), Added::Text),
+            (delta(r#""content":"c#","x":{"y":{"z":1}}"#), Added::Whole),
+            (
+                delta(r#""role":"assistant","content":"c#""#)
+                    .replace("}]}", r#","message":{"content":"c#"}}]}"#),
+                Added::Text,
+            ),
+            (
+                delta(r#""content":"c#""#).replace("}]}", r#","message":{"content":"c#"}}]}"#),
+                Added::Whole,
+            ),
             (
                 r#"{"id":"c","provider":"p","choices":[{"delta":{"content":"c#"},"logprobs":{"content":[]},"token_ids":[],"native_finish_reason":null}]}"#
                     .to_owned(),
@@ -628,7 +605,7 @@ mod tests {
             ),
             (
                 r#"{"id":"c","choices":[{"index":%,"delta":{"content":"c#"}}]}"#.to_owned(),
-                Added::Changed,
+                Added::Text,
             ),
             (
                 r#"{"choices":[{"delta":{"content":"c#"}}],"usage":{"prompt_tokens":5,"completion_tokens":#,"prompt_tokens_details":{"cached_tokens":0}}}"#
@@ -674,7 +651,7 @@ mod tests {
         let (added, completion) = last_of(&delta(
             r#""reasoning":"r#","reasoning_details":[{"type":"t","text":"r#","index":0,"signature":null}]"#,
         ));
-        assert_eq!(added, Added::Changed);
+        assert_eq!(added, Added::Text);
         let Reasoning::Slots { text: Some(_) } = completion.plan.shared.reasoning else {
             panic!("{:?}", completion.plan);
         };

@@ -20,7 +20,7 @@ impl Reassembler {
             && (completion.created.is_some_and(|created| created != 0) || chunk.created().is_none())
             && chunk.usage().is_none()
             && chunk.x_groq().is_none()
-            && !self.plan.has_detail()
+            && self.plan.detail().is_none()
             && are_stored(&completion.extra, Level::Top, chunk.extra())
             && chunk.choices().all(|choice| self.has_choice(&choice, index.unwrap_or(0)))
     }

@@ -24,6 +24,7 @@ pub(crate) mod reassembler;
 mod serde;
 mod shared_plans;
 mod tail;
+mod tail_extras;
 mod tokens;
 mod tool_call;
 mod usage_plan;

@@ -12,6 +12,7 @@ use super::model::{ChatCompletion, CompletionChoice, push_doubling};
 use super::order::sort_both;
 use super::outcome::{Findings, FinishedCompletion, Irregularities, UnfinishedChoice, count};
 use super::tail::{Newest, Tail};
+use super::tail_extras::TailExtras;
 use super::tool_call::PART_COST;
 use super::whole::push_whole;
 use crate::chunk::schema::{completion_details, top, usage};
@@ -55,6 +56,8 @@ pub struct Reassembler {
     /// The template of the chunk that was merged in full last.
     pub(super) merged: MergedTemplate,
     pub(super) plan: MergePlan,
+    /// `None` until a chunk with one text has more.
+    pub(super) extras: Option<Box<TailExtras>>,
     /// The number of choices at the end that aren't sorted yet: `late_choices <= states.len()`.
     late_choices: usize,
     /// The usage of each choice; `None` unless the server sends one for each.
@@ -98,6 +101,7 @@ impl Reassembler {
             states: SmallVec::new_const(),
             merged: MergedTemplate::default(),
             plan: MergePlan::default(),
+            extras: None,
             late_choices: 0,
             choice_tokens: None,
             findings: Findings::default(),
@@ -355,6 +359,9 @@ impl Reassembler {
         self.late_choices = 0;
         self.merged = MergedTemplate::default();
         (self.plan, self.newest.tail) = (MergePlan::default(), Tail::default());
+        if let Some(extras) = &mut self.extras {
+            **extras = TailExtras::default();
+        }
         self.invalid_choice_indexes = 0;
         self.findings = Findings::default();
     }

@@ -7,20 +7,24 @@
 //! While there is a plan:
 //!
 //! - the stored text exists, has `stored` bytes, and doesn't end in half a surrogate pair;
-//! - no limit was exceeded, and the budget has [`CAPACITY`] free bytes, which the join reserves;
+//! - no limit was exceeded, and the budget has [`FREE`] free bytes, which the joins reserve;
 //! - the last push recorded at most one change, without a buffer.
 
 use core::fmt;
 
+use super::budgets::Budgets;
 use super::change::{Change, Changes};
 use super::message::TextOf;
 use super::{ChatCompletion, Reassembler};
 use crate::chunk::{ChatCompletionChunk, TemplateKey};
-use crate::json::text;
+use crate::json::{OwnedValue, text};
 use crate::slice::bytes_in;
 
 /// The most bytes of a tail: the texts of about fifteen events.
-const CAPACITY: usize = 96;
+pub(super) const CAPACITY: usize = 96;
+
+/// The free bytes of budget that a plan needs: there are at most two tails.
+pub(super) const FREE: usize = 2 * CAPACITY;
 
 /// The size of the block that is copied for a short text.
 const BLOCK: usize = 32;
@@ -31,15 +35,19 @@ pub(super) enum OneText {
     Of(TextOf),
     /// The arguments of the last tool call.
     Arguments,
+    /// A member of the last reasoning detail, as JSON: only the second text of a chunk is one.
+    Detail,
 }
 
 /// Where a chunk has its only text, and where the completion has the text that it continues.
 pub(super) struct TextPlace {
     pub(super) slot: u8,
     pub(super) of: OneText,
-    /// The positions of the choice, and of its tool call.
+    /// The positions of the choice, and of its tool call or the member of its detail.
     pub(super) choice: usize,
-    pub(super) call: usize,
+    pub(super) part: usize,
+    /// The length of the stored text.
+    pub(super) stored: usize,
 }
 
 /// The plan of a template that adds one text only, as most do, and the end of that text.
@@ -49,18 +57,18 @@ pub(super) struct TextPlace {
 #[repr(C)] // The plan and the first bytes are adjacent.
 pub(super) struct Tail {
     /// The template; `None` without a plan.
-    key: Option<TemplateKey>,
+    pub(super) key: Option<TemplateKey>,
     /// The length of the stored text.
     stored: u32,
-    /// The positions of the choice, and of its tool call.
+    /// The positions of the choice, and of its tool call or the member of its detail.
     choice: u32,
-    call: u32,
+    part: u32,
     slot: u8,
     of: OneText,
     /// The number of bytes: `len <= CAPACITY`, and 0 without a plan.
     len: u8,
-    /// True if the merge plan with the same key has more of the chunk: usage, or an index.
-    has_more: bool,
+    /// True if the chunk has more than the text: see [`TailExtras`](super::tail_extras::TailExtras).
+    pub(super) has_more: bool,
     bytes: [u8; CAPACITY],
 }
 
@@ -78,7 +86,7 @@ impl Default for Tail {
             key: None,
             stored: 0,
             choice: 0,
-            call: 0,
+            part: 0,
             slot: 0,
             of: OneText::Of(TextOf::default()),
             len: 0,
@@ -90,12 +98,12 @@ impl Default for Tail {
 
 impl fmt::Debug for Tail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { key, stored, choice, call, slot, of, has_more, .. } = self;
+        let Self { key, stored, choice, part, slot, of, has_more, .. } = self;
         f.debug_struct("Tail")
             .field("key", key)
             .field("stored", stored)
             .field("choice", choice)
-            .field("call", call)
+            .field("part", part)
             .field("slot", slot)
             .field("of", of)
             .field("has_more", has_more)
@@ -105,25 +113,19 @@ impl fmt::Debug for Tail {
 }
 
 impl Tail {
-    /// Makes a plan: chunks with this key add a text.
-    ///
-    /// `stored` is the length of the text that they continue.
-    pub(super) fn plan(
-        &mut self,
-        key: Option<TemplateKey>,
-        text: TextPlace,
-        stored: usize,
-        has_more: bool,
-    ) {
+    /// Makes a plan: chunks with this key add a text. Returns false if the text is too long.
+    pub(super) fn plan(&mut self, key: Option<TemplateKey>, text: &TextPlace) -> bool {
         debug_assert_eq!(self.len, 0, "the tail before has joined its text");
-        let TextPlace { slot, of, choice, call } = text;
-        if let (Ok(choice), Ok(call), Some(stored)) =
-            (u32::try_from(choice), u32::try_from(call), stored_len(stored))
+        let TextPlace { slot, of, choice, part, stored } = *text;
+        let small = |number: usize| u32::try_from(number).ok();
+        if let (Some(choice), Some(part), Some(stored)) =
+            (small(choice), small(part), stored_len(stored))
         {
             (self.key, self.slot, self.of) = (key, slot, of);
-            (self.choice, self.call, self.stored) = (choice, call, stored);
-            self.has_more = has_more;
+            (self.choice, self.part, self.stored) = (choice, part, stored);
+            self.has_more = false;
         }
+        self.key.is_some()
     }
 
     /// Returns the stored text.
@@ -132,8 +134,15 @@ impl Tail {
         match self.of {
             OneText::Of(of) => of.text(message).as_mut(),
             OneText::Arguments => {
-                let call = message.tool_calls.get_mut(self.call as usize)?;
+                let call = message.tool_calls.get_mut(self.part as usize)?;
                 Some(&mut call.function.as_mut()?.arguments)
+            }
+            OneText::Detail => {
+                let detail = message.reasoning_details.elements.last_mut()?;
+                match &mut detail.object.members.get_mut(self.part as usize)?.value {
+                    OwnedValue::Raw(json) => Some(json),
+                    OwnedValue::Object(_) | OwnedValue::Array(_) => None,
+                }
             }
         }
     }
@@ -144,7 +153,7 @@ impl Tail {
 
     /// Returns true if the plan is that of the chunk's template.
     #[inline]
-    fn is_of(&self, chunk: &ChatCompletionChunk<'_>) -> bool {
+    pub(super) fn is_of(&self, chunk: &ChatCompletionChunk<'_>) -> bool {
         self.key.is_some() && self.key == chunk.template_key()
     }
 
@@ -158,34 +167,110 @@ impl Tail {
     /// Returns the change of a text that is new from `start` on.
     #[inline]
     fn change_from(&self, start: usize) -> Change {
-        let (choice, call) = (self.choice as usize, self.call as usize);
+        debug_assert_ne!(self.of, OneText::Detail, "no change is that of a detail");
+        let (choice, call) = (self.choice as usize, self.part as usize);
         match self.of {
             OneText::Of(of) => of.change(choice, start),
-            OneText::Arguments => Change::Arguments { choice, call, start },
+            OneText::Arguments | OneText::Detail => Change::Arguments { choice, call, start },
         }
     }
 
     /// Adds the text of a chunk, if a block contains it; returns its length.
-    ///
-    /// A block has no branch that depends on the length (`cargo bench --bench compare`, `vllm`).
-    #[expect(clippy::cast_possible_truncation, reason = "a block has less than 256 bytes")]
     #[inline]
     pub(super) fn push(&mut self, chunk: &ChatCompletionChunk<'_>) -> Option<usize> {
-        let block: &mut [u8; BLOCK] =
-            self.bytes.get_mut(usize::from(self.len)..)?.first_chunk_mut()?;
-        let len = chunk.copy_slot_text(self.slot.into(), block)?;
-        self.len += len as u8;
+        let len = self.copy(chunk)?;
+        self.grow(len);
         Some(len)
     }
 
-    /// Adds a text; returns false if it doesn't fit.
+    /// Copies the text of a chunk behind the bytes, if a block contains it; returns its length.
+    ///
+    /// A block has no branch that depends on the length (`cargo bench --bench compare`, `vllm`).
+    #[inline]
+    pub(super) fn copy(&mut self, chunk: &ChatCompletionChunk<'_>) -> Option<usize> {
+        let block: &mut [u8; BLOCK] =
+            self.bytes.get_mut(usize::from(self.len)..)?.first_chunk_mut()?;
+        chunk.copy_slot_text(self.slot.into(), block)
+    }
+
+    /// Copies as [`copy`](Self::copy), also a text with escapes or at the end of the chunk.
+    #[inline]
+    pub(super) fn copy_short(&mut self, chunk: &ChatCompletionChunk<'_>) -> Option<usize> {
+        let block: &mut [u8; BLOCK] =
+            self.bytes.get_mut(usize::from(self.len)..)?.first_chunk_mut()?;
+        chunk.copy_any_slot_text(self.slot.into(), block)
+    }
+
+    /// Copies the text of a chunk as it was sent, as [`copy`](Self::copy) does.
+    #[inline]
+    pub(super) fn copy_json(&mut self, chunk: &ChatCompletionChunk<'_>) -> Option<usize> {
+        let block: &mut [u8; BLOCK] =
+            self.bytes.get_mut(usize::from(self.len)..)?.first_chunk_mut()?;
+        chunk.copy_slot_json(self.slot.into(), block)
+    }
+
+    /// Copies a text of any length behind the bytes, if it fits; returns its length.
+    pub(super) fn copy_long(&mut self, text: &[u8]) -> Option<usize> {
+        let free = self.bytes.get_mut(usize::from(self.len)..)?;
+        free.get_mut(..text.len())?.copy_from_slice(text);
+        Some(text.len())
+    }
+
+    /// Adds the next bytes, which were copied.
     #[expect(clippy::cast_possible_truncation, reason = "a tail has less than 256 bytes")]
-    fn push_str(&mut self, text: &str) -> bool {
-        let free = self.bytes.get_mut(usize::from(self.len)..);
-        let Some(free) = free.and_then(|free| free.get_mut(..text.len())) else { return false };
-        free.copy_from_slice(text.as_bytes());
-        self.len += text.len() as u8;
-        true
+    #[inline]
+    pub(super) const fn grow(&mut self, len: usize) {
+        self.len += len as u8;
+        debug_assert!(self.len as usize <= CAPACITY, "copied bytes are in the tail");
+    }
+
+    /// Returns the position of the slot of the text.
+    pub(super) fn slot(&self) -> usize {
+        self.slot.into()
+    }
+
+    /// Returns true if a block fits, and a text of `len` bytes.
+    pub(super) fn has_room(&self, len: usize) -> bool {
+        CAPACITY - usize::from(self.len) >= len.max(BLOCK)
+    }
+
+    /// Joins the bytes, and `more`, to the stored text; returns the start of `more`.
+    ///
+    /// Removes the plan if the text is too long for another tail.
+    #[inline(never)]
+    pub(super) fn join(
+        &mut self,
+        more: &str,
+        completion: &mut ChatCompletion,
+        budget: &mut Budgets,
+    ) -> Option<usize> {
+        let stored = self.stored(completion).filter(|it| it.len() == self.stored as usize);
+        let text = text(self.bytes());
+        debug_assert!(text.is_some() && stored.is_some(), "a tail continues a text");
+        let (mut start, mut len) = (None, None);
+        if let (Some(text), Some(stored)) = (text, stored) {
+            let quote = if self.of == OneText::Detail { stored.pop() } else { None };
+            budget.push_str(stored, text);
+            start = budget.push_str(stored, more);
+            stored.extend(quote);
+            len = stored_len(stored.len());
+        } else {
+            budget.texts.close();
+        }
+        self.len = 0;
+        match len {
+            Some(len) => self.stored = len,
+            None => self.key = None,
+        }
+        start
+    }
+
+    /// Joins the bytes to the stored text.
+    #[inline]
+    pub(super) fn settle(&mut self, completion: &mut ChatCompletion, budget: &mut Budgets) {
+        if self.len > 0 {
+            self.join("", completion, budget);
+        }
     }
 }
 
@@ -206,7 +291,17 @@ impl Reassembler {
         if tail.has_more {
             return self.push_text_and_more(chunk);
         }
-        let Some(len) = tail.push(chunk) else { return self.push_text(chunk) };
+        let Some(len) = tail.push(chunk) else { return self.push_short(chunk) };
+        changes.set(tail.change(len));
+        true
+    }
+
+    /// Merges a chunk whose text has escapes, or is at the end of the chunk.
+    #[inline(never)]
+    fn push_short(&mut self, chunk: &ChatCompletionChunk<'_>) -> bool {
+        let Newest { changes, tail } = &mut self.newest;
+        let Some(len) = tail.copy_short(chunk) else { return self.push_text(chunk) };
+        tail.grow(len);
         changes.set(tail.change(len));
         true
     }
@@ -216,75 +311,49 @@ impl Reassembler {
     fn push_text(&mut self, chunk: &ChatCompletionChunk<'_>) -> bool {
         let tail = &self.newest.tail;
         let Some(text) = chunk.slot_text(tail.slot.into()) else { return false };
-        if CAPACITY - usize::from(tail.len) < text.len().max(BLOCK) {
+        if !tail.has_room(text.len()) {
             self.join_tail();
         }
-        let tail = &mut self.newest.tail;
+        let Self { newest: Newest { changes, tail }, completion, budget, .. } = self;
         if tail.key.is_none() {
             return false;
         }
-        let change = if tail.push_str(text) {
-            tail.change(text.len())
+        let change = if let Some(len) = tail.copy_long(text.as_bytes()) {
+            tail.grow(len);
+            tail.change(len)
         } else {
-            self.append(text).map(|start| self.newest.tail.change_from(start))
+            tail.join(text, completion, budget).map(|start| tail.change_from(start))
         };
-        self.newest.changes.set(change);
+        changes.set(change);
+        self.end_if_full();
         true
     }
 
-    /// Merges a chunk that has more than the text; returns false if it needs another plan.
-    #[inline(never)]
-    fn push_text_and_more(&mut self, chunk: &ChatCompletionChunk<'_>) -> bool {
-        if !self.plan.continues(chunk) || !self.has_usage_budget(chunk) {
-            return false;
-        }
-        let Newest { changes, tail } = &mut self.newest;
-        match tail.push(chunk) {
-            Some(len) => changes.set(tail.change(len)),
-            None if self.push_text(chunk) => {}
-            None => return false,
-        }
-        let Self { completion, plan, budget, .. } = self;
-        plan.push_usage(completion, chunk, budget);
-        true
-    }
-
-    /// Joins the tail to the stored text.
+    /// Joins the tails to the stored texts.
     #[inline]
     pub(super) fn join_tail(&mut self) {
-        if self.newest.tail.len > 0 {
-            self.append("");
+        let Self { newest: Newest { tail, .. }, completion, budget, .. } = self;
+        if tail.has_more {
+            self.join_extras();
+        } else if tail.len > 0 {
+            tail.join("", completion, budget);
+            self.end_if_full();
         }
     }
 
-    /// Joins the tail to the stored text, and removes the plan.
+    /// Removes the plan if the budget is too small for other tails.
+    pub(super) fn end_if_full(&mut self) {
+        let Newest { tail, .. } = &mut self.newest;
+        if tail.len == 0 && !self.budget.texts.is_free(FREE) {
+            tail.key = None;
+        }
+    }
+
+    /// Joins the tails to the stored texts, and removes the plan.
+    #[inline]
     pub(super) fn end_tail(&mut self) {
         self.join_tail();
         self.newest.tail.key = None;
-    }
-
-    /// Appends the tail and `more` to the stored text; returns the start of `more`.
-    ///
-    /// Removes the plan if the budget is too small for another tail.
-    #[inline(never)]
-    fn append(&mut self, more: &str) -> Option<usize> {
-        let Self { newest: Newest { tail, .. }, completion, budget, .. } = self;
-        let stored = tail.stored(completion).filter(|it| it.len() == tail.stored as usize);
-        let text = text(tail.bytes());
-        debug_assert!(text.is_some() && stored.is_some(), "a tail continues a text");
-        let (mut start, mut len) = (None, None);
-        if let (Some(text), Some(stored)) = (text, stored) {
-            budget.push_str(stored, text);
-            start = budget.push_str(stored, more);
-            len = stored_len(stored.len());
-        } else {
-            budget.texts.close();
-        }
-        tail.len = 0;
-        match len.filter(|_| budget.texts.is_free(CAPACITY)) {
-            Some(len) => tail.stored = len,
-            None => tail.key = None,
-        }
-        start
+        self.newest.tail.has_more = false;
     }
 }

@@ -40,6 +40,17 @@ impl UsagePlan {
         true
     }
 
+    /// Returns the slots, each with its position among the stored members.
+    #[inline]
+    pub(super) fn slots(&self) -> impl Iterator<Item = (usize, usize)> + use<'_> {
+        let mut slots = self.slots;
+        core::iter::from_fn(move || {
+            let slot = slots.trailing_zeros() as usize;
+            slots &= slots.wrapping_sub(1);
+            Some((slot, usize::from(*self.positions.get(slot)?)))
+        })
+    }
+
     /// Replaces the stored numbers by those of a chunk.
     #[inline]
     pub(super) fn push(
@@ -48,16 +59,8 @@ impl UsagePlan {
         chunk: &ChatCompletionChunk<'_>,
         budget: &mut Budget,
     ) {
-        let members = &mut *usage.members;
-        let mut slots = self.slots;
-        while slots != 0 {
-            let slot = slots.trailing_zeros() as usize;
-            slots &= slots - 1;
-            if let Some(position) = self.positions.get(slot)
-                && let Some(member) = members.get_mut(usize::from(*position))
-            {
-                member.replace_by_number(chunk.slot_number(slot), budget);
-            }
+        for (slot, position) in self.slots() {
+            usage.replace_number(position, chunk.slot_number(slot), budget);
         }
     }
 }

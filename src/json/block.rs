@@ -17,6 +17,30 @@ pub(super) fn block_at(bytes: &[u8], at: usize) -> Option<&Block> {
     bytes.get(at..)?.first_chunk()
 }
 
+/// Copies the bytes from `start` on to `block`, and zeros behind them if there are too few.
+///
+/// Returns `None` if all bytes are fewer than a block.
+#[inline]
+pub(super) fn copy_block<const N: usize>(
+    bytes: &[u8],
+    start: usize,
+    block: &mut [u8; N],
+) -> Option<()> {
+    match bytes.get(start..)?.first_chunk() {
+        Some(whole) => *block = *whole,
+        None => *block = end_block(bytes, start)?,
+    }
+    Some(())
+}
+
+/// Returns the last bytes from `start` on, which are fewer than a block.
+#[inline(never)]
+fn end_block<const N: usize>(bytes: &[u8], start: usize) -> Option<[u8; N]> {
+    let (before, last) = bytes.split_last_chunk::<N>()?;
+    let padded = [*last, [0; N]];
+    padded.as_flattened().get(start.checked_sub(before.len())?..)?.first_chunk().copied()
+}
+
 /// Returns the number of bytes before the first quote, backslash or control character.
 #[inline]
 pub(super) fn plain_in(block: &Block) -> usize {
@@ -103,7 +127,7 @@ fn bits(bytes: u8x16) -> u32 {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{Block, SIZE, are_plain, has_high, others_than_digits, plain_in};
+    use super::{Block, SIZE, are_plain, copy_block, has_high, others_than_digits, plain_in};
 
     /// Generates blocks of which each byte may be at an edge of a class.
     fn blocks() -> impl Strategy<Value = Block> {
@@ -137,6 +161,13 @@ mod tests {
             for len in 0..=SIZE {
                 prop_assert_eq!(has_high(&block, len), !block[..len].is_ascii());
             }
+            for (start, len) in [(0, 16), (place, 16), (4 * SIZE - place, place)] {
+                let mut copy = [1; SIZE];
+                prop_assert_eq!(copy_block(&four, start, &mut copy), Some(()));
+                prop_assert_eq!(&copy[..len], &four[start..start + len]);
+                prop_assert!(copy[len..].iter().all(|byte| *byte == 0));
+            }
+            prop_assert_eq!(copy_block(&block, 0, &mut [0; SIZE + 1]), None);
         }
     }
 }

@@ -6,7 +6,8 @@
 
 use std::sync::OnceLock;
 
-use super::document::{Document, Patch, Patches};
+use super::document::Document;
+use super::patch::{Patch, Patches};
 use super::tape::{Kind, Node, NodeId, Strings, Tape};
 use super::value::Value;
 use super::{Parser, TEXT_LIMITS, known_text};

@@ -2,7 +2,7 @@
 
 use core::ops::{Deref, DerefMut};
 
-use super::document::Patch;
+use super::patch::Patch;
 use super::thin_list::ThinList;
 
 /// The patches that are stored without an allocation: four bound values and two slots.

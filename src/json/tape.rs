@@ -63,7 +63,7 @@ impl Kind {
     }
 }
 
-/// Strings with escapes, unescaped and concatenated.
+/// Strings with escapes, unescaped and concatenated. There may be spaces behind each.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Strings {
     /// UTF-8, as each string in it.
@@ -96,6 +96,26 @@ impl Strings {
     #[cold]
     pub(crate) fn get(&self, node: Node) -> &str {
         known_text(self.bytes(node))
+    }
+
+    /// Copies the text of a node to the front of `block`, if it is short; returns its length.
+    ///
+    /// Copies a whole block, if there is one in [padded](Self::pad) strings.
+    #[inline(never)]
+    pub(super) fn copy<const N: usize>(&self, node: Node, block: &mut [u8; N]) -> Option<usize> {
+        let Place { start, end } = *self.places.get((node.payload & !ESCAPED) as usize)?;
+        let len = (end - start) as usize;
+        if len > N {
+            return None;
+        }
+        *block = *self.text.get(start as usize..)?.first_chunk()?;
+        Some(len)
+    }
+
+    /// Adds bytes behind the last string, so that a block of 32 bytes can be copied from its start.
+    #[inline]
+    pub(super) fn pad(&mut self) {
+        self.text.extend_from_slice(&[b' '; 32]);
     }
 
     /// Returns the text of a node that is marked as [`ESCAPED`], as bytes.

@@ -113,6 +113,7 @@ pub(crate) fn unescape_into(
     let unescaped = unescape(bytes, (0, plain_end), true, &mut scratch).ok()?;
     let is_text =
         is_ascii && unescaped.is_ascii || text(bytes_in(&strings.text, start..)).is_some();
+    strings.pad();
     is_text.then_some((unescaped.end - 1, number))
 }
 

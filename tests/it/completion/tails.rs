@@ -63,6 +63,7 @@ impl Text {
             let units = text[1..text.len() - 1].encode_utf16();
             text = format!("\"{}\"", units.map(escape).collect::<String>());
         }
+        let detail = format!(r#""reasoning_details":[{{"type":"t","text":{text},"index":0}}]"#);
         let text = format!("\"{}\":{text}", NAMES[*name]);
         let text = match name.checked_sub(2) {
             Some(call) => format!(r#""tool_calls":[{{"index":{call},"function":{{{text}}}}}]"#),
@@ -74,6 +75,7 @@ impl Text {
                 r#""delta":{{"role":"assistant",{text}}},"index":{choice},"logprobs":null,"finish_reason":null"#
             )),
             2 => event(&format!(r#""index":{choice},"delta":{{{text},"refusal":null}}"#)),
+            3 => event(&format!(r#""index":{choice},"delta":{{{text},{detail}}}"#)),
             _ => {
                 let tokens = self.text.len();
                 let usage = format!(r#"{{"prompt_tokens":3,"completion_tokens":{tokens}}}"#);
@@ -126,7 +128,7 @@ fn texts() -> impl Strategy<Value = Text> {
     ];
     let choice = prop_oneof![6 => Just(0), 1 => 0..3_u64];
     let name = prop_oneof![6 => Just(0_usize), 2 => 0..NAMES.len()];
-    let form = prop_oneof![6 => Just(0_usize), 2 => 0..4_usize];
+    let form = prop_oneof![6 => Just(0_usize), 3 => 0..5_usize];
     let is_escaped = prop_oneof![9 => Just(false), 1 => Just(true)];
     (choice, name, text, is_escaped, form).prop_map(|(choice, name, text, is_escaped, form)| Text {
         choice,
@@ -138,13 +140,18 @@ fn texts() -> impl Strategy<Value = Text> {
 }
 
 /// Generates runs of texts of one template, each with a step of any kind behind it.
+///
+/// In some runs two or three choices take turns.
 fn streams() -> impl Strategy<Value = Vec<Step>> {
-    let run = (texts(), vec(texts(), 0..30), any::<bool>()).prop_map(|(first, texts, is_alike)| {
-        let alike = |text: Text| {
-            let Text { choice, name, form, .. } = first;
+    let turns = prop_oneof![5 => Just(1), 3 => Just(2), 1 => Just(3)];
+    let run = (texts(), vec(texts(), 0..30), any::<bool>(), turns);
+    let run = run.prop_map(|(first, texts, is_alike, turns)| {
+        let alike = |(at, text): (u64, Text)| {
+            let Text { name, form, .. } = first;
+            let choice = (first.choice + at % turns) % 3;
             if is_alike { Text { choice, name, form, ..text } } else { text }
         };
-        texts.into_iter().map(|text| Step::Text(alike(text))).collect::<Vec<_>>()
+        (0..).zip(texts).map(|text| Step::Text(alike(text))).collect::<Vec<_>>()
     });
     let step = prop_oneof![
         texts().prop_map(Step::Text),
@@ -171,7 +178,7 @@ struct Oracle {
 
 impl Oracle {
     fn add(&mut self, Text { choice, name, text, form, .. }: &Text) {
-        if *form == 3 {
+        if *form == 4 {
             self.completion_tokens = Some(text.len() as u64);
         }
         let at = match self.texts.binary_search_by_key(choice, |(index, _)| *index) {
