@@ -14,6 +14,9 @@ const BLOCKS: usize = 4 * SIZE;
 /// The bytes of a window, from each of whose first ones a block can be copied.
 const WINDOW: usize = BLOCKS + SIZE;
 
+/// The smallest buffer for unescaped text, in bytes: most events need no larger one.
+const SMALLEST: usize = 128;
+
 /// A buffer to which unescaped text is appended.
 pub(super) struct Scratch<'t> {
     pub(super) strings: &'t mut Strings,
@@ -358,7 +361,7 @@ impl Scratch<'_> {
     #[cold]
     fn grow(&mut self, needed: usize) {
         let most = self.most.saturating_add(WINDOW);
-        let capacity = needed.next_power_of_two().min(most).max(needed);
+        let capacity = needed.next_power_of_two().max(SMALLEST).min(most).max(needed);
         self.strings.text.reserve_exact(capacity - self.strings.text.len());
     }
 }
