@@ -1,5 +1,7 @@
 //! `Tape`: the nodes of a JSON text, and its strings with escapes, unescaped.
 
+use smallvec::SmallVec;
+
 use super::known_text;
 use crate::slice::{bytes_in, items_in, items_in_mut};
 
@@ -68,7 +70,7 @@ impl Kind {
 pub(crate) struct Strings {
     /// UTF-8, as each string in it.
     pub(super) text: Vec<u8>,
-    pub(super) places: Vec<Place>,
+    pub(super) places: SmallVec<[Place; 2]>,
 }
 
 /// The bytes of a string in the text of [`Strings`]: `start <= end <= text.len()`.
@@ -80,7 +82,7 @@ pub(super) struct Place {
 
 impl Strings {
     pub(super) const fn new() -> Self {
-        Self { text: Vec::new(), places: Vec::new() }
+        Self { text: Vec::new(), places: SmallVec::new_const() }
     }
 
     #[inline]
