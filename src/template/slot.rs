@@ -29,8 +29,13 @@ pub(crate) struct Slot {
 }
 
 /// Returns a leaf as a slot, if a slot can have its value.
+///
+/// An array with contents on the tape is no leaf.
 pub(super) fn new_slot(tape: &Tape, json: &str, leaf: NodeId) -> Option<Slot> {
     let node = *tape.nodes().get(leaf as usize)?;
+    if node.kind.is_container() && node.payload > leaf + 1 {
+        return None;
+    }
     let raw = bytes_in(json.as_bytes(), node.start as usize..node.end as usize);
     let kind = SlotKind::for_leaf(node.kind, raw)?;
     let quote = u32::from(node.kind == Kind::String);

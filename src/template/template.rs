@@ -555,7 +555,7 @@ fn leaves_of<I: Index>(
     json: &str,
 ) -> Option<Leaves> {
     let (mut leaves, mut has_all) = (Leaves::new(), true);
-    // The contents of an array that can be a slot aren't on the tape.
+    // An array that no slot can have is a literal.
     let is_read =
         |leaf: NodeId| document.kind(leaf) == Some(Kind::Array) && document.behind(leaf) > leaf + 1;
     index.each_leaf(document, |leaf, kind| match new_slot(tape, json, leaf) {
