@@ -1,8 +1,10 @@
 //! Merges values into stored ones by the rules of the schema, within a budget.
 
-use super::budget::{Budget, rewrite};
+use super::budget::Budget;
 use super::list::Matching;
-use crate::json::{ENTRY_COST, OwnedArray, OwnedMember, OwnedObject, OwnedValue, Value, ValueKind};
+use crate::json::{
+    ENTRY_COST, JsonText, OwnedArray, OwnedMember, OwnedObject, OwnedValue, Value, ValueKind,
+};
 use crate::slice::text_in;
 
 impl OwnedValue {
@@ -16,15 +18,15 @@ impl OwnedValue {
             return;
         }
         match self {
-            Self::Raw(text) => rewrite(text, len, |text| value.write_json(text)),
-            Self::Object(_) | Self::Array(_) => *self = Self::copy_raw(value),
+            Self::Raw(text) if !value.document.has_non_finite_numbers() => text.set(value.raw()),
+            _ => *self = Self::copy_raw(value),
         }
     }
 
     /// Appends a string to a string if it fits; returns true if both are strings.
     pub(super) fn join(&mut self, value: Value<'_>, budget: &mut Budget) -> bool {
         let Self::Raw(kept) = self else { return false };
-        if !kept.starts_with('"') || value.kind() != ValueKind::String {
+        if !kept.begins_with(b'"') || value.kind() != ValueKind::String {
             return false;
         }
         let text = text_in(value.raw(), 1..);
@@ -52,7 +54,7 @@ impl OwnedMember {
         if let OwnedValue::Raw(kept) = &mut self.value
             && budget.replace(kept.len(), number.len())
         {
-            rewrite(kept, number.len(), |kept| kept.push_str(number));
+            kept.set(number);
         }
     }
 }
@@ -94,7 +96,7 @@ impl OwnedObject {
     pub(crate) fn last(&mut self, name: &str, value: Value<'_>, budget: &mut Budget) {
         match self.get_mut(name) {
             Some(kept) if value.is_empty_value() && !kept.is_empty_value() => {}
-            Some(OwnedValue::Raw(kept)) if kept == value.raw() => {}
+            Some(OwnedValue::Raw(kept)) if *kept == *value.raw() => {}
             Some(kept) => kept.set(value, budget),
             None => self.add_text(name, value, budget),
         }
@@ -170,7 +172,7 @@ impl OwnedObject {
             None => self.add(name, OwnedValue::Raw("[]".into()), 2, budget),
         };
         let Some(kept) = kept else { return };
-        if !matches!(kept, OwnedValue::Raw(kept) if kept.starts_with('[')) {
+        if !matches!(kept, OwnedValue::Raw(kept) if kept.begins_with(b'[')) {
             let keeps = value.is_empty_value() && !kept.is_empty_value();
             if keeps || budget.is_closed() || !budget.replace(kept.cost(), 2) {
                 return;
@@ -300,30 +302,30 @@ impl OwnedObject {
 }
 
 /// Appends the elements of an array to the JSON text of another one, as long as they fit.
-pub(super) fn extend_text(kept: &mut String, array: Value<'_>, budget: &mut Budget) {
+pub(super) fn extend_text(kept: &mut JsonText, array: Value<'_>, budget: &mut Budget) {
     if let Some(elements) = array.unread_elements()
         && budget.is_free(elements.len() + 1)
         && budget.try_reserve(elements.len() + 1)
     {
-        kept.pop();
-        if kept != "[" {
-            kept.push(',');
-        }
-        kept.push_str(elements);
-        kept.push(']');
-        return;
+        return kept.edit(elements.len() + 1, |kept| extend(kept, |kept| kept.push_str(elements)));
     }
     for element in array.elements() {
-        if !budget.try_reserve(element.json_len() + 1) {
+        let len = element.json_len() + 1;
+        if !budget.try_reserve(len) {
             return;
         }
-        kept.pop();
-        if kept != "[" {
-            kept.push(',');
-        }
-        element.write_json(kept);
-        kept.push(']');
+        kept.edit(len, |kept| extend(kept, |kept| element.write_json(kept)));
     }
+}
+
+/// Adds the text that `write` writes to the JSON text of an array.
+fn extend(kept: &mut String, write: impl FnOnce(&mut String)) {
+    kept.pop();
+    if kept != "[" {
+        kept.push(',');
+    }
+    write(kept);
+    kept.push(']');
 }
 
 #[cfg(test)]

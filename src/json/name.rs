@@ -3,8 +3,7 @@
 use core::fmt;
 use core::ops::Deref;
 
-use super::known_text;
-use crate::slice::bytes_in;
+use super::short_text::ShortText;
 
 /// The longest name without an allocation, in bytes. Most names of usage fit.
 const SHORT: usize = 30;
@@ -13,14 +12,10 @@ const SHORT: usize = 30;
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Name(Repr);
 
-/// A short name is never `Long`, so that equal names are equal. The bytes behind a short name are 0.
+/// A short name is never `Long`, so that equal names are equal.
 #[derive(Clone, PartialEq, Eq)]
 enum Repr {
-    /// `len <= SHORT`, and the first `len` bytes are UTF-8.
-    Short {
-        len: u8,
-        bytes: [u8; SHORT],
-    },
+    Short(ShortText<SHORT>),
     Long(Box<str>),
 }
 
@@ -28,7 +23,7 @@ impl Name {
     #[inline]
     pub(crate) fn as_bytes(&self) -> &[u8] {
         match &self.0 {
-            Repr::Short { len, bytes } => bytes_in(bytes, ..usize::from(*len)),
+            Repr::Short(name) => name.as_bytes(),
             Repr::Long(name) => name.as_bytes(),
         }
     }
@@ -43,12 +38,7 @@ impl Name {
 impl From<&str> for Name {
     #[inline]
     fn from(name: &str) -> Self {
-        let mut bytes = [0; SHORT];
-        if let (Some(place), Ok(len)) = (bytes.get_mut(..name.len()), u8::try_from(name.len())) {
-            place.copy_from_slice(name.as_bytes());
-            return Self(Repr::Short { len, bytes });
-        }
-        Self(Repr::Long(name.into()))
+        Self(ShortText::copy(name).map_or_else(|| Repr::Long(name.into()), Repr::Short))
     }
 }
 
@@ -64,7 +54,7 @@ impl Deref for Name {
 
     fn deref(&self) -> &str {
         match &self.0 {
-            Repr::Short { .. } => known_text(self.as_bytes()),
+            Repr::Short(name) => name.as_str(),
             Repr::Long(name) => name,
         }
     }
@@ -88,7 +78,7 @@ mod tests {
             for text in ["a".repeat(len), "é".repeat(len / 2), "a\0".repeat(len)] {
                 let name = Name::from(&*text);
                 assert_eq!((&*name, name.len()), (&*text, text.len()));
-                assert_eq!(matches!(name.0, Repr::Short { .. }), text.len() <= SHORT);
+                assert_eq!(matches!(name.0, Repr::Short(_)), text.len() <= SHORT);
                 assert!(name == *text && name == name.clone());
                 let longer = format!("{text}\0");
                 let other = Name::from(&*longer);
