@@ -109,7 +109,7 @@ impl OwnedObject {
 impl OwnedMember {
     /// Replaces a value with content by a different one, and counts it.
     fn replace(&mut self, value: Value<'_>, budget: &mut Budget) {
-        if self.value.as_raw() != Some(value.raw()) {
+        if !matches!(&self.value, OwnedValue::Raw(kept) if kept.as_bytes() == value.raw_bytes()) {
             budget.count_replaced();
             self.value.set(value, budget);
         }
@@ -121,7 +121,7 @@ impl OwnedMember {
     /// joined.
     fn join_piece(&mut self, value: Value<'_>, budget: &mut Budget) {
         let OwnedValue::Raw(kept) = &mut self.value else { return };
-        if self.repeats != VARIES && *kept == *value.raw() {
+        if self.repeats != VARIES && kept.as_bytes() == value.raw_bytes() {
             self.repeats = (self.repeats + 1).min(VARIES - 1);
             return;
         }

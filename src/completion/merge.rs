@@ -18,7 +18,9 @@ impl OwnedValue {
             return;
         }
         match self {
-            Self::Raw(text) if !value.document.has_non_finite_numbers() => text.set(value.raw()),
+            Self::Raw(text) if !value.document.has_non_finite_numbers() => {
+                text.set(value.raw_bytes());
+            }
             _ => *self = Self::copy_raw(value),
         }
     }
@@ -50,7 +52,7 @@ impl OwnedValue {
 
 impl OwnedMember {
     /// Replaces the value, if it is a text, by a number.
-    pub(super) fn replace_by_number(&mut self, number: &str, budget: &mut Budget) {
+    pub(super) fn replace_by_number(&mut self, number: &[u8], budget: &mut Budget) {
         if let OwnedValue::Raw(kept) = &mut self.value
             && budget.replace(kept.len(), number.len())
         {
@@ -96,7 +98,7 @@ impl OwnedObject {
     pub(crate) fn last(&mut self, name: &str, value: Value<'_>, budget: &mut Budget) {
         match self.get_mut(name) {
             Some(kept) if value.is_empty_value() && !kept.is_empty_value() => {}
-            Some(OwnedValue::Raw(kept)) if *kept == *value.raw() => {}
+            Some(OwnedValue::Raw(kept)) if kept.as_bytes() == value.raw_bytes() => {}
             Some(kept) => kept.set(value, budget),
             None => self.add_text(name, value, budget),
         }
@@ -121,7 +123,7 @@ impl OwnedObject {
     }
 
     /// Replaces the member at a position, if it is a text, by a number.
-    pub(crate) fn replace_number(&mut self, position: usize, number: &str, budget: &mut Budget) {
+    pub(crate) fn replace_number(&mut self, position: usize, number: &[u8], budget: &mut Budget) {
         if let Some(member) = self.members.get_mut(position) {
             member.replace_by_number(number, budget);
         }
@@ -131,7 +133,7 @@ impl OwnedObject {
     pub(crate) fn set_count(&mut self, path: &[&str], count: u64, budget: &mut Budget) {
         let Some((name, rest)) = path.split_first() else { return };
         match (rest, self.position(name)) {
-            ([], Some(at)) => self.replace_number(at, &count.to_string(), budget),
+            ([], Some(at)) => self.replace_number(at, count.to_string().as_bytes(), budget),
             ([_, ..], Some(at)) => {
                 if let Some(OwnedMember { value: OwnedValue::Object(object), .. }) =
                     self.members.get_mut(at)

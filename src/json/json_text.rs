@@ -3,6 +3,7 @@
 use core::fmt;
 use core::ops::Deref;
 
+use super::known_text;
 use super::short_text::ShortText;
 
 /// The longest text without an allocation, in bytes. Most numbers fit.
@@ -97,12 +98,19 @@ impl JsonText {
         }
     }
 
-    /// Replaces the text. A buffer is used again; see [`replace_text`].
+    /// Copies a text whose UTF-8 is known.
     #[inline]
-    pub(crate) fn set(&mut self, new: &str) {
+    pub(crate) fn known(text: &[u8]) -> Self {
+        let long = || Repr::Long(known_text(text).to_owned());
+        Self(ShortText::copy(text).map_or_else(long, Repr::Short))
+    }
+
+    /// Replaces the text by one of known UTF-8. A buffer is used again; see [`replace_text`].
+    #[inline]
+    pub(crate) fn set(&mut self, new: &[u8]) {
         match &mut self.0 {
-            Repr::Short(_) => *self = new.into(),
-            Repr::Long(text) => replace_text(text, new),
+            Repr::Short(_) => *self = Self::known(new),
+            Repr::Long(text) => replace_text(text, known_text(new)),
         }
     }
 
@@ -123,7 +131,7 @@ impl JsonText {
     /// Frees the memory that the text doesn't need.
     pub(crate) fn shrink_to_fit(&mut self) {
         let Repr::Long(text) = &mut self.0 else { return };
-        match ShortText::copy(text) {
+        match ShortText::copy(text.as_bytes()) {
             Some(text) => self.0 = Repr::Short(text),
             None => text.shrink_to_fit(),
         }
@@ -145,14 +153,14 @@ impl From<&str> for JsonText {
     /// Copies a JSON text, which isn't checked.
     #[inline]
     fn from(text: &str) -> Self {
-        Self(ShortText::copy(text).map_or_else(|| Repr::Long(text.to_owned()), Repr::Short))
+        Self::known(text.as_bytes())
     }
 }
 
 impl From<String> for JsonText {
     /// Stores a JSON text, which isn't checked.
     fn from(text: String) -> Self {
-        Self(ShortText::copy(&text).map_or_else(|| Repr::Long(text), Repr::Short))
+        Self(ShortText::copy(text.as_bytes()).map_or_else(|| Repr::Long(text), Repr::Short))
     }
 }
 
@@ -250,7 +258,7 @@ mod tests {
                 match &step {
                     Step::Push(more) => { text.push_str(more); expected.push_str(more); }
                     Step::Pop => { text.pop(); expected.pop(); }
-                    Step::Set(new) => { text.set(new); expected.clone_from(new); }
+                    Step::Set(new) => { text.set(new.as_bytes()); expected.clone_from(new); }
                     Step::Edit(more) => {
                         text.edit(more.len(), |text| text.push_str(more));
                         expected.push_str(more);

@@ -38,7 +38,7 @@ impl Name {
 impl From<&str> for Name {
     #[inline]
     fn from(name: &str) -> Self {
-        Self(ShortText::copy(name).map_or_else(|| Repr::Long(name.into()), Repr::Short))
+        Self(ShortText::copy(name.as_bytes()).map_or_else(|| Repr::Long(name.into()), Repr::Short))
     }
 }
 

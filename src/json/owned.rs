@@ -174,7 +174,7 @@ impl OwnedValue {
 
     pub(crate) fn copy_raw(value: Value<'_>) -> Self {
         if !value.document.has_non_finite_numbers() {
-            return Self::Raw(value.raw().into());
+            return Self::Raw(JsonText::known(value.raw_bytes()));
         }
         let mut text = String::with_capacity(value.json_len());
         value.write_json(&mut text);

@@ -19,11 +19,11 @@ impl<const MOST: usize> ShortText<MOST> {
         Self { len: 0, bytes: [0; MOST] }
     }
 
-    /// Copies a text, if it is short.
+    /// Copies a text of known UTF-8, if it is short.
     #[inline]
-    pub(super) fn copy(text: &str) -> Option<Self> {
+    pub(super) fn copy(text: &[u8]) -> Option<Self> {
         let mut bytes = [0; MOST];
-        bytes.get_mut(..text.len())?.copy_from_slice(text.as_bytes());
+        bytes.get_mut(..text.len())?.copy_from_slice(text);
         Some(Self { len: u8::try_from(text.len()).ok()?, bytes })
     }
 
