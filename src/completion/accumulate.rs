@@ -99,9 +99,7 @@ impl OwnedObject {
                     kept.begin_object(value, rules, budget);
                 }
             }
-            _ => {
-                self.add(name, OwnedValue::copy_raw(value), value.json_len(), budget);
-            }
+            _ => self.add_text(name, value, budget),
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::budget::Budget;
 use super::list::Matching;
 use crate::json::{
-    ENTRY_COST, JsonText, OwnedArray, OwnedMember, OwnedObject, OwnedValue, Value, ValueKind,
+    ENTRY_COST, JsonText, Name, OwnedArray, OwnedMember, OwnedObject, OwnedValue, Value, ValueKind,
 };
 use crate::slice::text_in;
 
@@ -75,14 +75,25 @@ impl OwnedObject {
         {
             return None;
         }
-        self.members.push(OwnedMember { name: name.into(), value, repeats: 0 });
-        self.members.last_mut().map(|member| &mut member.value)
+        self.members.push(OwnedMember { name: Name::new(), value, repeats: 0 });
+        let member = self.members.last_mut()?;
+        member.name.set(name);
+        Some(&mut member.value)
     }
 
-    fn add_text(&mut self, name: &str, value: Value<'_>, budget: &mut Budget) {
-        let copy = OwnedValue::copy_raw(value);
-        let len = copy.cost();
-        self.add(name, copy, len, budget);
+    /// Adds the text of a value as a member whose name is absent, if it fits.
+    pub(super) fn add_text(&mut self, name: &str, value: Value<'_>, budget: &mut Budget) {
+        if value.document.has_non_finite_numbers() {
+            let copy = OwnedValue::copy_raw(value);
+            let len = copy.cost();
+            self.add(name, copy, len, budget);
+            return;
+        }
+        let text = value.raw_bytes();
+        let kept = self.add(name, OwnedValue::Raw(JsonText::new()), text.len(), budget);
+        if let Some(OwnedValue::Raw(kept)) = kept {
+            kept.set(text);
+        }
     }
 
     /// Stores the first value with content.

@@ -101,15 +101,20 @@ impl JsonText {
     /// Copies a text whose UTF-8 is known.
     #[inline]
     pub(crate) fn known(text: &[u8]) -> Self {
-        let long = || Repr::Long(known_text(text).to_owned());
-        Self(ShortText::copy(text).map_or_else(long, Repr::Short))
+        let mut new = Self::new();
+        new.set(text);
+        new
     }
 
     /// Replaces the text by one of known UTF-8. A buffer is used again; see [`replace_text`].
     #[inline]
     pub(crate) fn set(&mut self, new: &[u8]) {
         match &mut self.0 {
-            Repr::Short(_) => *self = Self::known(new),
+            Repr::Short(text) => {
+                if !text.set(new) {
+                    self.0 = Repr::Long(known_text(new).to_owned());
+                }
+            }
             Repr::Long(text) => replace_text(text, known_text(new)),
         }
     }

@@ -30,6 +30,7 @@ pub(crate) use document::{Document, Member, Members, NO_COUNT, Patch, Patches, U
 pub(crate) use full::SlotValues;
 pub use json_text::JsonText;
 pub(crate) use json_text::replace_text;
+pub(crate) use name::Name;
 pub(crate) use object_reader::{ObjectReader, expect};
 pub(crate) use owned::{ENTRY_COST, KeyedElement, OwnedElementKey, OwnedMember, VARIES};
 pub use owned::{OwnedArray, OwnedObject, OwnedValue};

@@ -8,18 +8,34 @@ use super::short_text::ShortText;
 /// The longest name without an allocation, in bytes. Most names of usage fit.
 const SHORT: usize = 30;
 
-/// The name of a stored member, which doesn't change.
-#[derive(Clone, PartialEq, Eq)]
+/// The name of a stored member.
+#[derive(Clone)]
 pub(crate) struct Name(Repr);
 
-/// A short name is never `Long`, so that equal names are equal.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 enum Repr {
     Short(ShortText<SHORT>),
     Long(Box<str>),
 }
 
 impl Name {
+    /// Creates an empty name.
+    pub(crate) const fn new() -> Self {
+        Self(Repr::Short(ShortText::new()))
+    }
+
+    /// Replaces the name.
+    #[inline]
+    pub(crate) fn set(&mut self, name: &str) {
+        let is_set = match &mut self.0 {
+            Repr::Short(short) => short.set(name.as_bytes()),
+            Repr::Long(_) => false,
+        };
+        if !is_set {
+            self.0 = Repr::Long(name.into());
+        }
+    }
+
     #[inline]
     pub(crate) fn as_bytes(&self) -> &[u8] {
         match &self.0 {
@@ -38,9 +54,19 @@ impl Name {
 impl From<&str> for Name {
     #[inline]
     fn from(name: &str) -> Self {
-        Self(ShortText::copy(name.as_bytes()).map_or_else(|| Repr::Long(name.into()), Repr::Short))
+        let mut new = Self::new();
+        new.set(name);
+        new
     }
 }
+
+impl PartialEq for Name {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl Eq for Name {}
 
 impl PartialEq<str> for Name {
     #[inline]

@@ -5,10 +5,11 @@ use crate::slice::bytes_in;
 
 /// A text of at most `MOST` bytes, which is less than 256.
 ///
-/// The bytes behind it are 0, so that equal texts are equal.
-#[derive(Clone, PartialEq, Eq)]
+/// It is best written at its place by [`set`](Self::set): to read just written bytes again for a move
+/// costs more than to write them.
+#[derive(Clone)]
 pub(super) struct ShortText<const MOST: usize> {
-    /// At most `MOST`. The first `len` bytes are UTF-8.
+    /// At most `MOST`. The first `len` bytes are UTF-8; the others have no meaning.
     len: u8,
     bytes: [u8; MOST],
 }
@@ -22,9 +23,20 @@ impl<const MOST: usize> ShortText<MOST> {
     /// Copies a text of known UTF-8, if it is short.
     #[inline]
     pub(super) fn copy(text: &[u8]) -> Option<Self> {
-        let mut bytes = [0; MOST];
-        bytes.get_mut(..text.len())?.copy_from_slice(text);
-        Some(Self { len: u8::try_from(text.len()).ok()?, bytes })
+        let mut copy = Self::new();
+        copy.set(text).then_some(copy)
+    }
+
+    /// Replaces the text by one of known UTF-8, if that is short; returns true then.
+    #[inline]
+    pub(super) fn set(&mut self, text: &[u8]) -> bool {
+        let (Some(place), Ok(len)) = (self.bytes.get_mut(..text.len()), u8::try_from(text.len()))
+        else {
+            return false;
+        };
+        place.copy_from_slice(text);
+        self.len = len;
+        true
     }
 
     #[inline]
@@ -50,7 +62,6 @@ impl<const MOST: usize> ShortText<MOST> {
     /// Removes the last character, if there is one.
     pub(super) fn pop(&mut self) {
         let start = self.as_bytes().iter().rposition(|byte| byte & 0xC0 != 0x80).unwrap_or(0);
-        self.bytes.iter_mut().skip(start).for_each(|byte| *byte = 0);
         self.len = u8::try_from(start).unwrap_or(0);
     }
 }
