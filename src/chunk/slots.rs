@@ -2,7 +2,7 @@
 
 use super::ChatCompletionChunk;
 use super::schema::ChunkFields;
-use crate::json::{Document, Kind, NodeId, Patch, Value, known_text};
+use crate::json::{Document, Kind, NodeId, Patch, Value};
 
 /// The member of a chunk to which a slot belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,10 +137,10 @@ impl<'a> ChatCompletionChunk<'a> {
 
     /// Returns the bytes of a slot as sent: the text of a number.
     #[inline]
-    pub(crate) fn slot_number(&self, position: usize) -> &'a str {
+    pub(crate) fn slot_number(&self, position: usize) -> &'a [u8] {
         let patch = self.document.patches().get(position);
         debug_assert!(patch.is_some(), "a slot of the chunk's template");
-        patch.map_or("", |patch| known_text(self.document.patched_bytes(patch)))
+        patch.map_or(&[], |patch| self.document.patched_bytes(patch))
     }
 
     /// Returns a node of the chunk as a value.

@@ -4,7 +4,7 @@ use super::budget::Budget;
 use super::list::Matching;
 use super::merge::extend_text;
 use crate::json::{
-    OwnedArray, OwnedMember, OwnedObject, OwnedValue, VARIES, Value, ValueKind, writer,
+    JsonText, OwnedArray, OwnedMember, OwnedObject, OwnedValue, VARIES, Value, ValueKind, writer,
 };
 use crate::slice::text_in;
 
@@ -40,7 +40,7 @@ impl OwnedObject {
             return;
         }
         let is_other_kind = kept.value.is_empty_value()
-            || !matches!((&kept.value, kind), (OwnedValue::Raw(text), ValueKind::String) if text.starts_with('"'));
+            || !matches!((&kept.value, kind), (OwnedValue::Raw(text), ValueKind::String) if text.begins_with(b'"'));
         if is_other_kind {
             // Equal fragments of a text are counted from its first one.
             kept.repeats = 0;
@@ -50,7 +50,7 @@ impl OwnedObject {
             return kept.value.begin(value, rules, budget);
         }
         match (&mut kept.value, kind) {
-            (OwnedValue::Raw(text), ValueKind::String) if text.starts_with('"') => {
+            (OwnedValue::Raw(text), ValueKind::String) if text.begins_with(b'"') => {
                 if (rules.is_identity)(name) {
                     kept.replace(value, budget);
                 } else {
@@ -63,7 +63,7 @@ impl OwnedObject {
             (OwnedValue::Array(_), ValueKind::Array) => {
                 kept.value.extend_list(value, rules, budget);
             }
-            (OwnedValue::Raw(text), ValueKind::Array) if text.starts_with('[') => {
+            (OwnedValue::Raw(text), ValueKind::Array) if text.begins_with(b'[') => {
                 extend_text(text, value, budget);
             }
             (_, ValueKind::Array | ValueKind::Object) => {
@@ -90,18 +90,16 @@ impl OwnedObject {
     fn begin(&mut self, name: &str, value: Value<'_>, rules: Unknown, budget: &mut Budget) {
         match value.kind() {
             ValueKind::Array => {
-                if let Some(kept) = self.add(name, OwnedValue::Raw(String::new()), 0, budget) {
+                if let Some(kept) = self.add(name, OwnedValue::Raw(JsonText::new()), 0, budget) {
                     kept.begin_list(value, rules, budget);
                 }
             }
             ValueKind::Object => {
-                if let Some(kept) = self.add(name, OwnedValue::Raw(String::new()), 0, budget) {
+                if let Some(kept) = self.add(name, OwnedValue::Raw(JsonText::new()), 0, budget) {
                     kept.begin_object(value, rules, budget);
                 }
             }
-            _ => {
-                self.add(name, OwnedValue::copy_raw(value), value.json_len(), budget);
-            }
+            _ => self.add_text(name, value, budget),
         }
     }
 }
@@ -109,7 +107,7 @@ impl OwnedObject {
 impl OwnedMember {
     /// Replaces a value with content by a different one, and counts it.
     fn replace(&mut self, value: Value<'_>, budget: &mut Budget) {
-        if self.value.as_raw() != Some(value.raw()) {
+        if !matches!(&self.value, OwnedValue::Raw(kept) if kept.as_bytes() == value.raw_bytes()) {
             budget.count_replaced();
             self.value.set(value, budget);
         }
@@ -121,7 +119,7 @@ impl OwnedMember {
     /// joined.
     fn join_piece(&mut self, value: Value<'_>, budget: &mut Budget) {
         let OwnedValue::Raw(kept) = &mut self.value else { return };
-        if self.repeats != VARIES && kept == value.raw() {
+        if self.repeats != VARIES && kept.as_bytes() == value.raw_bytes() {
             self.repeats = (self.repeats + 1).min(VARIES - 1);
             return;
         }
@@ -133,8 +131,10 @@ impl OwnedMember {
             }
             let piece = text_in(kept, 1..=len).to_owned();
             kept.pop();
-            kept.extend(core::iter::repeat_n(piece.as_str(), times));
-            kept.push('"');
+            kept.edit(0, |kept| {
+                kept.extend(core::iter::repeat_n(piece.as_str(), times));
+                kept.push('"');
+            });
             self.repeats = VARIES;
         }
         self.value.join(value, budget);
@@ -169,7 +169,7 @@ impl OwnedValue {
             *self = Self::Array(OwnedArray::default());
             self.extend_list(value, rules, budget);
         } else {
-            let mut text = String::from("[]");
+            let mut text = JsonText::from("[]");
             if budget.try_reserve(text.len()) {
                 extend_text(&mut text, value, budget);
             }
@@ -184,7 +184,7 @@ impl OwnedValue {
         if !has_only_objects(value) {
             let mut json = Vec::new();
             self.write_json(&mut json);
-            let mut text = writer::known_string(json);
+            let mut text = JsonText::from(writer::known_string(json));
             if budget.replace(self.cost(), text.len()) {
                 extend_text(&mut text, value, budget);
                 *self = Self::Raw(text);

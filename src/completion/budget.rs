@@ -140,17 +140,6 @@ impl Budget {
     }
 }
 
-/// Replaces a text by the text that `write` writes, of `len` bytes.
-///
-/// Replaces a much larger buffer too, because the budget counts lengths.
-pub(crate) fn rewrite(kept: &mut String, len: usize, write: impl FnOnce(&mut String)) {
-    kept.clear();
-    if kept.capacity() > 256 && kept.capacity() / 2 > len {
-        *kept = String::with_capacity(len);
-    }
-    write(kept);
-}
-
 #[cfg(test)]
 mod tests {
     use super::{Budget, CompletionLimit};

@@ -6,11 +6,11 @@ use core::num::NonZeroU16;
 use smallvec::SmallVec;
 
 use super::accumulate::Unknown;
-use super::budget::{Budget, CompletionLimit, rewrite};
+use super::budget::{Budget, CompletionLimit};
 use super::list::Matching;
 use super::outcome::{LONGEST_REASON, count};
 use crate::chunk::{Level, Merge, is_identity, merge};
-use crate::json::{OwnedArray, OwnedObject, Value, beginning};
+use crate::json::{OwnedArray, OwnedObject, Value, beginning, replace_text};
 use crate::limits::Limits;
 
 /// The budgets of a completion: its limits, its bytes and its entries.
@@ -202,7 +202,7 @@ impl Budgets {
     pub(super) fn set_text(&mut self, kept: &mut String, text: &str) -> bool {
         let fits = self.texts.replace(kept.len(), text.len());
         if fits {
-            rewrite(kept, text.len(), |kept| kept.push_str(text));
+            replace_text(kept, text);
         }
         fits
     }

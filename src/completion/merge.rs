@@ -1,8 +1,10 @@
 //! Merges values into stored ones by the rules of the schema, within a budget.
 
-use super::budget::{Budget, rewrite};
+use super::budget::Budget;
 use super::list::Matching;
-use crate::json::{ENTRY_COST, OwnedArray, OwnedMember, OwnedObject, OwnedValue, Value, ValueKind};
+use crate::json::{
+    ENTRY_COST, JsonText, Name, OwnedArray, OwnedMember, OwnedObject, OwnedValue, Value, ValueKind,
+};
 use crate::slice::text_in;
 
 impl OwnedValue {
@@ -16,15 +18,17 @@ impl OwnedValue {
             return;
         }
         match self {
-            Self::Raw(text) => rewrite(text, len, |text| value.write_json(text)),
-            Self::Object(_) | Self::Array(_) => *self = Self::copy_raw(value),
+            Self::Raw(text) if !value.document.has_non_finite_numbers() => {
+                text.set(value.raw_bytes());
+            }
+            _ => *self = Self::copy_raw(value),
         }
     }
 
     /// Appends a string to a string if it fits; returns true if both are strings.
     pub(super) fn join(&mut self, value: Value<'_>, budget: &mut Budget) -> bool {
         let Self::Raw(kept) = self else { return false };
-        if !kept.starts_with('"') || value.kind() != ValueKind::String {
+        if !kept.begins_with(b'"') || value.kind() != ValueKind::String {
             return false;
         }
         let text = text_in(value.raw(), 1..);
@@ -48,11 +52,11 @@ impl OwnedValue {
 
 impl OwnedMember {
     /// Replaces the value, if it is a text, by a number.
-    pub(super) fn replace_by_number(&mut self, number: &str, budget: &mut Budget) {
+    pub(super) fn replace_by_number(&mut self, number: &[u8], budget: &mut Budget) {
         if let OwnedValue::Raw(kept) = &mut self.value
             && budget.replace(kept.len(), number.len())
         {
-            rewrite(kept, number.len(), |kept| kept.push_str(number));
+            kept.set(number);
         }
     }
 }
@@ -71,14 +75,25 @@ impl OwnedObject {
         {
             return None;
         }
-        self.members.push(OwnedMember { name: name.into(), value, repeats: 0 });
-        self.members.last_mut().map(|member| &mut member.value)
+        self.members.push(OwnedMember { name: Name::new(), value, repeats: 0 });
+        let member = self.members.last_mut()?;
+        member.name.set(name);
+        Some(&mut member.value)
     }
 
-    fn add_text(&mut self, name: &str, value: Value<'_>, budget: &mut Budget) {
-        let copy = OwnedValue::copy_raw(value);
-        let len = copy.cost();
-        self.add(name, copy, len, budget);
+    /// Adds the text of a value as a member whose name is absent, if it fits.
+    pub(super) fn add_text(&mut self, name: &str, value: Value<'_>, budget: &mut Budget) {
+        if value.document.has_non_finite_numbers() {
+            let copy = OwnedValue::copy_raw(value);
+            let len = copy.cost();
+            self.add(name, copy, len, budget);
+            return;
+        }
+        let text = value.raw_bytes();
+        let kept = self.add(name, OwnedValue::Raw(JsonText::new()), text.len(), budget);
+        if let Some(OwnedValue::Raw(kept)) = kept {
+            kept.set(text);
+        }
     }
 
     /// Stores the first value with content.
@@ -94,7 +109,7 @@ impl OwnedObject {
     pub(crate) fn last(&mut self, name: &str, value: Value<'_>, budget: &mut Budget) {
         match self.get_mut(name) {
             Some(kept) if value.is_empty_value() && !kept.is_empty_value() => {}
-            Some(OwnedValue::Raw(kept)) if kept == value.raw() => {}
+            Some(OwnedValue::Raw(kept)) if kept.as_bytes() == value.raw_bytes() => {}
             Some(kept) => kept.set(value, budget),
             None => self.add_text(name, value, budget),
         }
@@ -119,7 +134,7 @@ impl OwnedObject {
     }
 
     /// Replaces the member at a position, if it is a text, by a number.
-    pub(crate) fn replace_number(&mut self, position: usize, number: &str, budget: &mut Budget) {
+    pub(crate) fn replace_number(&mut self, position: usize, number: &[u8], budget: &mut Budget) {
         if let Some(member) = self.members.get_mut(position) {
             member.replace_by_number(number, budget);
         }
@@ -129,7 +144,7 @@ impl OwnedObject {
     pub(crate) fn set_count(&mut self, path: &[&str], count: u64, budget: &mut Budget) {
         let Some((name, rest)) = path.split_first() else { return };
         match (rest, self.position(name)) {
-            ([], Some(at)) => self.replace_number(at, &count.to_string(), budget),
+            ([], Some(at)) => self.replace_number(at, count.to_string().as_bytes(), budget),
             ([_, ..], Some(at)) => {
                 if let Some(OwnedMember { value: OwnedValue::Object(object), .. }) =
                     self.members.get_mut(at)
@@ -170,7 +185,7 @@ impl OwnedObject {
             None => self.add(name, OwnedValue::Raw("[]".into()), 2, budget),
         };
         let Some(kept) = kept else { return };
-        if !matches!(kept, OwnedValue::Raw(kept) if kept.starts_with('[')) {
+        if !matches!(kept, OwnedValue::Raw(kept) if kept.begins_with(b'[')) {
             let keeps = value.is_empty_value() && !kept.is_empty_value();
             if keeps || budget.is_closed() || !budget.replace(kept.cost(), 2) {
                 return;
@@ -300,30 +315,30 @@ impl OwnedObject {
 }
 
 /// Appends the elements of an array to the JSON text of another one, as long as they fit.
-pub(super) fn extend_text(kept: &mut String, array: Value<'_>, budget: &mut Budget) {
+pub(super) fn extend_text(kept: &mut JsonText, array: Value<'_>, budget: &mut Budget) {
     if let Some(elements) = array.unread_elements()
         && budget.is_free(elements.len() + 1)
         && budget.try_reserve(elements.len() + 1)
     {
-        kept.pop();
-        if kept != "[" {
-            kept.push(',');
-        }
-        kept.push_str(elements);
-        kept.push(']');
-        return;
+        return kept.edit(elements.len() + 1, |kept| extend(kept, |kept| kept.push_str(elements)));
     }
     for element in array.elements() {
-        if !budget.try_reserve(element.json_len() + 1) {
+        let len = element.json_len() + 1;
+        if !budget.try_reserve(len) {
             return;
         }
-        kept.pop();
-        if kept != "[" {
-            kept.push(',');
-        }
-        element.write_json(kept);
-        kept.push(']');
+        kept.edit(len, |kept| extend(kept, |kept| element.write_json(kept)));
     }
+}
+
+/// Adds the text that `write` writes to the JSON text of an array.
+fn extend(kept: &mut String, write: impl FnOnce(&mut String)) {
+    kept.pop();
+    if kept != "[" {
+        kept.push(',');
+    }
+    write(kept);
+    kept.push(']');
 }
 
 #[cfg(test)]

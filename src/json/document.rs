@@ -354,18 +354,33 @@ impl<'a> Document<'a> {
     #[inline]
     pub(crate) fn raw(&self, id: NodeId) -> &'a str {
         let Some(node) = self.tape.nodes.get(id) else { return "" };
-        let patched = if self.patches.list.is_empty() {
+        match self.node_of_patch(id, node) {
+            Some(Node { start, end, .. }) => {
+                known_text(bytes_in(self.bytes, start as usize..end as usize))
+            }
+            None => text_in(self.text, node.start as usize..node.end as usize),
+        }
+    }
+
+    /// Returns the value as sent, without a check of its text.
+    #[inline]
+    pub(crate) fn raw_bytes(&self, id: NodeId) -> &'a [u8] {
+        let Some(node) = self.tape.nodes.get(id) else { return &[] };
+        match self.node_of_patch(id, node) {
+            Some(Node { start, end, .. }) => bytes_in(self.bytes, start as usize..end as usize),
+            None => bytes_in(self.text.as_bytes(), node.start as usize..node.end as usize),
+        }
+    }
+
+    /// Returns the node of a value, if it is another one than that of the tape.
+    #[inline]
+    fn node_of_patch(&self, id: NodeId, node: &Node) -> Option<Node> {
+        if self.patches.list.is_empty() {
             None
         } else if node.kind.is_container() {
             Some(self.resolve(id, *node))
         } else {
             self.patch(id).map(Patch::value)
-        };
-        match patched {
-            Some(Node { start, end, .. }) => {
-                known_text(bytes_in(self.bytes, start as usize..end as usize))
-            }
-            None => text_in(self.text, node.start as usize..node.end as usize),
         }
     }
 

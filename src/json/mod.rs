@@ -6,6 +6,7 @@
 mod block;
 mod document;
 mod full;
+mod json_text;
 mod leaf;
 mod name;
 mod object_reader;
@@ -18,6 +19,7 @@ mod plain_array;
 mod scan;
 #[cfg(feature = "serde")]
 mod serde;
+mod short_text;
 mod specials;
 mod tape;
 mod thin_list;
@@ -27,6 +29,9 @@ pub(crate) mod writer;
 
 pub(crate) use document::{Document, Member, Members};
 pub(crate) use full::SlotValues;
+pub use json_text::JsonText;
+pub(crate) use json_text::replace_text;
+pub(crate) use name::Name;
 pub(crate) use object_reader::{ObjectReader, expect};
 pub(crate) use owned::{ENTRY_COST, KeyedElement, OwnedElementKey, OwnedMember, VARIES};
 pub use owned::{OwnedArray, OwnedObject, OwnedValue};

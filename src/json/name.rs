@@ -3,32 +3,43 @@
 use core::fmt;
 use core::ops::Deref;
 
-use super::known_text;
-use crate::slice::bytes_in;
+use super::short_text::ShortText;
 
 /// The longest name without an allocation, in bytes. Most names of usage fit.
 const SHORT: usize = 30;
 
-/// The name of a stored member, which doesn't change.
-#[derive(Clone, PartialEq, Eq)]
+/// The name of a stored member.
+#[derive(Clone)]
 pub(crate) struct Name(Repr);
 
-/// A short name is never `Long`, so that equal names are equal. The bytes behind a short name are 0.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 enum Repr {
-    /// `len <= SHORT`, and the first `len` bytes are UTF-8.
-    Short {
-        len: u8,
-        bytes: [u8; SHORT],
-    },
+    Short(ShortText<SHORT>),
     Long(Box<str>),
 }
 
 impl Name {
+    /// Creates an empty name.
+    pub(crate) const fn new() -> Self {
+        Self(Repr::Short(ShortText::new()))
+    }
+
+    /// Replaces the name.
+    #[inline]
+    pub(crate) fn set(&mut self, name: &str) {
+        let is_set = match &mut self.0 {
+            Repr::Short(short) => short.set(name.as_bytes()),
+            Repr::Long(_) => false,
+        };
+        if !is_set {
+            self.0 = Repr::Long(name.into());
+        }
+    }
+
     #[inline]
     pub(crate) fn as_bytes(&self) -> &[u8] {
         match &self.0 {
-            Repr::Short { len, bytes } => bytes_in(bytes, ..usize::from(*len)),
+            Repr::Short(name) => name.as_bytes(),
             Repr::Long(name) => name.as_bytes(),
         }
     }
@@ -43,14 +54,19 @@ impl Name {
 impl From<&str> for Name {
     #[inline]
     fn from(name: &str) -> Self {
-        let mut bytes = [0; SHORT];
-        if let (Some(place), Ok(len)) = (bytes.get_mut(..name.len()), u8::try_from(name.len())) {
-            place.copy_from_slice(name.as_bytes());
-            return Self(Repr::Short { len, bytes });
-        }
-        Self(Repr::Long(name.into()))
+        let mut new = Self::new();
+        new.set(name);
+        new
     }
 }
+
+impl PartialEq for Name {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl Eq for Name {}
 
 impl PartialEq<str> for Name {
     #[inline]
@@ -64,7 +80,7 @@ impl Deref for Name {
 
     fn deref(&self) -> &str {
         match &self.0 {
-            Repr::Short { .. } => known_text(self.as_bytes()),
+            Repr::Short(name) => name.as_str(),
             Repr::Long(name) => name,
         }
     }
@@ -88,7 +104,7 @@ mod tests {
             for text in ["a".repeat(len), "é".repeat(len / 2), "a\0".repeat(len)] {
                 let name = Name::from(&*text);
                 assert_eq!((&*name, name.len()), (&*text, text.len()));
-                assert_eq!(matches!(name.0, Repr::Short { .. }), text.len() <= SHORT);
+                assert_eq!(matches!(name.0, Repr::Short(_)), text.len() <= SHORT);
                 assert!(name == *text && name == name.clone());
                 let longer = format!("{text}\0");
                 let other = Name::from(&*longer);

@@ -3,6 +3,7 @@
 use alloc::borrow::Cow;
 use core::fmt;
 
+use super::json_text::JsonText;
 use super::name::Name;
 use super::scan::plain_len;
 use super::thin_list::ThinList;
@@ -34,7 +35,7 @@ pub enum OwnedValue {
     /// A completion with a text that isn't JSON is written as JSON that can't be read. A
     /// [`Replay`](crate::gateway::Replay) writes no line end of it, so its event may be malformed, and
     /// no other event results.
-    Raw(String),
+    Raw(JsonText),
     /// An object that was merged member by member.
     Object(OwnedObject),
     /// An array whose elements were merged by their index or id.
@@ -173,15 +174,15 @@ impl OwnedValue {
 
     pub(crate) fn copy_raw(value: Value<'_>) -> Self {
         if !value.document.has_non_finite_numbers() {
-            return Self::Raw(value.raw().to_owned());
+            return Self::Raw(JsonText::known(value.raw_bytes()));
         }
         let mut text = String::with_capacity(value.json_len());
         value.write_json(&mut text);
-        Self::Raw(text)
+        Self::Raw(text.into())
     }
 
     pub(crate) fn is_empty_value(&self) -> bool {
-        matches!(self, Self::Raw(text) if matches!(text.as_str(), "null" | "\"\"" | "[]" | "{}"))
+        matches!(self, Self::Raw(text) if matches!(text.as_bytes(), b"null" | b"\"\"" | b"[]" | b"{}"))
     }
 
     /// Returns the bytes of the budget that the value needs.
@@ -220,7 +221,7 @@ macro_rules! from_values {
             fn from($value: $type) -> Self {
                 let mut json = Vec::new();
                 $write(&mut json);
-                Self::Raw(writer::known_string(json))
+                Self::Raw(writer::known_string(json).into())
             }
         }
     )+};
@@ -482,7 +483,7 @@ mod tests {
         for json in
             ["null", "true", "false", "0", "-1", "2.50", "1e2", "1e400", "\"\"", "[]", "\"1\""]
         {
-            let value = OwnedValue::Raw(json.to_owned());
+            let value = OwnedValue::Raw(json.into());
             let expected: Option<serde_json::Value> = serde_json::from_str(json).ok();
             let expected = expected.unwrap_or_default();
             assert_eq!(value.as_str().as_deref(), expected.as_str(), "{json}");
@@ -495,14 +496,14 @@ mod tests {
         for text in
             ["", "\"", "\"a", "nan", "inf", "-inf", "-nan", "+1", "\"a\"b\"", "\"\n\"", "\"\\\""]
         {
-            let value = OwnedValue::Raw(text.to_owned());
+            let value = OwnedValue::Raw(text.into());
             assert_eq!(
                 (value.as_str(), value.as_f64(), value.as_bool()),
                 (None, None, None),
                 "{text}"
             );
         }
-        let half = OwnedValue::Raw(r#""\ud83d""#.to_owned());
+        let half = OwnedValue::Raw(r#""\ud83d""#.into());
         assert_eq!(half.as_str().as_deref(), Some("\u{FFFD}"));
     }
 
@@ -575,7 +576,7 @@ mod tests {
             prop_assert_eq!(value.as_str().map(Into::into), Some(text.clone()));
             let escaped: Vec<_> = text.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect();
             let escaped = escaped.concat();
-            let value = OwnedValue::Raw(format!("\"{escaped}\""));
+            let value = OwnedValue::Raw(format!("\"{escaped}\"").into());
             prop_assert_eq!(value.as_str().map(Into::into), Some(text.clone()));
         }
 

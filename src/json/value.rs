@@ -86,6 +86,12 @@ impl<'a> Value<'a> {
         self.document.raw(self.id)
     }
 
+    /// Returns the text of [`raw`](Self::raw), which isn't checked.
+    #[inline]
+    pub(crate) fn raw_bytes(&self) -> &'a [u8] {
+        self.document.raw_bytes(self.id)
+    }
+
     /// Returns the unescaped text of a string.
     #[must_use]
     pub fn as_str(&self) -> Option<&'a str> {

@@ -70,7 +70,7 @@ fn a_text_that_is_no_json_forges_no_event() {
         "{\"a\":1",
         "",
     ] {
-        let value = || OwnedValue::Raw(text.to_owned());
+        let value = || OwnedValue::Raw(text.into());
         let put: [fn(&mut ChatCompletion, OwnedValue); 6] = [
             |completion, value| drop(completion.extra.insert("x", value)),
             |completion, value| drop(completion.usage.as_mut().unwrap().insert("x", value)),
