@@ -2,7 +2,7 @@
 
 use super::ChatCompletionChunk;
 use super::schema::ChunkFields;
-use crate::json::{Document, Kind, NodeId, Patch, Value};
+use crate::json::{Document, Kind, NodeId, Patch, Value, known_text};
 
 /// The member of a chunk to which a slot belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -128,23 +128,29 @@ impl Tail {
         self.key.is_some()
     }
 
-    /// Returns the stored text.
-    fn stored<'c>(&self, completion: &'c mut ChatCompletion) -> Option<&'c mut String> {
+    /// Edits the stored text, which may grow by `more` bytes; does nothing if there is none.
+    fn edit_stored(
+        &self,
+        completion: &mut ChatCompletion,
+        more: usize,
+        edit: impl FnOnce(&mut String),
+    ) -> Option<()> {
         let message = &mut completion.choices.get_mut(self.choice as usize)?.message;
         match self.of {
-            OneText::Of(of) => of.text(message).as_mut(),
+            OneText::Of(of) => edit(of.text(message).as_mut()?),
             OneText::Arguments => {
                 let call = message.tool_calls.get_mut(self.part as usize)?;
-                Some(&mut call.function.as_mut()?.arguments)
+                edit(&mut call.function.as_mut()?.arguments);
             }
             OneText::Detail => {
                 let detail = message.reasoning_details.elements.last_mut()?;
                 match &mut detail.object.members.get_mut(self.part as usize)?.value {
-                    OwnedValue::Raw(json) => Some(json),
-                    OwnedValue::Object(_) | OwnedValue::Array(_) => None,
+                    OwnedValue::Raw(json) => json.edit(more, edit),
+                    OwnedValue::Object(_) | OwnedValue::Array(_) => return None,
                 }
             }
         }
+        Some(())
     }
 
     fn bytes(&self) -> &[u8] {
@@ -244,17 +250,21 @@ impl Tail {
         completion: &mut ChatCompletion,
         budget: &mut Budgets,
     ) -> Option<usize> {
-        let stored = self.stored(completion).filter(|it| it.len() == self.stored as usize);
-        let text = text(self.bytes());
-        debug_assert!(text.is_some() && stored.is_some(), "a tail continues a text");
-        let (mut start, mut len) = (None, None);
-        if let (Some(text), Some(stored)) = (text, stored) {
-            let quote = if self.of == OneText::Detail { stored.pop() } else { None };
-            budget.push_str(stored, text);
-            start = budget.push_str(stored, more);
-            stored.extend(quote);
-            len = stored_len(stored.len());
-        } else {
+        let (mut start, mut len, mut is_joined) = (None, None, false);
+        if let Some(text) = text(self.bytes()) {
+            self.edit_stored(completion, text.len() + more.len(), |stored| {
+                if stored.len() != self.stored as usize {
+                    return;
+                }
+                let quote = if self.of == OneText::Detail { stored.pop() } else { None };
+                budget.push_str(stored, text);
+                start = budget.push_str(stored, more);
+                stored.extend(quote);
+                (len, is_joined) = (stored_len(stored.len()), true);
+            });
+        }
+        debug_assert!(is_joined, "a tail continues a text");
+        if !is_joined {
             budget.texts.close();
         }
         self.len = 0;

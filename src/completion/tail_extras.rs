@@ -14,7 +14,7 @@ use super::tool_call::continued_arguments;
 use super::usage_plan::UsagePlan;
 use super::{ChatCompletion, Reassembler, tail};
 use crate::chunk::ChatCompletionChunk;
-use crate::json::{OwnedObject, known_text};
+use crate::json::OwnedObject;
 use crate::slice::bytes_in;
 
 /// The most counts of a usage that aren't stored at once.
@@ -109,7 +109,7 @@ impl Counts {
 }
 
 /// Writes a count to the end of a buffer.
-fn digits(count: u64, buffer: &mut [u8; 20]) -> &str {
+fn digits(count: u64, buffer: &mut [u8; 20]) -> &[u8] {
     let (mut rest, mut start) = (count, buffer.len());
     for digit in buffer.iter_mut().rev() {
         *digit = b'0' + (rest % 10) as u8;
@@ -118,7 +118,7 @@ fn digits(count: u64, buffer: &mut [u8; 20]) -> &str {
             break;
         }
     }
-    known_text(bytes_in(buffer, start..))
+    bytes_in(buffer, start..)
 }
 
 impl Tail {
