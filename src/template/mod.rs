@@ -199,9 +199,11 @@ impl<I: Index> Buffers<I> {
     /// Returns false if there is no such array.
     fn remove_arrays(&self, json: &str, others: &mut Self) -> bool {
         let document = Document::new(&self.tape, json);
-        let mut arrays: SmallVec<[NodeId; 2]> = SmallVec::new();
+        // An event with more arrays has too many leaves for a template.
+        let mut arrays: SmallVec<[NodeId; MOST_LEAVES]> = SmallVec::new();
         self.index.each_leaf(document, |leaf, _| {
-            if document.kind(leaf) == Some(Kind::Array)
+            if arrays.len() < MOST_LEAVES
+                && document.kind(leaf) == Some(Kind::Array)
                 && plain_array(document.raw(leaf).as_bytes()).is_some()
             {
                 arrays.push(leaf);
