@@ -4,8 +4,9 @@ use core::fmt;
 
 use smallvec::SmallVec;
 
-use super::choice_state::{ChoiceState, VoidTexts};
+use super::choice_state::ChoiceState;
 use super::order::Moved;
+use crate::chunk::MessageText;
 
 /// One change by a [`push`](super::Reassembler::push).
 ///
@@ -284,18 +285,15 @@ impl Change {
 
     /// Returns the mark that earlier changes of the same text are void, or `None` without a text.
     fn void_mark<'s>(&self, states: &'s mut [ChoiceState]) -> Option<&'s mut bool> {
-        match *self {
-            Self::Content { choice, .. } => Some(&mut void_texts(states, choice)?.content),
-            Self::Refusal { choice, .. } => Some(&mut void_texts(states, choice)?.refusal),
-            Self::Reasoning { choice, .. } => Some(&mut void_texts(states, choice)?.reasoning),
+        let (choice, text) = match *self {
+            Self::Content { choice, .. } => (choice, MessageText::Content),
+            Self::Refusal { choice, .. } => (choice, MessageText::Refusal),
+            Self::Reasoning { choice, .. } => (choice, MessageText::Reasoning),
             Self::Arguments { choice, call, .. } => {
-                Some(&mut states.get_mut(choice)?.call_mut(call)?.is_void)
+                return Some(&mut states.get_mut(choice)?.call_mut(call)?.is_void);
             }
-            _ => None,
-        }
+            _ => return None,
+        };
+        Some(states.get_mut(choice)?.rare_mut().is_void.of(text))
     }
-}
-
-fn void_texts(states: &mut [ChoiceState], choice: usize) -> Option<&mut VoidTexts> {
-    Some(&mut states.get_mut(choice)?.rare_mut().is_void)
 }

@@ -1,8 +1,9 @@
 //! `ChatCompletion` and its parts: the provider's answer as it is without streaming.
 
-use crate::chunk::schema::{REASONING_TEXTS, content_part, delta};
 use alloc::borrow::Cow;
 
+use crate::chunk::schema::{REASONING_TEXTS, content_part, delta};
+use crate::chunk::{MessageText, TextMember};
 use crate::error::ErrorKind;
 use crate::json::{Kind, OwnedArray, OwnedObject, OwnedValue, Parser, Tape};
 use crate::limits::Limits;
@@ -163,6 +164,15 @@ impl ReasoningName {
             Self::Reasoning => delta::REASONING,
         }
     }
+
+    /// Returns the name of the reasoning that a member is; `None` for another text.
+    pub(super) const fn of(member: TextMember) -> Option<Self> {
+        match member {
+            TextMember::ReasoningContent => Some(Self::ReasoningContent),
+            TextMember::Reasoning => Some(Self::Reasoning),
+            _ => None,
+        }
+    }
 }
 
 named!(ReasoningName);
@@ -310,22 +320,31 @@ pub(super) fn push_doubling<T>(list: &mut Vec<T>, element: T) {
 }
 
 impl Message {
-    fn shrink_to_fit(&mut self) {
-        let Self {
-            role: _,
-            content,
-            refusal,
-            reasoning,
-            reasoning_name: _,
-            reasoning_details,
-            tool_calls,
-            function_call,
-            audio,
-            extra,
-        } = self;
-        for text in [content, refusal, reasoning].into_iter().flatten() {
-            shrink_text(text);
+    /// Returns the field of a text.
+    #[inline]
+    pub(crate) const fn text(&self, text: MessageText) -> &Option<String> {
+        match text {
+            MessageText::Content => &self.content,
+            MessageText::Refusal => &self.refusal,
+            MessageText::Reasoning => &self.reasoning,
         }
+    }
+
+    /// Returns the field of a text, to change it.
+    #[inline]
+    pub(crate) const fn text_mut(&mut self, text: MessageText) -> &mut Option<String> {
+        match text {
+            MessageText::Content => &mut self.content,
+            MessageText::Refusal => &mut self.refusal,
+            MessageText::Reasoning => &mut self.reasoning,
+        }
+    }
+
+    fn shrink_to_fit(&mut self) {
+        for text in MessageText::ALL {
+            self.text_mut(text).iter_mut().for_each(shrink_text);
+        }
+        let Self { reasoning_details, tool_calls, function_call, audio, extra, .. } = self;
         tool_calls.shrink_to_fit();
         for call in tool_calls.iter_mut() {
             call.extra.shrink_to_fit();

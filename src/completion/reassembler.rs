@@ -7,7 +7,7 @@ use super::budgets::Budgets;
 use super::change::Change;
 use super::choice_state::{CallState, ChoiceState};
 use super::incremental::{MergePlan, MergedTemplate, bit};
-use super::message::{ChoiceTarget, TextOf, push_delta};
+use super::message::{ChoiceTarget, push_delta};
 use super::model::{ChatCompletion, CompletionChoice, push_doubling};
 use super::order::sort_both;
 use super::outcome::{Findings, FinishedCompletion, Irregularities, UnfinishedChoice, count};
@@ -15,7 +15,7 @@ use super::tail::{Newest, Tail};
 use super::tool_call::PART_COST;
 use super::whole::push_whole;
 use crate::chunk::schema::{completion_details, top, usage};
-use crate::chunk::{ChatCompletionChunk, Choice, ChoiceTokens, Level, Usage};
+use crate::chunk::{ChatCompletionChunk, Choice, ChoiceTokens, Level, MessageText, Usage};
 use crate::decoder::{Payload, StreamSummary};
 use crate::json::Value;
 use crate::limits::Limits;
@@ -340,8 +340,8 @@ impl Reassembler {
         budget.reset();
         let mut choices = core::mem::take(&mut completion.choices);
         for mut choice in choices.drain(..) {
-            for of in TextOf::ALL {
-                budget.recycle(of.text(&mut choice.message).take());
+            for of in MessageText::ALL {
+                budget.recycle(choice.message.text_mut(of).take());
             }
         }
         if choices.capacity() > KEPT_CHOICES {

@@ -13,9 +13,9 @@
 use core::fmt;
 
 use super::change::{Change, Changes};
-use super::message::TextOf;
+use super::message::text_change;
 use super::{ChatCompletion, Reassembler};
-use crate::chunk::{ChatCompletionChunk, TemplateKey};
+use crate::chunk::{ChatCompletionChunk, MessageText, TemplateKey};
 use crate::json::text;
 use crate::slice::bytes_in;
 
@@ -28,7 +28,7 @@ const BLOCK: usize = 32;
 /// The only text that a chunk adds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum OneText {
-    Of(TextOf),
+    Of(MessageText),
     /// The arguments of the last tool call.
     Arguments,
 }
@@ -80,7 +80,7 @@ impl Default for Tail {
             choice: 0,
             call: 0,
             slot: 0,
-            of: OneText::Of(TextOf::default()),
+            of: OneText::Of(MessageText::Content),
             len: 0,
             has_more: false,
             bytes: [0; CAPACITY],
@@ -130,7 +130,7 @@ impl Tail {
     fn stored<'c>(&self, completion: &'c mut ChatCompletion) -> Option<&'c mut String> {
         let message = &mut completion.choices.get_mut(self.choice as usize)?.message;
         match self.of {
-            OneText::Of(of) => of.text(message).as_mut(),
+            OneText::Of(of) => message.text_mut(of).as_mut(),
             OneText::Arguments => {
                 let call = message.tool_calls.get_mut(self.call as usize)?;
                 Some(&mut call.function.as_mut()?.arguments)
@@ -160,7 +160,7 @@ impl Tail {
     fn change_from(&self, start: usize) -> Change {
         let (choice, call) = (self.choice as usize, self.call as usize);
         match self.of {
-            OneText::Of(of) => of.change(choice, start),
+            OneText::Of(of) => text_change(of, choice, start),
             OneText::Arguments => Change::Arguments { choice, call, start },
         }
     }

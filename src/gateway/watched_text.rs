@@ -487,14 +487,14 @@ fn each_content<'a>(
 #[cfg(test)]
 mod tests {
     use super::WatchedTextKind;
-    use crate::chunk::Level;
-    use crate::chunk::schema::{rows, texts};
+    use crate::chunk::schema::rows;
+    use crate::chunk::{Level, TextMember};
 
     /// Tests that a guard watches each text with a column, and all members of a function.
     #[test]
     fn each_text_of_the_schema_is_watched() {
         for row in rows(Level::Delta) {
-            let is_text = texts().any(|name| name == row.name);
+            let is_text = TextMember::ALL.iter().any(|member| member.as_str() == row.name);
             assert_eq!(WatchedTextKind::from_delta(row.name).is_some(), is_text, "{}", row.name);
         }
         for row in rows(Level::Function) {
