@@ -186,6 +186,11 @@ impl<'a> Delta<'a> {
         self.chunk.string(self.row.text(member))
     }
 
+    /// Returns the value of a text, of any type.
+    pub(crate) fn text_value(&self, member: TextMember) -> Option<Value<'a>> {
+        self.chunk.value(self.row.text(member))
+    }
+
     /// Returns a text that isn't a string. Parts of a content aren't one.
     #[inline]
     pub(crate) fn odd_text(&self, member: TextMember) -> Option<Value<'a>> {

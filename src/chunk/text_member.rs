@@ -133,3 +133,16 @@ const fn is_same(one: &[u8], other: &[u8]) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{MessageText, TextMember};
+
+    #[test]
+    fn each_text_has_one_member_and_the_reasoning_two() {
+        for text in MessageText::ALL {
+            let members = TextMember::ALL.iter().filter(|member| member.text() == text).count();
+            assert_eq!(members, if text == MessageText::Reasoning { 2 } else { 1 }, "{text:?}");
+        }
+    }
+}

@@ -300,7 +300,7 @@ impl MergePlan {
         }
         let (call, stored) = match of {
             OneText::Of(of) if target.state.pending.of(of).may_join("") => return,
-            OneText::Of(of) => (0, target.message.text(of).as_ref().map(String::len)),
+            OneText::Of(of) => (0, target.message.text(of).map(str::len)),
             OneText::Arguments => {
                 let Some((call, stored)) = self.continued_arguments(target) else { return };
                 (call, Some(stored))

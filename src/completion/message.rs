@@ -5,6 +5,7 @@ use super::change::{Change, Changes};
 use super::choice_state::ChoiceState;
 use super::model::{Message, ReasoningName};
 use super::tool_call::{join_arguments, push_call, push_name};
+use crate::chunk::schema::delta;
 use crate::chunk::{ContentPart, Delta, Level, MessageText, NEEDED, OddText, TextMember, texts_of};
 use crate::json::{Value, ValueKind};
 
@@ -168,28 +169,24 @@ fn push_odd_text(target: &mut ChoiceTarget<'_>, of: MessageText, value: Value<'_
 /// Merges the texts besides the reasoning.
 #[inline]
 pub(super) fn push_texts(target: &mut ChoiceTarget<'_>, delta: &Delta<'_>) {
-    push_member(target, delta, TextMember::Content);
+    if let Some(text) = delta.content() {
+        push_text(target, MessageText::Content, text, || delta.get(delta::CONTENT));
+    } else if let Some(value) = delta.odd_text(TextMember::Content) {
+        push_odd_text(target, MessageText::Content, value);
+    }
     if delta.has_plain_text() {
         push_plain_texts(target, delta);
     }
 }
 
 /// Merges the texts besides content and reasoning.
+#[inline(never)]
 fn push_plain_texts(target: &mut ChoiceTarget<'_>, delta: &Delta<'_>) {
     for member in TextMember::ALL.into_iter().filter(|member| member.is_plain()) {
-        push_member(target, delta, member);
-    }
-}
-
-/// Merges the text of a member, a string or another value.
-#[expect(clippy::inline_always, reason = "the content is read without a search of its column")]
-#[inline(always)]
-fn push_member(target: &mut ChoiceTarget<'_>, delta: &Delta<'_>, member: TextMember) {
-    let of = member.text();
-    if let Some(text) = delta.text(member) {
-        push_text(target, of, text, || delta.get(member.as_str()));
-    } else if let Some(value) = delta.odd_text(member) {
-        push_odd_text(target, of, value);
+        if let Some(value) = delta.text_value(member) {
+            let push = if value.kind() == ValueKind::String { push_value } else { push_odd_text };
+            push(target, member.text(), value);
+        }
     }
 }
 

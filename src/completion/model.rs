@@ -320,14 +320,16 @@ pub(super) fn push_doubling<T>(list: &mut Vec<T>, element: T) {
 }
 
 impl Message {
-    /// Returns the field of a text.
+    /// Returns a text, or `None` if the stream didn't contain it.
+    #[must_use]
     #[inline]
-    pub(crate) const fn text(&self, text: MessageText) -> &Option<String> {
-        match text {
+    pub(crate) fn text(&self, text: MessageText) -> Option<&str> {
+        let text = match text {
             MessageText::Content => &self.content,
             MessageText::Refusal => &self.refusal,
             MessageText::Reasoning => &self.reasoning,
-        }
+        };
+        text.as_deref()
     }
 
     /// Returns the field of a text, to change it.
