@@ -325,27 +325,33 @@ level! {
     }
 }
 
-// The rows of a delta that have a field in `Message` and are joined.
-text_members! {
-    texts {
-        /// The content.
-        Content content;
-        /// The refusal.
-        Refusal refusal;
-        /// The reasoning, under any of its names.
-        Reasoning reasoning;
-    }
-    members {
-        /// `content`, or the texts of its parts if it is an array.
-        Content CONTENT content => Content;
-        /// `reasoning_content`. Some servers send the same text as `reasoning` in each delta.
-        ReasoningContent REASONING_CONTENT reasoning_content => Reasoning;
-        /// `reasoning`, or that of a part of the content, such as `thinking`.
-        Reasoning REASONING reasoning => Reasoning;
-        /// `refusal`, or that of a part of the content.
-        Refusal REFUSAL refusal => Refusal;
-    }
+/// Passes the texts to a macro: the columns of a delta that are joined, with a field in `Message`.
+macro_rules! each_text {
+    ($with:ident) => {
+        $with! {
+            texts {
+                /// The content.
+                Content content;
+                /// The refusal.
+                Refusal refusal;
+                /// The reasoning, under any of its names.
+                Reasoning reasoning;
+            }
+            members {
+                /// `content`, or the texts of its parts if it is an array.
+                Content CONTENT content => Content;
+                /// `reasoning_content`. Some servers send the same text as `reasoning` in each delta.
+                ReasoningContent REASONING_CONTENT reasoning_content => Reasoning;
+                /// `reasoning`, or that of a part of the content, such as `thinking`.
+                Reasoning REASONING reasoning => Reasoning;
+                /// `refusal`, or that of a part of the content.
+                Refusal REFUSAL refusal => Refusal;
+            }
+        }
+    };
 }
+pub(crate) use each_text;
+each_text!(text_members);
 
 level! {
     /// The members of `choices[].delta.tool_calls[]`.

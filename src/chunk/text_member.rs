@@ -12,19 +12,39 @@ macro_rules! text_members {
         /// A text of a message, which the texts of deltas join.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[non_exhaustive]
-        pub(crate) enum MessageText {
+        pub enum MessageText {
             $($(#[$text_doc])* $Text,)*
         }
 
         impl MessageText {
             /// All texts of a message.
             pub(crate) const ALL: [Self; [$(Self::$Text),*].len()] = [$(Self::$Text),*];
+
+            /// Returns all texts of a message.
+            pub fn all() -> impl Iterator<Item = Self> {
+                Self::ALL.into_iter()
+            }
+
+            /// Returns the name of the text: that of its field in `Message`.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$Text => stringify!($text),)*
+                }
+            }
         }
 
         /// A value for each text of a message.
         #[derive(Clone, Copy, Debug, Default)]
         pub(crate) struct PerText<T> {
             $($text: T,)*
+        }
+
+        impl<T: Copy> PerText<T> {
+            /// Returns the same value for each text.
+            pub(crate) const fn same(value: T) -> Self {
+                Self { $($text: value,)* }
+            }
         }
 
         impl<T> PerText<T> {
@@ -39,7 +59,6 @@ macro_rules! text_members {
 
         /// A member of a delta whose texts are joined, with a text in the message.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        #[non_exhaustive]
         pub(crate) enum TextMember {
             $($(#[$doc])* $Member,)*
         }
@@ -49,7 +68,6 @@ macro_rules! text_members {
             pub(crate) const ALL: [Self; [$(Self::$Member),*].len()] = [$(Self::$Member),*];
 
             /// Returns the name of the member.
-            #[must_use]
             pub(crate) const fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$Member => delta::$CONST,)*
@@ -94,6 +112,9 @@ pub(super) use text_members;
 
 use super::origin::Origin;
 use super::schema::{DeltaFields, MessageText, Row, TextMember};
+use crate::report::named;
+
+named!(MessageText);
 
 impl TextMember {
     /// Returns true if the text is neither the content nor the reasoning, which have more forms.

@@ -101,16 +101,6 @@ fn push_needed(target: &mut ChoiceTarget<'_>, part: Value<'_>) {
     }
 }
 
-/// Returns the change of a text that is new from `start` on.
-#[inline]
-pub(super) const fn text_change(of: MessageText, choice: usize, start: usize) -> Change {
-    match of {
-        MessageText::Content => Change::Content { choice, start },
-        MessageText::Refusal => Change::Refusal { choice, start },
-        MessageText::Reasoning => Change::Reasoning { choice, start },
-    }
-}
-
 /// Appends a piece to a text; returns its position. `value` returns the value of `piece`.
 #[inline]
 fn join_text<'a>(
@@ -133,7 +123,7 @@ pub(super) fn push_text<'a>(
     value: impl FnOnce() -> Option<Value<'a>>,
 ) {
     if let Some(start) = join_text(target, of, piece, value) {
-        target.changes.push(text_change(of, target.choice, start));
+        target.changes.push(Change::Text { choice: target.choice, text: of, start });
     }
 }
 
@@ -241,6 +231,10 @@ pub(super) fn push_reasoning_texts<'a>(
         first = first.or(start);
     }
     if let Some(start) = first {
-        target.changes.push(text_change(MessageText::Reasoning, target.choice, start));
+        target.changes.push(Change::Text {
+            choice: target.choice,
+            text: MessageText::Reasoning,
+            start,
+        });
     }
 }

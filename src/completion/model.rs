@@ -88,16 +88,13 @@ pub struct CompletionChoice {
 /// The message of a choice.
 // A new field needs a value in `tests` below. They fail while a writer or a reader lacks the field.
 //
-// A new text with a field needs code at these places. The compiler names those with a star once the
-// row, the field and a variant of `TextOf` are there. Unit tests name those with a plus.
-// - completion: `json_members`*, `from_json`*; in `message` `TextOf::ALL` and `push_texts`+;
-//   `ChoiceState` and `VoidTexts` in `choice_state`*, `Change`*; `shrink_to_fit` here*;
-//   `set_texts` in `whole`+; `MergePlan::new`*, `MergePlan::add`+ in `incremental`; `literals`+
-// - chunk: the text and `odd_…` of `Delta` in `choice`, and the docs of `Delta::extra`;
-//   `is_content`* and `DeltaFields::texts`+ in `index`; `Field` and `field_of` in `slots`+;
-//   `ContentFlags::add`. A test of `docs/wire.md` compares the flags with the origin of the row.
-// - gateway: `DeltaText::find` and `begin_texts` in `deltas`+; `WatchedTextKind`+;
-//   `ChoiceWriter`, if gateways write the text
+// A new text with a field, whose pieces are joined, has these places. The compiler names those with
+// a star once `each_text` has the text. Unit tests name those with a plus.
+// - `chunk/schema.rs`: the row of the delta+, and in `each_text` the text and its member;
+// - here: the field*, its arms in `text`* and `text_mut`*, its value in `tests`*;
+// - `chunk/choice.rs`: a method of `Delta`, and the docs of `Delta::extra`;
+// - `docs/wire.md`: the row+.
+// The row is behind that of `reasoning_details`, in whose order messages are written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Message {
@@ -323,7 +320,7 @@ impl Message {
     /// Returns a text, or `None` if the stream didn't contain it.
     #[must_use]
     #[inline]
-    pub(crate) fn text(&self, text: MessageText) -> Option<&str> {
+    pub fn text(&self, text: MessageText) -> Option<&str> {
         let text = match text {
             MessageText::Content => &self.content,
             MessageText::Refusal => &self.refusal,

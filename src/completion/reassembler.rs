@@ -266,8 +266,8 @@ impl Reassembler {
     /// ] {
     ///     completion.push(&OwnedChatCompletionChunk::from_json(json.as_bytes())?.as_chunk());
     /// }
-    /// let [Change::Content { choice, start }] = completion.changes()[..] else { panic!() };
-    /// let text = completion.snapshot().choices[choice].message.content.as_deref().unwrap();
+    /// let [Change::Text { choice, text, start }] = completion.changes()[..] else { panic!() };
+    /// let text = completion.snapshot().choices[choice].message.text(text).unwrap();
     /// assert_eq!((text, &text[start..]), ("Hello", "lo"));
     /// # Ok::<(), deltawire::Error>(())
     /// ```

@@ -13,7 +13,6 @@
 use core::fmt;
 
 use super::change::{Change, Changes};
-use super::message::text_change;
 use super::{ChatCompletion, Reassembler};
 use crate::chunk::{ChatCompletionChunk, MessageText, TemplateKey};
 use crate::json::text;
@@ -160,7 +159,7 @@ impl Tail {
     fn change_from(&self, start: usize) -> Change {
         let (choice, call) = (self.choice as usize, self.call as usize);
         match self.of {
-            OneText::Of(of) => text_change(of, choice, start),
+            OneText::Of(of) => Change::Text { choice, text: of, start },
             OneText::Arguments => Change::Arguments { choice, call, start },
         }
     }

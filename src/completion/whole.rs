@@ -3,10 +3,10 @@
 //! A whole message is read as a delta. Its values replace the stored ones.
 
 use super::budgets::PendingSurrogate;
-use super::change::Changes;
+use super::change::{Change, Changes};
 use super::choice_state::ChoiceState;
 use super::message::{
-    ChoiceTarget, push_all_reasoning_texts, push_parts, push_texts, reasoning_texts, text_change,
+    ChoiceTarget, push_all_reasoning_texts, push_parts, push_texts, reasoning_texts,
 };
 use super::model::{Message, ReasoningName};
 use super::tool_call::{set_arguments, set_name, set_whole_call};
@@ -134,7 +134,7 @@ fn set_text(target: &mut ChoiceTarget<'_>, of: MessageText, whole: &str) {
         None if whole.is_empty() => None,
         None => budget.set_text(stored, whole).then_some(0),
     };
-    changes.replace(start.map(|start| text_change(of, *choice, start)));
+    changes.replace(start.map(|start| Change::Text { choice: *choice, text: of, start }));
 }
 
 #[cfg(test)]
