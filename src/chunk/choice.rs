@@ -3,7 +3,7 @@
 use super::schema::{REASONING_TEXTS, audio, choice, delta, function, tool_call};
 use core::fmt;
 
-use super::schema::{ChoiceFields, DeltaFields};
+use super::schema::{ChoiceFields, DeltaFields, TextMember};
 use super::tool_call::number_text;
 use super::{
     ChatCompletionChunk, ContentPart, ExtraMembers, Logprobs, OddText, ToolCalls, numbers, texts_of,
@@ -180,21 +180,28 @@ impl<'a> Delta<'a> {
         (self.chunk.document.kind(content.id) == Some(Kind::Array)).then(|| content.elements())
     }
 
-    /// Returns `content` if it is neither a string nor an array.
+    /// Returns the text of a member, if it is a string.
     #[inline]
-    pub(crate) fn odd_content(&self) -> Option<Value<'a>> {
-        self.odd(self.row.content).filter(|value| value.kind() != ValueKind::Array)
+    pub(crate) fn text(&self, member: TextMember) -> Option<&'a str> {
+        self.chunk.string(self.row.text(member))
     }
 
-    /// Returns `refusal` if it isn't a string.
-    #[inline]
-    pub(crate) fn odd_refusal(&self) -> Option<Value<'a>> {
-        self.odd(self.row.refusal)
+    /// Returns the value of a text, of any type.
+    pub(crate) fn text_value(&self, member: TextMember) -> Option<Value<'a>> {
+        self.chunk.value(self.row.text(member))
     }
 
-    /// Returns `reasoning_content` and `reasoning`, each if it isn't a string.
-    pub(crate) fn odd_reasoning(&self) -> [Option<Value<'a>>; 2] {
-        [self.odd(self.row.reasoning_content), self.odd(self.row.reasoning)]
+    /// Returns a text that isn't a string. Parts of a content aren't one.
+    #[inline]
+    pub(crate) fn odd_text(&self, member: TextMember) -> Option<Value<'a>> {
+        let odd = self.odd(self.row.text(member));
+        odd.filter(|value| member != TextMember::Content || value.kind() != ValueKind::Array)
+    }
+
+    /// Returns true if the delta has a text besides its content and its reasoning.
+    #[inline]
+    pub(crate) fn has_plain_text(&self) -> bool {
+        self.row.has_plain_text()
     }
 
     /// Returns true if no text is another value than a string.
@@ -209,14 +216,14 @@ impl<'a> Delta<'a> {
     pub(crate) fn has_unknown_text(&self) -> bool {
         let is_unknown_part = |part| matches!(ContentPart::of(part), ContentPart::Unknown);
         let is_unknown = |value: Value<'_>| OddText::of(value) == OddText::Unknown;
-        let content = self.odd_content().is_some_and(|value| match value.kind() {
-            ValueKind::Object => is_unknown_part(value),
-            _ => is_unknown(value),
-        });
         let has_unknown_part = || self.content_parts().into_iter().flatten().any(is_unknown_part);
-        let [_, others @ ..] = self.row.texts();
-        let mut odd = others.into_iter().filter_map(|text| self.odd(text));
-        content || has_unknown_part() || odd.any(is_unknown)
+        let is_unknown_text = |member| {
+            self.odd_text(member).is_some_and(|value| match value.kind() {
+                ValueKind::Object if member == TextMember::Content => is_unknown_part(value),
+                _ => is_unknown(value),
+            })
+        };
+        TextMember::ALL.into_iter().any(is_unknown_text) || has_unknown_part()
     }
 
     /// Returns true if the value of a member can't be stored in a [`Message`](crate::completion::Message).
@@ -243,7 +250,7 @@ impl<'a> Delta<'a> {
 
     /// Returns true if the delta has no members but a role and a content.
     #[inline]
-    pub(crate) const fn is_content(&self) -> bool {
+    pub(crate) fn is_content(&self) -> bool {
         self.row.is_content()
     }
 

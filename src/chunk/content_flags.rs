@@ -2,7 +2,8 @@
 
 use super::content_part::ContentPart;
 use super::index::ChunkIndex;
-use super::schema::{ChoiceFields, Level, Origin, origin};
+use super::origin::Origin;
+use super::schema::{ChoiceFields, Level, TextMember, origin};
 use super::schema::{function, tool_call};
 use crate::json::{Document, Kind, NodeId, Value};
 
@@ -105,10 +106,13 @@ impl ContentFlags {
         let delta = &choice.delta_fields;
         self.role |= text(delta.role);
         self.content |= text(delta.content) || text(choice.text);
-        self.refusal |= odd(delta.refusal);
-        self.reasoning |= odd(delta.reasoning_content)
-            || odd(delta.reasoning)
-            || is_present_and_nonempty(document, delta.reasoning_details, Kind::Array);
+        for member in TextMember::ALL {
+            // A content has parts, which may be of another origin.
+            if member != TextMember::Content && odd(delta.text(member)) {
+                self.set(member.origin());
+            }
+        }
+        self.reasoning |= is_present_and_nonempty(document, delta.reasoning_details, Kind::Array);
         self.audio |= is_present_and_nonempty(document, delta.audio, Kind::Object);
         self.finish |= text(choice.finish_reason);
         self.content |= is_present_and_nonempty(document, delta.content, Kind::Number);

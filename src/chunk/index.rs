@@ -149,30 +149,10 @@ fn add_values<const N: usize>(
 impl DeltaFields {
     /// Returns true if the delta has no members but a role and a content.
     #[inline]
-    pub(crate) const fn is_content(&self) -> bool {
-        // Without `..`: a new column doesn't compile until it is listed.
-        let Self {
-            node: _,
-            calls: _,
-            extras,
-            role: _,
-            content: _,
-            reasoning_content: _,
-            reasoning: _,
-            reasoning_details: _,
-            refusal,
-            tool_calls,
-            function_call,
-            audio,
-        } = self;
-        let more = *refusal | *tool_calls | *function_call | *audio;
-        more == 0 && !self.has_reasoning() && extras.start == extras.end
-    }
-
-    /// Returns the columns of the texts that are joined, the content first.
-    #[inline]
-    pub(crate) const fn texts(&self) -> [NodeId; 4] {
-        [self.content, self.refusal, self.reasoning_content, self.reasoning]
+    pub(crate) fn is_content(&self) -> bool {
+        let Self { extras, tool_calls, function_call, audio, .. } = self;
+        let more = *tool_calls | *function_call | *audio;
+        more == 0 && !self.has_reasoning() && !self.has_plain_text() && extras.start == extras.end
     }
 
     #[inline]
@@ -342,4 +322,21 @@ fn check_rows<R>(rows: &[R], document: Document<'_>, node: NodeId) -> Result<(),
 const fn row_number(len: usize) -> u32 {
     debug_assert!(len <= u32::MAX as usize, "a document has fewer rows");
     len as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::chunk::schema::{Columns, DeltaFields, delta};
+
+    /// Sets each column by its name, so that none is missing in `is_content`.
+    #[test]
+    fn each_column_besides_role_and_content_is_more_than_a_content() {
+        for name in DeltaFields::NAMES {
+            let mut fields = DeltaFields::default();
+            if let Some((column, _)) = fields.column(name.as_bytes()) {
+                *column = 1;
+            }
+            assert_eq!(fields.is_content(), [delta::ROLE, delta::CONTENT].contains(name), "{name}");
+        }
+    }
 }

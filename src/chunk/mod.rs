@@ -32,6 +32,7 @@ mod content_part;
 mod index;
 mod logprobs;
 mod mismatch;
+mod origin;
 mod other_object;
 mod owned;
 mod owned_error;
@@ -41,6 +42,7 @@ pub(crate) mod schema;
 mod serde;
 mod slots;
 mod template_cache;
+mod text_member;
 mod tokens;
 mod tool_call;
 mod upstream_error;
@@ -66,7 +68,9 @@ pub use usage::{CompletionTokensDetails, PromptTokensDetails, Usage};
 pub(crate) use whole_message::WholeMessage;
 
 pub(crate) use index::{ChunkBuffers, ChunkIndex};
-pub(crate) use schema::{Level, Merge, is_identity, merge, origin};
+pub(crate) use schema::{
+    Level, Merge, MessageText, PerText, TextMember, is_identity, merge, origin,
+};
 pub(crate) use slots::Field;
 pub(crate) use template_cache::{SharedCache, TemplateCache, TemplateKey};
 

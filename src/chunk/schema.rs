@@ -17,6 +17,8 @@
 
 use core::ops::Range;
 
+use super::origin::Origin;
+use super::text_member::{origin_in, text_members};
 use super::value_type::{Expected, ValueType};
 use crate::json::NodeId;
 
@@ -58,26 +60,6 @@ pub(crate) enum Merge {
     Nested,
     /// Drops the values.
     Ignore,
-}
-
-/// The origin of a member's values.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Origin {
-    /// The server, or the request, which the server repeats.
-    Server,
-    /// The server, for values without meaning.
-    Padding,
-    /// The model, for its output; so are the variants from here to [`Image`](Self::Image).
-    Content,
-    Refusal,
-    Reasoning,
-    ToolCall,
-    Audio,
-    Image,
-    /// The model, for a copy of output elsewhere in the chunk.
-    Duplicate,
-    /// An unknown origin.
-    Unknown,
 }
 
 /// The place of a member in a chunk.
@@ -343,6 +325,34 @@ level! {
     }
 }
 
+/// Passes the texts to a macro: the columns of a delta that are joined, with a field in `Message`.
+macro_rules! each_text {
+    ($with:ident) => {
+        $with! {
+            texts {
+                /// The content.
+                Content content;
+                /// The refusal.
+                Refusal refusal;
+                /// The reasoning, under any of its names.
+                Reasoning reasoning;
+            }
+            members {
+                /// `content`, or the texts of its parts if it is an array.
+                Content CONTENT content => Content;
+                /// `reasoning_content`. Some servers send the same text as `reasoning` in each delta.
+                ReasoningContent REASONING_CONTENT reasoning_content => Reasoning;
+                /// `reasoning`, or that of a part of the content, such as `thinking`.
+                Reasoning REASONING reasoning => Reasoning;
+                /// `refusal`, or that of a part of the content.
+                Refusal REFUSAL refusal => Refusal;
+            }
+        }
+    };
+}
+pub(crate) use each_text;
+each_text!(text_members);
+
 level! {
     /// The members of `choices[].delta.tool_calls[]`.
     ///
@@ -552,29 +562,11 @@ impl Merge {
     }
 }
 
-impl Origin {
-    /// Returns true if the values are output of the model.
-    pub(crate) const fn is_output(self) -> bool {
-        !matches!(self, Self::Server | Self::Padding | Self::Duplicate | Self::Unknown)
-    }
-
-    /// Returns true if the strings are the server's own words.
-    pub(crate) const fn is_server(self) -> bool {
-        matches!(self, Self::Server | Self::Padding)
-    }
-}
-
 /// The members of a delta without a column that may be its only reasoning.
 pub(crate) const REASONING_TEXTS: [&str; 2] = [delta::REASONING_TEXT, delta::THINKING];
 
 /// The key of an element that has no `index`, as in `prompt_filter_results`.
 pub(crate) const PROMPT_INDEX: &str = "prompt_index";
-
-/// Returns the members of a delta that have a column and are joined.
-pub(crate) fn texts() -> impl Iterator<Item = &'static str> {
-    let names = DeltaFields::NAMES.iter().copied();
-    names.filter(|name| merge(Level::Delta, name) == Merge::Concat)
-}
 
 /// Returns true if a text of this name identifies something, so that texts aren't joined.
 pub(crate) fn is_identity(name: &str) -> bool {
@@ -595,7 +587,8 @@ mod tests {
 
     use super::{
         ChoiceFields, ChunkFields, Columns, DeltaFields, FunctionFields, Level, Merge, Origin, Row,
-        ToolCallFields, ValueType, choice, delta, merge, rows, table, tool_call, top, usage,
+        TextMember, ToolCallFields, ValueType, choice, delta, merge, rows, table, tool_call, top,
+        usage,
     };
     use crate::chunk::OwnedChatCompletionChunk;
     use crate::completion::{ReasoningName, Reassembler, filled_completion};
@@ -740,6 +733,14 @@ mod tests {
                 assert_eq!(*found, expected, "{level:?}: {name}");
             }
         }
+    }
+
+    /// Compares the table of texts with the rows: each column that is joined is a text.
+    #[test]
+    fn each_joined_column_of_a_delta_is_a_text() {
+        let joined = |name: &&&str| merge(Level::Delta, name) == Merge::Concat;
+        let names = DeltaFields::NAMES.iter().filter(joined).copied();
+        assert!(names.eq(TextMember::ALL.map(TextMember::as_str)));
     }
 
     /// Compares the rows with the tables of `docs/wire.md`, in both directions.

@@ -1,7 +1,7 @@
 //! The slots of a chunk that matches a template: their fields and values.
 
 use super::ChatCompletionChunk;
-use super::schema::ChunkFields;
+use super::schema::{ChunkFields, TextMember};
 use crate::json::{Document, Kind, NodeId, Patch, Value, known_text};
 
 /// The member of a chunk to which a slot belongs.
@@ -15,10 +15,8 @@ pub(crate) enum Field {
     ChoiceIndex,
     /// A list in `logprobs`.
     Logprobs,
-    Content,
-    Refusal,
-    Reasoning,
-    ReasoningContent,
+    /// A text that is joined.
+    Text(TextMember),
     /// A leaf in `reasoning_details`.
     ReasoningDetail,
     /// The `index` of the only tool call.
@@ -175,20 +173,15 @@ impl<'a> ChatCompletionChunk<'a> {
         let choice = self.index.choices.iter().find(|row| is_in(document, row.node, leaf));
         let Some(choice) = choice else { return Field::Other };
         let delta = &choice.delta_fields;
-        if leaf == choice.index {
+        let text = TextMember::ALL.into_iter().find(|member| leaf == delta.text(*member));
+        if let Some(member) = text {
+            Field::Text(member)
+        } else if leaf == choice.index {
             Field::ChoiceIndex
         } else if is_in(document, choice.logprobs, leaf) {
             Field::Logprobs
         } else if is_in(document, choice.message, leaf) {
             Field::Message
-        } else if leaf == delta.content {
-            Field::Content
-        } else if leaf == delta.refusal {
-            Field::Refusal
-        } else if leaf == delta.reasoning {
-            Field::Reasoning
-        } else if leaf == delta.reasoning_content {
-            Field::ReasoningContent
         } else if is_in(document, delta.reasoning_details, leaf) {
             Field::ReasoningDetail
         } else if is_in(document, delta.tool_calls, leaf) {

@@ -4,8 +4,9 @@ use core::fmt;
 
 use smallvec::SmallVec;
 
-use super::choice_state::{ChoiceState, VoidTexts};
+use super::choice_state::ChoiceState;
 use super::order::Moved;
+use crate::chunk::MessageText;
 
 /// One change by a [`push`](super::Reassembler::push).
 ///
@@ -23,24 +24,12 @@ pub enum Change {
         /// The position of the choice.
         choice: usize,
     },
-    /// The content has grown.
-    Content {
+    /// A text of the message has grown; [`Message::text`](super::Message::text) returns it.
+    Text {
         /// The position of the choice.
         choice: usize,
-        /// The offset of the new text.
-        start: usize,
-    },
-    /// The refusal has grown.
-    Refusal {
-        /// The position of the choice.
-        choice: usize,
-        /// The offset of the new text.
-        start: usize,
-    },
-    /// The reasoning has grown.
-    Reasoning {
-        /// The position of the choice.
-        choice: usize,
+        /// The text, such as the content.
+        text: MessageText,
         /// The offset of the new text.
         start: usize,
     },
@@ -260,11 +249,7 @@ impl Changes {
 impl Change {
     /// Returns the same change with `start` 0, as if all of the text were new.
     const fn at_its_start(mut self) -> Self {
-        if let Self::Content { start, .. }
-        | Self::Refusal { start, .. }
-        | Self::Reasoning { start, .. }
-        | Self::Arguments { start, .. } = &mut self
-        {
+        if let Self::Text { start, .. } | Self::Arguments { start, .. } = &mut self {
             *start = 0;
         }
         self
@@ -272,9 +257,7 @@ impl Change {
 
     const fn choice_mut(&mut self) -> &mut usize {
         let (Self::ChoiceStarted { choice }
-        | Self::Content { choice, .. }
-        | Self::Refusal { choice, .. }
-        | Self::Reasoning { choice, .. }
+        | Self::Text { choice, .. }
         | Self::ToolCallStarted { choice, .. }
         | Self::Arguments { choice, .. }
         | Self::ToolCallDone { choice, .. }
@@ -285,17 +268,13 @@ impl Change {
     /// Returns the mark that earlier changes of the same text are void, or `None` without a text.
     fn void_mark<'s>(&self, states: &'s mut [ChoiceState]) -> Option<&'s mut bool> {
         match *self {
-            Self::Content { choice, .. } => Some(&mut void_texts(states, choice)?.content),
-            Self::Refusal { choice, .. } => Some(&mut void_texts(states, choice)?.refusal),
-            Self::Reasoning { choice, .. } => Some(&mut void_texts(states, choice)?.reasoning),
+            Self::Text { choice, text, .. } => {
+                Some(states.get_mut(choice)?.rare_mut().is_void.of(text))
+            }
             Self::Arguments { choice, call, .. } => {
                 Some(&mut states.get_mut(choice)?.call_mut(call)?.is_void)
             }
             _ => None,
         }
     }
-}
-
-fn void_texts(states: &mut [ChoiceState], choice: usize) -> Option<&mut VoidTexts> {
-    Some(&mut states.get_mut(choice)?.rare_mut().is_void)
 }

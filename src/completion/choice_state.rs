@@ -5,12 +5,12 @@ use smallvec::SmallVec;
 use super::budgets::PendingSurrogate;
 use super::change::{Change, Changes};
 use super::outcome::{Irregularities, count};
+use crate::chunk::PerText;
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct ChoiceState {
-    pub(super) content: PendingSurrogate,
-    pub(super) refusal: PendingSurrogate,
-    pub(super) reasoning: PendingSurrogate,
+    /// The halves of surrogate pairs at the ends of the texts.
+    pub(super) pending: PerText<PendingSurrogate>,
     /// The server sends the message whole with each chunk.
     pub(super) is_snapshot: bool,
     /// The rest; `None` until it is needed.
@@ -23,15 +23,8 @@ pub(super) struct RareState {
     pub(super) calls: CallStates,
     pub(super) function_call: PendingSurrogate,
     /// The texts with void changes; all false between two pushes.
-    pub(super) is_void: VoidTexts,
+    pub(super) is_void: PerText<bool>,
     irregular: Irregularities,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct VoidTexts {
-    pub(super) content: bool,
-    pub(super) refusal: bool,
-    pub(super) reasoning: bool,
 }
 
 /// The states of a choice's tool calls.

@@ -4,6 +4,7 @@ use super::model::{
     ChatCompletion, CompletionChoice, FunctionCall, Message, ReasoningName, ToolCall,
 };
 use crate::chunk::schema::{choice, delta, function, tool_call, top};
+use crate::chunk::{MessageText, TextMember};
 use crate::error::{Error, ErrorKind};
 use crate::json::{ObjectReader, OwnedArray, TEXT_LIMITS, Value, ValueKind, expect, read_text};
 use crate::limits::Limits;
@@ -157,17 +158,20 @@ impl Message {
         let calls = object.take(delta::TOOL_CALLS).map(Value::array).transpose()?;
         let calls = calls.into_iter().flatten().map(ToolCall::from_value);
         let function_call = object.take(delta::FUNCTION_CALL);
+        let role = object.string(delta::ROLE)?;
+        let mut message = Self { role, reasoning, reasoning_name, ..Self::default() };
+        for member in TextMember::ALL {
+            if member.text() != MessageText::Reasoning {
+                *message.text_mut(member.text()) = object.string(member.as_str())?;
+            }
+        }
         Ok(Self {
-            role: object.string(delta::ROLE)?,
-            content: object.string(delta::CONTENT)?,
-            refusal: object.string(delta::REFUSAL)?,
-            reasoning,
-            reasoning_name,
             reasoning_details: details.unwrap_or_default(),
             tool_calls: calls.collect::<Result<_, _>>()?,
             function_call: function_call.map(FunctionCall::from_value).transpose()?,
             audio: object.object(delta::AUDIO)?,
             extra: object.rest(),
+            ..message
         })
     }
 }

@@ -11,9 +11,7 @@ use super::idempotent::{
     are_idempotent, are_listed_logprobs, has_unique_names, is_continuation, is_idempotent,
     names_are_unique,
 };
-use super::message::{
-    ChoiceTarget, TextOf, push_reasoning, push_reasoning_texts, push_text, push_texts,
-};
+use super::message::{ChoiceTarget, push_reasoning, push_reasoning_texts, push_text, push_texts};
 use super::model::ReasoningName;
 use super::reassembler::push_logprobs;
 use super::shared_plans::{
@@ -26,7 +24,8 @@ use super::usage_plan::UsagePlan;
 use super::{ChatCompletion, CompletionChoice, Reassembler};
 use crate::chunk::schema::delta;
 use crate::chunk::{
-    ChatCompletionChunk, Choice, Delta, Field, Level, Merge, TemplateKey, is_identity, merge,
+    ChatCompletionChunk, Choice, Delta, Field, Level, Merge, MessageText, TemplateKey, TextMember,
+    is_identity, merge,
 };
 use crate::json::{NodeId, OwnedObject, Value, ValueKind};
 use crate::template::LARGEST_EVENT;
@@ -165,10 +164,12 @@ impl MergePlan {
                 // A message beside a role is ignored, else the plan is full.
                 Field::Obfuscation | Field::Message => {}
                 Field::ChoiceIndex => plan.shared.choice = Some(ChoiceIndex::Slot(slot)),
-                Field::Content => plan.shared.content = Some(slot),
-                Field::Refusal => plan.shared.has_texts = true,
-                Field::Reasoning => text = text.or(Some((slot, ReasoningName::Reasoning))),
-                Field::ReasoningContent => text = Some((slot, ReasoningName::ReasoningContent)),
+                Field::Text(TextMember::Content) => plan.shared.content = Some(slot),
+                Field::Text(member) => match ReasoningName::of(member) {
+                    Some(ReasoningName::Reasoning) if text.is_some() => {}
+                    Some(name) => text = Some((slot, name)),
+                    None => plan.shared.has_texts = true,
+                },
                 Field::ReasoningDetail => details = details.and(slot, leaf),
                 Field::CallIndex => call_index = Some(ChoiceIndex::Slot(slot)),
                 Field::Arguments => arguments = Some(slot),
@@ -244,18 +245,16 @@ impl MergePlan {
     fn add(&mut self, choice: &Choice<'_>) {
         let delta = choice.delta();
         let has = |text: Option<&str>| text.is_some_and(|text| !text.is_empty());
-        self.shared.has_texts |=
-            self.shared.content.is_none() && has(delta.content()) || has(delta.refusal());
-        self.shared.is_full |= delta.odd_content().is_some()
-            || delta.odd_refusal().is_some()
-            || delta.odd_reasoning().iter().any(Option::is_some)
+        let mut plain = TextMember::ALL.into_iter().filter(|member| member.is_plain());
+        self.shared.has_texts |= self.shared.content.is_none() && has(delta.content())
+            || plain.any(|member| has(delta.text(member)));
+        self.shared.is_full |= !delta.has_only_strings()
             || delta.has_lost_member()
             || choice.finish_reason().is_some()
             || choice.logprobs().is_some_and(|logprobs| !are_listed_logprobs(logprobs.as_value()))
             || choice.has_invalid_index()
             || choice.has_legacy_text()
             || choice.message().is_some_and(|message| !message.is_null()) && !has(delta.role())
-            || delta.content_parts().is_some()
             || delta.function_call().is_some()
             || delta.audio().is_some()
             || !are_idempotent(Level::Choice, choice.extra())
@@ -277,10 +276,10 @@ impl MergePlan {
         }
         match (self.shared.content, self.shared.reasoning, self.shared.calls) {
             (Some(slot), Reasoning::Nothing, Calls::Nothing) => {
-                Some((slot, OneText::Of(TextOf::Content)))
+                Some((slot, OneText::Of(MessageText::Content)))
             }
             (None, Reasoning::Slots { text: Some((slot, _)) }, Calls::Nothing) => {
-                Some((slot, OneText::Of(TextOf::Reasoning)))
+                Some((slot, OneText::Of(MessageText::Reasoning)))
             }
             (None, Reasoning::Nothing, Calls::Arguments { slot, .. }) => {
                 Some((slot, OneText::Arguments))
@@ -478,7 +477,7 @@ impl Reassembler {
             let mut target = ChoiceTarget { choice: position, message, state, budget, changes };
             let content = || chunk.choices().next()?.delta().get(delta::CONTENT);
             if let Some(slot) = plan.shared.content {
-                let push = |text: &str| push_text(&mut target, TextOf::Content, text, content);
+                let push = |text: &str| push_text(&mut target, MessageText::Content, text, content);
                 chunk.with_slot_text(slot.into(), push);
             }
             if plan.shared.has_more {
@@ -518,7 +517,7 @@ impl Reassembler {
 mod tests {
     use super::{Calls, ChoiceIndex, RarePlan, Reasoning, Reassembler};
     use crate::chunk::ChatCompletionChunk;
-    use crate::chunk::schema::texts;
+    use crate::chunk::TextMember;
     use crate::decoder::{ChunkDecoder, ChunkEvent, Payload};
 
     /// How much of a chunk was added.
@@ -639,7 +638,7 @@ mod tests {
     /// Tests that no text with a column needs the full merge.
     #[test]
     fn each_text_of_the_schema_is_merged_by_a_plan() {
-        for name in texts() {
+        for name in TextMember::ALL.map(TextMember::as_str) {
             let (added, _) = last_of(&delta(&format!(r#""{name}":"t#""#)));
             assert_ne!(added, Added::Whole, "{name}");
         }

@@ -3,6 +3,7 @@
 //! OpenAI's required members are always written, the others if they were sent.
 
 use super::model::{ChatCompletion, CompletionChoice, FunctionCall, Message, ToolCall};
+use crate::chunk::TextMember;
 use crate::chunk::schema::{choice, delta, function, tool_call, top};
 use crate::json::writer::{self, ObjectWriter};
 use crate::json::{OwnedArray, OwnedObject, OwnedValue};
@@ -63,8 +64,8 @@ fn write(object: &impl JsonMembers, out: &mut Vec<u8>) {
 }
 
 /// Returns the members that are present, and those that have no field.
-fn present<'c, const N: usize>(
-    members: [Option<(&'static str, Part<'c>)>; N],
+fn present<'c>(
+    members: impl IntoIterator<Item = Option<(&'c str, Part<'c>)>>,
     extra: &'c OwnedObject,
 ) -> impl Iterator<Item = (&'c str, Part<'c>)> {
     let extra = extra.iter().map(|(name, value)| (name, Part::Value(value)));
@@ -129,31 +130,27 @@ impl JsonMembers for CompletionChoice {
 
 impl JsonMembers for Message {
     fn json_members(&self) -> impl Iterator<Item = (&str, Part<'_>)> {
-        let Self {
-            role,
-            content,
-            refusal,
-            reasoning,
-            reasoning_name,
-            reasoning_details,
-            tool_calls,
-            function_call,
-            audio,
-            extra,
-        } = self;
+        let Self { role, content, reasoning, reasoning_details, tool_calls, .. } = self;
+        let Self { reasoning_name, function_call, audio, extra, .. } = self;
         let details = Some(reasoning_details).filter(|details| !details.is_empty());
         let calls = Some(&tool_calls[..]).filter(|calls| !calls.is_empty());
-        let members = [
+        let first = [
             Some((delta::ROLE, Part::Text(role.as_deref().unwrap_or("assistant")))),
             Some((delta::CONTENT, Part::text(content.as_ref()))),
             reasoning.as_deref().map(|text| (reasoning_name.as_str(), Part::Text(text))),
             details.map(|details| (delta::REASONING_DETAILS, Part::Array(details))),
-            Some((delta::REFUSAL, Part::text(refusal.as_ref()))),
+        ];
+        let plain = TextMember::ALL.into_iter().filter(|member| member.is_plain()).map(|member| {
+            let text = self.text(member.text());
+            let is_written = text.is_some() || member == TextMember::Refusal;
+            is_written.then_some((member.as_str(), text.map_or(Part::Null, Part::Text)))
+        });
+        let last = [
             calls.map(|calls| (delta::TOOL_CALLS, Part::ToolCalls(calls))),
             function_call.as_ref().map(|call| (delta::FUNCTION_CALL, Part::Function(call))),
             audio.as_ref().map(|audio| (delta::AUDIO, Part::Object(audio))),
         ];
-        present(members, extra)
+        present(first.into_iter().chain(plain).chain(last), extra)
     }
 }
 

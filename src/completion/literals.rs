@@ -2,7 +2,7 @@
 
 use super::incremental::bit;
 use super::{CompletionChoice, Reassembler};
-use crate::chunk::{ChatCompletionChunk, Choice, ExtraMembers, Level, Merge, merge};
+use crate::chunk::{ChatCompletionChunk, Choice, ExtraMembers, Level, Merge, TextMember, merge};
 use crate::json::OwnedObject;
 
 impl Reassembler {
@@ -33,12 +33,17 @@ impl Reassembler {
         let (message, delta) = (&stored.message, choice.delta());
         let has_content = message.content.is_some() || plan.merges_content();
         let has_reasoning = message.reasoning.as_ref().is_some_and(|text| !text.is_empty());
+        let is_begun = |member: TextMember| {
+            !member.is_plain()
+                || message.text(member.text()).is_some()
+                || delta.text(member).is_none()
+        };
         bit(index) != 0
             && choice.logprobs().is_none()
             && are_stored(&stored.extra, Level::Choice, choice.extra())
             && has_first(message.role.as_ref(), || delta.role())
             && (has_content || delta.content().is_none())
-            && (message.refusal.is_some() || delta.refusal().is_none())
+            && (!delta.has_plain_text() || TextMember::ALL.into_iter().all(is_begun))
             && (has_reasoning || plan.merges_reasoning() || !delta.has_reasoning())
             && delta.tool_calls().all(|call| {
                 call.r#type().is_none()

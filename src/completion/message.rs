@@ -1,12 +1,12 @@
 //! A delta to its message: texts, parts, reasoning and audio.
 
-use super::budgets::{Budgets, PendingSurrogate};
+use super::budgets::Budgets;
 use super::change::{Change, Changes};
 use super::choice_state::ChoiceState;
 use super::model::{Message, ReasoningName};
 use super::tool_call::{join_arguments, push_call, push_name};
 use crate::chunk::schema::delta;
-use crate::chunk::{ContentPart, Delta, Level, NEEDED, OddText, texts_of};
+use crate::chunk::{ContentPart, Delta, Level, MessageText, NEEDED, OddText, TextMember, texts_of};
 use crate::json::{Value, ValueKind};
 
 /// The choice that a delta is merged into.
@@ -71,18 +71,18 @@ pub(super) fn push_parts(target: &mut ChoiceTarget<'_>, delta: &Delta<'_>) {
 fn push_part(target: &mut ChoiceTarget<'_>, part: Value<'_>) {
     match ContentPart::of(part) {
         ContentPart::Text(text) => {
-            push_value(target, TextOf::Content, text);
+            push_value(target, MessageText::Content, text);
             push_needed(target, part);
         }
         ContentPart::Reasoning(reasoning) => {
-            texts_of(reasoning).for_each(|text| push_value(target, TextOf::Reasoning, text));
+            texts_of(reasoning).for_each(|text| push_value(target, MessageText::Reasoning, text));
             push_needed(target, part);
             reasoning.elements().for_each(|part| push_needed(target, part));
         }
         ContentPart::Reference(ids) => {
             target.message.extra.append("reference_ids", ids, &mut target.budget.texts);
         }
-        ContentPart::Refusal(text) => push_value(target, TextOf::Refusal, text),
+        ContentPart::Refusal(text) => push_value(target, MessageText::Refusal, text),
         ContentPart::Nothing => {}
         ContentPart::Unknown => target.state.count(|counts| &mut counts.unknown_content_parts, 1),
     }
@@ -101,77 +101,34 @@ fn push_needed(target: &mut ChoiceTarget<'_>, part: Value<'_>) {
     }
 }
 
-/// A text of a message.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum TextOf {
-    #[default]
-    Content,
-    Refusal,
-    Reasoning,
-}
-
-impl TextOf {
-    pub(super) const ALL: [Self; 3] = [Self::Content, Self::Refusal, Self::Reasoning];
-
-    /// Returns the stored text.
-    #[inline]
-    pub(super) const fn text(self, message: &mut Message) -> &mut Option<String> {
-        match self {
-            Self::Content => &mut message.content,
-            Self::Refusal => &mut message.refusal,
-            Self::Reasoning => &mut message.reasoning,
-        }
-    }
-
-    /// Returns the half of a surrogate pair at the end of the text.
-    #[inline]
-    pub(super) const fn pending(self, state: &mut ChoiceState) -> &mut PendingSurrogate {
-        match self {
-            Self::Content => &mut state.content,
-            Self::Refusal => &mut state.refusal,
-            Self::Reasoning => &mut state.reasoning,
-        }
-    }
-
-    /// Returns the change of a text that is new from `start` on.
-    #[inline]
-    pub(super) const fn change(self, choice: usize, start: usize) -> Change {
-        match self {
-            Self::Content => Change::Content { choice, start },
-            Self::Refusal => Change::Refusal { choice, start },
-            Self::Reasoning => Change::Reasoning { choice, start },
-        }
-    }
-}
-
 /// Appends a piece to a text; returns its position. `value` returns the value of `piece`.
 #[inline]
 fn join_text<'a>(
     target: &mut ChoiceTarget<'_>,
-    of: TextOf,
+    of: MessageText,
     piece: &str,
     value: impl FnOnce() -> Option<Value<'a>>,
 ) -> Option<usize> {
     let ChoiceTarget { message, state, budget, .. } = target;
-    let stored = budget.text(of.text(message));
-    budget.join(stored, of.pending(state), piece, value)
+    let stored = budget.text(message.text_mut(of));
+    budget.join(stored, state.pending.of(of), piece, value)
 }
 
 /// Appends a piece to a text, and records the change. `value` returns the value of `piece`.
 #[inline]
 pub(super) fn push_text<'a>(
     target: &mut ChoiceTarget<'_>,
-    of: TextOf,
+    of: MessageText,
     piece: &str,
     value: impl FnOnce() -> Option<Value<'a>>,
 ) {
     if let Some(start) = join_text(target, of, piece, value) {
-        target.changes.push(of.change(target.choice, start));
+        target.changes.push(Change::Text { choice: target.choice, text: of, start });
     }
 }
 
 /// Appends a string or a number to a text.
-fn push_value(target: &mut ChoiceTarget<'_>, of: TextOf, value: Value<'_>) {
+fn push_value(target: &mut ChoiceTarget<'_>, of: MessageText, value: Value<'_>) {
     // A number is stored as it was sent.
     push_text(target, of, value.as_str().unwrap_or_else(|| value.raw()), || Some(value));
 }
@@ -180,8 +137,8 @@ fn push_value(target: &mut ChoiceTarget<'_>, of: TextOf, value: Value<'_>) {
 ///
 /// Counts any other value with content as an unknown content part.
 #[cold]
-fn push_odd_text(target: &mut ChoiceTarget<'_>, of: TextOf, value: Value<'_>) {
-    if of == TextOf::Content && value.kind() == ValueKind::Object {
+fn push_odd_text(target: &mut ChoiceTarget<'_>, of: MessageText, value: Value<'_>) {
+    if of == MessageText::Content && value.kind() == ValueKind::Object {
         return push_part(target, value);
     }
     match OddText::of(value) {
@@ -199,18 +156,27 @@ fn push_odd_text(target: &mut ChoiceTarget<'_>, of: TextOf, value: Value<'_>) {
     }
 }
 
-/// Merges the texts for the reader of the answer: content and refusal.
+/// Merges the texts besides the reasoning.
 #[inline]
 pub(super) fn push_texts(target: &mut ChoiceTarget<'_>, delta: &Delta<'_>) {
     if let Some(text) = delta.content() {
-        push_text(target, TextOf::Content, text, || delta.get(delta::CONTENT));
-    } else if let Some(value) = delta.odd_content() {
-        push_odd_text(target, TextOf::Content, value);
+        push_text(target, MessageText::Content, text, || delta.get(delta::CONTENT));
+    } else if let Some(value) = delta.odd_text(TextMember::Content) {
+        push_odd_text(target, MessageText::Content, value);
     }
-    if let Some(text) = delta.refusal() {
-        push_text(target, TextOf::Refusal, text, || delta.get(delta::REFUSAL));
-    } else if let Some(value) = delta.odd_refusal() {
-        push_odd_text(target, TextOf::Refusal, value);
+    if delta.has_plain_text() {
+        push_plain_texts(target, delta);
+    }
+}
+
+/// Merges the texts besides content and reasoning.
+#[inline(never)]
+fn push_plain_texts(target: &mut ChoiceTarget<'_>, delta: &Delta<'_>) {
+    for member in TextMember::ALL.into_iter().filter(|member| member.is_plain()) {
+        if let Some(value) = delta.text_value(member) {
+            let push = if value.kind() == ValueKind::String { push_value } else { push_odd_text };
+            push(target, member.text(), value);
+        }
     }
 }
 
@@ -224,13 +190,13 @@ pub(super) fn push_reasoning(target: &mut ChoiceTarget<'_>, delta: &Delta<'_>) {
 
 /// Merges the texts of the reasoning, strings and other values.
 pub(super) fn push_all_reasoning_texts(target: &mut ChoiceTarget<'_>, delta: &Delta<'_>) {
-    match delta.odd_reasoning() {
+    match [TextMember::ReasoningContent, TextMember::Reasoning].map(|name| delta.odd_text(name)) {
         // Both names have the same value.
         [Some(one), Some(other)] if one.raw() == other.raw() => {
-            push_odd_text(target, TextOf::Reasoning, one);
+            push_odd_text(target, MessageText::Reasoning, one);
         }
         odd => odd.into_iter().flatten().for_each(|value| {
-            push_odd_text(target, TextOf::Reasoning, value);
+            push_odd_text(target, MessageText::Reasoning, value);
         }),
     }
     push_reasoning_texts(target, delta, reasoning_texts(delta));
@@ -261,10 +227,14 @@ pub(super) fn push_reasoning_texts<'a>(
         if target.message.reasoning.as_deref().is_none_or(str::is_empty) {
             target.message.reasoning_name = name;
         }
-        let start = join_text(target, TextOf::Reasoning, text, || delta.get(name.as_str()));
+        let start = join_text(target, MessageText::Reasoning, text, || delta.get(name.as_str()));
         first = first.or(start);
     }
     if let Some(start) = first {
-        target.changes.push(TextOf::Reasoning.change(target.choice, start));
+        target.changes.push(Change::Text {
+            choice: target.choice,
+            text: MessageText::Reasoning,
+            start,
+        });
     }
 }

@@ -31,6 +31,7 @@ mod usage_plan;
 mod whole;
 mod whole_completion;
 
+pub use crate::chunk::schema::MessageText;
 pub(crate) use budget::Budget;
 pub use budget::CompletionLimit;
 pub use change::Change;

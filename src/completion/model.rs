@@ -1,8 +1,9 @@
 //! `ChatCompletion` and its parts: the provider's answer as it is without streaming.
 
-use crate::chunk::schema::{REASONING_TEXTS, content_part, delta};
 use alloc::borrow::Cow;
 
+use crate::chunk::schema::{REASONING_TEXTS, content_part, delta};
+use crate::chunk::{MessageText, TextMember};
 use crate::error::ErrorKind;
 use crate::json::{Kind, OwnedArray, OwnedObject, OwnedValue, Parser, Tape};
 use crate::limits::Limits;
@@ -87,16 +88,13 @@ pub struct CompletionChoice {
 /// The message of a choice.
 // A new field needs a value in `tests` below. They fail while a writer or a reader lacks the field.
 //
-// A new text with a field needs code at these places. The compiler names those with a star once the
-// row, the field and a variant of `TextOf` are there. Unit tests name those with a plus.
-// - completion: `json_members`*, `from_json`*; in `message` `TextOf::ALL` and `push_texts`+;
-//   `ChoiceState` and `VoidTexts` in `choice_state`*, `Change`*; `shrink_to_fit` here*;
-//   `set_texts` in `whole`+; `MergePlan::new`*, `MergePlan::add`+ in `incremental`; `literals`+
-// - chunk: the text and `odd_…` of `Delta` in `choice`, and the docs of `Delta::extra`;
-//   `is_content`* and `DeltaFields::texts`+ in `index`; `Field` and `field_of` in `slots`+;
-//   `ContentFlags::add`. A test of `docs/wire.md` compares the flags with the origin of the row.
-// - gateway: `DeltaText::find` and `begin_texts` in `deltas`+; `WatchedTextKind`+;
-//   `ChoiceWriter`, if gateways write the text
+// A new text with a field, whose pieces are joined, has these places. The compiler names those with
+// a star once `each_text` has the text. Unit tests name those with a plus.
+// - `chunk/schema.rs`: the row of the delta+, and in `each_text` the text and its member;
+// - here: the field*, its arms in `text`* and `text_mut`*, its value in `tests`*;
+// - `chunk/choice.rs`: a method of `Delta`, and the docs of `Delta::extra`;
+// - `docs/wire.md`: the row+.
+// The row is behind that of `reasoning_details`, in whose order messages are written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Message {
@@ -161,6 +159,15 @@ impl ReasoningName {
         match self {
             Self::ReasoningContent => delta::REASONING_CONTENT,
             Self::Reasoning => delta::REASONING,
+        }
+    }
+
+    /// Returns the name of the reasoning that a member is; `None` for another text.
+    pub(super) const fn of(member: TextMember) -> Option<Self> {
+        match member {
+            TextMember::ReasoningContent => Some(Self::ReasoningContent),
+            TextMember::Reasoning => Some(Self::Reasoning),
+            _ => None,
         }
     }
 }
@@ -310,22 +317,33 @@ pub(super) fn push_doubling<T>(list: &mut Vec<T>, element: T) {
 }
 
 impl Message {
-    fn shrink_to_fit(&mut self) {
-        let Self {
-            role: _,
-            content,
-            refusal,
-            reasoning,
-            reasoning_name: _,
-            reasoning_details,
-            tool_calls,
-            function_call,
-            audio,
-            extra,
-        } = self;
-        for text in [content, refusal, reasoning].into_iter().flatten() {
-            shrink_text(text);
+    /// Returns a text, or `None` if the stream didn't contain it.
+    #[must_use]
+    #[inline]
+    pub fn text(&self, text: MessageText) -> Option<&str> {
+        let text = match text {
+            MessageText::Content => &self.content,
+            MessageText::Refusal => &self.refusal,
+            MessageText::Reasoning => &self.reasoning,
+        };
+        text.as_deref()
+    }
+
+    /// Returns the field of a text, to change it.
+    #[inline]
+    pub(crate) const fn text_mut(&mut self, text: MessageText) -> &mut Option<String> {
+        match text {
+            MessageText::Content => &mut self.content,
+            MessageText::Refusal => &mut self.refusal,
+            MessageText::Reasoning => &mut self.reasoning,
         }
+    }
+
+    fn shrink_to_fit(&mut self) {
+        for text in MessageText::ALL {
+            self.text_mut(text).iter_mut().for_each(shrink_text);
+        }
+        let Self { reasoning_details, tool_calls, function_call, audio, extra, .. } = self;
         tool_calls.shrink_to_fit();
         for call in tool_calls.iter_mut() {
             call.extra.shrink_to_fit();

@@ -7,7 +7,7 @@ use super::budgets::Budgets;
 use super::change::Change;
 use super::choice_state::{CallState, ChoiceState};
 use super::incremental::{MergePlan, MergedTemplate, bit};
-use super::message::{ChoiceTarget, TextOf, push_delta};
+use super::message::{ChoiceTarget, push_delta};
 use super::model::{ChatCompletion, CompletionChoice, push_doubling};
 use super::order::sort_both;
 use super::outcome::{Findings, FinishedCompletion, Irregularities, UnfinishedChoice, count};
@@ -16,7 +16,7 @@ use super::tail_extras::TailExtras;
 use super::tool_call::PART_COST;
 use super::whole::push_whole;
 use crate::chunk::schema::{completion_details, top, usage};
-use crate::chunk::{ChatCompletionChunk, Choice, ChoiceTokens, Level, Usage};
+use crate::chunk::{ChatCompletionChunk, Choice, ChoiceTokens, Level, MessageText, Usage};
 use crate::decoder::{Payload, StreamSummary};
 use crate::json::Value;
 use crate::limits::Limits;
@@ -270,8 +270,8 @@ impl Reassembler {
     /// ] {
     ///     completion.push(&OwnedChatCompletionChunk::from_json(json.as_bytes())?.as_chunk());
     /// }
-    /// let [Change::Content { choice, start }] = completion.changes()[..] else { panic!() };
-    /// let text = completion.snapshot().choices[choice].message.content.as_deref().unwrap();
+    /// let [Change::Text { choice, text, start }] = completion.changes()[..] else { panic!() };
+    /// let text = completion.snapshot().choices[choice].message.text(text).unwrap();
     /// assert_eq!((text, &text[start..]), ("Hello", "lo"));
     /// # Ok::<(), deltawire::Error>(())
     /// ```
@@ -344,8 +344,8 @@ impl Reassembler {
         budget.reset();
         let mut choices = core::mem::take(&mut completion.choices);
         for mut choice in choices.drain(..) {
-            for of in TextOf::ALL {
-                budget.recycle(of.text(&mut choice.message).take());
+            for of in MessageText::ALL {
+                budget.recycle(choice.message.text_mut(of).take());
             }
         }
         if choices.capacity() > KEPT_CHOICES {

@@ -14,9 +14,8 @@ use core::fmt;
 
 use super::budgets::Budgets;
 use super::change::{Change, Changes};
-use super::message::TextOf;
 use super::{ChatCompletion, Reassembler};
-use crate::chunk::{ChatCompletionChunk, TemplateKey};
+use crate::chunk::{ChatCompletionChunk, MessageText, TemplateKey};
 use crate::json::{OwnedValue, text};
 use crate::slice::bytes_in;
 
@@ -32,7 +31,7 @@ const BLOCK: usize = 32;
 /// The only text that a chunk adds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum OneText {
-    Of(TextOf),
+    Of(MessageText),
     /// The arguments of the last tool call.
     Arguments,
     /// A member of the last reasoning detail, as JSON: only the second text of a chunk is one.
@@ -88,7 +87,7 @@ impl Default for Tail {
             choice: 0,
             part: 0,
             slot: 0,
-            of: OneText::Of(TextOf::default()),
+            of: OneText::Of(MessageText::Content),
             len: 0,
             has_more: false,
             bytes: [0; CAPACITY],
@@ -137,7 +136,7 @@ impl Tail {
     ) -> Option<()> {
         let message = &mut completion.choices.get_mut(self.choice as usize)?.message;
         match self.of {
-            OneText::Of(of) => edit(of.text(message).as_mut()?),
+            OneText::Of(of) => edit(message.text_mut(of).as_mut()?),
             OneText::Arguments => {
                 let call = message.tool_calls.get_mut(self.part as usize)?;
                 edit(&mut call.function.as_mut()?.arguments);
@@ -176,7 +175,7 @@ impl Tail {
         debug_assert_ne!(self.of, OneText::Detail, "no change is that of a detail");
         let (choice, call) = (self.choice as usize, self.part as usize);
         match self.of {
-            OneText::Of(of) => of.change(choice, start),
+            OneText::Of(of) => Change::Text { choice, text: of, start },
             OneText::Arguments | OneText::Detail => Change::Arguments { choice, call, start },
         }
     }

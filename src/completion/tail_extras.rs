@@ -275,8 +275,8 @@ impl Reassembler {
         let message = &mut completion.choices.get_mut(choice)?.message;
         let state = states.get_mut(choice)?;
         let (part, stored) = match of {
-            OneText::Of(of) if of.pending(state).may_join("") => return None,
-            OneText::Of(of) => (0, of.text(message).as_ref()?.len()),
+            OneText::Of(of) if state.pending.of(of).may_join("") => return None,
+            OneText::Of(of) => (0, message.text(of)?.len()),
             OneText::Arguments => {
                 let index = Some(call.into());
                 let (call, arguments, cut) = continued_arguments(message, state, index)?;

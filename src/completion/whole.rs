@@ -3,14 +3,14 @@
 //! A whole message is read as a delta. Its values replace the stored ones.
 
 use super::budgets::PendingSurrogate;
-use super::change::Changes;
+use super::change::{Change, Changes};
 use super::choice_state::ChoiceState;
 use super::message::{
-    ChoiceTarget, TextOf, push_all_reasoning_texts, push_parts, push_texts, reasoning_texts,
+    ChoiceTarget, push_all_reasoning_texts, push_parts, push_texts, reasoning_texts,
 };
 use super::model::{Message, ReasoningName};
 use super::tool_call::{set_arguments, set_name, set_whole_call};
-use crate::chunk::{Choice, Delta, Level, WholeMessage};
+use crate::chunk::{Choice, Delta, Level, MessageText, TextMember, WholeMessage};
 
 /// Stores a message that a server sends whole, instead of a delta or besides an empty one.
 pub(super) fn push_whole(target: &mut ChoiceTarget<'_>, choice: &Choice<'_>) {
@@ -71,14 +71,16 @@ fn set_texts(target: &mut ChoiceTarget<'_>, delta: &Delta<'_>) {
     let is_long = |text: &&str| !text.is_empty();
     let has_two = || reasoning_texts(delta).map(|(text, _)| text).filter(is_long).count() > 1;
     if delta.has_only_strings() && !has_two() {
-        for (of, text) in [(TextOf::Content, delta.content()), (TextOf::Refusal, delta.refusal())] {
-            if let Some(text) = text {
-                set_text(target, of, text);
+        for member in TextMember::ALL {
+            if let Some(text) = delta.text(member)
+                && member.text() != MessageText::Reasoning
+            {
+                set_text(target, member.text(), text);
             }
         }
         for (text, name) in reasoning_texts(delta) {
             set_reasoning_name(target.message, text, name);
-            set_text(target, TextOf::Reasoning, text);
+            set_text(target, MessageText::Reasoning, text);
         }
         return;
     }
@@ -105,8 +107,8 @@ fn set_merged_texts(target: &mut ChoiceTarget<'_>, delta: &Delta<'_>) {
     if let Some(text) = &message.reasoning {
         set_reasoning_name(target.message, text, message.reasoning_name);
     }
-    for of in TextOf::ALL {
-        if let Some(text) = of.text(&mut message) {
+    for of in MessageText::ALL {
+        if let Some(text) = message.text(of) {
             set_text(target, of, text);
         }
     }
@@ -123,16 +125,16 @@ fn set_reasoning_name(message: &mut Message, text: &str, name: ReasoningName) {
 /// Replaces a text by a whole one, and records the change.
 ///
 /// Most continue the stored text. An empty one changes nothing.
-fn set_text(target: &mut ChoiceTarget<'_>, of: TextOf, whole: &str) {
+fn set_text(target: &mut ChoiceTarget<'_>, of: MessageText, whole: &str) {
     let ChoiceTarget { choice, message, state, budget, changes } = target;
-    *of.pending(state) = PendingSurrogate::default();
-    let stored = budget.text(of.text(message));
+    *state.pending.of(of) = PendingSurrogate::default();
+    let stored = budget.text(message.text_mut(of));
     let start = match whole.strip_prefix(stored.as_str()) {
         Some(more) => budget.push_str(stored, more),
         None if whole.is_empty() => None,
         None => budget.set_text(stored, whole).then_some(0),
     };
-    changes.replace(start.map(|start| of.change(*choice, start)));
+    changes.replace(start.map(|start| Change::Text { choice: *choice, text: of, start }));
 }
 
 #[cfg(test)]

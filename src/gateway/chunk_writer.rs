@@ -3,6 +3,7 @@
 use crate::chunk::schema::{
     choice, completion_details, delta, function, prompt_details, tool_call, top, usage,
 };
+use crate::chunk::{MessageText, PerText, TextMember};
 use crate::completion::ReasoningName;
 use crate::json::writer::{self, ObjectWriter};
 use crate::output_buffer::OutputBuffer;
@@ -115,9 +116,8 @@ impl<'a> ChunkWriter<'a> {
 pub struct ChoiceWriter<'a> {
     index: u64,
     role: Option<&'a str>,
-    content: Option<&'a str>,
-    refusal: Option<&'a str>,
-    reasoning: Option<(ReasoningName, &'a str)>,
+    texts: PerText<Option<&'a str>>,
+    reasoning_name: ReasoningName,
     tool_calls: &'a [ToolCallWriter<'a>],
     finish_reason: Option<&'a str>,
 }
@@ -126,27 +126,42 @@ impl<'a> ChoiceWriter<'a> {
     /// Creates an empty delta for the choice with this index.
     #[must_use]
     pub const fn new(index: u64) -> Self {
-        let (role, content, refusal, reasoning, finish_reason) = (None, None, None, None, None);
-        Self { index, role, content, refusal, reasoning, tool_calls: &[], finish_reason }
+        let (texts, reasoning_name) = (PerText::same(None), ReasoningName::ReasoningContent);
+        Self { index, role: None, texts, reasoning_name, tool_calls: &[], finish_reason: None }
     }
 
     setters! {
         /// Sets the role, which the first delta of a choice contains.
         role(role: &'a str) = Some(role);
-        /// Sets the piece of the content.
-        content(text: &'a str) = Some(text);
-        /// Sets the piece of the refusal.
-        refusal(text: &'a str) = Some(text);
         /// Sets the pieces of tool calls.
         tool_calls(calls: &'a [ToolCallWriter<'a>]) = calls;
         /// Sets the finish reason: `stop`, `length`, `tool_calls` …
         finish_reason(reason: &'a str) = Some(reason);
     }
 
+    /// Sets the piece of the content.
+    #[must_use]
+    pub const fn content(self, text: &'a str) -> Self {
+        self.text(MessageText::Content, text)
+    }
+
+    /// Sets the piece of the refusal.
+    #[must_use]
+    pub const fn refusal(self, text: &'a str) -> Self {
+        self.text(MessageText::Refusal, text)
+    }
+
     /// Sets the piece of the reasoning, with the member name that the client reads.
     #[must_use]
     pub const fn reasoning(mut self, name: ReasoningName, text: &'a str) -> Self {
-        self.reasoning = Some((name, text));
+        self.reasoning_name = name;
+        self.text(MessageText::Reasoning, text)
+    }
+
+    /// Sets the piece of a text; the name of the reasoning is `reasoning_content` at first.
+    #[must_use]
+    pub const fn text(mut self, text: MessageText, piece: &'a str) -> Self {
+        *self.texts.of(text) = Some(piece);
         self
     }
 
@@ -155,11 +170,12 @@ impl<'a> ChoiceWriter<'a> {
         choice.number(choice::INDEX, self.index);
         choice.object(choice::DELTA, |delta| {
             delta.string_if(delta::ROLE, self.role);
-            delta.string_if(delta::CONTENT, self.content);
-            delta.string_if(delta::REFUSAL, self.refusal);
-            if let Some((name, text)) = self.reasoning {
-                delta.string(name.as_str(), text);
+            let mut texts = self.texts;
+            let is_other = |member: &TextMember| member.text() != MessageText::Reasoning;
+            for member in TextMember::ALL.into_iter().filter(is_other) {
+                delta.string_if(member.as_str(), *texts.of(member.text()));
             }
+            delta.string_if(self.reasoning_name.as_str(), *texts.of(MessageText::Reasoning));
             if !self.tool_calls.is_empty() {
                 let calls = delta.name(delta::TOOL_CALLS);
                 writer::array(self.tool_calls, calls, ToolCallWriter::write);

@@ -2,7 +2,7 @@
 
 use super::chunk_page::{ChunkPage, Rule};
 use crate::chunk::schema::{choice, delta, function, tool_call};
-use crate::chunk::{Level, Merge};
+use crate::chunk::{Level, Merge, MessageText, TextMember};
 use crate::completion::{CompletionChoice, FunctionCall, Message, ToolCall};
 use crate::json::writer::{self, ObjectWriter};
 
@@ -20,16 +20,15 @@ pub(super) enum DeltaText<'c> {
 impl<'c> DeltaText<'c> {
     /// Returns the text at a position, empty if it is absent; `None` after the last one.
     pub(super) fn find(message: &'c Message, position: usize) -> Option<(Self, &'c str)> {
-        let Message { content, refusal, reasoning, reasoning_name, .. } = message;
-        let (target, text) = match position {
-            0 => (Self::Text(reasoning_name.as_str()), reasoning.as_deref()),
-            1 => (Self::Text(delta::CONTENT), content.as_deref()),
-            2 => (Self::Text(delta::REFUSAL), refusal.as_deref()),
-            3 => (Self::Function, message.function_call.as_ref().map(|call| &*call.arguments)),
-            _ => {
-                let call = message.tool_calls.get(position - 4)?;
+        if let Some((name, text)) = texts(message).nth(position) {
+            return Some((Self::Text(name), text.unwrap_or_default()));
+        }
+        let (target, text) = match position.checked_sub(MessageText::ALL.len())? {
+            0 => (Self::Function, message.function_call.as_ref().map(|call| &*call.arguments)),
+            calls => {
+                let call = message.tool_calls.get(calls - 1)?;
                 let arguments = call.function.as_ref().map(|function| &*function.arguments);
-                (Self::Call(position - 4, call), arguments)
+                (Self::Call(calls - 1, call), arguments)
             }
         };
         Some((target, text.unwrap_or_default()))
@@ -60,6 +59,15 @@ impl<'c> DeltaText<'c> {
             }
         });
     }
+}
+
+/// Returns the texts of a message in the order of a replay, with their names: first the reasoning.
+fn texts(message: &Message) -> impl Iterator<Item = (&'static str, Option<&str>)> {
+    let is_other = |member: &TextMember| member.text() != MessageText::Reasoning;
+    let others = TextMember::ALL.into_iter().filter(is_other);
+    let reasoning = (message.reasoning_name.as_str(), message.reasoning.as_deref());
+    let others = others.map(|member| (member.as_str(), message.text(member.text())));
+    core::iter::once(reasoning).chain(others)
 }
 
 /// Returns the length of a text's first piece: at most `max_len`, but at least one character.
@@ -129,7 +137,9 @@ fn begin_texts(message: &Message, delta: &mut ObjectWriter<'_>) {
     }
     let reasoning = message.reasoning.as_ref().map(|_| "");
     delta.string_if(message.reasoning_name.as_str(), reasoning);
-    delta.string_if(delta::REFUSAL, message.refusal.as_ref().map(|_| ""));
+    for member in TextMember::ALL.into_iter().filter(|member| member.is_plain()) {
+        delta.string_if(member.as_str(), message.text(member.text()).map(|_| ""));
+    }
 }
 
 /// Appends the last delta of a choice, with its finish reason.

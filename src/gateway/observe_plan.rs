@@ -2,8 +2,10 @@
 
 use core::num::NonZeroU64;
 
-use crate::chunk::schema::{choice, delta, function, texts, tool_call, usage};
-use crate::chunk::{ChatCompletionChunk, Choice, Field, Level, SharedCache, TokenCounts, origin};
+use crate::chunk::schema::{choice, delta, function, tool_call, usage};
+use crate::chunk::{
+    ChatCompletionChunk, Choice, Field, Level, SharedCache, TextMember, TokenCounts, origin,
+};
 use crate::json::{Value, ValueKind};
 
 /// The findings of all chunks of a template, and the slots that contain others.
@@ -197,7 +199,7 @@ impl ObservePlan {
         let is_odd = |value: Option<Value<'_>>| {
             value.is_some_and(|value| value.kind() != ValueKind::String && !value.is_empty_value())
         };
-        for name in texts() {
+        for name in TextMember::ALL.map(TextMember::as_str) {
             self.output.add(chunk, delta.get(name));
             self.is_incomplete |= is_odd(delta.get(name));
         }

@@ -4,7 +4,7 @@ use core::fmt;
 use core::ops::Range;
 
 use super::text_segment::Masked;
-use crate::chunk::schema::{choice, delta, function, reasoning_detail, tool_call};
+use crate::chunk::schema::{choice, delta, each_text, function, reasoning_detail, tool_call};
 use crate::chunk::{Choice, ContentPart, texts_of};
 use crate::json::Value;
 use crate::report::named;
@@ -30,59 +30,65 @@ pub struct WatchedTextId {
     pub element: Option<u64>,
 }
 
-/// The kind of a text of a choice, by its name in the delta.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum WatchedTextKind {
-    /// `content`, or the texts of its parts if it is an array.
-    Content,
-    /// `refusal`, or that of a part of the content.
-    Refusal,
-    /// `reasoning_content`. Some servers send the same text as `reasoning` in each delta.
-    ReasoningContent,
-    /// `reasoning`, or that of a part of the content, such as `thinking`.
-    Reasoning,
-    /// `reasoning_details[].text`, which repeats the reasoning at most servers.
-    ReasoningDetail,
-    /// `reasoning_details[].summary`
-    ReasoningSummary,
-    /// `tool_calls[].function.name`, or `function_call.name`.
-    FunctionName,
-    /// `tool_calls[].function.arguments`, or `function_call.arguments`.
-    ///
-    /// This is the text of a JSON object, in pieces, with its own escapes. They aren't decoded: a finder
-    /// for `secret` doesn't find `s\u0065cret`, and one for `a"b` has to find `a\"b`. A mask is written
-    /// into this text, so one with a quote or a backslash damages the object.
-    Arguments,
+/// Defines `WatchedTextKind`: a variant for each text of the schema, and those of elements.
+macro_rules! watched_text_kind {
+    (
+        texts $texts:tt
+        members { $($(#[$doc:meta])* $Member:ident $CONST:ident $column:ident => $Of:ident;)* }
+    ) => {
+        /// The kind of a text of a choice, by its name in the delta.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum WatchedTextKind {
+            $($(#[$doc])* $Member,)*
+            /// `reasoning_details[].text`, which repeats the reasoning at most servers.
+            ReasoningDetail,
+            /// `reasoning_details[].summary`
+            ReasoningSummary,
+            /// `tool_calls[].function.name`, or `function_call.name`.
+            FunctionName,
+            /// `tool_calls[].function.arguments`, or `function_call.arguments`.
+            ///
+            /// This is the text of a JSON object, in pieces, with its own escapes. They aren't
+            /// decoded: a finder for `secret` doesn't find `s\u0065cret`, and one for `a"b` has to
+            /// find `a\"b`. A mask is written into this text, so one with a quote or a backslash
+            /// damages the object.
+            Arguments,
+        }
+
+        impl WatchedTextKind {
+            /// Returns all kinds.
+            pub fn all() -> impl Iterator<Item = Self> {
+                let of_delta = [$(Self::$Member),*].into_iter();
+                let of_details = [Self::ReasoningDetail, Self::ReasoningSummary];
+                of_delta.chain(of_details).chain([Self::FunctionName, Self::Arguments])
+            }
+
+            /// Returns the name of the kind: that of its member in the delta, or one with its list.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$Member => delta::$CONST,)*
+                    Self::ReasoningDetail => "reasoning_detail",
+                    Self::ReasoningSummary => "reasoning_detail_summary",
+                    Self::FunctionName => "function_name",
+                    Self::Arguments => function::ARGUMENTS,
+                }
+            }
+
+            /// Returns the kind of the text that the member `name` of a delta contains.
+            pub(super) fn from_delta(name: &str) -> Option<Self> {
+                match name {
+                    $(delta::$CONST => Some(Self::$Member),)*
+                    _ => None,
+                }
+            }
+        }
+    };
 }
+each_text!(watched_text_kind);
 
 impl WatchedTextKind {
-    /// Returns the name of the kind: that of its member in the delta, or one with its list.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Content => delta::CONTENT,
-            Self::Refusal => delta::REFUSAL,
-            Self::ReasoningContent => delta::REASONING_CONTENT,
-            Self::Reasoning => delta::REASONING,
-            Self::ReasoningDetail => "reasoning_detail",
-            Self::ReasoningSummary => "reasoning_detail_summary",
-            Self::FunctionName => "function_name",
-            Self::Arguments => function::ARGUMENTS,
-        }
-    }
-
-    /// Returns the kind of the text that the member `name` of a delta contains.
-    pub(super) fn from_delta(name: &str) -> Option<Self> {
-        match name {
-            delta::CONTENT => Some(Self::Content),
-            delta::REFUSAL => Some(Self::Refusal),
-            delta::REASONING_CONTENT => Some(Self::ReasoningContent),
-            delta::REASONING => Some(Self::Reasoning),
-            _ => None,
-        }
-    }
-
     /// Returns the kind of the text that the member `name` of a reasoning detail contains.
     pub(super) fn from_detail(name: &str) -> Option<Self> {
         match name {
@@ -487,14 +493,14 @@ fn each_content<'a>(
 #[cfg(test)]
 mod tests {
     use super::WatchedTextKind;
-    use crate::chunk::Level;
-    use crate::chunk::schema::{rows, texts};
+    use crate::chunk::schema::rows;
+    use crate::chunk::{Level, TextMember};
 
     /// Tests that a guard watches each text with a column, and all members of a function.
     #[test]
     fn each_text_of_the_schema_is_watched() {
         for row in rows(Level::Delta) {
-            let is_text = texts().any(|name| name == row.name);
+            let is_text = TextMember::ALL.iter().any(|member| member.as_str() == row.name);
             assert_eq!(WatchedTextKind::from_delta(row.name).is_some(), is_text, "{}", row.name);
         }
         for row in rows(Level::Function) {

@@ -281,9 +281,7 @@ pub fn check_changes(completion: &mut Reassembler) {
     for change in changes {
         let choices = &completion.choices;
         let (text, start) = match *change {
-            Change::Content { choice, start } => (&choices[choice].message.content, start),
-            Change::Refusal { choice, start } => (&choices[choice].message.refusal, start),
-            Change::Reasoning { choice, start } => (&choices[choice].message.reasoning, start),
+            Change::Text { choice, text, start } => (choices[choice].message.text(text), start),
             Change::Arguments { choice, call, start } => {
                 let function = choices[choice].message.tool_calls[call].function.as_ref().unwrap();
                 assert!(!function.arguments[start..].is_empty());
@@ -291,6 +289,6 @@ pub fn check_changes(completion: &mut Reassembler) {
             }
             _ => continue,
         };
-        assert!(!text.as_deref().unwrap()[start..].is_empty());
+        assert!(!text.unwrap()[start..].is_empty());
     }
 }

@@ -451,14 +451,8 @@ fn watch(stream: &[u8]) {
         for change in changes {
             let choices = &snapshot.choices;
             let text = match *change {
-                Change::Content { choice, start } => {
-                    choices[choice].message.content.as_deref().map(|text| &text[start..])
-                }
-                Change::Refusal { choice, start } => {
-                    choices[choice].message.refusal.as_deref().map(|text| &text[start..])
-                }
-                Change::Reasoning { choice, start } => {
-                    choices[choice].message.reasoning.as_deref().map(|text| &text[start..])
+                Change::Text { choice, text, start } => {
+                    choices[choice].message.text(text).map(|text| &text[start..])
                 }
                 Change::Arguments { choice, call, start } => {
                     let call = &choices[choice].message.tool_calls[call];

@@ -3,6 +3,7 @@
 use deltawire::chunk::OwnedChatCompletionChunk;
 use deltawire::completion::{
     ArgumentsState, Change, ChatCompletion, CompletionLimit, FinishedCompletion, Irregularities,
+    MessageText,
 };
 use deltawire::sse::BodyKind;
 use deltawire::{ChunkDecoder, Limits, Outcome, Reassembler, StreamSummary};
@@ -339,23 +340,23 @@ fn changes_of_a_push_are_its_new_parts() {
         ),
         (
             json!({"index": 0, "delta": {"reasoning": "hm"}}),
-            vec![Change::Reasoning { choice: 0, start: 0 }],
+            vec![Change::Text { choice: 0, text: MessageText::Reasoning, start: 0 }],
         ),
         (
             json!({"index": 0, "delta": {"content": "Hé"}}),
-            vec![Change::Content { choice: 0, start: 0 }],
+            vec![Change::Text { choice: 0, text: MessageText::Content, start: 0 }],
         ),
         (
             json!({"index": 1, "delta": {"content": "x", "refusal": "no"}}),
             vec![
                 Change::ChoiceStarted { choice: 1 },
-                Change::Content { choice: 1, start: 0 },
-                Change::Refusal { choice: 1, start: 0 },
+                Change::Text { choice: 1, text: MessageText::Content, start: 0 },
+                Change::Text { choice: 1, text: MessageText::Refusal, start: 0 },
             ],
         ),
         (
             json!({"index": 0, "delta": {"content": "llo"}}),
-            vec![Change::Content { choice: 0, start: 3 }],
+            vec![Change::Text { choice: 0, text: MessageText::Content, start: 3 }],
         ),
         (
             call(0, "{"),
@@ -417,7 +418,9 @@ fn a_change_begins_at_a_character() {
     for (text, expected) in [(r"a\ud83d", "a\u{FFFD}"), (r"\ude00b", "😀b")] {
         let json = format!(r#"{{"choices":[{{"index":0,"delta":{{"content":"{text}"}}}}]}}"#);
         completion.push(&OwnedChatCompletionChunk::from_json(json.as_bytes()).unwrap().as_chunk());
-        let Some(Change::Content { start, .. }) = completion.changes().last().copied() else {
+        let Some(Change::Text { text: MessageText::Content, start, .. }) =
+            completion.changes().last().copied()
+        else {
             panic!()
         };
         let content = completion.snapshot().choices[0].message.content.as_deref().unwrap();
@@ -446,10 +449,7 @@ fn a_change_of_a_text_that_is_replaced_is_void() {
         assert_eq!(completion.changes().len(), count, "{:?}", completion.changes());
         for change in completion.changes() {
             let start = match change {
-                Change::Content { start, .. }
-                | Change::Refusal { start, .. }
-                | Change::Reasoning { start, .. }
-                | Change::Arguments { start, .. } => *start,
+                Change::Text { start, .. } | Change::Arguments { start, .. } => *start,
                 other => panic!("{other:?}"),
             };
             assert_eq!(start, 0);
@@ -948,7 +948,7 @@ fn changes_of_one_chunk_agree_on_positions() {
     for change in changes {
         let choices = &completion.choices;
         match *change {
-            Change::Content { choice, start } => {
+            Change::Text { choice, text: MessageText::Content, start } => {
                 texts.push(choices[choice].message.content.as_deref().unwrap()[start..].to_owned());
             }
             Change::Arguments { choice, call, start } => {

@@ -3,7 +3,7 @@
 //! The oracle concatenates the texts of the chunks.
 
 use deltawire::chunk::OwnedChatCompletionChunk;
-use deltawire::completion::{Change, ChatCompletion};
+use deltawire::completion::{Change, ChatCompletion, MessageText};
 use deltawire::json::OwnedValue;
 use deltawire::{ChunkDecoder, Limits, Reassembler, Templates};
 use proptest::collection::vec;
@@ -214,14 +214,16 @@ fn new_texts(completion: &mut Reassembler) -> Vec<(u64, &'static str, String)> {
     let (completion, changes) = completion.snapshot_with_changes();
     let new = |change: &Change| {
         let (choice, name, start) = match *change {
-            Change::Content { choice, start } => (choice, NAMES[0], start),
-            Change::Reasoning { choice, start } => (choice, NAMES[1], start),
+            Change::Text { choice, text: MessageText::Content, start } => (choice, NAMES[0], start),
+            Change::Text { choice, text: MessageText::Reasoning, start } => {
+                (choice, NAMES[1], start)
+            }
             Change::Arguments { choice, start, .. } => (choice, NAMES[2], start),
             _ => return None,
         };
         let choice = &completion.choices[choice];
         let text = match *change {
-            Change::Content { .. } => choice.message.content.as_ref()?,
+            Change::Text { text: MessageText::Content, .. } => choice.message.content.as_ref()?,
             Change::Arguments { call, .. } => {
                 &choice.message.tool_calls[call].function.as_ref()?.arguments
             }
@@ -364,7 +366,7 @@ fn a_text_behind_the_end_is_one_change() {
         changes.push(completion.changes().to_vec());
     }
     let done = |choice| Change::ToolCallDone { choice, call: 0 };
-    let text = |start| Change::Content { choice: 0, start };
+    let text = |start| Change::Text { choice: 0, text: MessageText::Content, start };
     let expected = [vec![text(3)], vec![done(0), done(1)], vec![text(4)], vec![text(5)]];
     assert_eq!(changes[5..9], expected);
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use deltawire::chunk::Api;
 use deltawire::completion::{
-    Change, ChatCompletion, CompletionLimit, Defect, FinishedCompletion, NotWhole,
+    Change, ChatCompletion, CompletionLimit, Defect, FinishedCompletion, MessageText, NotWhole,
 };
 use deltawire::gateway::{
     Editor, Observer, Replay, RewriteOutcome, StreamReport, UsageTap, assemble,
@@ -499,7 +499,7 @@ proptest! {
             let (snapshot, changes) = completion.snapshot_with_changes();
             prop_assert!(snapshot.choices.is_sorted_by_key(|choice| choice.index));
             for change in changes {
-                if let Change::Content { choice, start } = *change {
+                if let Change::Text { choice, text: MessageText::Content, start } = *change {
                     prop_assert!(snapshot.choices[choice].message.content.as_deref().unwrap().is_char_boundary(start));
                 }
             }
