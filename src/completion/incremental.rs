@@ -195,7 +195,6 @@ impl MergePlan {
         if plan.shared.has_texts {
             plan.shared.content = None;
         }
-        let has_reasoning = !matches!(plan.shared.reasoning, Reasoning::Nothing);
         let calls = match (call, arguments, call_index) {
             (None, ..) => Calls::Nothing,
             (Some(call), Some(slot), Some(index)) if !other_calls && is_continuation(&call) => {
@@ -207,7 +206,7 @@ impl MergePlan {
         plan.shared.calls = calls;
         plan.shared.only_text = plan.only_text();
         plan.shared.has_more = plan.shared.has_texts
-            || has_reasoning
+            || plan.shared.merges_reasoning()
             || has_calls
             || plan.member_texts().next().is_some();
         plan
