@@ -178,7 +178,8 @@ impl<'a> ChatCompletionChunk<'a> {
             Field::Text(member)
         } else if leaf == choice.index {
             Field::ChoiceIndex
-        } else if is_in(document, choice.logprobs, leaf) {
+        } else if is_in(document, choice.logprobs, leaf) && document.kind(leaf) == Some(Kind::Array)
+        {
             Field::Logprobs
         } else if is_in(document, choice.message, leaf) {
             Field::Message

@@ -290,9 +290,11 @@ impl Tape {
             let before = arrays.iter().map(contents).take_while(|contents| contents.end <= id);
             before.map(|contents| contents.end - contents.start).sum::<NodeId>()
         };
+        let mut ranges = arrays.iter().map(contents).peekable();
         for (id, node) in (0..).zip(other.nodes()) {
             let Node { kind, start, end, mut payload } = *node;
-            if arrays.iter().any(|array| contents(array).contains(&id)) {
+            while ranges.next_if(|contents| contents.end <= id).is_some() {}
+            if ranges.peek().is_some_and(|contents| contents.contains(&id)) {
                 continue;
             }
             if kind.is_container() {

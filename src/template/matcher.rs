@@ -367,13 +367,18 @@ impl<I: Index> Matcher<I> {
         if raw.len() > LARGEST_EVENT || self.local.is_none() {
             return None;
         }
-        let has_arrays = buffers.remove_arrays(json, without_arrays);
+        let (before, behind) = surroundings(event)?;
+        let is_small = buffers.tape.nodes().len() <= MOST_NODES;
+        let has_arrays = buffers.index.rows() <= MOST_ROWS
+            && !self.learning.is_paused()
+            && buffers.remove_arrays(json, without_arrays);
+        if is_small || has_arrays {
+            self.learning.debit(LearningBudget::cost(3 * raw.len()));
+        }
         let Buffers { tape, index } = if has_arrays { without_arrays } else { buffers };
         if tape.nodes().len() > MOST_NODES || index.rows() > MOST_ROWS {
             return None;
         }
-        let (before, behind) = surroundings(event)?;
-        self.learning.debit(LearningBudget::cost(3 * raw.len()));
         let structure = structure(before, Document::new(tape, json));
         let own = self.own.clone().filter(|own| !self.is_private && own.structure == structure);
         let matched = own.and_then(|own| self.match_widened(&own, raw, false));

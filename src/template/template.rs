@@ -9,9 +9,7 @@ use super::ids::next_id;
 use super::slot::{Slot, SlotKind, fill_run, new_slot, run_of};
 use super::tuning::{LARGEST_EVENT, LONGEST_HEAD, MOST_LEAVES, MOST_NEW_SLOTS, USUAL_BOUND};
 use super::{Index, Leaf};
-use crate::json::{
-    self, DEEPEST_PLAIN, Document, Kind, MOST_PATCHES, NodeId, Patch, Patches, SlotValues, Tape,
-};
+use crate::json::{self, DEEPEST_PLAIN, Document, MOST_PATCHES, Patch, Patches, SlotValues, Tape};
 use crate::slice::{bytes_in, items_in, items_in_mut, text_in};
 
 /// One template. It never changes, so streams and threads share it.
@@ -555,11 +553,7 @@ fn leaves_of<I: Index>(
     json: &str,
 ) -> Option<Leaves> {
     let (mut leaves, mut has_all) = (Leaves::new(), true);
-    // An array that no slot can have is a literal.
-    let is_read =
-        |leaf: NodeId| document.kind(leaf) == Some(Kind::Array) && document.behind(leaf) > leaf + 1;
     index.each_leaf(document, |leaf, kind| match new_slot(tape, json, leaf) {
-        _ if is_read(leaf) => {}
         Some(mut slot) if leaves.len() < MOST_LEAVES => {
             let node = document.node(leaf);
             slot.is_bound = kind == Leaf::Bound && node.is_some_and(|node| !node.is_escaped());

@@ -53,7 +53,7 @@ pub const TEMPLATES: [&str; 11] = [
     "data: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"He\",\"reasoning\":\"\"}}],\"usage\":{\"a\":17,\"a\":3,\"b\":17}}\n\n",
     "data: {\"error\":\"\",\"choices\":[{\"index\":0,\"delta\":{\"reasoning\":\"So\"},\"message\":{}}],\"code\":0,\"usage\":{\"a\":17,\"a\":\"He\"}}\n\n",
     "data: {\"a\\u00e9\":[1,-2,0.5,1e3,true,\"\\n\"],\"choices\":[],\"created\":\"5\",\"model\":7,\"n\":[[17],5,{\"b\":1},\"So\"]}\n\n",
-    "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"He\"},\"logprobs\":{\"content\":[{\"token\":\"He\",\"logprob\":-0.25e-2,\"bytes\":[72,101],\"top_logprobs\":[{\"token\":\"So\\n\",\"logprob\":-17,\"bytes\":null},{\"token\":\"é\"}]}],\"refusal\":null}}],\"obfuscation\":\"ab\"}\n\n",
+    "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"He\"},\"logprobs\":{\"content\":[{\"token\":\"He\",\"logprob\":-0.25e-2,\"bytes\":[72,101],\"top_logprobs\":[{\"token\":\"So\\n\",\"logprob\":-17,\"bytes\":null},{\"token\":\"é\"}]}],\"refusal\":null,\"avg\":17,\"x\":\"So\"}}],\"obfuscation\":\"ab\"}\n\n",
     "data: {\"id\":\"c1\",\"choices\":[{\"delta\":{},\"logprobs\":{\"tokens\":[\"So\",\"x\"],\"token_logprobs\":[-0.5,17],\"content\":[],\"refusal\":[{\"logprob\":{},\"token\":\"He\"}]}},{\"index\":1,\"logprobs\":{\"content\":[[17]],\"x\":[true]}}]}\n\n",
 ];
 
