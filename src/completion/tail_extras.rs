@@ -220,16 +220,18 @@ impl Reassembler {
     /// There is none while half a surrogate pair is pending. `choice` is the position of the choice.
     #[inline]
     pub(super) fn plan_tail(&mut self, chunk: &ChatCompletionChunk<'_>, choice: usize) {
-        let Self { newest: Newest { changes, .. }, plan, .. } = self;
+        let Self { newest: Newest { changes, .. }, plan, budget, .. } = self;
         // The end of the push may move choices and calls.
-        if plan.shared.only_text.is_none() || changes.needs_buffer() || changes.is_unordered {
+        let is_moved = changes.needs_buffer() || changes.is_unordered;
+        if plan.shared.only_text.is_none() || is_moved || !budget.texts.is_free(tail::FREE) {
             return;
         }
         let has_index = plan.has_index_slot();
         if has_index || plan.detail().is_some() || plan.usage().is_some() {
             return self.plan_extras(chunk, choice, has_index);
         }
-        if let Some(text) = self.text_place(choice, 0) {
+        let Some(Indexes { call, .. }) = plan.indexes(chunk) else { return };
+        if let Some(text) = self.text_place(choice, call) {
             self.newest.tail.plan(self.plan.key, &text);
         }
     }

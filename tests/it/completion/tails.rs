@@ -391,3 +391,40 @@ fn arguments_continue_a_call_that_has_moved() {
         assert!(arguments.eq(expected), "{:?}", completion.snapshot());
     }
 }
+
+/// The arguments of a call over the limit are lost, and join no other call.
+#[test]
+fn the_arguments_of_a_call_over_a_limit_join_no_other_call() {
+    let chunk = |call: &str| {
+        format!(
+            "data: {{\"id\":\"c\",\"created\":5,\"choices\":[{{\"index\":0,\"delta\":{{\"tool_calls\":[{call}]}}}}]}}\n\n"
+        )
+    };
+    let begin = |index: u8, text: &str| {
+        chunk(&format!(
+            "{{\"index\":{index},\"id\":\"a{index}\",\"type\":\"function\",\"function\":{{\"name\":\"f\",\"arguments\":\"{text}\"}}}}"
+        ))
+    };
+    let more =
+        |text: &str| chunk(&format!("{{\"index\":1,\"function\":{{\"arguments\":\"{text}\"}}}}"));
+    let texts = |list: &[&str]| list.iter().map(|text| more(text)).collect::<String>();
+    let lesson = begin(1, "x") + &texts(&["a", "b", "c", "d"]);
+    let stream = begin(0, "{") + &texts(&["p", "q", "r", "s"]);
+    let templates = Templates::new();
+    let limits = Limits::new().with_max_tool_calls(1);
+    for (bytes, limits, expected) in [
+        (&lesson, Limits::new(), "xabcd"),
+        (&lesson, Limits::new(), "xabcd"),
+        (&stream, limits, "{"),
+        (&stream, limits, "{"),
+    ] {
+        let mut decoder = ChunkDecoder::new().with_templates(&templates);
+        let mut completion = Reassembler::with_limits(limits);
+        let mut input = bytes.as_bytes();
+        while let Some(event) = decoder.next(&mut input) {
+            completion.push_payload(event.payload());
+        }
+        let call = &completion.snapshot().choices[0].message.tool_calls[0];
+        assert_eq!(call.function.as_ref().unwrap().arguments, expected);
+    }
+}
