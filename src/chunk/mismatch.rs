@@ -1,7 +1,6 @@
 //! `Mismatch<'_>`: a value of another type than the schema's, and its path.
 
 use core::fmt::Write as _;
-use std::borrow::Cow;
 
 use super::ChatCompletionChunk;
 use super::index::MOST_MISMATCHES;
@@ -81,11 +80,7 @@ pub(super) fn mismatches<'a>(
     chunk: &ChatCompletionChunk<'a>,
 ) -> impl Iterator<Item = Mismatch<'a>> + use<'a> {
     let document = chunk.document.full();
-    let mut index = Cow::Borrowed(chunk.index);
-    if chunk.document.has_unread() {
-        let filled = index.to_mut().fill(document);
-        debug_assert!(filled.is_ok(), "a chunk that matches a template has few choices");
-    }
+    let index = chunk.full_index();
     let mut ids = index.mismatches.clone();
     let mut check = |level, id| {
         ValueType::ObjectOf(level).find_mismatches(document, id, 2 * MOST_MISMATCHES, &mut ids);

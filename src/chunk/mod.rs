@@ -77,6 +77,7 @@ pub(crate) use template_cache::{SharedCache, TemplateCache, TemplateKey};
 use core::fmt;
 use core::ops::Range;
 use schema::top;
+use std::borrow::Cow;
 
 use crate::json::{Document, Kind, NodeId, Value};
 
@@ -332,6 +333,16 @@ impl<'a> ChatCompletionChunk<'a> {
     #[must_use]
     pub fn into_owned(self) -> OwnedChatCompletionChunk {
         OwnedChatCompletionChunk::new(&self)
+    }
+
+    /// Returns the index of the [full](Document::full) document: its own one if no array is unread.
+    fn full_index(&self) -> Cow<'a, ChunkIndex> {
+        let mut index = Cow::Borrowed(self.index);
+        if self.document.has_unread() {
+            let filled = index.to_mut().fill(self.document.full());
+            debug_assert!(filled.is_ok(), "a chunk that matches a template has few choices");
+        }
+        index
     }
 
     fn extra_of(&self, range: &Range<u32>) -> ExtraMembers<'a> {

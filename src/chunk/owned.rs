@@ -19,11 +19,7 @@ pub struct OwnedChatCompletionChunk {
 
 impl OwnedChatCompletionChunk {
     pub(super) fn new(chunk: &ChatCompletionChunk<'_>) -> Self {
-        let mut index = chunk.index.clone();
-        if chunk.document.has_unread() {
-            let filled = index.fill(chunk.document.full());
-            debug_assert!(filled.is_ok(), "a chunk that matches a template has few choices");
-        }
+        let index = chunk.full_index().into_owned();
         Self { document: OwnedDocument::new(chunk.document), index }
     }
 

@@ -232,9 +232,8 @@ impl<'a> Document<'a> {
         patch: &Patch,
         block: &mut [u8; N],
     ) -> Option<usize> {
-        let Range { start, end } = patch.value_range();
-        let len = end.wrapping_sub(start);
-        if len > N || !matches!(patch.kind, Kind::String) || patch.is_escaped() {
+        let (start, len) = patch.short_string(N)?;
+        if patch.is_escaped() {
             return None;
         }
         *block = *self.bytes.get(start..)?.first_chunk()?;
@@ -260,11 +259,7 @@ impl<'a> Document<'a> {
         patch: &Patch,
         block: &mut [u8; N],
     ) -> Option<usize> {
-        let Range { start, end } = patch.value_range();
-        let len = end.wrapping_sub(start);
-        if len > N || !matches!(patch.kind, Kind::String) {
-            return None;
-        }
+        let (start, len) = patch.short_string(N)?;
         copy_block(self.bytes, start, block)?;
         Some(len)
     }

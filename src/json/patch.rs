@@ -101,6 +101,16 @@ impl Patch {
         (start + quote) as usize..end.wrapping_sub(quote) as usize
     }
 
+    /// Returns the start and the length of a string as sent, without its quotes.
+    ///
+    /// Returns `None` if it is longer than `most`, or if the value is no string.
+    #[inline]
+    pub(super) fn short_string(&self, most: usize) -> Option<(usize, usize)> {
+        let Range { start, end } = self.value_range();
+        let len = end.wrapping_sub(start);
+        (len <= most && matches!(self.kind, Kind::String)).then_some((start, len))
+    }
+
     /// Returns true if the value is a string with escapes.
     pub(crate) const fn is_escaped(&self) -> bool {
         self.value().is_escaped()
