@@ -31,7 +31,13 @@ use crate::json::{NodeId, OwnedObject, Value, ValueKind};
 use crate::template::LARGEST_EVENT;
 
 /// The most bytes of budget that a byte of a chunk reserves: a member costs more than its text.
-pub(super) const COST: usize = 32;
+const COST: usize = 32;
+
+/// Returns true if there is budget for the usage of a chunk merged in full.
+#[inline]
+pub(super) fn has_usage_budget(budget: &Budgets, chunk: &ChatCompletionChunk<'_>) -> bool {
+    budget.usage.is_free(COST * chunk.json_len())
+}
 
 /// The template of the chunk that was merged in full last.
 #[derive(Clone, Copy, Debug, Default)]
@@ -495,13 +501,7 @@ impl Reassembler {
     #[inline]
     fn has_budget(&self, chunk: &ChatCompletionChunk<'_>) -> bool {
         self.budget.texts.is_free(COST * LARGEST_EVENT)
-            && (self.completion.usage.is_none() || self.has_usage_budget(chunk))
-    }
-
-    /// Returns true if there is budget for the usage of the chunk merged in full.
-    #[inline]
-    pub(super) fn has_usage_budget(&self, chunk: &ChatCompletionChunk<'_>) -> bool {
-        self.budget.usage.is_free(COST * chunk.json_len())
+            && (self.completion.usage.is_none() || has_usage_budget(&self.budget, chunk))
     }
 
     /// Returns true if the completion has an id and a time, of which the first ones count.

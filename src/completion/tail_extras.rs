@@ -8,7 +8,7 @@
 
 use super::budget::Budget;
 use super::budgets::Budgets;
-use super::incremental::COST;
+use super::incremental::has_usage_budget;
 use super::tail::{Newest, OneText, Tail, TextPlace};
 use super::tool_call::continued_arguments;
 use super::usage_plan::UsagePlan;
@@ -175,7 +175,7 @@ impl Reassembler {
         let TailExtras { has_index, has_detail, has_usage, other, counts, .. } = extras;
         debug_assert_eq!(plan.key, tail.key, "the plan of the tail");
         // A count that is pushed twice is the same.
-        let mut may_push = || budget.usage.is_free(COST * chunk.json_len()) && counts.push(chunk);
+        let mut may_push = || has_usage_budget(budget, chunk) && counts.push(chunk);
         if *has_usage && !may_push() {
             return false;
         }

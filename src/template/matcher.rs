@@ -369,9 +369,8 @@ impl<I: Index> Matcher<I> {
         }
         let (before, behind) = surroundings(event)?;
         let is_small = buffers.tape.nodes().len() <= MOST_NODES;
-        let has_arrays = buffers.index.rows() <= MOST_ROWS
-            && !self.learning.is_paused()
-            && buffers.remove_arrays(json, without_arrays);
+        let has_arrays =
+            buffers.index.rows() <= MOST_ROWS && buffers.remove_arrays(json, without_arrays);
         if is_small || has_arrays {
             self.learning.debit(LearningBudget::cost(3 * raw.len()));
         }
