@@ -308,12 +308,11 @@ impl MergePlan {
     /// Returns the indexes of the choice of a chunk, and of its call with arguments.
     #[inline]
     pub(super) fn indexes(&self, chunk: &ChatCompletionChunk<'_>) -> Option<Indexes> {
-        let small = |index: ChoiceIndex| u32::try_from(index.resolve(chunk)?).ok();
         let call = match self.shared.calls {
-            Calls::Arguments { index, .. } => small(index)?,
+            Calls::Arguments { index, .. } => index.resolve(chunk)?,
             Calls::Nothing | Calls::Everything => 0,
         };
-        Some(Indexes { choice: small(self.shared.choice?)?, call })
+        Indexes::new(self.shared.choice?.resolve(chunk)?, call)
     }
 
     /// Replaces the numbers of the usage.

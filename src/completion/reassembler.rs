@@ -12,7 +12,7 @@ use super::model::{ChatCompletion, CompletionChoice, push_doubling};
 use super::order::sort_both;
 use super::outcome::{Findings, FinishedCompletion, Irregularities, UnfinishedChoice, count};
 use super::tail::{Newest, Tail};
-use super::tail_extras::TailExtras;
+use super::tail_extras::{Indexes, TailExtras};
 use super::tool_call::PART_COST;
 use super::whole::push_whole;
 use crate::chunk::schema::{completion_details, top, usage};
@@ -56,8 +56,12 @@ pub struct Reassembler {
     /// The template of the chunk that was merged in full last.
     pub(super) merged: MergedTemplate,
     pub(super) plan: MergePlan,
-    /// `None` until a chunk with one text has more.
+    /// `None` until a tail needs them.
     pub(super) extras: Option<Box<TailExtras>>,
+    /// The indexes of the last two chunks that had more than a text, the last one first.
+    ///
+    /// A tail with indexes in slots, and without extras, is that of the last one.
+    pub(super) latest: [Option<Indexes>; 2],
     /// The number of choices at the end that aren't sorted yet: `late_choices <= states.len()`.
     late_choices: usize,
     /// The usage of each choice; `None` unless the server sends one for each.
@@ -102,6 +106,7 @@ impl Reassembler {
             merged: MergedTemplate::default(),
             plan: MergePlan::default(),
             extras: None,
+            latest: [None; 2],
             late_choices: 0,
             choice_tokens: None,
             findings: Findings::default(),
@@ -362,6 +367,7 @@ impl Reassembler {
         if let Some(extras) = &mut self.extras {
             **extras = TailExtras::default();
         }
+        self.latest = [None; 2];
         self.invalid_choice_indexes = 0;
         self.findings = Findings::default();
     }

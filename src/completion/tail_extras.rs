@@ -6,6 +6,8 @@
 //!   tail too.
 //! - Counts of the usage. The newest ones replace the stored ones when the tails join their texts.
 
+use core::num::NonZeroU16;
+
 use super::budget::Budget;
 use super::budgets::Budgets;
 use super::incremental::has_usage_budget;
@@ -20,26 +22,41 @@ use crate::slice::bytes_in;
 /// The most counts of a usage that aren't stored at once.
 const MOST_COUNTS: usize = 8;
 
-/// The indexes of a choice and of a tool call, which is 0 without a call.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// The indexes of a choice and of a tool call, which is 0 without a call, each plus 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Indexes {
-    pub(super) choice: u32,
-    pub(super) call: u32,
+    choice: NonZeroU16,
+    call: NonZeroU16,
 }
 
-/// The part of a tail that most streams lack.
+impl Indexes {
+    /// Returns `None` if an index is too large for a tail.
+    #[inline]
+    pub(super) fn new(choice: u64, call: u64) -> Option<Self> {
+        let small = |index: u64| NonZeroU16::new(u16::try_from(index).ok()?.checked_add(1)?);
+        Some(Self { choice: small(choice)?, call: small(call)? })
+    }
+
+    fn choice(self) -> u64 {
+        u64::from(self.choice.get()) - 1
+    }
+
+    fn call(self) -> u64 {
+        u64::from(self.call.get()) - 1
+    }
+}
+
+/// The parts of a tail that most streams lack, with one choice, one call, and text only.
 #[derive(Clone, Debug, Default)]
 pub(super) struct TailExtras {
     has_index: bool,
     has_detail: bool,
     has_usage: bool,
     /// The indexes of the texts of both tails, if there are indexes in slots.
-    indexes: Indexes,
-    other_indexes: Indexes,
+    indexes: Option<Indexes>,
+    other_indexes: Option<Indexes>,
     /// The tail of a detail, or of another choice.
     other: Tail,
-    /// The indexes of the last two chunks for which tails were planned, the last one first.
-    latest: [Option<Indexes>; 2],
     counts: Counts,
 }
 
@@ -59,15 +76,6 @@ struct Count {
     count: u64,
     slot: usize,
     position: usize,
-}
-
-impl TailExtras {
-    /// Adds the indexes of a chunk; returns those of the two before, the last one first.
-    const fn continue_with(&mut self, indexes: Indexes) -> [Option<Indexes>; 2] {
-        let before = self.latest;
-        self.latest = [Some(indexes), before[0]];
-        before
-    }
 }
 
 impl Counts {
@@ -171,7 +179,7 @@ impl Reassembler {
     #[inline(never)]
     pub(super) fn push_text_and_more(&mut self, chunk: &ChatCompletionChunk<'_>) -> bool {
         let Self { newest: Newest { changes, tail }, extras, plan, completion, budget, .. } = self;
-        let Some(extras) = extras.as_deref_mut() else { return false };
+        let Some(extras) = extras.as_deref_mut() else { return self.push_text_of_index(chunk) };
         let TailExtras { has_index, has_detail, has_usage, other, counts, .. } = extras;
         debug_assert_eq!(plan.key, tail.key, "the plan of the tail");
         // A count that is pushed twice is the same.
@@ -179,10 +187,13 @@ impl Reassembler {
         if *has_usage && !may_push() {
             return false;
         }
-        let indexes = if *has_index { plan.indexes(chunk) } else { Some(extras.indexes) };
-        let (text, detail) = if indexes == Some(extras.indexes) {
+        let indexes = if *has_index { plan.indexes(chunk) } else { extras.indexes };
+        if indexes.is_none() {
+            return false;
+        }
+        let (text, detail) = if indexes == extras.indexes {
             (tail, has_detail.then_some(other))
-        } else if indexes == Some(extras.other_indexes) && other.key.is_some() && !*has_detail {
+        } else if indexes == extras.other_indexes && other.key.is_some() && !*has_detail {
             (other, None)
         } else {
             return false;
@@ -197,6 +208,19 @@ impl Reassembler {
         if *has_usage && counts.len == 0 {
             plan.push_usage(completion, chunk, budget);
         }
+        true
+    }
+
+    /// Merges a chunk that has an index beside the text; returns false if the index is another.
+    fn push_text_of_index(&mut self, chunk: &ChatCompletionChunk<'_>) -> bool {
+        let Self { newest: Newest { changes, tail }, plan, latest, completion, budget, .. } = self;
+        let indexes = plan.indexes(chunk);
+        if indexes.is_none() || indexes != latest[0] {
+            return false;
+        }
+        let Some(len) = tail.copy_text(chunk, completion, budget) else { return false };
+        tail.grow(len);
+        changes.set(tail.change(len));
         true
     }
 
@@ -230,8 +254,8 @@ impl Reassembler {
         if has_index || plan.detail().is_some() || plan.usage().is_some() {
             return self.plan_extras(chunk, choice, has_index);
         }
-        let Some(Indexes { call, .. }) = plan.indexes(chunk) else { return };
-        if let Some(text) = self.text_place(choice, call) {
+        let Some(indexes) = plan.indexes(chunk) else { return };
+        if let Some(text) = self.text_place(choice, indexes.call()) {
             self.newest.tail.plan(self.plan.key, &text);
         }
     }
@@ -240,7 +264,8 @@ impl Reassembler {
     #[inline(never)]
     fn plan_extras(&mut self, chunk: &ChatCompletionChunk<'_>, choice: usize, has_index: bool) {
         let Some(indexes) = self.plan.indexes(chunk) else { return };
-        let [last, before] = self.extras.get_or_insert_default().continue_with(indexes);
+        let [last, before] = self.latest;
+        self.latest = [Some(indexes), last];
         let other_indexes = last.filter(|last| has_index && *last != indexes);
         // Where more than two choices or calls take turns, tails would be planned in vain.
         let takes_turns = other_indexes.is_some();
@@ -248,7 +273,7 @@ impl Reassembler {
             return;
         }
         let has_detail = self.plan.detail().is_some();
-        let Some(text) = self.text_place(choice, indexes.call) else { return };
+        let Some(text) = self.text_place(choice, indexes.call()) else { return };
         let other = match other_indexes {
             None if has_detail => self.detail_place(choice),
             Some(other) if !has_detail => self.turn_place(choice, other),
@@ -258,12 +283,16 @@ impl Reassembler {
             return;
         }
         let Self { newest: Newest { tail, .. }, plan, extras, .. } = self;
-        let extras = extras.get_or_insert_default();
         let usage = plan.usage();
+        if extras.is_none() && other.is_none() && usage.is_none() {
+            tail.has_more = tail.plan(plan.key, &text);
+            return;
+        }
+        let extras = extras.get_or_insert_default();
         (extras.has_index, extras.has_detail) = (has_index, has_detail);
         extras.has_usage = usage.is_some();
         extras.counts.plan(usage, chunk);
-        (extras.indexes, extras.other_indexes) = (indexes, other_indexes.unwrap_or_default());
+        (extras.indexes, extras.other_indexes) = (Some(indexes), other_indexes);
         extras.other.key = None;
         if other.is_none_or(|other| extras.other.plan(plan.key, &other)) {
             tail.has_more = tail.plan(plan.key, &text);
@@ -271,7 +300,7 @@ impl Reassembler {
     }
 
     /// Returns the place of the text that a next chunk continues; `call` is the index of its call.
-    fn text_place(&mut self, choice: usize, call: u32) -> Option<TextPlace> {
+    fn text_place(&mut self, choice: usize, call: u64) -> Option<TextPlace> {
         let Self { plan, completion, states, .. } = self;
         let (slot, of) = plan.shared.only_text?;
         let message = &mut completion.choices.get_mut(choice)?.message;
@@ -280,8 +309,7 @@ impl Reassembler {
             OneText::Of(of) if state.pending.of(of).may_join("") => return None,
             OneText::Of(of) => (0, message.text(of)?.len()),
             OneText::Arguments => {
-                let index = Some(call.into());
-                let (call, arguments, cut) = continued_arguments(message, state, index)?;
+                let (call, arguments, cut) = continued_arguments(message, state, Some(call))?;
                 (call, Some(arguments.len()).filter(|_| !cut.may_join(""))?)
             }
             OneText::Detail => return None,
@@ -297,11 +325,11 @@ impl Reassembler {
 
     /// Returns the place of the text of another choice, with which a choice takes turns.
     fn turn_place(&mut self, choice: usize, indexes: Indexes) -> Option<TextPlace> {
-        let index = u64::from(indexes.choice);
+        let index = indexes.choice();
         let other = self.completion.choices.iter().position(|choice| choice.index == index)?;
         if other == choice || !self.merged.has_choice(index) {
             return None;
         }
-        self.text_place(other, indexes.call)
+        self.text_place(other, indexes.call())
     }
 }
