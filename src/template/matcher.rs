@@ -2,15 +2,14 @@
 
 use std::sync::Arc;
 
+use super::bound::{Bound, EventBound};
 use super::ids::next_id;
 use super::learning::LearningBudget;
 use super::local::Local;
 use super::set::{Alike, TemplateSet};
 use super::slot::Slot;
 use super::surroundings::surroundings;
-use super::template::{
-    Bound, EventBound, MatchedEvent, Sample, Template, Values, shared_len, structure,
-};
+use super::template::{MatchedEvent, Sample, Template, Values, shared_len, structure};
 use super::tuning::{
     FEW_HITS, FIRST_GUESSES, LARGEST_EVENT, MOST_BINDINGS, MOST_GUESSES, MOST_NODES, MOST_OFFERED,
     MOST_PUBLISHED, MOST_ROWS,

@@ -78,6 +78,7 @@
 //! to `TEMPLATES` in `tests/bodies/templates.rs`, values to `lesson` in `tests/it/template/streams.rs`, and the kind to
 //! the unit tests of `slot.rs`.
 
+mod bound;
 mod followers;
 mod ids;
 mod learning;
