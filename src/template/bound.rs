@@ -5,7 +5,7 @@ use core::ops::Range;
 use smallvec::SmallVec;
 
 use super::Index;
-use super::slot::run_of;
+use super::slot::{Slot, run_of};
 use super::template::{Template, shared_len};
 use super::tuning::{LARGEST_EVENT, MOST_LEAVES, USUAL_BOUND};
 use crate::json::{Patch, Patches};
@@ -20,16 +20,76 @@ pub(super) type Bound = SmallVec<[u8; USUAL_BOUND]>;
 /// The bound values of one event.
 pub(super) type EventBound = SmallVec<[u8; LARGEST_EVENT + MOST_LEAVES]>;
 
+/// The event that a stream matched before.
+pub(super) struct EventBefore<'e, I> {
+    pub(super) template: Option<&'e Template<I>>,
+    /// The head, and the patches; those of `template` if there is one.
+    pub(super) head: &'e [u8],
+    pub(super) patches: &'e [Patch],
+}
+
+/// The leaves that an event has in common with the event before: the first ones.
+pub(super) struct KnownLeaves<'e> {
+    pub(super) patches: &'e [Patch],
+    /// True if they are all of the head, and both events have the same head.
+    pub(super) has_same_head: bool,
+}
+
+/// Returns the literals of a head, each with its length and with the id and the kind of its leaf.
+///
+/// Templates with the same shape have the same head in a stream.
+pub(super) fn head_shape(text: &[u8], head: &[Slot]) -> Box<[u8]> {
+    let mut shape = Vec::new();
+    for leaf in head {
+        let literal = bytes_in(text, leaf.literal_start as usize..leaf.literal_end as usize);
+        shape.extend_from_slice(&(leaf.literal_end - leaf.literal_start).to_ne_bytes());
+        shape.extend_from_slice(&leaf.id.to_ne_bytes());
+        shape.push(leaf.kind as u8);
+        shape.extend_from_slice(literal);
+    }
+    shape.into()
+}
+
 impl<I: Index> Template<I> {
-    /// Returns the patches of the first leaves that an event has in common with `head`.
-    pub(super) fn known_leaves<'p>(
+    /// Returns the leaves that an event has in common with the event before.
+    pub(super) fn known_leaves<'e>(
         &self,
         input: &[u8],
-        head: &[u8],
-        known: &'p [Patch],
-    ) -> &'p [Patch] {
+        before: &EventBefore<'e, I>,
+    ) -> KnownLeaves<'e> {
+        let EventBefore { template, head, patches } = *before;
+        let has_head = input.starts_with(head);
+        if has_head
+            && let Some(template) = template
+            && template.head_shape == self.head_shape
+            && let Some((patches, leaf)) = self.head_of(patches)
+            && self.ends_at(leaf, input, head.len())
+        {
+            debug_assert_eq!(
+                self.shared_leaves(input, head.len(), before.patches).len(),
+                patches.len(),
+                "the leaves of the head are shared"
+            );
+            return KnownLeaves { patches, has_same_head: true };
+        }
+        let shared = if has_head { head.len() } else { shared_len(input, head) };
+        KnownLeaves { patches: self.shared_leaves(input, shared, patches), has_same_head: false }
+    }
+
+    /// Returns the patches of the leaves of the head, and the last of these leaves.
+    fn head_of<'p>(&self, patches: &'p [Patch]) -> Option<(&'p [Patch], &Slot)> {
+        let last = self.leaves.get(self.head_leaves.checked_sub(1)?)?;
+        Some((patches.get(..self.head_leaves)?, last))
+    }
+
+    /// Returns true if a value that ends at a position of an event may be all of the leaf's value.
+    fn ends_at(&self, leaf: &Slot, input: &[u8], end: usize) -> bool {
+        input.get(end) == self.text.as_bytes().get(self.json.start + leaf.end as usize)
+    }
+
+    /// Returns the patches of the first leaves whose values are in the first `shared` bytes.
+    fn shared_leaves<'p>(&self, input: &[u8], shared: usize, known: &'p [Patch]) -> &'p [Patch] {
         let text = self.text.as_bytes();
-        let shared = if input.starts_with(head) { head.len() } else { shared_len(input, head) };
         let (mut count, mut end) = (0, 0);
         for (leaf, patch) in self.leaves.iter().zip(known) {
             let value = patch.value_range();
@@ -43,12 +103,10 @@ impl<I: Index> Template<I> {
                 break;
             }
             // The value may be only the beginning of the event's own one.
-            let next = self.json.start + leaf.end as usize;
-            if input.get(end) == text.get(next) {
-                count += 1;
-            } else {
+            if !self.ends_at(leaf, input, end) {
                 break;
             }
+            count += 1;
         }
         known.get(..count).unwrap_or_default()
     }

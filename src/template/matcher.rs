@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use super::bound::{Bound, EventBound};
+use super::bound::{Bound, EventBefore, EventBound};
 use super::ids::next_id;
 use super::learning::LearningBudget;
 use super::local::Local;
 use super::set::{Alike, TemplateSet};
 use super::slot::Slot;
 use super::surroundings::surroundings;
-use super::template::{MatchedEvent, Sample, Template, Values, shared_len, structure};
+use super::template::{Fit, MatchedEvent, Sample, Template, Values, shared_len, structure};
 use super::tuning::{
     FEW_HITS, FIRST_GUESSES, LARGEST_EVENT, MOST_BINDINGS, MOST_GUESSES, MOST_NODES, MOST_OFFERED,
     MOST_PUBLISHED, MOST_ROWS,
@@ -237,11 +237,19 @@ impl<I: Index> Matcher<I> {
         if !template.is_within(self.most_nodes.into(), self.most_depth.into()) {
             return None;
         }
-        let head = bytes_in(bound, ..*head_len as usize);
+        // Another template may be `own` by now.
+        let before = select(local.as_ref(), own.as_ref(), *latest);
+        let before = EventBefore {
+            template: before.filter(|before| before.id == patches.template),
+            head: bytes_in(bound, ..*head_len as usize),
+            patches: &patches.list,
+        };
         let mut values = Values::new();
-        let len = template.fit(input, head, &patches.list, &mut values, &mut patches.values)?;
+        let Fit { len, has_same_head } =
+            template.fit(input, &before, &mut values, &mut patches.values)?;
+        let is_head = has_same_head && !template.has_runs && bound.len() == *head_len as usize;
         let mut rebound = None;
-        if !template.has_bound(input, &values, bound) {
+        if !is_head && !template.has_bound(input, &values, bound) {
             self.binding = next_id()?;
             let mut others = EventBound::new();
             template.each_bound(input, &values, |bytes| others.extend_from_slice(bytes));

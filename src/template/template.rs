@@ -5,6 +5,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use smallvec::SmallVec;
 
+use super::bound::{EventBefore, head_shape};
 use super::ids::next_id;
 use super::slot::{Slot, SlotKind, fill_run, new_slot};
 use super::tuning::{LARGEST_EVENT, LONGEST_HEAD, MOST_LEAVES, MOST_NEW_SLOTS};
@@ -37,6 +38,14 @@ pub(super) struct Template<I> {
     pub(super) structure: u64,
     /// The deepest nesting of its arrays and objects.
     depth: usize,
+    /// The literals and the leaves of the head: see [`head_shape`](super::bound::head_shape).
+    pub(super) head_shape: Box<[u8]>,
+    /// A patch without a value for each leaf.
+    empty_patches: Box<[Patch]>,
+    /// True if a leaf behind the head is bound.
+    pub(super) has_runs: bool,
+    /// True if a leaf is an array.
+    has_array: bool,
     /// True if a stream has begun to use the template since the set was last full.
     is_used: AtomicBool,
 }
@@ -61,6 +70,14 @@ const _: () = assert!(MOST_LEAVES <= MOST_PATCHES);
 
 /// The leaves of a template that may differ, in their order.
 pub(super) type Leaves = SmallVec<[Slot; MOST_LEAVES]>;
+
+/// An event that fits a template with any bound values.
+pub(super) struct Fit {
+    /// The length of the event in bytes.
+    pub(super) len: usize,
+    /// True if all leaves of the head have the values of the event before, and are its head.
+    pub(super) has_same_head: bool,
+}
 
 /// An event that matches: the range of its data, its document and its index.
 pub(crate) struct MatchedEvent<'a, I> {
@@ -99,6 +116,10 @@ impl<I: Index> Template<I> {
             silent: 0,
             structure: structure(before, document),
             depth: tape.depth(),
+            head_shape: Box::default(),
+            empty_patches: Box::default(),
+            has_runs: false,
+            has_array: false,
             is_used: AtomicBool::new(false),
         }
         .finished()
@@ -115,6 +136,8 @@ impl<I: Index> Template<I> {
             index: index.clone(),
             structure: *structure,
             depth: *depth,
+            head_shape: Box::default(),
+            empty_patches: Box::default(),
             is_used: AtomicBool::new(false),
             ..*self
         }
@@ -149,6 +172,11 @@ impl<I: Index> Template<I> {
         count_runs(&mut self.leaves);
         let in_head = |leaf: &&Slot| leaf.is_bound && start + leaf.end as usize <= LONGEST_HEAD;
         self.head_leaves = self.leaves.iter().take_while(in_head).count();
+        let (head, behind) = self.leaves.split_at_checked(self.head_leaves)?;
+        self.head_shape = head_shape(self.text.as_bytes(), head);
+        self.empty_patches = self.leaves.iter().map(Slot::empty_patch).collect();
+        self.has_runs = behind.iter().any(|leaf| leaf.is_bound);
+        self.has_array = self.leaves.iter().any(|leaf| leaf.kind == SlotKind::Array);
         let bits = (0_u32..).zip(&self.leaves).filter(|(_, leaf)| leaf.is_silent());
         self.silent = bits.fold(0, |bits, (bit, _)| bits | 1 << bit);
         Some(self)
@@ -168,16 +196,16 @@ impl<I: Index> Template<I> {
     ///
     /// The contents of an array in a slot are as many and as deep as an event can have.
     pub(super) fn is_within(&self, most_nodes: usize, most_depth: usize) -> bool {
-        let has_array = self.leaves.iter().any(|leaf| leaf.kind == SlotKind::Array);
-        let (nodes, depth) = if has_array { (LARGEST_EVENT, DEEPEST_PLAIN) } else { (0, 0) };
+        let (nodes, depth) = if self.has_array { (LARGEST_EVENT, DEEPEST_PLAIN) } else { (0, 0) };
         self.tape.nodes().len() + nodes <= most_nodes && self.depth + depth <= most_depth
     }
 
     /// Returns the memory of the template, roughly, in bytes.
     pub(super) fn held(&self) -> usize {
-        let leaves = self.leaves.len() * size_of::<Slot>();
+        let leaves = self.leaves.len() * (size_of::<Slot>() + size_of::<Patch>());
         // The tree stores the literals too.
-        size_of::<Self>() + 2 * self.text.len() + leaves + self.tape.held() + self.index.held()
+        let texts = 2 * self.text.len() + self.head_shape.len();
+        size_of::<Self>() + texts + leaves + self.tape.held() + self.index.held()
     }
 
     /// Records that a stream uses the template. Writes only if no other stream has.
@@ -195,36 +223,37 @@ impl<I: Index> Template<I> {
         self.is_used.store(false, Ordering::Relaxed);
     }
 
-    /// Compares an event with any bound values; returns its length if it matches.
+    /// Compares an event with any bound values.
     ///
-    /// Appends the patches of the event to `values`. The first ones are copied from `known`, those of
-    /// an event with the head `head`, as far as both events are alike. A value with escapes can't be
-    /// bound.
+    /// Appends the patches of the event to `values`, which are empty. The first ones are copied from the event before,
+    /// as far as both events are alike. A value with escapes can't be bound.
     pub(super) fn fit(
         &self,
         input: &[u8],
-        head: &[u8],
-        known: &[Patch],
+        before: &EventBefore<'_, I>,
         values: &mut Values,
         kept_values: &mut Option<Box<SlotValues>>,
-    ) -> Option<usize> {
-        values.extend_from_slice(self.known_leaves(input, head, known));
-        for (patch, leaf) in values.iter_mut().zip(&self.leaves) {
+    ) -> Option<Fit> {
+        let known = self.known_leaves(input, before);
+        let kept = known.patches.len();
+        values.extend_from_slice(&self.empty_patches);
+        for ((patch, known), leaf) in values.iter_mut().zip(known.patches).zip(&self.leaves) {
+            *patch = *known;
             patch.move_from(leaf.end);
         }
-        let start = values.last().map_or(0, |last| self.json.start + last.value_range().end);
-        let leaves = items_in(&self.leaves, values.len()..);
-        let kept = values.len();
-        values.extend(leaves.iter().map(Slot::empty_patch));
+        let last = known.patches.last();
+        let start = last.map_or(0, |last| self.json.start + last.value_range().end);
+        let leaves = items_in(&self.leaves, kept..);
         if let Some(kept_values) = kept_values {
             kept_values.clear();
         }
         let pattern = self.pattern(leaves);
-        let list = items_in_mut(values, kept..);
-        let rest = fill_leaves::<false>(pattern, input, start, &[], list, kept_values).ok()?;
+        let others = items_in_mut(values, kept..);
+        let rest = fill_leaves::<false>(pattern, input, start, &[], others, kept_values).ok()?;
         let len = input.len() - strip(rest, self.last_literal())?.len();
-        let mut leaves = self.leaves.iter().zip(&*values);
-        (!leaves.any(|(leaf, patch)| leaf.is_bound && patch.is_escaped())).then_some(len)
+        let mut leaves = self.leaves.iter().zip(&*values).skip(kept);
+        let is_escaped = leaves.any(|(leaf, patch)| leaf.is_bound && patch.is_escaped());
+        (!is_escaped).then_some(Fit { len, has_same_head: known.has_same_head })
     }
 
     /// Makes the patches those of this template.
