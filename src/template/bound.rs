@@ -37,17 +37,17 @@ pub(super) struct KnownLeaves<'e> {
 
 /// Returns the literals of a head, each with its length and with the id and the kind of its leaf.
 ///
-/// Templates with the same shape have the same head in a stream.
-pub(super) fn head_shape(text: &[u8], head: &[Slot]) -> Box<[u8]> {
-    let mut shape = Vec::new();
+/// Templates with the same list have the same head in a stream.
+pub(super) fn head_literals(text: &[u8], head: &[Slot]) -> Box<[u8]> {
+    let mut list = Vec::new();
     for leaf in head {
         let literal = bytes_in(text, leaf.literal_start as usize..leaf.literal_end as usize);
-        shape.extend_from_slice(&(leaf.literal_end - leaf.literal_start).to_ne_bytes());
-        shape.extend_from_slice(&leaf.id.to_ne_bytes());
-        shape.push(leaf.kind as u8);
-        shape.extend_from_slice(literal);
+        list.extend_from_slice(&(leaf.literal_end - leaf.literal_start).to_ne_bytes());
+        list.extend_from_slice(&leaf.id.to_ne_bytes());
+        list.push(leaf.kind as u8);
+        list.extend_from_slice(literal);
     }
-    shape.into()
+    list.into()
 }
 
 impl<I: Index> Template<I> {
@@ -61,7 +61,7 @@ impl<I: Index> Template<I> {
         let has_head = input.starts_with(head);
         if has_head
             && let Some(template) = template
-            && template.head_shape == self.head_shape
+            && template.head_literals == self.head_literals
             && let Some((patches, leaf)) = self.head_of(patches)
             && self.ends_at(leaf, input, head.len())
         {

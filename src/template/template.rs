@@ -5,7 +5,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use smallvec::SmallVec;
 
-use super::bound::{EventBefore, head_shape};
+use super::bound::{EventBefore, head_literals};
 use super::ids::next_id;
 use super::slot::{Slot, SlotKind, fill_run, new_slot};
 use super::tuning::{LARGEST_EVENT, LONGEST_HEAD, MOST_LEAVES, MOST_NEW_SLOTS};
@@ -38,8 +38,8 @@ pub(super) struct Template<I> {
     pub(super) structure: u64,
     /// The deepest nesting of its arrays and objects.
     depth: usize,
-    /// The literals and the leaves of the head: see [`head_shape`](super::bound::head_shape).
-    pub(super) head_shape: Box<[u8]>,
+    /// The literals and the leaves of the head: see [`head_literals`](super::bound::head_literals).
+    pub(super) head_literals: Box<[u8]>,
     /// A patch without a value for each leaf.
     empty_patches: Box<[Patch]>,
     /// True if a leaf behind the head is bound.
@@ -116,7 +116,7 @@ impl<I: Index> Template<I> {
             silent: 0,
             structure: structure(before, document),
             depth: tape.depth(),
-            head_shape: Box::default(),
+            head_literals: Box::default(),
             empty_patches: Box::default(),
             has_runs: false,
             has_array: false,
@@ -136,7 +136,7 @@ impl<I: Index> Template<I> {
             index: index.clone(),
             structure: *structure,
             depth: *depth,
-            head_shape: Box::default(),
+            head_literals: Box::default(),
             empty_patches: Box::default(),
             is_used: AtomicBool::new(false),
             ..*self
@@ -173,7 +173,7 @@ impl<I: Index> Template<I> {
         let in_head = |leaf: &&Slot| leaf.is_bound && start + leaf.end as usize <= LONGEST_HEAD;
         self.head_leaves = self.leaves.iter().take_while(in_head).count();
         let (head, behind) = self.leaves.split_at_checked(self.head_leaves)?;
-        self.head_shape = head_shape(self.text.as_bytes(), head);
+        self.head_literals = head_literals(self.text.as_bytes(), head);
         self.empty_patches = self.leaves.iter().map(Slot::empty_patch).collect();
         self.has_runs = behind.iter().any(|leaf| leaf.is_bound);
         self.has_array = self.leaves.iter().any(|leaf| leaf.kind == SlotKind::Array);
@@ -204,7 +204,7 @@ impl<I: Index> Template<I> {
     pub(super) fn held(&self) -> usize {
         let leaves = self.leaves.len() * (size_of::<Slot>() + size_of::<Patch>());
         // The tree stores the literals too.
-        let texts = 2 * self.text.len() + self.head_shape.len();
+        let texts = 2 * self.text.len() + self.head_literals.len();
         size_of::<Self>() + texts + leaves + self.tape.held() + self.index.held()
     }
 
@@ -386,7 +386,8 @@ impl<I: Index> Template<I> {
 impl<I> Template<I> {
     /// Returns all that the template stores of its event.
     pub(super) fn stored(&self) -> String {
-        format!("{}\n{:?}\n{:?}\n", self.text, self.tape, self.leaves)
+        let head = String::from_utf8_lossy(&self.head_literals);
+        format!("{}\n{:?}\n{:?}\n{head}\n", self.text, self.tape, self.leaves)
     }
 }
 
