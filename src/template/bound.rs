@@ -65,11 +65,8 @@ impl<I: Index> Template<I> {
             && let Some((patches, leaf)) = self.head_of(patches)
             && self.ends_at(leaf, input, head.len())
         {
-            debug_assert_eq!(
-                self.shared_leaves(input, head.len(), before.patches).len(),
-                patches.len(),
-                "the leaves of the head are shared"
-            );
+            let mut leaves = self.leaves.iter().zip(patches);
+            debug_assert!(leaves.all(|(leaf, patch)| leaf.is_of(patch)), "both heads are alike");
             return KnownLeaves { patches, has_same_head: true };
         }
         let shared = if has_head { head.len() } else { shared_len(input, head) };

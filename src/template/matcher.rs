@@ -237,13 +237,12 @@ impl<I: Index> Matcher<I> {
         if !template.is_within(self.most_nodes.into(), self.most_depth.into()) {
             return None;
         }
-        // Another template may be `own` by now.
-        let before = select(local.as_ref(), own.as_ref(), *latest);
         let before = EventBefore {
-            template: before.filter(|before| before.id == patches.template),
+            template: select(local.as_ref(), own.as_ref(), *latest),
             head: bytes_in(bound, ..*head_len as usize),
             patches: &patches.list,
         };
+        debug_assert!(before.template.is_none_or(|before| before.id == patches.template));
         let mut values = Values::new();
         let Fit { len, has_same_head } =
             template.fit(input, &before, &mut values, &mut patches.values)?;
@@ -290,9 +289,18 @@ impl<I: Index> Matcher<I> {
             template.without_bound(template.bound_at(position, &self.patches)?)
         });
         if let Some(narrow) = narrow {
-            (self.own, self.is_private) = (Some(Arc::new(narrow)), true);
+            self.is_private = true;
+            self.set_own(Arc::new(narrow));
             let matched = self.adopt(OWN, input);
             debug_assert!(matched.is_some(), "a slot has the values that were bound");
+        }
+    }
+
+    /// Replaces the stream's own template. The patches aren't those of the new one.
+    fn set_own(&mut self, template: Arc<Template<I>>) {
+        self.own = Some(template);
+        if self.latest == OWN {
+            self.latest = NONE;
         }
     }
 
@@ -400,7 +408,7 @@ impl<I: Index> Matcher<I> {
         if self.is_private {
             return None;
         }
-        self.own = Some(template);
+        self.set_own(template);
         let len = self.adopt(OWN, raw);
         debug_assert!(len.is_none_or(|len| len == raw.len()), "a sample is a whole event");
         // The next event that is like it publishes the template.
@@ -446,7 +454,7 @@ impl<I: Index> Matcher<I> {
         if self.is_private {
             return None;
         }
-        self.own = Some(wider);
+        self.set_own(wider);
         self.adopt(OWN, raw)
     }
 }

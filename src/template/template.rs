@@ -274,6 +274,7 @@ impl<I: Index> Template<I> {
         head_len: usize,
         patches: &mut Patches,
     ) -> Option<usize> {
+        debug_assert_eq!(self.id, patches.template, "the patches are those of the template");
         let (head, runs) = bound.split_at_checked(head_len)?;
         strip(input, head)?;
         patches.clear_values();

@@ -1,5 +1,6 @@
 //! Templates on against templates off: the results are the same.
 
+use deltawire::gateway::UsageTap;
 use deltawire::{ChunkDecoder, Limits, Templates};
 use proptest::prelude::*;
 use serde_json::Value;
@@ -567,6 +568,78 @@ fn bound_values_with_equal_joined_texts_are_told_apart() {
     let first = [event("x", "y"), event("x", "y")];
     let last = [("ab", "cd"), ("ab", "cd"), ("a", "bcd"), ("abc", "d"), ("", "abcd")];
     in_turn(&[&first, &last.map(|(id, last)| event(id, last))]);
+}
+
+/// The choices of a stream end one after the other, each for another reason.
+#[test]
+fn finish_reasons_that_follow_each_other_are_each_read() {
+    let reasons = ["stop", "length", "tool_calls", "content_filter", "\\u0073top", "stop"];
+    let event = |index: usize, reason: &str| {
+        format!(
+            "data: {{\"id\":\"a\",\"choices\":[{{\"index\":{index},\"delta\":{{}},\"finish_reason\":\"{reason}\"}}]}}\n\n"
+        )
+    };
+    let stream: Vec<_> =
+        reasons.iter().enumerate().map(|(index, reason)| event(index, reason)).collect();
+    let short = [event(0, "stop")];
+    in_turn(&[&short, &stream, &short, &stream, &stream]);
+    let templates = Templates::new();
+    for _ in 0..4 {
+        let mut tap = UsageTap::new().with_templates(&templates);
+        stream.iter().for_each(|event| _ = tap.push(event.as_bytes()));
+        let choices = tap.finish().choices;
+        let found: Vec<_> =
+            choices.iter().filter_map(|choice| choice.finish_reason.as_deref()).collect();
+        assert_eq!(
+            found,
+            reasons.map(|reason| if reason.starts_with('\\') { "stop" } else { reason })
+        );
+    }
+}
+
+/// The last leaf of the head is the white space before the last bracket, or none.
+#[test]
+fn white_space_that_is_bound_behind_a_number_is_compared() {
+    let event = |spaces: &str, end: &str| {
+        format!(
+            "data: {{\"id\":\"a1\",\"choices\":[{{\"index\":0,\"delta\":{{}}}}],\"created\":5{spaces}}}{end}"
+        )
+    };
+    let [short, wide, short_crlf, wide_crlf] =
+        [("", "\n\n"), ("  ", "\n\n"), ("", "\r\n\r\n"), ("  ", "\r\n\r\n")]
+            .map(|(spaces, end)| [event(spaces, end)]);
+    let both = [event("  ", "\n\n"), event("  ", "\r\n\r\n")];
+    in_turn(&[&short, &wide, &short_crlf, &wide_crlf, &both]);
+}
+
+/// A stream's own template is replaced by one that the limits of its decoder don't allow.
+#[test]
+fn a_template_beyond_the_limits_replaces_that_of_a_stream() {
+    let text = |text: &str| {
+        format!(
+            "data: {{\"id\":\"a\",\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"{text}\"}},\"logprobs\":{{\"content\":[1]}}}}]}}\n\n"
+        )
+    };
+    let templates = Templates::new();
+    let mut other = ChunkDecoder::new().with_templates(&templates);
+    for event in ["x", "y", "z"].map(text) {
+        assert!(other.next(&mut event.as_bytes()).is_some());
+    }
+    // The stream has published as many templates as it may, so it continues with its own one.
+    let mut stream = Vec::new();
+    for number in 0..33 {
+        let delta = r#"{"content":"x","refusal":"y"}"#;
+        stream.extend(vec![
+            format!("data: {{\"id\":\"a\",\"choices\":[{{\"index\":0,\"delta\":{delta}}}],\"k{number}\":1}}\n\n");
+            12
+        ]);
+    }
+    // A text that is too long for a slot is never learned.
+    stream.extend(["c".repeat(2100), "hello".to_owned()].map(|content| text(&content)));
+    let pieces: Vec<_> = stream.iter().map(String::as_bytes).collect();
+    let limits = Limits::new().with_max_json_values(1000);
+    let mut decoder = ChunkDecoder::with_limits(limits).with_templates(&templates);
+    compare_with(&pieces, &limits, false, &mut decoder);
 }
 
 /// Of an object without choices the API is noted, also if its template is that of another stream.
