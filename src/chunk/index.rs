@@ -86,7 +86,7 @@ impl Index for ChunkIndex {
 
     /// Returns true if a leaf is the index of a choice or call.
     fn varies(&self, leaf: NodeId) -> bool {
-        self.choices.iter().any(|row| row.index == leaf)
+        self.choices.iter().any(|row| row.index == leaf || row.finish_reason == leaf)
             || self.calls.iter().any(|row| row.index == leaf)
     }
 

@@ -38,8 +38,8 @@
 //! The index names the values that differ by the schema: they are leaves from the start. So one event
 //! is enough to learn from. Another leaf is added when an event of the same structure first differs
 //! in it. It becomes a slot if both events are of one stream that has not published the template. The
-//! index of a choice or call always does. Any other becomes a bound leaf. White space before
-//! the last bracket is a slot too, although it is no leaf of the document.
+//! index of a choice or call, and a finish reason, always do. Any other becomes a bound leaf. White
+//! space before the last bracket is a slot too, although it is no leaf of the document.
 //!
 //! An array may be a leaf, if it is a [plain](crate::json::plain_array) one. Its contents aren't on the
 //! tape of the template, so arrays of any length fit. A consumer that looks into one reads the

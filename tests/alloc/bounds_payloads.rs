@@ -257,6 +257,36 @@ fn a_completion_in_mid_stream_is_small() {
     }
 }
 
+/// Id, model, choices, role, content and finish reason, behind streams of any kind.
+#[cfg(feature = "serde")]
+#[test]
+fn a_short_stream_allocates_six_times() {
+    use crate::workloads::{NAMES, generate};
+
+    let templates = Templates::new();
+    let allocations = |name, seed| {
+        let stream = generate(name, 21, seed);
+        // Streams of a thread share the view of a set.
+        let _other = ChunkDecoder::new().with_templates(&templates);
+        let before = heap::allocations();
+        let mut decoder = ChunkDecoder::new().with_templates(&templates);
+        let mut completion = Reassembler::new();
+        let mut start = 0;
+        for end in stream.ends {
+            let mut event = &stream.bytes[std::mem::replace(&mut start, end)..end];
+            while let Some(event) = decoder.next(&mut event) {
+                completion.push_payload(event.payload());
+            }
+        }
+        heap::allocations() - before
+    };
+    for name in NAMES.into_iter().filter(|name| *name != "huge") {
+        (0..3).for_each(|seed| _ = allocations(name, seed));
+        (0..2).for_each(|seed| _ = allocations("vllm", seed));
+        assert_eq!(allocations("vllm", 11), 6, "after {name}");
+    }
+}
+
 /// Makes the event of a choice. `rest` is inserted behind its delta.
 fn chunk_of(index: usize, delta: &str, rest: &str) -> String {
     event(&format!(
