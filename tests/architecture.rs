@@ -73,7 +73,7 @@ fn names_after<'t>(code: &'t str, prefix: &str) -> Vec<&'t str> {
 }
 
 #[test]
-fn each_file_stands_in_the_table_and_uses_only_what_it_may() {
+fn each_file_is_in_the_table_and_imports_its_layers_only() {
     let rooms = rooms();
     let files = files();
     for name in files.keys() {
@@ -175,7 +175,7 @@ fn functions_stay_small() {
 
 /// Finds each wire name of the schema as a literal in at most four files, the schema among them.
 #[test]
-fn wire_names_stand_in_few_files() {
+fn wire_names_are_literals_in_few_files() {
     const MOST_FILES: usize = 4;
     let is_row = |line: &str| line.ends_with(';') && line.contains(" b\"");
     let schema = fs::read_to_string(root().join("src/chunk/schema.rs")).unwrap();

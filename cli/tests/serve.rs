@@ -176,7 +176,7 @@ fn the_usage_is_for_requests_that_ask_for_it() {
 }
 
 #[test]
-fn a_stream_comes_in_pieces() {
+fn the_pieces_of_a_served_stream_follow_its_options() {
     let server = Server::start(&[]);
     let lengths = |query: &str| {
         let answer = server.ask(query, STREAM);
@@ -197,7 +197,7 @@ fn a_stream_comes_in_pieces() {
 }
 
 #[test]
-fn recorded_pieces_come_as_they_are_listed() {
+fn recorded_pieces_have_the_listed_lengths() {
     let folder = std::env::temp_dir().join(format!("deltawire-pieces-{}", std::process::id()));
     fs::create_dir_all(&folder).unwrap();
     fs::write(folder.join("mine.sse"), text()).unwrap();
@@ -215,7 +215,7 @@ fn recorded_pieces_come_as_they_are_listed() {
 }
 
 #[test]
-fn a_stream_fails_as_it_is_asked_to() {
+fn a_served_stream_has_the_fault_of_the_request() {
     let server = Server::start(&[]);
     let cut = server.ask("?cut=100", STREAM);
     assert!(!cut.is_whole && !cut.stalls && cut.bytes() == text()[..100], "{cut:?}");

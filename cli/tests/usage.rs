@@ -92,7 +92,7 @@ fn bash_completes_an_option() {
 }
 
 #[test]
-fn wrong_usage_is_one_line_that_says_what_to_do() {
+fn wrong_usage_is_one_line_that_names_the_remedy() {
     for arguments in [
         &["--unknown"][..],
         &["--report", "--events"],

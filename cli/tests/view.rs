@@ -42,7 +42,7 @@ fn exit_status(outcome: &str) -> i32 {
 }
 
 #[test]
-fn every_own_stream_gives_what_it_was_written_for() {
+fn every_own_stream_has_the_report_of_its_page() {
     for stream in streams() {
         let path = stream.to_str().unwrap();
         let expected: Value =
@@ -102,7 +102,7 @@ fn events_are_those_of_the_standard() {
 }
 
 #[test]
-fn chunks_have_offset_and_kind_and_what_was_sent() {
+fn chunks_have_offset_kind_and_payload() {
     let chunk = r#"{"id":"c","choices":[{"index":0,"delta":{"content":"x"},"new":[1e2, 1.0]}]}"#;
     let input = format!(
         ": ping\n\ndata: {chunk}\n\ndata: {{]\n\nerror: {{\"message\":\"m\",\"code\":5}}\n\ndata: [DONE]\n\nevent: tool\ndata: {{\"a\":1}}\n\n"
@@ -175,7 +175,7 @@ fn every_outcome_has_its_exit_status() {
 }
 
 #[test]
-fn salvage_takes_the_last_event() {
+fn salvage_reads_an_event_without_its_blank_line() {
     let input = b"data: {\"choices\":[{\"delta\":{\"content\":\"x\"},\"finish_reason\":\"stop\"}]}";
     let outcome = |arguments: &[&str]| lines(&deltawire(arguments, input))[0]["outcome"].clone();
     assert_eq!(outcome(&["--report"]), "truncated");
@@ -183,7 +183,7 @@ fn salvage_takes_the_last_event() {
 }
 
 #[test]
-fn wrong_usage_and_missing_files_say_so() {
+fn wrong_usage_and_missing_files_have_an_exit_status() {
     for arguments in [
         &["--piece", "0"][..],
         &["--piece", "many"],
@@ -205,7 +205,7 @@ fn wrong_usage_and_missing_files_say_so() {
 
 /// The parts of a report besides the completion, of streams that have them all.
 #[test]
-fn a_report_names_what_is_wrong() {
+fn a_report_names_errors_and_defects() {
     let report = |input: &str| lines(&deltawire(&["--report"], input.as_bytes())).remove(0);
     let stream = concat!(
         "data: {\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"id\":\"a\",\"function\":{\"name\":\"f\"}}]}},",
@@ -300,7 +300,7 @@ fn an_error_keeps_its_members() {
 
 /// A completion that wasn't streamed is no error.
 #[test]
-fn a_completion_that_was_not_streamed_is_told() {
+fn a_whole_completion_is_reported_and_no_error() {
     let message = json!({"role": "assistant", "content": "Hi"});
     for (finish, whole) in [(json!("stop"), true), (Value::Null, false)] {
         let body = json!({
@@ -341,7 +341,7 @@ fn a_completion_that_was_not_streamed_is_told() {
 
 /// No text steers a terminal, and the JSON contains it all the same.
 #[test]
-fn what_is_written_is_harmless_and_the_same() {
+fn control_characters_are_written_as_escapes() {
     let text: String =
         ('\0'..='\u{A0}').chain('\u{200B}'..='\u{206F}').chain(['\u{1F600}']).collect();
     let chunk =
@@ -443,7 +443,7 @@ fn a_terminal_shows_parts_and_calls() {
 
 /// A recording's events as the standard has them, and the same output for all pieces.
 #[test]
-fn recordings_give_the_same_in_all_pieces() {
+fn recordings_in_all_pieces_have_the_same_output() {
     for recording in recordings() {
         let path = recording.to_str().unwrap();
         let parsed = oracle::parse(&fs::read(&recording).unwrap(), "");

@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shared_value_takes_the_place_of_another_one() {
+    fn a_shared_value_replaces_another_one() {
         let id = |number: usize| NonZeroU64::MIN.saturating_add(number as u64);
         thread_local! {
             static CACHE: SharedCache<usize> = const { SharedCache::new() };

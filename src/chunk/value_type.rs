@@ -147,7 +147,7 @@ mod tests {
 
     /// Compares the check of a column with that of its type, for values of each kind.
     #[test]
-    fn a_column_expects_what_its_type_allows() {
+    fn a_column_expects_the_values_of_its_type() {
         use ValueType::*;
         let values = [
             "true",

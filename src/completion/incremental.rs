@@ -568,7 +568,7 @@ mod tests {
 
     /// Merges only the slots of streams that servers send.
     #[test]
-    fn only_what_has_changed_is_added() {
+    fn a_chunk_of_a_plan_adds_its_slots_only() {
         for (event, expected) in [
             (delta(r#""content":"c#""#), Added::Text),
             (delta(r#""role":"assistant","content":"c#","refusal":null"#), Added::Text),
@@ -644,7 +644,7 @@ mod tests {
 
     /// A detail's text and a call's arguments, without the rest of the detail or the call.
     #[test]
-    fn details_and_calls_are_gone_on_with() {
+    fn details_and_calls_of_a_plan_are_continued() {
         let (added, completion) = last_of(&delta(
             r#""reasoning":"r#","reasoning_details":[{"type":"t","text":"r#","index":0,"signature":null}]"#,
         ));

@@ -399,7 +399,7 @@ mod tests {
 
     /// Tests that the cost of fragments is that of their result, or a comma more.
     #[test]
-    fn fragments_cost_as_much_as_the_whole() {
+    fn fragments_have_the_cost_of_the_whole() {
         let (object, budget) = pushed(&[
             (OwnedObject::concat, r#""ab""#),
             (OwnedObject::concat, r#""\n""#),
@@ -443,7 +443,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_nothing_replaces_nothing() {
+    fn empty_values_replace_no_value() {
         let one: (Merge, _) = (OwnedObject::last, "12");
         let nothings: [(Merge, _); 9] = [
             (OwnedObject::last, "null"),
@@ -462,7 +462,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_merged_can_be_counted() {
+    fn merged_members_of_any_form_are_counted() {
         let (object, _) = pushed(&[]);
         assert!(object.is_empty());
         assert_eq!((object.len(), object.iter().count()), (0, 0));
@@ -480,7 +480,7 @@ mod tests {
 
     #[cfg(feature = "serde")]
     #[test]
-    fn only_an_object_is_read_as_one() {
+    fn only_an_object_is_read_as_an_object() {
         let error = serde_json::from_str::<OwnedObject>("5").unwrap_err();
         assert!(error.to_string().contains("expected a JSON object"), "{error}");
     }

@@ -523,7 +523,7 @@ mod tests {
 
     /// Tests that slots of an event that doesn't match in the end are removed again.
     #[test]
-    fn holes_made_in_vain_are_taken_back() {
+    fn slots_of_an_event_that_does_not_match_are_removed() {
         let event = |changed: core::ops::Range<usize>, end: &str| {
             let leaves: Vec<_> = (0..16)
                 .map(|at| format!("\"n{at}\":{}", u8::from(changed.contains(&at))))
@@ -544,7 +544,7 @@ mod tests {
 
     /// Tests that learning pauses while nothing repeats, and resumes in an ordinary stream.
     #[test]
-    fn learning_rests_and_recovers() {
+    fn learning_pauses_and_recovers() {
         let mut decoder = alone();
         let odd = |number: usize| {
             format!("data: {{\"k{number}\":[],\"n{}\":0,\"usage\":{{}}}}\n\n", number * 7)

@@ -105,7 +105,7 @@ mod tests {
 
     /// Compares each text, and each beginning of it, with the result of `serde_json`.
     #[test]
-    fn only_whole_objects_are_not_torn() {
+    fn an_object_that_is_not_whole_is_torn() {
         for text in [
             "{}",
             r#"{"a":[1,{"b":"]}\"\\"}],"c":null}"#,
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_that_begins_is_one() {
+    fn a_torn_error_is_an_error() {
         for (text, is_error) in [
             (r#"{"error":{"#, true),
             (r#"{"error":"b"#, true),

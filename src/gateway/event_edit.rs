@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn an_edit_goes_before_a_rule() {
+    fn an_edit_outranks_a_rule() {
         let event = "data: {\"model\":\"m\",\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n";
         let mut decoder = ChunkDecoder::new();
         let event = decoder.next(&mut event.as_bytes()).unwrap();
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn an_edit_goes_before_a_rule_that_removes() {
+    fn an_edit_outranks_a_rule_that_removes() {
         let event = "data: {\"model\":\"1\",\"usage\":{},\"model\":\"2\",\"a\":1}\n\n";
         let mut decoder = ChunkDecoder::new();
         let event = decoder.next(&mut event.as_bytes()).unwrap();
@@ -344,7 +344,7 @@ mod tests {
 
     /// An edit with the same text keeps it, even if a rule would replace it.
     #[test]
-    fn an_edit_may_say_what_is_there() {
+    fn an_edit_with_the_same_text_keeps_it() {
         let event = "data: {\"model\":\"m\"}\n\n";
         let mut decoder = ChunkDecoder::new();
         let chunk = decoder.next(&mut event.as_bytes()).unwrap();

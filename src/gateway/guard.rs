@@ -658,7 +658,7 @@ mod tests {
 
     /// The verdict on a template doesn't hide the text in a slot of one chunk.
     #[test]
-    fn a_chunk_like_the_others_may_say_more() {
+    fn a_text_in_a_slot_of_one_chunk_is_watched() {
         for name in ["text", "new", "content"] {
             let (mut guard, mut decoder) = (Guard::new(), ChunkDecoder::new());
             for (number, text) in ["", "a", "", "b", "", "", "c", ""].into_iter().enumerate() {
@@ -677,7 +677,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_taken_beyond_the_bound() {
+    fn an_event_beyond_the_bound_of_a_guard_is_refused() {
         let event = delta(r#"{"content":"a"}"#);
         let cost = event.len() + EVENT_COST + SEGMENT_COST + 1;
         let mut guard = Guard::with_bounds(2 * cost, 0);
@@ -827,7 +827,7 @@ mod tests {
         ///
         /// Without a replacement the released bytes equal the pushed bytes.
         #[test]
-        fn what_goes_out_is_what_was_shown(steps in steps(), overlap in 0usize..6) {
+        fn released_text_is_the_text_that_was_shown(steps in steps(), overlap in 0usize..6) {
             let mut guard = Guard::with_bounds(1 << 20, overlap);
             let (mut decoder, mut stream, mut out) = (ChunkDecoder::new(), Vec::new(), Vec::new());
             // The expected texts, including held text, and the number of changes.

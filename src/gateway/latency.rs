@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_usage_says_how_many_tokens() {
+    fn the_tokens_of_a_usage_outrank_those_counted() {
         let event = b"data: {\"choices\":[{\"delta\":{\"content\":\"a b c\"}}],\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":3}}\n\n";
         let (mut decoder, mut meter) = (crate::ChunkDecoder::new(), Meter::new());
         meter.record(1, Duration::ZERO);
@@ -285,7 +285,7 @@ mod tests {
         /// Their sum is the time from the first token to the last. A clock that is set back causes
         /// no gap.
         #[test]
-        fn gaps_are_what_was_handed_out(records in proptest::collection::vec((0u64..4, 0u64..50), 0..20)) {
+        fn gaps_sum_up_to_the_time_between_tokens(records in proptest::collection::vec((0u64..4, 0u64..50), 0..20)) {
             let mut meter = Meter::new();
             let (mut gaps, mut tokens, mut firsts) = (Vec::new(), 0, 0);
             let (mut first, mut latest) = (None, 0);

@@ -493,7 +493,7 @@ mod tests {
     ///
     /// The events of one decoder differ in one value only, so they could have one template.
     #[test]
-    fn an_error_that_comes_twice_is_not_dropped() {
+    fn an_error_beside_another_one_is_not_dropped() {
         for (name, error, none, last) in [
             ("error", "\"a\"", "\"\"", "null"),
             ("error", "\"a\"", "\"\"", "\"\""),

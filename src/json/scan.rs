@@ -148,7 +148,7 @@ mod tests {
 
     /// Tests any number of such bytes at any position.
     #[test]
-    fn what_is_not_ascii_is_never_taken_for_it() {
+    fn bytes_beyond_ascii_are_found_at_any_position() {
         for len in (1..24).chain([64, 72, 127, 128, 136, 200, 264]) {
             for at in 0..len {
                 for count in [1, 2, 8, 64, 128] {

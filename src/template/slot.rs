@@ -318,7 +318,7 @@ mod tests {
     use proptest::sample::select;
 
     #[test]
-    fn what_may_stand_in_place_of_a_leaf() {
+    fn a_leaf_has_the_slot_kind_of_its_values() {
         for (raw, expected) in [
             ("0", Some(SlotKind::Count)),
             ("7", Some(SlotKind::Count)),
@@ -369,7 +369,7 @@ mod tests {
         /// Compares the numbers that fit a slot with those of `serde_json`, and with the slot's
         /// kind.
         #[test]
-        fn what_fits_is_a_number(text in "[-]{0,1}[0-9]{0,20}[.]{0,1}[0-9]{0,20}[eE,.-]{0,1}[0-9]{0,3}") {
+        fn a_value_that_fits_a_number_slot_is_a_number(text in "[-]{0,1}[0-9]{0,20}[.]{0,1}[0-9]{0,20}[eE,.-]{0,1}[0-9]{0,3}") {
             for slot_kind in [SlotKind::Count, SlotKind::Decimal] {
                 let Some(len) = slot_kind.number_len(text.as_bytes()) else { continue };
                 let number = text.get(..len).unwrap_or_default();
@@ -382,7 +382,7 @@ mod tests {
 
         /// Compares the texts that fit a slot, and their values, with those of `serde_json`.
         #[test]
-        fn what_fits_is_a_text(
+        fn a_value_that_fits_a_text_slot_is_a_string(
             parts in vec(select(vec![
                 &b"a"[..], b"0123456789abcdefghi", b"\xC3", b"\xA9", b"\xC3\xA9", b"\xE4\xB8\xAD", b"\xF0\x9F",
                 b"\\n", b"\\u00e9", b"\\u4e2d", b"\\ud83d\\ude00", b"\\ud83d", b"\\x", b"\\\xC3\xA9", b"\x1F",

@@ -533,7 +533,7 @@ fn feed(decoder: &mut SseDecoder, bytes: &[u8], size: usize) {
 }
 
 #[test]
-fn large_buffers_are_given_back() {
+fn large_buffers_are_freed_behind_small_events() {
     let large = format!("data: {}\n\n", "x".repeat(8 << 20));
     // Whether the small events that follow are cut, or whole: in one piece, one by one, comments.
     for (small, size) in [
@@ -576,7 +576,7 @@ fn an_event_is_small() {
 
 /// The state for a cut event is freed after 64 whole ones, and then later and later.
 #[test]
-fn the_state_of_a_cut_event_is_given_back_but_not_each_time() {
+fn the_state_of_a_cut_event_is_freed_after_more_and_more_events() {
     assert!(size_of::<SseDecoder>() <= 136);
     let whole = &b"data: small\n\n"[..];
     let before = heap::live();
@@ -664,7 +664,7 @@ fn one_byte_pieces_cost_a_small_multiple() {
 
 /// The table in the docs of `Limits` has the defaults.
 #[test]
-fn the_defaults_are_what_the_docs_say() {
+fn the_defaults_are_those_of_the_docs() {
     let source = include_str!("../../src/limits.rs");
     let shown = format!("{:?}", Limits::new());
     let mut rows = 0;

@@ -546,7 +546,7 @@ fn a_completion_holds_no_more_than_it_may() {
 
 /// Texts grow by doubling, but a finished completion holds only its bytes.
 #[test]
-fn a_finished_completion_holds_what_it_needs() {
+fn a_finished_completion_holds_its_bytes_only() {
     // Each text has 3 400 bytes in parts of 100: by doubling that is a buffer of 6 400.
     let part = "x".repeat(100);
     // The first comparison of a thread makes its buffers.
@@ -580,7 +580,7 @@ fn a_finished_completion_holds_what_it_needs() {
 
 /// The parser's buffers are freed after 64 matches in a row, and then later and later.
 #[test]
-fn the_buffers_of_a_parsed_payload_are_given_back_but_not_each_time() {
+fn the_buffers_of_the_parser_are_freed_after_more_and_more_matches() {
     let read = |decoder: &mut ChunkDecoder, event: &[u8]| {
         assert!(decoder.next(&mut &event[..]).is_some());
     };
@@ -627,7 +627,7 @@ fn buffers_are_kept_over_a_reset() {
 
 /// Nothing is appended behind something that was left out.
 #[test]
-fn what_is_kept_has_no_holes() {
+fn kept_buffers_have_no_holes() {
     let limits = limits(|limits| limits.max_completion_bytes = 1000);
     let mut decoder = ChunkDecoder::with_limits(limits);
     let mut completion = Reassembler::with_limits(limits);

@@ -493,7 +493,7 @@ fn hostile_streams_stay_within_their_bounds() {
 }
 
 #[test]
-fn hostile_streams_take_linear_time() {
+fn hostile_streams_cost_linear_time() {
     for hostile in streams() {
         let (small, large) = ((hostile.make)(hostile.bytes), (hostile.make)(8 * hostile.bytes));
         let found = clock::ratio(|| read(&hostile, &small), || read(&hostile, &large), 16.0);
@@ -505,7 +505,7 @@ fn hostile_streams_take_linear_time() {
 ///
 /// They hold the bytes of the event.
 #[test]
-fn large_event_in_pieces_of_one_byte_takes_linear_work() {
+fn large_event_in_pieces_of_one_byte_costs_linear_work() {
     let large = |bytes: usize| {
         let text = "x\\n".repeat(bytes / 3);
         format!("data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"{text}\"}}}}]}}\n\n")

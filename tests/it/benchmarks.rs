@@ -22,7 +22,7 @@ fn run<'p>(pieces: impl Iterator<Item = &'p [u8]>) -> Expected {
 }
 
 #[test]
-fn each_workload_comes_out_as_it_was_made() {
+fn each_workload_is_decoded_as_it_was_generated() {
     for name in NAMES {
         for (events, seed) in [(2, 1), (150, 7), (151, 99)] {
             let Workload { bytes, ends, expected, .. } = generate(name, events, seed);

@@ -60,7 +60,7 @@ fn message(deltas: &[Value]) -> Value {
 
 /// Each case has the values of its row at the listed paths.
 #[test]
-fn each_case_gives_what_its_row_says() {
+fn each_case_has_the_values_of_its_row() {
     let call = |name: &str, arguments: &str| json!({"name": name, "arguments": arguments});
     let message = "/choices/0/message";
     let at = |path: &str| format!("{message}{path}");
@@ -211,7 +211,7 @@ fn objects_that_are_no_chunks_are_payloads_of_their_own() {
 
 /// Reports the code and message of an error, and stores no member of it in the completion.
 #[test]
-fn errors_of_events_and_choices_are_told() {
+fn errors_of_events_and_choices_are_reported() {
     for (name, code, message) in [
         ("error-event-code-message", "Throttling.Quota", "slow down"),
         ("error-on-a-choice", "504", "timed out"),

@@ -52,7 +52,7 @@ fn recorded() -> Vec<Recording> {
 }
 
 #[test]
-fn recordings_in_any_cut_give_the_same_events() {
+fn recordings_in_any_cut_have_the_same_events() {
     for recording in recorded() {
         let bytes = &recording.bytes;
         let whole = run(&[bytes]);

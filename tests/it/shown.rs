@@ -27,7 +27,7 @@ fn shows_nothing(value: &dyn Debug) {
 }
 
 #[test]
-fn views_show_what_was_sent() {
+fn views_show_the_values_that_were_sent() {
     let stream = format!("data: {JSON}\n\n");
     let mut decoder = ChunkDecoder::new();
     let mut input = stream.as_bytes();
@@ -150,7 +150,7 @@ fn a_meter_ranks_usage() {
 }
 
 #[test]
-fn a_meter_takes_any_count_and_time() {
+fn a_meter_accepts_any_count_and_time() {
     let mut meter = Meter::new();
     for now in [Duration::from_secs(10), Duration::MAX, Duration::ZERO] {
         meter.record(u64::MAX, now);

@@ -167,7 +167,7 @@ fn a_list_behind_something_else_is_replayed() {
 
 /// Frees the buffers that one large event made grow: at once by a reset, or after small events.
 #[test]
-fn a_reassembler_gives_large_buffers_back() {
+fn a_reassembler_frees_large_buffers() {
     let parts = r#"{"text":"ab"},"#.repeat(200_000) + r#"{"text":"c"}"#;
     let large = delta(&format!(r#""content":[{parts}]"#));
     let small = delta(r#""content":"x""#);
@@ -193,7 +193,7 @@ fn a_reassembler_gives_large_buffers_back() {
 
 /// Frees the buffers that one large event made grow.
 #[test]
-fn an_editor_gives_large_buffers_back() {
+fn an_editor_frees_large_buffers() {
     let names = r#""model":1,"#.repeat(100_000);
     let large = event(&format!(r#"{{{names}"choices":[]}}"#));
     let joined = large[..large.len() - 2].strip_prefix(b"data: ").unwrap();
@@ -371,7 +371,7 @@ fn errors_by_turns_allocate_nothing() {
 
 /// Orders tool calls by index, for any order of indexes, in one event or in many.
 #[test]
-fn calls_stand_by_their_index() {
+fn calls_are_in_the_order_of_their_indexes() {
     let index = |number: u32| number.wrapping_mul(0x9E37_79B9) >> 22;
     let call = |number: u32| json!({"index": index(number), "id": format!("c{}", index(number)), "function": {"name": "f", "arguments": format!("{number};")}});
     let all: Vec<_> = (0..900).map(call).collect();
@@ -400,7 +400,7 @@ fn calls_stand_by_their_index() {
 
 /// A guard replaces all texts of a large event block of many lines.
 #[test]
-fn a_guard_takes_texts_of_many_lines() {
+fn a_guard_replaces_texts_of_many_lines() {
     let choices: Vec<_> = (0..200)
         .map(|index| json!({"index": index, "delta": {"content": format!("text {index}")}}))
         .collect();
@@ -525,7 +525,7 @@ fn a_completion_of_many_values_is_read_back() {
 
 /// A reset frees the memory of many choices.
 #[test]
-fn many_choices_are_given_back() {
+fn a_reset_frees_many_choices() {
     let choices: Vec<_> = (0..5000).map(|index| format!("{{\"index\":{index}}}")).collect();
     let stream = event(&format!("{{\"choices\":[{}]}}", choices.join(","))).repeat(2);
     let limits = faults::limits(|limits| limits.max_choices = 5000);

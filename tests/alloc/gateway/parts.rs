@@ -13,7 +13,7 @@ use crate::support::heap;
 
 /// A rule takes the place of an earlier one, its text included, and others stay as they are.
 #[test]
-fn rules_that_are_set_again_take_no_room() {
+fn rules_that_are_set_again_hold_no_more() {
     let mut editor = Editor::new();
     editor.replace("model", "alias");
     let set = |editor: &mut Editor, nth: usize| {
@@ -107,7 +107,7 @@ fn a_guard_that_holds_as_much_as_before_allocates_nothing() {
 
 /// Of a text that is thrown away no more of the buffer stays than the docs of `Guard` say.
 #[test]
-fn what_is_thrown_away_is_given_back() {
+fn a_guard_frees_texts_that_are_discarded() {
     let (overlap, most, count) = (16 << 10, 310_000, 64);
     let text = |index: usize, len: usize| {
         let text = "x".repeat(len);

@@ -405,7 +405,7 @@ proptest! {
 
     /// The result equals the one that `serde_json` makes of each event, and all else is unchanged.
     #[test]
-    fn an_editor_does_what_its_rules_say(stream in stream(), is_null in any::<bool>()) {
+    fn an_editor_changes_events_as_serde_json_does(stream in stream(), is_null in any::<bool>()) {
         let how = if is_null { UsageVisibility::Null } else { UsageVisibility::Removed };
         let mut editor = Editor::new();
         editor.replace("model", "al\"ias\n");

@@ -148,7 +148,7 @@ proptest! {
 
     /// The same events in order, each error once, also after dropped futures, in all cuts.
     #[test]
-    fn streams_give_what_the_decoder_gives(
+    fn streams_return_the_events_of_the_decoder(
         which in 0usize..10,
         cuts in proptest::collection::vec((any::<usize>(), any::<u8>()), 0..12),
     ) {
@@ -166,7 +166,7 @@ proptest! {
 
     /// A codec's buffer may hold more than an event, and be given any number of bytes at a time.
     #[test]
-    fn the_codec_gives_what_the_decoder_gives(
+    fn the_codec_returns_the_events_of_the_decoder(
         which in 0usize..10,
         cuts in proptest::collection::vec((any::<usize>(), Just(0)), 0..12),
     ) {
@@ -190,7 +190,7 @@ proptest! {
 
 /// One byte at a time is the hardest cut there is.
 #[test]
-fn pieces_of_one_byte_give_the_decoders_events() {
+fn pieces_of_one_byte_have_the_events_of_the_decoder() {
     for stream in streams() {
         let (pieces, steps) = in_pieces_of(&stream, 1);
         let (seen, end) = expected(&pieces);
@@ -261,7 +261,7 @@ fn owned_events_are_forwarded_whole() {
 }
 
 #[test]
-fn parts_can_be_taken_out_in_the_middle() {
+fn parts_of_an_adapter_continue_in_mid_stream() {
     let stream = Bytes::from_static(b"data: {}\n\ndata: [DONE]\n\n");
     let mut chunks = ChunkStream::new(Script::new([Step::Piece(stream.clone()), Step::Pending]));
     assert!(matches!(poll(chunks.next()), Poll::Ready(Some(Ok(_)))));
@@ -317,7 +317,7 @@ fn the_codec_cuts_events_out_of_its_buffer() {
 }
 
 #[test]
-fn a_framed_reader_gives_all_events() {
+fn a_framed_reader_returns_all_events() {
     for stream in streams() {
         let (seen, _) = expected(&[Bytes::copy_from_slice(&stream)]);
         let codec = ChunkCodec::with_decoder(decoder());

@@ -89,7 +89,7 @@ impl Body for Sized {
 
 /// The observer is told of the end once, however it comes.
 #[test]
-fn an_end_is_told_once() {
+fn an_observer_ends_once() {
     let piece = Step::Piece(Bytes::from_static(b"data: {}\n\n"));
     for (steps, polls, expected) in [
         (vec![piece.clone()], 2, BodyEnd::Complete),
@@ -133,7 +133,7 @@ fn a_closure_observes() {
 
 /// A tap in a body returns the report of a tap, also if the body is dropped.
 #[test]
-fn tap_in_a_body_sees_what_a_tap_beside_it_sees() {
+fn tap_in_a_body_has_the_report_of_a_tap_beside_it() {
     for stream in streams() {
         for polls in [1, 3, 1000] {
             let (pieces, steps) = in_pieces_of(&stream, 50);

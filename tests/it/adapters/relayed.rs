@@ -339,7 +339,7 @@ fn the_upstream_is_polled_only_if_no_bytes_wait() {
 
 /// An upstream that ends with its last frame ends the body with its last frame.
 #[test]
-fn the_end_comes_with_the_last_frame() {
+fn the_last_frame_ends_the_body() {
     let (mut inner, polls) = Counted::new([piece(HI), Step::Piece(STOP.trim_end().into())]);
     inner.is_end = true;
     let reports = Reports::default();

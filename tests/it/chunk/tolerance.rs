@@ -8,7 +8,7 @@ use super::{mismatches, with_chunk, with_event};
 
 /// `get` returns the value that was sent; the typed methods return `None` for an unreadable one.
 #[test]
-fn absent_null_and_empty_contents_are_told_apart() {
+fn absent_null_and_empty_contents_differ() {
     for (sent, kind, content) in [
         ("", None, None),
         (r#""content":null"#, Some(ValueKind::Null), None),
@@ -217,7 +217,7 @@ fn a_wrong_type_is_noted_wherever_there_is_a_method() {
 
 /// Hostile chunks: their cost grows with their size.
 #[test]
-fn mismatches_are_told_up_to_a_number() {
+fn mismatches_are_returned_up_to_a_number() {
     let many = "0,".repeat(200_000);
     let rows = "{},".repeat(4000);
     let same = r#""index":"a","#.repeat(100_000);

@@ -75,7 +75,7 @@ fn differences(
 }
 
 #[test]
-fn vectors_of_chunks_give_their_completion() {
+fn vectors_of_chunks_have_their_completion() {
     let mut count = 0;
     for (_, vector) in vectors("accumulate") {
         let name = vector["name"].as_str().unwrap();
@@ -458,7 +458,7 @@ fn a_change_of_a_text_that_is_replaced_is_void() {
 }
 
 #[test]
-fn what_a_stream_broke_off_in_is_told() {
+fn the_unfinished_choices_of_a_cut_stream_are_reported() {
     let finished = finished(concat!(
         r#"data: {"choices":[{"index":0,"delta":{"content":"done"},"finish_reason":"stop"}]}"#,
         "\n\n",
@@ -708,7 +708,7 @@ fn parts_of_a_later_whole_message_replace_the_earlier_ones() {
 
 /// Found by the fuzz target `reassemble`: a last message that is empty took the text away.
 #[test]
-fn an_empty_message_takes_nothing_away() {
+fn an_empty_message_removes_no_text() {
     let whole = |text: &str, arguments: Value| {
         json!({"choices": [{"index": 0, "message": {"content": text, "refusal": text, "reasoning": text,
             "tool_calls": [{"function": {"name": "f", "arguments": arguments}}]}}]})
@@ -862,7 +862,7 @@ fn behind_a_limit_nothing_is_lost_that_was_there() {
 }
 
 #[test]
-fn calls_of_one_index_are_told_apart_by_id_and_name() {
+fn calls_of_one_index_differ_by_id_and_name() {
     let call = |id: &str, name: &str, arguments: &str| {
         json!({"choices": [{"index": 0, "delta": {"tool_calls": [{"index": 0, "id": id,
             "function": {"name": name, "arguments": arguments}}]}}]})
@@ -962,7 +962,7 @@ fn changes_of_one_chunk_agree_on_positions() {
 }
 
 #[test]
-fn without_a_decoder_the_chunks_say_how_it_ended() {
+fn without_a_decoder_the_outcome_is_that_of_the_chunks() {
     let chunk = |json: &str| OwnedChatCompletionChunk::from_json(json.as_bytes()).unwrap();
     let mut completion = Reassembler::new();
     completion.push(&chunk(r#"{"choices":[{"delta":{"content":"a"}}]}"#).as_chunk());
@@ -1026,7 +1026,7 @@ fn content_parts_of_any_kind_are_merged() {
 }
 
 #[test]
-fn an_empty_usage_does_not_stand_for_another() {
+fn an_empty_usage_replaces_no_other() {
     let finished = finished_chunks(&[
         json!({"usage": {}, "choices": [{"usage": {"total_tokens": 5}}]}),
         json!({"usage": {}, "x_groq": {"usage": {"prompt_tokens": 3}}}),

@@ -299,7 +299,7 @@ fn errors_are_counted_with_their_chunks() {
 
 /// Reads a text as an error, with the code and type beside it.
 #[test]
-fn a_text_is_an_error_with_what_stands_beside_it() {
+fn a_text_is_an_error_with_the_code_and_type_beside_it() {
     let stream = b"data: {\"error\":\"boom\",\"code\":502,\"type\":\"t\"}\n\n";
     let mut decoder = ChunkDecoder::new();
     let event = decoder.next(&mut &stream[..]).unwrap();
@@ -328,7 +328,7 @@ fn done_without_its_blank_line_is_done() {
 }
 
 #[test]
-fn a_stream_goes_on_behind_an_id() {
+fn a_stream_continues_behind_an_id() {
     let mut decoder = ChunkDecoder::new();
     decoder.set_last_event_id("7");
     assert_eq!(decoder.sse().last_event_id(), "7");

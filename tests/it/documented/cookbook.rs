@@ -54,7 +54,7 @@ mod bill {
 
     /// A client that hasn't requested the usage pays by it, and doesn't see it.
     #[test]
-    fn recipe_bill_hides_what_it_bills() {
+    fn recipe_bill_hides_the_usage_that_it_bills() {
         let mut bills = 0;
         for (file, stream, finished) in super::streams() {
             let (request, mut relay) = prepare(br#"{"model":"m","stream":true}"#).unwrap();

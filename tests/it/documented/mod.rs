@@ -86,7 +86,7 @@ fn bytes_of(stream: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// Without an edit or a match, the output equals the input, and a whole completion remains whole.
 #[test]
-fn untouched_streams_come_out_as_they_came() {
+fn untouched_streams_are_forwarded_byte_for_byte() {
     for (name, stream, finished) in streams() {
         let guarded = guard::run([&stream[..]], "no stream has this");
         if finished.end.malformed == 0 {
@@ -127,7 +127,7 @@ fn texts(stream: &[u8]) -> BTreeMap<(u64, String, u64), String> {
 
 /// Replaces words of each text, also across deltas, and loses no other text.
 #[test]
-fn no_word_leaks_and_nothing_is_lost() {
+fn no_word_leaks_and_no_text_is_lost() {
     let mut words = 0;
     for (name, stream, finished) in streams() {
         let before = texts(&stream);

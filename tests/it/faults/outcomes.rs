@@ -161,7 +161,7 @@ fn a_legacy_text_without_a_delta_is_not_whole() {
 
 /// Reports each value that a message lacks, so that it does not pass for a whole one.
 #[test]
-fn what_is_left_out_of_a_message_is_told() {
+fn values_that_a_message_lacks_are_reported() {
     let part = |members: &str| delta_text(members) + DONE;
     let call = part(r#""tool_calls":[{"index":-1,"function":{"arguments":"{}"}}]"#);
     let video = part(r#""content":[{"type":"video","video":{"url":"u"}}]"#);
@@ -198,7 +198,7 @@ fn what_is_left_out_of_a_message_is_told() {
 
 /// Reports an event in the middle of a text that is malformed, or is over its limit.
 #[test]
-fn an_event_that_is_lost_is_told() {
+fn an_event_that_is_lost_is_reported() {
     let lost = (Outcome::MalformedEvent, &[MalformedEvent][..]);
     let cut = format!("data: {{\"choices\":[{{\"del\n\n{DONE}");
     let deep = format!("data: {}\n\n{DONE}", nested(200, "1"));
@@ -278,7 +278,7 @@ fn finish_reason_that_names_a_failure_is_a_failed_finish() {
 
 /// Reports an error of a choice, also behind equal chunks without an error.
 #[test]
-fn an_error_of_a_choice_is_told() {
+fn an_error_of_a_choice_is_reported() {
     let chunk = |error: &str| {
         format!("data: {{\"choices\":[{{\"delta\":{{\"content\":\"a\"}},\"error\":{error}}}]}}\n\n")
     };
@@ -350,7 +350,7 @@ fn a_salvaged_stream_was_cut() {
 
 /// An editor with a rule reports an event with an `error:` line, since it doesn't edit this line.
 #[test]
-fn an_error_line_beside_an_edit_is_told() {
+fn an_error_line_beside_an_edit_is_reported() {
     let mut editor = Editor::new();
     for has_rule in [false, true] {
         if has_rule {
@@ -367,7 +367,7 @@ fn an_error_line_beside_an_edit_is_told() {
 
 /// Reports recorded streams of other APIs as such, without an empty usage.
 #[test]
-fn streams_of_other_apis_are_told() {
+fn streams_of_other_apis_are_reported() {
     let Some(corpus) = shared("corpus") else { return };
     let mut found = 0;
     for (begin, api) in [
@@ -397,7 +397,7 @@ fn streams_of_other_apis_are_told() {
 
 /// Recorded chats aren't streams of another API, and have no defects if their outcome is clean.
 #[test]
-fn recorded_chats_are_whole_unless_they_say_otherwise() {
+fn recorded_chats_with_a_clean_outcome_are_whole() {
     let mut whole = 0;
     for recording in recordings("openai-chat") {
         let (outcome, defects) = agreed(&recording.bytes, &Limits::new());
@@ -509,7 +509,7 @@ proptest! {
 
 /// A value that replaces a text and contains none is lost, and is reported as a defect.
 #[test]
-fn what_stands_in_place_of_a_text_is_told() {
+fn a_value_in_place_of_a_text_is_reported() {
     for (member, is_lost) in [
         (r#""content":true"#, true),
         (r#""content":{"a":1}"#, true),
@@ -685,7 +685,7 @@ fn an_error_in_a_bare_line_is_one() {
 /// It is an error if the name of the error and a part of its value precede the cut. `serde_json`
 /// decides if the JSON is cut.
 #[test]
-fn an_event_that_is_cut_is_told_behind_done() {
+fn an_event_that_is_cut_behind_done_is_reported() {
     for (json, error_from) in [
         ("{\"id\":\"c\",\"error\":{\"message\":\"bo\"}}", "{\"id\":\"c\",\"error\":{".len()),
         ("{\"type\":\"error\",\"error\":\"boom\"}", "{\"type\":\"error\",\"error\":\"b".len()),
@@ -725,7 +725,7 @@ fn an_event_that_is_cut_is_told_behind_done() {
 
 /// Counts a finish reason that names a failure in an event without its blank line.
 #[test]
-fn a_failed_finish_at_the_end_is_told() {
+fn a_failed_finish_at_the_end_is_reported() {
     let failed = choice(r#""index":0,"finish_reason":"error""#);
     for before in ["", DONE] {
         let stream = format!("{FINISHED}{before}{}", failed.trim_end());
@@ -782,7 +782,7 @@ fn the_end_in_what_is_skipped_is_a_cut() {
 
 /// An id that is too long makes its event malformed, with or without its blank line.
 #[test]
-fn an_id_that_is_too_long_is_told_at_the_end() {
+fn an_id_that_is_too_long_at_the_end_is_malformed() {
     let short = limits(|limits| limits.max_id_bytes = 8);
     let id = "x".repeat(9);
     for data in ["[DONE]", "{\"error\":{\"message\":\"boom\"}}", "{\"choices\":[]}"] {

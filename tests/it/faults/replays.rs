@@ -350,7 +350,7 @@ fn values_of_many_lines_are_replayed() {
 ///
 /// Reassembly needn't store these values again.
 #[test]
-fn what_only_json_says_is_written_in_parts() {
+fn values_of_json_completions_are_written_in_parts() {
     let values = format!("[{}]", repeated(1_000_000, "0"));
     for json in [
         format!(r#"{{"choices":[],"usage":{{"x":{values}}}}}"#),
@@ -378,7 +378,7 @@ fn long_lists_of_several_kinds_are_replayed() {
     debug_assertions,
     ignore = "a minute in a debug build: cargo test --release --test it faults"
 )]
-fn what_cannot_be_read_back_is_told() {
+fn values_that_cannot_be_read_back_are_reported() {
     let finished = |members: &str| {
         format!(
             r#"{{"choices":[{{"index":0,"message":{{"content":"a"}},"finish_reason":"stop"}}]{members}}}"#

@@ -152,7 +152,7 @@ mod guard {
     ///
     /// The other texts stay as they were sent, spelling included.
     #[test]
-    fn only_what_is_replaced_is_written_anew() {
+    fn only_a_replaced_text_is_written_anew() {
         let stream =
             [r#"{"content":"\u0061b"}"#, r#"{"content":"\u0063d"}"#, r#"{"content":"\u0065f"}"#]
                 .map(delta)
@@ -582,7 +582,7 @@ fn comments_are_passed_over() {
 
 /// A body is told by no more bytes than it takes.
 #[test]
-fn a_body_is_told_at_once() {
+fn the_kind_of_a_body_is_known_by_its_first_bytes() {
     for (first, body) in [
         (&b"{"[..], BodyKind::Json),
         (b"[", BodyKind::Json),

@@ -247,7 +247,7 @@ fn assert_same(name: &str, seen: &StreamReport, finished: &FinishedCompletion, d
 
 /// In all cuts, on all streams, a tap reports the findings of a decoder, event by event.
 #[test]
-fn a_tap_sees_what_a_decoder_sees() {
+fn a_tap_has_the_findings_of_a_decoder() {
     let mut usages = 0;
     for (name, stream) in streams() {
         for size in [usize::MAX, 1460, 61] {
@@ -776,7 +776,7 @@ fn there_and_back_the_json_is_the_same() {
 
 /// A guard that replaces no text forwards the stream, and holds no more than its bound.
 #[test]
-fn a_guard_passes_on_what_came() {
+fn a_guard_that_replaces_nothing_forwards_the_stream() {
     for (name, stream) in streams() {
         for (most, keep) in [(256 << 10, 0), (256 << 10, 20), (4 << 10, 1000)] {
             let (mut guard, mut out) = (Guard::with_bounds(most, 10), Vec::new());
@@ -986,7 +986,7 @@ proptest! {
     ///
     /// They have their order and their text, also if the event matches a template.
     #[test]
-    fn rules_change_what_they_name(
+    fn rules_change_the_named_members_only(
         members in members(),
         rules in proptest::collection::btree_map("(model|id|usage|choices|a|b)", proptest::option::of("[x\"é]{0,3}"), 0..4),
         frame in proptest::sample::select(vec![("data: ", "\n"), ("data:", "\r\n"), ("event: e\ndata: ", "\n")]),

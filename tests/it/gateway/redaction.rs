@@ -432,7 +432,7 @@ impl Finder for AtBoundary {
 
 /// A search behind a mask sees the character that was there before, in all cuts of the text.
 #[test]
-fn a_mask_does_not_change_what_a_finder_sees_before_it() {
+fn a_mask_changes_no_text_for_a_search_behind_it() {
     for (text, words, expected) in [
         ("Use Bearer sk-12345 ok ok ok", &["Bearer ", "sk-12345"][..], "Use MM ok ok ok"),
         ("aab aab xxxxxxxxx", &["aab ", "x"], "MMMxxxxxxxx"),
@@ -463,7 +463,7 @@ fn a_mask_does_not_change_what_a_finder_sees_before_it() {
 
 /// A match of one search that another one masks: the other search sees the text as it was.
 #[test]
-fn a_mask_does_not_change_what_the_other_finder_sees_before_it() {
+fn a_mask_changes_no_text_for_another_search() {
     let stream = event(0, &json!({ "content": "ok ok ok ok Bearer sk-1" }))
         + &event(0, &json!({ "content": "2345 ok ok ok" }));
     let (mut decoder, mut guard, mut input) =

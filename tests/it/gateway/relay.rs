@@ -142,7 +142,7 @@ fn guarded(stream: &[u8]) -> Vec<u8> {
 ///
 /// An editor reads the bytes that a guard has written, so both together decode twice.
 #[test]
-fn a_relay_does_what_its_parts_do() {
+fn a_relay_has_the_results_of_its_parts() {
     for (name, stream) in streams() {
         for size in [1 << 20, 97] {
             let (mut tap, mut meter) = (UsageTap::new(), Meter::new());
@@ -428,7 +428,7 @@ proptest! {
 
     /// Compares the bytes for pieces of any size with those for one piece.
     #[test]
-    fn pieces_of_any_size_give_the_same_bytes(pick in any::<prop::sample::Index>(), sizes in prop::collection::vec(1usize..4000, 1..20), bits in 0usize..16) {
+    fn pieces_of_any_size_have_the_same_bytes(pick in any::<prop::sample::Index>(), sizes in prop::collection::vec(1usize..4000, 1..20), bits in 0usize..16) {
         let streams = streams();
         let (name, stream) = pick.get(&streams);
         let parts = Parts::all().nth(bits).unwrap();

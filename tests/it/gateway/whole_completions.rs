@@ -57,7 +57,7 @@ fn a_choice_without_an_index_has_its_position() {
 
 /// No choice is left out: a body whose choices can't be told apart is an error.
 #[test]
-fn choices_that_cannot_be_told_apart_are_an_error() {
+fn choices_without_distinct_indexes_are_an_error() {
     for (choices, kind, at) in [
         (r#"{"index":0},{"index":0}"#, ErrorKind::RepeatedIndex, r#"{"index":0},"#),
         (r#"{"index":1},{}"#, ErrorKind::RepeatedIndex, r#"{"index":1},"#),

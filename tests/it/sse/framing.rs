@@ -39,7 +39,7 @@ fn assert_all_cuts(bytes: &[u8], last_event_id: &str, given: &[usize], name: &st
 }
 
 #[test]
-fn vectors_in_every_cut_give_the_events_of_the_standard() {
+fn vectors_in_every_cut_have_the_events_of_the_standard() {
     let mut count = 0;
     for vector in stream_vectors() {
         let name = vector["name"].as_str().unwrap();
@@ -222,7 +222,7 @@ fn run_without_end(decoder: &mut SseDecoder, mut bytes: &[u8]) {
 }
 
 #[test]
-fn recordings_in_every_cut_give_the_events_of_the_standard() {
+fn recordings_in_every_cut_have_the_events_of_the_standard() {
     for api in [
         "openai-chat",
         "anthropic-messages",
@@ -279,13 +279,13 @@ proptest! {
 
     /// Law 1 and law 3, and the standard.
     #[test]
-    fn any_split_gives_what_the_standard_says(bytes in streams(), lengths in vec(0usize..9, 0..40)) {
+    fn any_split_has_the_events_of_the_standard(bytes in streams(), lengths in vec(0usize..9, 0..40)) {
         assert_all_cuts(&bytes, "before", &lengths, "generated");
     }
 
     /// Laws 1 and 3 where limits are exceeded, too.
     #[test]
-    fn any_split_gives_the_same_under_any_limits(
+    fn any_split_has_the_same_events_under_any_limits(
         bytes in streams(),
         lengths in vec(0usize..9, 0..40),
         numbers in [0usize..60, 0..60, 0..60, 0..6],

@@ -559,7 +559,7 @@ fn bound_values_behind_a_template_without_any_are_compared() {
 
 /// A stream's id and fingerprint change, and joined they are the same text.
 #[test]
-fn bound_values_with_equal_joined_texts_are_told_apart() {
+fn bound_values_with_equal_joined_texts_differ() {
     let event = |id: &str, last: &str| {
         format!(
             "data: {{\"id\":\"{id}\",\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"t\"}}}}],\"system_fingerprint\":\"{last}\"}}\n\n"
