@@ -586,7 +586,9 @@ fn finish_reasons_that_follow_each_other_are_each_read() {
     let templates = Templates::new();
     for _ in 0..4 {
         let mut tap = UsageTap::new().with_templates(&templates);
-        stream.iter().for_each(|event| _ = tap.push(event.as_bytes()));
+        for event in &stream {
+            let _ = tap.push(event.as_bytes());
+        }
         let choices = tap.finish().choices;
         let found: Vec<_> =
             choices.iter().filter_map(|choice| choice.finish_reason.as_deref()).collect();
