@@ -5,8 +5,8 @@ use core::ops::Range;
 use std::sync::OnceLock;
 
 use super::schema::{
-    ChoiceFields, ChunkFields, Columns, DeltaFields, FunctionFields, ToolCallFields, choice, top,
-    usage as usage_rows,
+    ChoiceFields, ChunkFields, Columns, DeltaFields, FunctionFields, ToolCallFields, choice, delta,
+    top, usage as usage_rows,
 };
 use super::value_type::Expected;
 use crate::error::{Error, ErrorKind};
@@ -61,14 +61,16 @@ impl Index for ChunkIndex {
             + (self.extras.capacity() + self.mismatches.capacity()) * size_of::<NodeId>()
     }
 
-    /// Returns true if a leaf decides whether the chunk is an error.
+    /// Returns true if a leaf decides whether the chunk is an error, or is in place of a container.
     ///
-    /// Of members with the same name the last one decides, and readers differ in that.
+    /// Of members with the same name the last one decides, and readers differ in that. In place of a
+    /// container, an empty text is no value, and any other text is a part that is lost.
     fn is_fixed(&self, document: Document<'_>, leaf: NodeId) -> bool {
         let names = [top::OBJECT, top::ERROR].map(str::as_bytes);
         let mut members = document.members(0);
         members.any(|member| member.value == leaf && names.contains(&member.name))
             || self.choices.iter().any(|row| row.error == leaf)
+            || self.is_odd(document, leaf)
     }
 
     fn take_locals() -> Locals<Self> {
@@ -162,6 +164,26 @@ impl DeltaFields {
 }
 
 impl ChunkIndex {
+    /// Returns true if a leaf has another type than the schema's, or may have.
+    ///
+    /// A member of a delta is lost even if a later one has its name.
+    fn is_odd(&self, document: Document<'_>, leaf: NodeId) -> bool {
+        const CONTAINERS: [&str; 4] =
+            [delta::TOOL_CALLS, delta::FUNCTION_CALL, delta::AUDIO, delta::REASONING_DETAILS];
+        let is_or_has = |value: NodeId| {
+            value == leaf || document.elements(value).any(|element| element == leaf)
+        };
+        let is_in_delta = |row: &ChoiceFields| {
+            let mut members = document.members_in_column(row.delta_fields.node);
+            members.any(|Member { name, value }| {
+                CONTAINERS.iter().any(|container| container.as_bytes() == name) && is_or_has(value)
+            })
+        };
+        self.mismatches.len() == MOST_MISMATCHES
+            || self.mismatches.contains(&leaf)
+            || self.choices.iter().any(is_in_delta)
+    }
+
     /// Returns the names in one of the ranges of `extras`.
     pub(crate) fn extras_in(&self, range: &Range<u32>) -> &[NodeId] {
         items_in(&self.extras, range.start as usize..range.end as usize)

@@ -178,7 +178,10 @@ impl MergePlan {
                 },
                 Field::ReasoningDetail => details = details.and(slot, leaf),
                 Field::CallIndex => call_index = Some(ChoiceIndex::Slot(slot)),
-                Field::Arguments => arguments = Some(slot),
+                Field::Arguments if chunk.value_at(leaf).kind() == ValueKind::String => {
+                    arguments = Some(slot);
+                }
+                Field::Arguments => other_calls = true,
                 Field::ToolCalls => other_calls = true,
                 Field::Usage => {
                     let plan_of_usage = &mut plan.rare_mut().usage;
@@ -258,7 +261,7 @@ impl MergePlan {
             || choice.finish_reason().is_some()
             || choice.logprobs().is_some_and(|logprobs| !are_listed_logprobs(logprobs.as_value()))
             || choice.has_invalid_index()
-            || choice.has_legacy_text()
+            || choice.text().is_some_and(|text| !text.is_empty())
             || choice.message().is_some_and(|message| !message.is_null()) && !has(delta.role())
             || delta.function_call().is_some()
             || delta.audio().is_some()

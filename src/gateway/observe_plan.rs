@@ -203,6 +203,8 @@ impl ObservePlan {
             self.output.add(chunk, delta.get(name));
             self.is_incomplete |= is_odd(delta.get(name));
         }
+        // A text is lost beside a delta that is empty.
+        self.is_incomplete |= choice.text().is_some();
         self.is_incomplete |= choice.message().is_some();
         self.is_incomplete |= is(delta.get(delta::FUNCTION_CALL), ValueKind::Object);
         self.output.add_always(is(delta.get(delta::REASONING_DETAILS), ValueKind::Array));

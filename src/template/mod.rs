@@ -61,7 +61,8 @@
 //!
 //! 1. A member whose merge isn't idempotent is in a slot, or consumers merge the chunk in full.
 //! 2. The value of a leaf has the kind that the schema's type allows, and no deviation.
-//! 3. Names and leaves that decide the kind of the payload ([`Index::is_fixed`]) never differ.
+//! 3. Names never differ, nor do leaves that decide the kind of the payload or whether a part of it is
+//!    lost ([`Index::is_fixed`]).
 //! 4. The same ids of template and binding mean the same literals and bound values. Ids are unique in
 //!    the process.
 //! 5. The patches are in the order of the leaves of the template that matched last.
@@ -157,7 +158,7 @@ pub(crate) trait Index: Clone + Default + 'static {
     /// Returns the capacity of the buffers, roughly, in bytes.
     fn held(&self) -> usize;
 
-    /// Returns true if the value of a leaf decides the kind of the payload.
+    /// Returns true if a leaf decides the kind of the payload, or whether a part of it is lost.
     fn is_fixed(&self, document: Document<'_>, leaf: NodeId) -> bool;
 
     /// Removes and returns the views that this thread has used last; none if the thread ends.

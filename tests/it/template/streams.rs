@@ -599,6 +599,92 @@ fn finish_reasons_that_follow_each_other_are_each_read() {
     }
 }
 
+/// An empty text in place of a container is no value. Any other is a part that is lost.
+///
+/// A legacy text is one too, if it isn't empty. The templates of one stream are there for the next.
+#[test]
+fn texts_in_place_of_containers_are_lost_in_each_stream() {
+    let choice = |rest: &str| format!(r#""choices":[{{"index":0,{rest}}}]"#);
+    let delta = |rest: &str| choice(&format!(r#""delta":{{"content":"t",{rest}}}"#));
+    for members in [
+        r#""choices":"@""#.to_owned(),
+        r#""choices":["@"]"#.to_owned(),
+        choice(r#""delta":"@""#),
+        choice(r#""text":"@","logprobs":null"#),
+        choice(r#""text":"@","delta":{}"#),
+        choice(r#""text":"@","delta":{"content":null}"#),
+        choice(r#""text":"@","delta":{"content":""}"#),
+        choice(r#""text":"@","delta":{"content":"@"}"#),
+        choice(r#""text":"t","delta":{"content":"@"}"#),
+        choice(r#""text":"t","delta":{"content":"","reasoning":"@"}"#),
+        choice(r#""text":"t","delta":{"unknown":"@"}"#),
+        choice(r#""message":{"tool_calls":"@"}"#),
+        choice(r#""message":"@""#),
+        choice(r#""logprobs":"@","delta":{}"#),
+        delta(r#""tool_calls":"@""#),
+        delta(r#""tool_calls":["@"]"#),
+        delta(r#""tool_calls":[{"index":0,"function":"@"}]"#),
+        delta(r#""tool_calls":[{"index":0,"function":{"name":"f"}},{"index":1,"function":"@"}]"#),
+        delta(r#""function_call":"@""#),
+        delta(r#""audio":"@""#),
+        delta(r#""reasoning_details":"@""#),
+        delta(r#""reasoning_details":["@"]"#),
+        delta(r#""reasoning_details":"@","reasoning_details":[]"#),
+        delta(r#""reasoning_details":["@"],"reasoning_details":[]"#),
+        delta(r#""function_call":"@","function_call":{}"#),
+        delta(r#""tool_calls":"@","tool_calls":[],"reasoning_details":[]"#),
+        delta(r#""audio":"@","audio":{},"reasoning_details":[]"#),
+        delta(r#""reasoning_details":[{"type":"@","text":"a"}]"#),
+        delta(r#""annotations":"@""#),
+        delta(r#""images":"@""#),
+        delta(r#""tool_calls":[{"index":0,"custom":"@"}]"#),
+        delta(r#""tool_calls":[{"index":0,"custom":{"input":"@"}}]"#),
+    ] {
+        let event =
+            |text: &str| format!("data: {{\"id\":\"a\",{}}}\n\n", members.replace('@', text));
+        let end = r#"{"id":"a","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#;
+        let end = format!("data: {end}\n\ndata: [DONE]\n\n");
+        for texts in [
+            ["", "x", "", "y", ""],
+            ["x", "", "y", "", ""],
+            ["", "", "", "", "x"],
+            ["a", "b", "c", "", "d"],
+        ] {
+            let stream: Vec<_> = texts.into_iter().map(event).chain([end.clone()]).collect();
+            in_turn(&[&stream, &stream, &stream]);
+            let report = |templates: &Templates| {
+                let mut tap = UsageTap::new().with_templates(templates);
+                for event in &stream {
+                    let _ = tap.push(event.as_bytes());
+                }
+                tap.finish()
+            };
+            let (templates, expected) = (Templates::new(), report(&Templates::none()));
+            for _ in 0..3 {
+                assert_eq!(report(&templates), expected, "{members} {texts:?}");
+            }
+        }
+    }
+}
+
+/// The arguments of a call are numbers, which differ from event to event.
+#[test]
+fn arguments_that_are_numbers_are_merged_in_each_event() {
+    for numbers in [["5", "6", "7", "8"], ["\"\"", "1.5", "2.5", "3.5"]] {
+        let stream = numbers.map(|number| {
+            let call =
+                format!(r#"{{"index":0,"id":"c","function":{{"name":"f","arguments":{number}}}}}"#);
+            format!(
+                "data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"tool_calls\":[{call}]}}}}]}}\n\n"
+            )
+        });
+        in_turn(&[&stream, &stream, &stream]);
+        let stream =
+            stream.map(|event| event.replace(r#""id":"c","#, "").replace(r#""name":"f","#, ""));
+        in_turn(&[&stream, &stream, &stream]);
+    }
+}
+
 /// The last leaf of the head is the white space before the last bracket, or none.
 #[test]
 fn white_space_that_is_bound_behind_a_number_is_compared() {
