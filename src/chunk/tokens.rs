@@ -1,6 +1,6 @@
 //! `TokenCounts`: the token counts of a stream, stored beyond their chunk.
 
-use super::Usage;
+use super::usage::{CACHED, COMPLETION, CountPaths, PROMPT, REASONING, TOTAL, Usage};
 
 /// The token counts of a stream, as far as the server has sent them.
 ///
@@ -31,7 +31,11 @@ impl TokenCounts {
     ///
     /// Counts are totals so far: of each, the last one counts.
     pub fn update(&mut self, usage: &Usage<'_>) {
-        let later = Self::from(*usage);
+        self.replace(Self::from(*usage));
+    }
+
+    /// Replaces each count that later ones contain.
+    pub(crate) fn replace(&mut self, later: Self) {
         for (kept, later) in [
             (&mut self.prompt, later.prompt),
             (&mut self.completion, later.completion),
@@ -41,6 +45,25 @@ impl TokenCounts {
         ] {
             *kept = later.or(*kept);
         }
+    }
+
+    /// Returns each count with the paths from which it is read.
+    pub(crate) fn with_paths(self) -> impl Iterator<Item = (u64, CountPaths)> {
+        let Self { prompt, completion, total, cached, reasoning } = self;
+        [
+            (prompt, PROMPT),
+            (completion, COMPLETION),
+            (total, TOTAL),
+            (cached, CACHED),
+            (reasoning, REASONING),
+        ]
+        .into_iter()
+        .filter_map(|(count, paths)| Some((count?, paths)))
+    }
+
+    /// Returns the part of the total that is the prompt, if it is known.
+    fn prompt_of_total(&self) -> Option<u64> {
+        self.prompt.or_else(|| self.total?.checked_sub(self.completion?))
     }
 }
 
@@ -80,9 +103,10 @@ impl ChoiceTokens {
         self.by_choice.push((index, TokenCounts::from(*usage)));
     }
 
-    /// Returns the counts of all choices: the prompt once, and the sum of the completions.
+    /// Returns the counts of all choices, which share one prompt.
     ///
-    /// Looks at each stored choice.
+    /// Prompt and cached tokens are the largest count, completion and reasoning tokens the sum. The
+    /// total is the sum of the totals, in which the prompt counts once. Looks at each stored choice.
     pub(crate) fn all(&self) -> TokenCounts {
         let tokens = || self.by_choice.iter().map(|(_, tokens)| tokens);
         let most = |of: fn(&TokenCounts) -> Option<u64>| tokens().filter_map(of).max();
@@ -97,9 +121,22 @@ impl ChoiceTokens {
             reasoning: sum(|tokens| tokens.reasoning),
         };
         if self.has_several() && all.total.is_some() {
-            all.total = Some(all.prompt.unwrap_or(0).saturating_add(all.completion.unwrap_or(0)));
+            all.total = Some(self.total());
         }
         all
+    }
+
+    /// Returns the prompt and, for each choice, the rest of its total or its completion.
+    ///
+    /// Of both, the larger one counts: some totals lack a part, and some contain further tokens.
+    fn total(&self) -> u64 {
+        let tokens = || self.by_choice.iter().map(|(_, tokens)| tokens);
+        let prompt = tokens().filter_map(TokenCounts::prompt_of_total).max().unwrap_or(0);
+        let rest = |tokens: &TokenCounts| {
+            let prompt = tokens.prompt_of_total().unwrap_or(prompt);
+            tokens.total.unwrap_or(0).saturating_sub(prompt).max(tokens.completion.unwrap_or(0))
+        };
+        tokens().map(rest).fold(prompt, u64::saturating_add)
     }
 
     /// Returns true if no choice has a usage.

@@ -3,6 +3,25 @@
 use super::schema::{completion_details, prompt_details, usage};
 use crate::json::{Value, ValueKind};
 
+/// The paths of members in a usage from which a count is read: the first one that is a count.
+pub(crate) type CountPaths = &'static [&'static [&'static str]];
+
+pub(super) const PROMPT: CountPaths = &[&[usage::PROMPT_TOKENS], &["input_tokens"]];
+pub(super) const COMPLETION: CountPaths = &[&[usage::COMPLETION_TOKENS], &["output_tokens"]];
+pub(super) const TOTAL: CountPaths = &[&[usage::TOTAL_TOKENS]];
+pub(super) const CACHED: CountPaths = &[
+    &[usage::PROMPT_TOKENS_DETAILS, prompt_details::CACHED_TOKENS],
+    &["input_tokens_details", prompt_details::CACHED_TOKENS],
+    &[prompt_details::CACHED_TOKENS],
+    &["prompt_cache_hit_tokens"],
+    &["cache_read_input_tokens"],
+];
+pub(super) const REASONING: CountPaths = &[
+    &[usage::COMPLETION_TOKENS_DETAILS, completion_details::REASONING_TOKENS],
+    &["output_tokens_details", completion_details::REASONING_TOKENS],
+    &[completion_details::REASONING_TOKENS],
+];
+
 /// The `usage` of a chunk: the token counts that the server sends.
 ///
 /// Counts are totals so far: of several usages the last one counts, and they are never summed. A
@@ -18,19 +37,19 @@ impl<'a> Usage<'a> {
     /// `prompt_tokens`, or `input_tokens` (Anthropic's name).
     #[must_use]
     pub fn prompt_tokens(&self) -> Option<u64> {
-        self.count(&[usage::PROMPT_TOKENS, "input_tokens"])
+        self.count(PROMPT)
     }
 
     /// `completion_tokens`, or `output_tokens`.
     #[must_use]
     pub fn completion_tokens(&self) -> Option<u64> {
-        self.count(&[usage::COMPLETION_TOKENS, "output_tokens"])
+        self.count(COMPLETION)
     }
 
     /// `total_tokens`: prompt and completion.
     #[must_use]
     pub fn total_tokens(&self) -> Option<u64> {
-        self.count(&[usage::TOTAL_TOKENS])
+        self.count(TOTAL)
     }
 
     /// `prompt_tokens_details`, or `input_tokens_details`.
@@ -54,15 +73,7 @@ impl<'a> Usage<'a> {
     /// `cache_read_input_tokens` (Anthropic) of the usage itself.
     #[must_use]
     pub fn cached_tokens(&self) -> Option<u64> {
-        let details = || {
-            self.in_details(
-                &[usage::PROMPT_TOKENS_DETAILS, "input_tokens_details"],
-                prompt_details::CACHED_TOKENS,
-            )
-        };
-        let flat =
-            [prompt_details::CACHED_TOKENS, "prompt_cache_hit_tokens", "cache_read_input_tokens"];
-        details().or_else(|| self.count(&flat))
+        self.count(CACHED)
     }
 
     /// Returns the number of reasoning tokens, under any server's name.
@@ -71,18 +82,13 @@ impl<'a> Usage<'a> {
     /// Otherwise it is `reasoning_tokens` (SGLang, Perplexity) of the usage itself.
     #[must_use]
     pub fn reasoning_tokens(&self) -> Option<u64> {
-        let details = [usage::COMPLETION_TOKENS_DETAILS, "output_tokens_details"];
-        let details = || self.in_details(&details, completion_details::REASONING_TOKENS);
-        details().or_else(|| self.count(&[completion_details::REASONING_TOKENS]))
+        self.count(REASONING)
     }
 
-    /// Returns the first of these members that is a count.
-    fn count(&self, names: &[&str]) -> Option<u64> {
-        names.iter().find_map(|name| count(self.get(name)?))
-    }
-
-    fn in_details(&self, details: &[&str], name: &str) -> Option<u64> {
-        details.iter().find_map(|details| count(self.object(details)?.get(name)?))
+    /// Returns the first count among the members at these paths.
+    fn count(&self, paths: CountPaths) -> Option<u64> {
+        let at = |path: &&[&str]| path.iter().try_fold(self.0, |value, name| value.get(name));
+        paths.iter().find_map(|path| count(at(path)?))
     }
 
     fn object(&self, name: &str) -> Option<Value<'a>> {

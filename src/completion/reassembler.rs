@@ -15,7 +15,7 @@ use super::tail::{Newest, Tail};
 use super::tail_extras::{Indexes, TailExtras};
 use super::tool_call::PART_COST;
 use super::whole::push_whole;
-use crate::chunk::schema::{completion_details, top, usage};
+use crate::chunk::schema::top;
 use crate::chunk::{ChatCompletionChunk, Choice, ChoiceTokens, Level, MessageText, Usage};
 use crate::decoder::{Payload, StreamSummary};
 use crate::json::Value;
@@ -406,25 +406,16 @@ impl Reassembler {
             self.choice_tokens.get_or_insert_default().update(index, &usage, most);
             has_usage = true;
         }
-        let of_choices = self.choice_tokens.as_ref().filter(|_| has_usage);
-        let of_choices = of_choices.map(|tokens| (tokens.all(), tokens.has_several()));
-        match of_choices {
-            None => keep(&usage),
-            Some((all, true)) => {
-                for (path, count) in [
-                    (&[usage::COMPLETION_TOKENS][..], all.completion),
-                    (&[usage::TOTAL_TOKENS], all.total),
-                    (
-                        &[usage::COMPLETION_TOKENS_DETAILS, completion_details::REASONING_TOKENS],
-                        all.reasoning,
-                    ),
-                ] {
-                    if let Some(count) = count {
-                        kept.set_count(path, count, &mut self.budget.usage);
-                    }
-                }
+        if !has_usage {
+            return keep(&usage);
+        }
+        let Some(tokens) = self.choice_tokens.as_ref().filter(|tokens| tokens.has_several()) else {
+            return;
+        };
+        for (count, paths) in tokens.all().with_paths() {
+            for path in paths {
+                kept.set_count(path, count, &mut self.budget.usage);
             }
-            Some((_, false)) => {}
         }
     }
 

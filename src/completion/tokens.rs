@@ -27,8 +27,6 @@ impl ChatCompletion {
     ///
     /// - The stream has a count under several names, or later a value that is no count. An observer
     ///   returns the last count. A completion has the last value of each name.
-    /// - The usages of several choices count different prompts. An observer returns the largest
-    ///   count, and a completion has the last one.
     /// - A limit has excluded a part of the usage from the completion.
     #[must_use]
     pub fn tokens(&self) -> Option<TokenCounts> {

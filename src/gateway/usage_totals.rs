@@ -20,12 +20,17 @@ impl UsageTotals {
         let Some(usage) = chunk.usage().filter(|_| is_own || !self.is_own) else { return };
         self.is_own |= is_own;
         let mut tokens = self.tokens.unwrap_or_default();
-        tokens.update(&usage);
         let mut of_choices = chunk.usage_of_choices().peekable();
-        let has_usage = of_choices.peek().is_some();
-        of_choices.for_each(|(_, index, usage)| self.choices.update(index, &usage, max_choices));
-        if has_usage {
-            tokens = self.choices.all();
+        if of_choices.peek().is_none() {
+            tokens.update(&usage);
+        } else {
+            for (_, index, usage) in of_choices {
+                tokens.update(&usage);
+                self.choices.update(index, &usage, max_choices);
+            }
+            if self.choices.has_several() {
+                tokens.replace(self.choices.all());
+            }
         }
         self.tokens = (!tokens.is_empty()).then_some(tokens);
     }

@@ -4,7 +4,8 @@
 //! merges the same values.
 
 use deltawire::chunk::OwnedChatCompletionChunk;
-use deltawire::gateway::assemble;
+use deltawire::completion::ChatCompletion;
+use deltawire::gateway::{TokenCounts, UsageTap, assemble};
 use deltawire::{Outcome, Reassembler};
 use serde_json::{Map, Value, json};
 
@@ -434,43 +435,157 @@ fn the_listed_identities_are_not_joined() {
     }
 }
 
-#[test]
-fn the_listed_names_of_counts_are_read() {
-    let counts = section("Usage").lines().filter(|line| line.starts_with("| "));
-    let mut checked = 0;
-    for row in counts.skip(1) {
+/// Returns the page's counts, each with the paths of its members in a usage.
+fn listed_counts() -> Vec<(&'static str, Vec<Vec<&'static str>>)> {
+    let rows = section("Usage").lines().filter(|line| line.starts_with("| ")).skip(1);
+    let paths = |names: &'static str| {
+        // `name`, or `name` of `object` or `object`.
+        names.split(';').flat_map(|places| match places.split_once(" of ") {
+            Some((name, objects)) => {
+                spans(objects).into_iter().map(|of| vec![of, spans(name)[0]]).collect()
+            }
+            None => spans(places).into_iter().map(|name| vec![name]).collect::<Vec<_>>(),
+        })
+    };
+    rows.map(|row| {
         let [count, names] =
             row.trim_matches('|').split('|').map(str::trim).collect::<Vec<_>>()[..]
         else {
             panic!("a row has two cells: {row}")
         };
-        for places in names.split(';') {
-            // `name`, or `name` of `object` or `object`.
-            let paths: Vec<_> = match places.split_once(" of ") {
-                Some((name, objects)) => {
-                    let name = spans(name)[0];
-                    spans(objects).into_iter().map(|of| json!({of: {name: 7}})).collect()
-                }
-                None => spans(places).into_iter().map(|name| json!({name: 7})).collect(),
+        (count, paths(names).collect())
+    })
+    .collect()
+}
+
+/// Returns a usage with a count at a path.
+fn usage_with(path: &[&str], count: u64) -> Value {
+    path.iter().rev().fold(json!(count), |value, name| json!({*name: value}))
+}
+
+#[test]
+fn the_listed_names_of_counts_are_read() {
+    let mut checked = 0;
+    for (count, paths) in listed_counts() {
+        for path in paths {
+            let json = json!({"usage": usage_with(&path, 7)}).to_string();
+            let chunk = OwnedChatCompletionChunk::from_json(json.as_bytes()).unwrap();
+            let usage = chunk.as_chunk().usage().unwrap();
+            let found = match count {
+                "prompt" => usage.prompt_tokens(),
+                "completion" => usage.completion_tokens(),
+                "total" => usage.total_tokens(),
+                "cached" => usage.cached_tokens(),
+                "reasoning" => usage.reasoning_tokens(),
+                _ => panic!("no count {count}"),
             };
-            for usage in paths {
-                let json = json!({"usage": usage}).to_string();
-                let chunk = OwnedChatCompletionChunk::from_json(json.as_bytes()).unwrap();
-                let usage = chunk.as_chunk().usage().unwrap();
-                let found = match count {
-                    "prompt" => usage.prompt_tokens(),
-                    "completion" => usage.completion_tokens(),
-                    "total" => usage.total_tokens(),
-                    "cached" => usage.cached_tokens(),
-                    "reasoning" => usage.reasoning_tokens(),
-                    _ => panic!("no count {count}"),
-                };
-                assert_eq!(found, Some(7), "{count}: {json}");
-                checked += 1;
-            }
+            assert_eq!(found, Some(7), "{count}: {json}");
+            checked += 1;
         }
     }
     assert_eq!(checked, 13);
+}
+
+/// Returns the token counts of a stream of chunks, and asserts that a tap counts the same.
+fn tokens(chunks: &[Value]) -> Option<TokenCounts> {
+    let (mut tap, mut completion) = (UsageTap::new(), Reassembler::new());
+    for chunk in chunks {
+        let json = chunk.to_string();
+        tap.push(format!("data: {json}\n\n").as_bytes());
+        completion.push(&OwnedChatCompletionChunk::from_json(json.as_bytes()).unwrap().as_chunk());
+    }
+    let found = completion.snapshot().tokens();
+    assert_eq!(tap.finish().tokens, found, "{chunks:?}");
+    found
+}
+
+/// Returns the token counts of a stream with a usage in each choice.
+///
+/// Asserts that they are those of the choices in one chunk, and of a body with the same choices.
+fn tokens_of_choices(usages: &[Value]) -> TokenCounts {
+    let choices = usages.iter().enumerate();
+    let choices = choices.map(|(at, usage)| json!({"index": at, "usage": usage}));
+    let choices: Vec<_> = choices.collect();
+    let body = json!({"choices": choices});
+    let apart: Vec<_> = choices.iter().map(|choice| json!({"choices": [choice]})).collect();
+    let found = tokens(&apart).unwrap();
+    assert_eq!(tokens(std::slice::from_ref(&body)), Some(found), "{body}");
+    let read = ChatCompletion::from_json(body.to_string().as_bytes()).unwrap();
+    assert_eq!(read.tokens(), Some(found), "{body}");
+    found
+}
+
+/// The prompt, completion, total, cached and reasoning tokens, in this order.
+type Counts = [Option<u64>; 5];
+
+fn counts(tokens: TokenCounts) -> Counts {
+    [tokens.prompt, tokens.completion, tokens.total, tokens.cached, tokens.reasoning]
+}
+
+/// Reads the page's rules for a usage in each choice: under each listed name, and joined.
+#[test]
+fn usages_of_several_choices_are_joined_by_the_table() {
+    let table = section("Usage of several choices");
+    let rules = table.lines().filter(|line| line.starts_with("| ")).skip(1);
+    for (at, (rule, (count, paths))) in rules.zip(listed_counts()).enumerate() {
+        assert!(rule.starts_with(&format!("| {count} |")), "{rule}");
+        let mut expected = Counts::default();
+        expected[at] = Some(if rule.contains("the sum") { 12 } else { 7 });
+        // The choices may use different names.
+        for (one, other) in paths.iter().flat_map(|one| paths.iter().map(move |it| (one, it))) {
+            for values in [[5, 7], [7, 5]] {
+                let usages = [usage_with(one, values[0]), usage_with(other, values[1])];
+                assert_eq!(counts(tokens_of_choices(&usages)), expected, "{usages:?}");
+            }
+        }
+    }
+}
+
+/// The prompt counts once in the joined total, with any counts beside the totals.
+#[test]
+fn totals_of_several_choices_contain_the_prompt_once() {
+    let usage = |prompt: &[u64], completion: &[u64], total: &[u64]| {
+        let names = ["prompt_tokens", "completion_tokens", "total_tokens"];
+        let counts = names.into_iter().zip([prompt, completion, total]);
+        let counts = counts.filter_map(|(name, count)| Some((name.into(), json!(count.first()?))));
+        Value::Object(counts.collect())
+    };
+    for (usages, expected) in [
+        ([usage(&[9], &[2], &[11]), usage(&[9], &[3], &[12])], [Some(9), Some(5), Some(14)]),
+        ([usage(&[], &[], &[12]), usage(&[], &[], &[15])], [None, None, Some(27)]),
+        ([usage(&[9], &[], &[12]), usage(&[9], &[], &[15])], [Some(9), None, Some(18)]),
+        ([usage(&[9], &[], &[12]), usage(&[], &[], &[15])], [Some(9), None, Some(18)]),
+        ([usage(&[], &[2], &[11]), usage(&[], &[3], &[12])], [None, Some(5), Some(14)]),
+        ([usage(&[9], &[2], &[11]), usage(&[9], &[3], &[])], [Some(9), Some(5), Some(14)]),
+        ([usage(&[9], &[2], &[]), usage(&[9], &[3], &[])], [Some(9), Some(5), None]),
+        ([usage(&[4], &[2], &[6]), usage(&[3], &[2], &[5])], [Some(4), Some(4), Some(8)]),
+        ([usage(&[9], &[2], &[11]), usage(&[0], &[3], &[3])], [Some(9), Some(5), Some(14)]),
+        // Totals that contain reasoning beside the completion, and totals without the prompt.
+        ([usage(&[9], &[2], &[21]), usage(&[9], &[3], &[22])], [Some(9), Some(5), Some(34)]),
+        ([usage(&[9], &[2], &[2]), usage(&[9], &[3], &[3])], [Some(9), Some(5), Some(14)]),
+        (
+            [usage(&[1], &[u64::MAX], &[u64::MAX]), usage(&[1], &[3], &[4])],
+            [Some(1), Some(u64::MAX), Some(u64::MAX)],
+        ),
+    ] {
+        assert_eq!(counts(tokens_of_choices(&usages))[..3], expected, "{usages:?}");
+    }
+}
+
+/// The stored usage has a joined count under each name that a choice uses.
+#[test]
+fn joined_counts_are_stored_under_each_name() {
+    let choices = json!([
+        {"index": 0, "usage": {"input_tokens": 9, "output_tokens": 2, "reasoning_tokens": 1}},
+        {"index": 1, "usage": {"input_tokens": 9, "output_tokens": 3, "reasoning_tokens": 2,
+            "completion_tokens": 3, "x": 4}}]);
+    let chunk = json!({"choices": choices}).to_string();
+    let mut completion = Reassembler::new();
+    completion.push(&OwnedChatCompletionChunk::from_json(chunk.as_bytes()).unwrap().as_chunk());
+    let usage = serde_json::to_value(completion.snapshot().usage.as_ref().unwrap()).unwrap();
+    let expected = json!({"input_tokens": 9, "output_tokens": 5, "reasoning_tokens": 3,
+        "completion_tokens": 5, "x": 4});
+    assert_eq!(usage, expected);
 }
 
 /// The calls that the rows of the page's table continue, in the order of the rows.

@@ -375,14 +375,6 @@ fn a_completion_counts_by_the_rules_of_a_stream() {
             1,
             2,
         ),
-        (
-            [
-                r#""choices":[{"index":0,"usage":{"prompt_tokens":4}}]"#,
-                r#""choices":[{"index":1,"usage":{"prompt_tokens":3}}]"#,
-            ],
-            4,
-            3,
-        ),
     ] {
         let (stream, mut tap) = (stream(&usages), UsageTap::new());
         tap.push(&stream);
