@@ -211,7 +211,7 @@ impl<'a> ChatCompletionChunk<'a> {
 
     /// `usage`: of the chunk, of `x_groq` or of a choice, in this order.
     ///
-    /// An empty `usage` of the chunk counts only if there is no other.
+    /// An empty one counts only if there is no other.
     #[inline]
     #[must_use]
     pub fn usage(&self) -> Option<Usage<'a>> {
@@ -226,20 +226,19 @@ impl<'a> ChatCompletionChunk<'a> {
         if self.has_own_usage() {
             return self.value(top).map(Usage::new);
         }
-        let x_groq = self.value(self.index.top.x_groq).and_then(|x_groq| x_groq.get(top::USAGE));
-        let in_choice = || self.index.choices.iter().find(|row| self.is_object(row.usage));
-        x_groq
-            .filter(|usage| self.is_object(usage.id))
-            .or_else(|| in_choice().and_then(|row| self.value(row.usage)))
-            .or_else(|| self.value(top).filter(|_| self.is_object(top)))
-            .map(Usage::new)
+        let in_x_groq = self.x_groq().and_then(|x_groq| x_groq.get(top::USAGE));
+        let in_choices = || self.index.choices.iter().filter_map(|row| self.value(row.usage));
+        let all = || in_x_groq.into_iter().chain(in_choices()).chain(self.value(top));
+        let objects = || all().filter(|usage| self.is_object(usage.id));
+        let with_content = objects().find(|usage| !usage.is_empty_value());
+        with_content.or_else(|| objects().next()).map(Usage::new)
     }
 
     /// Returns position, index and usage of each choice with a usage, if the chunk has no other usage.
     pub(crate) fn usage_of_choices(&self) -> impl Iterator<Item = (usize, u64, Usage<'a>)> {
-        let groq_usage = self.x_groq().and_then(|x_groq| x_groq.get(top::USAGE));
+        let in_x_groq = self.x_groq().and_then(|x_groq| x_groq.get(top::USAGE));
         let is_other =
-            self.has_own_usage() || groq_usage.is_some_and(|usage| self.is_object(usage.id));
+            self.has_own_usage() || in_x_groq.is_some_and(|usage| self.has_members(usage.id));
         let choices = self.choices().enumerate();
         let choices = choices.filter(move |(_, choice)| !is_other && !choice.has_invalid_index());
         let this = *self;
@@ -368,8 +367,11 @@ impl<'a> ChatCompletionChunk<'a> {
 
     /// Returns true if the member `usage` is an object with members.
     pub(crate) fn has_own_usage(&self) -> bool {
-        let usage = self.index.top.usage;
-        self.is_object(usage) && !Value::new(self.document, usage).is_empty_value()
+        self.has_members(self.index.top.usage)
+    }
+
+    fn has_members(&self, id: NodeId) -> bool {
+        self.is_object(id) && !Value::new(self.document, id).is_empty_value()
     }
 
     fn is_object(&self, id: NodeId) -> bool {

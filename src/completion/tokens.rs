@@ -39,7 +39,13 @@ impl ChatCompletion {
 
     fn groq_tokens(&self) -> Option<TokenCounts> {
         let x_groq = self.extra.get(top::X_GROQ)?;
-        read(|out| x_groq.write_json(out), |x_groq| Some(counts(object(x_groq.get(top::USAGE)?)?)))
+        read(
+            |out| x_groq.write_json(out),
+            |x_groq| {
+                let usage = object(x_groq.get(top::USAGE)?)?;
+                (!usage.is_empty_value()).then(|| counts(usage))
+            },
+        )
     }
 
     fn choice_tokens(&self) -> Option<TokenCounts> {

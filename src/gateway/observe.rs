@@ -342,13 +342,16 @@ impl ObserverState {
         self.deltas += u64::from(plan.output.is_in(chunk));
         if !matches!(plan.usage, UsagePlan::Absent) {
             self.news.add(EventFindings::USAGE);
-            if let UsagePlan::Slots(counts) = plan.usage
+            let is_updated = if let UsagePlan::Slots(counts) = plan.usage
                 && let Some(rare) = &mut self.rare
                 && rare.usage_key == Some(key)
                 && let Some(tokens) = &mut rare.usage.tokens
             {
-                counts.update(tokens, chunk);
+                counts.update(tokens, chunk)
             } else {
+                false
+            };
+            if !is_updated {
                 self.add_usage(chunk, Some(key));
             }
         }

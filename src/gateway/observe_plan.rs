@@ -132,18 +132,19 @@ impl UsageSlots {
         chunk.has_own_usage().then_some(slots)
     }
 
-    /// Replaces the counts that the slots of a chunk contain.
+    /// Replaces the counts that the slots of a chunk contain; returns false if one isn't digits.
     #[expect(clippy::inline_always, reason = "2 % of `benches/instructions continuous-usage`, tap")]
     #[inline(always)]
-    pub(super) fn update(self, tokens: &mut TokenCounts, chunk: &ChatCompletionChunk<'_>) {
+    pub(super) fn update(self, tokens: &mut TokenCounts, chunk: &ChatCompletionChunk<'_>) -> bool {
         let update = |slot: SlotNumber, count: &mut Option<u64>| {
-            if let Some(later) = slot.get().and_then(|slot| chunk.slot_count(slot)) {
-                *count = Some(later);
-            }
+            let Some(slot) = slot.get() else { return true };
+            let later = chunk.slot_count(slot);
+            *count = later.or(*count);
+            later.is_some()
         };
-        update(self.prompt, &mut tokens.prompt);
-        update(self.completion, &mut tokens.completion);
-        update(self.total, &mut tokens.total);
+        update(self.prompt, &mut tokens.prompt)
+            && update(self.completion, &mut tokens.completion)
+            && update(self.total, &mut tokens.total)
     }
 }
 

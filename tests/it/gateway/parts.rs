@@ -383,6 +383,54 @@ fn a_completion_counts_by_the_rules_of_a_stream() {
     }
 }
 
+/// Returns usages with counts in all their forms, each count under one name.
+fn usages() -> impl Strategy<Value = String> {
+    let counts =
+        ["0", "3", "7", "8.0", "1e1", "\"12\"", "9007199254740992", "18446744073709551615"];
+    let count = proptest::sample::select(counts.to_vec());
+    proptest::collection::btree_map(0..USAGE_MEMBERS.len(), count, 0..4).prop_map(|members| {
+        let members = members.into_iter().map(|(at, count)| USAGE_MEMBERS[at].replace('#', count));
+        format!("{{{}}}", members.collect::<Vec<_>>().join(","))
+    })
+}
+
+const USAGE_MEMBERS: [&str; 5] = [
+    r#""prompt_tokens":#"#,
+    r#""completion_tokens":#"#,
+    r#""total_tokens":#"#,
+    r#""prompt_tokens_details":{"cached_tokens":#}"#,
+    r#""output_tokens_details":{"reasoning_tokens":#}"#,
+];
+
+proptest! {
+    /// A tap counts the tokens of a completion, for usages in any place and form.
+    #[test]
+    fn a_tap_and_a_completion_count_the_same_tokens(
+        usages in proptest::collection::vec(
+            (0..5_usize, usages(), prop_oneof![3 => Just(1_usize), 1 => Just(3)]),
+            1..6,
+        ),
+    ) {
+        let chunk = |place: usize, usage: &str| match place {
+            0 => format!(r#"{{"choices":[],"usage":{usage}}}"#),
+            1 => format!(r#"{{"choices":[{{"index":0}}],"x_groq":{{"usage":{usage}}}}}"#),
+            _ => format!(r#"{{"usage":{{}},"choices":[{{"index":{},"usage":{usage}}}]}}"#, place - 2),
+        };
+        let chunks = usages.iter().flat_map(|(place, usage, times)| {
+            std::iter::repeat_n(format!("data: {}\n\n", chunk(*place, usage)), *times)
+        });
+        let stream = chunks.collect::<Vec<_>>().concat();
+        for templates in [true, false] {
+            let (mut observer, mut completion) = (Observer::new(), Reassembler::new());
+            decode(stream.as_bytes(), usize::MAX, templates, |event| {
+                observer.observe(event);
+                completion.push_payload(event.payload());
+                assert_eq!(observer.tokens(), completion.snapshot().tokens(), "{templates} {stream}");
+            });
+        }
+    }
+}
+
 /// Choices that begin in chunks of which everything has to be looked at count too.
 #[test]
 fn a_tap_sees_every_choice() {
