@@ -129,6 +129,10 @@ pub struct Limits {
 
     /// Most bytes of texts and JSON that one completion stores. Default 64 MiB.
     ///
+    /// A choice, and each of its tool calls, counts 512 bytes besides its texts. A member or element
+    /// of merged JSON counts 96 bytes besides its name and value. Once a text or value doesn't fit, no
+    /// further one is stored: with a limit below 512 bytes none is.
+    ///
     /// Not counted are 64 KiB of usage, and a finish reason of up to 64 bytes for each choice.
     pub max_completion_bytes: usize,
 

@@ -81,7 +81,7 @@ impl Budgets {
         let max_members = stored(limits.max_members);
         Self {
             texts: Budget::new(max_bytes, max_members),
-            usage: Budget::new(max_bytes.min(USAGE_BYTES), max_members),
+            usage: Budget::new(USAGE_BYTES, max_members),
             max_bytes,
             max_choices: stored(limits.max_choices),
             max_tool_calls: stored(limits.max_tool_calls),
@@ -96,7 +96,7 @@ impl Budgets {
         let max_members = self.texts.max_members();
         Self {
             texts: Budget::new(self.max_bytes, max_members),
-            usage: Budget::new(self.max_bytes.min(USAGE_BYTES), max_members),
+            usage: Budget::new(USAGE_BYTES, max_members),
             logprobs: 0,
             spare: Spare::default(),
             ..*self

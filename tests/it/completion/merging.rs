@@ -811,6 +811,48 @@ fn what_is_as_large_as_it_may_be_is_kept() {
     }
 }
 
+/// The costs in the docs of `max_completion_bytes` are exact.
+#[test]
+fn choices_calls_and_members_count_the_documented_bytes() {
+    let call = json!({"index": 0, "id": "a", "function": {"name": "f", "arguments": "{}"}});
+    for (chunk, cost) in [
+        (json!({"choices": [{"index": 0, "delta": {"content": "abc"}}]}), 512 + 3),
+        (json!({"choices": [{"index": 0, "delta": {"tool_calls": [call]}}]}), 2 * 512 + 4),
+        (json!({"choices": [], "m": 7}), 96 + 2),
+    ] {
+        let chunk = OwnedChatCompletionChunk::from_json(chunk.to_string().as_bytes()).unwrap();
+        for (limit, exceeded) in [(cost, None), (cost - 1, Some(CompletionLimit::CompletionBytes))]
+        {
+            let limits = Limits::new().with_max_completion_bytes(limit);
+            let mut completion = Reassembler::with_limits(limits);
+            completion.push(&chunk.as_chunk());
+            assert_eq!(completion.limit_exceeded(), exceeded, "{limit}: {chunk:?}");
+        }
+    }
+}
+
+/// The usage has 64 KiB of its own, however small the limit of the completion is.
+#[test]
+fn a_usage_is_stored_with_any_limit_of_the_completion() {
+    let usage = json!({"prompt_tokens": 19, "completion_tokens": 10, "total_tokens": 29,
+        "prompt_tokens_details": {"cached_tokens": 1, "audio_tokens": 2},
+        "completion_tokens_details": {"reasoning_tokens": 3, "audio_tokens": 4,
+            "accepted_prediction_tokens": 5, "rejected_prediction_tokens": 6}});
+    let json = json!({"choices": [], "usage": usage}).to_string();
+    let chunk = OwnedChatCompletionChunk::from_json(json.as_bytes()).unwrap();
+    for limit in [0, 1, 1000] {
+        let limits = Limits::new().with_max_completion_bytes(limit);
+        let mut completion = Reassembler::with_limits(limits);
+        // The second stream has the budget of a reset.
+        for _ in 0..2 {
+            completion.push(&chunk.as_chunk());
+            assert_eq!(completion.limit_exceeded(), None, "{limit}");
+            assert_eq!(as_json(completion.snapshot())["usage"], usage, "{limit}");
+            completion.reset();
+        }
+    }
+}
+
 /// A text with the rule `Replace` keeps its value if the budget is used up.
 #[test]
 fn a_text_without_room_leaves_the_one_before() {
