@@ -138,6 +138,10 @@ pub struct Limits {
 
     /// Most tokens with log probabilities that one completion stores. Default 1 048 576.
     ///
+    /// Those of `logprobs` and `reasoning_logprobs` count together. The parallel arrays of the legacy
+    /// form have one entry for each token, so the longest one counts. If the lists in `logprobs` don't
+    /// all fit, none of this chunk or a later one is stored. So it is for `reasoning_logprobs`.
+    ///
     /// The default is above every model's output length.
     pub max_logprob_entries: usize,
 }

@@ -17,6 +17,8 @@ pub enum CompletionLimit {
     /// So no text lacks a part in its middle. Finish reasons and usage are still stored.
     CompletionBytes,
     /// [`Limits::max_logprob_entries`](crate::Limits::max_logprob_entries): further entries are left out.
+    ///
+    /// The lists of a chunk are left out as a whole, so that parallel arrays stay parallel.
     LogprobEntries,
     /// An id of a tool call is longer than 1 024 bytes and is left out.
     ToolCallId,

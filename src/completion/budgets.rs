@@ -9,6 +9,7 @@ use super::accumulate::Unknown;
 use super::budget::{Budget, CompletionLimit};
 use super::list::Matching;
 use super::outcome::{LONGEST_REASON, count};
+use crate::chunk::schema::logprobs;
 use crate::chunk::{Level, Merge, is_identity, merge};
 use crate::json::{OwnedArray, OwnedObject, Value, beginning, replace_text};
 use crate::limits::Limits;
@@ -119,9 +120,21 @@ impl Budgets {
         self.max_tool_calls as usize
     }
 
-    /// Counts tokens with log probabilities; returns true if all so far fit.
-    pub(super) fn add_logprobs(&mut self, tokens: usize) -> bool {
-        count(&mut self.logprobs, tokens);
+    /// Counts the tokens in lists of log probabilities; returns true if all so far fit.
+    ///
+    /// The parallel arrays of the legacy form have the same tokens, so the longest one counts.
+    pub(super) fn add_logprobs<'a>(
+        &mut self,
+        lists: impl Iterator<Item = (&'a str, Value<'a>)>,
+    ) -> bool {
+        let (mut tokens, mut parallel) = (0, 0);
+        for (name, list) in lists {
+            match name {
+                logprobs::CONTENT | logprobs::REFUSAL => tokens += list.count_elements(),
+                _ => parallel = list.count_elements().max(parallel),
+            }
+        }
+        count(&mut self.logprobs, tokens + parallel);
         let fits = self.logprobs <= self.max_logprob_entries;
         if !fits {
             self.texts.mark_exceeded(CompletionLimit::LogprobEntries);

@@ -476,8 +476,7 @@ impl Reassembler {
             if plan.shared.has_logprobs
                 && let Some(logprobs) = chunk.choices().next().and_then(|choice| choice.logprobs())
             {
-                let lists = logprobs.as_value().members();
-                let lists = lists.filter(|(_, list)| list.is_unread());
+                let lists = || logprobs.as_value().members().filter(|(_, list)| list.is_unread());
                 push_logprobs(stored, lists, budget);
             }
             let message = &mut stored.message;

@@ -15,7 +15,7 @@ use super::tail::{Newest, Tail};
 use super::tail_extras::{Indexes, TailExtras};
 use super::tool_call::PART_COST;
 use super::whole::push_whole;
-use crate::chunk::schema::top;
+use crate::chunk::schema::{choice, top};
 use crate::chunk::{ChatCompletionChunk, Choice, ChoiceTokens, Level, MessageText, Usage};
 use crate::decoder::{Payload, StreamSummary};
 use crate::json::Value;
@@ -472,10 +472,12 @@ impl Reassembler {
             budget.last_reason(&mut kept.finish_reason, reason);
         }
         if let Some(logprobs) = choice.logprobs() {
-            push_logprobs(kept, logprobs.as_value().members(), budget);
+            push_logprobs(kept, || logprobs.as_value().members(), budget);
         }
         for (name, value) in choice.extra() {
-            budget.keep(&mut kept.extra, Level::Choice, name, value);
+            if name != choice::REASONING_LOGPROBS || budget.add_logprobs(value.members()) {
+                budget.keep(&mut kept.extra, Level::Choice, name, value);
+            }
         }
         let message = &mut kept.message;
         push(&mut ChoiceTarget { choice: at, message, state, budget, changes });
@@ -528,17 +530,16 @@ impl Reassembler {
     }
 }
 
-/// Appends the lists of tokens, which the legacy form has under other names.
-pub(super) fn push_logprobs<'a>(
+/// Appends the lists of tokens, which the legacy form has under other names, if all of them fit.
+pub(super) fn push_logprobs<'a, I: Iterator<Item = (&'a str, Value<'a>)>>(
     choice: &mut CompletionChoice,
-    lists: impl Iterator<Item = (&'a str, Value<'a>)>,
+    lists: impl Fn() -> I,
     budget: &mut Budgets,
 ) {
     let kept = choice.logprobs.get_or_insert_default();
-    for (name, value) in lists {
-        if !budget.add_logprobs(value.count_elements()) {
-            return;
+    if budget.add_logprobs(lists()) {
+        for (name, value) in lists() {
+            budget.keep(kept, Level::Logprobs, name, value);
         }
-        budget.keep(kept, Level::Logprobs, name, value);
     }
 }

@@ -811,6 +811,51 @@ fn what_is_as_large_as_it_may_be_is_kept() {
     }
 }
 
+/// A token counts once, in each member with log probabilities.
+#[test]
+fn tokens_with_log_probabilities_count_once() {
+    let token = || json!({"token": "a", "logprob": -0.5});
+    let legacy = json!({"tokens": ["a", "b"], "token_logprobs": [-0.5, -0.7],
+        "top_logprobs": [{"a": -0.5}, {"b": -0.7}], "text_offset": [0, 1]});
+    for (choice, tokens) in [
+        (json!({"logprobs": legacy}), 2),
+        (json!({"reasoning_logprobs": legacy}), 2),
+        (json!({"logprobs": {"content": [token(), token()], "refusal": [token()]}}), 3),
+        (json!({"reasoning_logprobs": {"content": [token(), token(), token()]}}), 3),
+    ] {
+        for fits in [true, false] {
+            let limits = Limits::new().with_max_logprob_entries(tokens - usize::from(!fits));
+            let mut completion = Reassembler::with_limits(limits);
+            push(&mut completion, &choice);
+            let exceeded = Some(CompletionLimit::LogprobEntries).filter(|_| !fits);
+            assert_eq!(completion.limit_exceeded(), exceeded, "{choice}");
+            let stored = &as_json(completion.snapshot())["choices"][0];
+            for (name, lists) in choice.as_object().unwrap() {
+                let is_stored = if fits { &stored[name] == lists } else { is_empty(&stored[name]) };
+                assert!(is_stored, "{choice}: {stored}");
+            }
+        }
+    }
+}
+
+/// Returns true if a value is absent or has no member.
+fn is_empty(value: &Value) -> bool {
+    value.as_object().is_none_or(serde_json::Map::is_empty)
+}
+
+/// The lists of the chunk that exceeds the limit, and of later ones, are left out as a whole.
+#[test]
+fn lists_over_the_limit_of_log_probabilities_are_left_out_as_a_whole() {
+    let lists = |tokens: usize| json!({"logprobs": {"tokens": vec!["a"; tokens], "text_offset": vec![0; tokens]}});
+    let mut completion = Reassembler::with_limits(Limits::new().with_max_logprob_entries(4));
+    for tokens in [3, 2, 1] {
+        push(&mut completion, &lists(tokens));
+    }
+    assert_eq!(completion.limit_exceeded(), Some(CompletionLimit::LogprobEntries));
+    let stored = &as_json(completion.snapshot())["choices"][0];
+    assert_eq!(stored["logprobs"], lists(3)["logprobs"]);
+}
+
 /// The costs in the docs of `max_completion_bytes` are exact.
 #[test]
 fn choices_calls_and_members_count_the_documented_bytes() {
