@@ -61,6 +61,11 @@ impl Budget {
         Self { bytes, members, exceeded: None, closed: false, replaced: 0 }
     }
 
+    /// Returns the number of free bytes.
+    pub(super) const fn free(&self) -> usize {
+        self.bytes
+    }
+
     /// Reserves `bytes`; returns true if they fit.
     ///
     /// Once a value doesn't fit, no further value fits: the stored values are the first of the

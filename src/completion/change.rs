@@ -51,9 +51,12 @@ pub enum Change {
     },
     /// A tool call has ended.
     ///
-    /// The stream has continued with another call, the choice has finished, or `[DONE]` has
-    /// followed. If the call grows after all, its next end is reported too. At the end of a cut
-    /// stream, [`pending`](super::FinishedCompletion::pending) contains the unfinished calls.
+    /// Another call has grown, the choice has finished, or `[DONE]` has followed. If the call grows
+    /// after all, its next end is reported too. At the end of a cut stream,
+    /// [`pending`](super::FinishedCompletion::pending) contains the unfinished calls.
+    ///
+    /// A call grows when a delta or whole message begins it, adds to it, or replaces its arguments
+    /// or name. An empty or repeated value isn't stored, so it ends no call.
     ToolCallDone {
         /// The position of the choice.
         choice: usize,

@@ -36,6 +36,8 @@ pub(super) struct CallStates {
     pub(super) late: usize,
     /// The position of the call that the last delta continued.
     pub(super) last: usize,
+    /// The position of the call that grew last, unless a change has reported its end.
+    pub(super) open: Option<usize>,
     /// The positions of the tool calls with an id, sorted by id; `None` until a search needs them.
     pub(super) by_id: Option<Vec<u32>>,
 }
@@ -67,6 +69,11 @@ impl ChoiceState {
         (calls.last < calls.list.len()).then_some(calls.last)
     }
 
+    /// Returns the position of the call whose end isn't reported, or else of the last one.
+    pub(super) fn current_call(&self) -> Option<usize> {
+        self.rare.as_ref()?.calls.open.or_else(|| self.last_call())
+    }
+
     /// Returns the counts of irregular parts.
     pub(super) fn irregularities(&self) -> Irregularities {
         self.rare.as_ref().map_or_else(Irregularities::default, |rare| rare.irregular)
@@ -86,11 +93,19 @@ impl ChoiceState {
         }
     }
 
-    /// Marks all calls as done, and records a change for each that wasn't.
+    /// Records the end of the open call, if there is one.
     pub(super) fn end_calls(&mut self, choice: usize, changes: &mut Changes) {
-        let Some(calls) = self.calls_mut() else { return };
-        for (call, known) in calls.list.iter_mut().enumerate().filter(|(_, known)| !known.is_done) {
-            known.is_done = true;
+        if let Some(call) = self.calls_mut().and_then(|calls| calls.open.take()) {
+            changes.push(Change::ToolCallDone { choice, call });
+        }
+    }
+}
+
+impl CallStates {
+    /// Makes the call at a position the open one, and records the end of the one before.
+    pub(super) fn open(&mut self, at: usize, choice: usize, changes: &mut Changes) {
+        debug_assert!(at < self.list.len(), "an open call is in the list");
+        if let Some(call) = self.open.replace(at).filter(|before| *before != at) {
             changes.push(Change::ToolCallDone { choice, call });
         }
     }
@@ -102,8 +117,6 @@ pub(super) struct CallState {
     /// The length of the arguments when they were last parsed.
     pub(super) parsed_len: usize,
     pub(super) arguments: PendingSurrogate,
-    /// A change has reported that the call is done.
-    pub(super) is_done: bool,
     /// True if the arguments have void changes; see [`RareState::is_void`].
     pub(super) is_void: bool,
 }

@@ -199,6 +199,7 @@ impl Reassembler {
                 let moved =
                     (late > 0).then(|| sort_both(calls, &mut states.list, late, CallState::key))?;
                 states.last = moved.place(states.last);
+                states.open = states.open.map(|at| moved.place(at));
                 for at in states.by_id.iter_mut().flatten() {
                     *at = u32::try_from(moved.place(*at as usize)).unwrap_or(*at);
                 }
@@ -377,7 +378,10 @@ impl Reassembler {
         let choices = self.completion.choices.iter().zip(&self.states).enumerate();
         choices
             .filter(|(_, (choice, _))| choice.finish_reason.is_none())
-            .map(|(choice, (_, state))| UnfinishedChoice { choice, tool_call: state.last_call() })
+            .map(|(choice, (_, state))| UnfinishedChoice {
+                choice,
+                tool_call: state.current_call(),
+            })
             .collect()
     }
 

@@ -31,24 +31,25 @@ pub(super) fn push_call(target: &mut ChoiceTarget<'_>, delta: &ToolCallDelta<'_>
         target.state.count(|counts| &mut counts.tool_calls_without_index, 1);
     }
     let id = delta.id_text().unwrap_or_default();
+    let free = target.budget.texts.free();
     let Some(at) = call_at(target, delta, index, id) else { return };
-    select_call(target, at);
+    target.state.rare_mut().calls.last = at;
     if !id.is_empty() {
         push_id(target, at, id);
     }
-    let ChoiceTarget { choice, message, state, budget, changes } = target;
+    let ChoiceTarget { message, state, budget, .. } = target;
     state.count(|counts| &mut counts.texts_of_another_type, delta.numbers_for_texts());
     let (Some(call), Some(known)) = (message.tool_calls.get_mut(at), state.call_mut(at)) else {
         return;
     };
     budget.first(&mut call.r#type, || delta.r#type());
+    let mut start = None;
     if delta.has_function() {
         let function = call.function.get_or_insert_default();
         push_name(function, delta.name_text().unwrap_or_default(), budget);
         let (text, value) = (delta.arguments_text(), || delta.arguments_value());
         let arguments = &mut function.arguments;
-        let start = join_arguments(arguments, &mut known.arguments, budget, text, value);
-        changes.replace(start.map(|start| Change::Arguments { choice: *choice, call: at, start }));
+        start = join_arguments(arguments, &mut known.arguments, budget, text, value);
         for (name, value) in delta.function_extra() {
             budget.keep(&mut function.extra, Level::Function, name, value);
         }
@@ -56,6 +57,16 @@ pub(super) fn push_call(target: &mut ChoiceTarget<'_>, delta: &ToolCallDelta<'_>
     for (name, value) in delta.extra() {
         budget.keep(&mut call.extra, Level::ToolCall, name, value);
     }
+    if start.is_some() || budget.texts.free() != free {
+        record_growth(target, at, start);
+    }
+}
+
+/// Records that a call has grown; `start` is that of its new arguments, if there are any.
+fn record_growth(target: &mut ChoiceTarget<'_>, at: usize, start: Option<usize>) {
+    let ChoiceTarget { choice, state, changes, .. } = target;
+    state.rare_mut().calls.open(at, *choice, changes);
+    changes.replace(start.map(|start| Change::Arguments { choice: *choice, call: at, start }));
 }
 
 /// Appends arguments to the call of the delta before; returns false if it isn't the one to continue.
@@ -77,7 +88,8 @@ pub(super) fn push_arguments<'a>(
 
 /// Returns the call that arguments of this index continue, if it is the one of the delta before.
 ///
-/// Returns its position, its arguments and the half of a surrogate pair at their end. It is the one of the first row of the table at [`call_at`], if it is the last call.
+/// Returns its position, its arguments and the half of a surrogate pair at their end. It is the one
+/// of the first row of the table at [`call_at`], if it is the last call and its end isn't reported.
 pub(super) fn continued_arguments<'t>(
     message: &'t mut Message,
     state: &'t mut ChoiceState,
@@ -85,9 +97,9 @@ pub(super) fn continued_arguments<'t>(
 ) -> Option<(usize, &'t mut String, &'t mut PendingSurrogate)> {
     let states = state.calls_mut()?;
     let at = states.last;
-    let is_last = at + 1 == message.tool_calls.len();
+    let is_last = at + 1 == message.tool_calls.len() && states.open == Some(at);
     let (call, known) = (message.tool_calls.get_mut(at)?, states.list.get_mut(at)?);
-    let goes_on = is_last && index.is_some() && known.index == index && !known.is_done;
+    let goes_on = is_last && index.is_some() && known.index == index;
     let function = call.function.as_mut().filter(|_| goes_on)?;
     Some((at, &mut function.arguments, &mut known.arguments))
 }
@@ -125,7 +137,7 @@ pub(super) fn set_arguments<'a>(
             *cut = PendingSurrogate::default();
             budget.set_text(kept, text).then_some(0)
         }
-        None => set_object(kept, cut, budget, value().filter(|value| value.raw() != kept)?),
+        None => set_object(kept, cut, budget, value()?),
     }
 }
 
@@ -136,20 +148,22 @@ fn set_object(
     value: Value<'_>,
 ) -> Option<usize> {
     let is_object = value.kind() == ValueKind::Object;
-    let replaces = is_object && (kept.is_empty() || !value.is_empty_value());
+    let is_other = is_object && value.raw() != kept;
+    let replaces = is_other && (kept.is_empty() || !value.is_empty_value());
     replaces.then(|| budget.set_json(kept, cut, value))?
 }
 
 /// Stores the call at a position of a whole message.
 pub(super) fn set_whole_call(target: &mut ChoiceTarget<'_>, at: usize, whole: &ToolCallDelta<'_>) {
+    let free = target.budget.texts.free();
     let is_known = at < target.message.tool_calls.len();
     let at = if is_known { Some(at) } else { append(target, Some(at as u64)) };
     let Some(at) = at else { return };
-    select_call(target, at);
+    target.state.rare_mut().calls.last = at;
     if let Some(id) = whole.id_text().filter(|id| !id.is_empty()) {
         push_id(target, at, id);
     }
-    let ChoiceTarget { choice, message, state, budget, changes } = target;
+    let ChoiceTarget { message, state, budget, .. } = target;
     state.count(|counts| &mut counts.texts_of_another_type, whole.numbers_for_texts());
     let (Some(call), Some(known)) = (message.tool_calls.get_mut(at), state.call_mut(at)) else {
         return;
@@ -159,16 +173,19 @@ pub(super) fn set_whole_call(target: &mut ChoiceTarget<'_>, at: usize, whole: &T
     for (name, value) in extra {
         budget.keep_whole(&mut call.extra, Level::ToolCall, name, value);
     }
-    if !whole.has_function() {
-        return;
+    let (mut start, mut is_renamed) = (None, false);
+    if whole.has_function() {
+        let function = call.function.get_or_insert_default();
+        is_renamed = set_name(function, whole.name_text().unwrap_or_default(), budget);
+        let (text, value) = (whole.arguments_text(), || whole.arguments_value());
+        let arguments = &mut function.arguments;
+        start = set_arguments(arguments, &mut known.arguments, budget, text, value);
+        for (name, value) in function_extra {
+            budget.keep_whole(&mut function.extra, Level::Function, name, value);
+        }
     }
-    let function = call.function.get_or_insert_default();
-    set_name(function, whole.name_text().unwrap_or_default(), budget);
-    let (text, value) = (whole.arguments_text(), || whole.arguments_value());
-    let start = set_arguments(&mut function.arguments, &mut known.arguments, budget, text, value);
-    changes.replace(start.map(|start| Change::Arguments { choice: *choice, call: at, start }));
-    for (name, value) in function_extra {
-        budget.keep_whole(&mut function.extra, Level::Function, name, value);
+    if start.is_some() || is_renamed || budget.texts.free() != free {
+        record_growth(target, at, start);
     }
 }
 
@@ -324,7 +341,7 @@ fn append(target: &mut ChoiceTarget<'_>, index: Option<u64>) -> Option<usize> {
     if !budget.texts.try_reserve(PART_COST) {
         return None;
     }
-    let call = CallState { index, is_done: true, ..CallState::default() };
+    let call = CallState { index, ..CallState::default() };
     let states = &mut state.rare_mut().calls;
     if states.late > 0 || states.list.last().is_some_and(|last| last.key() > call.key()) {
         states.late += 1;
@@ -336,23 +353,6 @@ fn append(target: &mut ChoiceTarget<'_>, index: Option<u64>) -> Option<usize> {
     states.list.push(call);
     changes.push(Change::ToolCallStarted { choice: *choice, call: at });
     Some(at)
-}
-
-/// Makes the call at a position the current one, and ends the one before.
-fn select_call(target: &mut ChoiceTarget<'_>, at: usize) {
-    let ChoiceTarget { choice, state, changes, .. } = target;
-    let Some(states) = state.calls_mut() else { return };
-    let before = states.last;
-    if before != at
-        && let Some(known) = states.list.get_mut(before).filter(|known| !known.is_done)
-    {
-        known.is_done = true;
-        changes.push(Change::ToolCallDone { choice: *choice, call: before });
-    }
-    states.last = at;
-    if let Some(known) = states.list.get_mut(at) {
-        known.is_done = false;
-    }
 }
 
 /// Stores the id of the tool call at a position, unless it has one.
@@ -383,8 +383,9 @@ pub(super) fn push_name(function: &mut FunctionCall, name: &str, budget: &mut Bu
 }
 
 /// Replaces the name of a function by that of a whole message, unless that is empty.
-pub(super) fn set_name(function: &mut FunctionCall, name: &str, budget: &mut Budgets) {
-    if !name.is_empty() && function.name != name {
-        budget.set_text(&mut function.name, name);
-    }
+///
+/// Returns true if the name is another one.
+pub(super) fn set_name(function: &mut FunctionCall, name: &str, budget: &mut Budgets) -> bool {
+    let is_other = !name.is_empty() && function.name != name;
+    is_other && budget.set_text(&mut function.name, name)
 }

@@ -1003,6 +1003,75 @@ fn calls_without_an_index_are_known_by_their_id() {
     assert_eq!(seen, [("a", "{1}{3}{4}"), ("b", "{2}{7}"), ("", "{5}"), ("c", "{6}")]);
 }
 
+/// The end of a call is reported again only if the call has grown since.
+#[test]
+fn calls_that_come_again_without_growth_end_once() {
+    let call = |index: usize, arguments: &str| {
+        json!({"index": index, "id": format!("c{index}"),
+        "function": {"name": "f", "arguments": arguments}})
+    };
+    let object =
+        |index: usize| json!({"index": index, "function": {"name": "f", "arguments": {"a": 1}}});
+    let empty = |index: usize| json!({"index": index, "function": {"arguments": ""}});
+    let renamed = |index: usize, name: &str| json!({"index": index, "function": {"name": name}});
+    let both = |name: &str, calls: Value| json!({"index": 0, name: {"tool_calls": calls}});
+    let whole = |calls: Value| both("message", calls);
+    let delta = |calls: Value| both("delta", calls);
+    let done = |step: &Value, completion: &mut Reassembler| {
+        push(completion, step);
+        let done = completion.changes().iter().filter_map(|change| match change {
+            Change::ToolCallDone { call, .. } => Some(*call),
+            _ => None,
+        });
+        done.collect::<Vec<_>>()
+    };
+    let end = json!({"index": 0, "delta": {}, "finish_reason": "tool_calls"});
+    let begin = json!([call(0, "{}"), call(1, "{}")]);
+    let finish_again = json!({"index": 0, "delta": {"tool_calls": [empty(1)]},
+        "finish_reason": "tool_calls"});
+    for (steps, expected) in [
+        // A whole message in each chunk, and one whose last call grows.
+        (vec![whole(begin.clone()), whole(begin.clone())], vec![vec![0], vec![]]),
+        (
+            vec![
+                whole(json!([call(0, "{}"), call(1, "{")])),
+                whole(json!([call(0, "{}"), call(1, "{}")])),
+            ],
+            vec![vec![0], vec![]],
+        ),
+        // Each replaces a value by another one of the same length.
+        (
+            vec![whole(json!([renamed(0, "f"), renamed(1, "f")])), whole(json!([renamed(0, "g")]))],
+            vec![vec![0], vec![1]],
+        ),
+        (vec![delta(begin.clone()), delta(json!([empty(0), empty(1)]))], vec![vec![0], vec![]]),
+        (
+            vec![delta(json!([object(0), object(1)])), delta(json!([object(0), object(1)]))],
+            vec![vec![0], vec![]],
+        ),
+        (vec![delta(begin.clone()), delta(json!([{"index": 0}]))], vec![vec![0], vec![]]),
+        (vec![delta(begin.clone()), delta(json!([call(0, " ")]))], vec![vec![0], vec![1]]),
+    ] {
+        let mut completion = Reassembler::new();
+        for (step, expected) in steps.iter().zip(expected) {
+            assert_eq!(done(step, &mut completion), expected, "{step}");
+        }
+        assert_eq!(done(&end, &mut completion).len(), 1, "{steps:?}");
+        assert!(done(&finish_again, &mut completion).is_empty(), "{steps:?}");
+    }
+}
+
+/// The call that is pending at the end of a cut stream is the one whose end isn't reported.
+#[test]
+fn the_pending_call_behind_an_empty_part_of_another_is_the_one_that_grows() {
+    let call = |index: usize, arguments: &str| {
+        json!({"choices": [{"index": 0, "delta": {"tool_calls": [
+            {"index": index, "function": {"arguments": arguments}}]}}]})
+    };
+    let finished = finished_chunks(&[call(0, "{}"), call(1, "{"), call(0, "")]);
+    assert_eq!(finished.pending[0].tool_call, Some(1));
+}
+
 /// A call that another one ends is told at its place, also where that has moved.
 #[test]
 fn a_call_is_done_where_it_is_now() {
