@@ -11,7 +11,7 @@ use crate::chunk::PerText;
 pub(super) struct ChoiceState {
     /// The halves of surrogate pairs at the ends of the texts.
     pub(super) pending: PerText<PendingSurrogate>,
-    /// The server sends the message whole with each chunk.
+    /// A whole message is stored, and no content or tool call has come by deltas since.
     pub(super) is_snapshot: bool,
     /// The rest; `None` until it is needed.
     rare: Option<Box<RareState>>,

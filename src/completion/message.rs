@@ -123,6 +123,9 @@ pub(super) fn push_text<'a>(
     value: impl FnOnce() -> Option<Value<'a>>,
 ) {
     if let Some(start) = join_text(target, of, piece, value) {
+        if of == MessageText::Content {
+            target.state.is_snapshot = false;
+        }
         target.changes.push(Change::Text { choice: target.choice, text: of, start });
     }
 }

@@ -15,7 +15,7 @@ use super::tail::{Newest, OneText, Tail, TextPlace};
 use super::tool_call::continued_arguments;
 use super::usage_plan::UsagePlan;
 use super::{ChatCompletion, Reassembler, tail};
-use crate::chunk::ChatCompletionChunk;
+use crate::chunk::{ChatCompletionChunk, MessageText};
 use crate::json::OwnedObject;
 use crate::slice::bytes_in;
 
@@ -307,6 +307,8 @@ impl Reassembler {
         let state = states.get_mut(choice)?;
         let (part, stored) = match of {
             OneText::Of(of) if state.pending.of(of).may_join("") => return None,
+            // A tail doesn't end the snapshots.
+            OneText::Of(MessageText::Content) if state.is_snapshot => return None,
             OneText::Of(of) => (0, message.text(of)?.len()),
             OneText::Arguments => {
                 let (call, arguments, cut) = continued_arguments(message, state, Some(call))?;

@@ -58,6 +58,7 @@ pub(super) fn push_call(target: &mut ChoiceTarget<'_>, delta: &ToolCallDelta<'_>
         budget.keep(&mut call.extra, Level::ToolCall, name, value);
     }
     if start.is_some() || budget.texts.free() != free {
+        state.is_snapshot = false;
         record_growth(target, at, start);
     }
 }
@@ -90,16 +91,18 @@ pub(super) fn push_arguments<'a>(
 ///
 /// Returns its position, its arguments and the half of a surrogate pair at their end. It is the one
 /// of the first row of the table at [`call_at`], if it is the last call and its end isn't reported.
+/// There is none behind a whole message, which a delta ends by [`push_call`].
 pub(super) fn continued_arguments<'t>(
     message: &'t mut Message,
     state: &'t mut ChoiceState,
     index: Option<u64>,
 ) -> Option<(usize, &'t mut String, &'t mut PendingSurrogate)> {
+    let is_snapshot = state.is_snapshot;
     let states = state.calls_mut()?;
     let at = states.last;
     let is_last = at + 1 == message.tool_calls.len() && states.open == Some(at);
     let (call, known) = (message.tool_calls.get_mut(at)?, states.list.get_mut(at)?);
-    let goes_on = is_last && index.is_some() && known.index == index;
+    let goes_on = is_last && !is_snapshot && index.is_some() && known.index == index;
     let function = call.function.as_mut().filter(|_| goes_on)?;
     Some((at, &mut function.arguments, &mut known.arguments))
 }

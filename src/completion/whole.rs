@@ -21,7 +21,7 @@ pub(super) fn push_whole(target: &mut ChoiceTarget<'_>, choice: &Choice<'_>) {
 
 /// Stores a whole message.
 ///
-/// It counts if no text came by deltas. Of several messages the last one counts.
+/// It counts if no content or tool call came by deltas. Of several messages the last one counts.
 pub(super) fn set_message(target: &mut ChoiceTarget<'_>, whole: &WholeMessage<'_>) {
     let ChoiceTarget { message, state, .. } = target;
     let is_empty =

@@ -435,7 +435,7 @@ fn a_change_begins_at_a_character() {
 fn a_change_of_a_text_that_is_replaced_is_void() {
     let whole = |text: &str| json!({"index": 0, "message": {"content": text, "refusal": text, "reasoning": text}});
     let call = |arguments: Value| json!({"index": 0, "delta": {"tool_calls": [{"index": 0, "function": {"arguments": arguments}}]}});
-    let delta = json!({"index": 0, "delta": {"content": "\u{e9}\u{e9}"}});
+    let delta = json!({"index": 0, "delta": {"refusal": "\u{e9}\u{e9}"}});
     for (before, choices, count) in [
         (whole("Hello"), json!([whole("Hello, world"), whole("\u{e9}")]), 3),
         (whole("Hello"), json!([delta, whole("\u{e9}")]), 3),
@@ -600,6 +600,42 @@ fn whole_message_replaces_the_one_before() {
     let chunks = [role, json!({"choices": [{"index": 0, "delta": {"content": "Hi"}}]})];
     let finished = finished_chunks(&chunks);
     assert_eq!(as_json(&finished.completion)["choices"][0]["message"]["content"], "Hi");
+}
+
+/// A message is left out once content or a call has come by deltas, also behind other messages.
+///
+/// The deltas are repeated, so that templates match them.
+#[test]
+fn a_whole_message_behind_deltas_is_left_out() {
+    let choice = |name: &str, value: &Value| {
+        json!({"id": "c", "created": 5, "choices": [{"index": 0, name: value}]}).to_string()
+    };
+    let text = |text: &str| json!({"content": text});
+    let call = |arguments: &str| json!({"tool_calls": [{"index": 0, "function": {"arguments": arguments}}]});
+    let begun = json!({"tool_calls": [{"id": "a", "function": {"name": "f", "arguments": "{"}}]});
+    for (first, pieces, last, expected) in [
+        (
+            json!({"role": "assistant"}),
+            ["Hello", " world", "!"].map(text),
+            text("X"),
+            "Hello world!",
+        ),
+        (json!({"role": "assistant"}), ["", "", "Hello"].map(text), text("X"), "Hello"),
+        (text("So "), ["Hello", " ", "world"].map(text), text("X"), "So Hello world"),
+        (text("So"), [""; 3].map(text), text("X"), "X"),
+        (json!({"role": "assistant"}), ["{", "}", " "].map(call), text("X"), "{} "),
+        (begun.clone(), ["\"a\":", "1", "}"].map(call), begun.clone(), "{\"a\":1}"),
+        (begun.clone(), [""; 3].map(call), text("X"), "X"),
+    ] {
+        let (first, last) = (choice("message", &first), choice("message", &last));
+        let pieces = pieces.iter().map(|piece| choice("delta", piece));
+        let chunks: Vec<_> = [first].into_iter().chain(pieces).chain([last]).collect();
+        let message = &completion(&chunks).choices[0].message;
+        let call = message.tool_calls.first().and_then(|call| call.function.as_ref());
+        let arguments = call.map(|function| function.arguments.as_str());
+        let found = message.content.as_deref().or(arguments);
+        assert_eq!(found, Some(expected), "{chunks:?}");
+    }
 }
 
 /// Returns values of all kinds, and objects with one of them under each name.
@@ -1068,8 +1104,9 @@ fn the_pending_call_behind_an_empty_part_of_another_is_the_one_that_grows() {
         json!({"choices": [{"index": 0, "delta": {"tool_calls": [
             {"index": index, "function": {"arguments": arguments}}]}}]})
     };
-    let finished = finished_chunks(&[call(0, "{}"), call(1, "{"), call(0, "")]);
-    assert_eq!(finished.pending[0].tool_call, Some(1));
+    let calls = [call(0, "{}"), call(1, "{"), call(0, "")];
+    let stream: String = calls.iter().map(|call| format!("data: {call}\n\n")).collect();
+    assert_eq!(finished(&stream).pending[0].tool_call, Some(1));
 }
 
 /// A call that another one ends is told at its place, also where that has moved.
