@@ -4,6 +4,7 @@ use smallvec::SmallVec;
 
 use super::budgets::PendingSurrogate;
 use super::change::{Change, Changes};
+use super::object_scan::ObjectScan;
 use super::outcome::{Irregularities, count};
 use crate::chunk::PerText;
 
@@ -114,8 +115,8 @@ impl CallStates {
 #[derive(Clone, Debug, Default)]
 pub(super) struct CallState {
     pub(super) index: Option<u64>,
-    /// The length of the arguments when they were last parsed.
-    pub(super) parsed_len: usize,
+    /// The scan for the end of the arguments, by which another name begins another call.
+    pub(super) scan: ObjectScan,
     pub(super) arguments: PendingSurrogate,
     /// True if the arguments have void changes; see [`RareState::is_void`].
     pub(super) is_void: bool,

@@ -17,6 +17,7 @@ mod literals;
 mod merge;
 mod message;
 mod model;
+mod object_scan;
 mod order;
 pub(crate) mod outcome;
 pub(crate) mod reassembler;

@@ -8,7 +8,8 @@ use super::budgets::{Budgets, PendingSurrogate};
 use super::change::Change;
 use super::choice_state::{CallState, CallStates, ChoiceState};
 use super::message::ChoiceTarget;
-use super::model::{ArgumentsState, FunctionCall, Message, ToolCall, push_doubling};
+use super::model::{FunctionCall, Message, ToolCall, push_doubling};
+use super::object_scan::ObjectScan;
 use crate::chunk::Level;
 use crate::chunk::ToolCallDelta;
 use crate::chunk::schema::{function, tool_call};
@@ -66,6 +67,9 @@ pub(super) fn push_call(target: &mut ChoiceTarget<'_>, delta: &ToolCallDelta<'_>
 /// Records that a call has grown; `start` is that of its new arguments, if there are any.
 fn record_growth(target: &mut ChoiceTarget<'_>, at: usize, start: Option<usize>) {
     let ChoiceTarget { choice, state, changes, .. } = target;
+    if let Some(known) = state.call_mut(at).filter(|_| start == Some(0)) {
+        known.scan = ObjectScan::default();
+    }
     state.rare_mut().calls.open(at, *choice, changes);
     changes.replace(start.map(|start| Change::Arguments { choice: *choice, call: at, start }));
 }
@@ -248,21 +252,13 @@ fn call_at(
 }
 
 /// Returns true if a delta for a tool call has another name, and the call's arguments are complete.
-///
-/// The arguments are parsed again only after their length has doubled. So the total cost is
-/// proportional to their length.
 fn begins_another(target: &mut ChoiceTarget<'_>, at: usize, delta: &ToolCallDelta<'_>) -> bool {
     let ChoiceTarget { message, state, .. } = target;
     let function = message.tool_calls.get(at).and_then(|call| call.function.as_ref());
     let (Some(function), Some(known)) = (function, state.call_mut(at)) else { return false };
     let name = delta.name_text().unwrap_or_default();
     let is_other = !name.is_empty() && !function.name.is_empty() && name != function.name;
-    let (len, parsed_len) = (function.arguments.len(), known.parsed_len);
-    if !is_other || len == 0 || len < parsed_len.saturating_mul(2) {
-        return false;
-    }
-    known.parsed_len = len;
-    function.arguments_state() == ArgumentsState::Complete
+    is_other && known.scan.is_complete(function)
 }
 
 /// The most tool calls that a search for an id reads one by one.

@@ -1017,6 +1017,42 @@ fn calls_of_one_index_differ_by_id_and_name() {
     }
 }
 
+/// Another name behind a complete object begins another call, in any pieces and behind any names.
+#[test]
+fn another_name_behind_complete_arguments_begins_another_call() {
+    let call = |name: &str, arguments: Value| {
+        json!({"choices": [{"index": 0, "delta": {"tool_calls": [{"index": 0,
+            "function": {"name": name, "arguments": arguments}}]}}]})
+    };
+    let text = |name: &str, arguments: &str| call(name, json!(arguments));
+    for (parts, expected) in [
+        (vec![text("f", "{\"a\":"), text("F", "1"), text("", "}")], "{\"a\":1}"),
+        (
+            vec![text("f", "{\"a\":\"}"), text("F", "{\\"), text("F", "\"}\"}")],
+            "{\"a\":\"}{\\\"}\"}",
+        ),
+        (
+            vec![text("f", "{\"a\""), text("F", ""), text("F", ":[1"), text("", "]}\n")],
+            "{\"a\":[1]}\n",
+        ),
+        // An object replaces the arguments.
+        (vec![text("f", "{\"a\":[[["), text("F", ""), call("f", json!({"b": 1}))], "{\"b\":1}"),
+    ] {
+        let chunks: Vec<_> = parts.into_iter().chain([text("g", "{\"b\":2}")]).collect();
+        let finished = finished_chunks(&chunks);
+        let calls = finished.completion.choices[0].message.tool_calls.iter();
+        let functions = calls.map(|call| call.function.as_ref().unwrap());
+        let seen: Vec<_> = functions.map(|it| (&it.name[..], &it.arguments[..])).collect();
+        assert_eq!(seen, [("f", expected), ("g", "{\"b\":2}")]);
+        assert_eq!(finished.irregularities.tool_calls_by_name, 1);
+    }
+    // No name ends arguments that aren't an object.
+    for arguments in ["{\"a\":", "{a}", "[{}]", "{}]", "{\"a\":\"}"] {
+        let completion = completion(&[text("f", arguments), text("F", ""), text("g", "{}")]);
+        assert_eq!(completion.choices[0].message.tool_calls.len(), 1, "{arguments}");
+    }
+}
+
 /// The rows of the table in `call_at` that have no index.
 #[test]
 fn calls_without_an_index_are_known_by_their_id() {
