@@ -202,6 +202,7 @@ pub(super) fn set_whole_call(target: &mut ChoiceTarget<'_>, at: usize, whole: &T
 /// |---|---|---|
 /// | known | none or "" | the latest call of that index |
 /// | known | one of a call of that index | that call |
+/// | known | another one, and the latest call of that index has none | that latest call |
 /// | known | another one, and a name | a new call: some bridges send all calls as index 0 |
 /// | known | another one, without a name | the latest call of that index: some servers make up an id for each delta |
 /// | new | any | a new call |
@@ -223,13 +224,12 @@ fn call_at(
         Some(index) => {
             let id_of = |at: usize| calls.get(at).map_or("", |call| call.id.as_str());
             let latest = state.calls_mut().and_then(|states| states.of_index(index).next());
-            let goes_on = |at: &usize| id.is_empty() || id_of(*at).is_empty() || id_of(*at) == id;
             match latest {
-                Some(at) if goes_on(&at) => Some(at),
+                Some(at) if id.is_empty() || id_of(at) == id => Some(at),
                 Some(at) => {
                     let states = state.calls_mut();
                     let by_id = states.and_then(|states| states.of_id(calls, id, Some(index)));
-                    by_id.or_else(|| (!has_name()).then_some(at))
+                    by_id.or_else(|| (id_of(at).is_empty() || !has_name()).then_some(at))
                 }
                 None => None,
             }

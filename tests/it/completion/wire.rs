@@ -593,25 +593,28 @@ fn joined_counts_are_stored_under_each_name() {
 fn deltas_continue_the_calls_of_the_table() {
     let table = section("Tool calls");
     let rows: Vec<_> = table.lines().filter(|line| line.starts_with("| ")).skip(1).collect();
-    let first = json!({"index": 0, "id": "a", "function": {"name": "f", "arguments": "1"}});
+    let first = json!({"index": 0, "id": "a", "function": {"name": "f", "arguments": "{}"}});
     let other = json!({"index": 0, "id": "b", "function": {"name": "f", "arguments": "2"}});
-    // A delta for each row, and the position of the call that it continues; 2 is a new call.
+    let late = json!({"index": 0, "function": {"name": "g", "arguments": "2"}});
+    // The second call, a delta for each row, and the position of the call that it continues; 2 is
+    // a new call.
     let deltas = [
-        (json!({"index": 0, "id": "", "function": {"arguments": "x"}}), 1),
-        (json!({"index": 0, "id": "a", "function": {"arguments": "x"}}), 0),
-        (json!({"index": 0, "id": "c", "function": {"name": "f", "arguments": "x"}}), 2),
-        (json!({"index": 0, "id": "c", "function": {"arguments": "x"}}), 1),
-        (json!({"index": 1, "id": "a", "function": {"arguments": "x"}}), 2),
-        (json!({"id": "a", "function": {"arguments": "x"}}), 0),
-        (json!({"id": "c", "function": {"arguments": "x"}}), 2),
-        (json!({"function": {"name": "f", "arguments": "x"}}), 2),
-        (json!({"function": {"arguments": "x"}}), 1),
+        (&other, json!({"index": 0, "id": "", "function": {"arguments": "x"}}), 1),
+        (&late, json!({"index": 0, "id": "a", "function": {"arguments": "x"}}), 0),
+        (&late, json!({"index": 0, "id": "c", "function": {"name": "g", "arguments": "x"}}), 1),
+        (&other, json!({"index": 0, "id": "c", "function": {"name": "f", "arguments": "x"}}), 2),
+        (&other, json!({"index": 0, "id": "c", "function": {"arguments": "x"}}), 1),
+        (&other, json!({"index": 1, "id": "a", "function": {"arguments": "x"}}), 2),
+        (&other, json!({"id": "a", "function": {"arguments": "x"}}), 0),
+        (&other, json!({"id": "c", "function": {"arguments": "x"}}), 2),
+        (&other, json!({"function": {"name": "f", "arguments": "x"}}), 2),
+        (&other, json!({"function": {"arguments": "x"}}), 1),
     ];
     assert_eq!(rows.len(), deltas.len());
-    for (row, (delta, expected)) in rows.iter().zip(deltas) {
+    for (row, (second, delta, expected)) in rows.iter().zip(deltas) {
         assert_eq!(row.contains("| no call: a new one begins"), expected == 2, "{row}");
         let mut completion = Reassembler::new();
-        for call in [&first, &other, &delta] {
+        for call in [&first, second, &delta] {
             let json = json!({"choices": [{"index": 0, "delta": {"tool_calls": [call]}}]});
             let chunk = OwnedChatCompletionChunk::from_json(json.to_string().as_bytes()).unwrap();
             completion.push(&chunk.as_chunk());
