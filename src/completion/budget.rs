@@ -9,6 +9,8 @@ pub enum CompletionLimit {
     /// [`Limits::max_choices`](crate::Limits::max_choices): further choices are left out.
     Choices,
     /// [`Limits::max_tool_calls`](crate::Limits::max_tool_calls): further tool calls are left out.
+    ///
+    /// Fragments that continue them are left out, too.
     ToolCalls,
     /// [`Limits::max_members`](crate::Limits::max_members): further members are left out.
     Members,

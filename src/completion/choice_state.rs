@@ -35,12 +35,35 @@ pub(super) struct CallStates {
     pub(super) list: SmallVec<[CallState; 1]>,
     /// The number of tool calls at the end that aren't sorted yet: `late <= list.len()`.
     pub(super) late: usize,
-    /// The position of the call that the last delta continued.
-    pub(super) last: usize,
+    /// The call that the last delta continued.
+    pub(super) last: LastCall,
     /// The position of the call that grew last, unless a change has reported its end.
     pub(super) open: Option<usize>,
     /// The positions of the tool calls with an id, sorted by id; `None` until a search needs them.
     pub(super) by_id: Option<Vec<u32>>,
+}
+
+/// The call that a delta continued.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum LastCall {
+    /// There was no delta with a call.
+    #[default]
+    Nothing,
+    At(usize),
+    /// A call that a limit left out.
+    OverLimit,
+    /// A call that was left out because its index is invalid.
+    Invalid,
+}
+
+impl LastCall {
+    /// Returns the position of the call, unless it was left out.
+    pub(super) const fn position(self) -> Option<usize> {
+        match self {
+            Self::At(at) => Some(at),
+            Self::Nothing | Self::OverLimit | Self::Invalid => None,
+        }
+    }
 }
 
 impl ChoiceState {
@@ -64,15 +87,10 @@ impl ChoiceState {
         self.calls_mut()?.list.get_mut(at)
     }
 
-    /// Returns the position of the call that the last delta continued, if there is a call.
-    pub(super) fn last_call(&self) -> Option<usize> {
-        let calls = &self.rare.as_ref()?.calls;
-        (calls.last < calls.list.len()).then_some(calls.last)
-    }
-
     /// Returns the position of the call whose end isn't reported, or else of the last one.
     pub(super) fn current_call(&self) -> Option<usize> {
-        self.rare.as_ref()?.calls.open.or_else(|| self.last_call())
+        let calls = &self.rare.as_ref()?.calls;
+        calls.open.or_else(|| calls.last.position())
     }
 
     /// Returns the counts of irregular parts.
@@ -118,8 +136,23 @@ pub(super) struct CallState {
     /// The scan for the end of the arguments, by which another name begins another call.
     pub(super) scan: ObjectScan,
     pub(super) arguments: PendingSurrogate,
+    /// The keys of this call that a later one has, which a limit left out.
+    pub(super) left_out: LeftOut,
+    /// The hash of an id that is too long to be stored.
+    pub(super) long_id: Option<u64>,
     /// True if the arguments have void changes; see [`RareState::is_void`].
     pub(super) is_void: bool,
+}
+
+/// The keys by which a delta continues a call that was left out, and not an earlier one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum LeftOut {
+    #[default]
+    Nothing,
+    /// The index. The id still continues the earlier call.
+    Index,
+    /// The index and the id.
+    Id,
 }
 
 impl CallState {

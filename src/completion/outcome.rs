@@ -83,7 +83,9 @@ pub struct Irregularities {
     ///
     /// The reassembler leaves them out.
     pub invalid_choice_indexes: u32,
-    /// Fragments of tool calls with such an index. They are left out.
+    /// Fragments of tool calls with such an index, and those behind one that continue its call.
+    ///
+    /// They are left out.
     pub invalid_tool_call_indexes: u32,
     /// Choices whose index is beyond their number, so that others are missing.
     pub sparse_choice_indexes: u32,

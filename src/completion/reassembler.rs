@@ -5,7 +5,7 @@ use smallvec::SmallVec;
 use super::budget::CompletionLimit;
 use super::budgets::Budgets;
 use super::change::Change;
-use super::choice_state::{CallState, ChoiceState};
+use super::choice_state::{CallState, ChoiceState, LastCall};
 use super::incremental::{MergePlan, MergedTemplate, bit};
 use super::message::{ChoiceTarget, push_delta};
 use super::model::{ChatCompletion, CompletionChoice, push_doubling};
@@ -198,7 +198,9 @@ impl Reassembler {
                 let calls = &mut choice.message.tool_calls;
                 let moved =
                     (late > 0).then(|| sort_both(calls, &mut states.list, late, CallState::key))?;
-                states.last = moved.place(states.last);
+                if let LastCall::At(at) = &mut states.last {
+                    *at = moved.place(*at);
+                }
                 states.open = states.open.map(|at| moved.place(at));
                 for at in states.by_id.iter_mut().flatten() {
                     *at = u32::try_from(moved.place(*at as usize)).unwrap_or(*at);

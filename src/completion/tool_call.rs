@@ -3,10 +3,13 @@
 //! `push_call` and `push_arguments`, for the plan of a template, append a piece of the arguments by
 //! `Budgets::join`. `set_whole_call` replaces them, for whole messages.
 
+use core::hash::Hasher;
+use std::hash::DefaultHasher;
+
 use super::budget::CompletionLimit;
 use super::budgets::{Budgets, PendingSurrogate};
 use super::change::Change;
-use super::choice_state::{CallState, CallStates, ChoiceState};
+use super::choice_state::{CallState, CallStates, ChoiceState, LastCall, LeftOut};
 use super::message::ChoiceTarget;
 use super::model::{FunctionCall, Message, ToolCall, push_doubling};
 use super::object_scan::ObjectScan;
@@ -26,15 +29,14 @@ pub(super) fn push_call(target: &mut ChoiceTarget<'_>, delta: &ToolCallDelta<'_>
     let index = delta.index();
     if index.is_none() {
         if delta.has_invalid_index() {
-            target.state.count(|counts| &mut counts.invalid_tool_call_indexes, 1);
-            return;
+            return leave_out(target.state, LastCall::Invalid);
         }
         target.state.count(|counts| &mut counts.tool_calls_without_index, 1);
     }
     let id = delta.id_text().unwrap_or_default();
     let free = target.budget.texts.free();
     let Some(at) = call_at(target, delta, index, id) else { return };
-    target.state.rare_mut().calls.last = at;
+    target.state.rare_mut().calls.last = LastCall::At(at);
     if !id.is_empty() {
         push_id(target, at, id);
     }
@@ -103,9 +105,10 @@ pub(super) fn continued_arguments<'t>(
 ) -> Option<(usize, &'t mut String, &'t mut PendingSurrogate)> {
     let is_snapshot = state.is_snapshot;
     let states = state.calls_mut()?;
-    let at = states.last;
+    let at = states.last.position()?;
     let is_last = at + 1 == message.tool_calls.len() && states.open == Some(at);
     let (call, known) = (message.tool_calls.get_mut(at)?, states.list.get_mut(at)?);
+    debug_assert_eq!(known.left_out, LeftOut::Nothing, "a plan merges nothing behind a limit");
     let goes_on = is_last && !is_snapshot && index.is_some() && known.index == index;
     let function = call.function.as_mut().filter(|_| goes_on)?;
     Some((at, &mut function.arguments, &mut known.arguments))
@@ -166,7 +169,7 @@ pub(super) fn set_whole_call(target: &mut ChoiceTarget<'_>, at: usize, whole: &T
     let is_known = at < target.message.tool_calls.len();
     let at = if is_known { Some(at) } else { append(target, Some(at as u64)) };
     let Some(at) = at else { return };
-    target.state.rare_mut().calls.last = at;
+    target.state.rare_mut().calls.last = LastCall::At(at);
     if let Some(id) = whole.id_text().filter(|id| !id.is_empty()) {
         push_id(target, at, id);
     }
@@ -210,6 +213,8 @@ pub(super) fn set_whole_call(target: &mut ChoiceTarget<'_>, at: usize, whole: &T
 /// | absent | new | a new call |
 /// | absent | none, with a name | a new call |
 /// | absent | none | the call of the delta before |
+///
+/// Returns `None` if the call was left out, or is left out.
 fn call_at(
     target: &mut ChoiceTarget<'_>,
     delta: &ToolCallDelta<'_>,
@@ -219,36 +224,49 @@ fn call_at(
     let ChoiceTarget { message, state, .. } = target;
     let custom_name = || delta.get(tool_call::CUSTOM)?.get(function::NAME)?.as_str();
     let has_name = || delta.name_text().or_else(custom_name).is_some_and(|name| !name.is_empty());
-    let calls = &message.tool_calls;
-    let known = match index {
-        Some(index) => {
-            let id_of = |at: usize| calls.get(at).map_or("", |call| call.id.as_str());
-            let latest = state.calls_mut().and_then(|states| states.of_index(index).next());
-            match latest {
-                Some(at) if id.is_empty() || id_of(at) == id => Some(at),
-                Some(at) => {
-                    let states = state.calls_mut();
-                    let by_id = states.and_then(|states| states.of_id(calls, id, Some(index)));
-                    by_id.or_else(|| (id_of(at).is_empty() || !has_name()).then_some(at))
-                }
-                None => None,
-            }
-        }
-        None if id.is_empty() => {
-            (!calls.is_empty() && !has_name()).then_some(state.last_call()).flatten()
-        }
-        None => state.calls_mut().and_then(|states| states.of_id(calls, id, None)),
+    let (calls, states) = (&message.tool_calls, &mut state.rare_mut().calls);
+    let latest = index.and_then(|index| states.of_index(index).next());
+    let by_id = match latest {
+        _ if id.is_empty() => None,
+        Some(at) if states.has_id(calls, at, id) => Some(at),
+        None if index.is_some() => None,
+        _ => states.of_id(calls, id, index),
     };
-    match known {
-        Some(at) if begins_another(target, at, delta) => {
-            let began = append(target, index);
-            let calls = usize::from(began.is_some());
-            target.state.count(|counts| &mut counts.tool_calls_by_name, calls);
-            began
+    let by_index = |at: &usize| id.is_empty() || !states.has_any_id(calls, *at) || !has_name();
+    let known = by_id.or_else(|| latest.filter(by_index));
+    let key = if by_id.is_some() { LeftOut::Id } else { LeftOut::Index };
+    let last = match known {
+        Some(at) if states.list.get(at).is_some_and(|known| known.left_out >= key) => {
+            LastCall::OverLimit
         }
-        Some(at) => Some(at),
-        None => append(target, index),
+        Some(at) => LastCall::At(at),
+        None if index.is_none() && id.is_empty() && !has_name() => states.last,
+        None => LastCall::Nothing,
+    };
+    let is_by_name = match last {
+        LastCall::At(at) if !begins_another(target, at, delta) => return Some(at),
+        LastCall::At(_) => true,
+        LastCall::Nothing => false,
+        LastCall::OverLimit | LastCall::Invalid => {
+            leave_out(target.state, last);
+            return None;
+        }
+    };
+    let began = append(target, index);
+    let of_name = usize::from(is_by_name && began.is_some());
+    target.state.count(|counts| &mut counts.tool_calls_by_name, of_name);
+    let before = known.or(latest).filter(|_| began.is_none());
+    if let Some(known) = before.and_then(|at| target.state.call_mut(at)) {
+        known.left_out = known.left_out.max(key);
     }
+    began
+}
+
+/// Leaves out the call of a delta, and later deltas that continue it.
+fn leave_out(state: &mut ChoiceState, last: LastCall) {
+    state.rare_mut().calls.last = last;
+    let is_invalid = usize::from(last == LastCall::Invalid);
+    state.count(|counts| &mut counts.invalid_tool_call_indexes, is_invalid);
 }
 
 /// Returns true if a delta for a tool call has another name, and the call's arguments are complete.
@@ -264,12 +282,37 @@ fn begins_another(target: &mut ChoiceTarget<'_>, at: usize, delta: &ToolCallDelt
 /// The most tool calls that a search for an id reads one by one.
 const FEW_CALLS: usize = 16;
 
+/// Returns the hash of an id that is too long to be stored.
+fn hash_of(id: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(id.as_bytes());
+    hasher.finish()
+}
+
 impl CallStates {
+    /// Returns true if the tool call at a position has an id, stored or not.
+    fn has_any_id(&self, calls: &[ToolCall], at: usize) -> bool {
+        let is_long = self.list.get(at).is_some_and(|call| call.long_id.is_some());
+        is_long || calls.get(at).is_some_and(|call| !call.id.is_empty())
+    }
+
+    /// Returns true if the tool call at a position has this id.
+    fn has_id(&self, calls: &[ToolCall], at: usize, id: &str) -> bool {
+        let long_id = || self.list.get(at).and_then(|call| call.long_id);
+        let is_stored = calls.get(at).is_some_and(|call| call.id == id);
+        is_stored || id.len() > LONGEST_ID && long_id() == Some(hash_of(id))
+    }
+
     /// Returns the position of the latest tool call with this id, and with `index` if there is one.
     fn of_id(&mut self, calls: &[ToolCall], id: &str, index: Option<u64>) -> Option<usize> {
         let id_of = |at: usize| calls.get(at).map_or("", |call| call.id.as_str());
+        let has_index = |call: &CallState| index.is_none() || call.index == index;
+        if id.len() > LONGEST_ID {
+            // Few ids are so long, and each call costs one comparison of numbers.
+            let hash = Some(hash_of(id));
+            return self.list.iter().rposition(|call| call.long_id == hash && has_index(call));
+        }
         if calls.len() <= FEW_CALLS {
-            let has_index = |call: &CallState| index.is_none() || call.index == index;
             return (0..calls.len())
                 .rev()
                 .find(|at| id_of(*at) == id && self.list.get(*at).is_some_and(has_index));
@@ -333,11 +376,12 @@ impl CallStates {
 /// Appends a tool call, and returns its position until the end of the push sorts the calls.
 fn append(target: &mut ChoiceTarget<'_>, index: Option<u64>) -> Option<usize> {
     let ChoiceTarget { choice, message, state, budget, changes } = target;
-    if message.tool_calls.len() >= budget.max_tool_calls() {
+    let has_place = message.tool_calls.len() < budget.max_tool_calls();
+    if !has_place {
         budget.texts.mark_exceeded(CompletionLimit::ToolCalls);
-        return None;
     }
-    if !budget.texts.try_reserve(PART_COST) {
+    if !has_place || !budget.texts.try_reserve(PART_COST) {
+        leave_out(state, LastCall::OverLimit);
         return None;
     }
     let call = CallState { index, ..CallState::default() };
@@ -357,18 +401,20 @@ fn append(target: &mut ChoiceTarget<'_>, index: Option<u64>) -> Option<usize> {
 /// Stores the id of the tool call at a position, unless it has one.
 fn push_id(target: &mut ChoiceTarget<'_>, at: usize, id: &str) {
     let ChoiceTarget { message, state, budget, .. } = target;
-    let Some(call) = message.tool_calls.get_mut(at) else { return };
-    if !call.id.is_empty() {
-        state.count(|counts| &mut counts.changed_tool_call_ids, usize::from(call.id != id));
-    } else if id.len() > LONGEST_ID {
+    let (calls, states) = (&mut message.tool_calls, &mut state.rare_mut().calls);
+    if states.has_any_id(calls, at) {
+        let is_other = usize::from(!states.has_id(calls, at, id));
+        return state.count(|counts| &mut counts.changed_tool_call_ids, is_other);
+    }
+    let (Some(call), Some(known)) = (calls.get_mut(at), states.list.get_mut(at)) else { return };
+    if id.len() > LONGEST_ID {
+        known.long_id = Some(hash_of(id));
         budget.texts.mark_exceeded(CompletionLimit::ToolCallId);
     } else {
         if budget.texts.try_reserve(id.len()) {
             call.id = String::from(id);
         }
-        if let Some(states) = state.calls_mut() {
-            states.note_id(&message.tool_calls, at);
-        }
+        states.note_id(calls, at);
     }
 }
 

@@ -1053,6 +1053,164 @@ fn another_name_behind_complete_arguments_begins_another_call() {
     }
 }
 
+/// The parts of a call that was left out are left out, too: no other call grows by them.
+#[test]
+fn parts_of_a_call_that_was_left_out_join_no_other_call() {
+    let call = |index: Value, id: &str, name: &str, arguments: &str| {
+        let mut call = json!({"id": id, "function": {"name": name, "arguments": arguments}});
+        if !index.is_null() {
+            call["index"] = index;
+        }
+        call
+    };
+    let (no, zero, bad) = (|| Value::Null, || json!(0), || json!(-1));
+    let open = "{\"a\":";
+    let lost = |index: Value, id: &str| call(index, id, "", "EVIL");
+    let rows = [
+        // The calls, the part that is left out, and the arguments of the calls that are stored.
+        (
+            1,
+            vec![call(no(), "a", "f", open), call(no(), "b", "f", open)],
+            lost(no(), ""),
+            vec![open],
+        ),
+        (
+            1,
+            vec![call(zero(), "a", "f", open), call(zero(), "b", "f", open)],
+            lost(zero(), ""),
+            vec![open],
+        ),
+        (
+            1,
+            vec![call(zero(), "a", "f", open), call(zero(), "b", "f", open)],
+            lost(zero(), "b"),
+            vec![open],
+        ),
+        (
+            1,
+            vec![call(zero(), "a", "f", open), call(zero(), "b", "f", open)],
+            lost(no(), ""),
+            vec![open],
+        ),
+        (
+            1,
+            vec![call(zero(), "a", "f", open), call(json!(1), "b", "f", open)],
+            lost(no(), ""),
+            vec![open],
+        ),
+        // The id continues the call that is stored.
+        (
+            1,
+            vec![
+                call(zero(), "a", "f", open),
+                call(zero(), "b", "f", open),
+                call(zero(), "a", "", "1}"),
+            ],
+            lost(zero(), ""),
+            vec!["{\"a\":1}"],
+        ),
+        // A call that begins by its name.
+        (
+            1,
+            vec![call(zero(), "", "f", "{}"), call(zero(), "", "g", open)],
+            lost(zero(), ""),
+            vec!["{}"],
+        ),
+        (
+            1,
+            vec![call(zero(), "a", "f", "{}"), call(zero(), "a", "g", open)],
+            lost(zero(), "a"),
+            vec!["{}"],
+        ),
+        (
+            1,
+            vec![call(no(), "a", "f", "{}"), call(no(), "a", "g", open)],
+            lost(no(), "a"),
+            vec!["{}"],
+        ),
+        // An invalid index, also before any call.
+        (
+            9,
+            vec![call(zero(), "a", "f", open), call(bad(), "b", "f", open)],
+            lost(no(), ""),
+            vec![open],
+        ),
+        (9, vec![call(bad(), "b", "f", open)], lost(no(), ""), vec![]),
+        (
+            9,
+            vec![
+                call(zero(), "a", "f", open),
+                call(bad(), "b", "f", open),
+                call(zero(), "", "", "1}"),
+                call(bad(), "b", "f", ""),
+            ],
+            lost(no(), ""),
+            vec!["{\"a\":1}"],
+        ),
+    ];
+    for (most, calls, lost, expected) in rows {
+        let mut decoder = ChunkDecoder::new();
+        let mut completion = Reassembler::with_limits(Limits::new().with_max_tool_calls(most));
+        let mut push = |call: &Value| {
+            let chunk = json!({"id": "c", "created": 5, "choices": [{"index": 0, "delta": {"tool_calls": [call]}}]});
+            let stream = format!("data: {chunk}\n\n");
+            completion.push_payload(decoder.next(&mut stream.as_bytes()).unwrap().payload());
+            completion.changes().to_vec()
+        };
+        for call in &calls {
+            push(call);
+        }
+        for _ in 0..4 {
+            assert_eq!(push(&lost), [], "{calls:?} {lost}");
+        }
+        let calls = &completion.snapshot().choices[0].message.tool_calls;
+        let found: Vec<_> =
+            calls.iter().map(|call| &call.function.as_ref().unwrap().arguments[..]).collect();
+        assert_eq!(found, expected, "{lost}");
+        let invalid = completion.irregularities().invalid_tool_call_indexes;
+        assert_eq!(invalid > 0, most > 1, "{lost}");
+        assert!(most == 1 || invalid > 4, "each part is counted: {invalid}");
+    }
+}
+
+/// Ids that are too long to be stored differ all the same.
+#[test]
+fn calls_with_too_long_ids_differ_by_them() {
+    let id = |last: &str| "i".repeat(1024) + last;
+    let call = |index: Option<u64>, id: &str, name: &str, arguments: &str| {
+        let mut call = json!({"id": id, "function": {"name": name, "arguments": arguments}});
+        if let Some(index) = index {
+            call["index"] = index.into();
+        }
+        json!({"choices": [{"index": 0, "delta": {"tool_calls": [call]}}]})
+    };
+    for index in [Some(0), None] {
+        let finished = finished_chunks(&[
+            call(index, &id("1"), "f", "{"),
+            call(index, &id("1"), "f", "}"),
+            call(index, &id("2"), "f", "{}"),
+            call(index, "short", "f", "[]"),
+            call(index, &id("1"), "", " "),
+        ]);
+        let calls = finished.completion.choices[0].message.tool_calls.iter();
+        let seen: Vec<_> = calls
+            .map(|call| (&call.id[..], &call.function.as_ref().unwrap().arguments[..]))
+            .collect();
+        assert_eq!(seen, [("", "{} "), ("", "{}"), ("short", "[]")], "{index:?}");
+        assert_eq!(finished.limit_exceeded, Some(CompletionLimit::ToolCallId));
+        assert_eq!(finished.irregularities.changed_tool_call_ids, 0);
+    }
+    // The first id of a call isn't stored, and neither is another one.
+    let finished = finished_chunks(&[
+        call(Some(0), &id(""), "f", "{"),
+        call(Some(0), &id("1"), "g", "{"),
+        call(Some(0), "b", "", "}"),
+    ]);
+    let calls = &finished.completion.choices[0].message.tool_calls;
+    assert_eq!((calls.len(), &calls[0].id.len(), &calls[1].id[..]), (2, &1024, ""));
+    assert_eq!(finished.irregularities.changed_tool_call_ids, 1);
+}
+
 /// The rows of the table in `call_at` that have no index.
 #[test]
 fn calls_without_an_index_are_known_by_their_id() {
