@@ -240,13 +240,26 @@ fn write_joined(event: &Event<'_>, data: &[u8], out: &mut Vec<u8>) {
         }
         is_written = true;
     }
-    // The last line of a salvaged event may lack its end: then the written one lacks it, too.
-    if !event.raw().ends_with(b"\n") && !event.raw().ends_with(b"\r") {
-        let written = bytes_in(out, start..);
-        let written = written.strip_suffix(b"\n").unwrap_or(written);
-        let written = written.strip_suffix(b"\r").unwrap_or(written);
-        out.truncate(start + written.len());
+    if event.is_unterminated() {
+        end_as_raw(event, start, out);
     }
+}
+
+/// Ends the lines from `start` as an event ends that no blank line closes.
+///
+/// So the same line ends close the event and the written lines; see [`Event::missing_end`].
+#[cold]
+fn end_as_raw(event: &Event<'_>, start: usize, out: &mut Vec<u8>) {
+    let raw = event.raw();
+    let len = len_without_end(bytes_in(out, start..));
+    out.truncate(start + len);
+    out.extend_from_slice(bytes_in(raw, len_without_end(raw)..));
+}
+
+/// Returns the length of lines without the end of the last one.
+fn len_without_end(lines: &[u8]) -> usize {
+    let rest = lines.strip_suffix(b"\n").unwrap_or(lines);
+    rest.strip_suffix(b"\r").unwrap_or(rest).len()
 }
 
 #[cfg(test)]

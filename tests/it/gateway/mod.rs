@@ -2,6 +2,7 @@
 
 mod cases;
 mod edit_rules;
+mod edited_relay;
 mod parts;
 mod redaction;
 mod relay;

@@ -1,0 +1,80 @@
+//! A relay with an editor: its last event, lines that it can't edit, and the guard behind it.
+
+use std::time::Duration;
+
+use deltawire::SseDecoder;
+use deltawire::gateway::{
+    Editor, Guard, Relay, RelayBuilder, RelayEnd, RelayGuard, RelayOutcome, RelayReport, Words,
+};
+use deltawire::sse::EventKind;
+
+const MASK: &str = "[…]";
+const ENDS: [RelayEnd; 2] = [RelayEnd::Upstream, RelayEnd::UpstreamFailed];
+
+fn alias() -> Editor {
+    let mut editor = Editor::new();
+    editor.replace("model", "alias");
+    editor
+}
+
+fn guard() -> RelayGuard {
+    RelayGuard::new(Guard::new()).redact(Words::new(["secret"]), MASK)
+}
+
+/// Returns a relay without parts, with an editor, with a guard, and with both.
+fn builders(editor: fn() -> Editor) -> [(&'static str, RelayBuilder); 4] {
+    [
+        ("plain", Relay::builder()),
+        ("edits", Relay::builder().edit(editor())),
+        ("guards", Relay::builder().guard(guard())),
+        ("edits and guards", Relay::builder().edit(editor()).guard(guard())),
+    ]
+}
+
+fn relay(builder: RelayBuilder, pieces: &[&str], end: RelayEnd) -> (String, RelayReport) {
+    let (mut relay, mut out) = (builder.build(), Vec::new());
+    for piece in pieces {
+        let _ = relay.push(piece.as_bytes(), Duration::ZERO, &mut out);
+    }
+    let report = relay.finish(end, Duration::ZERO, &mut out);
+    (String::from_utf8(out).unwrap(), report)
+}
+
+/// Returns the data of the events that a client dispatches.
+fn dispatched(stream: &str) -> Vec<String> {
+    let (mut sse, mut input, mut found) = (SseDecoder::new(), stream.as_bytes(), Vec::new());
+    while let Some(event) = sse.next(&mut input) {
+        if event.kind() == EventKind::Message {
+            found.push(event.data_str().unwrap().to_owned());
+        }
+    }
+    found
+}
+
+/// However the lines end, a client reads the edited last event, and the error behind it, as two events.
+#[test]
+fn an_edited_last_event_is_closed_with_any_line_ends() {
+    let data = |model: &str| {
+        format!(
+            "{{\"model\":\"{model}\",\n\"choices\":[{{\"delta\":{{\"content\":\"a\"}},\"finish_reason\":\"stop\"}}]}}"
+        )
+    };
+    let ends = ["\n", "\r", "\r\n", ""];
+    for (first, last, line) in (0..36).map(|nth| (ends[nth % 3], ends[nth / 3 % 4], nth / 12)) {
+        let line = ["", ": c\r", "id: 1\r\n"][line];
+        let sent = data("m").replace('\n', &format!("{first}{line}data: "));
+        let stream = format!("data: {sent}{last}");
+        for end in ENDS {
+            for (parts, builder) in builders(alias) {
+                let (out, report) = relay(builder, &[&stream], end);
+                let context = format!("{stream:?} {parts} {end}: {out:?}");
+                let found = dispatched(&out);
+                let expected = data(if parts.starts_with("edits") { "alias" } else { "m" });
+                let has_error = end == RelayEnd::UpstreamFailed;
+                assert_eq!(found.first(), Some(&expected), "{context}");
+                assert_eq!(found.len(), 1 + usize::from(has_error), "{context}");
+                assert_eq!(report.outcome == RelayOutcome::Complete, !has_error, "{context}");
+            }
+        }
+    }
+}
