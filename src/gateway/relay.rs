@@ -256,7 +256,8 @@ impl Relay {
     /// sent it.
     ///
     /// A last event is dropped if its last line may be the first part of an `id`, `event` or `retry`
-    /// field. With its blank line, the client would store that part. The stream is cut then.
+    /// field. With its blank line, the client would store that part. The stream is cut then, unless the
+    /// event has no data. That applies to a `[DONE]` too.
     ///
     /// Clients read no further than `[DONE]`. Behind it no error event is written, and nothing has to be
     /// aborted. The guard and the editor stop the stream there without an error. A stream that was whole
@@ -278,15 +279,17 @@ impl Relay {
         let ends_here = matches!(end, RelayEnd::Upstream | RelayEnd::UpstreamFailed);
         let may_be_whole = ends_here || !has_rest;
         if ends_here && stages.stopped.is_none() {
-            let mut missing_end = None;
+            let (mut missing_end, mut is_done) = (None, false);
             // The client would store a part of a field, so such a last event is lost.
             if !decoder.rest_ends_in_field()
                 && let Some(last) = decoder.salvage()
             {
                 missing_end = stages.push_last(&last, out);
+                is_done = matches!(last.payload(), Payload::Done);
             }
             is_unfinished &= missing_end.is_none();
             stages.release_last(missing_end.unwrap_or_default(), out);
+            stages.is_done |= is_done && stages.stopped.is_none();
             stages.is_open = decoder.sse().is_skipping() && !stages.is_held();
         }
         if let Some(meter) = &mut stages.meter {
@@ -411,7 +414,7 @@ impl Stages {
         let may_be_whole = may_be_whole || is_done;
         let outcome = match self.stopped.take().filter(|_| !is_done) {
             Some(reason) => RelayOutcome::Stopped(reason),
-            None => RelayOutcome::of(end, may_be_whole, &stream),
+            None => RelayOutcome::of(end, may_be_whole, is_done, &stream),
         };
         let latency = self.meter.as_ref().map(|meter| meter.finish(&stream, now));
         self.meter = self.meter.as_ref().map(|_| Meter::new());

@@ -55,14 +55,23 @@ pub enum RelayOutcome {
 impl RelayOutcome {
     /// Returns the outcome of a stream that wasn't stopped by its guard.
     ///
-    /// `may_be_whole` is true if the client has received all bytes of the upstream.
-    pub(super) fn of(end: RelayEnd, may_be_whole: bool, stream: &StreamReport) -> Self {
+    /// `may_be_whole` is true if the client has received all bytes of the upstream, and `is_done` if it
+    /// has received `[DONE]`.
+    pub(super) fn of(
+        end: RelayEnd,
+        may_be_whole: bool,
+        is_done: bool,
+        stream: &StreamReport,
+    ) -> Self {
+        // An unfinished `[DONE]` counts for the stream, but the relay may have dropped it.
+        let lacks_done = stream.end.done > 0 && !is_done;
         let is_cut = matches!(stream.outcome, Outcome::Truncated | Outcome::Empty)
-            || stream.end.is_event_cut();
-        let is_whole = may_be_whole && stream.whole().is_ok();
+            || stream.end.is_event_cut()
+            || lacks_done;
+        let is_whole = may_be_whole && !lacks_done && stream.whole().is_ok();
         match end {
             RelayEnd::ClientGone => Self::ClientGone,
-            _ if is_whole && stream.end.done > 0 => Self::Complete,
+            _ if is_whole && is_done => Self::Complete,
             RelayEnd::Stopped => Self::Stopped(StopReason::Gateway),
             RelayEnd::UpstreamFailed => Self::Cut,
             RelayEnd::Upstream if is_whole => Self::Complete,

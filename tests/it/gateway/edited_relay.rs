@@ -9,6 +9,7 @@ use deltawire::gateway::{
 use deltawire::sse::EventKind;
 
 const MASK: &str = "[…]";
+const FINISH: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"},\"finish_reason\":\"stop\"}]}\n\n";
 const ENDS: [RelayEnd; 2] = [RelayEnd::Upstream, RelayEnd::UpstreamFailed];
 
 fn alias() -> Editor {
@@ -75,6 +76,56 @@ fn an_edited_last_event_is_closed_with_any_line_ends() {
                 assert_eq!(found.len(), 1 + usize::from(has_error), "{context}");
                 assert_eq!(report.outcome == RelayOutcome::Complete, !has_error, "{context}");
             }
+        }
+    }
+}
+
+/// A `[DONE]` that only the relay closes ends the stream for the client, too.
+#[test]
+fn no_error_is_written_behind_a_done_that_the_relay_closes() {
+    let text = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}}]}\n\n";
+    for (done, is_whole) in
+        ["data: [DONE]", "data: [DONE]\n", "data: [DONE]\r\n", "id: 1\ndata: [DONE]\n"]
+            .into_iter()
+            .flat_map(|done| [(done, true), (done, false)])
+    {
+        let stream = format!("{}{done}", if is_whole { FINISH } else { text });
+        for end in ENDS {
+            for (parts, builder) in builders(alias) {
+                let (out, report) = relay(builder, &[&stream], end);
+                let context = format!("{stream:?} {parts} {end}: {out:?}");
+                assert_eq!(
+                    dispatched(&out).last().map(String::as_str),
+                    Some("[DONE]"),
+                    "{context}"
+                );
+                assert_eq!(report.outcome == RelayOutcome::Complete, is_whole, "{context}");
+                assert!(!report.must_abort, "{context}");
+            }
+        }
+    }
+}
+
+/// A `[DONE]` that isn't sent ends no stream: the client reads an error, or the response is aborted.
+#[test]
+fn a_done_that_the_relay_drops_cuts_the_stream() {
+    for field in ["id: 1", "event: e", "retry: 5"] {
+        let stream = format!("{FINISH}data: [DONE]\n{field}");
+        for end in ENDS {
+            for (parts, builder) in builders(alias) {
+                let (out, report) = relay(builder, &[&stream], end);
+                let context = format!("{field} {parts} {end}: {out:?}");
+                assert_eq!(report.outcome, RelayOutcome::Cut, "{context}");
+                assert_eq!(report.must_abort, parts == "plain", "{context}");
+                let last = dispatched(&out).pop().unwrap();
+                assert_eq!(last.starts_with("{\"error\":"), parts != "plain", "{context}");
+            }
+        }
+        // Behind a `[DONE]` that the client has, nothing is lost.
+        let stream = format!("{FINISH}data: [DONE]\n\ndata: [DONE]\n{field}");
+        for (parts, builder) in builders(alias) {
+            let (_, report) = relay(builder, &[&stream], RelayEnd::UpstreamFailed);
+            assert_eq!(report.outcome, RelayOutcome::Complete, "{field} {parts}");
         }
     }
 }
