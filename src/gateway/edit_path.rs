@@ -89,6 +89,11 @@ impl EditPath {
         }
     }
 
+    /// Returns true if the last step selects the `message` of an array or object, beside its `delta`.
+    pub(super) fn selects_message(&self, parent: Parent) -> bool {
+        self.last == PathStep::Delta && parent.place == Place::Choice
+    }
+
     /// Visits each array or object to which the steps before the last one lead.
     pub(super) fn each_parent(&self, document: Document<'_>, visit: &mut dyn FnMut(Parent)) {
         walk(document, Parent { id: 0, place: Place::Root }, &self.parents, visit);

@@ -7,7 +7,7 @@ use super::edit_path::{Child, children};
 use super::edit_rule::{Action, Change, ChangeId, EditRule, RuleSet};
 use super::spans::value_range;
 use crate::chunk::UpstreamError;
-use crate::chunk::schema::top;
+use crate::chunk::schema::{choice, top};
 use crate::json::{Document, Member, NodeId, Value, ValueKind};
 use crate::slice::items_in;
 
@@ -52,6 +52,8 @@ struct Selection {
 struct NameChange {
     object: NodeId,
     change: ChangeId,
+    /// The name is the `delta` of a choice, so the change also applies to its `message`.
+    selects_message: bool,
 }
 
 /// The way in which a rule selects values.
@@ -159,12 +161,14 @@ impl Planner {
                 }
             });
             let object = parent.id;
+            let selects_message = path.selects_message(parent);
+            let named = NameChange { object, change, selects_message };
             let is_object = || Value::new(document, object).kind() == ValueKind::Object;
             if is_absent && adds && is_object() {
-                self.additions.push(NameChange { object, change });
+                self.additions.push(named);
             }
             if is_for_renamed {
-                self.for_renamed.push(NameChange { object, change });
+                self.for_renamed.push(named);
             }
         });
         self.selections.len() + self.additions.len() > before
@@ -297,14 +301,21 @@ impl Planner {
             let Some(found) = changes.get_mut(position) else { continue };
             let Some(rename) = found.rename else { continue };
             let name = rules.name_of(rename);
-            let before = for_renamed.partition_point(|of| rules.name_of(of.change) < name);
-            let behind = for_renamed.partition_point(|of| rules.name_of(of.change) <= name);
+            let of_name = |name: &[u8]| {
+                let before = for_renamed.partition_point(|of| rules.name_of(of.change) < name);
+                let behind = for_renamed.partition_point(|of| rules.name_of(of.change) <= name);
+                items_in(for_renamed, before..behind).iter().rev()
+            };
             let applies = |of: &&NameChange| {
                 let sets = || rules.change(of.change).is_some_and(|it| it.action == Action::Set);
                 of.change > rename || sets()
             };
-            let last = items_in(for_renamed, before..behind).iter().rev().find(applies);
-            found.change = found.change.max(last.map(|of| of.change));
+            let last = of_name(name).find(applies).map(|of| of.change);
+            let is_message = name == choice::MESSAGE.as_bytes();
+            let of_delta = is_message.then(|| of_name(choice::DELTA.as_bytes()));
+            let of_delta = of_delta.into_iter().flatten().filter(|of| of.selects_message);
+            let last_of_delta = of_delta.into_iter().find(applies).map(|of| of.change);
+            found.change = found.change.max(last).max(last_of_delta);
         }
     }
 
@@ -412,7 +423,9 @@ impl Planner {
         let additions = self.additions_to(parent);
         for added in additions {
             let Some(change) = rules.change(added.change) else { continue };
-            if self.position_renamed(rules, rules.name(change)).is_some() {
+            let is_renamed = |name| self.position_renamed(rules, name).is_some();
+            let is_message = || added.selects_message && is_renamed(choice::MESSAGE.as_bytes());
+            if is_renamed(rules.name(change)) || is_message() {
                 continue;
             }
             let comma = usize::from(!has_kept);

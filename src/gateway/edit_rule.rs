@@ -50,8 +50,8 @@ use crate::slice::bytes_in;
 /// least one step. `*` selects all elements of an array and all members of an object. If a name is
 /// repeated, it selects all members of this name, since readers differ in which one they read.
 ///
-/// `delta` in an element of `choices` selects its `message` too. So the same rules apply to a whole
-/// `chat.completion`, and to a whole message in a chunk.
+/// `delta` in an element of `choices` selects its `message` too, also as the new name of a renamed
+/// member. So the same rules apply to a whole `chat.completion`, and to a whole message in a chunk.
 ///
 /// # Several rules
 ///

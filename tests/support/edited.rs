@@ -74,13 +74,16 @@ impl Rule {
         )
     }
 
+    /// Returns true if the step at a depth is a name that a member has.
+    fn names(&self, at: At<'_>, name: Option<&str>) -> bool {
+        let Step::Name(own) = &self.steps[at.depth] else { return false };
+        let is_choice = at.depth == 2 && at.choices == Some("choices");
+        name == Some(*own) || is_choice && name == Some("message") && self.names_delta()
+    }
+
     fn selects(&self, at: At<'_>, position: usize, name: Option<&str>) -> bool {
         match &self.steps[at.depth] {
-            Step::Name(own) => {
-                let is_choice = at.depth == 2 && at.choices == Some("choices");
-                let is_message = is_choice && name == Some("message") && self.names_delta();
-                name == Some(*own) || is_message
-            }
+            Step::Name(_) => self.names(at, name),
             Step::Position(own) => name.is_none() && position == *own,
             Step::All => true,
         }
@@ -224,13 +227,19 @@ fn outranked(items: &[Item], live: &[usize], names: &[Option<String>], hits: &[H
 }
 
 /// Applies rules for a new name to renamed members: those behind the renaming, and those that set.
-fn change_renamed(hits: &mut [Hit], names: &[Option<String>], active: &[usize], rules: &[&Rule]) {
+fn change_renamed(
+    hits: &mut [Hit],
+    names: &[Option<String>],
+    at: At<'_>,
+    active: &[usize],
+    rules: &[&Rule],
+) {
     for (hit, name) in hits.iter_mut().zip(names) {
         let Some(rename) = hit.rename else { continue };
         let is_named = |rule: &usize| match (rules[*rule].steps.last(), rules[*rule].action) {
-            (Some(Step::Name(own)), Action::Set(_)) => Some(*own) == name.as_deref(),
-            (Some(Step::Name(own)), Action::Replace(_) | Action::Remove) => {
-                *rule > rename && Some(*own) == name.as_deref()
+            (Some(Step::Name(_)), Action::Set(_)) => rules[*rule].names(at, name.as_deref()),
+            (Some(Step::Name(_)), Action::Replace(_) | Action::Remove) => {
+                *rule > rename && rules[*rule].names(at, name.as_deref())
             }
             _ => false,
         };
@@ -278,7 +287,7 @@ fn write(tree: &Tree, at: At<'_>, active: &[usize], rules: &[&Rule], out: &mut S
         });
     let names: Vec<Option<String>> = names.collect();
     let last: Vec<_> = active.iter().copied().filter(|rule| is_last(*rule)).collect();
-    change_renamed(&mut hits, &names, &last, rules);
+    change_renamed(&mut hits, &names, at, &last, rules);
     // Of the members that a renaming leads to one name, those with one old name remain.
     let mut is_removed: Vec<bool> = hits.iter().map(removes).collect();
     let live: Vec<_> = (0..items.len()).filter(|position| !is_removed[*position]).collect();
@@ -289,7 +298,7 @@ fn write(tree: &Tree, at: At<'_>, active: &[usize], rules: &[&Rule], out: &mut S
     for rule in additions {
         let Step::Name(name) = rules[rule].steps[depth] else { continue };
         let (Action::Set(json) | Action::AddIfAbsent(json)) = rules[rule].action else { continue };
-        if !live.iter().any(|position| names[*position].as_deref() == Some(name)) {
+        if !live.iter().any(|position| rules[rule].names(at, names[*position].as_deref())) {
             inserted.retain(|(known, _)| known != name);
             inserted.push((name.to_owned(), json.to_owned()));
         }

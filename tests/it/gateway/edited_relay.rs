@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use deltawire::SseDecoder;
 use deltawire::gateway::{
-    Editor, Guard, Relay, RelayBuilder, RelayEnd, RelayGuard, RelayOutcome, RelayReport, Words,
+    EditRule, Editor, Guard, Relay, RelayBuilder, RelayEnd, RelayGuard, RelayOutcome, RelayReport,
+    RewriteOutcome, Words,
 };
 use deltawire::sse::EventKind;
+use deltawire::{ChunkDecoder, SseDecoder};
 
 const MASK: &str = "[…]";
 const FINISH: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"},\"finish_reason\":\"stop\"}]}\n\n";
@@ -50,6 +51,14 @@ fn dispatched(stream: &str) -> Vec<String> {
         }
     }
     found
+}
+
+/// Returns the outcome of an editor for the first event of a stream, and its bytes.
+fn written(editor: &mut Editor, stream: &str) -> (RewriteOutcome, String) {
+    let (mut decoder, mut out) = (ChunkDecoder::new(), Vec::new());
+    let event = decoder.next(&mut stream.as_bytes()).unwrap();
+    let outcome = editor.write(&event, &mut out);
+    (outcome, String::from_utf8(out).unwrap())
 }
 
 /// However the lines end, a client reads the edited last event, and the error behind it, as two events.
@@ -128,4 +137,40 @@ fn a_done_that_the_relay_drops_cuts_the_stream() {
             assert_eq!(report.outcome, RelayOutcome::Complete, "{field} {parts}");
         }
     }
+}
+
+/// `delta` selects the `message` of a choice, also if that is the new name of a member.
+#[test]
+fn a_rule_for_delta_changes_a_member_that_is_renamed_to_message() {
+    let sent = r#"{"choices":[{"index":0,"msg":{"content":"x"}}]}"#;
+    let rename = || EditRule::rename("$.choices[*].msg", "message").unwrap();
+    let path = "$.choices[*].delta";
+    for (rule, expected) in [
+        (EditRule::remove(path), r#"{"choices":[{"index":0}]}"#),
+        (EditRule::replace(path, 7), r#"{"choices":[{"index":0,"message":7}]}"#),
+        (EditRule::set(path, 7), r#"{"choices":[{"index":0,"message":7}]}"#),
+        (
+            EditRule::add_if_absent(path, 7),
+            r#"{"choices":[{"index":0,"message":{"content":"x"}}]}"#,
+        ),
+        (EditRule::remove("$.choices[*].message"), r#"{"choices":[{"index":0}]}"#),
+    ] {
+        let mut editor = Editor::with_rules([rename(), rule.unwrap()]);
+        let written = written(&mut editor, &format!("data: {sent}\n\n"));
+        assert_eq!(written, (RewriteOutcome::Changed, format!("data: {expected}\n\n")));
+        let mut out = Vec::new();
+        let _ = editor.write_completion(sent.as_bytes(), &mut out).unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
+    // A rule before the renaming doesn't apply, and no other object has a `delta` of this kind.
+    let mut editor = Editor::with_rules([EditRule::remove(path).unwrap(), rename()]);
+    let expected = sent.replace("msg", "message");
+    assert_eq!(
+        written(&mut editor, &format!("data: {sent}\n\n")).1,
+        format!("data: {expected}\n\n")
+    );
+    let rules = [EditRule::rename("$.x.msg", "message"), EditRule::remove("$.x.delta")];
+    let mut editor = Editor::with_rules(rules.map(Result::unwrap));
+    let written = written(&mut editor, "data: {\"choices\":[],\"x\":{\"msg\":1}}\n\n").1;
+    assert_eq!(written, "data: {\"choices\":[],\"x\":{\"message\":1}}\n\n");
 }
