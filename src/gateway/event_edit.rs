@@ -6,7 +6,7 @@ use super::edit_rule::EditRule;
 use super::edit_value::EditValue;
 use super::output::Output;
 use super::rewrite::Editor;
-use super::rewrite_outcome::RewriteOutcome;
+use super::rewrite_outcome::{RewriteOutcome, WrittenBytes, WrittenEvent};
 use crate::chunk::ChatCompletionChunk;
 use crate::decoder::{ChunkEvent, Payload};
 use crate::json::Value;
@@ -80,59 +80,56 @@ impl EventEdit<'_> {
     }
 
     pub(super) fn append(self, out: &mut Vec<u8>) -> RewriteOutcome {
-        self.write_to(out, true)
+        let raw = self.event.raw();
+        let written = self.write_to(out);
+        if written.bytes == WrittenBytes::Raw {
+            out.extend_from_slice(raw);
+        }
+        written.outcome()
     }
 
-    /// Appends the event to `out`, or nothing of an unreadable one unless `passes_unreadable`.
-    pub(super) fn write_to(self, out: &mut impl Output, passes_unreadable: bool) -> RewriteOutcome {
+    /// Appends the event to `out`, unless it is to be passed on as it came.
+    pub(super) fn write_to(self, out: &mut impl Output) -> WrittenEvent {
         let Self { editor, event, chunk } = self;
         let half_end = editor.half_end.take();
+        let is_edited = !editor.planner.selects_nothing();
+        let changes_nothing = editor.rules.is_empty() && !is_edited;
         let Some(chunk) = chunk else {
-            if half_end == Some(event.offset()) && event.raw() == b"\n" {
-                return RewriteOutcome::Dropped;
-            }
-            let is_unreadable = is_unreadable(event);
-            if !is_unreadable || passes_unreadable {
-                out.pass(event.raw());
-            }
-            return if is_unreadable {
-                RewriteOutcome::Unreadable
-            } else {
-                RewriteOutcome::Unchanged
-            };
+            let is_half_end = half_end == Some(event.offset()) && event.raw() == b"\n";
+            let bytes = if is_half_end { WrittenBytes::Dropped } else { WrittenBytes::Raw };
+            return WrittenEvent { bytes, is_unreadable: is_unreadable(event) };
         };
         let is_error = matches!(event.payload(), Payload::Error(_));
-        let (is_edited, adds) = (!editor.planner.selects_nothing(), adds_to(event));
+        let adds = adds_to(event);
         let event = event.event();
-        let changes_nothing = editor.rules.is_empty() && !is_edited;
-        let has_line = !changes_nothing && has_error_line(event);
-        if has_line && !passes_unreadable {
-            return RewriteOutcome::Unreadable;
-        }
-        if editor.apply(&chunk, adds) && !is_edited && !has_line && !is_error {
-            return if write_state(event, out.buffer()) {
-                RewriteOutcome::Changed
-            } else {
-                editor.drop_event(event)
-            };
-        }
-        let Editor { edits, rules, data, .. } = &mut *editor;
-        let texts = rules.texts();
-        let written = if edits.iter().any(|edit| edit.is_effective(texts, event.data())) {
-            let out = out.buffer();
-            let start = out.len();
-            if write_edits(event, edits, texts, data, out).is_none() {
-                debug_assert!(false, "an edit is outside of its event");
-                out.truncate(start);
-                return editor.drop_event(event);
-            }
-            RewriteOutcome::Changed
+        let is_unreadable = !changes_nothing && has_error_line(event);
+        let is_dropped = editor.apply(&chunk, adds) && !is_edited && !is_unreadable && !is_error;
+        let bytes = if is_dropped {
+            editor.drop_event(event);
+            write_state(event, out)
         } else {
-            out.pass(event.raw());
-            RewriteOutcome::Unchanged
+            write_edited(editor, event, out)
         };
-        if has_line { RewriteOutcome::Unreadable } else { written }
+        WrittenEvent { bytes, is_unreadable }
     }
+}
+
+/// Appends an event if the edits of its editor change it.
+fn write_edited(editor: &mut Editor, event: &Event<'_>, out: &mut impl Output) -> WrittenBytes {
+    let Editor { edits, rules, data, .. } = &mut *editor;
+    let texts = rules.texts();
+    if !edits.iter().any(|edit| edit.is_effective(texts, event.data())) {
+        return WrittenBytes::Raw;
+    }
+    let out = out.buffer();
+    let start = out.len();
+    if write_edits(event, edits, texts, data, out).is_none() {
+        debug_assert!(false, "an edit is outside of its event");
+        out.truncate(start);
+        editor.drop_event(event);
+        return WrittenBytes::Dropped;
+    }
+    WrittenBytes::Edited
 }
 
 /// Appends an event with edits. `joined` is a buffer for data in several lines.
@@ -197,20 +194,29 @@ fn lines<'e>(event: &'e Event<'_>) -> impl Iterator<Item = (&'e [u8], LineSpan)>
     })
 }
 
-/// Appends the `id` and `retry` lines of an event, and a blank line. Returns false if it has none.
+/// Appends the `id` and `retry` lines of a dropped event, and a blank line, if it has such lines.
 #[cold]
-fn write_state(event: &Event<'_>, out: &mut Vec<u8>) -> bool {
-    let start = out.len();
+fn write_state(event: &Event<'_>, out: &mut impl Output) -> WrittenBytes {
+    let is_state =
+        |content: &[u8]| matches!(SseField::of(content), SseField::Id(_) | SseField::Retry(_));
+    let mut written = None;
     for (line, span) in lines(event) {
         let content = span.content(line);
-        if matches!(SseField::of(content), SseField::Id(_) | SseField::Retry(_)) {
+        if is_state(content) {
+            let out = out.buffer();
+            written.get_or_insert(out.len());
             out.extend_from_slice(content);
             out.push(b'\n');
         }
     }
-    let is_written = out.len() > start;
-    out.extend_from_slice(if is_written { b"\n" } else { b"" });
-    is_written
+    let Some(start) = written else { return WrittenBytes::Dropped };
+    let out = out.buffer();
+    if event.is_unterminated() {
+        end_as_raw(event, start, out);
+    } else {
+        out.push(b'\n');
+    }
+    WrittenBytes::State
 }
 
 /// Appends an event with other data, for data that come in several lines.

@@ -83,6 +83,12 @@ impl Guard {
         held.with_unwatched(has_unwatched_bytes(event))
     }
 
+    /// Holds the bytes `written` as an event without texts.
+    pub(super) fn push_without_chunk(&mut self, written: &[u8]) -> PushResult {
+        let find = |_: Value<'_>| Place::Unknown;
+        self.hold(None, MessageMember::Delta, false, written, find)
+    }
+
     /// Holds bytes as a part of the last held event.
     ///
     /// Bytes over a limit and ends of lines are cut as the input is. With an event for each piece, the

@@ -17,7 +17,7 @@ use super::relay_builder::RelayBuilder;
 use super::relay_guard::{RelayGuard, StopReason};
 use super::relay_report::{RelayEnd, RelayOutcome, RelayReport};
 use super::rewrite::{Editor, KEPT_CAPACITY, WrittenParts};
-use super::rewrite_outcome::RewriteOutcome;
+use super::rewrite_outcome::WrittenBytes;
 use super::spans::value_range;
 use crate::completion::Reassembler;
 use crate::decoder::{ChunkDecoder, ChunkEvent, Payload, StreamSummary};
@@ -341,27 +341,34 @@ impl Stages {
             return Err(StopReason::Unreadable);
         }
         let edit = editor.edit(event);
-        let outcome = if guard.is_some() {
-            edit.write_to(edited, passes_unreadable)
-        } else {
-            edit.write_to(out, passes_unreadable)
-        };
-        if outcome == RewriteOutcome::Unreadable && !passes_unreadable {
+        let written = if guard.is_some() { edit.write_to(edited) } else { edit.write_to(out) };
+        if written.is_unreadable && !passes_unreadable {
+            debug_assert!(
+                written.bytes == WrittenBytes::Raw,
+                "an event with such a line isn't edited"
+            );
             return Err(StopReason::Unreadable);
         }
-        let Some(guard) = guard.as_mut().filter(|_| outcome != RewriteOutcome::Dropped) else {
+        let Some(guard) = guard else {
+            if written.bytes == WrittenBytes::Raw {
+                out.pass(event.raw());
+            }
             return Ok(false);
         };
-        if outcome == RewriteOutcome::Unchanged {
-            guard.push(event, out.buffer())?;
-        } else {
-            let found = WrittenParts::default();
-            let find = |value| {
-                let place = |range| editor.written_place(event, range, edited, &found);
-                value_range(value).map_or(Place::Unknown, place)
-            };
-            guard.push_written(event, edited, find, out.buffer())?;
-            edited.shrink_to(KEPT_CAPACITY);
+        match written.bytes {
+            WrittenBytes::Raw => guard.push(event, out.buffer())?,
+            WrittenBytes::State => guard.push_without_chunk(edited, out.buffer())?,
+            WrittenBytes::Dropped => return Ok(false),
+            WrittenBytes::Edited => {
+                let found = WrittenParts::default();
+                let find = |value| {
+                    let place = |range| editor.written_place(event, range, edited, &found);
+                    value_range(value).map_or(Place::Unknown, place)
+                };
+                guard.push_written(event, edited, find, out.buffer())?;
+                edited.clear();
+                edited.shrink_to(KEPT_CAPACITY);
+            }
         }
         Ok(true)
     }

@@ -131,6 +131,16 @@ impl RelayGuard {
         self.check(pushed, out)
     }
 
+    /// Holds the bytes that are written in place of an event whose chunk is dropped.
+    pub(super) fn push_without_chunk(
+        &mut self,
+        written: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), StopReason> {
+        let pushed = self.guard.push_without_chunk(written);
+        self.check(pushed, out)
+    }
+
     /// Searches a whole completion, and appends it to `out`; see [`Guard::push_completion`].
     ///
     /// Returns the number of matches that were replaced.

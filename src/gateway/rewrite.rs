@@ -348,9 +348,8 @@ impl Editor {
     }
 
     /// Records a dropped event, so that the rest of its line end is dropped, too.
-    pub(super) fn drop_event(&mut self, event: &Event<'_>) -> RewriteOutcome {
+    pub(super) fn drop_event(&mut self, event: &Event<'_>) {
         self.half_end = event.raw().ends_with(b"\r").then(|| event.span().end);
-        RewriteOutcome::Dropped
     }
 }
 

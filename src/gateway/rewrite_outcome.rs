@@ -1,4 +1,4 @@
-//! `RewriteOutcome`: how an editor has written an event.
+//! `RewriteOutcome`: how an editor has written an event; `WrittenEvent`: the same for a relay.
 
 use crate::report::named;
 
@@ -38,3 +38,37 @@ impl RewriteOutcome {
 }
 
 named!(RewriteOutcome);
+
+/// The bytes that an editor has appended for an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum WrittenBytes {
+    /// None: the event is passed on as it came.
+    Raw,
+    /// The event with its edits.
+    Edited,
+    /// The `id` and `retry` lines of an event whose chunk is dropped.
+    State,
+    /// None: the event is dropped.
+    Dropped,
+}
+
+/// An event that an editor has written.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct WrittenEvent {
+    pub(super) bytes: WrittenBytes,
+    /// The event may still contain a value that a rule changes.
+    pub(super) is_unreadable: bool,
+}
+
+impl WrittenEvent {
+    /// Returns the result for the caller of an editor.
+    #[inline]
+    pub(super) const fn outcome(self) -> RewriteOutcome {
+        match self.bytes {
+            _ if self.is_unreadable => RewriteOutcome::Unreadable,
+            WrittenBytes::Raw => RewriteOutcome::Unchanged,
+            WrittenBytes::Edited | WrittenBytes::State => RewriteOutcome::Changed,
+            WrittenBytes::Dropped => RewriteOutcome::Dropped,
+        }
+    }
+}

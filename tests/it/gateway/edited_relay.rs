@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use deltawire::gateway::{
     EditRule, Editor, Guard, Relay, RelayBuilder, RelayEnd, RelayGuard, RelayOutcome, RelayReport,
-    RewriteOutcome, Words,
+    RewriteOutcome, StopReason, UsageVisibility, Words,
 };
 use deltawire::sse::EventKind;
 use deltawire::{ChunkDecoder, SseDecoder};
@@ -16,6 +16,12 @@ const ENDS: [RelayEnd; 2] = [RelayEnd::Upstream, RelayEnd::UpstreamFailed];
 fn alias() -> Editor {
     let mut editor = Editor::new();
     editor.replace("model", "alias");
+    editor
+}
+
+fn without_usage() -> Editor {
+    let mut editor = Editor::new();
+    editor.hide_usage(UsageVisibility::Removed);
     editor
 }
 
@@ -89,6 +95,36 @@ fn an_edited_last_event_is_closed_with_any_line_ends() {
     }
 }
 
+/// An editor that changes nothing of an event hides none of its texts from the guard.
+#[test]
+fn a_guard_searches_an_unreadable_event_as_without_an_editor() {
+    for data in [
+        "data: {\"choices\":[{\"index\":0,\"delta\":\ndata: {\"content\":\"a secret b\"}}]}\n",
+        "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a secret b\"}}]}\n",
+    ] {
+        for line in ["{\"note\":1}\n", "error: x\n", "foo: x\n", ""] {
+            let stream = format!("{data}{line}\n");
+            let run = |guard: RelayGuard, editor: Option<Editor>| {
+                let builder = Relay::builder().pass_unreadable().guard(guard.pass_unwatched());
+                let builder = match editor {
+                    Some(editor) => builder.edit(editor),
+                    None => builder,
+                };
+                let (out, report) = relay(builder, &[&stream], RelayEnd::Upstream);
+                (out, report.redactions, report.outcome)
+            };
+            let found = run(guard(), Some(alias()));
+            assert_eq!(found, run(guard(), None), "{stream}");
+            assert!(found.0.contains(MASK) && !found.0.contains("secret"), "{found:?}");
+            assert_eq!(found.1, 1, "{stream}");
+            let stops = || RelayGuard::new(Guard::new()).stop_at(Words::new(["secret"]));
+            let (out, _, outcome) = run(stops(), Some(alias()));
+            let is_found = matches!(outcome, RelayOutcome::Stopped(StopReason::Found(_)));
+            assert!(is_found && !out.contains("secret"), "{outcome:?} {out}");
+        }
+    }
+}
+
 /// A `[DONE]` that only the relay closes ends the stream for the client, too.
 #[test]
 fn no_error_is_written_behind_a_done_that_the_relay_closes() {
@@ -136,6 +172,51 @@ fn a_done_that_the_relay_drops_cuts_the_stream() {
             let (_, report) = relay(builder, &[&stream], RelayEnd::UpstreamFailed);
             assert_eq!(report.outcome, RelayOutcome::Complete, "{field} {parts}");
         }
+    }
+}
+
+/// The lines that remain of a hidden usage have one blank line, in each cut.
+#[test]
+fn the_id_of_a_hidden_usage_is_closed_once() {
+    for end in ["\n", "\r", "\r\n"] {
+        for line in ["id: 1", "retry: 5", "id: 1\nretry: 5"] {
+            let usage = "data: {\"choices\":[],\"usage\":{\"total_tokens\":3}}";
+            let lines = line.replace('\n', end);
+            let done = format!("data: [DONE]{end}{end}");
+            let stream = format!("{FINISH}{lines}{end}{usage}{end}{end}{done}");
+            let expected = format!("{FINISH}{line}\n\n{done}");
+            for cut in 0..=stream.len() {
+                let pieces = [&stream[..cut], &stream[cut..]];
+                for (parts, builder) in builders(without_usage).into_iter().skip(1).step_by(2) {
+                    let (out, report) = relay(builder, &pieces, RelayEnd::Upstream);
+                    assert_eq!(out, expected, "{stream:?} at {cut}, {parts}");
+                    assert_eq!(report.outcome, RelayOutcome::Complete);
+                }
+            }
+            // The same at the end of the upstream, which has no blank line.
+            for last in [end, ""] {
+                let stream = format!("{FINISH}{lines}{end}{usage}{last}");
+                for (parts, builder) in builders(without_usage).into_iter().skip(1).step_by(2) {
+                    let (out, _) = relay(builder, &[&stream], RelayEnd::Upstream);
+                    let lines = out.strip_prefix(FINISH).unwrap();
+                    let ends = lines.replace("\r\n", "\n").replace('\r', "\n");
+                    assert_eq!(ends, format!("{line}\n\n"), "{stream:?} {parts}");
+                }
+            }
+        }
+    }
+}
+
+/// A chunk that isn't sent contains nothing that a guard has to see.
+#[test]
+fn a_guard_searches_no_hidden_usage() {
+    let usage = "data: {\"choices\":[],\"usage\":{\"total_tokens\":3},\"foo\":\"text\"}\n\n";
+    for (field, expected) in [("", ""), ("id: 1\n", "id: 1\n\n")] {
+        let stream = format!("{FINISH}{field}{usage}data: [DONE]\n\n");
+        let builder = Relay::builder().edit(without_usage()).guard(guard());
+        let (out, report) = relay(builder, &[&stream], RelayEnd::Upstream);
+        assert_eq!(report.outcome, RelayOutcome::Complete, "{out}");
+        assert_eq!(out, format!("{FINISH}{expected}data: [DONE]\n\n"));
     }
 }
 
