@@ -12,7 +12,7 @@ use crate::decoder::{ChunkEvent, Payload};
 use crate::json::Value;
 use crate::output_buffer::OutputBuffer;
 use crate::slice::{bytes_in, split_bytes};
-use crate::sse::{Event, EventKind, LineSpan, SseField};
+use crate::sse::{Event, LineSpan, SseField};
 
 /// An event that is being edited; see [`Editor::edit`].
 ///
@@ -97,7 +97,7 @@ impl EventEdit<'_> {
         let Some(chunk) = chunk else {
             let is_half_end = half_end == Some(event.offset()) && event.raw() == b"\n";
             let bytes = if is_half_end { WrittenBytes::Dropped } else { WrittenBytes::Raw };
-            return WrittenEvent { bytes, is_unreadable: is_unreadable(event) };
+            return WrittenEvent { bytes, is_unreadable: !changes_nothing && is_unreadable(event) };
         };
         let is_error = matches!(event.payload(), Payload::Error(_));
         let adds = adds_to(event);
@@ -168,19 +168,20 @@ fn adds_to(event: &ChunkEvent<'_>) -> bool {
 
 /// Returns true if an event has a line that is no field but that clients read.
 fn has_error_line(event: &Event<'_>) -> bool {
-    let is_error = |line: &[u8]| line.starts_with(b"error:") || line.starts_with(b"{");
+    let is_error =
+        |line: &[u8]| line.starts_with(b"error:") || line.trim_ascii_start().starts_with(b"{");
     event.has_unknown_lines() && event.unknown_lines().any(is_error)
 }
 
-/// Returns true if an event without a chunk may contain one that can't be read.
+/// Returns true if an event without an object may contain one that can't be read.
 fn is_unreadable(event: &ChunkEvent<'_>) -> bool {
-    let kind = event.event().kind();
-    match event.payload() {
+    let is_payload = match event.payload() {
         Payload::Malformed(_) => true,
-        // A line that is no field, or data that are no object.
-        Payload::Error(_) => kind == EventKind::UnknownField || !event.event().data().is_empty(),
-        _ => kind == EventKind::Skipped,
-    }
+        // Data that are no object.
+        Payload::Error(_) => !event.event().data().is_empty(),
+        _ => event.event().skips_content(),
+    };
+    is_payload || has_error_line(event.event())
 }
 
 /// Returns the lines of an event with their spans.

@@ -64,7 +64,8 @@ impl RelayBuilder {
     /// Lets events pass that an editor can't read: see [`RewriteOutcome::Unreadable`].
     ///
     /// By default such an event stops the stream, since it may contain a value that a rule changes. So
-    /// does an event with a line that is no field, since no rule edits it.
+    /// does an event with a line that is no field, since no rule edits it. An editor without rules
+    /// stops nothing.
     ///
     /// [`RewriteOutcome::Unreadable`]: super::RewriteOutcome::Unreadable
     pub const fn pass_unreadable(mut self) -> Self {

@@ -19,8 +19,12 @@ pub enum RewriteOutcome {
     /// The written event may still contain a value that a rule changes.
     ///
     /// An event without readable members is copied: it is malformed, exceeds a limit, or is an
-    /// error that is no chunk. Any other event is written with its chunk changed by the rules. But
-    /// it has another line that clients read although it is no field: `error: …` or a JSON object.
+    /// error that is no object. Any other event is written with its object changed by the rules. But
+    /// it has another line that clients read although it is no field: `error: …` or a JSON object,
+    /// also behind white space.
+    ///
+    /// A comment over a limit is [`Unchanged`](Self::Unchanged), since clients ignore it. So is each
+    /// event of an editor that changes no value: it has no rules, and the event has no edits.
     Unreadable,
 }
 

@@ -11,10 +11,12 @@ use crate::slice::bytes_in;
 /// The end up to which bytes are discarded.
 #[derive(Clone, Copy)]
 pub(super) enum Discarding {
-    /// The end of the line, which is a comment or an unknown line.
-    ToLineEnd,
+    /// The end of the line, which is a comment.
+    CommentEnd,
+    /// The end of the line, which is an unknown line.
+    LineEnd,
     /// The end of the next blank line.
-    ToBlankLine { line_is_empty: bool },
+    BlankLine { line_is_empty: bool },
 }
 
 /// Where an event or a line is cut.
@@ -104,7 +106,7 @@ impl General<'_> {
         self.hot.splitter = LineSplitter::behind(last);
         let discarding = if let Some(error) = error {
             self.cold.event.error = Some(Error::new(error, self.hot.offset));
-            Discarding::ToBlankLine { line_is_empty: matches!(last, b'\n' | b'\r') }
+            Discarding::BlankLine { line_is_empty: matches!(last, b'\n' | b'\r') }
         } else {
             self.cold.event.comments += u64::from(is_comment);
             let kind = if is_comment { EventKind::Comment } else { EventKind::UnknownField };
@@ -112,7 +114,7 @@ impl General<'_> {
             self.cold.event.flags.truncated = true;
             self.cold.event.flags.comments = is_comment;
             self.cold.event.flags.unknown = !is_comment;
-            Discarding::ToLineEnd
+            if is_comment { Discarding::CommentEnd } else { Discarding::LineEnd }
         };
         self.hot.state = State::Emitted(Some(discarding));
         len
@@ -122,11 +124,12 @@ impl General<'_> {
     #[cold]
     pub(super) fn discard(&mut self, piece: &[u8], mut discarding: Discarding) -> usize {
         let mut len = 0;
+        self.cold.event.flags.rest_of_comment = matches!(discarding, Discarding::CommentEnd);
         while let Some(line) = self.hot.splitter.next(bytes_in(piece, len..)) {
             len += line.len();
             let is_empty = line.content_start() == line.content_end();
             match &mut discarding {
-                Discarding::ToBlankLine { line_is_empty } if !(*line_is_empty && is_empty) => {
+                Discarding::BlankLine { line_is_empty } if !(*line_is_empty && is_empty) => {
                     *line_is_empty = line.is_complete();
                 }
                 _ if line.is_complete() => return self.end_lone(EventKind::Skipped, len, None),

@@ -91,6 +91,8 @@ pub(crate) struct EventFlags {
     pub(crate) unknown: bool,
     pub(crate) truncated: bool,
     pub(crate) unterminated: bool,
+    /// The event is skipped bytes of a comment.
+    pub(crate) rest_of_comment: bool,
 }
 
 impl<'a> Event<'a> {
@@ -251,6 +253,12 @@ impl<'a> Event<'a> {
         self.flags().unterminated
     }
 
+    /// Returns true for skipped bytes, unless they are the rest of a comment, which clients ignore.
+    #[cfg(feature = "std")]
+    pub(crate) fn skips_content(&self) -> bool {
+        self.kind() == EventKind::Skipped && !self.flags().rest_of_comment
+    }
+
     /// Returns the limit that a [`TooLarge`](EventKind::TooLarge) event exceeds.
     #[must_use]
     pub const fn error(&self) -> Option<Error> {
@@ -309,6 +317,7 @@ impl<'a> Event<'a> {
                 unknown: false,
                 truncated: false,
                 unterminated: false,
+                rest_of_comment: false,
             },
         }
     }

@@ -7,7 +7,7 @@ use deltawire::gateway::{
     RewriteOutcome, StopReason, UsageVisibility, Words,
 };
 use deltawire::sse::EventKind;
-use deltawire::{ChunkDecoder, SseDecoder};
+use deltawire::{ChunkDecoder, Limits, SseDecoder};
 
 const MASK: &str = "[…]";
 const FINISH: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"},\"finish_reason\":\"stop\"}]}\n\n";
@@ -175,6 +175,34 @@ fn a_done_that_the_relay_drops_cuts_the_stream() {
     }
 }
 
+/// Clients read `error: …` and JSON objects in lines that are no fields, which no rule edits.
+#[test]
+fn an_event_with_an_error_line_is_unreadable() {
+    for event in [
+        "id: 1\nerror: {\"model\":\"m\"}\n\n",
+        "event: error\nerror: {\"model\":\"m\"}\n\n",
+        "retry: 5\n{\"error\":{\"model\":\"m\"}}\n\n",
+        "id: 1\n {\"error\":{\"model\":\"m\"}}\n\n",
+        "id: 1\n{\"model\":\"m\"}\n\n",
+        "{\"model\":\"m\",\"choices\":[]}\n",
+        " {\"error\":{\"model\":\"m\"}}\n",
+        "data: [DONE]\n{\"model\":\"m\"}\n\n",
+    ] {
+        let expected = (RewriteOutcome::Unreadable, event.to_owned());
+        assert_eq!(written(&mut alias(), event), expected, "{event}");
+        assert_eq!(written(&mut Editor::new(), event).0, RewriteOutcome::Unchanged, "{event}");
+    }
+    for line in [" {\"error\":{\"message\":\"m failed\"}}", "{\"a\":1}", "error: x"] {
+        let event = |model| format!("data: {{\"model\":\"{model}\",\"choices\":[]}}\n{line}\n\n");
+        let expected = (RewriteOutcome::Unreadable, event("alias"));
+        assert_eq!(written(&mut alias(), &event("m")), expected, "{line}");
+    }
+    for event in ["data: [DONE]\nfoo: x\n\n", "id: 1\nfoo: x\n\n", "event: error\nfoo: x\n\n"] {
+        let expected = (RewriteOutcome::Unchanged, event.to_owned());
+        assert_eq!(written(&mut alias(), event), expected, "{event}");
+    }
+}
+
 /// The lines that remain of a hidden usage have one blank line, in each cut.
 #[test]
 fn the_id_of_a_hidden_usage_is_closed_once() {
@@ -220,6 +248,33 @@ fn a_guard_searches_no_hidden_usage() {
     }
 }
 
+/// A comment of any length is no error: `Limits::max_comment_bytes`.
+#[test]
+fn a_comment_over_its_limit_passes_an_editor() {
+    let limits = Limits::new().with_max_comment_bytes(20);
+    let long = "x".repeat(50);
+    for (line, is_comment) in [(format!(": {long}"), true), (format!("error: {long}"), false)] {
+        let stream = format!("{line}\n\n{FINISH}data: [DONE]\n\n");
+        for size in [1, 7, 1000] {
+            let pieces: Vec<_> = stream.as_bytes().chunks(size).collect();
+            let pieces: Vec<_> =
+                pieces.into_iter().map(|piece| std::str::from_utf8(piece).unwrap()).collect();
+            let builder = Relay::builder().edit(alias()).limits(limits);
+            let (out, report) = relay(builder, &pieces, RelayEnd::Upstream);
+            assert_eq!(report.outcome == RelayOutcome::Complete, is_comment, "{line} {size}");
+            assert_eq!(out == stream, is_comment, "{line} {size}");
+        }
+    }
+    // The rest of an event over a limit isn't one of a comment, though it begins as one.
+    let stream = format!("data: {{\"a\":\"{long}\n: {long}\n\n");
+    let (_, report) = relay(
+        Relay::builder().edit(alias()).limits(Limits::new().with_max_event_bytes(20)),
+        &[&stream],
+        RelayEnd::Upstream,
+    );
+    assert_eq!(report.outcome, RelayOutcome::Stopped(StopReason::Unreadable));
+}
+
 /// `delta` selects the `message` of a choice, also if that is the new name of a member.
 #[test]
 fn a_rule_for_delta_changes_a_member_that_is_renamed_to_message() {
@@ -254,4 +309,12 @@ fn a_rule_for_delta_changes_a_member_that_is_renamed_to_message() {
     let mut editor = Editor::with_rules(rules.map(Result::unwrap));
     let written = written(&mut editor, "data: {\"choices\":[],\"x\":{\"msg\":1}}\n\n").1;
     assert_eq!(written, "data: {\"choices\":[],\"x\":{\"message\":1}}\n\n");
+}
+
+/// Without a rule there is no value that an unreadable event could still contain.
+#[test]
+fn an_editor_without_rules_stops_nothing() {
+    let stream = format!("data: {{\n\nerror: x\nevent: error\ndata: x\n\n{FINISH}data: [DONE]\n\n");
+    let (out, report) = relay(Relay::builder().edit(Editor::new()), &[&stream], RelayEnd::Upstream);
+    assert_eq!((out, report.outcome.stopped()), (stream, None));
 }
