@@ -52,13 +52,11 @@ impl General<'_> {
             && self.is_unknown_field(bytes_in(piece, ..end - buffered), buffered)
         {
             let exceeds = end - line_start > max_comment_bytes;
-            return exceeds.then_some(LimitExceeded {
-                position: line_start + max_comment_bytes,
-                error: None,
-            });
+            return exceeds
+                .then(|| LimitExceeded { position: line_start + max_comment_bytes, error: None });
         }
         let line_cut = (end - line_start > max_line_bytes)
-            .then_some((line_start + max_line_bytes, ErrorKind::LineTooLong));
+            .then(|| (line_start + max_line_bytes, ErrorKind::LineTooLong));
         // A line ends with the first byte of its end.
         let len = end + usize::from(line.is_complete());
         let budget = max_event_bytes.saturating_sub(self.cold.data_buffer.len());

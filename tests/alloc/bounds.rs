@@ -384,6 +384,35 @@ fn limits_of_zero_are_enforced() {
     assert_eq!(errors(&outcome).len(), 3, "{:?}", errors(&outcome));
 }
 
+/// The other limits apply, and the positions of cuts don't overflow.
+#[test]
+fn a_limit_of_the_largest_number_is_no_limit() {
+    let long = "x".repeat(20_000);
+    for (stream, limits, kind) in [
+        (
+            format!("id: 1\ndata: {long}\n\n"),
+            limits(|limits| limits.max_line_bytes = usize::MAX),
+            EventKind::Message,
+        ),
+        (
+            format!("\u{FEFF}: {long}\n\n"),
+            limits_of(1000).with_max_comment_bytes(usize::MAX),
+            EventKind::Comment,
+        ),
+        (
+            format!("id: 1\ndata: {long}\n\n"),
+            limits(|limits| limits.max_event_bytes = usize::MAX).with_max_line_bytes(1000),
+            EventKind::TooLarge,
+        ),
+    ] {
+        for size in [stream.len(), 1000] {
+            let outcome = decode(limits, stream.as_bytes().chunks(size));
+            assert_eq!(kinds(&outcome)[0], kind, "{limits:?} {size}");
+            assert_eq!(outcome.raw, stream.as_bytes());
+        }
+    }
+}
+
 /// Feeds an input without an end in pieces, and returns the peak of its memory.
 fn peak(limits: Limits, head: &[u8], piece: &[u8], times: usize) -> usize {
     let before = heap::live();

@@ -50,7 +50,7 @@ fn length(byte: u8) -> usize {
     if byte < 128 { byte } else { (byte - 127) * 31 }
 }
 
-/// Returns limits, each the default, or small.
+/// Returns limits, each the default, small, or the largest number.
 fn limits(choices: &mut Choices<'_>) -> Limits {
     let mut limits = Limits::new();
     for limit in [
@@ -66,9 +66,10 @@ fn limits(choices: &mut Choices<'_>) -> Limits {
         &mut limits.max_completion_bytes,
         &mut limits.max_logprob_entries,
     ] {
-        let byte = choices.byte();
-        if byte > 0 {
-            *limit = length(byte - 1);
+        match choices.byte() {
+            0 => {}
+            u8::MAX => *limit = usize::MAX,
+            byte => *limit = length(byte - 1),
         }
     }
     limits

@@ -71,7 +71,7 @@ pub fn frame(bytes: &[u8], limits: &Limits, last_event_id: &str) -> Framed {
         let alone = if comment { EventKind::Comment } else { EventKind::UnknownField };
 
         if ignored && !block.open {
-            let cut = end.min(at + comment_bytes);
+            let cut = end.min(at.saturating_add(comment_bytes));
             if cut < end || next > end {
                 framed.comments += u64::from(comment);
                 let shown =
@@ -97,9 +97,9 @@ pub fn frame(bytes: &[u8], limits: &Limits, last_event_id: &str) -> Framed {
             let grows = next > end && name == b"data" && !block.values.is_empty();
             let joined = block.joined(std::slice::from_ref(&value));
             let line_cut =
-                (end - at > line_bytes).then_some((at + line_bytes, ErrorKind::LineTooLong));
+                (end - at > line_bytes).then(|| (at + line_bytes, ErrorKind::LineTooLong));
             let event_cut =
-                (end_counted > room).then_some(((start + room).max(at), ErrorKind::EventTooLarge));
+                (end_counted > room).then(|| ((start + room).max(at), ErrorKind::EventTooLarge));
             let joined_cut = (grows && end_counted + joined > event_bytes)
                 .then_some((end, ErrorKind::EventTooLarge));
             let cuts = [line_cut, event_cut, joined_cut];
