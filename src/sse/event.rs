@@ -270,6 +270,8 @@ impl<'a> Event<'a> {
 
     /// Returns the stream offset of `data()[position]`.
     ///
+    /// A position behind the data continues the last line of data, up to an offset of [`u64::MAX`].
+    ///
     /// ```
     /// use deltawire::SseDecoder;
     ///
@@ -280,11 +282,11 @@ impl<'a> Event<'a> {
     /// ```
     #[must_use]
     pub fn data_offset(&self, position: usize) -> u64 {
-        let in_raw = match self.data_start() {
-            Some(start) => start + position,
-            None => self.joined_offset(position),
+        let (start, in_line) = match self.data_start() {
+            Some(start) => (start, position),
+            None => self.in_joined_line(position),
         };
-        self.offset + in_raw as u64
+        (self.offset + start as u64).saturating_add(in_line as u64)
     }
 
     /// Returns the start of `data` in `raw`, or `None` if several lines were joined.
@@ -322,12 +324,12 @@ impl<'a> Event<'a> {
         }
     }
 
-    /// Returns the position in `raw` of byte `position` of joined data.
+    /// Returns the start in `raw` of the line of data with byte `position`, and its position there.
     #[cold]
-    fn joined_offset(&self, position: usize) -> usize {
+    fn in_joined_line(&self, position: usize) -> (usize, usize) {
         // The LF that joins two lines belongs to the first one.
         let line = self.data_lines().take_while(|line| line.in_data <= position).last();
-        line.map_or(0, |line| line.in_raw + (position - line.in_data))
+        line.map_or((0, 0), |line| (line.in_raw, position - line.in_data))
     }
 
     /// Returns the `data` lines of the event, in order.

@@ -141,6 +141,20 @@ fn invalid_utf8_has_its_offset_and_costs_its_event_only() {
 }
 
 #[test]
+fn an_offset_behind_the_data_counts_on_without_overflow() {
+    for (stream, start) in [("data: ab\n\n", 6), ("data: ab\ndata: cd\n\n", 12)] {
+        let stream = format!(": ping\n\n{stream}");
+        let mut input = stream.as_bytes();
+        let mut decoder = SseDecoder::new();
+        decoder.next(&mut input).unwrap();
+        let event = decoder.next(&mut input).unwrap();
+        let len = event.data().len();
+        assert_eq!(event.data_offset(len + 3), 8 + start + (len + 3) as u64, "{stream:?}");
+        assert_eq!(event.data_offset(usize::MAX), u64::MAX, "{stream:?}");
+    }
+}
+
+#[test]
 fn a_last_event_without_its_blank_line_is_dropped_or_salvaged() {
     for last in ["data: x\nid: 1", "data: x\nid: 1\n", "data: x\r\nid: 1\r\n", "data: x\rid: 1"] {
         let stream = format!("data: before\n\n{last}");
