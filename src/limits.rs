@@ -108,7 +108,8 @@ pub struct Limits {
 
     /// Most names and values in one payload. Default 1 048 576.
     ///
-    /// Each needs up to 64 bytes of memory, independent of its length. Strings with escapes are
+    /// Each needs up to 64 bytes of memory, independent of its length. A payload has at most 4 096
+    /// choices and 4 096 tool calls, each of which needs up to 100 bytes more. Strings with escapes are
     /// also stored unescaped, which needs at most the payload's length. The largest known payload
     /// has the token ids of a long prompt, which vLLM sends in the first chunk: 131 072.
     pub max_json_values: usize,

@@ -198,7 +198,7 @@ impl ChunkIndex {
     /// Fills the index from a document whose root is an object.
     ///
     /// Of members with the same name the last one counts. Fails if there are more than
-    /// [`MOST_ROWS`] choices or tool calls, so that the index doesn't outgrow its document.
+    /// [`MOST_ROWS`] choices or tool calls. So the index has a largest size.
     pub(crate) fn fill(&mut self, document: Document<'_>) -> Result<(), Error> {
         let Self { top, choices, calls, extras, mismatches } = self;
         choices.clear();
@@ -214,6 +214,7 @@ impl ChunkIndex {
                 lists.note(choice);
                 continue;
             }
+            check_next_row(choices, document, choice)?;
             if choices.is_empty() {
                 // Most chunks have one choice.
                 choices.reserve_exact(1);
@@ -221,7 +222,6 @@ impl ChunkIndex {
             choices.push(ChoiceFields { node: choice, ..ChoiceFields::default() });
             let Some(row) = choices.last_mut() else { break };
             lists.choice(document, row)?;
-            check_rows(choices, document, choice)?;
         }
         Ok(())
     }
@@ -268,8 +268,8 @@ impl Lists<'_> {
                 self.note(call);
                 continue;
             }
+            check_next_row(self.calls, document, call)?;
             self.tool_call(document, call);
-            check_rows(self.calls, document, call)?;
         }
         fields.calls = calls..row_number(self.calls.len());
         Ok(())
@@ -330,13 +330,20 @@ fn null_delta(document: Document<'_>, choice: NodeId) -> NodeId {
     deltas.last().map_or(0, |delta| delta.value)
 }
 
-/// Fails if there are too many rows.
-fn check_rows<R>(rows: &[R], document: Document<'_>, node: NodeId) -> Result<(), Error> {
-    if rows.len() <= MOST_ROWS {
+/// Fails if a list can't have a next row, for a node.
+///
+/// The list has [`MOST_ROWS`] rows then, and isn't doubled for another one.
+fn check_next_row<R>(rows: &[R], document: Document<'_>, node: NodeId) -> Result<(), Error> {
+    if rows.len() < MOST_ROWS {
         return Ok(());
     }
-    let at = document.node(node).map_or(0, |node| u64::from(node.start));
-    Err(Error::new(ErrorKind::TooManyValues, at))
+    Err(error_at(document, node, ErrorKind::TooManyValues))
+}
+
+/// Creates an error at the first byte of a node.
+#[cold]
+fn error_at(document: Document<'_>, node: NodeId, kind: ErrorKind) -> Error {
+    Error::new(kind, document.node(node).map_or(0, |node| node.start.into()))
 }
 
 /// Converts a number of rows; it fits, since a document has more bytes than rows.

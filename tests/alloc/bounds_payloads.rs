@@ -112,6 +112,41 @@ fn a_payload_of_many_values_costs_no_more_than_they_may() {
     }
 }
 
+/// An empty choice and an empty call have the largest index for their bytes.
+#[test]
+fn memory_of_many_choices_and_calls_is_within_the_docs() {
+    let many = |count: usize| vec!["{}"; count].join(",");
+    for count in [100, 2049, 4096, 4097] {
+        let choices = format!(r#"{{"choices":[{}]}}"#, many(count));
+        let delta = format!(r#"{{"delta":{{"tool_calls":[{}]}}}}"#, many(count));
+        let calls = format!(r#"{{"choices":[{delta}]}}"#);
+        let both = format!(r#"{{"choices":[{},{delta}]}}"#, many(count - 1));
+        for (json, values) in [(choices, count), (calls, count), (both, 2 * count)] {
+            let limits = Limits::new()
+                .with_max_event_bytes(32 << 10)
+                .with_max_line_bytes(32 << 10)
+                .with_max_id_bytes(1 << 10)
+                .with_max_json_values(values + 8);
+            let stream = event(&json);
+            let before = heap::live();
+            heap::reset_peak();
+            let mut decoder = ChunkDecoder::with_limits(limits).with_templates(&Templates::none());
+            let mut events = 0;
+            for mut piece in stream.as_bytes().chunks(4096) {
+                while let Some(event) = decoder.next(&mut piece) {
+                    events += 1;
+                    let is_chunk = matches!(event.payload(), Payload::Chunk(_));
+                    assert_eq!(is_chunk, count <= 4096, "{count}");
+                }
+            }
+            let of_sse = 2 * (32 << 10) + (3 << 10) + (64 << 10);
+            let most = of_sse + (32 << 10) + 96 * (values + 8) + (768 << 10);
+            let peak = (heap::moving_peak() - before) as usize;
+            assert!(events == 1 && peak <= most, "{count}: {peak} bytes, {most} allowed");
+        }
+    }
+}
+
 /// A string with escapes is held unescaped besides its payload.
 ///
 /// It is never longer than the payload, even if the text has grown to it.
