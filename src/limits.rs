@@ -38,8 +38,8 @@
 ///
 /// | type | bytes |
 /// |---|---|
-/// | [`SseDecoder`](crate::SseDecoder); `SseStream`, `OwnedSseStream`, `SseCodec` without the current piece | 2 × `max_event_bytes` + 3 × `max_id_bytes` + 64 KiB |
-/// | `ChunkDecoder` | those of an `SseDecoder`, and `max_event_bytes` + 96 × `max_json_values` |
+/// | [`SseDecoder`](crate::SseDecoder); `SseStream`, `OwnedSseStream`, `SseCodec` without the current piece | 2 × the larger of `max_event_bytes` and `max_comment_bytes` + 3 × `max_id_bytes` + 64 KiB |
+/// | `ChunkDecoder` | those of an `SseDecoder`, and `max_event_bytes` + 96 × `max_json_values` + 768 KiB |
 /// | `Templates` | 6 MiB, and as much again for an older state that streams still use |
 /// | `UsageTap`; `ChunkStream`, `OwnedChunkStream`, `ChunkCodec` without the current piece | those of a `ChunkDecoder` and of an `Observer` |
 /// | `Reassembler` | 3 × `max_completion_bytes` + 256 KiB + 1 KiB × `max_choices`, and 96 × `max_json_values` for the changes of the current chunk; after a reset 1 MiB + 128 KiB |

@@ -436,6 +436,25 @@ fn peak(limits: Limits, head: &[u8], piece: &[u8], times: usize) -> usize {
     panic!("not resynchronised");
 }
 
+/// The buffer of a comment grows to its own limit, which may be the larger one.
+#[test]
+fn memory_of_a_long_comment_is_within_the_docs() {
+    let limits = limits_of(1 << 10)
+        .with_max_line_bytes(1 << 10)
+        .with_max_id_bytes(16)
+        .with_max_comment_bytes(4 << 20);
+    let before = heap::live();
+    heap::reset_peak();
+    let mut decoder = SseDecoder::with_limits(limits);
+    let piece = [b'x'; 4096];
+    for piece in std::iter::once(&b": "[..]).chain(std::iter::repeat_n(&piece[..], 768)) {
+        assert!(decoder.next(&mut &*piece).is_none());
+    }
+    let most = 2 * (4 << 20) + 3 * 16 + (64 << 10);
+    let peak = (heap::moving_peak() - before) as usize;
+    assert!((3 << 20..=most).contains(&peak), "{peak}");
+}
+
 #[test]
 fn endless_things_hold_no_more_than_their_limit() {
     const LIMIT: usize = 1 << 20;
