@@ -195,11 +195,14 @@ impl ChunkIndex {
         items_in(&self.calls, range.start as usize..range.end as usize)
     }
 
-    /// Fills the index from a document whose root is an object.
+    /// Fills the index from a document.
     ///
-    /// Of members with the same name the last one counts. Fails if there are more than
-    /// [`MOST_ROWS`] choices or tool calls. So the index has a largest size.
+    /// Of members with the same name the last one counts. Fails if the root isn't an object, and if
+    /// there are more than [`MOST_ROWS`] choices or tool calls. So the index has a largest size.
     pub(crate) fn fill(&mut self, document: Document<'_>) -> Result<(), Error> {
+        if document.kind(0) != Some(Kind::Object) {
+            return Err(error_at(document, 0, ErrorKind::ExpectedObject));
+        }
         let Self { top, choices, calls, extras, mismatches } = self;
         choices.clear();
         calls.clear();

@@ -4,8 +4,8 @@ use core::fmt;
 
 use super::ChatCompletionChunk;
 use super::index::ChunkIndex;
-use crate::error::{Error, ErrorKind};
-use crate::json::{Kind, OwnedDocument, Parser, Tape};
+use crate::error::Error;
+use crate::json::{OwnedDocument, Parser, Tape};
 use crate::limits::Limits;
 
 /// A [`ChatCompletionChunk`] that owns its memory.
@@ -36,9 +36,6 @@ impl OwnedChatCompletionChunk {
     pub(crate) fn read(json: &[u8], limits: &Limits) -> Result<Self, Error> {
         let mut tape = Tape::default();
         let (document, _) = Parser::new(limits).parse(json, &mut tape)?;
-        if document.kind(0) != Some(Kind::Object) {
-            return Err(Error::new(ErrorKind::ExpectedObject, 0));
-        }
         let mut index = ChunkIndex::default();
         index.fill(document)?;
         Ok(Self { document: OwnedDocument::new(document), index })

@@ -8,7 +8,7 @@ use crate::chunk::{
     ChatCompletionChunk, ChunkBuffers, ChunkIndex, OtherObject, OwnedUpstreamError, UpstreamError,
 };
 use crate::error::{Error, ErrorKind};
-use crate::json::{Document, JsonDeviations, Kind, Parser, Tape, Value, beginning};
+use crate::json::{Document, JsonDeviations, Parser, Tape, Value, beginning};
 use crate::limits::Limits;
 use crate::patience::Patience;
 use crate::sse::{BodyKind, Event, EventKind};
@@ -297,11 +297,8 @@ fn message<'a>(
     let read = parser.parse_onto(tape, data);
     *found = read.map_or(JsonDeviations::NONE, |(_, deviations)| deviations);
     let filled = read.and_then(|(json, _)| {
-        let document = Document::new(tape, json);
-        match document.kind(0) {
-            Some(Kind::Object) => index.fill(document).map(|()| json),
-            _ => Err(Error::new(ErrorKind::ExpectedObject, 0)),
-        }
+        index.fill(Document::new(tape, json))?;
+        Ok(json)
     });
     *is_large |= error_line.is_some() || reading.held() >= KEPT_CAPACITY;
     if let Ok(json) = filled {

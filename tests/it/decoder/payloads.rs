@@ -2,7 +2,7 @@
 //!
 //! A malformed payload has the offset of its fault.
 
-use deltawire::chunk::ErrorCode;
+use deltawire::chunk::{ErrorCode, OwnedChatCompletionChunk};
 use deltawire::sse::BodyKind;
 use deltawire::{ChunkDecoder, ErrorKind, Limits, Payload, Reassembler};
 
@@ -121,6 +121,8 @@ fn malformed_payload_has_the_offset_of_its_fault() {
         ("{},{}", ErrorKind::TrailingData, 2),
         ("[1]", ErrorKind::ExpectedObject, 0),
         ("12", ErrorKind::ExpectedObject, 0),
+        (" [1]", ErrorKind::ExpectedObject, 1),
+        ("\t\"x\"", ErrorKind::ExpectedObject, 1),
         ("", ErrorKind::UnexpectedEnd, 0),
     ] {
         let stream = format!("data: {payload}\n\n");
@@ -129,6 +131,10 @@ fn malformed_payload_has_the_offset_of_its_fault() {
     // Over two lines: the second line's bytes begin behind its name.
     let joined = b"data: {\"a\":\ndata: x}\n\n";
     assert_eq!(malformed(joined), Some((ErrorKind::ExpectedValue, 18)));
+    let third = b"data:\ndata:\ndata: 12\n\n";
+    assert_eq!(malformed(third), Some((ErrorKind::ExpectedObject, 18)));
+    let owned = OwnedChatCompletionChunk::from_json(b"   [1]").unwrap_err();
+    assert_eq!((owned.kind(), owned.offset()), (ErrorKind::ExpectedObject, 3));
     let invalid = b"data: {\"a\":\"\xFF\"}\n\n";
     assert_eq!(malformed(invalid), Some((ErrorKind::InvalidUtf8, 12)));
     let nested = |depth: usize| {
