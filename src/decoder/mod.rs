@@ -1,5 +1,6 @@
 //! `ChunkDecoder`: frames a stream into events and parses their payloads.
 
+mod bare_line;
 mod payload;
 mod payload_parser;
 #[cfg(feature = "serde")]

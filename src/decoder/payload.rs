@@ -23,13 +23,15 @@ pub enum Payload<'a> {
     /// Its [`Event::event_type`] may name its kind.
     Other(OtherObject<'a>),
     /// An event that can't be read; the decoder reads the next one normally.
+    ///
+    /// An event is one too if a line without `data:` begins JSON and isn't a whole object.
     Malformed(Error),
     /// A comment, which servers send as a keep-alive.
     Comment,
     /// An event without a meaning for a client.
     ///
-    /// It is a blank line, an event without data, a line with an unknown field, or the rest of an
-    /// event over a limit.
+    /// It is a blank line, an event without data, a line with another unknown field, or the
+    /// rest of an event over a limit.
     Ignored,
 }
 

@@ -1,8 +1,9 @@
 //! Parses the payloads of events of each kind, into reused buffers.
 
+use super::bare_line::{BareLine, LineError, bare_line, ends_in_torn_line};
 use super::payload::{ChunkEvent, Payload};
 use super::summary::{Counts, LONGEST_REASON, Rest, ends_badly};
-use super::torn::{begins_error, is_torn};
+use super::torn::begins_error;
 use crate::chunk::schema::top;
 use crate::chunk::{
     ChatCompletionChunk, ChunkBuffers, ChunkIndex, OtherObject, OwnedUpstreamError, UpstreamError,
@@ -76,6 +77,19 @@ impl PayloadParser {
         } else if let Some(buffers) = &mut self.buffers {
             buffers.shrink_if_small(payload);
         }
+    }
+
+    /// Returns the line with an unknown field that is a failure, if the event has one.
+    #[cold]
+    fn bare_line<'a>(&mut self, event: &Event<'a>, end: &Counts) -> Option<BareLine<'a>> {
+        let first = event.unknown_lines().next().unwrap_or_default().trim_ascii_start();
+        if !end.is_event_stream && matches!(first, [b'{' | b'[', ..]) {
+            // Before the first field, JSON is the body, and not a line of an event stream.
+            return None;
+        }
+        let General { parser, buffers, .. } = self.general(event.raw().len());
+        buffers.is_large = true;
+        bare_line(event, parser, &mut buffers.reading)
     }
 
     /// Returns the parser and the buffers for a payload of so many bytes.
@@ -168,7 +182,7 @@ pub(super) fn read_last<'a>(
     is_dropped: bool,
 ) -> ChunkEvent<'a> {
     let mut deviations = &JsonDeviations::NONE;
-    let is_line_torn = has_torn_line(&event);
+    let is_line_torn = ends_in_torn_line(&event);
     let mut payload = payload(&event, readers, &mut deviations, end, false);
     let is_message = event.kind() == EventKind::Message;
     if is_message && matches!(payload, Payload::Malformed(_)) && begins_error(event.data()) {
@@ -198,12 +212,6 @@ pub(super) fn read_last<'a>(
     ChunkEvent { event, payload, deviations }
 }
 
-/// Returns true if the event ends with a line with an unknown field that begins a cut JSON object.
-fn has_torn_line(event: &Event<'_>) -> bool {
-    let line = event.unknown_lines().last().unwrap_or_default();
-    event.raw().ends_with(line) && is_torn(line)
-}
-
 /// Stores the first finish reason of a dropped chunk that names a failure.
 fn note_reasons(end: &mut Counts, chunk: &ChatCompletionChunk<'_>) {
     let reasons = chunk.choices().filter_map(|choice| choice.finish_reason());
@@ -221,15 +229,28 @@ fn payload<'a>(
     may_match_template: bool,
 ) -> Payload<'a> {
     end.is_event_stream |= proves_event_stream(event.kind(), end.body());
-    match event.kind() {
-        EventKind::Message => message(event, readers, deviations, may_match_template),
-        EventKind::Undispatched => undispatched(event, readers, deviations),
+    let bare_line = if event.has_unknown_lines() { readers.bare_line(event, end) } else { None };
+    let error_line = match bare_line {
+        Some(BareLine::Error(error)) => Some(error),
+        _ => None,
+    };
+    let payload = match event.kind() {
+        EventKind::Message => message(event, error_line, readers, deviations, may_match_template),
+        EventKind::Undispatched => undispatched(event, error_line, readers, deviations),
         EventKind::Comment => Payload::Comment,
-        EventKind::UnknownField => unknown(event, readers, deviations, end),
+        EventKind::UnknownField => unknown(event, error_line, readers, deviations, end),
         EventKind::TooLarge => Payload::Malformed(
             event.error().unwrap_or(Error::new(ErrorKind::EventTooLarge, event.offset())),
         ),
         EventKind::BlankLine | EventKind::Skipped => Payload::Ignored,
+    };
+    match (bare_line, payload) {
+        (Some(BareLine::Unread(_)), Payload::Error(_) | Payload::Malformed(_)) => payload,
+        (Some(BareLine::Unread(error)), _) => {
+            end.done += u64::from(matches!(payload, Payload::Done));
+            Payload::Malformed(error)
+        }
+        _ => payload,
     }
 }
 
@@ -274,14 +295,13 @@ pub(super) fn templated<'a>(
 #[inline]
 fn message<'a>(
     event: &Event<'a>,
+    error_line: Option<LineError<'a>>,
     readers: &'a mut PayloadParser,
     deviations: &mut &'a JsonDeviations,
     may_match_template: bool,
 ) -> Payload<'a> {
     let data = event.data();
-    let is_error = event.event_type() == "error";
-    let error_line = event.has_unknown_lines().then(|| error_line(event)).flatten();
-    let is_error = is_error || error_line.is_some();
+    let is_error = event.event_type() == "error" || error_line.is_some();
     if is_done(data) && !is_error {
         return Payload::Done;
     }
@@ -318,7 +338,7 @@ fn message<'a>(
     let document = |json| Document::new(tape, json);
     let chunk = filled.map(|json| ChatCompletionChunk::new(document(json), index));
     let payload = match (error_line, chunk) {
-        (Some(text), chunk) => Payload::Error(text_error(text, (parser, side), chunk.ok(), found)),
+        (Some(line), chunk) => Payload::Error(text_error(line, (parser, side), chunk.ok(), found)),
         (None, Ok(chunk)) => object(chunk, is_error),
         (None, Err(_)) if is_error => {
             let value = read.ok().map(|(json, _)| Value::new(document(json), 0));
@@ -357,11 +377,12 @@ fn object(object: ChatCompletionChunk<'_>, is_error: bool) -> Payload<'_> {
 #[cold]
 fn undispatched<'a>(
     event: &Event<'a>,
+    error_line: Option<LineError<'a>>,
     readers: &'a mut PayloadParser,
     deviations: &mut &'a JsonDeviations,
 ) -> Payload<'a> {
-    if let Some(text) = error_line(event) {
-        return Payload::Error(line_error(event, text, readers, deviations));
+    if let Some(line) = error_line {
+        return Payload::Error(line_error(event, line, readers, deviations));
     }
     if event.event_type() == "error" {
         let comment = event.comments().next().unwrap_or_default();
@@ -375,16 +396,14 @@ fn undispatched<'a>(
 #[cold]
 fn unknown<'a>(
     event: &Event<'a>,
+    error_line: Option<LineError<'a>>,
     readers: &'a mut PayloadParser,
     deviations: &mut &'a JsonDeviations,
     end: &mut Counts,
 ) -> Payload<'a> {
-    // Before the first field, an object is the body, and not a line of an event stream.
-    let line = event.unknown_lines().next().unwrap_or_default();
-    let is_body = !end.is_event_stream && line.trim_ascii_start().starts_with(b"{");
-    if let Some(text) = error_line(event).filter(|_| !is_body) {
+    if let Some(line) = error_line {
         end.is_event_stream = true;
-        return Payload::Error(line_error(event, text, readers, deviations));
+        return Payload::Error(line_error(event, line, readers, deviations));
     }
     if end.body().is_none() {
         end.rest().body = Some(BodyKind::from_bytes(event.raw()));
@@ -395,35 +414,21 @@ fn unknown<'a>(
 /// Reads the error in a line of the event.
 fn line_error<'a>(
     event: &Event<'a>,
-    text: &'a [u8],
+    line: LineError<'a>,
     readers: &'a mut PayloadParser,
     deviations: &mut &'a JsonDeviations,
 ) -> UpstreamError<'a> {
     let General { parser, buffers, .. } = readers.general(event.raw().len());
     let PayloadBuffers { side, is_large, deviations: found, .. } = buffers;
     (*is_large, *found) = (true, JsonDeviations::NONE);
-    let error = text_error(text, (parser, side), None, found);
+    let error = text_error(line, (parser, side), None, found);
     *deviations = found;
     error
 }
 
-/// Returns the text of an error in a line with an unknown field.
-///
-/// This is the text after `error:`, unless it means no error, or an object that contains an error.
-fn error_line<'a>(event: &Event<'a>) -> Option<&'a [u8]> {
-    event.unknown_lines().find_map(|line| match line.strip_prefix(b"error:") {
-        Some(text) => {
-            let text = text.trim_ascii();
-            let is_empty = matches!(text, b"" | b"null" | b"false" | b"0" | b"\"\"");
-            (!is_empty).then_some(text)
-        }
-        None => begins_error(line).then_some(line),
-    })
-}
-
-/// Returns the error in a text: its member `error`, or the text itself.
+/// Reads the error in a line, beside a chunk.
 fn text_error<'a>(
-    text: &'a [u8],
+    LineError { text, node }: LineError<'a>,
     (parser, tape): (&mut Parser, &'a mut Tape),
     chunk: Option<ChatCompletionChunk<'a>>,
     deviations: &mut JsonDeviations,
@@ -432,9 +437,7 @@ fn text_error<'a>(
         return UpstreamError::new(None, text, chunk);
     };
     deviations.add(found);
-    let value = Value::new(document, 0);
-    let error = value.get(top::ERROR).filter(|error| !error.is_null()).unwrap_or(value);
-    UpstreamError::new(Some(error), b"", chunk)
+    UpstreamError::new(Some(Value::new(document, node)), b"", chunk)
 }
 
 #[cold]

@@ -4,10 +4,22 @@ use memchr::memchr2;
 
 use crate::slice::{bytes_in, split_bytes};
 
-/// Returns true if a text begins with an object whose end is missing.
+/// Returns true if a text begins with JSON whose end is missing.
 pub(super) fn is_torn(text: &[u8]) -> bool {
+    begins_json(text) && past_value(text.trim_ascii_start()).is_none()
+}
+
+/// Returns true if a text begins with an object, or with an array of objects.
+///
+/// Both may be cut behind their first bracket. Other texts may have brackets too: `[INFO] ready`.
+pub(super) fn begins_json(text: &[u8]) -> bool {
     let text = text.trim_ascii_start();
-    text.starts_with(b"{") && past_value(text).is_none()
+    let next = text.get(1..).unwrap_or_default().trim_ascii_start().first();
+    match text.first() {
+        Some(b'{') => matches!(next, None | Some(b'"' | b'}')),
+        Some(b'[') => matches!(next, None | Some(b'{')),
+        _ => false,
+    }
 }
 
 /// Returns true if an object, whole or cut, contains at least the beginning of an error.
@@ -23,7 +35,7 @@ fn member_that_begins_error(json: &[u8]) -> Option<()> {
         let (name, behind) = split_bytes(rest, past_string(rest)?);
         let value = behind.trim_ascii_start().strip_prefix(b":")?.trim_ascii_start();
         if is_name(name, b"\"error\"") && begins_something(value)
-            || is_name(name, b"\"object\"") && value.starts_with(b"\"error\"")
+            || is_name(name, b"\"object\"") && begins_with_string(value, b"\"error\"")
         {
             return Some(());
         }
@@ -33,9 +45,25 @@ fn member_that_begins_error(json: &[u8]) -> Option<()> {
 }
 
 /// Returns true if the beginning of a value differs from all values that mean no error.
+///
+/// A number differs once it has a digit that isn't 0 before its exponent.
 fn begins_something(value: &[u8]) -> bool {
-    let may_be = |none: &[u8]| none.starts_with(value) || value.starts_with(none);
-    !value.is_empty() && ![&b"null"[..], b"false", b"\"\"", b"0"].into_iter().any(may_be)
+    const NONE: [&[u8]; 5] = [b"null", b"false", b"\"\"", b"NaN", b"Infinity"];
+    let may_be = |none: &&[u8]| none.starts_with(value) || value.starts_with(none);
+    match value.first() {
+        None => false,
+        Some(b'-' | b'0'..=b'9') => {
+            let is_mantissa = |byte: &&u8| matches!(byte, b'-' | b'.' | b'0'..=b'9');
+            let mut mantissa = value.iter().take_while(is_mantissa);
+            mantissa.any(|byte| matches!(byte, b'1'..=b'9'))
+        }
+        Some(_) => !NONE.iter().any(may_be),
+    }
+}
+
+/// Returns true if a text begins with a whole string that equals `string`, in its quotes.
+fn begins_with_string(text: &[u8], string: &[u8]) -> bool {
+    past_string(text).is_some_and(|end| is_name(bytes_in(text, ..end), string))
 }
 
 /// Returns true if a string, in its quotes, equals `name`. Its ASCII characters may be escaped.
@@ -118,7 +146,10 @@ mod tests {
                 assert_eq!(is_torn(cut.as_bytes()), !is_whole, "{cut}");
             }
         }
-        assert!(!is_torn(b"") && !is_torn(b"[DONE]") && !is_torn(b"ping"));
+        assert!(is_torn(b"[{\"a\":1}") && is_torn(b" [") && !is_torn(b"[{\"a\":1}]"));
+        for text in ["", "[DONE]", "ping", "[DONE", "[INFO", "{not json", "[1"] {
+            assert!(!is_torn(text.as_bytes()), "{text}");
+        }
     }
 
     #[test]
@@ -130,6 +161,15 @@ mod tests {
             (r#"{"err\u006fr":{"#, true),
             (r#"{"id":"a\"b","x":[{"y":{}}],"n":1, "error":{}}"#, true),
             (r#"{"object":"error","mess"#, true),
+            (r#"{"object":"err\u006fr","m"#, true),
+            (r#"{"error":0.5"#, true),
+            (r#"{"error":-0.05e1,"#, true),
+            (r#"{"error":boom"#, true),
+            (r#"{"error":-0,"choices":["#, false),
+            (r#"{"error":0.0e1,"#, false),
+            (r#"{"error":-"#, false),
+            (r#"{"error":NaN,"#, false),
+            (r#"{"error":-Infinity,"#, false),
             (r#"{"x":{"error":{"#, false),
             (r#"{"x":"error","y":"#, false),
             (r#"{"error":"#, false),

@@ -52,6 +52,7 @@ use crate::limits::Limits;
 use crate::slice::text_in;
 
 /// A parser of JSON texts, one after the other.
+#[derive(Clone, Copy)]
 pub(crate) struct Parser {
     bounds: ParseLimits,
 }

@@ -680,6 +680,65 @@ fn an_error_in_a_bare_line_is_one() {
     }
 }
 
+/// Reads a line without `data:` as data: its escapes, its numbers and its last members count.
+#[test]
+fn a_whole_object_in_a_bare_line_is_an_error_as_in_data() {
+    for (json, is_error) in [
+        ("{\"error\":0.5}", true),
+        ("{\"error\":true}", true),
+        ("{\"object\":\"err\\u006fr\",\"message\":\"boom\"}", true),
+        ("{\"choices\":[{\"index\":0,\"error\":{\"message\":\"boom\"}}]}", true),
+        ("{\"error\":-0,\"choices\":[]}", false),
+        ("{\"error\":0e1,\"choices\":[]}", false),
+        ("{\"error\":NaN,\"choices\":[]}", false),
+        ("{\"error\":\"x\",\"error\":null}", false),
+        ("{\"choices\":[{\"index\":0,\"error\":null}]}", false),
+    ] {
+        let found = if is_error {
+            (Outcome::UpstreamError, vec![UpstreamError])
+        } else {
+            (Outcome::Complete, vec![])
+        };
+        for rest in [
+            format!("data: {json}\n\n{DONE}"),
+            format!("{json}\n\n{DONE}"),
+            format!("id: 1\n{json}\n\n{DONE}"),
+            format!("data: {{\"choices\":[]}}\n{json}\n\n{DONE}"),
+        ] {
+            let stream = format!("{FINISHED}{rest}");
+            assert_eq!(agreed(stream.as_bytes(), &Limits::new()), found, "{rest}");
+        }
+    }
+    for none in ["0", "0.0", "0e1", "-0", "NaN", "false", "null", "\"\""] {
+        let rest = format!("error: {none}\n\n{DONE}");
+        assert_judged(&[(&rest, Outcome::Complete, &[])], &Limits::new());
+    }
+}
+
+/// A line that begins JSON and is no whole object may be a part of an error.
+#[test]
+fn a_bare_line_of_other_json_is_a_malformed_event() {
+    let pretty = "{\n  \"error\": {\n    \"message\": \"boom\"\n  }\n}\n";
+    let in_array = "[{\"error\":{\"code\":500,\"message\":\"boom\"}}]\n";
+    for lines in [pretty, in_array, "[{\n\"error\": {}}\n]\n"] {
+        for rest in [
+            format!("{lines}\n"),
+            format!("id: 1\n{lines}\n"),
+            format!("data: {{\"choices\":[]}}\n{lines}\n"),
+            format!("data: [DONE]\n{lines}\n"),
+        ] {
+            let done = format!("{rest}{DONE}");
+            let found = (Outcome::MalformedEvent, &[MalformedEvent][..]);
+            let rows = [(&*rest, found.0, found.1), (&*done, found.0, found.1)];
+            assert_judged(&rows, &Limits::new());
+        }
+    }
+    for line in ["[DONE]", "[INFO] ready", "{not json}", "[1]", "ping"] {
+        let rest = format!("{line}\n\nid: 1\n{line}\n\n{DONE}");
+        assert_judged(&[(&rest, Outcome::Complete, &[])], &Limits::new());
+    }
+}
+
 /// Reports each cut of an event behind `[DONE]`, as an error or as a cut event.
 ///
 /// It is an error if the name of the error and a part of its value precede the cut. `serde_json`
