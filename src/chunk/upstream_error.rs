@@ -1,7 +1,6 @@
 //! `UpstreamError<'_>`: an error that a server reports within a stream, in each of its forms.
 
 use core::fmt;
-use core::str;
 
 use super::{ChatCompletionChunk, ChunkIndex};
 use crate::json::{Document, NodeId, Tape, Value, ValueKind};
@@ -17,7 +16,7 @@ use crate::json::{Document, NodeId, Tape, Value, ValueKind};
 /// | `event: error` with any data, or with comments only | gateways, Dynamo |
 #[derive(Clone, Copy)]
 pub struct UpstreamError<'a> {
-    /// The error, or a JSON text that contains it; empty if it isn't UTF-8.
+    /// The error, or a JSON text that contains it; its beginning, if it isn't UTF-8.
     text: &'a str,
     /// The node of the error, if the text is JSON. Its value is made on demand, as that is large.
     json: Option<(&'a Tape, NodeId)>,
@@ -64,7 +63,7 @@ impl<'a> UpstreamError<'a> {
                 let (tape, text) = error.document.unpatched();
                 (text, Some((tape, error.id)))
             }
-            None => (str::from_utf8(text).unwrap_or_default(), None),
+            None => (text.utf8_chunks().next().map_or("", |beginning| beginning.valid()), None),
         };
         let object = object.map(|ChatCompletionChunk { document, index }| {
             let (tape, text) = document.unpatched();
@@ -86,7 +85,8 @@ impl<'a> UpstreamError<'a> {
 
     /// Returns the message: `message`, `detail`, or the error itself if it is a string.
     ///
-    /// If the server sends no JSON object, the message is the text that it sends.
+    /// If the server sends no whole JSON, the message is the text that it sends, up to the first byte
+    /// that isn't UTF-8.
     #[must_use]
     pub fn message(&self) -> Option<&'a str> {
         let Some(error) = self.as_value() else {

@@ -101,6 +101,24 @@ fn errors_in_each_form_are_errors() {
     }
 }
 
+/// Events that are closed, and one that the end of the stream cuts.
+#[test]
+fn a_message_that_is_not_utf8_is_read_up_to_its_fault() {
+    for (stream, message) in [
+        (&b"error: b\xC3\n\n"[..], "b"),
+        (b"event: error\ndata: {\"message\":\"b\xC3\"}\n\n", "{\"message\":\"b"),
+        (b"{\"error\":{\"message\":\"b\xC3\n", "{\"error\":{\"message\":\"b"),
+        (b"data: {\"error\":{\"message\":\"b\xC3", "{\"error\":{\"message\":\"b"),
+    ] {
+        let mut decoder = ChunkDecoder::new();
+        let stream = [b"data: {}\n\n", stream].concat();
+        let mut input = &stream[..];
+        while decoder.next(&mut input).is_some() {}
+        let error = decoder.finish().upstream_error.unwrap();
+        assert_eq!(error.message.as_deref(), Some(message));
+    }
+}
+
 #[test]
 fn malformed_payload_has_the_offset_of_its_fault() {
     for (payload, kind, position) in [
