@@ -83,8 +83,9 @@ use crate::json::{Document, Kind, NodeId, Value};
 
 /// One `chat.completion.chunk`, borrowed from the decoder.
 ///
-/// Each JSON object in the `data` of a stream is a chunk; no member is required. A member reads as
-/// `None` if it is absent, `null` or of another type than the schema's. [`get`](Self::get) returns
+/// An object in the `data` of a stream is a chunk if it has `choices`, a usage, or the `object` of a
+/// chunk or completion. No other member is required. Any other object is a
+/// [`Payload::Other`](crate::Payload::Other). A member reads as `None` if it is absent, `null` or of another type than the schema's. [`get`](Self::get) returns
 /// any member as sent, so that absent, `null`, `""`, `[]` and `{}` can be distinguished.
 /// [`mismatches`](Self::mismatches) lists the values of another type. Of members with the same name
 /// the last one counts.
