@@ -6,7 +6,8 @@ use core::fmt;
 use super::schema::{ChoiceFields, DeltaFields, TextMember};
 use super::tool_call::number_text;
 use super::{
-    ChatCompletionChunk, ContentPart, ExtraMembers, Logprobs, OddText, ToolCalls, numbers, texts_of,
+    ChatCompletionChunk, ContentPart, ExtraMembers, Logprobs, ToolCalls, lost_texts, numbers,
+    texts_of,
 };
 use crate::json::{Kind, NodeId, Value, ValueKind};
 
@@ -209,18 +210,18 @@ impl<'a> Delta<'a> {
         self.row.texts().into_iter().all(|text| self.odd(text).is_none())
     }
 
-    /// Returns true if a value in place of a text contains no text.
+    /// Returns true if a value in place of a text has content that isn't read as a text.
     ///
     /// The texts are `content`, each of its parts, and the other joined texts. A number counts as a
     /// text.
     pub(crate) fn has_unknown_text(&self) -> bool {
-        let is_unknown_part = |part| matches!(ContentPart::of(part), ContentPart::Unknown);
-        let is_unknown = |value: Value<'_>| OddText::of(value) == OddText::Unknown;
+        let is_unknown_part = |part| ContentPart::of(part).lost_values(part) > 0;
         let has_unknown_part = || self.content_parts().into_iter().flatten().any(is_unknown_part);
         let is_unknown_text = |member| {
             self.odd_text(member).is_some_and(|value| match value.kind() {
+                ValueKind::Number => false,
                 ValueKind::Object if member == TextMember::Content => is_unknown_part(value),
-                _ => is_unknown(value),
+                _ => lost_texts(value) > 0,
             })
         };
         TextMember::ALL.into_iter().any(is_unknown_text) || has_unknown_part()

@@ -1,6 +1,6 @@
 //! `ContentFlags`: the kinds of content in a chunk, found without a look at their texts.
 
-use super::content_part::ContentPart;
+use super::content_part::{ContentPart, texts_of};
 use super::index::ChunkIndex;
 use super::origin::Origin;
 use super::schema::{ChoiceFields, Level, TextMember, origin};
@@ -123,8 +123,10 @@ impl ContentFlags {
             match ContentPart::of(part) {
                 ContentPart::Text(text) => self.content |= !text.is_empty_value(),
                 ContentPart::Refusal(text) => self.refusal |= !text.is_empty_value(),
-                ContentPart::Reasoning(value) => self.reasoning |= !value.is_empty_value(),
-                ContentPart::Reference(_) | ContentPart::Nothing | ContentPart::Unknown => {}
+                ContentPart::Reasoning(value) => {
+                    self.reasoning |= texts_of(value).any(|text| !text.is_empty_value());
+                }
+                ContentPart::Nothing | ContentPart::Unknown => {}
             }
         }
         if is_present_and_nonempty(document, delta.function_call, Kind::Object) {

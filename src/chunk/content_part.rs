@@ -1,31 +1,7 @@
-//! `ContentPart`: the kinds of parts in a `content` that is an array.
+//! `ContentPart`: the kinds of parts in a `content` that is an array, their texts, and losses.
 
-use super::schema::{content_part, delta, reasoning_detail};
+use super::schema::{content_part, delta, is_identity, reasoning_detail};
 use crate::json::{Value, ValueKind};
-
-/// The content of a value that isn't a string, in place of a text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum OddText {
-    /// `null` or an empty value.
-    Nothing,
-    /// A number, which is the text.
-    Number,
-    /// An object or array with texts.
-    Texts,
-    /// Anything else.
-    Unknown,
-}
-
-impl OddText {
-    pub(crate) fn of(value: Value<'_>) -> Self {
-        match value.kind() {
-            ValueKind::Number => Self::Number,
-            _ if value.is_empty_value() => Self::Nothing,
-            ValueKind::Object | ValueKind::Array if texts_of(value).next().is_some() => Self::Texts,
-            _ => Self::Unknown,
-        }
-    }
-}
 
 /// The kind of a content part; see [`Delta::content_parts`](super::Delta::content_parts).
 #[derive(Clone, Copy, Debug)]
@@ -34,11 +10,9 @@ pub(crate) enum ContentPart<'a> {
     Text(Value<'a>),
     /// Reasoning (`thinking`, `reasoning`): a string, or an array of parts that contain one.
     Reasoning(Value<'a>),
-    /// The ids of references: `reference_ids`.
-    Reference(Value<'a>),
     /// A refusal: the string in the member `refusal`.
     Refusal(Value<'a>),
-    /// A part without content.
+    /// A part without a text, such as `reference_ids` alone.
     Nothing,
     /// A part of any other kind.
     Unknown,
@@ -47,43 +21,54 @@ pub(crate) enum ContentPart<'a> {
 /// The members of a part that a next request needs.
 pub(crate) const NEEDED: [&str; 3] = [reasoning_detail::SIGNATURE, "thoughtSignature", "closed"];
 
+/// The member of a part that has the ids of references.
+pub(crate) const REFERENCE_IDS: &str = "reference_ids";
+
+/// The members that may have the text of a reasoning part. The first with content counts.
+const REASONING: [&str; 5] = [
+    content_part::THINKING,
+    delta::REASONING,
+    reasoning_detail::SUMMARY,
+    delta::CONTENT,
+    content_part::TEXT,
+];
+
 impl<'a> ContentPart<'a> {
+    /// Returns the kind of a part, by the first text with content.
     pub(crate) fn of(part: Value<'a>) -> Self {
-        let text = |value: &Value<'_>| value.as_str().is_some();
-        let named = |name: &&str| part.get(name);
-        let r#type =
-            part.get(content_part::TYPE).and_then(|name| name.as_str()).unwrap_or_default();
-        let is_reasoning = matches!(r#type, delta::REASONING | content_part::THINKING);
-        let reasoning = if is_reasoning {
-            [
-                content_part::THINKING,
-                delta::REASONING,
-                reasoning_detail::SUMMARY,
-                delta::CONTENT,
-                content_part::TEXT,
-            ]
-            .iter()
-            .find_map(named)
-        } else {
-            [content_part::THINKING, delta::REASONING].iter().find_map(named)
+        let kind = Self::with_text(part, has_content).or_else(|| Self::with_text(part, is_string));
+        kind.unwrap_or_else(|| {
+            if part.is_empty_value() || is_known(part) { Self::Nothing } else { Self::Unknown }
+        })
+    }
+
+    /// Returns the kind of a part by its first text that `has` accepts.
+    fn with_text(part: Value<'a>, has: impl Fn(&Value<'a>) -> bool) -> Option<Self> {
+        let named = |names: &[&str]| {
+            let mut values = names.iter().filter_map(|name| part.get(name));
+            values.find(|value| has(value))
         };
-        let has_text = part.get(content_part::TEXT).or(Some(part)).filter(text);
-        match (reasoning, has_text) {
-            (Some(reasoning), _) if is_reasoning => Self::Reasoning(reasoning),
-            (_, Some(text)) => Self::Text(text),
-            (Some(reasoning), None) => Self::Reasoning(reasoning),
-            (None, None) => {
-                if let Some(ids) = part.get("reference_ids") {
-                    Self::Reference(ids)
-                } else if let Some(refusal) = part.get(delta::REFUSAL).filter(text) {
-                    Self::Refusal(refusal)
-                } else if part.is_empty_value() {
-                    Self::Nothing
-                } else {
-                    Self::Unknown
-                }
-            }
+        if is_string(&part) {
+            return Some(Self::Text(part));
         }
+        if is_reasoning(part) {
+            return named(&REASONING).map(Self::Reasoning);
+        }
+        let text = named(&[content_part::TEXT]).filter(is_string).map(Self::Text);
+        let reasoning = || named(&[content_part::THINKING, delta::REASONING]).map(Self::Reasoning);
+        let refusal = || named(&[delta::REFUSAL]).filter(is_string).map(Self::Refusal);
+        text.or_else(reasoning).or_else(refusal)
+    }
+
+    /// Returns the number of values in a part of this kind that a message can't store.
+    pub(crate) fn lost_values(self, part: Value<'_>) -> usize {
+        let (text, lost) = match self {
+            Self::Unknown => return 1,
+            Self::Nothing => (None, 0),
+            Self::Text(text) | Self::Refusal(text) => (Some(text), 0),
+            Self::Reasoning(reasoning) => (Some(reasoning), lost_texts(reasoning)),
+        };
+        lost + usize::from(has_lost_member(part, text))
     }
 }
 
@@ -93,13 +78,68 @@ pub(crate) fn texts_of(reasoning: Value<'_>) -> impl Iterator<Item = Value<'_>> 
     own.into_iter().chain(reasoning.elements().filter_map(slot_text_in))
 }
 
+/// Returns the number of values with content of which [`texts_of`] returns no text, or not all.
+pub(crate) fn lost_texts(reasoning: Value<'_>) -> usize {
+    if reasoning.kind() == ValueKind::Array {
+        return reasoning.elements().filter(|part| is_lost(*part)).count();
+    }
+    usize::from(is_lost(reasoning))
+}
+
 /// Returns a string itself, or the one in `text`, `content` or `summary` of an object.
 fn slot_text_in(part: Value<'_>) -> Option<Value<'_>> {
-    let is_string = |value: &Value<'_>| value.kind() == ValueKind::String;
     let named = || {
-        [content_part::TEXT, delta::CONTENT, reasoning_detail::SUMMARY]
-            .into_iter()
-            .find_map(|name| part.get(name))
+        let names = [content_part::TEXT, delta::CONTENT, reasoning_detail::SUMMARY];
+        names.into_iter().filter_map(|name| part.get(name)).filter(is_string)
     };
-    Some(part).filter(is_string).or_else(|| named().filter(is_string))
+    Some(part).filter(is_string).or_else(|| named().find(has_content)).or_else(|| named().next())
+}
+
+/// Returns true if a part of reasoning has content that isn't read.
+fn is_lost(part: Value<'_>) -> bool {
+    match part.kind() {
+        ValueKind::String => false,
+        ValueKind::Object if is_known(part) => has_lost_member(part, slot_text_in(part)),
+        _ => has_content(&part),
+    }
+}
+
+/// Returns true if a member with content is neither the text of the part nor stored.
+///
+/// Numbers, flags and identities describe the part. A copy of the text is no loss.
+fn has_lost_member(part: Value<'_>, text: Option<Value<'_>>) -> bool {
+    part.members().any(|(name, value)| {
+        let is_content = match value.kind() {
+            ValueKind::String | ValueKind::Array | ValueKind::Object => !value.is_empty_value(),
+            ValueKind::Null => false,
+            _ => is_text_name(name),
+        };
+        let is_text =
+            |text: Value<'_>| text.document.name_of(text.id) == name || text.raw() == value.raw();
+        let is_stored = name == REFERENCE_IDS || NEEDED.contains(&name);
+        is_content && !is_stored && !is_identity(name) && !text.is_some_and(is_text)
+    })
+}
+
+/// Returns true if the type or a member of an object is one of which a message stores the value.
+fn is_known(part: Value<'_>) -> bool {
+    let is_known = |name| is_text_name(name) || NEEDED.contains(&name) || name == REFERENCE_IDS;
+    is_reasoning(part) || part.members().any(|(name, _)| is_known(name))
+}
+
+fn is_text_name(name: &str) -> bool {
+    REASONING.contains(&name) || name == delta::REFUSAL
+}
+
+fn is_reasoning(part: Value<'_>) -> bool {
+    let name = part.get(content_part::TYPE).and_then(|name| name.as_str());
+    matches!(name, Some(delta::REASONING | content_part::THINKING))
+}
+
+fn is_string(value: &Value<'_>) -> bool {
+    value.kind() == ValueKind::String
+}
+
+fn has_content(value: &Value<'_>) -> bool {
+    !value.is_empty_value()
 }

@@ -53,7 +53,7 @@ mod whole_message;
 use choice::loses_member;
 pub use choice::{AudioDelta, Choice, Choices, Delta, FunctionDelta, StopReason};
 pub use content_flags::ContentFlags;
-pub(crate) use content_part::{ContentPart, NEEDED, OddText, texts_of};
+pub(crate) use content_part::{ContentPart, NEEDED, REFERENCE_IDS, lost_texts, texts_of};
 pub use logprobs::{Logprobs, TokenLogprob, TokenLogprobs};
 pub use mismatch::Mismatch;
 pub use other_object::{Api, OtherObject};

@@ -6,7 +6,9 @@ use super::choice_state::ChoiceState;
 use super::model::{Message, ReasoningName};
 use super::tool_call::{join_arguments, push_call, push_name};
 use crate::chunk::schema::delta;
-use crate::chunk::{ContentPart, Delta, Level, MessageText, NEEDED, OddText, TextMember, texts_of};
+use crate::chunk::{
+    ContentPart, Delta, Level, MessageText, NEEDED, REFERENCE_IDS, TextMember, lost_texts, texts_of,
+};
 use crate::json::{Value, ValueKind};
 
 /// The choice that a delta is merged into.
@@ -68,28 +70,33 @@ pub(super) fn push_parts(target: &mut ChoiceTarget<'_>, delta: &Delta<'_>) {
 }
 
 /// Adds a content part, from a list or in place of the content.
+///
+/// Counts each value with content that isn't stored.
 fn push_part(target: &mut ChoiceTarget<'_>, part: Value<'_>) {
-    match ContentPart::of(part) {
-        ContentPart::Text(text) => {
-            push_value(target, MessageText::Content, text);
-            push_needed(target, part);
-        }
+    let kind = ContentPart::of(part);
+    target.state.count(|counts| &mut counts.unknown_content_parts, kind.lost_values(part));
+    match kind {
+        ContentPart::Text(text) => push_value(target, MessageText::Content, text),
+        ContentPart::Refusal(text) => push_value(target, MessageText::Refusal, text),
         ContentPart::Reasoning(reasoning) => {
             texts_of(reasoning).for_each(|text| push_value(target, MessageText::Reasoning, text));
-            push_needed(target, part);
-            reasoning.elements().for_each(|part| push_needed(target, part));
+            push_members(target, part);
+            return push_all_members(target, reasoning);
         }
-        ContentPart::Reference(ids) => {
-            target.message.extra.append("reference_ids", ids, &mut target.budget.texts);
-        }
-        ContentPart::Refusal(text) => push_value(target, MessageText::Refusal, text),
         ContentPart::Nothing => {}
-        ContentPart::Unknown => target.state.count(|counts| &mut counts.unknown_content_parts, 1),
+        ContentPart::Unknown => return,
     }
+    push_members(target, part);
 }
 
-/// Stores the members of a part that a next request needs.
-fn push_needed(target: &mut ChoiceTarget<'_>, part: Value<'_>) {
+/// Stores the members besides the text of a value and of its elements.
+fn push_all_members(target: &mut ChoiceTarget<'_>, value: Value<'_>) {
+    push_members(target, value);
+    value.elements().for_each(|part| push_members(target, part));
+}
+
+/// Stores the members of a part that a next request needs, and the ids of references.
+fn push_members(target: &mut ChoiceTarget<'_>, part: Value<'_>) {
     for name in NEEDED {
         if let Some(value) = part.get(name).filter(|value| !value.is_empty_value()) {
             let kept = target.message.extra.get(name).and_then(|kept| kept.as_raw());
@@ -98,6 +105,9 @@ fn push_needed(target: &mut ChoiceTarget<'_>, part: Value<'_>) {
             }
             target.message.extra.last(name, value, &mut target.budget.texts);
         }
+    }
+    if let Some(ids) = part.get(REFERENCE_IDS).filter(|ids| !ids.is_empty_value()) {
+        target.message.extra.append(REFERENCE_IDS, ids, &mut target.budget.texts);
     }
 }
 
@@ -138,25 +148,19 @@ fn push_value(target: &mut ChoiceTarget<'_>, of: MessageText, value: Value<'_>) 
 
 /// Adds a value that isn't a string to a text: a number, or the strings of an object or a list.
 ///
-/// Counts any other value with content as an unknown content part.
+/// Counts each other value with content as an unknown content part.
 #[cold]
 fn push_odd_text(target: &mut ChoiceTarget<'_>, of: MessageText, value: Value<'_>) {
-    if of == MessageText::Content && value.kind() == ValueKind::Object {
-        return push_part(target, value);
-    }
-    match OddText::of(value) {
-        OddText::Nothing => {}
-        OddText::Number => {
+    match value.kind() {
+        ValueKind::Object if of == MessageText::Content => return push_part(target, value),
+        ValueKind::Number => {
             target.state.count(|counts| &mut counts.texts_of_another_type, 1);
-            push_value(target, of, value);
+            return push_value(target, of, value);
         }
-        OddText::Texts => {
-            texts_of(value).for_each(|text| push_value(target, of, text));
-            push_needed(target, value);
-            value.elements().for_each(|part| push_needed(target, part));
-        }
-        OddText::Unknown => target.state.count(|counts| &mut counts.unknown_content_parts, 1),
+        _ => texts_of(value).for_each(|text| push_value(target, of, text)),
     }
+    push_all_members(target, value);
+    target.state.count(|counts| &mut counts.unknown_content_parts, lost_texts(value));
 }
 
 /// Merges the texts besides the reasoning.

@@ -103,7 +103,7 @@ pub struct Irregularities {
     pub texts_of_another_type: u32,
     /// Values that replaced another value, in unknown members of a delta or in content parts.
     pub replaced_values: u32,
-    /// Content parts of an unknown kind, and deltas with a value of an unexpected type.
+    /// Content parts of an unknown kind or with an unknown member, and values of an unexpected type.
     ///
     /// Such a value is in place of a text, tool call, function, arguments, audio or reasoning
     /// details, and has another type than the schema's. The `text` of a choice without a delta counts,

@@ -128,7 +128,7 @@ impl<'l> Scan<'l> {
             ContentPart::Text(text) => (Some(WatchedTextKind::Content), Some(text.id)),
             ContentPart::Refusal(text) => (Some(WatchedTextKind::Refusal), Some(text.id)),
             ContentPart::Reasoning(texts) => (Some(WatchedTextKind::Reasoning), Some(texts.id)),
-            ContentPart::Reference(_) | ContentPart::Nothing | ContentPart::Unknown => (None, None),
+            ContentPart::Nothing | ContentPart::Unknown => (None, None),
         };
         for (name, value) in part.members() {
             match value.kind() {

@@ -484,7 +484,7 @@ fn each_content<'a>(
                     of_part(WatchedTextKind::Reasoning, text)?;
                 }
             }
-            ContentPart::Reference(_) | ContentPart::Nothing | ContentPart::Unknown => {}
+            ContentPart::Nothing | ContentPart::Unknown => {}
         }
     }
     Some(())

@@ -1,5 +1,6 @@
 //! Chunks to completions.
 
 mod merging;
+mod parts;
 mod tails;
 mod wire;
