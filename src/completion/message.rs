@@ -142,8 +142,7 @@ pub(super) fn push_text<'a>(
 
 /// Appends a string or a number to a text.
 fn push_value(target: &mut ChoiceTarget<'_>, of: MessageText, value: Value<'_>) {
-    // A number is stored as it was sent.
-    push_text(target, of, value.as_str().unwrap_or_else(|| value.raw()), || Some(value));
+    push_text(target, of, text_in(&value), || Some(value));
 }
 
 /// Adds a value that isn't a string to a text: a number, or the strings of an object or a list.
@@ -151,16 +150,31 @@ fn push_value(target: &mut ChoiceTarget<'_>, of: MessageText, value: Value<'_>) 
 /// Counts each other value with content as an unknown content part.
 #[cold]
 fn push_odd_text(target: &mut ChoiceTarget<'_>, of: MessageText, value: Value<'_>) {
-    match value.kind() {
-        ValueKind::Object if of == MessageText::Content => return push_part(target, value),
-        ValueKind::Number => {
-            target.state.count(|counts| &mut counts.texts_of_another_type, 1);
-            return push_value(target, of, value);
-        }
-        _ => texts_of(value).for_each(|text| push_value(target, of, text)),
+    if of == MessageText::Content && value.kind() == ValueKind::Object {
+        return push_part(target, value);
+    }
+    pieces_of(value).for_each(|piece| push_value(target, of, piece));
+    push_rest(target, value);
+}
+
+/// Stores or counts the other contents of a value in place of a text.
+fn push_rest(target: &mut ChoiceTarget<'_>, value: Value<'_>) {
+    if value.kind() == ValueKind::Number {
+        return target.state.count(|counts| &mut counts.texts_of_another_type, 1);
     }
     push_all_members(target, value);
     target.state.count(|counts| &mut counts.unknown_content_parts, lost_texts(value));
+}
+
+/// Returns the texts of a value in place of a text: a number, or strings.
+fn pieces_of(value: Value<'_>) -> impl Iterator<Item = Value<'_>> {
+    let number = Some(value).filter(|value| value.kind() == ValueKind::Number);
+    number.into_iter().chain(texts_of(value))
+}
+
+/// Returns a string, or the digits of a number as they were sent.
+fn text_in<'a>(piece: &Value<'a>) -> &'a str {
+    piece.as_str().unwrap_or_else(|| piece.raw())
 }
 
 /// Merges the texts besides the reasoning.
@@ -197,16 +211,36 @@ pub(super) fn push_reasoning(target: &mut ChoiceTarget<'_>, delta: &Delta<'_>) {
 
 /// Merges the texts of the reasoning, strings and other values.
 pub(super) fn push_all_reasoning_texts(target: &mut ChoiceTarget<'_>, delta: &Delta<'_>) {
-    match [TextMember::ReasoningContent, TextMember::Reasoning].map(|name| delta.odd_text(name)) {
-        // Both names have the same value.
-        [Some(one), Some(other)] if one.raw() == other.raw() => {
-            push_odd_text(target, MessageText::Reasoning, one);
-        }
-        odd => odd.into_iter().flatten().for_each(|value| {
-            push_odd_text(target, MessageText::Reasoning, value);
-        }),
+    let members = [TextMember::ReasoningContent, TextMember::Reasoning];
+    if members.iter().all(|member| delta.odd_text(*member).is_none()) {
+        return push_reasoning_texts(target, delta, reasoning_texts(delta));
     }
-    push_reasoning_texts(target, delta, reasoning_texts(delta));
+    push_odd_reasoning(target, members.map(|member| delta.text_value(member)));
+}
+
+/// Merges the values under both names of the reasoning, of which one isn't a string.
+///
+/// The same text under both names is added once.
+#[cold]
+fn push_odd_reasoning(target: &mut ChoiceTarget<'_>, values: [Option<Value<'_>>; 2]) {
+    let bytes = |value| pieces_of(value).flat_map(|piece| text_in(&piece).bytes());
+    let (is_equal, has_same_text) = match values {
+        [Some(one), Some(other)] => (one.raw() == other.raw(), bytes(one).eq(bytes(other))),
+        _ => (false, false),
+    };
+    let names = [ReasoningName::ReasoningContent, ReasoningName::Reasoning];
+    let named = values.into_iter().zip(names).take(if is_equal { 1 } else { 2 });
+    for (value, name) in named.filter_map(|(value, name)| Some((value?, name))) {
+        if has_same_text && name == ReasoningName::Reasoning {
+            push_rest(target, value);
+            continue;
+        }
+        let is_first = target.message.reasoning.as_deref().is_none_or(str::is_empty);
+        if is_first && pieces_of(value).next().is_some() {
+            target.message.reasoning_name = name;
+        }
+        push_odd_text(target, MessageText::Reasoning, value);
+    }
 }
 
 /// Returns the strings of the reasoning, which some servers send under two names at once.

@@ -145,3 +145,42 @@ fn what_a_next_request_needs_is_stored_of_a_part_of_any_kind() {
         assert_eq!((&message["reference_ids"], lost), (&json!([1]), 0), "{sent}");
     }
 }
+
+#[test]
+fn reasoning_of_any_type_goes_out_under_the_name_of_its_first_piece() {
+    for value in [json!({"text": "5"}), json!(5), json!(["5"]), json!(["", "5"])] {
+        for empty in [json!(null), json!(""), json!([])] {
+            let sent = json!({"reasoning_content": empty, "reasoning": value});
+            let (message, _) = merged(&sent);
+            assert_eq!(
+                (&message["reasoning"], &message["reasoning_content"]),
+                (&json!("5"), &Value::Null),
+                "{sent}"
+            );
+        }
+    }
+    let (message, _) = merged(&json!({"reasoning_content": "A", "reasoning": ["B"]}));
+    assert_eq!(message["reasoning_content"], "AB");
+    let (message, _) = merged(&json!({"reasoning_content": ["A"], "reasoning": "B"}));
+    assert_eq!(message["reasoning_content"], "AB");
+}
+
+#[test]
+fn the_same_reasoning_of_two_types_is_added_once() {
+    let forms = ["\"5A\"", "[\"5A\"]", "[\"5\", \"A\"]", "{\"text\":\"5A\"}", "{\"text\": \"5A\"}"];
+    for (one, other) in forms.iter().flat_map(|one| forms.map(|other| (one, other))) {
+        let delta = format!(r#"{{"reasoning_content":{one},"reasoning":{other}}}"#);
+        let chunk = format!("data: {{\"choices\":[{{\"index\":0,\"delta\":{delta}}}]}}\n\n");
+        let (mut decoder, mut completion) = (ChunkDecoder::new(), Reassembler::new());
+        let mut input = chunk.as_bytes();
+        while let Some(event) = decoder.next(&mut input) {
+            completion.push_payload(event.payload());
+        }
+        let message = &completion.snapshot().choices[0].message;
+        assert_eq!(message.reasoning.as_deref(), Some("5A"), "{delta}");
+    }
+    let signed = json!([{"text": "A", "signature": "s"}, {"x": "y"}]);
+    let (message, lost) = merged(&json!({"reasoning_content": "A", "reasoning": signed}));
+    let found = (&message["reasoning_content"], &message["signature"], lost);
+    assert_eq!(found, (&json!("A"), &json!("s"), 1));
+}
