@@ -263,18 +263,21 @@ impl<'a> Delta<'a> {
 
     /// Returns the reasoning text, under any of the servers' names.
     ///
-    /// Of `reasoning_content` and `reasoning`, it is the first text that isn't empty. If neither is
-    /// a text, it is that of `reasoning_text` or `thinking`. Under each of these four names, an
-    /// object or array counts by its first text.
+    /// Of `reasoning_content`, `reasoning`, `reasoning_text` and `thinking`, it is the first text
+    /// that isn't empty. Strings under the first two names come before all others. An object or
+    /// array counts by its first such text.
     #[must_use]
     pub fn reasoning_text(&self) -> Option<&'a str> {
-        let content = self.reasoning_content();
-        let text = content.filter(|text| !text.is_empty()).or_else(|| self.reasoning());
-        text.or(content).or_else(|| {
-            let mut names =
+        let has_content = |text: &&str| !text.is_empty();
+        let strings = || [self.reasoning_content(), self.reasoning()].into_iter().flatten();
+        let others = || {
+            let names =
                 [delta::REASONING_CONTENT, delta::REASONING].into_iter().chain(REASONING_TEXTS);
-            names.find_map(|name| texts_of(self.get(name)?).next()?.as_str())
-        })
+            let values = names.filter_map(|name| self.get(name));
+            values.flat_map(texts_of).filter_map(|text| text.as_str())
+        };
+        let text = strings().find(has_content).or_else(|| others().find(has_content));
+        text.or_else(|| strings().next()).or_else(|| others().next())
     }
 
     /// Returns true if the delta has `reasoning_content`, `reasoning` or `reasoning_details`.

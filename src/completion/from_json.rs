@@ -146,7 +146,11 @@ impl Message {
         let mut object = ObjectReader::new(value)?;
         // Of two names, only one has a field. The other is stored like any other member.
         let mut reasoning_name = ReasoningName::ReasoningContent;
-        let mut reasoning = object.string(reasoning_name.as_str())?;
+        let text = |name: ReasoningName| value.get(name.as_str()).and_then(|text| text.as_str());
+        let is_second = text(ReasoningName::ReasoningContent) == Some("")
+            && text(ReasoningName::Reasoning).is_some_and(|text| !text.is_empty());
+        let first = (!is_second).then(|| object.string(reasoning_name.as_str())).transpose()?;
+        let mut reasoning = first.flatten();
         if reasoning.is_none() {
             reasoning = object.string(ReasoningName::Reasoning.as_str())?;
             if reasoning.is_some() {

@@ -124,21 +124,26 @@ impl Message {
     /// Returns the reasoning text, under any of the servers' names.
     ///
     /// This is [`reasoning`](Self::reasoning), or a text in [`extra`](Self::extra):
-    /// `reasoning_text`, `thinking`, or the text in an object of these names. Allocates if a text
-    /// in `extra` has escapes.
+    /// `reasoning_text`, `thinking`, or the text in an object of these names. It is empty only if all
+    /// of them are. Allocates if a text in `extra` has escapes.
     #[must_use]
     pub fn reasoning_text(&self) -> Option<Cow<'_, str>> {
-        if let Some(text) = &self.reasoning {
-            return Some(Cow::Borrowed(text));
-        }
-        REASONING_TEXTS.iter().find_map(|name| text_of(self.extra.get(name)?))
+        let own = || self.reasoning.as_deref().map(Cow::Borrowed);
+        let stored = REASONING_TEXTS.iter().filter_map(|name| self.extra.get(name));
+        let mut texts = own().into_iter().chain(stored.flat_map(texts_in));
+        let first = texts.next()?;
+        Some(if first.is_empty() {
+            texts.find(|text| !text.is_empty()).unwrap_or(first)
+        } else {
+            first
+        })
     }
 }
 
-/// Returns the text of a reasoning member: its value, or a text in it.
-fn text_of(kept: &OwnedValue) -> Option<Cow<'_, str>> {
-    let names = [delta::CONTENT, content_part::TEXT];
-    kept.as_str().or_else(|| names.iter().find_map(|name| kept.get(name)?.as_str()))
+/// Returns the texts of a reasoning member: its value, or the texts in it.
+fn texts_in(kept: &OwnedValue) -> impl Iterator<Item = Cow<'_, str>> {
+    let names = [delta::CONTENT, content_part::TEXT].into_iter();
+    kept.as_str().into_iter().chain(names.filter_map(|name| kept.get(name)?.as_str()))
 }
 
 /// The name of the reasoning member.

@@ -1,8 +1,8 @@
 //! Content parts and reasoning of any type: each value is stored or counted, as `docs/wire.md` states.
 
-use deltawire::completion::FinishedCompletion;
+use deltawire::completion::{ChatCompletion, FinishedCompletion};
 use deltawire::gateway::{Guard, PushResult, UsageTap};
-use deltawire::{ChunkDecoder, Reassembler};
+use deltawire::{ChunkDecoder, Payload, Reassembler};
 use serde_json::{Value, json};
 
 const END: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
@@ -183,4 +183,25 @@ fn the_same_reasoning_of_two_types_is_added_once() {
     let (message, lost) = merged(&json!({"reasoning_content": "A", "reasoning": signed}));
     let found = (&message["reasoning_content"], &message["signature"], lost);
     assert_eq!(found, (&json!("A"), &json!("s"), 1));
+}
+
+#[test]
+fn the_reasoning_text_is_that_with_content() {
+    for (name, text) in [("reasoning", "B"), ("reasoning_text", "B"), ("thinking", "B"), ("x", "")]
+    {
+        let sent = json!({"reasoning_content": "", name: "B"});
+        let finished = finished(&json!({"index": 0, "delta": sent}), 1);
+        let json = json!({"choices": [{"index": 0, "message": sent}]}).to_string();
+        let read = ChatCompletion::from_json(json.as_bytes()).unwrap();
+        for completion in [&finished.completion, &read] {
+            let found = completion.choices[0].message.reasoning_text();
+            assert_eq!(found.as_deref(), Some(text), "{name}");
+        }
+        let stream = format!("data: {}\n\n", json!({"choices": [{"delta": sent}]}));
+        let mut decoder = ChunkDecoder::new();
+        let event = decoder.next(&mut stream.as_bytes()).unwrap();
+        let Payload::Chunk(chunk) = event.payload() else { panic!("{stream}") };
+        let delta = chunk.choices().next().unwrap().delta();
+        assert_eq!(delta.reasoning_text(), Some(text), "{name}");
+    }
 }
