@@ -99,11 +99,16 @@ impl<'a> Choice<'a> {
         self.chunk.string(self.row.text)
     }
 
+    /// Returns true if `text` has content, of any type.
+    pub(crate) fn has_text(&self) -> bool {
+        self.chunk.value(self.row.text).is_some_and(|text| !text.is_empty_value())
+    }
+
     /// Returns true if the choice has a text beside neither a delta nor a message.
     ///
     /// A legacy completion has such choices. Their text isn't merged.
     pub(crate) fn has_legacy_text(&self) -> bool {
-        self.text().is_some_and(|text| !text.is_empty())
+        self.has_text()
             && !self.has_delta()
             && self.message().is_none_or(|message| message.is_null())
     }

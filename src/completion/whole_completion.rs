@@ -52,9 +52,7 @@ impl Reassembler {
                 if let Some(message) = choice.message_as_delta() {
                     set_message(target, &message);
                 } else {
-                    let is_lost =
-                        choice.has_delta() || choice.text().is_some_and(|it| !it.is_empty());
-                    let lost = usize::from(is_lost);
+                    let lost = usize::from(choice.has_delta() || choice.has_text());
                     target.state.count(|counts| &mut counts.unknown_content_parts, lost);
                 }
             });

@@ -205,3 +205,14 @@ fn the_reasoning_text_is_that_with_content() {
         assert_eq!(delta.reasoning_text(), Some(text), "{name}");
     }
 }
+
+#[test]
+fn a_legacy_text_of_any_type_is_counted() {
+    for (text, expected) in
+        [(json!("X"), 1), (json!(5), 1), (json!(["X"]), 1), (json!(""), 0), (json!(null), 0)]
+    {
+        let finished = finished(&json!({"index": 0, "text": text}), 2);
+        let lost = finished.irregularities.unknown_content_parts;
+        assert_eq!(lost, 2 * expected, "{text}");
+    }
+}
