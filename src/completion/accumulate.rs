@@ -2,9 +2,9 @@
 
 use super::budget::Budget;
 use super::list::Matching;
-use super::merge::extend_text;
+use super::merge::{extend_text, has_only_objects};
 use crate::json::{
-    JsonText, OwnedArray, OwnedMember, OwnedObject, OwnedValue, VARIES, Value, ValueKind, writer,
+    JsonText, OwnedArray, OwnedMember, OwnedObject, OwnedValue, VARIES, Value, ValueKind,
 };
 use crate::slice::text_in;
 
@@ -36,7 +36,7 @@ impl OwnedObject {
         let Some(kept) = self.member_mut(name) else {
             return self.begin(name, value, rules, budget);
         };
-        if value.is_empty_value() {
+        if value.adds_nothing() {
             return;
         }
         let is_other_kind = kept.value.is_empty_value()
@@ -59,6 +59,11 @@ impl OwnedObject {
             }
             (OwnedValue::Object(object), ValueKind::Object) => {
                 object.accumulate_all(value, rules, budget);
+            }
+            (OwnedValue::Raw(text), ValueKind::Object) if text.begins_with(b'{') => {
+                if let Some(object) = kept.value.make_object(budget) {
+                    object.accumulate_all(value, rules, budget);
+                }
             }
             (OwnedValue::Array(_), ValueKind::Array) => {
                 kept.value.extend_list(value, rules, budget);
@@ -89,6 +94,7 @@ impl OwnedObject {
     /// Adds the member `name`, which must be absent.
     fn begin(&mut self, name: &str, value: Value<'_>, rules: Unknown, budget: &mut Budget) {
         match value.kind() {
+            ValueKind::Array | ValueKind::Object if self.skips(value, budget) => {}
             ValueKind::Array => {
                 if let Some(kept) = self.add(name, OwnedValue::Raw(JsonText::new()), 0, budget) {
                     kept.begin_list(value, rules, budget);
@@ -182,12 +188,8 @@ impl OwnedValue {
     /// A [`OwnedArray`] contains objects only: another element turns it into its JSON text.
     fn extend_list(&mut self, value: Value<'_>, rules: Unknown, budget: &mut Budget) {
         if !has_only_objects(value) {
-            let mut json = Vec::new();
-            self.write_json(&mut json);
-            let mut text = JsonText::from(writer::known_string(json));
-            if budget.replace(self.cost(), text.len()) {
-                extend_text(&mut text, value, budget);
-                *self = Self::Raw(text);
+            if let Some(text) = self.make_array_text(budget) {
+                extend_text(text, value, budget);
             }
             return;
         }
@@ -197,8 +199,4 @@ impl OwnedValue {
             kept.accumulate_all(element, rules, budget);
         }
     }
-}
-
-fn has_only_objects(array: Value<'_>) -> bool {
-    array.elements().all(|element| element.kind() == ValueKind::Object)
 }

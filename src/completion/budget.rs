@@ -54,7 +54,7 @@ pub(crate) struct Budget {
     exceeded: Option<CompletionLimit>,
     /// True once a value didn't fit: no further value fits then.
     closed: bool,
-    /// The number of values that others replaced without a known rule.
+    /// See [`count_replaced`](Self::count_replaced).
     replaced: u32,
 }
 
@@ -122,7 +122,7 @@ impl Budget {
         self.exceeded = self.exceeded.or(Some(limit));
     }
 
-    /// Counts a value that a different one replaced.
+    /// Counts a value that a different one replaced, or that was left out beside one.
     pub(crate) const fn count_replaced(&mut self) {
         self.replaced = self.replaced.saturating_add(1);
     }

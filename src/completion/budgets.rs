@@ -11,7 +11,7 @@ use super::list::Matching;
 use super::outcome::{LONGEST_REASON, count};
 use crate::chunk::schema::logprobs;
 use crate::chunk::{Level, Merge, is_identity, merge};
-use crate::json::{OwnedArray, OwnedObject, Value, beginning, replace_text};
+use crate::json::{OwnedArray, OwnedObject, Value, ValueKind, beginning, replace_text};
 use crate::limits::Limits;
 
 /// The budgets of a completion: its limits, its bytes and its entries.
@@ -72,6 +72,11 @@ impl PendingSurrogate {
     pub(super) fn may_join(self, text: &str) -> bool {
         self.0.is_some() || text.ends_with(char::REPLACEMENT_CHARACTER)
     }
+}
+
+/// Returns true if an element of the reasoning details has a member, so that it is stored.
+fn is_detail(element: &Value<'_>) -> bool {
+    element.kind() == ValueKind::Object && !element.is_empty_value()
 }
 
 impl Budgets {
@@ -286,7 +291,7 @@ impl Budgets {
 
     /// Replaces all reasoning details by those of a whole message, if it has any.
     pub(super) fn replace_details(&mut self, kept: &mut OwnedArray, whole: Value<'_>) {
-        let has_any = whole.elements().next().is_some();
+        let has_any = whole.elements().any(|detail| is_detail(&detail));
         if !has_any || self.texts.is_closed() || !self.texts.replace(kept.cost(), 0) {
             return;
         }
@@ -296,7 +301,7 @@ impl Budgets {
 
     /// Merges a list of reasoning details into the stored ones.
     pub(super) fn merge_details(&mut self, kept: &mut OwnedArray, details: Value<'_>) {
-        for detail in details.elements() {
+        for detail in details.elements().filter(is_detail) {
             let Some(kept) = kept.element(detail, Matching::Detail, &mut self.texts) else { break };
             for (name, value) in detail.members() {
                 self.keep(kept, Level::ReasoningDetail, name, value);
@@ -314,6 +319,10 @@ impl Budgets {
     ) {
         if !matches!(merge(level, name), Merge::Nested | Merge::Ignore) {
             object.last(name, value, &mut self.texts);
+            if let Some(member) = object.member_mut(name).filter(|_| !value.adds_nothing()) {
+                // Equal pieces of a text are counted from the whole one.
+                member.repeats = 0;
+            }
         }
     }
 

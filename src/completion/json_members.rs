@@ -76,7 +76,7 @@ impl ChatCompletion {
     /// Appends the completion's JSON text, as OpenAI defines a `chat.completion`.
     ///
     /// With the feature `serde`, `serde_json` writes the same bytes. Values without a field are
-    /// written as they were sent, white space included. Allocates only if the buffer has to grow.
+    /// written as they were sent, white space included, except in an empty array or object. Allocates only if the buffer has to grow.
     ///
     /// For a client that didn't request a stream, from an upstream that sent one:
     ///

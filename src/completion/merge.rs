@@ -3,9 +3,13 @@
 use super::budget::Budget;
 use super::list::Matching;
 use crate::json::{
-    ENTRY_COST, JsonText, Name, OwnedArray, OwnedMember, OwnedObject, OwnedValue, Value, ValueKind,
+    ENTRY_COST, JsonText, Name, OwnedArray, OwnedMember, OwnedObject, OwnedValue, TEXT_LIMITS,
+    Value, ValueKind, read_text, writer,
 };
 use crate::slice::text_in;
+
+/// The member of a filter result that stays true.
+const FILTERED: &str = "filtered";
 
 impl OwnedValue {
     /// Replaces the value if the new one fits, and releases the budget of the old one.
@@ -13,15 +17,13 @@ impl OwnedValue {
         if budget.is_closed() {
             return;
         }
-        let len = value.json_len();
-        if !budget.replace(self.cost(), len) {
+        let stored = value.stored();
+        if !budget.replace(self.cost(), stored.len()) {
             return;
         }
         match self {
-            Self::Raw(text) if !value.document.has_non_finite_numbers() => {
-                text.set(value.raw_bytes());
-            }
-            _ => *self = Self::copy_raw(value),
+            Self::Raw(text) => text.set(&stored),
+            Self::Object(_) | Self::Array(_) => *self = Self::Raw(JsonText::known(&stored)),
         }
     }
 
@@ -39,14 +41,89 @@ impl OwnedValue {
         true
     }
 
-    /// Replaces the value by an empty object or array, unless it is one; returns true if it is now.
-    pub(super) fn make(&mut self, empty: Self, budget: &mut Budget) -> bool {
-        let is_empty = core::mem::discriminant(self) == core::mem::discriminant(&empty);
-        if is_empty || budget.is_closed() || !budget.replace(self.cost(), 0) {
-            return is_empty;
+    /// Returns the object, in place of any other value; `None` if it doesn't fit.
+    ///
+    /// A whole message stores an object as its text, whose members are read then.
+    pub(super) fn make_object(&mut self, budget: &mut Budget) -> Option<&mut OwnedObject> {
+        if !matches!(self, Self::Object(_)) {
+            let mut object = OwnedObject::default();
+            self.read_again(ValueKind::Object, budget, |stored, budget| {
+                object.merge(stored, budget);
+            })?;
+            *self = Self::Object(object);
         }
-        *self = empty;
-        true
+        match self {
+            Self::Object(object) => Some(object),
+            Self::Raw(_) | Self::Array(_) => None,
+        }
+    }
+
+    /// Returns the array of objects, in place of any other value, as [`make_object`] does.
+    ///
+    /// [`make_object`]: Self::make_object
+    fn make_list(&mut self, budget: &mut Budget) -> Option<&mut OwnedArray> {
+        if !matches!(self, Self::Array(_)) {
+            let mut list = OwnedArray::default();
+            self.read_again(ValueKind::Array, budget, |stored, budget| {
+                if has_only_objects(stored) {
+                    list.merge_by_index(stored, budget);
+                } else {
+                    budget.count_replaced();
+                }
+            })?;
+            *self = Self::Array(list);
+        }
+        match self {
+            Self::Array(list) => Some(list),
+            Self::Raw(_) | Self::Object(_) => None,
+        }
+    }
+
+    /// Releases the budget of a value that is replaced, and passes it to `merge` if it is of a kind.
+    ///
+    /// Returns `None` if the budget is used up.
+    fn read_again(
+        &self,
+        kind: ValueKind,
+        budget: &mut Budget,
+        merge: impl FnOnce(Value<'_>, &mut Budget),
+    ) -> Option<()> {
+        if budget.is_closed() || !budget.replace(self.cost(), 0) {
+            return None;
+        }
+        if let Self::Raw(text) = self
+            && self.is_of(kind)
+        {
+            let merged = read_text(text.as_bytes(), &TEXT_LIMITS, |stored| {
+                merge(stored, budget);
+                Ok(())
+            });
+            if merged.is_err() {
+                budget.count_replaced();
+            }
+        }
+        Some(())
+    }
+
+    /// Turns an array of objects into its JSON text, and any other value into an empty array's.
+    ///
+    /// Returns the text, or `None` if it doesn't fit.
+    pub(super) fn make_array_text(&mut self, budget: &mut Budget) -> Option<&mut JsonText> {
+        if !matches!(self, Self::Raw(_)) || !self.is_of(ValueKind::Array) {
+            let mut json = Vec::new();
+            match self {
+                Self::Array(list) => list.write_json(&mut json),
+                Self::Raw(_) | Self::Object(_) => json.extend_from_slice(b"[]"),
+            }
+            if budget.is_closed() || !budget.replace(self.cost(), json.len()) {
+                return None;
+            }
+            *self = Self::Raw(JsonText::from(writer::known_string(json)));
+        }
+        match self {
+            Self::Raw(text) => Some(text),
+            Self::Object(_) | Self::Array(_) => None,
+        }
     }
 }
 
@@ -62,6 +139,11 @@ impl OwnedMember {
 }
 
 impl OwnedObject {
+    /// Returns true if a further member with this value is left out without a loss.
+    pub(super) fn skips(&self, value: Value<'_>, budget: &Budget) -> bool {
+        value.adds_nothing() && self.members.len() >= budget.max_members() as usize
+    }
+
     /// Adds a member whose name is absent; returns its value if it fits.
     pub(super) fn add(
         &mut self,
@@ -83,23 +165,20 @@ impl OwnedObject {
 
     /// Adds the text of a value as a member whose name is absent, if it fits.
     pub(super) fn add_text(&mut self, name: &str, value: Value<'_>, budget: &mut Budget) {
-        if value.document.has_non_finite_numbers() {
-            let copy = OwnedValue::copy_raw(value);
-            let len = copy.cost();
-            self.add(name, copy, len, budget);
+        if self.skips(value, budget) {
             return;
         }
-        let text = value.raw_bytes();
-        let kept = self.add(name, OwnedValue::Raw(JsonText::new()), text.len(), budget);
+        let stored = value.stored();
+        let kept = self.add(name, OwnedValue::Raw(JsonText::new()), stored.len(), budget);
         if let Some(OwnedValue::Raw(kept)) = kept {
-            kept.set(text);
+            kept.set(&stored);
         }
     }
 
     /// Stores the first value with content.
     pub(crate) fn first(&mut self, name: &str, value: Value<'_>, budget: &mut Budget) {
         match self.get_mut(name) {
-            Some(kept) if kept.is_empty_value() => kept.set(value, budget),
+            Some(kept) if kept.is_empty_value() && !value.adds_nothing() => kept.set(value, budget),
             Some(_) => {}
             None => self.add_text(name, value, budget),
         }
@@ -108,7 +187,7 @@ impl OwnedObject {
     /// Stores the last value with content.
     pub(crate) fn last(&mut self, name: &str, value: Value<'_>, budget: &mut Budget) {
         match self.get_mut(name) {
-            Some(kept) if value.is_empty_value() && !kept.is_empty_value() => {}
+            Some(_) if value.adds_nothing() => {}
             Some(OwnedValue::Raw(kept)) if kept.as_bytes() == value.raw_bytes() => {}
             Some(kept) => kept.set(value, budget),
             None => self.add_text(name, value, budget),
@@ -118,11 +197,11 @@ impl OwnedObject {
     /// Stores the members of another object, each as [`last`](Self::last) does.
     pub(super) fn last_of(&mut self, other: Self, budget: &mut Budget) {
         for OwnedMember { name, value, .. } in other.members {
-            match self.get_mut(&name) {
-                Some(kept) if value.is_empty_value() && !kept.is_empty_value() => {}
+            match self.member_mut(&name) {
+                Some(_) if value.is_empty_value() => {}
                 Some(kept) => {
-                    if !budget.is_closed() && budget.replace(kept.cost(), value.cost()) {
-                        *kept = value;
+                    if !budget.is_closed() && budget.replace(kept.value.cost(), value.cost()) {
+                        *kept = OwnedMember { name, value, repeats: 0 };
                     }
                 }
                 None => {
@@ -156,11 +235,39 @@ impl OwnedObject {
         }
     }
 
-    /// Joins strings as sent; any other value replaces the stored one.
+    /// Returns true if a value is of the kind that the rule of its member joins.
+    ///
+    /// Stores any other value, unless one of the kind is stored. Of two values with content, one of
+    /// which isn't of the kind, only one remains: the other one is counted.
+    fn is_joined(
+        &mut self,
+        name: &str,
+        value: Value<'_>,
+        kind: ValueKind,
+        budget: &mut Budget,
+    ) -> bool {
+        let is_new = value.kind() == kind;
+        let kept = self.get(name).filter(|kept| !kept.is_empty_value() && !budget.is_closed());
+        let is_known = kept.is_some_and(|kept| kept.is_of(kind));
+        let is_equal = |kept: &OwnedValue| kept.as_raw() == Some(value.raw());
+        if kept.is_some_and(|kept| !value.adds_nothing() && !is_equal(kept))
+            && !(is_new && is_known)
+        {
+            budget.count_replaced();
+        }
+        if !is_new && !is_known {
+            self.last(name, value, budget);
+        }
+        is_new
+    }
+
+    /// Joins strings as sent.
     ///
     /// Both strings stay escaped, so that the halves of a cut surrogate pair become one.
     pub(crate) fn concat(&mut self, name: &str, value: Value<'_>, budget: &mut Budget) {
-        if !self.get_mut(name).is_some_and(|kept| kept.join(value, budget)) {
+        if self.is_joined(name, value, ValueKind::String, budget)
+            && !self.get_mut(name).is_some_and(|kept| kept.join(value, budget))
+        {
             self.last(name, value, budget);
         }
     }
@@ -175,25 +282,20 @@ impl OwnedObject {
         self.members.get_mut(position).is_some_and(|member| member.value.join(value, budget))
     }
 
-    /// Joins arrays; any other value replaces the stored one.
+    /// Joins arrays.
     pub(crate) fn append(&mut self, name: &str, value: Value<'_>, budget: &mut Budget) {
-        if value.kind() != ValueKind::Array {
-            return self.last(name, value, budget);
+        if !self.is_joined(name, value, ValueKind::Array, budget) {
+            return;
         }
         let kept = match self.position(name) {
+            Some(_) if value.is_empty_value() => return,
             Some(at) => self.members.get_mut(at).map(|member| &mut member.value),
+            None if self.skips(value, budget) => return,
             None => self.add(name, OwnedValue::Raw("[]".into()), 2, budget),
         };
-        let Some(kept) = kept else { return };
-        if !matches!(kept, OwnedValue::Raw(kept) if kept.begins_with(b'[')) {
-            let keeps = value.is_empty_value() && !kept.is_empty_value();
-            if keeps || budget.is_closed() || !budget.replace(kept.cost(), 2) {
-                return;
-            }
-            *kept = OwnedValue::Raw("[]".into());
+        if let Some(kept) = kept.and_then(|kept| kept.make_array_text(budget)) {
+            extend_text(kept, value, budget);
         }
-        let OwnedValue::Raw(kept) = kept else { return };
-        extend_text(kept, value, budget);
     }
 
     /// Merges objects member by member; the last value of a leaf that isn't `null` counts.
@@ -207,7 +309,7 @@ impl OwnedObject {
 
     /// Returns the object `name`, in place of any other value.
     ///
-    /// Returns `None` if it doesn't fit, or if an empty `value` would replace a value with content.
+    /// Returns `None` if it doesn't fit, or if `value` is empty and another value is stored.
     pub(super) fn object(
         &mut self,
         name: &str,
@@ -215,17 +317,12 @@ impl OwnedObject {
         budget: &mut Budget,
     ) -> Option<&mut Self> {
         let kept = match self.position(name) {
+            Some(_) if value.is_empty_value() => return None,
             Some(at) => self.members.get_mut(at).map(|member| &mut member.value),
+            None if self.skips(value, budget) => return None,
             None => self.add(name, OwnedValue::Object(Self::default()), 0, budget),
-        }?;
-        let keeps = value.is_empty_value() && !kept.is_empty_value();
-        if keeps || !kept.make(OwnedValue::Object(Self::default()), budget) {
-            return None;
-        }
-        match kept {
-            OwnedValue::Object(kept) => Some(kept),
-            OwnedValue::Raw(_) | OwnedValue::Array(_) => None,
-        }
+        };
+        kept?.make_object(budget)
     }
 
     /// Merges all members of `object` into this one.
@@ -238,8 +335,8 @@ impl OwnedObject {
 
     /// Joins the arrays in an object, each with those of the same name.
     pub(crate) fn append_inside(&mut self, name: &str, value: Value<'_>, budget: &mut Budget) {
-        if value.kind() != ValueKind::Object {
-            return self.last(name, value, budget);
+        if !self.is_joined(name, value, ValueKind::Object, budget) {
+            return;
         }
         let Some(kept) = self.object(name, value, budget) else { return };
         for (name, value) in value.members() {
@@ -248,34 +345,31 @@ impl OwnedObject {
     }
 
     /// Merges as [`deep_last`](Self::deep_last), but never replaces a `filtered` that is true.
+    ///
+    /// So no other value replaces an object with content, which may contain one.
     pub(crate) fn deep_last_filtered(&mut self, name: &str, value: Value<'_>, budget: &mut Budget) {
+        let kept = self.get(name).filter(|kept| !kept.is_empty_value());
+        if name == FILTERED && kept.and_then(OwnedValue::as_bool) == Some(true) {
+            return;
+        }
         if value.kind() != ValueKind::Object {
-            return self.last(name, value, budget);
+            if !kept.is_some_and(|kept| kept.is_of(ValueKind::Object)) {
+                self.last(name, value, budget);
+            }
+            return;
         }
         let Some(kept) = self.object(name, value, budget) else { return };
-        for (category, value) in value.members() {
-            let was_filtered = kept.get(category).and_then(|category| category.get("filtered"));
-            let stays = was_filtered.is_some_and(|filtered| filtered.as_raw() == Some("true"));
-            if !stays || value.kind() != ValueKind::Object {
-                if !stays {
-                    kept.deep_last(category, value, budget);
-                }
-                continue;
-            }
-            let Some(kept) = kept.object(category, value, budget) else { continue };
-            for (name, value) in value.members().filter(|(name, _)| *name != "filtered") {
-                kept.deep_last(name, value, budget);
-            }
+        kept.reserve_first(value);
+        for (name, value) in value.members() {
+            kept.deep_last_filtered(name, value, budget);
         }
     }
 
     /// Merges fragments of a custom tool call: joins `input`, and stores the first of other
     /// members.
-    ///
-    /// Any other value than an object replaces the stored one.
     pub(crate) fn custom_call(&mut self, name: &str, value: Value<'_>, budget: &mut Budget) {
-        if value.kind() != ValueKind::Object {
-            return self.last(name, value, budget);
+        if !self.is_joined(name, value, ValueKind::Object, budget) {
+            return;
         }
         let Some(kept) = self.object(name, value, budget) else { return };
         for (name, value) in value.members() {
@@ -288,30 +382,46 @@ impl OwnedObject {
 
     /// Merges the elements of arrays that have the same index.
     ///
-    /// Any other value replaces the stored one, and so does an array with an element that isn't an
-    /// object.
+    /// An array with an element that isn't an object replaces the stored one.
     pub(crate) fn index_merge(&mut self, name: &str, value: Value<'_>, budget: &mut Budget) {
-        let mut elements = value.elements();
-        if value.kind() != ValueKind::Array
-            || elements.any(|element| element.kind() != ValueKind::Object)
-        {
-            return self.last(name, value, budget);
-        }
-        if self.get(name).is_none() {
-            self.add(name, OwnedValue::Array(OwnedArray::default()), 0, budget);
-        }
-        let Some(kept) = self.get_mut(name) else { return };
-        if value.is_empty_value() || !kept.make(OwnedValue::Array(OwnedArray::default()), budget) {
+        if !self.is_joined(name, value, ValueKind::Array, budget) {
             return;
         }
-        if let OwnedValue::Array(list) = kept {
-            for element in value.elements() {
-                if let Some(kept) = list.element(element, Matching::Index, budget) {
-                    kept.merge(element, budget);
-                }
+        if !has_only_objects(value) {
+            let kept = self.get(name).filter(|kept| !kept.is_empty_value());
+            if kept.is_some_and(|kept| {
+                kept.is_of(ValueKind::Array) && kept.as_raw() != Some(value.raw())
+            }) {
+                budget.count_replaced();
+            }
+            return self.last(name, value, budget);
+        }
+        let kept = match self.position(name) {
+            Some(_) if value.is_empty_value() => return,
+            Some(at) => self.members.get_mut(at).map(|member| &mut member.value),
+            None if self.skips(value, budget) => return,
+            None => self.add(name, OwnedValue::Array(OwnedArray::default()), 0, budget),
+        };
+        if let Some(list) = kept.and_then(|kept| kept.make_list(budget)) {
+            list.merge_by_index(value, budget);
+        }
+    }
+}
+
+impl OwnedArray {
+    /// Merges the elements of an array, each into the one with the same index.
+    fn merge_by_index(&mut self, array: Value<'_>, budget: &mut Budget) {
+        for element in array.elements() {
+            if let Some(kept) = self.element(element, Matching::Index, budget) {
+                kept.merge(element, budget);
             }
         }
     }
+}
+
+/// Returns true if no element of an array is another value than an object.
+pub(super) fn has_only_objects(array: Value<'_>) -> bool {
+    array.elements().all(|element| element.kind() == ValueKind::Object)
 }
 
 /// Appends the elements of an array to the JSON text of another one, as long as they fit.

@@ -35,7 +35,7 @@ pub(super) fn push_delta(target: &mut ChoiceTarget<'_>, delta: &Delta<'_>) {
         push_reasoning(target, delta);
     }
     let ChoiceTarget { message, state, budget, .. } = target;
-    if let Some(call) = delta.function_call() {
+    if let Some(call) = delta.function_call().filter(|call| !call.as_value().is_empty_value()) {
         let kept = message.function_call.get_or_insert_default();
         push_name(kept, call.name_text().unwrap_or_default(), budget);
         state.count(|counts| &mut counts.texts_of_another_type, call.numbers_for_texts());
@@ -48,7 +48,7 @@ pub(super) fn push_delta(target: &mut ChoiceTarget<'_>, delta: &Delta<'_>) {
             value,
         );
     }
-    if let Some(audio) = delta.audio() {
+    if let Some(audio) = delta.audio().filter(|audio| !audio.as_value().is_empty_value()) {
         let kept = message.audio.get_or_insert_default();
         for (name, value) in audio.as_value().members() {
             budget.keep(kept, Level::Audio, name, value);

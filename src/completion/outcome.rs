@@ -102,6 +102,9 @@ pub struct Irregularities {
     /// The reassembler stores the digits as sent.
     pub texts_of_another_type: u32,
     /// Values that replaced another value, in unknown members of a delta or in content parts.
+    ///
+    /// In a known member whose values are joined, a value of another type counts too. It is left out
+    /// beside a joined value, or a value to join replaces it.
     pub replaced_values: u32,
     /// Content parts of an unknown kind or with an unknown member, and values of an unexpected type.
     ///

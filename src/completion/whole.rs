@@ -38,7 +38,7 @@ pub(super) fn set_message(target: &mut ChoiceTarget<'_>, whole: &WholeMessage<'_
     set_texts(target, &delta);
     let ChoiceTarget { message, state, budget, .. } = target;
     budget.first(&mut message.role, || delta.role());
-    if let Some(call) = delta.function_call() {
+    if let Some(call) = delta.function_call().filter(|call| !call.as_value().is_empty_value()) {
         let kept = message.function_call.get_or_insert_default();
         state.count(|counts| &mut counts.texts_of_another_type, call.numbers_for_texts());
         set_name(kept, call.name_text().unwrap_or_default(), budget);
@@ -51,7 +51,7 @@ pub(super) fn set_message(target: &mut ChoiceTarget<'_>, whole: &WholeMessage<'_
             value,
         );
     }
-    if let Some(audio) = delta.audio() {
+    if let Some(audio) = delta.audio().filter(|audio| !audio.as_value().is_empty_value()) {
         let kept = message.audio.get_or_insert_default();
         for (name, value) in audio.as_value().members() {
             budget.keep_whole(kept, Level::Audio, name, value);

@@ -7,7 +7,7 @@ use super::json_text::JsonText;
 use super::name::Name;
 use super::scan::plain_len;
 use super::thin_list::ThinList;
-use super::value::Value;
+use super::value::{Value, ValueKind};
 use super::writer::{self, ObjectWriter, array};
 use super::{TEXT_LIMITS, read_text};
 use crate::error::Error;
@@ -173,16 +173,27 @@ impl OwnedValue {
     }
 
     pub(crate) fn copy_raw(value: Value<'_>) -> Self {
-        if !value.document.has_non_finite_numbers() {
-            return Self::Raw(JsonText::known(value.raw_bytes()));
-        }
-        let mut text = String::with_capacity(value.json_len());
-        value.write_json(&mut text);
-        Self::Raw(text.into())
+        Self::Raw(JsonText::known(&value.stored()))
     }
 
+    /// Returns true for `null`, `""`, `[]` and `{}`; an empty stored value has no white space.
     pub(crate) fn is_empty_value(&self) -> bool {
-        matches!(self, Self::Raw(text) if matches!(text.as_bytes(), b"null" | b"\"\"" | b"[]" | b"{}"))
+        match self {
+            Self::Raw(text) => matches!(text.as_bytes(), b"null" | b"\"\"" | b"[]" | b"{}"),
+            Self::Object(object) => object.is_empty(),
+            Self::Array(list) => list.is_empty(),
+        }
+    }
+
+    /// Returns true if the value is a string, an array or an object, as `kind` states.
+    pub(crate) fn is_of(&self, kind: ValueKind) -> bool {
+        match (self, kind) {
+            (Self::Raw(text), ValueKind::String) => text.begins_with(b'"'),
+            (Self::Raw(text), ValueKind::Array) => text.begins_with(b'['),
+            (Self::Raw(text), ValueKind::Object) => text.begins_with(b'{'),
+            (Self::Array(_), ValueKind::Array) | (Self::Object(_), ValueKind::Object) => true,
+            _ => false,
+        }
     }
 
     /// Returns the bytes of the budget that the value needs.

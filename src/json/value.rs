@@ -1,5 +1,6 @@
 //! `Value<'_>`: any JSON value of a payload, as sent.
 
+use alloc::borrow::Cow;
 use core::fmt;
 
 use super::document::{Document, Elements, Members};
@@ -193,6 +194,30 @@ impl<'a> Value<'a> {
             }
             Some(_) => false,
         }
+    }
+
+    /// Returns the JSON text that a completion stores.
+    ///
+    /// Numbers that aren't finite are `null`. An empty array or object has no white space, so that it
+    /// is known by its bytes.
+    pub(crate) fn stored(&self) -> Cow<'a, [u8]> {
+        match self.document.kind(self.id) {
+            Some(Kind::Array) if self.is_empty_value() => Cow::Borrowed(b"[]"),
+            Some(Kind::Object) if self.is_empty_value() => Cow::Borrowed(b"{}"),
+            _ if !self.document.has_non_finite_numbers() => Cow::Borrowed(self.raw_bytes()),
+            _ => {
+                let mut text = String::with_capacity(self.json_len());
+                self.write_json(&mut text);
+                Cow::Owned(text.into_bytes())
+            }
+        }
+    }
+
+    /// Returns true if the stored text is an empty value, so that merging it changes nothing.
+    ///
+    /// A number that isn't finite is stored as `null`.
+    pub(crate) fn adds_nothing(&self) -> bool {
+        self.is_empty_value() || self.kind() == ValueKind::NonFiniteNumber
     }
 
     /// Returns the length of the text that [`write_json`](Self::write_json) appends.
