@@ -229,8 +229,8 @@ fn push_odd_reasoning(target: &mut ChoiceTarget<'_>, values: [Option<Value<'_>>;
         _ => (false, false),
     };
     let names = [ReasoningName::ReasoningContent, ReasoningName::Reasoning];
-    let named = values.into_iter().zip(names).take(if is_equal { 1 } else { 2 });
-    for (value, name) in named.filter_map(|(value, name)| Some((value?, name))) {
+    let pairs = values.into_iter().zip(names).take(if is_equal { 1 } else { 2 });
+    for (value, name) in pairs.filter_map(|(value, name)| Some((value?, name))) {
         if has_same_text && name == ReasoningName::Reasoning {
             push_rest(target, value);
             continue;
