@@ -1053,9 +1053,11 @@ fn another_name_behind_complete_arguments_begins_another_call() {
     }
 }
 
-/// The parts of a call that was left out are left out, too: no other call grows by them.
-#[test]
-fn parts_of_a_call_that_was_left_out_join_no_other_call() {
+/// The most calls, the calls, a part that is left out, and the arguments of the stored calls.
+type LeftOutRow = (usize, Vec<Value>, Value, Vec<&'static str>);
+
+/// Returns calls of which one is left out, each with a part that continues it.
+fn left_out_calls() -> Vec<LeftOutRow> {
     let call = |index: Value, id: &str, name: &str, arguments: &str| {
         let mut call = json!({"id": id, "function": {"name": name, "arguments": arguments}});
         if !index.is_null() {
@@ -1066,8 +1068,7 @@ fn parts_of_a_call_that_was_left_out_join_no_other_call() {
     let (no, zero, bad) = (|| Value::Null, || json!(0), || json!(-1));
     let open = "{\"a\":";
     let lost = |index: Value, id: &str| call(index, id, "", "EVIL");
-    let rows = [
-        // The calls, the part that is left out, and the arguments of the calls that are stored.
+    vec![
         (
             1,
             vec![call(no(), "a", "f", open), call(no(), "b", "f", open)],
@@ -1147,8 +1148,13 @@ fn parts_of_a_call_that_was_left_out_join_no_other_call() {
             lost(no(), ""),
             vec!["{\"a\":1}"],
         ),
-    ];
-    for (most, calls, lost, expected) in rows {
+    ]
+}
+
+/// The parts of a call that was left out are left out, too: no other call grows by them.
+#[test]
+fn parts_of_a_call_that_was_left_out_join_no_other_call() {
+    for (most, calls, lost, expected) in left_out_calls() {
         let mut decoder = ChunkDecoder::new();
         let mut completion = Reassembler::with_limits(Limits::new().with_max_tool_calls(most));
         let mut push = |call: &Value| {
@@ -1299,7 +1305,7 @@ fn the_pending_call_behind_an_empty_part_of_another_is_the_one_that_grows() {
             {"index": index, "function": {"arguments": arguments}}]}}]})
     };
     let calls = [call(0, "{}"), call(1, "{"), call(0, "")];
-    let stream: String = calls.iter().map(|call| format!("data: {call}\n\n")).collect();
+    let stream = calls.map(|call| format!("data: {call}\n\n")).concat();
     assert_eq!(finished(&stream).pending[0].tool_call, Some(1));
 }
 
