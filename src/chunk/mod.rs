@@ -56,6 +56,7 @@ pub use content_flags::ContentFlags;
 pub(crate) use content_part::{ContentPart, NEEDED, REFERENCE_IDS, lost_texts, texts_of};
 pub use logprobs::{Logprobs, TokenLogprob, TokenLogprobs};
 pub use mismatch::Mismatch;
+pub(crate) use origin::Origin;
 pub use other_object::{Api, OtherObject};
 pub use owned::OwnedChatCompletionChunk;
 pub(crate) use owned_error::FailureBuffer;

@@ -260,7 +260,7 @@ level! {
         STOP_REASON b"stop_reason" StringOrInteger, Replace, Server;
         MATCHED_STOP b"matched_stop" Any, Replace, Server;
         REASONING_LOGPROBS b"reasoning_logprobs" Any, ExtendMembers, Duplicate;
-        TOP_LOGPROBS b"top_logprobs" Any, Replace, Unknown;
+        TOP_LOGPROBS b"top_logprobs" Any, Replace, Duplicate;
         CONTENT_FILTER_RESULTS b"content_filter_results" Any, FilterResults, Unknown;
         CONTENT_FILTER_OFFSETS b"content_filter_offsets" Any, Replace, Unknown;
         CONTENT_FILTER_RESULT b"content_filter_result" Any, FilterResults, Unknown;

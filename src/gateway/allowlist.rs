@@ -1,8 +1,8 @@
 //! `scan`: checks whether a chunk or event may contain unwatched text.
 
 use super::watched_text::{MessageMember, WatchedTextKind};
-use crate::chunk::schema::{delta, reasoning_detail, tool_call, top};
-use crate::chunk::{ChatCompletionChunk, ContentPart, Level, origin, texts_of};
+use crate::chunk::schema::{choice, delta, reasoning_detail, tool_call, top};
+use crate::chunk::{ChatCompletionChunk, ContentPart, Level, Origin, origin, texts_of};
 use crate::decoder::{ChunkEvent, Payload};
 use crate::json::{Value, ValueKind};
 use crate::sse::EventKind;
@@ -18,6 +18,43 @@ const KINDS: usize = WatchedTextKind::Arguments as usize + 1;
 
 /// Maximum depth of nested objects. Deeper members are unwatched.
 const MAX_DEPTH: usize = 8;
+
+/// The author of a value, and of the names in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Author {
+    /// The server: its strings are harmless.
+    Server,
+    /// Not known: its strings may be output of the model.
+    Unknown,
+    /// The model, which may write names, numbers and booleans too.
+    Model,
+}
+
+impl Author {
+    /// Returns the author of a member that isn't watched.
+    fn of(level: Level, name: &str, value: Value<'_>) -> Self {
+        let origin = origin(level, name);
+        let is_around_message = matches!(level, Level::Top | Level::Choice);
+        // A completion has its texts in `message`.
+        let is_copy =
+            origin == Origin::Duplicate || level == Level::Choice && name == choice::DELTA;
+        match value.kind() {
+            ValueKind::Array | ValueKind::Object if is_copy || !is_around_message => Self::Model,
+            _ if origin.is_output() => Self::Model,
+            _ if origin.is_server() => Self::Server,
+            _ => Self::Unknown,
+        }
+    }
+
+    /// Returns the author of a member in an object.
+    fn inside(self, name: &str) -> Self {
+        match self {
+            Self::Model => Self::Model,
+            Self::Server | Self::Unknown if NESTED_STRINGS.contains(&name) => Self::Server,
+            Self::Server | Self::Unknown => Self::Unknown,
+        }
+    }
+}
 
 /// The result of [`scan`] for a chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -231,25 +268,26 @@ impl<'l> Scan<'l> {
         if value.kind() == kind {
             return Some(value);
         }
-        self.member("", false, value, 0);
+        self.member("", Author::Unknown, value, 0);
         None
     }
 
     /// Checks a member that isn't watched, by its origin in the schema.
     fn known(&mut self, level: Level, name: &str, value: Value<'l>) {
-        self.member(name, origin(level, name).is_server(), value, MAX_DEPTH);
+        self.member(name, Author::of(level, name, value), value, MAX_DEPTH);
     }
 
-    /// Checks a member that isn't watched. `is_known` is true if its strings are the server's own.
-    fn member(&mut self, name: &str, is_known: bool, value: Value<'l>, depth: usize) {
+    /// Checks a member that isn't watched.
+    fn member(&mut self, name: &str, author: Author, value: Value<'l>, depth: usize) {
         if self.has_unwatched {
             return;
         }
         let is_harmless = match value.kind() {
-            ValueKind::Null | ValueKind::Bool | ValueKind::NonFiniteNumber => true,
+            ValueKind::Null => true,
+            ValueKind::Bool | ValueKind::NonFiniteNumber => author != Author::Model,
             // A reader with the tokenizer can convert a token's number to its text.
-            ValueKind::Number => name != delta::TOKEN_ID,
-            ValueKind::String if is_known => true,
+            ValueKind::Number => author != Author::Model && name != delta::TOKEN_ID,
+            ValueKind::String if author == Author::Server => true,
             ValueKind::String => {
                 self.is_variable |= self.chunk.slots().any(|(_, node)| node == value.id);
                 value.is_empty_value()
@@ -258,13 +296,13 @@ impl<'l> Scan<'l> {
             ValueKind::Array if depth > 0 && ARRAYS.contains(&name) => {
                 for element in value.elements() {
                     self.has_unwatched |= element.kind() != ValueKind::Object;
-                    self.member("", false, element, depth - 1);
+                    self.member("", author, element, depth - 1);
                 }
                 true
             }
             ValueKind::Object if depth > 0 => {
                 for (name, value) in value.members() {
-                    self.member(name, NESTED_STRINGS.contains(&name), value, depth - 1);
+                    self.member(name, author.inside(name), value, depth - 1);
                 }
                 true
             }

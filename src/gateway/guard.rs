@@ -109,7 +109,8 @@ use crate::slice::{bytes_in, text_in};
 ///
 /// | where | what |
 /// |---|---|
-/// | anywhere | `null`, `true`, `false`, `""`, `[]`, `{}`, numbers but `token_id` |
+/// | anywhere | `null`, `""`, `[]`, `{}` |
+/// | anywhere, except in [objects of the model](#objects-of-the-model) | `true`, `false`, numbers but `token_id`, and neither in place of a text |
 /// | the chunk | strings: `id`, `object`, `model`, `system_fingerprint`, `service_tier`, `obfuscation`, `p`, `provider`, `generationId` |
 /// | a choice | strings: `finish_reason`, `native_finish_reason`, `stop_reason`, `matched_stop` |
 /// | a delta | strings: `role`, `channel`; `id` and `type` of tool calls; `type` of parts; `type`, `id`, `format`, `signature` and `data` of reasoning details |
@@ -134,6 +135,16 @@ use crate::slice::{bytes_in, text_in};
 /// - events that can't be read;
 /// - `choices`, `delta`, `index` or a text that occurs twice in its object: readers interpret that
 ///   differently.
+///
+/// # Objects of the model
+///
+/// The names of members aren't searched, since the server writes them. The model may write the names in
+/// some objects: tokens in `top_logprobs`, parameters in arguments. Such an object is harmless only
+/// if each value in it is `null` or empty. These are:
+///
+/// - an object anywhere in a delta, unless its own members are in the table;
+/// - `logprobs`, `reasoning_logprobs`, `top_logprobs` and `message` of a choice;
+/// - the `delta` in a choice of a whole completion.
 ///
 /// # Bounds
 ///
@@ -654,6 +665,51 @@ mod tests {
             let pushed = push(&mut Guard::new(), &format!("data: {unwatched}\n\n"));
             assert_eq!(pushed, PushResult::Unwatched, "{unwatched}");
         }
+    }
+
+    /// The model writes the names `a`: tokens, and parameters of tools.
+    #[test]
+    fn an_object_with_names_of_the_model_is_unwatched_unless_its_values_are_empty() {
+        for object in [
+            r#"{"choices":[{"top_logprobs":@}]}"#,
+            r#"{"choices":[{"logprobs":{"top_logprobs":@}}]}"#,
+            r#"{"choices":[{"logprobs":@}]}"#,
+            r#"{"choices":[{"reasoning_logprobs":@}]}"#,
+            r#"{"choices":[{"message":{"function_call":{"arguments":@}}}]}"#,
+            r#"{"choices":[{"delta":{"new":@}}]}"#,
+            r#"{"choices":[{"delta":{"audio":@}}]}"#,
+            r#"{"choices":[{"delta":{"role":@}}]}"#,
+            r#"{"choices":[{"delta":{"tool_calls":[{"custom":@}]}}]}"#,
+            r#"{"choices":[{"delta":{"tool_calls":[{"id":@}]}}]}"#,
+            r#"{"choices":[{"delta":{"tool_calls":[{"function":{"new":@}}]}}]}"#,
+            r#"{"choices":[{"delta":{"reasoning_details":[{"arguments":@}]}}]}"#,
+            r#"{"choices":[{"delta":{"content":[{"type":"tool_use","input":@}]}}]}"#,
+        ] {
+            for (value, expected) in [
+                (r#"{"a":-0.1}"#, PushResult::Unwatched),
+                (r#"{"a":true}"#, PushResult::Unwatched),
+                (r#"{"id":"a"}"#, PushResult::Unwatched),
+                (r#"{"x":{"a":1}}"#, PushResult::Unwatched),
+                (r#"{"a":null,"x":"","y":[],"z":{"a":null}}"#, PushResult::NoText),
+                ("null", PushResult::NoText),
+                ("{}", PushResult::NoText),
+            ] {
+                let event = format!("data: {}\n\n", object.replace('@', value));
+                assert_eq!(push(&mut Guard::new(), &event), expected, "{event}");
+            }
+        }
+        let body = |choice: &str| format!(r#"{{"choices":[{{"message":{{}},{choice}}}]}}"#);
+        for choice in [
+            r#""top_logprobs":{"a":-0.1}"#,
+            r#""logprobs":{"top_logprobs":{"a":-0.1}}"#,
+            r#""delta":{"function_call":{"arguments":{"a":1}}}"#,
+        ] {
+            let pushed = Guard::new().push_completion(body(choice).as_bytes());
+            assert_eq!(pushed, Ok(PushResult::Unwatched), "{choice}");
+        }
+        // A number alone is a log probability, as Together sends it.
+        let number = r#"data: {"choices":[{"logprobs":-0.1,"x":{"n":1}}]}"#;
+        assert_eq!(push(&mut Guard::new(), &format!("{number}\n\n")), PushResult::NoText);
     }
 
     /// The verdict on a template doesn't hide the text in a slot of one chunk.
