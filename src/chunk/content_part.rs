@@ -1,6 +1,6 @@
 //! `ContentPart`: the kinds of parts in a `content` that is an array, their texts, and losses.
 
-use super::schema::{content_part, delta, is_identity, reasoning_detail};
+use super::schema::{content_part, is_identity, reasoning_detail};
 use crate::json::{Value, ValueKind};
 
 /// The kind of a content part; see [`Delta::content_parts`](super::Delta::content_parts).
@@ -27,9 +27,9 @@ pub(crate) const REFERENCE_IDS: &str = "reference_ids";
 /// The members that may have the text of a reasoning part. The first with content counts.
 const REASONING: [&str; 5] = [
     content_part::THINKING,
-    delta::REASONING,
-    reasoning_detail::SUMMARY,
-    delta::CONTENT,
+    content_part::REASONING,
+    content_part::SUMMARY,
+    content_part::CONTENT,
     content_part::TEXT,
 ];
 
@@ -55,8 +55,8 @@ impl<'a> ContentPart<'a> {
             return named(&REASONING).map(Self::Reasoning);
         }
         let text = named(&[content_part::TEXT]).filter(is_string).map(Self::Text);
-        let reasoning = || named(&[content_part::THINKING, delta::REASONING]).map(Self::Reasoning);
-        let refusal = || named(&[delta::REFUSAL]).filter(is_string).map(Self::Refusal);
+        let reasoning = || named(&[content_part::THINKING, content_part::REASONING]).map(Self::Reasoning);
+        let refusal = || named(&[content_part::REFUSAL]).filter(is_string).map(Self::Refusal);
         text.or_else(reasoning).or_else(refusal)
     }
 
@@ -89,7 +89,7 @@ pub(crate) fn lost_texts(reasoning: Value<'_>) -> usize {
 /// Returns a string itself, or the one in `text`, `content` or `summary` of an object.
 fn slot_text_in(part: Value<'_>) -> Option<Value<'_>> {
     let named = || {
-        let names = [content_part::TEXT, delta::CONTENT, reasoning_detail::SUMMARY];
+        let names = [content_part::TEXT, content_part::CONTENT, content_part::SUMMARY];
         names.into_iter().filter_map(|name| part.get(name)).filter(is_string)
     };
     Some(part).filter(is_string).or_else(|| named().find(has_content)).or_else(|| named().next())
@@ -128,12 +128,12 @@ fn is_known(part: Value<'_>) -> bool {
 }
 
 fn is_text_name(name: &str) -> bool {
-    REASONING.contains(&name) || name == delta::REFUSAL
+    REASONING.contains(&name) || name == content_part::REFUSAL
 }
 
 fn is_reasoning(part: Value<'_>) -> bool {
     let name = part.get(content_part::TYPE).and_then(|name| name.as_str());
-    matches!(name, Some(delta::REASONING | content_part::THINKING))
+    matches!(name, Some(content_part::REASONING | content_part::THINKING))
 }
 
 fn is_string(value: &Value<'_>) -> bool {

@@ -511,6 +511,10 @@ level! {
         TYPE b"type" Any, Nested, Server;
         TEXT b"text" String, Concat, Content;
         THINKING b"thinking" StringOrArray, Concat, Reasoning;
+        REASONING b"reasoning" Any, Concat, Reasoning;
+        SUMMARY b"summary" Any, Concat, Reasoning;
+        CONTENT b"content" Any, Concat, Reasoning;
+        REFUSAL b"refusal" Any, Concat, Refusal;
     }
 }
 

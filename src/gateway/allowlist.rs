@@ -157,10 +157,10 @@ impl<'l> Scan<'l> {
     ///
     /// Its members besides the text are checked as any other.
     fn part(&mut self, part: Value<'l>) -> Option<WatchedTextKind> {
-        if part.kind() == ValueKind::String {
-            return Some(WatchedTextKind::Content);
-        }
-        let part = self.container(Some(part), ValueKind::Object)?;
+        let part = match part.kind() {
+            ValueKind::String => return Some(WatchedTextKind::Content),
+            _ => self.object_or_text(part)?,
+        };
         let (kind, watched) = match ContentPart::of(part) {
             ContentPart::Text(text) => (Some(WatchedTextKind::Content), Some(text.id)),
             ContentPart::Refusal(text) => (Some(WatchedTextKind::Refusal), Some(text.id)),
@@ -182,13 +182,20 @@ impl<'l> Scan<'l> {
         if value.kind() == ValueKind::String {
             return;
         }
-        let Some(object) = self.container(Some(value), ValueKind::Object) else { return };
+        let Some(object) = self.object_or_text(value) else { return };
         let watched = texts_of(object).next().map(|text| text.id);
         for (name, value) in object.members() {
             if Some(value.id) != watched {
                 self.known(Level::ContentPart, name, value);
             }
         }
+    }
+
+    /// Returns an object. Any other value is a text of another type.
+    fn object_or_text(&mut self, value: Value<'l>) -> Option<Value<'l>> {
+        let is_object = value.kind() == ValueKind::Object;
+        self.has_unwatched |= !is_object && !value.is_empty_value();
+        is_object.then_some(value)
     }
 
     fn detail(&mut self, detail: Value<'l>) {
