@@ -167,6 +167,10 @@ pub struct Guard {
     pub(super) events: VecDeque<HeldEvent>,
     /// The texts of the held events, in the order of the events.
     pub(super) segments: VecDeque<TextSegment>,
+    /// The position in `segments` of the last one of each text in the first event, if that is held back.
+    ///
+    /// So its other segments aren't read again in each release.
+    last_of_first: Vec<usize>,
     pub(super) texts: Vec<WatchedText>,
     /// Number of bytes of held text: the sum of `end - start` of `segments`.
     pub(super) text_bytes: usize,
@@ -182,6 +186,9 @@ pub(super) struct HeldEvent {
     pub(super) len: usize,
     pub(super) segments: usize,
 }
+
+/// Maximum number of texts of a stream.
+pub(super) const MAX_TEXTS: usize = 256;
 
 /// Costs of an event and of a text in it, besides their bytes.
 pub(super) const EVENT_COST: usize = 64;
@@ -212,6 +219,7 @@ impl Guard {
             raw_from: 0,
             events: VecDeque::new(),
             segments: VecDeque::new(),
+            last_of_first: Vec::new(),
             texts: Vec::new(),
             text_bytes: 0,
             accepted: 0,
@@ -305,15 +313,21 @@ impl Guard {
     ) {
         let (mut segments, mut events) = (0, 0);
         for held in &self.events {
-            let mut own = self.segments.iter().skip(segments).take(held.segments);
-            let is_kept = |segment: &TextSegment| {
+            if self.last_of_first.is_empty() {
+                let own = self.segments.iter().skip(segments).take(held.segments);
+                last_of_texts(own.enumerate(), &mut self.last_of_first);
+            }
+            let is_kept = |position: &usize| {
+                let Some(segment) = self.segments.get(segments + position) else { return false };
                 let text = self.texts.get(segment.text).filter(|text| !text.is_over);
-                segment.start < segment.end
-                    && text.is_some_and(|text| text.end() - segment.end < keep(text))
+                text.is_some_and(|text| {
+                    text.released < segment.end && text.end() - segment.end < keep(text)
+                })
             };
-            if own.any(is_kept) {
+            if self.last_of_first.iter().any(is_kept) {
                 break;
             }
+            self.last_of_first.clear();
             segments += held.segments;
             events += 1;
         }
@@ -322,6 +336,7 @@ impl Guard {
 
     /// Releases all events, and appends them to `out`.
     pub fn release_all(&mut self, out: &mut impl OutputBuffer) {
+        self.last_of_first.clear();
         out.with_vec(|out| self.write(self.events.len(), out));
     }
 
@@ -331,6 +346,7 @@ impl Guard {
         self.raw_from = 0;
         self.events.clear();
         self.segments.clear();
+        self.last_of_first.clear();
         self.text_bytes = 0;
         for text in &mut self.texts {
             text.discard();
@@ -396,6 +412,21 @@ impl Guard {
         }
         for text in texts {
             text.forget(*overlap);
+        }
+    }
+}
+
+/// Appends the position of the last segment of each text to `last`.
+fn last_of_texts<'s>(
+    segments: impl DoubleEndedIterator<Item = (usize, &'s TextSegment)>,
+    last: &mut Vec<usize>,
+) {
+    let mut is_found = [false; MAX_TEXTS];
+    for (position, segment) in segments.rev() {
+        let is_found = is_found.get_mut(segment.text);
+        debug_assert!(is_found.is_some(), "the number of texts is bounded");
+        if is_found.is_some_and(|is_found| !core::mem::replace(is_found, true)) {
+            last.push(position);
         }
     }
 }

@@ -5,7 +5,7 @@ use core::ops::Range;
 use super::allowlist::{Verdict, has_unwatched_bytes, scan};
 use super::byte_edit::Place;
 use super::elements::{ElementNumber, ReasoningTexts, Unattributed};
-use super::guard::{EVENT_COST, Guard, HeldEvent, SEGMENT_COST};
+use super::guard::{EVENT_COST, Guard, HeldEvent, MAX_TEXTS, SEGMENT_COST};
 use super::push_result::PushResult;
 use super::spans::{Spans, object_of, value_range};
 use super::text_segment::TextSegment;
@@ -24,9 +24,6 @@ struct AddedTexts {
     has_text: bool,
     has_unwatched: bool,
 }
-
-/// Maximum number of texts of a stream.
-const MAX_TEXTS: usize = 256;
 
 /// The most that a byte of JSON costs as a text: the shortest text is `"",`.
 const MOST_COST: usize = SEGMENT_COST / 3 + 1;

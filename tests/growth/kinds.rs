@@ -336,6 +336,11 @@ const CHOICES: &[Kind] = &[
         let part = || "{\"type\":\"text\",\"text\":\"x\"}".to_owned();
         one(&delta(&format!("\"content\":[{}]", list(n, |_| part()))))
     }),
+    kind("content parts of which the last is open, then comments", |n| {
+        let parts = list(n / 2, |_| "\"x\"".to_owned());
+        let event = one(&delta(&format!("\"content\":[{parts},\"absen\"]")));
+        [event, fill(n / 2, ": p\n\n").into_bytes()].concat()
+    }),
     kind("content parts in each event", |n| {
         events(n, |at| delta(&format!("\"content\":[{{\"type\":\"text\",\"text\":\"w{at}\"}}]")))
     }),

@@ -2,7 +2,7 @@
 
 use deltawire::completion::{ArgumentsState, ChatCompletion, FunctionCall};
 use deltawire::gateway::{
-    Editor, Guard, PushResult, Replay, RewriteOutcome, UsageTap, UsageVisibility, assemble,
+    Editor, Guard, PushResult, Replay, RewriteOutcome, UsageTap, UsageVisibility, Words, assemble,
 };
 use deltawire::{ChunkDecoder, ErrorKind, Limits, Outcome, Reassembler, Templates};
 use serde_json::{Value, json};
@@ -396,6 +396,29 @@ fn calls_are_in_the_order_of_their_indexes() {
         let arguments: String = parts.flat_map(|number| [number.to_string(), ";".into()]).collect();
         assert_eq!(call.function.as_ref().unwrap().arguments, arguments);
     }
+}
+
+/// A guard holds an event of many texts for the last of them, while other events arrive.
+#[test]
+fn an_event_of_many_texts_that_is_held_costs_linear_time() {
+    let stream = |texts: usize| {
+        let parts = "\"x\",".repeat(texts);
+        let event = delta(&format!("\"content\":[{parts}\"s\"]"));
+        [event, ": p\n\n".repeat(texts).into_bytes()].concat()
+    };
+    let guard = |stream: &[u8]| {
+        let (mut decoder, mut guard) = (ChunkDecoder::new(), Guard::with_bounds(1 << 26, 256));
+        let (mut input, mut out) = (stream, Vec::new());
+        while let Some(event) = decoder.next(&mut input) {
+            assert_ne!(guard.push(&event), PushResult::TooLarge);
+            guard.redact(&Words::new(["secret"]), "*").unwrap();
+            guard.release_searched(&mut out);
+        }
+        assert!(out.is_empty());
+    };
+    let (small, large) = (stream(1000), stream(8000));
+    let ratio = clock::ratio(|| guard(&small), || guard(&large), 16.0);
+    assert!(ratio < 24.0, "{ratio}");
 }
 
 /// A guard replaces all texts of a large event block of many lines.
