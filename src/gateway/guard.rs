@@ -286,7 +286,8 @@ impl Guard {
     ///   this one. An example is the content after the reasoning, or a tool call.
     /// - More than 32 events with other texts of its choice have followed its last piece. Comments
     ///   and events of other choices don't count.
-    /// - Its choice or the stream has finished.
+    /// - Its choice or the stream has finished. A finish reason beside an index that is no count ends
+    ///   no text, since its choice isn't known.
     ///
     /// A text that continues nevertheless is held again from there, for example if reasoning and
     /// content alternate. The part before is released, and a match may span this end: see

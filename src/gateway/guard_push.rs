@@ -162,6 +162,10 @@ impl Guard {
         }
         let choices = chunk.into_iter().flat_map(ChatCompletionChunk::choices);
         for choice in choices.filter(|choice| choice.finish_reason().is_some()) {
+            // It may be any choice.
+            if choice.has_invalid_index() {
+                continue;
+            }
             let index = choice.index().unwrap_or(0);
             let own = texts.iter_mut().filter(|text| text.id.choice == index);
             own.for_each(|text| text.is_over = true);

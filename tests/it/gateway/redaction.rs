@@ -478,6 +478,29 @@ fn a_mask_changes_no_text_for_another_search() {
     assert_eq!(found, 1);
 }
 
+/// A finish reason of an unknown choice doesn't end the texts of choice 0.
+#[test]
+fn a_finish_reason_with_an_invalid_index_ends_no_text() {
+    for index in ["-1", "1.5", "18446744073709551616", "\"0\""] {
+        let finish = format!(
+            "data: {{\"choices\":[{{\"index\":{index},\"delta\":{{}},\"finish_reason\":\"stop\"}}]}}\n\n"
+        );
+        let stream = event(0, &json!({ "content": "secre" }))
+            + &finish
+            + &event(0, &json!({ "content": "t" }))
+            + END;
+        for overlap in [0, 256] {
+            let guard = RelayGuard::new(Guard::with_bounds(1 << 18, overlap));
+            let guard = guard.redact(Words::new(["secret"]), "*").pass_unwatched();
+            let (mut relay, mut out) = (Relay::builder().guard(guard).build(), Vec::new());
+            let _ = relay.push(stream.as_bytes(), Duration::ZERO, &mut out);
+            let report = relay.finish(RelayEnd::Upstream, Duration::ZERO, &mut out);
+            assert_eq!(report.redactions, 1, "{index} {overlap}");
+            assert_eq!(texts(&out).into_values().collect::<String>(), "*", "{index} {overlap}");
+        }
+    }
+}
+
 /// Returns `redacted` or `unwatched` for a stream whose texts together are `secret`.
 fn redacted_or_unwatched(deltas: &[Value]) -> String {
     let events: String = deltas.iter().map(|delta| event(0, delta)).collect();
