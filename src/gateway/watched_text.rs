@@ -281,6 +281,11 @@ impl WatchedText {
     ) {
         let PerSearch { stop, redact } = &mut self.searched;
         for Progress { next, before, end } in [stop, redact] {
+            // Behind a range that was searched to its end, only the rest is searched again.
+            let searched = ranges.partition_point(|range| range.end <= *end);
+            if let Some(range) = ranges.get(..searched).and_then(<[_]>::last) {
+                *next = range.end.max(*next);
+            }
             let around = ranges.get(ranges.partition_point(|range| range.end < *next));
             if let Some(range) = around.filter(|range| range.start < *next) {
                 *before = last(range);

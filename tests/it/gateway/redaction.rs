@@ -478,6 +478,38 @@ fn a_mask_changes_no_text_for_another_search() {
     assert_eq!(found, 1);
 }
 
+/// A text that has ended and continues: the other search sees no mask in it, and no text around one.
+#[test]
+fn a_mask_in_a_text_that_continues_is_not_searched() {
+    for (first, second, stop, expected) in [
+        ("secret", "x", &["secret!", "*x"][..], None),
+        ("secret", "x", &["secret!", "tx"], None),
+        ("a secret b", "c", &["secret!", "a * b", "b c", " bc"], Some(" bc")),
+        ("secret", "!x", &["secret!", "*!", "!x"], Some("!x")),
+        ("secret a", "b secret c", &["secret!", "a*", "* c", "ab", "* a"], Some("ab")),
+    ] {
+        let stream = event(0, &json!({ "content": first }))
+            + &event(0, &json!({ "refusal": "r" }))
+            + &event(0, &json!({ "content": second }));
+        let (mut decoder, mut guard, mut input) =
+            (ChunkDecoder::new(), Guard::new(), stream.as_bytes());
+        let (stop, mut found) = (Words::new(stop), None);
+        while let Some(event) = decoder.next(&mut input) {
+            let _ = guard.push(&event);
+            found = guard.stop_at(&stop).and_then(|found| {
+                let text = guard.texts().find(|text| text.id == found.id).unwrap();
+                Some(text.text.get(found.range)?.to_owned())
+            });
+            if found.is_some() {
+                break;
+            }
+            guard.redact(&Words::new(["secret"]), "*").unwrap();
+            guard.release_searched(&mut Vec::new());
+        }
+        assert_eq!(found.as_deref(), expected, "{first} {second}");
+    }
+}
+
 /// A finish reason of an unknown choice doesn't end the texts of choice 0.
 #[test]
 fn a_finish_reason_with_an_invalid_index_ends_no_text() {
