@@ -1,7 +1,7 @@
 //! `scan`: checks whether a chunk or event may contain unwatched text.
 
 use super::watched_text::{MessageMember, WatchedTextKind};
-use crate::chunk::schema::{choice, delta, reasoning_detail, tool_call, top};
+use crate::chunk::schema::{choice, content_part, delta, reasoning_detail, tool_call, top};
 use crate::chunk::{ChatCompletionChunk, ContentPart, Level, Origin, origin, texts_of};
 use crate::decoder::{ChunkEvent, Payload};
 use crate::json::{Value, ValueKind};
@@ -167,7 +167,11 @@ impl<'l> Scan<'l> {
             ContentPart::Reasoning(texts) => (Some(WatchedTextKind::Reasoning), Some(texts.id)),
             ContentPart::Nothing | ContentPart::Unknown => (None, None),
         };
+        let mut r#type = None;
         for (name, value) in part.members() {
+            if name == content_part::TYPE {
+                self.once(&mut r#type, value);
+            }
             match value.kind() {
                 _ if Some(value.id) != watched => self.known(Level::ContentPart, name, value),
                 ValueKind::Array => value.elements().for_each(|text| self.text_of_part(text)),
@@ -200,10 +204,13 @@ impl<'l> Scan<'l> {
 
     fn detail(&mut self, detail: Value<'l>) {
         let Some(detail) = self.container(Some(detail), ValueKind::Object) else { return };
-        let (mut texts, mut index) = ([None; KINDS], None);
+        let (mut texts, mut index, mut id, mut r#type) = ([None; KINDS], None, None, None);
         for (name, value) in detail.members() {
-            if name == reasoning_detail::INDEX {
-                self.once(&mut index, value);
+            match name {
+                reasoning_detail::INDEX => self.once(&mut index, value),
+                reasoning_detail::ID => self.once(&mut id, value),
+                reasoning_detail::TYPE => self.once(&mut r#type, value),
+                _ => {}
             }
             match WatchedTextKind::from_detail(name) {
                 Some(kind) => self.text(&mut texts, kind, value),
@@ -215,14 +222,16 @@ impl<'l> Scan<'l> {
     /// Checks the members of a choice or call. Returns the member `inner`, which contains texts.
     fn inside(&mut self, outer: Value<'l>, level: Level, inner: &str) -> Option<Value<'l>> {
         let outer = self.container(Some(outer), ValueKind::Object)?;
-        let (mut found, mut index) = (None, None);
+        let (mut found, mut index, mut id) = (None, None, None);
         for (name, value) in outer.members() {
             if name == inner {
                 self.once(&mut found, value);
                 continue;
             }
-            if name == tool_call::INDEX {
-                self.once(&mut index, value);
+            match name {
+                tool_call::INDEX => self.once(&mut index, value),
+                tool_call::ID if level == Level::ToolCall => self.once(&mut id, value),
+                _ => {}
             }
             self.known(level, name, value);
         }

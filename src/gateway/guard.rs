@@ -134,7 +134,9 @@ use crate::slice::{bytes_in, text_in};
 /// - bytes over a limit, also those of a comment;
 /// - events that can't be read;
 /// - `choices`, `delta`, `index` or a text that occurs twice in its object: readers interpret that
-///   differently.
+///   differently;
+/// - a second `id` of a tool call or reasoning detail, and a second `type` of a detail or part: they
+///   decide where a text belongs.
 ///
 /// # Objects of the model
 ///
@@ -673,6 +675,10 @@ mod tests {
             r#"{"choices":[{"logprobs":{"content":[{"token":"a"}]},"logprobs":null}]}"#,
             r#"{"choices":[{"message":{"content":"a"},"message":null}]}"#,
             r#"{"choices":[{"text":"a","text":""}]}"#,
+            r#"{"choices":[{"delta":{"tool_calls":[{"id":"c","id":"d","function":{"arguments":"a"}}]}}]}"#,
+            r#"{"choices":[{"delta":{"reasoning_details":[{"index":0,"id":"c","id":"d","text":"a"}]}}]}"#,
+            r#"{"choices":[{"delta":{"reasoning_details":[{"index":0,"type":"t","type":"s","text":"a"}]}}]}"#,
+            r#"{"choices":[{"delta":{"content":[{"type":"text","type":"thinking","text":"a"}]}}]}"#,
             // Of another type.
             r#"{"choices":"a"}"#,
             r#"{"choices":["a"]}"#,
