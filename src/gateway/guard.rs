@@ -115,7 +115,7 @@ use crate::slice::{bytes_in, text_in};
 /// | a choice | strings: `finish_reason`, `native_finish_reason`, `stop_reason`, `matched_stop` |
 /// | a delta | strings: `role`, `channel`; `id` and `type` of tool calls; `type` of parts; `type`, `id`, `format`, `signature` and `data` of reasoning details |
 /// | deeper | objects of harmless members, such as `usage`, `timings` and `content_filter_results`, with the strings `id`, `service_tier` and `severity`; the array `prompt_filter_results` of such objects |
-/// | the stream | comments, blank lines, events without data, `[DONE]` |
+/// | the stream | comments, blank lines, events without data, `[DONE]`; the values of `id:`, `event:` and `retry:`, of an event with data too |
 ///
 /// So these are unwatched:
 ///
@@ -574,6 +574,10 @@ mod tests {
             (delta(r#"{"content":"\ud83d\ude00"}"#), PushResult::Text),
             (delta(r#"{"content":"\ufffd"}"#), PushResult::Text),
             ("event: ping\n\n".to_owned(), PushResult::NoText),
+            (
+                "id: a\nevent: b\nretry: 5\ndata: {\"choices\":[]}\n\n".to_owned(),
+                PushResult::NoText,
+            ),
         ] {
             assert_eq!(push(&mut guard, &event), expected, "{event}");
         }
