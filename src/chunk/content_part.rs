@@ -55,7 +55,8 @@ impl<'a> ContentPart<'a> {
             return named(&REASONING).map(Self::Reasoning);
         }
         let text = named(&[content_part::TEXT]).filter(is_string).map(Self::Text);
-        let reasoning = || named(&[content_part::THINKING, content_part::REASONING]).map(Self::Reasoning);
+        let reasoning =
+            || named(&[content_part::THINKING, content_part::REASONING]).map(Self::Reasoning);
         let refusal = || named(&[content_part::REFUSAL]).filter(is_string).map(Self::Refusal);
         text.or_else(reasoning).or_else(refusal)
     }

@@ -261,7 +261,7 @@ impl MergePlan {
             || choice.finish_reason().is_some()
             || choice.logprobs().is_some_and(|logprobs| !are_listed_logprobs(logprobs.as_value()))
             || choice.has_invalid_index()
-            || choice.text().is_some_and(|text| !text.is_empty())
+            || choice.has_text()
             || choice.message().is_some_and(|message| !message.is_null()) && !has(delta.role())
             || delta.function_call().is_some()
             || delta.audio().is_some()

@@ -205,7 +205,7 @@ impl ObservePlan {
             self.is_incomplete |= is_odd(delta.get(name));
         }
         // A text is lost beside a delta that is empty.
-        self.is_incomplete |= choice.text().is_some();
+        self.is_incomplete |= choice.get(choice::TEXT).is_some();
         self.is_incomplete |= choice.message().is_some();
         self.is_incomplete |= is(delta.get(delta::FUNCTION_CALL), ValueKind::Object);
         self.output.add_always(is(delta.get(delta::REASONING_DETAILS), ValueKind::Array));
