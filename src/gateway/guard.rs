@@ -544,21 +544,6 @@ mod tests {
                 delta(r#"{"reasoning_details":[{"index":0,"text":"a","index":1}]}"#),
                 PushResult::Unwatched,
             ),
-            (delta(r#"{"content":[{"type":"text","text":1}]}"#), PushResult::Unwatched),
-            (delta(r#"{"content":[{"type":"refusal","refusal":1}]}"#), PushResult::Unwatched),
-            (delta(r#"{"content":[{"type":"thinking","thinking":1}]}"#), PushResult::Unwatched),
-            (
-                delta(r#"{"content":[{"type":"thinking","thinking":["a",1]}]}"#),
-                PushResult::Unwatched,
-            ),
-            (
-                delta(r#"{"content":[{"type":"thinking","thinking":[{"summary":1}]}]}"#),
-                PushResult::Unwatched,
-            ),
-            (delta(r#"{"content":[{"type":"text","text":"a","n":1}]}"#), PushResult::Text),
-            (delta(r#"{"content":["a",1]}"#), PushResult::Unwatched),
-            (delta(r#"{"content":["a",true]}"#), PushResult::Unwatched),
-            (delta(r#"{"content":["a",null]}"#), PushResult::Text),
             (delta(r#"{"content":1}"#), PushResult::Unwatched),
             (delta(r#"{"thinking":1}"#), PushResult::Unwatched),
             (delta(r#"{},"text":1"#), PushResult::Unwatched),
@@ -578,6 +563,30 @@ mod tests {
                 "id: a\nevent: b\nretry: 5\ndata: {\"choices\":[]}\n\n".to_owned(),
                 PushResult::NoText,
             ),
+        ] {
+            assert_eq!(push(&mut guard, &event), expected, "{event}");
+        }
+    }
+
+    #[test]
+    fn a_number_in_place_of_a_text_of_a_part_is_unwatched() {
+        let mut guard = Guard::new();
+        for (event, expected) in [
+            (delta(r#"{"content":[{"type":"text","text":1}]}"#), PushResult::Unwatched),
+            (delta(r#"{"content":[{"type":"refusal","refusal":1}]}"#), PushResult::Unwatched),
+            (delta(r#"{"content":[{"type":"thinking","thinking":1}]}"#), PushResult::Unwatched),
+            (
+                delta(r#"{"content":[{"type":"thinking","thinking":["a",1]}]}"#),
+                PushResult::Unwatched,
+            ),
+            (
+                delta(r#"{"content":[{"type":"thinking","thinking":[{"summary":1}]}]}"#),
+                PushResult::Unwatched,
+            ),
+            (delta(r#"{"content":[{"type":"text","text":"a","n":1}]}"#), PushResult::Text),
+            (delta(r#"{"content":["a",1]}"#), PushResult::Unwatched),
+            (delta(r#"{"content":["a",true]}"#), PushResult::Unwatched),
+            (delta(r#"{"content":["a",null]}"#), PushResult::Text),
         ] {
             assert_eq!(push(&mut guard, &event), expected, "{event}");
         }
