@@ -25,7 +25,7 @@ use super::{ChatCompletion, CompletionChoice, Reassembler};
 use crate::chunk::schema::delta;
 use crate::chunk::{
     ChatCompletionChunk, Choice, Delta, Field, Level, Merge, MessageText, TemplateKey, TextMember,
-    is_identity, merge,
+    ToolCallDelta, is_identity, merge,
 };
 use crate::json::{NodeId, OwnedObject, Value, ValueKind};
 use crate::template::LARGEST_EVENT;
@@ -204,13 +204,7 @@ impl MergePlan {
         if plan.shared.has_texts {
             plan.shared.content = None;
         }
-        let calls = match (call, arguments, call_index) {
-            (None, ..) => Calls::Nothing,
-            (Some(call), Some(slot), Some(index)) if !other_calls && is_continuation(&call) => {
-                Calls::Arguments { slot, index }
-            }
-            _ => Calls::Everything,
-        };
+        let calls = Calls::new(call, arguments.filter(|_| !other_calls), call_index);
         let has_calls = !matches!(calls, Calls::Nothing);
         plan.shared.calls = calls;
         plan.shared.only_text = plan.only_text();
@@ -373,6 +367,19 @@ impl MergePlan {
         };
         if everything {
             delta.tool_calls().for_each(|call| push_call(target, &call));
+        }
+    }
+}
+
+impl Calls {
+    /// Returns the calls of a chunk: the first one, the slot of its arguments and its index.
+    fn new(call: Option<ToolCallDelta<'_>>, slot: Option<u8>, index: Option<ChoiceIndex>) -> Self {
+        match (call, slot, index) {
+            (None, ..) => Self::Nothing,
+            (Some(call), Some(slot), Some(index)) if is_continuation(&call) => {
+                Self::Arguments { slot, index }
+            }
+            _ => Self::Everything,
         }
     }
 }

@@ -537,12 +537,6 @@ fn a_completion_holds_no_more_than_it_may() {
                 ))
             }),
         ),
-        (
-            "empty details",
-            Box::new(|_| {
-                delta(&format!(r#"{{"reasoning_details":[{}{{}}]}}"#, "{},".repeat(10_000)))
-            }),
-        ),
         ("choices", Box::new(|number| event(&format!(r#"{{"choices":[{{"index":{number}}}]}}"#)))),
         ("calls", Box::new(|number| delta(&format!(r#"{{"tool_calls":[{{"index":{number}}}]}}"#)))),
         (

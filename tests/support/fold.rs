@@ -104,7 +104,8 @@ fn fold_choice(folded: &mut Folded, choice: &Value) {
     if delta["reasoning_content"] != delta["reasoning"] {
         concat(&mut kept.reasoning, &delta["reasoning"]);
     }
-    if let Some(call) = delta["function_call"].as_object() {
+    let call = delta["function_call"].as_object();
+    if let Some(call) = call.filter(|call| !call.is_empty()) {
         let (name, arguments) = kept.function_call.get_or_insert_default();
         let part = |name: &str| call.get(name).and_then(Value::as_str).unwrap_or_default();
         fold_name(name, part("name"), arguments);
