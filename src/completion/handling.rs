@@ -115,10 +115,10 @@ impl FinishedCompletion {
     /// Returns the consequences of the outcome, and of the facts of the completion.
     ///
     /// A completion that isn't whole has no status 200 and isn't cached. A completion that is neither
-    /// whole nor has a usage isn't billed.
+    /// whole nor has [`tokens`](crate::completion::ChatCompletion::tokens) isn't billed.
     #[must_use]
-    pub const fn handling(&self) -> Handling {
-        let (is_whole, has_usage) = (self.not_whole.is_none(), self.completion.usage.is_some());
+    pub fn handling(&self) -> Handling {
+        let (is_whole, has_usage) = (self.not_whole.is_none(), self.completion.tokens().is_some());
         self.outcome.handling().limited(is_whole, has_usage)
     }
 }

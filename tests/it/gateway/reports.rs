@@ -677,6 +677,24 @@ fn a_report_allows_no_more_than_its_facts() {
     assert_eq!(row(assemble([TEXT, USAGE]).handling()), (502, false, true, true));
 }
 
+/// A bill needs a count of tokens: an empty usage has none, and that of Groq or of a choice has one.
+#[test]
+fn a_stream_without_counts_is_not_billed() {
+    for (usage, is_billed) in [
+        ("{\"usage\":{}}", false),
+        ("{\"usage\":{\"completion_tokens\":null}}", false),
+        ("{\"usage\":{\"completion_tokens\":1}}", true),
+        ("{\"x_groq\":{\"usage\":{\"completion_tokens\":1}}}", true),
+        ("{\"choices\":[{\"index\":0,\"usage\":{\"completion_tokens\":1}}]}", true),
+    ] {
+        let stream = [TEXT, format!("data: {usage}\n\n").as_bytes()].concat();
+        assert_eq!(assemble([&stream[..]]).handling().may_be_billed, is_billed, "{usage}");
+        let mut tap = UsageTap::new();
+        tap.push(&stream);
+        assert_eq!(tap.finish().handling().may_be_billed, is_billed, "{usage}");
+    }
+}
+
 /// A stream that ended well by its outcome has no status 200 if a value was left out.
 #[test]
 fn an_outcome_alone_is_no_success() {
