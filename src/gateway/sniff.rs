@@ -17,19 +17,19 @@ use crate::sse::BodyKind;
 /// let mut sniffer = Sniffer::new();
 /// assert_eq!(sniffer.push(b"\r\nda"), None); // held back
 /// assert_eq!(sniffer.push(b"ta: {}\n\n"), Some(SniffResult::EventStream));
-/// assert_eq!(sniffer.held(), b"\r\nda"); // what comes before the piece at hand
+/// assert_eq!(sniffer.held(), b"\r\nda"); // the bytes before the last piece
 ///
 /// let mut sniffer = Sniffer::new();
 /// assert_eq!(sniffer.push(b"{\"error\":"), Some(SniffResult::NotAnEventStream(BodyKind::Json)));
 /// assert_eq!(sniffer.held(), b"");
 /// ```
 ///
-/// | first bytes after blank lines | kind |
+/// | first bytes, after a byte order mark and blank lines | kind |
 /// |---|---|
 /// | the name of a field and a colon or line end, a comment, `error:` | an event stream |
 /// | `{`, `[`, `"` | JSON |
 /// | `<` | HTML or XML |
-/// | the magic numbers of gzip and zstd | compressed |
+/// | the magic numbers of gzip and zstd, as the very first bytes | compressed |
 /// | anything else | [`BodyKind::Other`] |
 ///
 /// Brotli and deflate have no magic number and may be detected as any kind. Prefer the
@@ -193,7 +193,7 @@ mod tests {
         (found, forwarded)
     }
 
-    const BODIES: [(&[u8], SniffResult); 25] = [
+    const BODIES: [(&[u8], SniffResult); 29] = [
         (b"data: {}\n\n", SniffResult::EventStream),
         (b"\xEF\xBB\xBFdata:x\n\n", SniffResult::EventStream),
         (b"\r\n\r\nevent: a\n\n", SniffResult::EventStream),
@@ -209,6 +209,10 @@ mod tests {
         (b"\x1F\x8B\x08\x00", not(BodyKind::Compressed)),
         (b"\x28\xB5\x2F\xFD\x00", not(BodyKind::Compressed)),
         (b"(\xB5 no", not(BodyKind::Other)),
+        (b"\n\x1F\x8B\x08\x00", not(BodyKind::Other)),
+        (b" \x28\xB5\x2F\xFD\x00", not(BodyKind::Other)),
+        (b"\xEF\xBB\xBF\x1F\x8B\x08", not(BodyKind::Other)),
+        (b"\xEF\xBB\xBF\n\x28\xB5\x2F\xFD", not(BodyKind::Other)),
         (b"Bad Gateway", not(BodyKind::Other)),
         (b"database error", not(BodyKind::Other)),
         (b"error\n", not(BodyKind::Other)),

@@ -20,9 +20,11 @@ impl BodyKind {
     /// Returns the kind of a body that begins with `bytes`.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Self {
+        if let [0x1F, 0x8B, ..] | [0x28, 0xB5, 0x2F, 0xFD, ..] = bytes {
+            return Self::Compressed;
+        }
         let text = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
         match text.trim_ascii_start() {
-            [0x1F, 0x8B, ..] | [0x28, 0xB5, 0x2F, 0xFD, ..] => Self::Compressed,
             [b'{' | b'[' | b'"', ..] => Self::Json,
             [b'<', ..] => Self::Html,
             _ => Self::Other,
