@@ -47,7 +47,9 @@ async fn chat(
 ) -> Result<Response, Refusal> {
     let start = Instant::now();
     let bad_request = |error: deltawire::Error| (StatusCode::BAD_REQUEST, error.to_string());
-    let bad_gateway = |error: reqwest::Error| (StatusCode::BAD_GATEWAY, error.to_string());
+    // The client isn't to see the upstream's URL.
+    let bad_gateway =
+        |error: reqwest::Error| (StatusCode::BAD_GATEWAY, error.without_url().to_string());
     let mut request = ChatRequest::read(&body).map_err(bad_request)?;
     if request.model() != Some("large") || !request.is_stream() {
         return Err((StatusCode::BAD_REQUEST, "only streams of the model `large`".to_owned()));

@@ -28,8 +28,8 @@
 //!   [`Outcome`](crate::Outcome).
 //! - A time is a number of seconds, and its member ends in `_seconds`.
 //! - `not_whole` is `null` or the list of the defects.
-//! - The message of an upstream's error isn't written. Only
-//!   [`RelayReport::completion`] contains a text of the completion.
+//! - The message of an upstream's error isn't written. Only [`RelayReport::completion`] and
+//!   [`RelayedCompletion::finished`] contain a text of the completion.
 //!
 //! ```
 //! # #[cfg(feature = "serde")] {
