@@ -47,7 +47,8 @@ pub(crate) fn replay(options: &Options) -> Result<u8, Failure> {
         }
     }
     out.flush().map_err(to_stdout)?;
-    Ok(status::of(tap.finish().outcome))
+    let seen = tap.finish();
+    Ok(status::of(seen.outcome, seen.whole().is_ok()))
 }
 
 /// Reads a file of at most as many bytes as a decoder reads in one event.

@@ -8,10 +8,13 @@ pub(crate) const FAILED: u8 = 1;
 /// Status of arguments that the program doesn't accept.
 pub(crate) const WRONG_USAGE: u8 = 2;
 
+/// Status of a stream of which a part of the answer is missing, or may be.
+const PART_MISSING: u8 = 10;
+
 /// The statuses as the help lists them.
 pub(crate) const HELP: &str = "\
 Exit status, that of the first stream that isn't complete:
-  0   complete: all choices finished, [DONE] came; and always with --events
+  0   complete and whole: all choices finished, [DONE] came; and always with --events
   1   a file can't be read, or the output not be written
   2   wrong usage
   3   finished without [DONE]
@@ -21,12 +24,13 @@ Exit status, that of the first stream that isn't complete:
   7   empty
   8   the body is no event stream
   9   a finish reason names a failure
-  10  an event couldn't be read: a part of the answer may be missing
+  10  a part of the answer is missing, or may be: it couldn't be read, or exceeds a limit
   11  the events are those of another API";
 
-/// Returns the exit status for the end of a stream.
-pub(crate) fn of(outcome: Outcome) -> u8 {
+/// Returns the exit status for the end of a stream, and for its completion.
+pub(crate) fn of(outcome: Outcome, is_whole: bool) -> u8 {
     match outcome {
+        Outcome::Complete if !is_whole => PART_MISSING,
         Outcome::Complete => 0,
         Outcome::FinishedWithoutDone => 3,
         Outcome::DoneWithoutFinish => 4,
@@ -35,7 +39,7 @@ pub(crate) fn of(outcome: Outcome) -> u8 {
         Outcome::Empty => 7,
         Outcome::NotAnEventStream(_) => 8,
         Outcome::FailedFinish => 9,
-        Outcome::MalformedEvent => 10,
+        Outcome::MalformedEvent => PART_MISSING,
         Outcome::AnotherApi(_) => 11,
         _ => FAILED,
     }

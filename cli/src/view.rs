@@ -93,7 +93,7 @@ fn one(options: &Options, file: &Path, out: &mut impl Write) -> Result<u8, Failu
         faults::complain(file, &finished, &head);
     }
     screen.sum_up(&seen);
-    Ok(status::of(finished.outcome))
+    Ok(status::of(finished.outcome, finished.whole().is_ok()))
 }
 
 /// Passes the stream to `push`, piece by piece.

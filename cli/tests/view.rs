@@ -175,6 +175,49 @@ fn every_outcome_has_its_exit_status() {
 }
 
 #[test]
+fn a_missing_part_of_a_complete_stream_has_an_exit_status() {
+    let chunk = |delta: &str| {
+        format!("data: {{\"choices\":[{{\"delta\":{delta},\"finish_reason\":\"stop\"}}]}}\n\n")
+    };
+    let part = chunk("{\"content\":[{\"type\":\"text\",\"text\":\"x\"},{\"type\":\"odd\"}]}");
+    let call = chunk(r#"{"content":"x","tool_calls":[{"index":-1}]}"#);
+    for (stream, defect) in [(part, "unknown_content_part"), (call, "invalid_index")] {
+        let stream = format!("{stream}data: [DONE]\n\n");
+        let report = deltawire(&["--report"], stream.as_bytes());
+        assert_eq!(lines(&report)[0]["outcome"], "complete");
+        assert_eq!(report.status.code(), Some(10));
+        let completion = deltawire(&[], stream.as_bytes());
+        assert_eq!(completion.status.code(), Some(10));
+        let complaint = stderr(&completion);
+        assert!(complaint.contains(defect) && complaint.lines().count() == 1, "{complaint}");
+    }
+}
+
+#[test]
+fn a_failed_completion_in_place_of_a_stream_is_not_whole() {
+    for (reason, mark, defects) in [
+        ("\"stop\"", "", json!([])),
+        ("\"error\"", "", json!(["failed_finish"])),
+        ("null", "", json!(["unfinished"])),
+        ("\"stop\"", ",\"not_whole\":true", json!(["marked_not_whole"])),
+    ] {
+        for start in ["", "\u{FEFF}", "\n\n ", "\u{FEFF}\r\n"] {
+            let message = "\"message\":{\"role\":\"assistant\",\"content\":\"x\"}";
+            let body = format!(
+                "{start}{{\"choices\":[{{\"index\":0,{message},\"finish_reason\":{reason}}}]{mark}}}"
+            );
+            for piece in ["1", "1000"] {
+                let report = deltawire(&["--report", "--piece", piece], body.as_bytes());
+                let found = &lines(&report)[0];
+                assert_eq!(found["not_whole_because"], defects, "{body}");
+                assert_eq!(found["whole"], defects == json!([]), "{body}");
+                assert_eq!(found["body"], "completion", "{body}");
+            }
+        }
+    }
+}
+
+#[test]
 fn salvage_reads_an_event_without_its_blank_line() {
     let input = b"data: {\"choices\":[{\"delta\":{\"content\":\"x\"},\"finish_reason\":\"stop\"}]}";
     let outcome = |arguments: &[&str]| lines(&deltawire(arguments, input))[0]["outcome"].clone();

@@ -66,7 +66,7 @@ impl<'o, W: Write> Chunks<'o, W> {
         let seen = observer.finish(end.clone());
         let finished = completion.finish(end);
         let unstreamed = head.completion(&finished);
-        let completion = one_line(unstreamed.as_ref().unwrap_or(&finished.completion))?;
+        let completion = one_line(&unstreamed.as_ref().unwrap_or(&finished).completion)?;
         match mode {
             Mode::Completion => put(out, &completion)?,
             Mode::Report => {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use deltawire::Outcome;
-use deltawire::completion::FinishedCompletion;
+use deltawire::completion::{Defect, FinishedCompletion};
 
 use super::report::{BodyError, BodyHead};
 use crate::output::{name, say};
@@ -18,7 +18,14 @@ pub(crate) fn complain(file: &Path, finished: &FinishedCompletion, head: &BodyHe
         complain(end.bytes, "expected a completion within the limits; the rest was left out");
     }
     match finished.outcome {
-        Outcome::Complete => {}
+        Outcome::Complete => {
+            let not_whole = finished.whole().err().filter(|_| finished.limit_exceeded.is_none());
+            if let Some(not_whole) = not_whole {
+                let defects: Vec<_> = not_whole.defects().map(Defect::as_str).collect();
+                let defects = defects.join(", ");
+                complain(end.bytes, &format!("expected a whole completion, got {defects}"));
+            }
+        }
         Outcome::FinishedWithoutDone => complain(end.bytes, "expected [DONE]"),
         Outcome::DoneWithoutFinish => complain(end.bytes, "expected a finish_reason"),
         Outcome::Truncated => complain(end.bytes, "expected a finish_reason and [DONE]"),

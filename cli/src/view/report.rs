@@ -3,10 +3,8 @@
 use std::io;
 
 use deltawire::Outcome;
-use deltawire::completion::{
-    ChatCompletion, CompletionLimit, Defect, FinishedCompletion, NotWhole,
-};
-use deltawire::gateway::StreamReport;
+use deltawire::completion::{CompletionLimit, Defect, FinishedCompletion, NotWhole};
+use deltawire::gateway::{Relay, StreamReport};
 use deltawire::json::OwnedValue;
 use deltawire::sse::BodyKind;
 
@@ -54,11 +52,8 @@ pub(crate) fn report(
 
 /// Returns the names of the defects, or those of a completion that wasn't streamed.
 fn not_whole_because(finished: &FinishedCompletion, head: &BodyHead) -> Vec<&'static str> {
-    if let Some(completion) = head.completion(finished) {
-        let is_whole = completion.choices.iter().all(|choice| choice.finish_reason.is_some());
-        return (!is_whole).then_some(Defect::Unfinished.as_str()).into_iter().collect();
-    }
-    let error = finished.whole().err();
+    let unstreamed = head.completion(finished);
+    let error = unstreamed.as_ref().unwrap_or(finished).whole().err();
     error.into_iter().flat_map(NotWhole::defects).map(Defect::as_str).collect()
 }
 
@@ -144,32 +139,44 @@ fn code_of_text(text: &str) -> io::Result<String> {
 #[derive(Default)]
 pub(crate) struct BodyHead {
     bytes: Vec<u8>,
+    /// The start of the text in `bytes`: behind a byte order mark and white space.
+    start: usize,
     is_cut: bool,
 }
+
+const BOM: &[u8] = b"\xEF\xBB\xBF";
 
 impl BodyHead {
     const MOST_BYTES: usize = 16 << 20;
 
     pub(crate) fn push(&mut self, piece: &[u8]) {
-        let may_be_json =
-            self.text().is_empty() || BodyKind::from_bytes(&self.bytes) == BodyKind::Json;
+        let text = self.text();
+        let may_be_json = text.is_empty() || BodyKind::from_bytes(text) == BodyKind::Json;
         let room = if may_be_json { Self::MOST_BYTES.saturating_sub(self.bytes.len()) } else { 0 };
         self.is_cut |= piece.len() > room;
-        self.bytes.extend(piece.iter().take(room));
+        self.bytes.extend_from_slice(piece.get(..room).unwrap_or(piece));
+        if self.start == 0 && self.bytes.starts_with(BOM) {
+            self.start = BOM.len();
+        }
+        let text = self.text();
+        self.start += text.len() - text.trim_ascii_start().len();
     }
 
     /// Returns the text behind a byte order mark and white space.
     fn text(&self) -> &[u8] {
-        let text = self.bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&self.bytes);
-        let mark = [&b"\xEF"[..], b"\xEF\xBB"];
-        if mark.contains(&text) { &[] } else { text.trim_ascii_start() }
+        let text = self.bytes.get(self.start..).unwrap_or_default();
+        let is_mark = self.start == 0 && BOM.starts_with(text);
+        if is_mark { &[] } else { text }
     }
 
     /// Returns the body as a completion, if it is one that wasn't streamed.
-    pub(crate) fn completion(&self, finished: &FinishedCompletion) -> Option<ChatCompletion> {
+    pub(crate) fn completion(&self, finished: &FinishedCompletion) -> Option<FinishedCompletion> {
         let is_json = matches!(finished.outcome, Outcome::NotAnEventStream(BodyKind::Json));
-        let read = || ChatCompletion::from_json(self.text()).ok();
-        (is_json && !self.is_cut).then(read).flatten().filter(|it| !it.choices.is_empty())
+        if !is_json || self.is_cut {
+            return None;
+        }
+        let read = Relay::builder().build().write_completion(self.text(), &mut Vec::new()).ok()?;
+        Some(read.finished).filter(|it| !it.completion.choices.is_empty())
     }
 
     /// Returns the body as an error, if it is JSON.

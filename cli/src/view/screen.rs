@@ -252,15 +252,21 @@ fn time(time: Duration) -> String {
 fn texts_of<'a>(part: Value<'a>, texts: &mut Vec<(Style, &'a str)>) {
     let r#type = part.get("type").and_then(|name| name.as_str()).unwrap_or_default();
     if matches!(r#type, "thinking" | "reasoning") {
-        let reasoning = ["thinking", "reasoning", "text"].iter().find_map(|name| part.get(name));
-        let Some(reasoning) = reasoning else { return };
+        let named = ["thinking", "reasoning", "text"].iter().filter_map(|name| part.get(name));
+        let Some(reasoning) = first_with_text(named) else { return };
         if reasoning.kind() == ValueKind::Array {
             let text = |part: Value<'a>| part.get("text").unwrap_or(part).as_str();
             texts.extend(reasoning.elements().filter_map(text).map(|it| (Style::Reasoning, it)));
         }
         texts.extend(reasoning.as_str().map(|text| (Style::Reasoning, text)));
     } else {
-        let named = ["text", "refusal"].iter().find_map(|name| part.get(name));
-        texts.extend(named.unwrap_or(part).as_str().map(|text| (Style::Text, text)));
+        let named = ["text", "refusal"].iter().filter_map(|name| part.get(name));
+        let text = first_with_text(named).unwrap_or(part).as_str();
+        texts.extend(text.map(|text| (Style::Text, text)));
     }
+}
+
+/// Returns the first value that isn't `null` or an empty text.
+fn first_with_text<'a>(mut values: impl Iterator<Item = Value<'a>>) -> Option<Value<'a>> {
+    values.find(|value| !value.is_null() && value.as_str() != Some(""))
 }
