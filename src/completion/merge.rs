@@ -249,10 +249,11 @@ impl OwnedObject {
         let is_new = value.kind() == kind;
         let kept = self.get(name).filter(|kept| !kept.is_empty_value() && !budget.is_closed());
         let is_known = kept.is_some_and(|kept| kept.is_of(kind));
+        if is_new && is_known {
+            return true;
+        }
         let is_equal = |kept: &OwnedValue| kept.as_raw() == Some(value.raw());
-        if kept.is_some_and(|kept| !value.adds_nothing() && !is_equal(kept))
-            && !(is_new && is_known)
-        {
+        if kept.is_some_and(|kept| !value.adds_nothing() && !is_equal(kept)) {
             budget.count_replaced();
         }
         if !is_new && !is_known {
@@ -284,6 +285,12 @@ impl OwnedObject {
 
     /// Joins arrays.
     pub(crate) fn append(&mut self, name: &str, value: Value<'_>, budget: &mut Budget) {
+        if value.kind() == ValueKind::Array
+            && let Some(OwnedValue::Raw(kept)) = self.get_mut(name)
+            && kept.begins_with(b'[')
+        {
+            return extend_text(kept, value, budget);
+        }
         if !self.is_joined(name, value, ValueKind::Array, budget) {
             return;
         }

@@ -543,7 +543,13 @@ pub(super) fn push_logprobs<'a, I: Iterator<Item = (&'a str, Value<'a>)>>(
     budget: &mut Budgets,
 ) {
     let kept = choice.logprobs.get_or_insert_default();
-    if budget.add_logprobs(lists()) {
+    let mut each = lists();
+    if let (Some((name, value)), None) = (each.next(), each.next()) {
+        // The usual list alone isn't looked for again.
+        if budget.add_logprobs([(name, value)].into_iter()) {
+            budget.keep(kept, Level::Logprobs, name, value);
+        }
+    } else if budget.add_logprobs(lists()) {
         for (name, value) in lists() {
             budget.keep(kept, Level::Logprobs, name, value);
         }
