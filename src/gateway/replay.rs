@@ -136,8 +136,10 @@ pub fn assemble<'b>(pieces: impl IntoIterator<Item = &'b [u8]>) -> FinishedCompl
 /// - Empty strings become absent, such as `id`, `model`, `role`, `service_tier`, `finish_reason` or
 ///   the type and name of a call. So do members of the completion that are `null`.
 /// - Choices with the same index become one, and so do elements of lists that are merged by their
-///   index. Such elements that are no objects become `{}`. Choices are sorted by their index.
-/// - A usage in `x_groq` becomes the usage if there is no other.
+///   `index` or `id`. Such elements that are no objects become `{}`. Choices are sorted by their index.
+/// - Elements of `thinking_blocks` up to one with a `signature` become one.
+/// - A usage in `x_groq` becomes the usage if there is no other, and so does the sum of those of the
+///   choices.
 ///
 /// A top-level `error` becomes an error in mid-stream: the outcome is
 /// [`UpstreamError`](crate::Outcome::UpstreamError).
