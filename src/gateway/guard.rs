@@ -400,6 +400,7 @@ impl Guard {
                 }
                 if let Some(text) = text {
                     text.released = segment.end;
+                    text.forget(*overlap);
                 }
             }
             let rest = rest.and_then(|rest| event.get(rest..));
@@ -412,9 +413,6 @@ impl Guard {
         if *raw_from > raw.len() / 2 {
             raw.drain(..*raw_from);
             *raw_from = 0;
-        }
-        for text in texts {
-            text.forget(*overlap);
         }
     }
 }
