@@ -104,13 +104,13 @@ impl<'a> Choice<'a> {
         self.chunk.value(self.row.text).is_some_and(|text| !text.is_empty_value())
     }
 
-    /// Returns true if the choice has a text beside neither a delta nor a message.
+    /// Returns true if the choice has a text, and neither its delta nor its message more than a role.
     ///
     /// A legacy completion has such choices. Their text isn't merged.
     pub(crate) fn has_legacy_text(&self) -> bool {
         self.has_text()
-            && !self.has_delta()
-            && self.message().is_none_or(|message| message.is_null())
+            && self.delta().as_value().is_none_or(has_role_only)
+            && self.message().is_none_or(has_role_only)
     }
 
     /// `message`: the whole message so far, or a copy of the delta, from servers that send both.
@@ -139,6 +139,13 @@ impl<'a> Choice<'a> {
     pub fn as_value(&self) -> Value<'a> {
         Value::new(self.chunk.document, self.row.node)
     }
+}
+
+/// Returns true if a message has no content, or is an object in which only a role has some.
+fn has_role_only(message: Value<'_>) -> bool {
+    let mut members = message.members();
+    let is_role = |(name, value): (&str, Value<'_>)| name == delta::ROLE || value.is_empty_value();
+    message.is_empty_value() || message.kind() == ValueKind::Object && members.all(is_role)
 }
 
 impl fmt::Debug for Choice<'_> {

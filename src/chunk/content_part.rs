@@ -1,6 +1,6 @@
 //! `ContentPart`: the kinds of parts in a `content` that is an array, their texts, and losses.
 
-use super::schema::{content_part, is_identity, reasoning_detail};
+use super::schema::{content_part, delta, is_identity, reasoning_detail};
 use crate::json::{Value, ValueKind};
 
 /// The kind of a content part; see [`Delta::content_parts`](super::Delta::content_parts).
@@ -22,7 +22,7 @@ pub(crate) enum ContentPart<'a> {
 pub(crate) const NEEDED: [&str; 3] = [reasoning_detail::SIGNATURE, "thoughtSignature", "closed"];
 
 /// The member of a part that has the ids of references.
-pub(crate) const REFERENCE_IDS: &str = "reference_ids";
+pub(crate) const REFERENCE_IDS: &str = delta::REFERENCE_IDS;
 
 /// The members that may have the text of a reasoning part. The first with content counts.
 const REASONING: [&str; 5] = [

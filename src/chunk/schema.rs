@@ -305,6 +305,7 @@ level! {
         TOKEN_ID b"token_id" Any, Ignore, Duplicate;
         HIDDEN_STATES b"hidden_states" Any, Replace, Unknown;
         REASONING_STEPS b"reasoning_steps" Any, Extend, Unknown;
+        REFERENCE_IDS b"reference_ids" Any, Extend, Unknown;
         TOOL_CALL_ID b"tool_call_id" Any, Replace, Unknown;
         INDEX b"index" Any, Replace, Unknown;
         METADATA b"metadata" Any, Replace, Unknown;

@@ -43,7 +43,7 @@ pub(super) fn is_idempotent(level: Level, name: &str, value: Value<'_>) -> bool 
 /// Returns true if each list is empty, as some servers send it with each chunk, or in a slot.
 pub(super) fn are_listed_logprobs(logprobs: Value<'_>) -> bool {
     has_unique_names(logprobs)
-        && logprobs.members().all(|(_, list)| list.is_unread() || list.elements().next().is_none())
+        && logprobs.members().all(|(_, list)| list.is_unread() || list.is_empty_value())
 }
 
 /// Returns true if no object in a value has a name twice.

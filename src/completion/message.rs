@@ -99,8 +99,8 @@ fn push_all_members(target: &mut ChoiceTarget<'_>, value: Value<'_>) {
 fn push_members(target: &mut ChoiceTarget<'_>, part: Value<'_>) {
     for name in NEEDED {
         if let Some(value) = part.get(name).filter(|value| !value.is_empty_value()) {
-            let kept = target.message.extra.get(name).and_then(|kept| kept.as_raw());
-            if kept.is_some_and(|kept| kept != value.raw()) {
+            let kept = target.message.extra.get(name).filter(|kept| !kept.is_empty_value());
+            if kept.is_some_and(|kept| kept.as_raw() != Some(value.raw())) {
                 target.budget.texts.count_replaced();
             }
             target.message.extra.last(name, value, &mut target.budget.texts);

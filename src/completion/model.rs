@@ -253,7 +253,7 @@ impl FunctionCall {
     /// and up to the length of the arguments besides.
     #[must_use]
     pub fn arguments_state(&self) -> ArgumentsState {
-        let json = self.arguments.trim_ascii();
+        let json = self.arguments.trim_matches([' ', '\t', '\n', '\r']);
         if json.is_empty() {
             return ArgumentsState::Empty;
         }

@@ -109,7 +109,7 @@ pub struct Irregularities {
     /// Content parts of an unknown kind or with an unknown member, and values of an unexpected type.
     ///
     /// Such a value is in place of a text, tool call, function, arguments, audio or reasoning
-    /// details, and has another type than the schema's. The `text` of a choice without a delta counts,
+    /// details, and has another type than the schema's. The `text` of a choice without other content counts,
     /// too, as in a legacy completion. The reassembler leaves these values out.
     pub unknown_content_parts: u32,
 }
@@ -243,7 +243,7 @@ pub enum Defect {
     InvalidIndex,
     /// A content part, or a value in place of a text or object, was left out: its kind is unknown.
     ///
-    /// So was the `text` of a choice without a delta, as in a legacy completion.
+    /// So was the `text` of a choice without other content, as in a legacy completion.
     UnknownContentPart,
     /// A whole completion has the mark [`not_whole`](ChatCompletion::not_whole).
     MarkedNotWhole,

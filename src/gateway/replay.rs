@@ -125,11 +125,11 @@ pub fn assemble<'b>(pieces: impl IntoIterator<Item = &'b [u8]>) -> FinishedCompl
 /// may [not be whole](ChatCompletion::not_whole). Its stream then ends with an error instead of
 /// `[DONE]`, with the code `not_whole`.
 ///
-/// The stream of a completion that a [`Reassembler`] made is reassembled to an equal one, except for
-/// white space and the place of `x_groq`. Values without a field, such as log probabilities, are
+/// The stream of a completion that a [`Reassembler`] made of deltas is reassembled to an equal one,
+/// except for white space and the place of `x_groq`. Values without a field, such as log probabilities, are
 /// written without white space. Their numbers and strings have the spelling in which they were sent.
-/// `x_groq` becomes the last of the members that have no field. The stream of any other completion
-/// is reassembled to one with the same JSON, with these exceptions:
+/// `x_groq` becomes the last of the members that have no field. The stream of any other completion,
+/// also of one with whole messages, is reassembled to one with the same JSON, with these exceptions:
 ///
 /// - Members that a `Reassembler` doesn't store are lost, and a `reasoning` beside the
 ///   `reasoning_content`.
@@ -137,7 +137,8 @@ pub fn assemble<'b>(pieces: impl IntoIterator<Item = &'b [u8]>) -> FinishedCompl
 ///   the type and name of a call. So do members of the completion that are `null`.
 /// - Choices with the same index become one, and so do elements of lists that are merged by their
 ///   `index` or `id`. Such elements that are no objects become `{}`. Choices are sorted by their index.
-/// - Elements of `thinking_blocks` up to one with a `signature` become one.
+/// - Elements of `thinking_blocks` up to one with a `signature` become one. Members with the same name
+///   become one.
 /// - A usage in `x_groq` becomes the usage if there is no other, and so does the sum of those of the
 ///   choices.
 ///

@@ -507,6 +507,7 @@ fn arguments_state_is_that_of_their_json() {
         ("{a: 1}", ArgumentsState::Invalid),
         ("{\"a\":NaN}", ArgumentsState::Invalid),
         ("{} x", ArgumentsState::Invalid),
+        ("{}\u{c}", ArgumentsState::Invalid),
         ("{}}", ArgumentsState::Invalid),
         ("undefined{}", ArgumentsState::Invalid),
     ] {

@@ -139,6 +139,24 @@ fn a_joined_value_stays_and_a_value_of_another_type_is_counted() {
     assert_eq!((&message["executed_tools"], lost), (&json!([{"index": 0, "a": 1}]), 1));
 }
 
+/// Beside a text in a slot, so that a template matches the events.
+#[test]
+fn a_value_in_place_of_log_probabilities_is_counted_in_each_event() {
+    for odd in ["1", "true", r#""b""#, r#"{"a":1}"#] {
+        let chunk = |list: &str, text: &str| {
+            event(
+                "logprobs",
+                &format!("{{\"refusal\":{list}}},\"delta\":{{\"content\":\"{text}\"}}"),
+            )
+        };
+        let events = [chunk("[\"r\"]", "a"), chunk(odd, "b"), chunk(odd, "c"), chunk(odd, "d")];
+        let finished = finished(&events);
+        assert_eq!(finished.irregularities.replaced_values, 3, "{odd}");
+        let json = as_json(&finished.completion);
+        assert_eq!(json["choices"][0]["logprobs"]["refusal"], json!(["r"]), "{odd}");
+    }
+}
+
 #[test]
 fn a_value_of_another_type_is_stored_until_one_to_join_replaces_it() {
     for odd in ["5", "true", r#"["y"]"#, r#"{"x":1}"#] {

@@ -1,7 +1,7 @@
 //! Content parts and reasoning of any type: each value is stored or counted, as `docs/wire.md` states.
 
 use deltawire::completion::{ChatCompletion, FinishedCompletion};
-use deltawire::gateway::{Guard, PushResult, UsageTap};
+use deltawire::gateway::{Guard, PushResult, Replay, UsageTap, assemble};
 use deltawire::{ChunkDecoder, Payload, Reassembler};
 use serde_json::{Value, json};
 
@@ -215,4 +215,42 @@ fn a_legacy_text_of_any_type_is_counted() {
         let lost = finished.irregularities.unknown_content_parts;
         assert_eq!(lost, 2 * expected, "{text}");
     }
+    for role in [json!(null), json!({}), json!({"role": "assistant"}), json!({"content": ""})] {
+        for name in ["delta", "message"] {
+            let finished = finished(&json!({"index": 0, "text": "X", name: role}), 2);
+            assert_eq!(finished.irregularities.unknown_content_parts, 2, "{name} {role}");
+        }
+    }
+    let copied = json!({"index": 0, "text": "X", "message": {"role": "assistant", "content": "X"}});
+    assert_eq!(finished(&copied, 2).irregularities.unknown_content_parts, 0);
+}
+
+/// The signature of a part replaces one with content only, whatever its type.
+#[test]
+fn a_replaced_signature_is_counted() {
+    let event = |delta: Value| format!("data: {}\n\n", json!({"choices": [{"delta": delta}]}));
+    let part = json!({"type": "thinking", "thinking": "t", "signature": "S"});
+    let rows = [(json!({"k": 1}), 1), (json!("s"), 1), (json!("S"), 0), (json!(""), 0)];
+    for (before, expected) in rows {
+        let stream = event(json!({"signature": before})) + &event(json!({"content": [part]}));
+        let finished = assemble([stream.as_bytes()]);
+        assert_eq!(finished.irregularities.replaced_values, expected, "{before}");
+        let json = serde_json::to_value(&finished.completion).unwrap();
+        assert_eq!(json["choices"][0]["message"]["signature"], "S", "{before}");
+    }
+}
+
+/// A replay has the ids of references in a delta, where they are joined as they were.
+#[test]
+fn reference_ids_with_an_index_are_replayed() {
+    let part = |id: &str| json!({"content": [{"type": "reference", "reference_ids": [{"index": 0, "u": id}]}]});
+    let delta =
+        |id: &str| format!("data: {}\n\n", json!({"choices": [{"index": 0, "delta": part(id)}]}));
+    let first = assemble([(delta("a") + &delta("b") + END).as_bytes()]).completion;
+    let mut replayed = Vec::new();
+    Replay::new(&first).write_all(&mut replayed);
+    assert_eq!(assemble([&replayed[..]]).completion, first);
+    let json = serde_json::to_value(&first).unwrap();
+    let ids = json!([{"index": 0, "u": "a"}, {"index": 0, "u": "b"}]);
+    assert_eq!(json["choices"][0]["message"]["reference_ids"], ids);
 }
