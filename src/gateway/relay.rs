@@ -108,6 +108,8 @@ pub(super) struct Stages {
     pub(super) is_open: bool,
     /// The client has received `[DONE]`, which ends the stream for it.
     pub(super) is_done: bool,
+    /// A chunk behind `[DONE]` has a choice, which no client reads.
+    pub(super) has_late_choice: bool,
     /// The reason for which the relay has stopped the stream.
     pub(super) stopped: Option<StopReason>,
 }
@@ -261,7 +263,8 @@ impl Relay {
     ///
     /// Clients read no further than `[DONE]`. Behind it no error event is written, and nothing has to be
     /// aborted. The guard and the editor stop the stream there without an error. A stream that was whole
-    /// up to its `[DONE]` is complete, also if its upstream fails behind it.
+    /// up to its `[DONE]` is complete, also if its upstream fails behind it. It isn't complete if a
+    /// choice follows, which the report contains and no client reads.
     pub fn finish(
         &mut self,
         end: RelayEnd,
@@ -323,6 +326,7 @@ impl Stages {
 
     /// Passes an event through all parts. Returns true if the guard holds it, or has released it.
     fn push(&mut self, event: &ChunkEvent<'_>, out: &mut impl Output) -> Result<bool, StopReason> {
+        self.has_late_choice |= self.is_done && has_choice(event);
         let Self { observer, editor, guard, completion, edited, .. } = self;
         observer.observe_event(event);
         if let Some(completion) = completion {
@@ -418,7 +422,7 @@ impl Stages {
     ) -> RelayReport {
         let completion = self.completion.as_mut().map(|parts| parts.finish(summary.clone()));
         let stream = self.observer.finish(summary);
-        let may_be_whole = may_be_whole || is_done;
+        let may_be_whole = (may_be_whole || is_done) && !core::mem::take(&mut self.has_late_choice);
         let outcome = match self.stopped.take().filter(|_| !is_done) {
             Some(reason) => RelayOutcome::Stopped(reason),
             None => RelayOutcome::of(end, may_be_whole, is_done, &stream),
@@ -431,6 +435,11 @@ impl Stages {
         }
         RelayReport { outcome, stream, latency, completion, redactions, must_abort: false }
     }
+}
+
+/// Returns true if an event is a chunk with a choice.
+fn has_choice(event: &ChunkEvent<'_>) -> bool {
+    matches!(event.payload(), Payload::Chunk(chunk) if chunk.choices().next().is_some())
 }
 
 /// Shows no text.

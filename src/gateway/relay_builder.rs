@@ -115,6 +115,7 @@ impl RelayBuilder {
             passes_unreadable,
             is_open: false,
             is_done: false,
+            has_late_choice: false,
             stopped: None,
         };
         Relay::new(ChunkDecoder::with_limits(limits).with_templates(&templates), stages)

@@ -42,7 +42,8 @@ pub enum RelayOutcome {
     /// The stream was forwarded to its end, and it wasn't whole.
     ///
     /// [`StreamReport::outcome`] and [`StreamReport::whole`] have the reasons, such as an error that the
-    /// upstream has reported, or a body of another API.
+    /// upstream has reported, or a body of another API. A choice behind `[DONE]` is a reason too, which
+    /// only the relay considers.
     Other,
     /// The upstream's body has ended, or has failed, before the end of the stream.
     Cut,
@@ -55,8 +56,8 @@ pub enum RelayOutcome {
 impl RelayOutcome {
     /// Returns the outcome of a stream that wasn't stopped by its guard.
     ///
-    /// `may_be_whole` is true if the client has received all bytes of the upstream, and `is_done` if it
-    /// has received `[DONE]`.
+    /// `may_be_whole` is true if the client has received the whole stream of the upstream, and `is_done`
+    /// if it has received `[DONE]`.
     pub(super) fn of(
         end: RelayEnd,
         may_be_whole: bool,

@@ -543,6 +543,9 @@ fn nothing_is_written_behind_done() {
         ("error: x\n", false),
         ("data: {\n\n", false),
         ("data: {\"choices\":[{\"", false),
+        ("data: {\"choices\":[],\"usage\":{\"completion_tokens\":1}}\n\n", true),
+        ("data: {\"choices\":[{\"delta\":{\"content\":\"x\"}}]}\n\n", false),
+        ("data: {\"choices\":[{\"delta\":{\"content\":\"x\"}}]}", false),
     ] {
         let stream = format!("{whole}{behind}");
         let bare = || {
@@ -575,6 +578,39 @@ fn nothing_is_written_behind_done() {
             let (out, report) = relay(parts, stream.as_bytes(), 9, end);
             assert_ne!(report.outcome, RelayOutcome::Complete);
             assert!(out.ends_with(b"data: [DONE]\n\n") && !report.must_abort, "{parts:?}");
+        }
+    }
+}
+
+/// A client of `[DONE]` lacks what follows, so the report of it is no success.
+#[test]
+fn a_choice_behind_done_is_no_success() {
+    let text = |text: &str| {
+        format!("data: {{\"choices\":[{{\"delta\":{{\"content\":\"{text}\"}}}}]}}\n\n")
+    };
+    let late = format!("data: [DONE]\n\n{}{FINISH}", text("Hi"));
+    let stop = format!("{}{FINISH}data: [DONE]\n\n{}", text("Hi"), text(" secret"));
+    for stream in [late, stop] {
+        let guard = RelayGuard::new(Guard::new()).stop_at(Words::new(["secret"]));
+        for builder in [Relay::builder(), Relay::builder().guard(guard)] {
+            let (mut relay, mut out) = (builder.collect().build(), Vec::new());
+            for _ in 0..2 {
+                out.clear();
+                let _ = relay.push(stream.as_bytes(), time(1), &mut out);
+                let report = relay.finish(RelayEnd::Upstream, time(2), &mut out);
+                assert_eq!(report.outcome, RelayOutcome::Other, "{stream}");
+                let handling = report.handling();
+                assert_eq!(
+                    (handling.http_status, handling.may_be_cached),
+                    (502, false),
+                    "{stream}"
+                );
+            }
+            // The next stream of the relay is judged alone.
+            let whole = format!("{}{FINISH}data: [DONE]\n\n", text("Hi"));
+            let _ = relay.push(whole.as_bytes(), time(1), &mut out);
+            let report = relay.finish(RelayEnd::Upstream, time(2), &mut out);
+            assert_eq!(report.outcome, RelayOutcome::Complete, "{stream}");
         }
     }
 }
