@@ -55,9 +55,9 @@ pub enum Change {
     /// after all, its next end is reported too. At the end of a cut stream,
     /// [`pending`](super::FinishedCompletion::pending) contains the unfinished calls.
     ///
-    /// A call grows when a delta or whole message begins it, adds to it, or replaces its arguments,
-    /// its name, or another value by one of another length. An empty or repeated value isn't stored,
-    /// so it ends no call.
+    /// A call grows when a delta or whole message begins it, adds to it, or replaces its arguments or
+    /// name. It also grows with another value that is replaced by one of another length. An empty or
+    /// repeated value isn't stored, so it ends no call.
     ToolCallDone {
         /// The position of the choice.
         choice: usize,

@@ -125,10 +125,10 @@ pub fn assemble<'b>(pieces: impl IntoIterator<Item = &'b [u8]>) -> FinishedCompl
 /// may [not be whole](ChatCompletion::not_whole). Its stream then ends with an error instead of
 /// `[DONE]`, with the code `not_whole`.
 ///
-/// The stream of a completion that a [`Reassembler`] made of deltas is reassembled to an equal one,
-/// except for white space and the place of `x_groq`. Values without a field, such as log probabilities, are
-/// written without white space. Their numbers and strings have the spelling in which they were sent.
-/// `x_groq` becomes the last of the members that have no field. The stream of any other completion,
+/// The stream of a completion that a [`Reassembler`] made of deltas is reassembled to an equal one.
+/// Only white space and the place of `x_groq` may differ. Values without a field, such as log
+/// probabilities, are written without white space. Their numbers and strings have the spelling in
+/// which they were sent. `x_groq` becomes the last of the members that have no field. The stream of any other completion,
 /// also of one with whole messages, is reassembled to one with the same JSON, with these exceptions:
 ///
 /// - Members that a `Reassembler` doesn't store are lost, and a `reasoning` beside the

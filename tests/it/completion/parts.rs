@@ -225,7 +225,7 @@ fn a_legacy_text_of_any_type_is_counted() {
     assert_eq!(finished(&copied, 2).irregularities.unknown_content_parts, 0);
 }
 
-/// The signature of a part replaces one with content only, whatever its type.
+/// The signature of a part replaces one of any type that has content.
 #[test]
 fn a_replaced_signature_is_counted() {
     let event = |delta: Value| format!("data: {}\n\n", json!({"choices": [{"delta": delta}]}));

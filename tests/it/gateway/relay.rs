@@ -582,7 +582,7 @@ fn nothing_is_written_behind_done() {
     }
 }
 
-/// A client of `[DONE]` lacks what follows, so the report of it is no success.
+/// No client reads a choice behind `[DONE]`, so the report of one is no success.
 #[test]
 fn a_choice_behind_done_is_no_success() {
     let text = |text: &str| {
