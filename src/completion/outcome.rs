@@ -109,8 +109,8 @@ pub struct Irregularities {
     /// Content parts of an unknown kind or with an unknown member, and values of an unexpected type.
     ///
     /// Such a value is in place of a text, tool call, function, arguments, audio or reasoning
-    /// details, and has another type than the schema's. The `text` of a choice without other content counts,
-    /// too, as in a legacy completion. The reassembler leaves these values out.
+    /// details, and has another type than the schema's. The `text` of a choice without other content
+    /// counts, too, as in a legacy completion. The reassembler leaves these values out.
     pub unknown_content_parts: u32,
 }
 
