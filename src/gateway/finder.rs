@@ -168,9 +168,11 @@ impl Word {
     /// Returns the length of the longest part of the word, but not all, with which a text ends.
     fn open_len(&self, text: &[u8]) -> usize {
         let word = self.finder.needle();
-        let start = text.len().saturating_sub(word.len() - 1);
-        let end = bytes_in(text, start..).iter();
-        end.fold(0, |len, byte| next_prefix(word, &self.borders, len, *byte))
+        let end = bytes_in(text, text.len().saturating_sub(word.len() - 1)..);
+        let begins = |byte: &u8| word.first() == Some(byte);
+        let Some(start) = end.iter().position(begins) else { return 0 };
+        let may_be_open = bytes_in(end, start..).iter();
+        may_be_open.fold(0, |len, byte| next_prefix(word, &self.borders, len, *byte))
     }
 }
 
