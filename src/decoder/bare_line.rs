@@ -25,7 +25,7 @@ pub(super) struct LineError<'a> {
 
 /// Finds an error in the unknown lines of an event, or else JSON that can't be read.
 ///
-/// A last line that the end of the stream cuts is read only for an error.
+/// A line that the end of the stream cuts is read only for an error.
 #[cold]
 pub(super) fn bare_line<'a>(
     event: &Event<'a>,
@@ -33,21 +33,26 @@ pub(super) fn bare_line<'a>(
     buffers: &mut ChunkBuffers,
 ) -> Option<BareLine<'a>> {
     let mut unread = None;
-    for line in event.unknown_lines() {
+    for (start, line) in event.placed_unknown_lines() {
         match read(line, *parser, buffers) {
             Ok(None) => {}
             Ok(Some(error)) => return Some(BareLine::Error(error)),
+            Err(_) if event.is_unterminated() && is_torn_end(event, start, line) => {}
             Err(error) => unread = unread.or(Some(Error::new(error.kind(), event.offset()))),
         }
     }
-    let is_cut = event.is_unterminated() && ends_in_torn_line(event);
-    unread.filter(|_| !is_cut).map(BareLine::Unread)
+    unread.map(BareLine::Unread)
 }
 
 /// Returns true if the event ends with a line with an unknown field that begins cut JSON.
 pub(super) fn ends_in_torn_line(event: &Event<'_>) -> bool {
-    let line = event.unknown_lines().last().unwrap_or_default();
-    event.raw().ends_with(line) && is_torn(line)
+    let last = event.placed_unknown_lines().last();
+    last.is_some_and(|(start, line)| is_torn_end(event, start, line))
+}
+
+/// Returns true if a line begins cut JSON, and its end is that of the event.
+fn is_torn_end(event: &Event<'_>, start: usize, line: &[u8]) -> bool {
+    start + line.len() == event.raw().len() && is_torn(line)
 }
 
 /// Returns the error in a line, if there is one. Fails if the line begins JSON and can't be read.

@@ -224,7 +224,7 @@ impl<'a> Event<'a> {
     /// Returns the comments up to an exceeded limit, without their colon and one space after it.
     pub fn comments(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         self.lines(self.flags().comments)
-            .filter_map(|line| line.strip_prefix(b":"))
+            .filter_map(|(_, line)| line.strip_prefix(b":"))
             .map(|text| text.strip_prefix(b" ").unwrap_or(text))
     }
 
@@ -236,7 +236,12 @@ impl<'a> Event<'a> {
 
     /// Returns the lines up to an exceeded limit that are neither field, comment nor blank.
     pub fn unknown_lines(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-        self.lines(self.flags().unknown).filter(|line| {
+        self.placed_unknown_lines().map(|(_, line)| line)
+    }
+
+    /// Returns the [`unknown_lines`](Self::unknown_lines), each behind its start in `raw`.
+    pub(crate) fn placed_unknown_lines(&self) -> impl Iterator<Item = (usize, &'a [u8])> + use<'a> {
+        self.lines(self.flags().unknown).filter(|(_, line)| {
             !matches!(line, [] | [b':', ..]) && SseField::of(line) == SseField::Unknown
         })
     }
@@ -334,15 +339,13 @@ impl<'a> Event<'a> {
 
     /// Returns the `data` lines of the event, in order.
     pub(crate) fn data_lines(&self) -> impl Iterator<Item = DataLine> + use<'a> {
-        let (mut in_data, mut in_raw) = (0, 0);
+        let mut in_data = 0;
         let mut lines = self.spans();
         core::iter::from_fn(move || {
             loop {
-                let (span, line) = lines.next()?;
-                let line_start = in_raw + span.content_start();
-                in_raw += span.len();
+                let (_, start, line) = lines.next()?;
                 if let SseField::Data(value) = SseField::of(line) {
-                    let found = DataLine { in_data, in_raw: line_start + value };
+                    let found = DataLine { in_data, in_raw: start + value };
                     in_data += line.len() - value + 1;
                     return Some(found);
                 }
@@ -350,21 +353,24 @@ impl<'a> Event<'a> {
         })
     }
 
-    /// Returns the lines of the event, unless the caller excludes that there are `any`.
-    fn lines(&self, any: bool) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+    /// Returns the lines and their starts in `raw`, unless the caller excludes that there are `any`.
+    fn lines(&self, any: bool) -> impl Iterator<Item = (usize, &'a [u8])> + use<'a> {
         let is_cut = self.kind() == EventKind::TooLarge;
         let lines = any.then(|| self.spans()).into_iter().flatten();
-        lines.take_while(move |(span, _)| span.is_complete() || !is_cut).map(|(_, line)| line)
+        lines
+            .take_while(move |(span, ..)| span.is_complete() || !is_cut)
+            .map(|(_, start, line)| (start, line))
     }
 
-    /// Returns the lines of the event and their spans.
-    fn spans(&self) -> impl Iterator<Item = (LineSpan, &'a [u8])> + use<'a> {
-        let (mut rest, mut splitter) = (self.raw, self.splitter());
+    /// Returns the lines of the event, with their spans and their starts in `raw`.
+    fn spans(&self) -> impl Iterator<Item = (LineSpan, usize, &'a [u8])> + use<'a> {
+        let (mut rest, mut splitter, mut at) = (self.raw, self.splitter(), 0);
         core::iter::from_fn(move || {
             let span = splitter.next(rest)?;
-            let line = span.content(rest);
+            let (start, line) = (at + span.content_start(), span.content(rest));
+            at += span.len();
             rest = bytes_in(rest, span.len()..);
-            Some((span, line))
+            Some((span, start, line))
         })
     }
 

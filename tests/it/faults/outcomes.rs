@@ -743,6 +743,34 @@ fn a_bare_line_of_other_json_is_a_malformed_event() {
     }
 }
 
+/// Only the line at which the stream ends may be torn, whatever bytes are behind another one.
+#[test]
+fn an_unreadable_line_before_the_last_one_is_not_torn() {
+    let chunk = |text: &str| {
+        format!("data: {{\"choices\":[{{\"delta\":{{\"content\":\"a\"}}}}],\"m\":\"{text}\"}}")
+    };
+    for (stream, is_malformed) in [
+        (format!("{}\n{{\"error\n: {{\"error", chunk("x")), true),
+        (format!("id: 1\n{{\"}}\n{}", chunk("x")), true),
+        (format!("id: 1\n{{\"}}\n{}", chunk("{")), true),
+        (format!("{}\n{{\"}}\n{{\"err", chunk("x")), true),
+        (format!("{}\n{{\"err\n", chunk("x")), true),
+        (format!("{}\n{{\"err", chunk("x")), false),
+        (format!("{}\r\n{{\"err", chunk("x")), false),
+    ] {
+        let mut decoder = ChunkDecoder::new();
+        assert!(decoder.next(&mut stream.as_bytes()).is_none());
+        let last = decoder.salvage().unwrap();
+        let found = matches!(last.payload(), Payload::Malformed(_));
+        assert_eq!(found, is_malformed, "{stream}: {last:?}");
+        assert!(found || matches!(last.payload(), Payload::Chunk(_)), "{stream}: {last:?}");
+        let finished = format!("{FINISHED}{stream}");
+        for (_, defects) in judged_both_ways(finished.as_bytes(), &Limits::new()) {
+            assert!(defects.contains(&CutEvent), "{stream}");
+        }
+    }
+}
+
 /// Reports each cut of an event behind `[DONE]`, as an error or as a cut event.
 ///
 /// It is an error if the name of the error and a part of its value precede the cut. `serde_json`
