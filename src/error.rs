@@ -29,7 +29,8 @@ impl Error {
     ///
     /// - An event or line over a limit: the offset of the event.
     /// - An `id` over a limit: the offset of the `id`.
-    /// - A payload: the offset of the byte that the parser rejects. UTF-8 is checked first.
+    /// - A payload, or JSON in a line without `data:`: the offset of the byte that the parser
+    ///   rejects. UTF-8 is checked first.
     ///
     /// An error in a JSON text outside of a stream counts from the start of the text.
     #[must_use]

@@ -38,7 +38,12 @@ pub(super) fn bare_line<'a>(
             Ok(None) => {}
             Ok(Some(error)) => return Some(BareLine::Error(error)),
             Err(_) if event.is_unterminated() && is_torn_end(event, start, line) => {}
-            Err(error) => unread = unread.or(Some(Error::new(error.kind(), event.offset()))),
+            Err(error) => {
+                // The text behind `error:` is never unread, so the text begins the line.
+                let indent = line.len() - line.trim_ascii_start().len();
+                let offset = event.offset() + (start + indent) as u64 + error.offset();
+                unread = unread.or(Some(Error::new(error.kind(), offset)));
+            }
         }
     }
     unread.map(BareLine::Unread)
@@ -56,6 +61,8 @@ fn is_torn_end(event: &Event<'_>, start: usize, line: &[u8]) -> bool {
 }
 
 /// Returns the error in a line, if there is one. Fails if the line begins JSON and can't be read.
+///
+/// The offset of a failure counts from the first byte that isn't white space.
 fn read<'a>(
     line: &'a [u8],
     mut parser: Parser,

@@ -436,3 +436,22 @@ fn a_stream_that_ends_in_a_skipped_event_is_cut() {
         }
     }
 }
+
+/// The offset of a line without `data:` that can't be read is that of the byte in it.
+#[test]
+fn a_bare_line_that_is_unreadable_has_the_offset_of_its_byte() {
+    for (before, line, kind) in [
+        (": p\n\ndata: [DONE]\n", "{\"a\":}", ErrorKind::ExpectedValue),
+        (": p\r\n\r\ndata: [DONE]\r\n", " \t{\"a\":}", ErrorKind::ExpectedValue),
+        (": p\n\n", "{\"a\":}", ErrorKind::ExpectedValue),
+        ("\u{feff}id: 1\n", "{\"a\":}", ErrorKind::ExpectedValue),
+        ("id: 1\nother\n{}\n", "{\"a\"}", ErrorKind::ExpectedColon),
+        ("id: 1\n", "[{\"error\":1}]", ErrorKind::ExpectedObject),
+    ] {
+        // The parser rejects the last byte, or the root.
+        let in_line = if kind == ErrorKind::ExpectedObject { 0 } else { line.len() - 1 };
+        let stream = format!("{before}{line}\n\n");
+        let expected = Some((kind, (before.len() + in_line) as u64));
+        assert_eq!(malformed(stream.as_bytes()), expected, "{stream}");
+    }
+}
