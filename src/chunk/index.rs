@@ -199,10 +199,9 @@ impl ChunkIndex {
     ///
     /// Of members with the same name the last one counts. Fails if the root isn't an object, and if
     /// there are more than [`MOST_ROWS`] choices or tool calls. So the index has a largest size.
+    ///
+    /// If it fails, it has all members of an object and the choices before the failure.
     pub(crate) fn fill(&mut self, document: Document<'_>) -> Result<(), Error> {
-        if document.kind(0) != Some(Kind::Object) {
-            return Err(error_at(document, 0, ErrorKind::ExpectedObject));
-        }
         let Self { top, choices, calls, extras, mismatches } = self;
         choices.clear();
         calls.clear();
@@ -211,6 +210,9 @@ impl ChunkIndex {
         let mut lists = Lists { calls, extras, mismatches };
         // Each row is filled in its place: a processor waits for a copy of columns just stored.
         *top = ChunkFields::default();
+        if document.kind(0) != Some(Kind::Object) {
+            return Err(error_at(document, 0, ErrorKind::ExpectedObject));
+        }
         top.extras = lists.columns(document, document.members(0), top);
         for choice in document.elements(top.choices) {
             if document.kind(choice) != Some(Kind::Object) {

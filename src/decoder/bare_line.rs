@@ -87,9 +87,12 @@ fn read<'a>(
         let is_error = UpstreamError::is_truthy_error(&Value::new(document, 0));
         return Ok(is_error.then_some(root));
     }
-    index.fill(document)?;
+    let filled = index.fill(document);
     let error = ChatCompletionChunk::new(document, index).error();
     let inner = error.and_then(|error| error.as_value());
     let inner = inner.map(|error| LineError { text, node: error.id });
-    Ok(inner.or_else(|| behind_name.map(|_| root)))
+    match inner.or_else(|| behind_name.map(|_| root)) {
+        Some(error) => Ok(Some(error)),
+        None => filled.map(|()| None),
+    }
 }

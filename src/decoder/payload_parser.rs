@@ -341,8 +341,8 @@ fn message<'a>(
         (Some(line), chunk) => Payload::Error(text_error(line, (parser, side), chunk.ok(), found)),
         (None, Ok(chunk)) => object(chunk, is_error),
         (None, Err(_)) if is_error => {
-            let value = read.ok().map(|(json, _)| Value::new(document(json), 0));
-            Payload::Error(UpstreamError::new(value, data, None))
+            let json = read.ok().map(|(json, _)| ChatCompletionChunk::new(document(json), index));
+            Payload::Error(unread_error(json, data))
         }
         (None, Err(error)) => malformed(event, error),
     };
@@ -355,6 +355,16 @@ fn message<'a>(
 fn malformed<'a>(event: &Event<'_>, error: Error) -> Payload<'a> {
     let position = usize::try_from(error.offset()).unwrap_or(usize::MAX);
     Payload::Malformed(Error::new(error.kind(), event.data_offset(position)))
+}
+
+/// Returns the error of data that are no chunk, because they are no object or have too many choices.
+#[cold]
+fn unread_error<'a>(json: Option<ChatCompletionChunk<'a>>, data: &'a [u8]) -> UpstreamError<'a> {
+    let value = json.map(|json| {
+        let error = json.error().and_then(|error| error.as_value());
+        error.unwrap_or_else(|| json.as_value())
+    });
+    UpstreamError::new(value, data, None)
 }
 
 /// Returns the payload of an object; it is an error if its event is.

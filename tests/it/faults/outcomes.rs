@@ -9,7 +9,7 @@ use deltawire::completion::{
 use deltawire::gateway::{
     Editor, Observer, Replay, RewriteOutcome, StreamReport, UsageTap, assemble,
 };
-use deltawire::{ChunkDecoder, Limits, Outcome, Payload, Reassembler, Templates};
+use deltawire::{ChunkDecoder, Limits, Outcome, Payload, Reassembler, StreamSummary, Templates};
 use proptest::prelude::*;
 
 use crate::support::faults::{DONE, FINISHED, delta, limits, nested, push_all};
@@ -741,6 +741,44 @@ fn a_bare_line_of_other_json_is_a_malformed_event() {
         let rest = format!("{line}\n\nid: 1\n{line}\n\n{DONE}");
         assert_judged(&[(&rest, Outcome::Complete, &[])], &Limits::new());
     }
+}
+
+/// An error is one with its message, also beside more choices or tool calls than a chunk may have.
+#[test]
+fn an_error_beside_too_many_choices_is_one_with_its_message() {
+    let many = |item: &str| vec![item; 4097].join(",");
+    let calls = format!("{{\"delta\":{{\"tool_calls\":[{}]}}}}", many("{}"));
+    for choices in [many("{}"), calls] {
+        let choices = format!("\"choices\":[{choices}]");
+        for rest in [
+            format!("error: {{\"message\":\"m\",{choices}}}\n\n"),
+            format!("error: {{\"error\":{{\"message\":\"m\"}},{choices}}}\n\n"),
+            format!("{{\"error\":{{\"message\":\"m\"}},{choices}}}\n\n"),
+            format!("{{{choices},\"error\":{{\"message\":\"m\"}}}}\n\n"),
+            format!("{{\"object\":\"error\",\"message\":\"m\",{choices}}}\n\n"),
+            format!("event: error\ndata: {{\"error\":{{\"message\":\"m\"}},{choices}}}\n\n"),
+            format!("event: error\ndata: {{\"message\":\"m\",{choices}}}\n\n"),
+        ] {
+            let stream = format!("{FINISHED}{rest}{DONE}");
+            let found = agreed(stream.as_bytes(), &Limits::new());
+            assert_eq!(found, (Outcome::UpstreamError, vec![UpstreamError]), "{rest:.60}");
+            let (finished, ..) = judged(stream.as_bytes(), &Limits::new());
+            assert_eq!(message_of(&finished.end), Some("m"), "{rest:.60}");
+        }
+        let unread = (Outcome::MalformedEvent, &[MalformedEvent][..]);
+        for none in ["\"error\":null,", ""] {
+            let rest = format!("{{{none}{choices}}}\n\n{DONE}");
+            assert_judged(&[(&rest, unread.0, unread.1)], &Limits::new());
+        }
+        // An array has no index: the one of the error before it doesn't count.
+        let rest = format!("{{{choices}}}\n[{{\"error\":1}}]\n\n{DONE}");
+        assert_judged(&[(&rest, unread.0, unread.1)], &Limits::new());
+    }
+}
+
+/// Returns the message of the first error of a stream.
+fn message_of(end: &StreamSummary) -> Option<&str> {
+    end.upstream_error.as_ref()?.message.as_deref()
 }
 
 /// Only the line at which the stream ends may be torn, whatever bytes are behind another one.
