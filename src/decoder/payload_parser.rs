@@ -80,16 +80,27 @@ impl PayloadParser {
     }
 
     /// Returns the line with an unknown field that is a failure, if the event has one.
+    ///
+    /// Before the first field, JSON is the body. Its failure is only counted in `end`, as a field may
+    /// follow: see [`Counts::into_summary`].
     #[cold]
-    fn bare_line<'a>(&mut self, event: &Event<'a>, end: &Counts) -> Option<BareLine<'a>> {
-        let first = event.unknown_lines().next().unwrap_or_default().trim_ascii_start();
-        if !end.is_event_stream && matches!(first, [b'{' | b'[', ..]) {
-            // Before the first field, JSON is the body, and not a line of an event stream.
-            return None;
-        }
+    fn bare_line<'a>(&mut self, event: &Event<'a>, end: &mut Counts) -> Option<BareLine<'a>> {
         let General { parser, buffers, .. } = self.general(event.raw().len());
         buffers.is_large = true;
-        bare_line(event, parser, &mut buffers.reading)
+        let found = bare_line(event, parser, &mut buffers.reading)?;
+        let first = event.unknown_lines().next().unwrap_or_default().trim_ascii_start();
+        if end.is_event_stream || !matches!(first, [b'{' | b'[', ..]) {
+            return Some(found);
+        }
+        match found {
+            BareLine::Error(line) => {
+                let mut deviations = JsonDeviations::NONE;
+                let error = text_error(line, (parser, &mut buffers.side), None, &mut deviations);
+                note_error(end, &error, event.offset());
+            }
+            BareLine::Unread(_) => end.rest().malformed += 1,
+        }
+        None
     }
 
     /// Returns the parser and the buffers for a payload of so many bytes.

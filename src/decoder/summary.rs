@@ -27,6 +27,9 @@ pub struct StreamSummary {
     pub others: u64,
     /// Events that can't be read.
     ///
+    /// A line of JSON before the first field is one too, once a field follows, though its payload is
+    /// [`Payload::Ignored`](crate::Payload::Ignored).
+    ///
     /// An event that the end of the stream cuts short isn't counted, with or without a call of
     /// [`salvage`](crate::ChunkDecoder::salvage).
     pub malformed: u64,
@@ -36,7 +39,7 @@ pub struct StreamSummary {
     pub after_done: u64,
     /// The deviations from interoperable JSON (RFC 8259) in all payloads.
     pub deviations: JsonDeviations,
-    /// The first error that the server reported.
+    /// The first error that the server reported, also in a line before the first field.
     pub upstream_error: Option<OwnedUpstreamError>,
     /// The kind of the body, if it isn't an event stream.
     pub body: Option<BodyKind>,
@@ -119,6 +122,9 @@ impl Counts {
         (summary.done, summary.after_done) = (done, after_done);
         if is_event_stream {
             summary.body = None;
+        } else {
+            // Only lines of JSON can have failed, and they are the body.
+            (summary.malformed, summary.upstream_error) = (0, None);
         }
         summary
     }

@@ -9,6 +9,7 @@ use deltawire::completion::{
 use deltawire::gateway::{
     Editor, Observer, Replay, RewriteOutcome, StreamReport, UsageTap, assemble,
 };
+use deltawire::sse::BodyKind;
 use deltawire::{ChunkDecoder, Limits, Outcome, Payload, Reassembler, StreamSummary, Templates};
 use proptest::prelude::*;
 
@@ -741,6 +742,56 @@ fn a_bare_line_of_other_json_is_a_malformed_event() {
         let rest = format!("{line}\n\nid: 1\n{line}\n\n{DONE}");
         assert_judged(&[(&rest, Outcome::Complete, &[])], &Limits::new());
     }
+}
+
+/// A line of JSON before the first field is the body only if no field follows.
+#[test]
+fn a_bare_line_before_the_first_field_is_a_failure_once_a_field_follows() {
+    let error = (Outcome::UpstreamError, vec![UpstreamError]);
+    let unread = (Outcome::MalformedEvent, vec![MalformedEvent]);
+    let none = (Outcome::Complete, vec![]);
+    for (line, expected) in [
+        ("{\"error\":{\"message\":\"overloaded\"}}", &error),
+        ("{\"object\":\"error\",\"message\":\"overloaded\"}", &error),
+        (" {\"error\":\"overloaded", &error),
+        ("{}\n{\"error\":\"overloaded\"}\n{\"error\":1}", &error),
+        ("{\"choices\":[{\"delta\":{\"content\":\"lost\"", &unread),
+        ("{\n  \"error\": {\n    \"message\": \"overloaded\"\n  }\n}", &unread),
+        ("[{\"error\":1}]", &unread),
+        ("{\"error\":null,\"n\":NaN}", &none),
+        ("[INFO] ready", &none),
+    ] {
+        for (before, behind) in [("", "\n"), ("", "\n\n"), ("\u{feff}", "\r\n"), ("\n\r", "\r\r")] {
+            let stream = format!("{before}{line}{behind}{FINISHED}{DONE}");
+            assert_eq!(&agreed(stream.as_bytes(), &Limits::new()), expected, "{stream}");
+            // A comment is known to begin an event stream, so a line behind it was never the body.
+            let known = format!(": x\n\n{line}{behind}{FINISHED}{DONE}");
+            let (known, ..) = judged(known.as_bytes(), &Limits::new());
+            for size in [1, 7, stream.len()] {
+                let mut decoder = ChunkDecoder::new();
+                let mut read = |body: &str| {
+                    decoder.reset();
+                    for mut piece in body.as_bytes().chunks(size) {
+                        while decoder.next(&mut piece).is_some() {}
+                    }
+                    decoder.finish()
+                };
+                let end = read(&stream);
+                assert_eq!(end.malformed, known.end.malformed, "{stream}");
+                assert_eq!(message_of(&end), message_of(&known.end), "{stream}");
+                assert_eq!(end.body, None);
+                let body = read(&format!("{before}{line}{behind}: x\n\n"));
+                assert_eq!(body.body, Some(BodyKind::Json));
+                assert_eq!((body.malformed, &body.upstream_error), (0, &None), "{line}");
+                assert!(body.deviations.is_empty());
+                assert_eq!(read(&format!("{FINISHED}{DONE}")).upstream_error, None);
+            }
+        }
+    }
+    let end = format!("{{\"error\":{{\"message\":\"overloaded\"}}}}\n\n{DONE}");
+    let (finished, ..) = judged(end.as_bytes(), &Limits::new());
+    assert_eq!(finished.outcome, Outcome::UpstreamError);
+    assert_eq!(message_of(&finished.end), Some("overloaded"));
 }
 
 /// An error is one with its message, also beside more choices or tool calls than a chunk may have.
