@@ -17,6 +17,8 @@ use crate::limits::Limits;
 pub struct OwnedChunkEvent {
     event: OwnedEvent,
     payload: OwnedPayload,
+    /// The decoder has read a chunk in the data.
+    has_chunk: bool,
     /// The limits of the decoder: depth, and number of values.
     json_limits: (usize, usize),
 }
@@ -47,6 +49,11 @@ pub enum OwnedPayload {
 impl OwnedChunkEvent {
     /// Converts an event whose bytes are in `piece`, unless it was cut.
     pub(super) fn new(event: &ChunkEvent<'_>, piece: &Bytes, limits: &Limits) -> Self {
+        let has_chunk = match event.payload() {
+            Payload::Chunk(_) => true,
+            Payload::Error(error) => error.chunk().is_some(),
+            _ => false,
+        };
         let payload = match event.payload() {
             Payload::Chunk(_) => OwnedPayload::Chunk,
             Payload::Done => OwnedPayload::Done,
@@ -61,6 +68,7 @@ impl OwnedChunkEvent {
         Self {
             event: OwnedEvent::new(event.event(), piece),
             payload,
+            has_chunk,
             json_limits: (limits.max_json_depth, limits.max_json_values),
         }
     }
@@ -115,16 +123,17 @@ impl OwnedChunkEvent {
     /// ```
     #[must_use]
     pub fn chunk(&self) -> Option<OwnedChatCompletionChunk> {
-        match self.payload {
-            OwnedPayload::Chunk | OwnedPayload::Error(_) => {
-                let mut limits = Limits::new();
-                (limits.max_json_depth, limits.max_json_values) = self.json_limits;
-                OwnedChatCompletionChunk::read(self.event.data(), &limits)
-                    .ok()
-                    .filter(|chunk| chunk.as_chunk().is_chunk())
-            }
-            _ => None,
+        if !self.has_chunk {
+            return None;
         }
+        let mut limits = Limits::new();
+        (limits.max_json_depth, limits.max_json_values) = self.json_limits;
+        let chunk = OwnedChatCompletionChunk::read(self.event.data(), &limits).ok();
+        debug_assert!(
+            chunk.as_ref().is_some_and(|chunk| chunk.as_chunk().is_chunk()),
+            "the decoder has read the same data"
+        );
+        chunk
     }
 }
 

@@ -224,6 +224,38 @@ fn errors_keep_their_place() {
     }
 }
 
+/// An error whose data can't be read has no chunk, also if other limits or a tolerant parser can.
+#[test]
+fn an_owned_error_has_the_chunk_of_the_lent_one() {
+    let strict = || {
+        let mut decoder = ChunkDecoder::new();
+        decoder.set_strict(true);
+        decoder
+    };
+    for (stream, has_chunk) in [
+        ("event: error\ndata: {\"choices\":[],\"n\":NaN}\n\n", false),
+        ("data: {\"choices\":[],\"n\":NaN,\"error\":{\"message\":\"m\"}}", false),
+        ("data: {\"choices\":[]}\nerror: {\"n\":NaN}\n\n", true),
+        ("event: error\ndata: {\"choices\":[]}\n\n", true),
+        ("event: error\ndata: {\"message\":\"m\"}\n\n", false),
+    ] {
+        let mut decoder = strict();
+        let mut input = stream.as_bytes();
+        let event = match decoder.next(&mut input) {
+            Some(event) => lent(&event),
+            None => lent(&decoder.salvage().unwrap()),
+        };
+        assert_eq!(event.chunk.is_some(), has_chunk, "{stream}");
+        let (_, steps) = in_pieces_of(stream.as_bytes(), stream.len());
+        let mut events = OwnedChunkStream::with_decoder(Script::new(steps), strict());
+        let found = match poll_stream(&mut events) {
+            Poll::Ready(Some(found)) => owned(&found.unwrap()),
+            _ => owned(&Pin::new(&mut events).salvage().unwrap()),
+        };
+        assert_eq!(found, event, "{stream}");
+    }
+}
+
 /// A lending stream can be polled as well as awaited.
 #[test]
 fn polling_is_awaiting() {
