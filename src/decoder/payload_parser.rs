@@ -427,7 +427,9 @@ fn unknown<'a>(
         return Payload::Error(line_error(event, line, readers, deviations));
     }
     if end.body().is_none() {
-        end.rest().body = Some(BodyKind::from_bytes(event.raw()));
+        let is_start = event.offset() == 0;
+        let kind = if is_start { BodyKind::from_bytes } else { BodyKind::behind_start };
+        end.rest().body = Some(kind(event.raw()));
     }
     Payload::Ignored
 }

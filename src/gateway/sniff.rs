@@ -24,11 +24,11 @@ use crate::sse::BodyKind;
 /// assert_eq!(sniffer.held(), b"");
 /// ```
 ///
-/// | first bytes, after a byte order mark and blank lines | kind |
+/// | first bytes, after a byte order mark | kind |
 /// |---|---|
-/// | the name of a field and a colon or line end, a comment, `error:` | an event stream |
-/// | `{`, `[`, `"` | JSON |
-/// | `<` | HTML or XML |
+/// | blank lines, then the name of a field and a colon or line end, a comment, `error:` | an event stream |
+/// | white space, then `{`, `[`, `"` | JSON |
+/// | white space, then `<` | HTML or XML |
 /// | the magic numbers of gzip and zstd, as the very first bytes | compressed |
 /// | anything else | [`BodyKind::Other`] |
 ///
@@ -193,7 +193,7 @@ mod tests {
         (found, forwarded)
     }
 
-    const BODIES: [(&[u8], SniffResult); 29] = [
+    const BODIES: [(&[u8], SniffResult); 32] = [
         (b"data: {}\n\n", SniffResult::EventStream),
         (b"\xEF\xBB\xBFdata:x\n\n", SniffResult::EventStream),
         (b"\r\n\r\nevent: a\n\n", SniffResult::EventStream),
@@ -213,6 +213,9 @@ mod tests {
         (b" \x28\xB5\x2F\xFD\x00", not(BodyKind::Other)),
         (b"\xEF\xBB\xBF\x1F\x8B\x08", not(BodyKind::Other)),
         (b"\xEF\xBB\xBF\n\x28\xB5\x2F\xFD", not(BodyKind::Other)),
+        (b"\n\xEF\xBB\xBF{\"a\":1}", not(BodyKind::Other)),
+        (b"\r\n \t{\"a\":1}", not(BodyKind::Json)),
+        (b"\n\n <html>", not(BodyKind::Html)),
         (b"Bad Gateway", not(BodyKind::Other)),
         (b"database error", not(BodyKind::Other)),
         (b"error\n", not(BodyKind::Other)),
@@ -233,6 +236,24 @@ mod tests {
                     let pieces = [&body[..first], &body[first..second], &body[second..]];
                     assert_eq!(sniff(&pieces), (expected, body.to_vec()), "{body:?}");
                 }
+            }
+        }
+    }
+
+    /// The first bytes are those of the body, and not those of a later line.
+    #[test]
+    fn the_kind_of_a_body_is_the_decoders() {
+        for (body, expected) in BODIES {
+            let SniffResult::NotAnEventStream(kind) = expected else { continue };
+            assert_eq!(BodyKind::from_bytes(body), kind, "{body:?}");
+            for size in [1, body.len().max(1)] {
+                let mut decoder = ChunkDecoder::new();
+                let body = [body, b"\n"].concat();
+                for mut piece in body.chunks(size) {
+                    while decoder.next(&mut piece).is_some() {}
+                }
+                let found = decoder.finish().body;
+                assert_eq!(found.unwrap_or(BodyKind::Other), kind, "{body:?} by {size}");
             }
         }
     }

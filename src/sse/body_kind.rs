@@ -23,8 +23,12 @@ impl BodyKind {
         if let [0x1F, 0x8B, ..] | [0x28, 0xB5, 0x2F, 0xFD, ..] = bytes {
             return Self::Compressed;
         }
-        let text = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
-        match text.trim_ascii_start() {
+        Self::behind_start(bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes))
+    }
+
+    /// Returns the kind of a body by bytes that only a byte order mark and white space precede.
+    pub(crate) const fn behind_start(bytes: &[u8]) -> Self {
+        match bytes.trim_ascii_start() {
             [b'{' | b'[' | b'"', ..] => Self::Json,
             [b'<', ..] => Self::Html,
             _ => Self::Other,
