@@ -31,8 +31,8 @@ pub enum Payload<'a> {
     /// An event without a meaning for a client.
     ///
     /// It is a blank line, an event without data, a line with another unknown field, or the
-    /// rest of an event over a limit. Before the first field, a line of JSON is one too: it may be
-    /// the body, so the [`StreamSummary`](crate::StreamSummary) has its failure if a field follows.
+    /// rest of an event over a limit. Before the first field, a line of JSON is one too, as it may
+    /// be the body. If a field follows, the [`StreamSummary`](crate::StreamSummary) has its failure.
     Ignored,
 }
 

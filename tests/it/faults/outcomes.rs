@@ -832,7 +832,7 @@ fn message_of(end: &StreamSummary) -> Option<&str> {
     end.upstream_error.as_ref()?.message.as_deref()
 }
 
-/// Only the line at which the stream ends may be torn, whatever bytes are behind another one.
+/// Only the line at which the stream ends may be torn, also if its bytes equal those of another one.
 #[test]
 fn an_unreadable_line_before_the_last_one_is_not_torn() {
     let chunk = |text: &str| {
