@@ -1,15 +1,30 @@
-//! `Elements`: the tool call or detail that a delta continues, and the names of the reasoning.
+//! `Elements`: the tool calls or details whose text a delta continues, and the names of the reasoning.
+//!
+//! Clients differ in which calls of one index they join:
+//!
+//! | client | the calls of an index |
+//! |---|---|
+//! | openai-python, openai-node and others | are one call |
+//! | LangChain | are a call for each id; a delta without an id continues the first one |
+//! | a `Reassembler` | are those of `completion::tool_call`: mostly by id, else the latest one |
+//!
+//! So the calls of one index share a text, in the order of the deltas. It contains the text of each
+//! client's call if that call has all its pieces in a row. A piece behind which a call of any of these
+//! clients would have a gap isn't certain. Details of one index share a text likewise.
+
+use core::hash::{Hash, Hasher};
+use std::hash::DefaultHasher;
 
 use super::watched_text::WatchedTextKind;
 use crate::chunk::schema::{function, reasoning_detail, tool_call};
 use crate::completion::{Budget, Matching};
 use crate::json::{OwnedArray, Value, ValueKind};
 
-/// The elements of a stream, by the rules of a `Reassembler`.
+/// The elements of a stream, by the rules of a `Reassembler` and of other clients.
 ///
-/// The texts of an element are joined in the completion. A guard joins the same texts, so that no match
-/// spans two of them. An element that can't be attributed with certainty is unknown, and so are all
-/// later ones of its list.
+/// The texts that any client joins are parts of one text of the guard, so that no match spans two of
+/// them. An element that can't be attributed with certainty is unknown, and so are all later ones of
+/// its list.
 #[derive(Clone)]
 pub(super) struct Elements {
     choices: Vec<ChoiceElements>,
@@ -30,21 +45,60 @@ struct ChoiceElements {
     choice: u64,
     reasoning: Option<ReasoningNames>,
     calls: Vec<KnownCall>,
+    call_texts: Vec<CallText>,
     /// The position of the call that the last delta continued.
     last_call: usize,
     details: OwnedArray,
+    detail_texts: Vec<DetailText>,
     /// The further calls are unknown, or the further details.
     has_lost_calls: bool,
     has_lost_details: bool,
 }
 
-/// A tool call of a choice.
+/// A tool call of a choice, by the rules of a `Reassembler`.
 #[derive(Clone)]
 struct KnownCall {
     index: Option<u64>,
+    /// The position of its text: `text < call_texts.len()`.
+    text: usize,
     id: Box<str>,
     name: String,
     has_arguments: bool,
+}
+
+/// The text of a call without an index, or of all calls of an index.
+#[derive(Clone)]
+struct CallText {
+    /// The position of the first of its calls.
+    first: usize,
+    names: Pieces,
+    arguments: Pieces,
+}
+
+/// The pieces of a text, by the calls that contain them.
+#[derive(Clone, Default)]
+struct Pieces {
+    /// The position of the call with the last piece.
+    call: usize,
+    /// The key of the last piece, and the hashes of the keys before.
+    last: Option<PieceKey>,
+    left: Vec<u64>,
+}
+
+/// The members by which clients besides a `Reassembler` find the call of a piece.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct PieceKey {
+    has_index: bool,
+    /// The hash of an id. With an index, the first call has none.
+    id: Option<u64>,
+}
+
+/// The text of all details of an index.
+#[derive(Clone, Copy)]
+struct DetailText {
+    index: u64,
+    /// The position of the detail with the last piece.
+    detail: usize,
 }
 
 /// The most bytes of an id or name, which is compared with others.
@@ -54,7 +108,10 @@ const LONGEST_ID: usize = 1024;
 const BUDGET: usize = 64 << 10;
 
 /// The cost of a call besides its id and name.
-const CALL_COST: usize = 128;
+const CALL_COST: usize = 192;
+
+/// The largest index that all clients tell apart from others: 2⁵³ − 1, as in JavaScript.
+pub(super) const LARGEST_INDEX: u64 = (1 << 53) - 1;
 
 impl Elements {
     pub(super) const fn new() -> Self {
@@ -77,8 +134,10 @@ impl Elements {
                     choice,
                     reasoning: None,
                     calls: Vec::new(),
+                    call_texts: Vec::new(),
                     last_call: 0,
                     details: OwnedArray::default(),
+                    detail_texts: Vec::new(),
                     has_lost_calls: false,
                     has_lost_details: false,
                 });
@@ -89,7 +148,7 @@ impl Elements {
         Some((choices.get_mut(position)?, budget))
     }
 
-    /// Returns the number of the tool call that a delta continues.
+    /// Returns the number of the tool call whose text a delta continues.
     pub(super) fn call(&mut self, choice: u64, call: Value<'_>) -> ElementNumber {
         let (elements, budget) = self.choice(choice).ok_or(Unattributed)?;
         let call = CallDelta::of(call).ok_or(Unattributed)?;
@@ -97,27 +156,29 @@ impl Elements {
             return Err(Unattributed);
         }
         let at = elements.call_at(&call, budget);
-        elements.has_lost_calls = at.is_none();
-        elements.last_call = at.ok_or(Unattributed)?;
-        Ok(at.map(|at| at as u64))
+        let text = at.and_then(|at| elements.text_of_call(at, &call, budget));
+        elements.has_lost_calls = text.is_none();
+        elements.last_call = at.unwrap_or_default();
+        Ok(Some(text.ok_or(Unattributed)? as u64))
     }
 
-    /// Returns the number of the reasoning detail that a delta continues.
+    /// Returns the number of the reasoning detail whose text a delta continues.
     ///
     /// One without an index has no number: a completion has each of these apart, and their texts
     /// together contain each of them.
     pub(super) fn detail(&mut self, choice: u64, detail: Value<'_>) -> ElementNumber {
-        match detail.get(reasoning_detail::INDEX).filter(|index| !index.is_null()) {
+        let index = match detail.get(reasoning_detail::INDEX).filter(|index| !index.is_null()) {
             None => return Ok(None),
-            Some(index) => index.as_u64().ok_or(Unattributed)?,
+            Some(index) => index_of(index).ok_or(Unattributed)?,
         };
         let (elements, budget) = self.choice(choice).ok_or(Unattributed)?;
         if elements.has_lost_details {
             return Err(Unattributed);
         }
         let at = elements.details.place(detail, Matching::Detail, budget);
-        elements.has_lost_details = at.is_none();
-        Ok(Some(at.ok_or(Unattributed)? as u64))
+        let text = at.and_then(|at| elements.text_of_detail(at, index, budget));
+        elements.has_lost_details = text.is_none();
+        Ok(Some(text.ok_or(Unattributed)? as u64))
     }
 
     /// Returns true if a delta has its reasoning under the names of the deltas before.
@@ -192,7 +253,7 @@ impl<'a> CallDelta<'a> {
         for (name, value) in call.members() {
             match name {
                 tool_call::INDEX if value.is_null() => delta.index = None,
-                tool_call::INDEX => delta.index = Some(value.as_u64()?),
+                tool_call::INDEX => delta.index = Some(index_of(value)?),
                 tool_call::ID => delta.id = text(value),
                 tool_call::FUNCTION => delta.add_function(value),
                 _ => {}
@@ -210,6 +271,11 @@ impl<'a> CallDelta<'a> {
             }
         }
     }
+}
+
+/// Returns an index that no client takes for another one.
+fn index_of(value: Value<'_>) -> Option<u64> {
+    value.as_u64().filter(|index| *index <= LARGEST_INDEX)
 }
 
 /// Returns a text, or that of a number; of any other value an empty one.
@@ -247,8 +313,7 @@ impl ChoiceElements {
             if !budget.try_reserve(CALL_COST) {
                 return None;
             }
-            let (index, id, name) = (delta.index, Box::default(), String::new());
-            self.calls.push(KnownCall { index, id, name, has_arguments: false });
+            self.begin_call(delta.index);
         }
         let call = self.calls.get_mut(at)?;
         if call.id.is_empty() && !delta.id.is_empty() {
@@ -271,6 +336,57 @@ impl ChoiceElements {
         Some(at)
     }
 
+    /// Adds a call, and its text unless an earlier call has the same index.
+    fn begin_call(&mut self, index: Option<u64>) {
+        let Self { calls, call_texts, .. } = self;
+        let mut of_index = calls.iter().filter(|call| index.is_some() && call.index == index);
+        let text = of_index.next().map_or(call_texts.len(), |call| call.text);
+        if text == call_texts.len() {
+            let (names, arguments) = (Pieces::default(), Pieces::default());
+            call_texts.push(CallText { first: calls.len(), names, arguments });
+        }
+        let (id, name) = (Box::default(), String::new());
+        calls.push(KnownCall { index, text, id, name, has_arguments: false });
+    }
+
+    /// Returns the position of the text of a call, to which a delta adds a piece.
+    ///
+    /// Returns `None` if the piece isn't behind the other ones of its call, for each client.
+    fn text_of_call(
+        &mut self,
+        at: usize,
+        delta: &CallDelta<'_>,
+        budget: &mut Budget,
+    ) -> Option<usize> {
+        let position = self.calls.get(at)?.text;
+        let text = self.call_texts.get_mut(position)?;
+        let first = self.calls.get(text.first)?;
+        let has_index = delta.index.is_some();
+        let is_first = delta.id.is_empty() || has_index && *delta.id == *first.id;
+        let key = PieceKey { has_index, id: (!is_first).then(|| hash_of(delta.id)) };
+        let of_name = delta.name.is_empty() || text.names.push(at, key, budget);
+        let of_arguments = !delta.has_arguments || text.arguments.push(at, key, budget);
+        (of_name && of_arguments).then_some(position)
+    }
+
+    /// Returns the position of the text of a detail, to which a delta adds a piece.
+    ///
+    /// Returns `None` if another detail of the index has begun since.
+    fn text_of_detail(&mut self, at: usize, index: u64, budget: &mut Budget) -> Option<usize> {
+        let known = self.detail_texts.iter().position(|text| text.index == index);
+        let position = known.unwrap_or(self.detail_texts.len());
+        if known.is_none() {
+            if !budget.try_reserve(size_of::<DetailText>()) {
+                return None;
+            }
+            self.detail_texts.push(DetailText { index, detail: at });
+        }
+        let text = self.detail_texts.get_mut(position)?;
+        let is_last = text.detail <= at;
+        text.detail = at;
+        is_last.then_some(position)
+    }
+
     /// Returns the call of an index that a delta continues.
     fn of_index(&self, index: u64, delta: &CallDelta<'_>) -> Option<usize> {
         let of_index = |call: &&KnownCall| call.index == Some(index);
@@ -282,4 +398,30 @@ impl ChoiceElements {
         let of_id = calls.find(|(_, call)| *call.id == *delta.id).map(|(at, _)| at);
         of_id.or_else(|| delta.name.is_empty().then_some(latest))
     }
+}
+
+impl Pieces {
+    /// Adds a piece of the call at a position. Returns false if the call may have a gap before it.
+    fn push(&mut self, call: usize, key: PieceKey, budget: &mut Budget) -> bool {
+        // Calls are numbered as they begin, so the pieces of each one are in a row.
+        let is_last = self.call <= call;
+        self.call = call;
+        let Some(last) = self.last.replace(key).filter(|last| *last != key) else { return is_last };
+        // Clients that join by index leave out a piece without one.
+        let skips = key.has_index && !last.has_index;
+        // A piece without an index and an id continues no call of LangChain.
+        let is_alone = !key.has_index && key.id.is_none();
+        let comes_back = !is_alone && self.left.contains(&hash_of(key));
+        if !is_last || skips || comes_back || !budget.try_reserve(size_of::<u64>()) {
+            return false;
+        }
+        self.left.push(hash_of(last));
+        true
+    }
+}
+
+fn hash_of(key: impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    key.hash(&mut hasher);
+    hasher.finish()
 }

@@ -126,8 +126,10 @@ use crate::slice::{bytes_in, text_in};
 ///   open;
 /// - reasoning under other names than in the deltas of its choice before;
 /// - `reasoning_content` and `reasoning` with different texts in one delta, since some readers join them;
-/// - a tool call or reasoning detail that isn't certain to continue one element, and all later ones of its
-///   list;
+/// - a tool call or reasoning detail that isn't certain to continue one text, and all later ones of its
+///   list: see [below](#elements-of-one-index);
+/// - a choice, tool call or reasoning detail with an index above 2⁵³ − 1, which readers in JavaScript
+///   take for another one;
 /// - `logprobs` and `token_ids`, which repeat the text token by token;
 /// - errors, which may quote the output of the model;
 /// - lines that are no field, inside an event too;
@@ -137,6 +139,20 @@ use crate::slice::{bytes_in, text_in};
 ///   differently;
 /// - a second `id` of a tool call or reasoning detail, and a second `type` of a detail or part: they
 ///   decide where a text belongs.
+///
+/// # Elements of one index
+///
+/// Some servers send several tool calls under one index, with other ids. Most clients join them by the
+/// index, and others tell them apart by id. So all calls of one index share a text, in the order of their
+/// deltas, and a match may span two calls. A delta isn't certain if a client joins its piece with one
+/// that isn't the last piece of this text:
+///
+/// - it has the id of a call before the last one;
+/// - it has no id, behind a piece of another call than the first one of the index;
+/// - it has an index, behind a piece without one.
+///
+/// Likewise, reasoning details of one index share a text. A detail isn't certain if another one of its
+/// index has begun since.
 ///
 /// # Objects of the model
 ///

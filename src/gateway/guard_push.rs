@@ -4,7 +4,7 @@ use core::ops::Range;
 
 use super::allowlist::{Verdict, has_unwatched_bytes, scan};
 use super::byte_edit::Place;
-use super::elements::{ElementNumber, ReasoningTexts, Unattributed};
+use super::elements::{ElementNumber, LARGEST_INDEX, ReasoningTexts, Unattributed};
 use super::guard::{EVENT_COST, Guard, HeldEvent, MAX_TEXTS, SEGMENT_COST};
 use super::push_result::PushResult;
 use super::spans::{Spans, object_of, value_range};
@@ -187,7 +187,10 @@ impl Guard {
         let member = budget.member;
         let (index, is_choice_known) = match member {
             MessageMember::Message => (position, true),
-            MessageMember::Delta => (choice.index().unwrap_or(0), !choice.has_invalid_index()),
+            MessageMember::Delta => {
+                let index = choice.index().unwrap_or(0);
+                (index, index <= LARGEST_INDEX && !choice.has_invalid_index())
+            }
         };
         let (mut added, mut reasoning) = (AddedTexts::default(), ReasoningTexts::default());
         // The number of the element that contains the next texts.

@@ -24,9 +24,10 @@ pub struct WatchedTextId {
     /// The number of the tool call or reasoning detail that contains the text.
     ///
     /// In a whole message it is the position in the list. In a stream the elements are numbered in the
-    /// order in which they begin. A delta continues the element that a completion merges it into: by
-    /// its index and id, and of a call also by its name. Reasoning details without an index share the
-    /// texts of `None`. All other texts, those of `function_call` too, have `None`.
+    /// order in which they begin. Those of one index have one number and share their texts, since some
+    /// clients join them. So it may differ from the position in the completion. A call without an index
+    /// has the number of the call that a completion merges it into. Reasoning details without an index
+    /// share the texts of `None`. All other texts, those of `function_call` too, have `None`.
     pub element: Option<u64>,
 }
 

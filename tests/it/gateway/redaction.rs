@@ -597,7 +597,6 @@ fn a_text_of_an_element_is_one_text_or_unwatched() {
         call["function"]["arguments"] = function["arguments"].clone();
         json!({ "tool_calls": [call] })
     };
-    let detail = |id: &str, text: &str| json!({ "reasoning_details": [{ "type": "t", "index": 0, "id": id, "text": text }] });
     let two_calls = json!({ "tool_calls": [
         { "id": "a", "function": { "name": "f", "arguments": "sec" } },
         { "id": "b", "function": { "name": "g", "arguments": "x" } },
@@ -608,12 +607,10 @@ fn a_text_of_an_element_is_one_text_or_unwatched() {
     let long_id = json!({ "id": "a".repeat(1025) }).to_string();
 
     let [a, b] = [r#"{"index":0,"id":"a"}"#, r#"{"index":0,"id":"b"}"#];
-    let [new_a, new_b] =
-        [r#"{"index":0,"id":"a","name":"f"}"#, r#"{"index":0,"id":"b","name":"f"}"#];
+    let new_a = r#"{"index":0,"id":"a","name":"f"}"#;
     let (only_id, second_a) = (r#"{"id":"a"}"#, r#"{"index":1,"id":"a","name":"f"}"#);
     let other_name = r#"{"index":0,"name":"g"}"#;
     for (deltas, expected) in [
-        (vec![call(new_a, "sec"), call(new_b, "x"), call(a, "ret")], "redacted"),
         (vec![call(new_a, "sec"), call(b, "ret")], "redacted"),
         (vec![two_calls, call(only_id, "ret")], "redacted"),
         (vec![call(new_a, "sec"), call(only_id, "ret")], "redacted"),
@@ -621,10 +618,121 @@ fn a_text_of_an_element_is_one_text_or_unwatched() {
         (vec![call(new_a, "x"), call(second_a, "sec"), call(only_id, "ret")], "unwatched"),
         (vec![call(new_a, "{}"), call(other_name, "sec"), call(a, "ret")], "unwatched"),
         (vec![call(&long_id, "sec"), call("{}", "ret")], "unwatched"),
-        (vec![detail("1", "sec"), detail("2", "x"), detail("1", "ret")], "redacted"),
         (vec![function_and_call, function("ret")], "redacted"),
     ] {
         assert_eq!(redacted_or_unwatched(&deltas), expected, "{deltas:?}");
+    }
+}
+
+/// Clients of OpenAI join the calls and details of an index, and others tell them apart by id.
+///
+/// A text is in the order of the deltas, so both are searched unless a client skips a piece of it.
+#[test]
+fn elements_of_an_index_are_one_text_or_unwatched() {
+    let call = |index: Option<u64>, id: &str, name: &str, arguments: &str| {
+        let mut call = json!({ "function": { "name": name, "arguments": arguments } });
+        if let Some(index) = index {
+            call["index"] = index.into();
+        }
+        if !id.is_empty() {
+            call["id"] = id.into();
+        }
+        json!({ "tool_calls": [call] })
+    };
+    let first = |id: &str, name: &str, arguments: &str| call(Some(0), id, name, arguments);
+    let of = |id: &str, arguments: &str| call(Some(0), id, "", arguments);
+    let without_index = |id: &str, arguments: &str| call(None, id, "", arguments);
+    let detail = |id: &str, text: &str| json!({ "reasoning_details": [{ "type": "t", "index": 0, "id": id, "text": text }] });
+    let many_ids: Vec<_> = (0..3000).map(|id| of(&format!("call_{id}"), "x")).collect();
+    let made_up = [&[first("a", "f", "s")], &*many_ids, &[of("b", "secret")]].concat();
+    for (deltas, expected) in [
+        (vec![first("a", "f", "sec"), first("b", "f", "ret")], "redacted"),
+        (vec![first("a", "sec", "{}"), first("b", "ret", "{}")], "redacted"),
+        (vec![first("a", "f", "sec"), of("b", "r"), of("c", "et")], "redacted"),
+        (
+            vec![
+                first("a", "f", ""),
+                of("", "x"),
+                first("b", "g", ""),
+                of("", "sec"),
+                of("", "ret"),
+            ],
+            "redacted",
+        ),
+        (vec![first("a", "f", "sec"), without_index("a", "ret")], "redacted"),
+        (made_up, "redacted"),
+        // Clients that join by id skip the second piece, and LangChain joins the first call of an index.
+        (vec![first("a", "f", "sec"), first("b", "f", "x"), of("a", "ret")], "unwatched"),
+        (vec![first("a", "f", "sec"), first("b", "f", "x"), of("", "ret")], "unwatched"),
+        (vec![first("a", "f", "x"), of("b", "sec"), of("c", "x"), of("b", "ret")], "unwatched"),
+        // Clients that join by index skip a call without one.
+        (vec![first("a", "f", "sec"), without_index("", "x"), of("", "ret")], "unwatched"),
+        (vec![first("a", "f", "sec"), without_index("a", "x"), of("b", "ret")], "unwatched"),
+        (vec![detail("1", "sec"), detail("2", "ret")], "redacted"),
+        (vec![detail("1", "sec"), detail("2", "x"), detail("1", "ret")], "unwatched"),
+    ] {
+        let start = &deltas[..deltas.len().min(5)];
+        assert_eq!(redacted_or_unwatched(&deltas), expected, "{start:?}");
+    }
+    let stream = event(0, &first("a", "f", "sec")) + &event(0, &first("b", "f", "ret"));
+    let guard = RelayGuard::new(Guard::new()).stop_at(Words::new(["secret"]));
+    let (mut relay, mut out) = (Relay::builder().guard(guard).build(), Vec::new());
+    let _ = relay.push(stream.as_bytes(), Duration::ZERO, &mut out);
+    let report = relay.finish(RelayEnd::Upstream, Duration::ZERO, &mut out);
+    assert_eq!(report.outcome.as_str(), "content_filter");
+}
+
+/// The numbers 2^53 and 2^53 + 1 are equal in JavaScript, so such indexes are one for some clients.
+#[test]
+fn an_index_beyond_those_of_javascript_is_unwatched() {
+    let exact = (1u64 << 53) - 1;
+    for (index, expected) in [(exact, PushResult::Text), (exact + 1, PushResult::Unwatched)] {
+        let call = json!({ "tool_calls": [{ "index": index, "function": { "arguments": "a" } }] });
+        let detail = json!({ "reasoning_details": [{ "index": index, "text": "a" }] });
+        for stream in [event(0, &call), event(0, &detail), event(index, &json!({ "content": "a" }))]
+        {
+            let mut decoder = ChunkDecoder::new();
+            let pushed = Guard::new().push(&decoder.next(&mut stream.as_bytes()).unwrap());
+            assert_eq!(pushed, expected, "{stream}");
+        }
+    }
+}
+
+/// The arguments of tool calls as two clients join them, in the order of the calls.
+#[derive(Default)]
+struct ClientCalls {
+    /// openai-node and openai-python: by index.
+    openai: BTreeMap<(u64, u64), String>,
+    /// LangChain: the first call with the same index, and the same id unless one has none.
+    langchain: Vec<(u64, Option<u64>, Option<String>, String)>,
+}
+
+impl ClientCalls {
+    fn push(&mut self, choice: u64, delta: &Value) {
+        for call in delta["tool_calls"].as_array().into_iter().flatten() {
+            let index = call["index"].as_u64();
+            let id = call["id"].as_str().filter(|id| !id.is_empty()).map(str::to_owned);
+            let text = call["function"]["arguments"].as_str().unwrap_or_default();
+            if let Some(index) = index {
+                self.openai.entry((choice, index)).or_default().push_str(text);
+            }
+            let continued = self.langchain.iter_mut().find(|(of, known, known_id, _)| {
+                let may_lack_id = index.is_some() && (known_id.is_none() || id.is_none());
+                let is_same_id = id.is_some() && *known_id == id;
+                *of == choice && *known == index && (may_lack_id || is_same_id)
+            });
+            match continued {
+                Some((.., known_id, known)) => {
+                    *known_id = known_id.take().or(id);
+                    known.push_str(text);
+                }
+                None => self.langchain.push((choice, index, id, text.to_owned())),
+            }
+        }
+    }
+
+    fn texts(&self) -> impl Iterator<Item = &String> {
+        self.openai.values().chain(self.langchain.iter().map(|call| &call.3))
     }
 }
 
@@ -688,16 +796,16 @@ fn any_delta() -> impl Strategy<Value = Value> {
 proptest! {
     #![proptest_config(crate::support::cases::cases("proptest-regressions/redaction.txt", 4000))]
 
-    /// Each text of a completion is a text of the guard, up to the first unwatched event.
+    /// Each text of a completion is in a text of the guard, up to the first unwatched event.
     ///
-    /// So no match spans two texts of the guard.
+    /// So no match spans two texts of the guard. The same holds for the calls of two clients.
     #[test]
     fn the_texts_of_a_guard_are_those_of_the_completion(
         deltas in vec((0u64..2, any_delta()), 1..12),
     ) {
         let mut guard = Guard::with_bounds(1 << 20, 1 << 20);
         let mut stream = String::new();
-        let mut texts = Vec::new();
+        let (mut texts, mut clients) = (Vec::new(), ClientCalls::default());
         for (index, delta) in &deltas {
             let event = event(*index, delta);
             let pushed = guard.push(&ChunkDecoder::new().next(&mut event.as_bytes()).unwrap());
@@ -705,7 +813,11 @@ proptest! {
                 break;
             }
             stream += &event;
+            clients.push(*index, delta);
             texts = guard.texts().map(|text| (text.id, text.text.to_owned())).collect();
+        }
+        for joined in clients.texts() {
+            prop_assert!(texts.iter().any(|(_, text)| text.contains(&**joined)) || joined.is_empty(), "{} {}", joined, stream);
         }
         let completion = assemble([stream.as_bytes()]).completion;
         for choice in &completion.choices {
@@ -730,13 +842,10 @@ proptest! {
             prop_assert!(alone(WatchedTextKind::FunctionName).contains(&*function.name));
 
             let functions = || message.tool_calls.iter().filter_map(|call| call.function.as_ref());
-            let mut merged: Vec<_> = functions().map(|function| &*function.arguments).filter(|text| !text.is_empty()).collect();
-            let mut watched: Vec<_> = of(WatchedTextKind::Arguments).filter(|(element, _)| element.is_some()).map(|(_, text)| text).collect();
-            merged.sort_unstable();
-            watched.sort_unstable();
-            prop_assert_eq!(merged, watched, "{}", stream);
-            // A repeated name is stored once.
+            // Calls of one index share a text, and a repeated name is stored once.
             for function in functions() {
+                let has_arguments = |(element, text): (Option<u64>, &str)| element.is_some() && text.contains(&*function.arguments);
+                prop_assert!(function.arguments.is_empty() || of(WatchedTextKind::Arguments).any(has_arguments), "{}", stream);
                 let has_name = |(element, text): (Option<u64>, &str)| element.is_some() && text.contains(&*function.name);
                 prop_assert!(function.name.is_empty() || of(WatchedTextKind::FunctionName).any(has_name), "{}", stream);
             }
@@ -745,7 +854,7 @@ proptest! {
                     let text = detail.get(name).and_then(OwnedValue::as_str).unwrap_or_default();
                     let has_index = detail.get("index").is_some();
                     let is_it = |(element, watched): (Option<u64>, &str)| match element {
-                        Some(_) => has_index && watched == text,
+                        Some(_) => has_index && watched.contains(&*text),
                         None => !has_index && watched.contains(&*text),
                     };
                     prop_assert!(text.is_empty() || of(kind).any(is_it), "{} {}", name, stream);
