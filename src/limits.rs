@@ -47,7 +47,7 @@
 /// | `Meter`, `Sniffer` | 16 KiB |
 /// | `Editor` | 96 × the current event + 64 KiB; 16 × if it only replaces and removes members of the chunk |
 /// | `ChatRequest` | 64 × `max_json_values` + 3 × the body + 16 KiB, while it reads |
-/// | `Guard` | 6 × its own bound, and 4 KiB for each of its texts |
+/// | `Guard` | 6 × its own bound, 4 KiB for each of its texts, and 2 × the current piece if it is over a limit |
 /// | `Replay` | 2 × the longest event that it writes + 16 KiB |
 ///
 /// The buffers of a large event are freed after 64 small events in a row. A new decoder allocates

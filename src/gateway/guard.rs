@@ -170,7 +170,8 @@ use crate::slice::{bytes_in, text_in};
 /// It rejects an event or a replacement that exceeds the bound. It also stores the overlap of each
 /// text, of at most 256 texts. Buffers grow by doubling and contain some released bytes, so the
 /// heap holds up to four times the sum, and 4 KiB for each text. The ids and names of tool calls and
-/// details need up to 256 KiB more. Calls that don't fit are unwatched.
+/// details need up to 256 KiB more. Calls that don't fit are unwatched. A piece of bytes over a limit
+/// that is held alone isn't bounded: it needs twice its length until it is released.
 ///
 /// An event whose replacement can't be written is dropped. Its original bytes are never released.
 #[derive(Clone)]
@@ -192,6 +193,8 @@ pub struct Guard {
     pub(super) texts: Vec<WatchedText>,
     /// Number of bytes of held text: the sum of `end - start` of `segments`.
     pub(super) text_bytes: usize,
+    /// The cost that isn't counted: the sum of `uncounted` of `events`.
+    pub(super) uncounted: usize,
     /// Number of events that the guard has accepted.
     pub(super) accepted: u64,
     pub(super) elements: Elements,
@@ -202,6 +205,8 @@ pub struct Guard {
 #[derive(Clone, Copy)]
 pub(super) struct HeldEvent {
     pub(super) len: usize,
+    /// The part of its cost that doesn't count: `uncounted <= len + EVENT_COST`.
+    pub(super) uncounted: usize,
     pub(super) segments: usize,
 }
 
@@ -223,7 +228,9 @@ impl Guard {
     ///
     /// The bound counts the bytes of the held events and of the texts in them, and 64 for each
     /// event and each text in it. Bytes over a limit and blank lines belong to the held event before.
-    /// The overlap of each released text is not counted.
+    /// If nothing is held, they and comments are accepted in any length, and aren't counted. Neither is
+    /// the LF behind a CR that ends an event, nor the overlap of each released text. So with a release
+    /// after each push, the bound doesn't depend on how the body was cut.
     ///
     /// Choose an overlap as long as the longest match. A match may begin in the released part of a text
     /// that has ended and continues. It is found if it begins in the overlap.
@@ -240,6 +247,7 @@ impl Guard {
             last_of_first: Vec::new(),
             texts: Vec::new(),
             text_bytes: 0,
+            uncounted: 0,
             accepted: 0,
             elements: Elements::new(),
             verdicts: TemplateCache::new(Verdict::Unknown, Verdict::Unknown),
@@ -267,7 +275,7 @@ impl Guard {
     /// - A longer text exceeds the bound. Release some events, or discard all.
     #[must_use = "what has been released can't be replaced"]
     pub fn replace(&mut self, id: WatchedTextId, range: Range<usize>, with: &str) -> bool {
-        let budget = self.most_bytes - self.held_bytes();
+        let budget = self.free_bytes();
         let Some(position) = self.texts.iter().position(|text| text.id == id) else { return false };
         let Some(text) = self.texts.get_mut(position) else { return false };
         let shown = text.shown();
@@ -366,7 +374,7 @@ impl Guard {
         self.events.clear();
         self.segments.clear();
         self.last_of_first.clear();
-        self.text_bytes = 0;
+        (self.text_bytes, self.uncounted) = (0, 0);
         for text in &mut self.texts {
             text.discard();
             text.forget(self.overlap);
@@ -387,7 +395,13 @@ impl Guard {
     #[must_use]
     pub fn held_bytes(&self) -> usize {
         let bytes = self.raw.len() - self.raw_from + self.text_bytes;
-        bytes + EVENT_COST * self.events.len() + SEGMENT_COST * self.segments.len()
+        let all = bytes + EVENT_COST * self.events.len() + SEGMENT_COST * self.segments.len();
+        all - self.uncounted
+    }
+
+    /// Returns the number of bytes that may be held in addition.
+    pub(super) fn free_bytes(&self) -> usize {
+        self.most_bytes - self.held_bytes()
     }
 
     /// Returns true if no event is held.
@@ -404,6 +418,7 @@ impl Guard {
         for held in self.events.drain(..events) {
             let event = bytes_in(raw, *raw_from..*raw_from + held.len);
             *raw_from += held.len;
+            self.uncounted -= held.uncounted;
             let (start, mut rest) = (out.len(), Some(0));
             for segment in segments.drain(..held.segments) {
                 self.text_bytes -= segment.end - segment.start;
@@ -429,6 +444,10 @@ impl Guard {
         if *raw_from > raw.len() / 2 {
             raw.drain(..*raw_from);
             *raw_from = 0;
+        }
+        // A piece that isn't counted may be longer than all others.
+        if raw.capacity() / 4 > self.most_bytes {
+            raw.shrink_to(self.most_bytes);
         }
     }
 }

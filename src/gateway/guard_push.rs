@@ -69,11 +69,8 @@ impl Guard {
         find: impl Fn(Value<'e>) -> Place,
     ) -> PushResult {
         let chunk = object_of(event);
-        if chunk.is_none()
-            && let kind @ (EventKind::Skipped | EventKind::BlankLine) = event.event().kind()
-            && !self.events.is_empty()
-        {
-            return self.extend_last(written).with_unwatched(kind == EventKind::Skipped);
+        if chunk.is_none() && self.is_part(event.event().kind()) {
+            return self.push_part(written).with_unwatched(has_unwatched_bytes(event));
         }
         let is_done = matches!(event.payload(), Payload::Done);
         let held = self.hold(chunk.as_ref(), MessageMember::Delta, is_done, written, find);
@@ -86,22 +83,41 @@ impl Guard {
         self.hold(None, MessageMember::Delta, false, written, find)
     }
 
-    /// Holds bytes as a part of the last held event.
+    /// Returns true for an event that is cut as the input is.
     ///
-    /// Bytes over a limit and ends of lines are cut as the input is. With an event for each piece, the
-    /// bound would depend on the pieces.
-    #[cold]
-    fn extend_last(&mut self, written: &[u8]) -> PushResult {
-        let free = self.most_bytes - self.held_bytes();
-        match self.events.back_mut() {
-            Some(last) if written.len() <= free => {
-                self.raw.extend_from_slice(written);
-                last.len += written.len();
-                self.accepted += 1;
-                PushResult::NoText
-            }
-            _ => self.rejection(None, MessageMember::Delta, written.len()),
+    /// A comment may lack its blank line, which is counted with it or not at all.
+    fn is_part(&self, kind: EventKind) -> bool {
+        match kind {
+            EventKind::Skipped | EventKind::BlankLine => true,
+            EventKind::Comment => self.events.is_empty(),
+            _ => false,
         }
+    }
+
+    /// Holds bytes that are cut as the input is, as a part of the last held event.
+    ///
+    /// With an event for each piece, the bound would depend on the pieces. If nothing is held, the bytes
+    /// wait for no text and aren't counted: else the bound would depend on the length of a piece.
+    #[cold]
+    fn push_part(&mut self, written: &[u8]) -> PushResult {
+        let free = self.free_bytes();
+        if let Some(last) = self.events.back_mut() {
+            let held = self.raw.get(self.raw.len() - last.len..).unwrap_or_default();
+            let (before, after) = (uncounted_end(held, b""), uncounted_end(held, written));
+            if (written.len() + before).saturating_sub(after) > free {
+                return PushResult::Full;
+            }
+            last.len += written.len();
+            last.uncounted = last.uncounted + after - before;
+            self.uncounted = self.uncounted + after - before;
+        } else {
+            let (len, uncounted) = (written.len(), written.len() + EVENT_COST);
+            self.events.push_back(HeldEvent { len, uncounted, segments: 0 });
+            self.uncounted += uncounted;
+        }
+        self.raw.extend_from_slice(written);
+        self.accepted += 1;
+        PushResult::NoText
     }
 
     /// Holds an event, or a body, that is released as the bytes `written`.
@@ -115,9 +131,10 @@ impl Guard {
         written: &[u8],
         find: impl Fn(Value<'e>) -> Place,
     ) -> PushResult {
-        let free = self.most_bytes - self.held_bytes();
-        let Some(left) = free.checked_sub(written.len() + EVENT_COST) else {
-            return self.rejection(chunk, member, written.len());
+        let uncounted = uncounted_end(written, b"");
+        let counted = written.len() - uncounted;
+        let Some(left) = self.free_bytes().checked_sub(counted + EVENT_COST) else {
+            return self.rejection(chunk, member, counted);
         };
         let (texts, segments) = (self.texts.len(), self.segments.len());
         let (mut has_text, mut is_unwatched) = (false, false);
@@ -126,7 +143,7 @@ impl Guard {
             for (choice, position) in chunk.choices().zip(0..) {
                 let Some(added) = self.add(&find, (&choice, position), &mut budget) else {
                     self.take_back(texts, segments);
-                    return self.rejection(Some(chunk), member, written.len());
+                    return self.rejection(Some(chunk), member, counted);
                 };
                 has_text |= added.has_text;
                 is_unwatched |= added.has_unwatched;
@@ -136,7 +153,8 @@ impl Guard {
         self.end_texts(is_done, chunk, segments);
         self.raw.extend_from_slice(written);
         let segments = self.segments.len() - segments;
-        self.events.push_back(HeldEvent { len: written.len(), segments });
+        self.events.push_back(HeldEvent { len: written.len(), uncounted, segments });
+        self.uncounted += uncounted;
         debug_assert!(self.held_bytes() <= self.most_bytes, "the budget was checked");
         let pushed = if has_text { PushResult::Text } else { PushResult::NoText };
         pushed.with_unwatched(is_unwatched)
@@ -289,9 +307,9 @@ impl Guard {
         &self,
         chunk: Option<&ChatCompletionChunk<'_>>,
         member: MessageMember,
-        written: usize,
+        counted: usize,
     ) -> PushResult {
-        let cost = written + EVENT_COST + chunk.map_or(0, |chunk| cost_of_texts(chunk, member));
+        let cost = counted + EVENT_COST + chunk.map_or(0, |chunk| cost_of_texts(chunk, member));
         if cost > self.most_bytes { PushResult::TooLarge } else { PushResult::Full }
     }
 
@@ -322,6 +340,18 @@ impl Guard {
         }
         known
     }
+}
+
+/// Returns the length of the LF behind the CR at which an event ends: the LF may come apart.
+///
+/// `more` follows the bytes of the event.
+fn uncounted_end(event: &[u8], more: &[u8]) -> usize {
+    let is_end = match more {
+        [] => event.ends_with(b"\r\n"),
+        [b'\n'] => event.ends_with(b"\r"),
+        more => more.ends_with(b"\r\n"),
+    };
+    usize::from(is_end)
 }
 
 /// Returns the cost of the texts in a chunk.

@@ -194,7 +194,7 @@ impl Guard {
     ///
     /// Returns false and changes nothing if the longer text exceeds the bound.
     fn replace_all(&mut self, position: usize, found: &Matches, mask: &str) -> bool {
-        let budget = self.most_bytes - self.held_bytes();
+        let budget = self.free_bytes();
         let Some(text) = self.texts.get_mut(position) else { return false };
         let ranges = &*found.ranges;
         let removed: usize = ranges.iter().map(Range::len).sum();

@@ -13,6 +13,7 @@ use crate::completion::Handling;
 use crate::decoder::ChunkEvent;
 use crate::json::Value;
 use crate::report::named;
+use crate::sse::EventKind;
 
 /// A guard with its finders; see [`RelayBuilder::guard`](super::RelayBuilder::guard).
 ///
@@ -115,6 +116,10 @@ impl RelayGuard {
         event: &ChunkEvent<'_>,
         out: &mut Vec<u8>,
     ) -> Result<(), StopReason> {
+        // Else the reason would depend on the pieces: a long one may be too large as well.
+        if event.event().kind() == EventKind::Skipped && !self.passes_unwatched {
+            return Err(StopReason::Unwatched);
+        }
         let pushed = self.guard.push(event);
         self.check(pushed, out)
     }

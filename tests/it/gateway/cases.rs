@@ -131,7 +131,7 @@ mod guard {
         }
         // While bytes are held it is over the bound, and later it isn't.
         let mut guard = Guard::with_bounds(cost, 0);
-        each(": ping\n\n", |event| assert_eq!(guard.push(event), PushResult::NoText));
+        each("event: ping\n\n", |event| assert_eq!(guard.push(event), PushResult::NoText));
         each(&stream, |event| assert_eq!(guard.push(event), PushResult::Full));
         guard.release_all(&mut Vec::new());
         each(&stream, |event| assert_eq!(guard.push(event), PushResult::Text));
