@@ -129,6 +129,9 @@ pub struct RelayReport {
     /// How the stream has ended.
     pub outcome: RelayOutcome,
     /// The findings about the upstream's stream: usage, finish reasons, errors.
+    ///
+    /// Bytes behind the event that stopped a stream don't count. That depends on how the body was cut. The
+    /// LF of its last CRLF may be such a byte, and so are the further pieces of a line over a limit.
     pub stream: StreamReport,
     /// The time to the first token and the gaps, if the relay [measures](super::RelayBuilder::measure).
     pub latency: Option<LatencyReport>,
