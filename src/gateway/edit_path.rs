@@ -89,6 +89,11 @@ impl EditPath {
         }
     }
 
+    /// Returns true if the path is that of a member of the root.
+    pub(super) fn is_of_root(&self) -> bool {
+        self.parents.is_empty()
+    }
+
     /// Returns true if the last step selects the `message` of an array or object, beside its `delta`.
     pub(super) fn selects_message(&self, parent: Parent) -> bool {
         self.last == PathStep::Delta && parent.place == Place::Choice

@@ -18,6 +18,8 @@ pub(super) struct RewritePlan {
     pub(super) is_dropped: bool,
     /// True if a rule leads into an unread array: the plan lacks the changes there.
     pub(super) enters_unread: bool,
+    /// True if a rule selects or adds an index: see [`EditRule::moves_texts`].
+    pub(super) moves_texts: bool,
     /// In the order of their positions. No edit is inside another one.
     pub(super) edits: Vec<NodeEdit>,
 }
@@ -187,8 +189,10 @@ impl Planner {
         plan.enters_unread = document.has_unread()
             && rules.rules().iter().any(|rule| rule.path().enters_unread(document));
         let how = Selecting { adds, may_rename: rules.has_renaming() };
+        plan.moves_texts = false;
         for (change, rule) in (0..).zip(rules.rules()) {
-            self.select(document, rule, change, how);
+            let changes_chunk = self.select(document, rule, change, how);
+            plan.moves_texts |= changes_chunk && rule.moves_texts();
         }
         plan.is_dropped =
             rules.usage().is_some_and(|usage| self.hide_usage(rules, document, usage));

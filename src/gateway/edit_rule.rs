@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use super::edit_path::{EditPath, PathError};
 use super::edit_value::EditValue;
 use super::rewrite::UsageVisibility;
-use crate::chunk::schema::top;
+use crate::chunk::schema::{choice, top};
 use crate::json::writer;
 use crate::slice::bytes_in;
 
@@ -127,6 +127,7 @@ impl EditRule {
     ///
     /// A [`RelayGuard`](super::RelayGuard) sees the names of the upstream. So it searches two texts apart
     /// even if a renaming makes them one text for the client, such as `reasoning` renamed to `content`.
+    /// The texts of an event in which a rule changes, adds or renames an `index` are unwatched.
     ///
     /// # Errors
     ///
@@ -170,6 +171,14 @@ impl EditRule {
 
     pub(super) const fn action(&self) -> Action {
         self.action
+    }
+
+    /// Returns true if the rule is for an index inside the chunk, such as that of a choice or call.
+    ///
+    /// A client then joins other texts than a guard that sees the chunk as it came.
+    pub(super) fn moves_texts(&self) -> bool {
+        let is_renamed_to = self.action == Action::Rename && &*self.text == choice::INDEX;
+        !self.path.is_of_root() && (is_renamed_to || self.path.name() == Some(choice::INDEX))
     }
 
     /// Returns the key of the rule: it takes the place of earlier ones with the same key.

@@ -60,6 +60,8 @@ pub struct Editor {
     pub(super) has_own_plan: bool,
     /// The changes to the current event.
     pub(super) edits: Vec<ByteEdit>,
+    /// The plan of the current event moves texts.
+    moves_texts: bool,
     /// The stream offset behind a dropped event that ended with CR.
     ///
     /// A LF at this offset is the rest of its line end.
@@ -276,7 +278,8 @@ impl Editor {
     /// Returns the place of a value in the bytes that [`write`](Self::write) has written last.
     ///
     /// `range` is that of the value in the data of the event, which was changed. `found` is filled with
-    /// the parts that all values of the event share.
+    /// the parts that all values of the event share. The place is unknown if a client may join the value
+    /// with others than before.
     pub(super) fn written_place(
         &self,
         event: &ChunkEvent<'_>,
@@ -284,7 +287,11 @@ impl Editor {
         written: &[u8],
         found: &WrittenParts,
     ) -> Place {
-        moved_range(&self.edits, range, &found.sums).and_then(|range| {
+        let place = moved_range(&self.edits, range, &found.sums);
+        if self.moves_texts && place != Place::Removed {
+            return Place::Unknown;
+        }
+        place.and_then(|range| {
             let Some(data) = event.event().data_start() else {
                 let is_first = event.offset() == 0;
                 let lines = found.lines.get_or_init(|| lines_of(&self.data, written, is_first));
@@ -321,7 +328,7 @@ impl Editor {
     /// `adds` is true if it is a chunk, to which rules add members.
     #[inline]
     pub(super) fn apply(&mut self, chunk: &ChatCompletionChunk<'_>, adds: bool) -> bool {
-        let Self { rules, planner, plans, own_plan, has_own_plan, edits, .. } = self;
+        let Self { rules, planner, plans, own_plan, has_own_plan, edits, moves_texts, .. } = self;
         let mut document = chunk.as_value().document;
         let key = chunk.template_key().filter(|_| planner.is_empty() && adds);
         let planned = key.map(|key| {
@@ -337,6 +344,7 @@ impl Editor {
             own_plan
         };
         plan.append_to(document, edits);
+        *moves_texts = plan.moves_texts;
         plan.is_dropped
     }
 }

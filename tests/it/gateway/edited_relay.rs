@@ -318,3 +318,36 @@ fn an_editor_without_rules_stops_nothing() {
     let (out, report) = relay(Relay::builder().edit(Editor::new()), &[&stream], RelayEnd::Upstream);
     assert_eq!((out, report.outcome.stopped()), (stream, None));
 }
+
+/// A guard searches the choices and calls of the upstream, so no rule may change which texts are one.
+#[test]
+fn texts_with_an_edited_index_are_unwatched() {
+    let choices = r#"data: {"choices":[{"index":0,"delta":{"content":"sec"}},{"index":1,"x":0,"delta":{"content":"ret"}}]}"#;
+    let calls = r#"data: {"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":"sec"}},{"index":1,"function":{"arguments":"ret"}}]}}]}"#;
+    let absent =
+        r#"data: {"choices":[{"delta":{"content":"sec"}},{"index":1,"delta":{"content":"ret"}}]}"#;
+    let path = "$.choices[*].index";
+    let call_path = "$.choices[*].delta.tool_calls[*].index";
+    for (stream, rule, expected) in [
+        (choices, EditRule::replace(path, 0u64), "unwatched_content"),
+        (choices, EditRule::set(path, 0u64), "unwatched_content"),
+        (choices, EditRule::remove(path), "unwatched_content"),
+        (choices, EditRule::rename(path, "i"), "unwatched_content"),
+        (choices, EditRule::rename("$.choices[*].x", "index"), "unwatched_content"),
+        (absent, EditRule::add_if_absent(path, 1u64), "unwatched_content"),
+        (calls, EditRule::replace(call_path, 0u64), "unwatched_content"),
+        (calls, EditRule::remove(call_path), "unwatched_content"),
+        // No index of a choice or call changes.
+        (choices, EditRule::add_if_absent(path, 1u64), "complete"),
+        (choices, EditRule::set("$.index", 1u64), "complete"),
+        (choices, EditRule::remove(call_path), "complete"),
+        (calls, EditRule::set("$.choices[*].seed", 1u64), "complete"),
+    ] {
+        let rule = rule.unwrap();
+        let finish = r#"data: {"choices":[{"index":0,"finish_reason":"stop"},{"index":1,"finish_reason":"stop"}]}"#;
+        let stream = format!("{stream}\n\n{finish}\n\ndata: [DONE]\n\n");
+        let builder = Relay::builder().edit(Editor::with_rules([rule.clone()])).guard(guard());
+        let (out, report) = relay(builder, &[&stream], RelayEnd::Upstream);
+        assert_eq!(report.outcome.as_str(), expected, "{rule:?} {out}");
+    }
+}
