@@ -68,7 +68,7 @@ const FAST: f64 = 0.002;
 const MAY_BE_MORE: f64 = 12.0;
 
 /// Largest cost of a byte, in bytes of an ordinary stream.
-const MOST_COST: f64 = 80.0;
+const MOST_COST: f64 = 100.0;
 
 /// Linear work that costs more: consumer, kind, largest cost of a byte, reason.
 ///
