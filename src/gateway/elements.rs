@@ -4,7 +4,7 @@
 //!
 //! | client | the calls of an index |
 //! |---|---|
-//! | openai-python, openai-node and others | are one call |
+//! | openai-node, openai-python from 3.57 on and others | are one call |
 //! | LangChain | are a call for each id; a delta without an id continues the first one |
 //! | a `Reassembler` | are those of `completion::tool_call`: mostly by id, else the latest one |
 //!

@@ -151,6 +151,10 @@ use crate::slice::{bytes_in, text_in};
 /// - it has no id, behind a piece of another call than the first one of the index;
 /// - it has an index, behind a piece without one.
 ///
+/// Earlier versions of openai-python join an element with that at the position of its index in a list.
+/// The guard doesn't consider positions. They differ from indexes if a server sends the elements in
+/// another order, or several of one index in the first delta.
+///
 /// Likewise, reasoning details of one index share a text. A detail isn't certain if another one of its
 /// index has begun since.
 ///

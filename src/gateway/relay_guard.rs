@@ -20,9 +20,9 @@ use crate::sse::EventKind;
 /// A stream that the guard can't check is stopped: see [`StopReason`]. The guard sees the members under
 /// the names that the upstream sends, before an editor renames them.
 ///
-/// With another `index` of a choice or tool call, a client joins other texts. So all texts of an event are
-/// unwatched if a rule of the editor changes, adds, renames or removes such an index. A rule for the ids
-/// of tool calls isn't noticed. It may join two calls without an index that the guard searches apart.
+/// With another `index` of a choice or element, a client joins other texts. So all texts of an event are
+/// unwatched if a rule of the editor changes, adds, renames or removes an `index` inside of the chunk. A
+/// rule for the ids of tool calls isn't noticed. It may join two calls that the guard searches apart.
 pub struct RelayGuard {
     guard: Guard,
     stop: Option<Box<dyn Finder + Send>>,
