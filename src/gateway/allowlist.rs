@@ -169,8 +169,13 @@ impl<'l> Scan<'l> {
         };
         let mut r#type = None;
         for (name, value) in part.members() {
-            if name == content_part::TYPE {
-                self.once(&mut r#type, value);
+            match name {
+                content_part::TYPE => self.once(&mut r#type, value),
+                // Clients that join parts by position take it for one.
+                tool_call::INDEX => {
+                    self.has_unwatched |= self.member == MessageMember::Delta && !value.is_null();
+                }
+                _ => {}
             }
             match value.kind() {
                 _ if Some(value.id) != watched => self.known(Level::ContentPart, name, value),

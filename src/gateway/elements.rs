@@ -5,6 +5,7 @@
 //! | client | the calls of an index |
 //! |---|---|
 //! | openai-node, openai-python from 3.57 on and others | are one call |
+//! | earlier versions of openai-python | are those at the position of the index, see `positions` |
 //! | LangChain | are a call for each id; a delta without an id continues the first one |
 //! | a `Reassembler` | are those of `completion::tool_call`: mostly by id, else the latest one |
 //!
@@ -15,7 +16,9 @@
 use core::hash::{Hash, Hasher};
 use std::hash::DefaultHasher;
 
+use super::positions::{Position, Positions};
 use super::watched_text::WatchedTextKind;
+use crate::chunk::ChatCompletionChunk;
 use crate::chunk::schema::{function, reasoning_detail, tool_call};
 use crate::completion::{Budget, Matching};
 use crate::json::{OwnedArray, Value, ValueKind};
@@ -28,6 +31,8 @@ use crate::json::{OwnedArray, Value, ValueKind};
 #[derive(Clone)]
 pub(super) struct Elements {
     choices: Vec<ChoiceElements>,
+    /// The positions of the choices, if a chunk has come.
+    choice_positions: Option<Positions>,
     /// The bytes that ids and names may still need.
     budget: Budget,
 }
@@ -50,6 +55,8 @@ struct ChoiceElements {
     last_call: usize,
     details: OwnedArray,
     detail_texts: Vec<DetailText>,
+    call_positions: Positions,
+    detail_positions: Positions,
     /// The further calls are unknown, or the further details.
     has_lost_calls: bool,
     has_lost_details: bool,
@@ -83,6 +90,8 @@ struct Pieces {
     /// The key of the last piece, and the hashes of the keys before.
     last: Option<PieceKey>,
     left: Vec<u64>,
+    /// The position of the last piece, see `positions`.
+    position: Option<usize>,
 }
 
 /// The members by which clients besides a `Reassembler` find the call of a piece.
@@ -93,12 +102,15 @@ struct PieceKey {
     id: Option<u64>,
 }
 
-/// The text of all details of an index.
+/// The texts of all details of an index, or of those without an index.
 #[derive(Clone, Copy)]
 struct DetailText {
-    index: u64,
+    index: Option<u64>,
     /// The position of the detail with the last piece.
     detail: usize,
+    /// The positions of the last pieces of `text` and of `summary`, see `positions`.
+    text_position: Option<usize>,
+    summary_position: Option<usize>,
 }
 
 /// The most bytes of an id or name, which is compared with others.
@@ -115,17 +127,59 @@ pub(super) const LARGEST_INDEX: u64 = (1 << 53) - 1;
 
 impl Elements {
     pub(super) const fn new() -> Self {
-        Self { choices: Vec::new(), budget: Budget::new(BUDGET, u32::MAX) }
+        let budget = Budget::new(BUDGET, u32::MAX);
+        Self { choices: Vec::new(), choice_positions: None, budget }
     }
 
     pub(super) fn reset(&mut self) {
         self.choices.clear();
+        self.choice_positions = None;
         self.budget = Self::new().budget;
+    }
+
+    /// Returns true if no chunk has come.
+    #[inline]
+    pub(super) const fn is_new(&self) -> bool {
+        self.choice_positions.is_none()
+    }
+
+    /// Adds the choices of the first chunk of the stream.
+    #[inline(never)]
+    pub(super) fn begin(&mut self, chunk: &ChatCompletionChunk<'_>) {
+        // openai-python skips objects of other names, such as the filter results of Azure.
+        let may_be_skipped = chunk.object() != Some("chat.completion.chunk");
+        let indexes = chunk.choices().map(|choice| choice.index().unwrap_or(0));
+        if may_be_skipped && indexes.len() == 0 {
+            return;
+        }
+        let positions = self.choice_positions.insert(Positions::new());
+        positions.begin(indexes, may_be_skipped, &mut self.budget);
+    }
+
+    /// Returns true if a choice is known to have a text alone at its position.
+    #[inline]
+    pub(super) fn is_choice_known(&self, index: u64) -> bool {
+        self.choice_positions.as_ref().is_some_and(|positions| positions.is_at_its_number(index))
+    }
+
+    /// Adds a delta of a choice. Returns false if a client may join its texts with those of another one.
+    pub(super) fn add_choice(&mut self, index: u64, has_text: bool) -> bool {
+        let Self { choices, choice_positions, budget } = self;
+        let positions = choice_positions.get_or_insert_with(Positions::new);
+        let Some(position) = positions.of_index(index, budget) else { return false };
+        if let Position::New(_) = position {
+            // The client begins another message.
+            for choice in choices.iter_mut().filter(|choice| choice.choice == index) {
+                choice.call_positions.clear();
+                choice.detail_positions.clear();
+            }
+        }
+        !has_text || positions.add(position, index)
     }
 
     /// Returns the elements of a choice, which are added if they fit.
     fn choice(&mut self, choice: u64) -> Option<(&mut ChoiceElements, &mut Budget)> {
-        let Self { choices, budget } = self;
+        let Self { choices, budget, .. } = self;
         let known = choices.iter().position(|known| known.choice == choice);
         let position = match known {
             Some(position) => position,
@@ -138,6 +192,8 @@ impl Elements {
                     last_call: 0,
                     details: OwnedArray::default(),
                     detail_texts: Vec::new(),
+                    call_positions: Positions::new(),
+                    detail_positions: Positions::new(),
                     has_lost_calls: false,
                     has_lost_details: false,
                 });
@@ -149,36 +205,36 @@ impl Elements {
     }
 
     /// Returns the number of the tool call whose text a delta continues.
-    pub(super) fn call(&mut self, choice: u64, call: Value<'_>) -> ElementNumber {
+    ///
+    /// `in_delta` is the position of the call in the list of the delta.
+    pub(super) fn call(&mut self, choice: u64, call: Value<'_>, in_delta: u64) -> ElementNumber {
         let (elements, budget) = self.choice(choice).ok_or(Unattributed)?;
-        let call = CallDelta::of(call).ok_or(Unattributed)?;
         if elements.has_lost_calls {
             return Err(Unattributed);
         }
-        let at = elements.call_at(&call, budget);
-        let text = at.and_then(|at| elements.text_of_call(at, &call, budget));
-        elements.has_lost_calls = text.is_none();
-        elements.last_call = at.unwrap_or_default();
-        Ok(Some(text.ok_or(Unattributed)? as u64))
+        let number = elements.number_of_call(call, in_delta, budget);
+        elements.has_lost_calls = number.is_none();
+        Ok(Some(number.ok_or(Unattributed)?))
     }
 
     /// Returns the number of the reasoning detail whose text a delta continues.
     ///
-    /// One without an index has no number: a completion has each of these apart, and their texts
-    /// together contain each of them.
-    pub(super) fn detail(&mut self, choice: u64, detail: Value<'_>) -> ElementNumber {
-        let index = match detail.get(reasoning_detail::INDEX).filter(|index| !index.is_null()) {
-            None => return Ok(None),
-            Some(index) => index_of(index).ok_or(Unattributed)?,
-        };
+    /// Those without an index have no number: a completion has each of these apart, and their texts
+    /// together contain each of them. `in_delta` is the position of the detail in the list of the delta.
+    pub(super) fn detail(
+        &mut self,
+        choice: u64,
+        detail: Value<'_>,
+        in_delta: u64,
+    ) -> ElementNumber {
         let (elements, budget) = self.choice(choice).ok_or(Unattributed)?;
         if elements.has_lost_details {
             return Err(Unattributed);
         }
-        let at = elements.details.place(detail, Matching::Detail, budget);
-        let text = at.and_then(|at| elements.text_of_detail(at, index, budget));
-        elements.has_lost_details = text.is_none();
-        Ok(Some(text.ok_or(Unattributed)? as u64))
+        let number = elements.number_of_detail(detail, in_delta, budget);
+        elements.has_lost_details = number.is_none();
+        let (number, index) = number.ok_or(Unattributed)?;
+        Ok(index.map(|_| number))
     }
 
     /// Returns true if a delta has its reasoning under the names of the deltas before.
@@ -349,42 +405,83 @@ impl ChoiceElements {
         calls.push(KnownCall { index, text, id, name, has_arguments: false });
     }
 
-    /// Returns the position of the text of a call, to which a delta adds a piece.
+    /// Returns the number of the text of a call to which a delta adds a piece.
     ///
     /// Returns `None` if the piece isn't behind the other ones of its call, for each client.
-    fn text_of_call(
+    fn number_of_call(
         &mut self,
-        at: usize,
-        delta: &CallDelta<'_>,
+        call: Value<'_>,
+        in_delta: u64,
         budget: &mut Budget,
-    ) -> Option<usize> {
-        let position = self.calls.get(at)?.text;
-        let text = self.call_texts.get_mut(position)?;
+    ) -> Option<u64> {
+        let delta = CallDelta::of(call)?;
+        let position = self.call_positions.of_element(delta.index, in_delta, budget)?;
+        let at = self.call_at(&delta, budget)?;
+        self.last_call = at;
+        let number = self.calls.get(at)?.text;
+        let text = self.call_texts.get_mut(number)?;
         let first = self.calls.get(text.first)?;
         let has_index = delta.index.is_some();
         let is_first = delta.id.is_empty() || has_index && *delta.id == *first.id;
         let key = PieceKey { has_index, id: (!is_first).then(|| hash_of(delta.id)) };
-        let of_name = delta.name.is_empty() || text.names.push(at, key, budget);
-        let of_arguments = !delta.has_arguments || text.arguments.push(at, key, budget);
-        (of_name && of_arguments).then_some(position)
+        let has_text = !delta.name.is_empty() || delta.has_arguments;
+        let is_own = !has_text || self.call_positions.add(position, number as u64);
+        let of_name = delta.name.is_empty() || text.names.push(at, key, position, budget);
+        let of_arguments = !delta.has_arguments || text.arguments.push(at, key, position, budget);
+        (is_own && of_name && of_arguments).then_some(number as u64)
     }
 
-    /// Returns the position of the text of a detail, to which a delta adds a piece.
+    /// Returns the number of the text of a detail to which a delta adds a piece, and its index.
     ///
-    /// Returns `None` if another detail of the index has begun since.
-    fn text_of_detail(&mut self, at: usize, index: u64, budget: &mut Budget) -> Option<usize> {
+    /// Returns `None` if the piece isn't behind the other ones of its detail, for each client.
+    fn number_of_detail(
+        &mut self,
+        detail: Value<'_>,
+        in_delta: u64,
+        budget: &mut Budget,
+    ) -> Option<(u64, Option<u64>)> {
+        if detail.kind() != ValueKind::Object {
+            return None;
+        }
+        let index = match detail.get(reasoning_detail::INDEX).filter(|index| !index.is_null()) {
+            None => None,
+            Some(index) => Some(index_of(index)?),
+        };
+        let position = self.detail_positions.of_element(index, in_delta, budget)?;
+        let at = match index {
+            // Each one is apart, so the next one is behind all others.
+            None => 0,
+            Some(_) => self.details.place(detail, Matching::Detail, budget)?,
+        };
+        let number = self.text_of_index(index, at, budget)?;
+        let text = self.detail_texts.get_mut(number)?;
+        let is_last = text.detail <= at;
+        text.detail = at;
+        let has = |name| detail.get(name).is_some_and(|text| !text.is_empty_value());
+        let (has_text, has_summary) = (has(reasoning_detail::TEXT), has(reasoning_detail::SUMMARY));
+        let number = number as u64;
+        let is_own = !(has_text || has_summary) || self.detail_positions.add(position, number);
+        let of_text = !has_text || position.continues(&mut text.text_position);
+        let of_summary = !has_summary || position.continues(&mut text.summary_position);
+        (is_last && is_own && of_text && of_summary).then_some((number, index))
+    }
+
+    /// Returns the position of the texts of details, which are added if they fit.
+    fn text_of_index(
+        &mut self,
+        index: Option<u64>,
+        detail: usize,
+        budget: &mut Budget,
+    ) -> Option<usize> {
         let known = self.detail_texts.iter().position(|text| text.index == index);
-        let position = known.unwrap_or(self.detail_texts.len());
         if known.is_none() {
             if !budget.try_reserve(size_of::<DetailText>()) {
                 return None;
             }
-            self.detail_texts.push(DetailText { index, detail: at });
+            let (text_position, summary_position) = (None, None);
+            self.detail_texts.push(DetailText { index, detail, text_position, summary_position });
         }
-        let text = self.detail_texts.get_mut(position)?;
-        let is_last = text.detail <= at;
-        text.detail = at;
-        is_last.then_some(position)
+        known.or(Some(self.detail_texts.len() - 1))
     }
 
     /// Returns the call of an index that a delta continues.
@@ -402,7 +499,16 @@ impl ChoiceElements {
 
 impl Pieces {
     /// Adds a piece of the call at a position. Returns false if the call may have a gap before it.
-    fn push(&mut self, call: usize, key: PieceKey, budget: &mut Budget) -> bool {
+    fn push(
+        &mut self,
+        call: usize,
+        key: PieceKey,
+        position: Position,
+        budget: &mut Budget,
+    ) -> bool {
+        if !position.continues(&mut self.position) {
+            return false;
+        }
         // Calls are numbered as they begin, so the pieces of each one are in a row.
         let is_last = self.call <= call;
         self.call = call;

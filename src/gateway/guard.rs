@@ -128,6 +128,10 @@ use crate::slice::{bytes_in, text_in};
 /// - `reasoning_content` and `reasoning` with different texts in one delta, since some readers join them;
 /// - a tool call or reasoning detail that isn't certain to continue one text, and all later ones of its
 ///   list: see [below](#elements-of-one-index);
+/// - a choice that begins after one of a larger index: see [below](#clients-that-join-by-position);
+/// - a part of a content with an `index`;
+/// - a text that returns to a string after parts of the content, or to parts after a string: a client may
+///   read one form alone;
 /// - a choice, tool call or reasoning detail with an index above 2⁵³ − 1, which readers in JavaScript
 ///   take for another one;
 /// - `logprobs` and `token_ids`, which repeat the text token by token;
@@ -151,12 +155,18 @@ use crate::slice::{bytes_in, text_in};
 /// - it has no id, behind a piece of another call than the first one of the index;
 /// - it has an index, behind a piece without one.
 ///
-/// Earlier versions of openai-python join an element with that at the position of its index in a list.
-/// The guard doesn't consider positions. They differ from indexes if a server sends the elements in
-/// another order, or several of one index in the first delta.
-///
 /// Likewise, reasoning details of one index share a text. A detail isn't certain if another one of its
 /// index has begun since.
+///
+/// # Clients that join by position
+///
+/// openai-python before 3.57 stores the first list of a message as it comes. It merges a later element of
+/// index *i* into the one at position *i*, or appends the element if there is none. It finds choices in the
+/// same way. So an element isn't certain if this client joins its piece with another text, or skips a
+/// piece. An example is index 0 after index 1. The texts of such a choice are searched and unwatched.
+///
+/// A client that ignores the index of choices joins the texts of all of them. LangChain reads the first
+/// choice of each chunk. The guard searches each choice apart.
 ///
 /// # Objects of the model
 ///
@@ -995,6 +1005,10 @@ mod tests {
             // The expected texts, including held text, and the number of changes.
             let mut model = std::collections::BTreeMap::<(u64, bool), String>::new();
             let mut changes = 0;
+            // The choices begin in the order of their indexes.
+            let start = b"data: {\"choices\":[{\"index\":0},{\"index\":1}]}\n\n";
+            let _ = guard.push(&decoder.next(&mut &start[..]).unwrap());
+            stream.extend_from_slice(start);
             for step in steps {
                 match step {
                     Step::Push(choice, is_content, text) => {

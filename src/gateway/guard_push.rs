@@ -139,6 +139,9 @@ impl Guard {
         let (texts, segments) = (self.texts.len(), self.segments.len());
         let (mut has_text, mut is_unwatched) = (false, false);
         if let Some(chunk) = chunk {
+            if member == MessageMember::Delta && self.elements.is_new() {
+                self.elements.begin(chunk);
+            }
             let mut budget = TextBudget { left, all: left, fits: false, chunk, member };
             for (choice, position) in chunk.choices().zip(0..) {
                 let Some(added) = self.add(&find, (&choice, position), &mut budget) else {
@@ -210,6 +213,9 @@ impl Guard {
                 (index, index <= LARGEST_INDEX && !choice.has_invalid_index())
             }
         };
+        let is_apart = !is_choice_known
+            || self.elements.is_choice_known(index)
+            || self.add_choice(choice, index, budget)?;
         let (mut added, mut reasoning) = (AddedTexts::default(), ReasoningTexts::default());
         // The number of the element that contains the next texts.
         let mut element: ElementNumber = Err(Unattributed);
@@ -220,9 +226,9 @@ impl Guard {
                     element = Ok(Some(position));
                     return Some(());
                 }
-                Found::Element { list, value, .. } => {
+                Found::Element { list, value, position } => {
                     let choice = is_choice_known.then_some(index);
-                    element = self.element_of(choice, list, value, budget)?;
+                    element = self.element_of(choice, list, (value, position), budget)?;
                     return Some(());
                 }
             };
@@ -239,19 +245,55 @@ impl Guard {
             let id = id.ok().filter(|_| is_choice_known);
             match id.and_then(|id| self.text_position(id)).zip(span) {
                 Some((position, span)) => {
-                    self.add_text(position, span, text)?;
+                    let is_certain = self.add_text(position, span, text, of)? && is_apart;
                     added.has_text |= !text.is_empty();
+                    added.has_unwatched |= !is_certain && !text.is_empty();
                 }
                 None => added.has_unwatched |= !text.is_empty(),
             }
             Some(())
         })?;
-        if let Some(names) = reasoning.names() {
-            let is_stream = member == MessageMember::Delta && is_choice_known;
-            added.has_unwatched |=
-                reasoning.differ() || is_stream && !self.elements.continues_reasoning(index, names);
-        }
+        let of_stream = (member == MessageMember::Delta && is_choice_known).then_some(index);
+        added.has_unwatched |= self.has_unwatched_reasoning(&reasoning, of_stream);
         Some(added)
+    }
+
+    /// Returns true if clients differ in which texts of the reasoning they join.
+    ///
+    /// `choice` is that of a stream, and its deltas have the same names.
+    #[inline]
+    fn has_unwatched_reasoning(
+        &mut self,
+        reasoning: &ReasoningTexts<'_>,
+        choice: Option<u64>,
+    ) -> bool {
+        let Some(names) = reasoning.names() else { return false };
+        let continues = |choice| self.elements.continues_reasoning(choice, names);
+        reasoning.differ() || !choice.is_none_or(continues)
+    }
+
+    /// Adds a message of a choice, or returns `None` if the texts exceed the budget.
+    ///
+    /// Returns false if a client may join its texts with those of another choice.
+    #[inline(never)]
+    fn add_choice(
+        &mut self,
+        choice: &Choice<'_>,
+        index: u64,
+        budget: &mut TextBudget<'_, '_>,
+    ) -> Option<bool> {
+        if budget.member == MessageMember::Message {
+            return Some(true);
+        }
+        // A rejected event may come again: the client has its choice once.
+        if !budget.is_enough() {
+            return None;
+        }
+        let has_text = each_text(choice, MessageMember::Delta, |found| match found {
+            Found::Text(FoundText { text: "", .. }) => Some(()),
+            Found::Element { .. } | Found::Text(_) => None,
+        });
+        Some(self.elements.add_choice(index, has_text.is_none()))
     }
 
     /// Returns the number of an element of a delta, or `None` if the texts exceed the budget.
@@ -260,7 +302,7 @@ impl Guard {
         &mut self,
         choice: Option<u64>,
         list: ElementList,
-        value: Value<'_>,
+        (value, position): (Value<'_>, u64),
         budget: &mut TextBudget<'_, '_>,
     ) -> Option<ElementNumber> {
         // A rejected event may come again: it must not begin its elements twice.
@@ -269,14 +311,24 @@ impl Guard {
         }
         Some(match (choice, list) {
             (None, _) => Err(Unattributed),
-            (Some(choice), ElementList::ToolCalls) => self.elements.call(choice, value),
-            (Some(choice), ElementList::ReasoningDetails) => self.elements.detail(choice, value),
+            (Some(choice), ElementList::ToolCalls) => self.elements.call(choice, value, position),
+            (Some(choice), ElementList::ReasoningDetails) => {
+                self.elements.detail(choice, value, position)
+            }
         })
     }
 
     /// Adds a piece to the text at a position. `span` is its place in the event.
+    ///
+    /// Returns false if a client may skip the piece before it.
     #[inline]
-    fn add_text(&mut self, position: usize, span: Range<usize>, piece: &str) -> Option<()> {
+    fn add_text(
+        &mut self,
+        position: usize,
+        span: Range<usize>,
+        piece: &str,
+        form: Holder,
+    ) -> Option<bool> {
         let watched = self.texts.get_mut(position)?;
         let start = watched.end();
         watched.text.push_str(piece);
@@ -284,7 +336,7 @@ impl Guard {
         let (end, is_changed) = (start + piece.len(), false);
         debug_assert!(span.start < span.end, "a string has quotes");
         self.segments.push_back(TextSegment { text: position, start, end, span, is_changed });
-        Some(())
+        Some(piece.is_empty() || watched.continues_form(form))
     }
 
     /// Truncates the texts and segments to their numbers before a rejected event.

@@ -82,6 +82,7 @@ mod observe_plan;
 mod output;
 #[cfg(feature = "regex")]
 mod pattern;
+mod positions;
 mod push_result;
 mod relay;
 mod relay_builder;

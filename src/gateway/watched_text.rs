@@ -196,6 +196,9 @@ pub(super) struct WatchedText {
     pub(super) interrupted_by: u64,
     /// The text has ended: no further piece is expected, so its held events may be released.
     pub(super) is_over: bool,
+    /// The form of the last piece, and whether the text has pieces of another form.
+    pub(super) form: Option<Holder>,
+    pub(super) has_other_form: bool,
 }
 
 impl WatchedText {
@@ -212,6 +215,19 @@ impl WatchedText {
             interrupted: 0,
             interrupted_by: 0,
             is_over: false,
+            form: None,
+            has_other_form: false,
+        }
+    }
+
+    /// Adds the form of a piece. Returns false if the text returns to a form that it has left.
+    ///
+    /// A client that reads this form alone skips the text between.
+    #[inline]
+    pub(super) fn continues_form(&mut self, form: Holder) -> bool {
+        match self.form.replace(form) {
+            Some(last) if last != form => !core::mem::replace(&mut self.has_other_form, true),
+            _ => true,
         }
     }
 

@@ -3,6 +3,7 @@
 mod cases;
 mod edit_rules;
 mod edited_relay;
+mod joined_texts;
 mod parts;
 mod redaction;
 mod relay;

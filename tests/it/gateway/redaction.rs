@@ -16,6 +16,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use super::joined_texts::{ClientCalls, PositionClient, with_own_texts};
+
 /// The texts of a stream by choice, answer and member, as a client joins them.
 type Texts = BTreeMap<(u64, usize, String), String>;
 
@@ -122,12 +124,14 @@ fn stream() -> impl Strategy<Value = String> {
                 },
             )
         };
-        let mut stream: String = reasoning.iter().map(reasoning_event).collect();
+        // The choices begin in the order of their indexes.
+        let mut stream = event(0, &json!({})) + &event(1, &json!({}));
+        stream.extend(reasoning.iter().map(reasoning_event));
         for at in 0..first.len().max(second.len()) {
             for (index, pieces) in [(0, &first), (1, &second)] {
                 if let Some(text) = pieces.get(at) {
                     let parts = json!([{ "type": "text", "text": text }]);
-                    let content = if at % 4 == 3 { parts } else { json!(text) };
+                    let content = if at > 3 { parts } else { json!(text) };
                     stream += &event(index, &json!({ "content": content }));
                 }
             }
@@ -761,6 +765,13 @@ fn elements_of_an_index_are_one_text_or_unwatched() {
     let of = |id: &str, arguments: &str| call(Some(0), id, "", arguments);
     let without_index = |id: &str, arguments: &str| call(None, id, "", arguments);
     let detail = |id: &str, text: &str| json!({ "reasoning_details": [{ "type": "t", "index": 0, "id": id, "text": text }] });
+    let second = |arguments: &str| call(Some(1), "", "", arguments);
+    let detail_of =
+        |index: u64, text: &str| json!({ "reasoning_details": [{ "index": index, "text": text }] });
+    let together = |deltas: &[&Value]| {
+        let calls: Vec<_> = deltas.iter().map(|delta| &delta["tool_calls"][0]).collect();
+        json!({ "tool_calls": calls })
+    };
     let many_ids: Vec<_> = (0..3000).map(|id| of(&format!("call_{id}"), "x")).collect();
     let made_up = [&[first("a", "f", "s")], &*many_ids, &[of("b", "secret")]].concat();
     for (deltas, expected) in [
@@ -788,6 +799,52 @@ fn elements_of_an_index_are_one_text_or_unwatched() {
         (vec![first("a", "f", "sec"), without_index("a", "x"), of("b", "ret")], "unwatched"),
         (vec![detail("1", "sec"), detail("2", "ret")], "redacted"),
         (vec![detail("1", "sec"), detail("2", "x"), detail("1", "ret")], "unwatched"),
+        // openai-python before 3.57 finds an element by its position in the list.
+        (
+            vec![together(&[&first("a", "f", "sec"), &first("b", "f", "x")]), of("c", "ret")],
+            "unwatched",
+        ),
+        (
+            vec![together(&[&first("a", "f", "x"), &first("b", "f", "sec")]), second("ret")],
+            "unwatched",
+        ),
+        (vec![together(&[&second("sec"), &first("a", "f", "x")]), of("", "ret")], "unwatched"),
+        (vec![second("sec"), of("", "ret")], "unwatched"),
+        (vec![second("sec"), second("ret")], "redacted"),
+        (vec![second(""), first("a", "", "sec"), second("x"), of("", "ret")], "redacted"),
+        (vec![json!({ "tool_calls": [] }), second("sec"), of("", "ret")], "unwatched"),
+        (
+            vec![
+                json!({ "tool_calls": [null, first("a", "f", "sec")["tool_calls"][0]] }),
+                second("ret"),
+            ],
+            "unwatched",
+        ),
+        (vec![detail_of(1, "sec"), detail_of(0, "ret")], "unwatched"),
+        (vec![detail_of(0, "x"), detail_of(2, "sec"), detail_of(1, "ret")], "unwatched"),
+        (vec![detail_of(0, "x"), detail_of(2, "sec"), detail_of(2, "ret")], "redacted"),
+        (
+            vec![json!({ "reasoning_details": [{ "text": "sec" }] }), detail_of(0, "ret")],
+            "unwatched",
+        ),
+        (
+            vec![
+                json!({ "reasoning_details": [{ "text": "sec" }] }),
+                json!({ "reasoning_details": [{ "text": "ret" }] }),
+            ],
+            "redacted",
+        ),
+        // Clients that read a content of one form alone skip that of another one.
+        (vec![json!({ "content": "sec" }), json!({ "content": ["ret"] })], "redacted"),
+        (
+            vec![
+                json!({ "content": "sec" }),
+                json!({ "content": ["x"] }),
+                json!({ "content": "ret" }),
+            ],
+            "unwatched",
+        ),
+        (vec![json!({ "content": [{ "type": "text", "text": "sec", "index": 0 }] })], "unwatched"),
     ] {
         let start = &deltas[..deltas.len().min(5)];
         assert_eq!(redacted_or_unwatched(&deltas), expected, "{start:?}");
@@ -798,6 +855,40 @@ fn elements_of_an_index_are_one_text_or_unwatched() {
     let _ = relay.push(stream.as_bytes(), Duration::ZERO, &mut out);
     let report = relay.finish(RelayEnd::Upstream, Duration::ZERO, &mut out);
     assert_eq!(report.outcome.as_str(), "content_filter");
+}
+
+/// openai-python before 3.57 finds a choice by its position, too.
+#[test]
+fn choices_in_another_order_than_that_of_their_indexes_are_unwatched() {
+    let empty = json!({ "object": "chat.completion.chunk", "choices": [] });
+    let unnamed = |chunk: &Value| json!({ "object": "", "choices": chunk["choices"] });
+    let chunk = |choices: &[(u64, &str)]| {
+        let choices = choices.iter();
+        let choice =
+            |(index, text): &(u64, &str)| json!({ "index": index, "delta": { "content": text } });
+        let choices: Vec<_> = choices.map(choice).collect();
+        json!({ "object": "chat.completion.chunk", "choices": choices })
+    };
+    for (chunks, is_unwatched) in [
+        (vec![empty.clone(), chunk(&[(1, "xy")]), chunk(&[(0, "z")])], true),
+        (vec![empty.clone(), chunk(&[(1, "")]), chunk(&[(0, "z")]), chunk(&[(1, "xy")])], false),
+        (vec![empty.clone(), chunk(&[(0, "xy")]), chunk(&[(1, "z")]), chunk(&[(0, "z")])], false),
+        (vec![empty.clone(), chunk(&[(1, "x"), (0, "z")])], true),
+        (vec![chunk(&[(1, "xy"), (0, "z")]), chunk(&[(0, "z")])], false),
+        (vec![chunk(&[(0, "xy"), (0, "q")]), chunk(&[(0, "z")])], true),
+        // The client fails on the first chunk.
+        (vec![chunk(&[(1, "xy")]), chunk(&[(0, "z")])], false),
+        // The client skips an object of another name.
+        (vec![unnamed(&chunk(&[(1, "xy")])), chunk(&[(0, "z")])], true),
+        (vec![unnamed(&empty), chunk(&[(1, "xy")]), chunk(&[(0, "z")])], false),
+    ] {
+        let (mut guard, mut decoder) = (Guard::new(), ChunkDecoder::new());
+        let mut push = |chunk: &Value| {
+            let event = format!("data: {chunk}\n\n");
+            guard.push(&decoder.next(&mut event.as_bytes()).unwrap()) == PushResult::Unwatched
+        };
+        assert_eq!(chunks.iter().any(&mut push), is_unwatched, "{chunks:?}");
+    }
 }
 
 /// The numbers 2^53 and 2^53 + 1 are equal in JavaScript, so such indexes are one for some clients.
@@ -813,44 +904,6 @@ fn an_index_beyond_those_of_javascript_is_unwatched() {
             let pushed = Guard::new().push(&decoder.next(&mut stream.as_bytes()).unwrap());
             assert_eq!(pushed, expected, "{stream}");
         }
-    }
-}
-
-/// The arguments of tool calls as two clients join them, in the order of the calls.
-#[derive(Default)]
-struct ClientCalls {
-    /// openai-node and openai-python: by index.
-    openai: BTreeMap<(u64, u64), String>,
-    /// LangChain: the first call with the same index, and the same id unless one has none.
-    langchain: Vec<(u64, Option<u64>, Option<String>, String)>,
-}
-
-impl ClientCalls {
-    fn push(&mut self, choice: u64, delta: &Value) {
-        for call in delta["tool_calls"].as_array().into_iter().flatten() {
-            let index = call["index"].as_u64();
-            let id = call["id"].as_str().filter(|id| !id.is_empty()).map(str::to_owned);
-            let text = call["function"]["arguments"].as_str().unwrap_or_default();
-            if let Some(index) = index {
-                self.openai.entry((choice, index)).or_default().push_str(text);
-            }
-            let continued = self.langchain.iter_mut().find(|(of, known, known_id, _)| {
-                let may_lack_id = index.is_some() && (known_id.is_none() || id.is_none());
-                let is_same_id = id.is_some() && *known_id == id;
-                *of == choice && *known == index && (may_lack_id || is_same_id)
-            });
-            match continued {
-                Some((.., known_id, known)) => {
-                    *known_id = known_id.take().or(id);
-                    known.push_str(text);
-                }
-                None => self.langchain.push((choice, index, id, text.to_owned())),
-            }
-        }
-    }
-
-    fn texts(&self) -> impl Iterator<Item = &String> {
-        self.openai.values().chain(self.langchain.iter().map(|call| &call.3))
     }
 }
 
@@ -890,12 +943,13 @@ fn any_delta() -> impl Strategy<Value = Value> {
             ])
         },
     );
-    let part = (0..4u8, text()).prop_map(|(form, text)| {
+    let part = (0..5u8, text()).prop_map(|(form, text)| {
         let text = text.unwrap_or("d");
         match form {
             0 => json!(text),
             1 => json!({ "type": "text", "text": text }),
-            2 => json!({ "type": "refusal", "refusal": text }),
+            2 => json!({ "index": 0, "type": "text", "text": text }),
+            3 => json!({ "type": "refusal", "refusal": text }),
             _ => json!({ "type": "thinking", "thinking": [{ "type": "text", "text": text }] }),
         }
     });
@@ -977,6 +1031,41 @@ proptest! {
                     };
                     prop_assert!(text.is_empty() || of(kind).any(is_it), "{} {}", name, stream);
                 }
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(crate::support::cases::cases("proptest-regressions/redaction.txt", 4000))]
+
+    /// A text as any client joins it is a part of one text of the guard, up to the first unwatched event.
+    #[test]
+    fn a_guard_has_each_text_that_a_client_joins(
+        has_preface in any::<bool>(),
+        deltas in vec((0u64..3, any_delta()), 1..12),
+    ) {
+        let mut guard = Guard::with_bounds(1 << 20, 1 << 20);
+        let (mut calls, mut client, mut number) = (ClientCalls::default(), PositionClient::default(), 0);
+        let preface = json!({ "object": "chat.completion.chunk", "choices": [] });
+        if has_preface {
+            client.push(&preface);
+            let event = format!("data: {preface}\n\n");
+            let _ = guard.push(&ChunkDecoder::new().next(&mut event.as_bytes()).unwrap());
+        }
+        for (index, mut delta) in deltas {
+            with_own_texts(&mut delta, &mut number);
+            let chunk = json!({ "object": "chat.completion.chunk", "choices": [{ "index": index, "delta": delta }] });
+            let event = format!("data: {chunk}\n\n");
+            let pushed = guard.push(&ChunkDecoder::new().next(&mut event.as_bytes()).unwrap());
+            if pushed == PushResult::Unwatched {
+                break;
+            }
+            calls.push(index, &delta);
+            client.push(&chunk);
+            for joined in client.texts().into_iter().chain(calls.texts().map(|text| &**text)) {
+                let is_there = guard.texts().any(|text| text.text.contains(joined));
+                prop_assert!(is_there || joined.is_empty(), "{} {}", joined, event);
             }
         }
     }
