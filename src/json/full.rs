@@ -25,35 +25,73 @@ pub(crate) struct SlotValues {
 
 impl SlotValues {
     /// Removes the values of the event before; the buffers of the strings stay.
-    #[inline]
-    pub(crate) fn clear(&mut self) {
+    fn clear(&mut self) {
         self.strings.clear();
         if self.full.get().is_some() {
             self.spare = self.full.take();
         }
     }
 
-    /// Returns true if the consumer has looked into an unread array of an event before.
-    #[inline]
-    pub(crate) const fn wants_full(&self) -> bool {
-        self.spare.is_some()
-    }
-
     /// Forgets the stream so far.
-    pub(crate) fn reset(&mut self) {
+    pub(super) fn reset(&mut self) {
         self.clear();
         self.spare = None;
     }
 }
 
+/// The place to which the slots of an event add their values.
+pub(crate) struct ValuePlace<'p> {
+    values: &'p mut Option<Box<SlotValues>>,
+    is_idle: &'p mut bool,
+}
+
+impl<'p> ValuePlace<'p> {
+    /// Lends the fields of [`Patches`].
+    #[inline]
+    pub(crate) const fn new(
+        values: &'p mut Option<Box<SlotValues>>,
+        is_idle: &'p mut bool,
+    ) -> Self {
+        Self { values, is_idle }
+    }
+
+    /// Returns the values, to which one is added.
+    #[inline]
+    pub(crate) fn get(&mut self) -> &mut SlotValues {
+        *self.is_idle = false;
+        self.values.get_or_insert_default()
+    }
+}
+
 impl Patches {
+    /// Removes the values of the event before that aren't parts of its bytes.
+    #[inline]
+    pub(crate) fn clear_values(&mut self) {
+        if let Some(values) = self.values.as_mut().filter(|_| !self.is_idle) {
+            // The next event may keep the patches of this one. If it has a string with escapes, the next
+            // one often has such a string, too.
+            let is_idle = values.strings.is_empty() && !self.list.iter().any(Patch::is_array);
+            self.is_idle = is_idle;
+            values.clear();
+        }
+    }
+
+    /// Returns true if the consumer has looked into an unread array of an event before.
+    #[inline]
+    pub(crate) fn wants_full(&self) -> bool {
+        !self.is_idle && self.values.as_ref().is_some_and(|values| values.spare.is_some())
+    }
+
     /// Reads the whole text of an event with an unread array, in the memory of one before.
     ///
     /// Does nothing unless the consumer has looked into such an array before.
     #[cold]
     pub(crate) fn read_full(&mut self, json: &[u8]) {
-        let has_unread = self.list.iter().any(Patch::is_array);
-        if let Some(values) = self.values.as_mut().filter(|_| has_unread)
+        if !self.list.iter().any(Patch::is_array) {
+            return;
+        }
+        debug_assert!(!self.is_idle, "the values may change");
+        if let Some(values) = &mut self.values
             && let Some(mut tape) = values.spare.take()
         {
             read_onto(&mut tape, json);
@@ -65,7 +103,7 @@ impl Patches {
     /// Returns the tape of the whole text, which it reads if it is the first to ask.
     #[cold]
     fn full(&self, json: &[u8]) -> Option<&Tape> {
-        debug_assert!(self.values.is_some(), "a slot with an array has a place for its contents");
+        debug_assert!(!self.is_idle, "the values may change");
         Some(self.values.as_ref()?.full.get_or_init(|| {
             let mut tape = Box::default();
             read_onto(&mut tape, json);

@@ -28,7 +28,7 @@ mod value;
 pub(crate) mod writer;
 
 pub(crate) use document::{Document, Member, Members};
-pub(crate) use full::SlotValues;
+pub(crate) use full::ValuePlace;
 pub use json_text::JsonText;
 pub(crate) use json_text::replace_text;
 pub(crate) use name::Name;

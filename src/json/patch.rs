@@ -139,27 +139,28 @@ pub(crate) struct Patches {
     ///
     /// Their values are bound in the stream, or white space.
     pub(crate) silent: u32,
+    /// `values` are empty, and no array is unread: most events need nothing behind the pointer.
+    pub(crate) is_idle: bool,
 }
 
 /// The patches of a document that was read in full.
-pub(super) static NO_PATCHES: Patches =
-    Patches { template: 0, binding: 0, silent: 0, list: PatchList::new(), values: None };
+pub(super) static NO_PATCHES: Patches = Patches {
+    template: 0,
+    binding: 0,
+    silent: 0,
+    list: PatchList::new(),
+    values: None,
+    is_idle: false,
+};
 
 impl Patches {
     /// Removes the patches; the buffers stay.
     pub(crate) fn clear(&mut self) {
         (self.template, self.binding, self.silent) = (0, 0, 0);
         self.list.clear();
+        self.is_idle = false;
         if let Some(values) = &mut self.values {
             values.reset();
-        }
-    }
-
-    /// Removes the values of the event before that aren't parts of its bytes.
-    #[inline]
-    pub(crate) fn clear_values(&mut self) {
-        if let Some(values) = &mut self.values {
-            values.clear();
         }
     }
 }

@@ -85,10 +85,16 @@ impl Strings {
         Self { text: Vec::new(), places: SmallVec::new_const() }
     }
 
+    /// Returns true if there is no string, or only empty ones.
+    #[inline]
+    pub(super) const fn is_empty(&self) -> bool {
+        self.text.is_empty()
+    }
+
     #[inline]
     pub(crate) fn clear(&mut self) {
         // Most texts have no escape and leave both empty.
-        if !self.text.is_empty() {
+        if !self.is_empty() {
             self.text.clear();
             self.places.clear();
         }

@@ -15,7 +15,7 @@ use super::tuning::{
     MOST_PUBLISHED, MOST_ROWS,
 };
 use super::{Buffers, Index};
-use crate::json::{Document, Patches};
+use crate::json::{Document, Patches, ValuePlace};
 use crate::limits::Limits;
 use crate::slice::bytes_in;
 use crate::sse::Event;
@@ -237,6 +237,7 @@ impl<I: Index> Matcher<I> {
         if !template.is_within(self.most_nodes.into(), self.most_depth.into()) {
             return None;
         }
+        patches.clear_values();
         let before = EventBefore {
             template: select(local.as_ref(), own.as_ref(), *latest),
             head: bytes_in(bound, ..*head_len as usize),
@@ -244,8 +245,8 @@ impl<I: Index> Matcher<I> {
         };
         debug_assert!(before.template.is_none_or(|before| before.id == patches.template));
         let mut values = Values::new();
-        let Fit { len, has_same_head } =
-            template.fit(input, &before, &mut values, &mut patches.values)?;
+        let mut place = ValuePlace::new(&mut patches.values, &mut patches.is_idle);
+        let Fit { len, has_same_head } = template.fit(input, &before, &mut values, &mut place)?;
         let is_head = has_same_head && !template.has_runs && bound.len() == *head_len as usize;
         let mut rebound = None;
         if !is_head && !template.has_bound(input, &values, bound) {

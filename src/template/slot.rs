@@ -3,7 +3,7 @@
 use core::ops::Range;
 
 use crate::json::{
-    ESCAPED, Kind, NO_COUNT, NodeId, Patch, SlotValues, Tape, UNPARSED, few_digits, plain,
+    ESCAPED, Kind, NO_COUNT, NodeId, Patch, Tape, UNPARSED, ValuePlace, few_digits, plain,
     plain_array, text, unescape_into,
 };
 use crate::slice::bytes_in;
@@ -237,7 +237,7 @@ impl Slot {
         rest: &[u8],
         start: usize,
         patch: &mut Patch,
-        values: &mut Option<Box<SlotValues>>,
+        values: &mut ValuePlace<'_>,
     ) -> Option<usize> {
         let start = start as u32;
         if self.kind != SlotKind::Text {
@@ -247,7 +247,7 @@ impl Slot {
             } else if self.kind == SlotKind::Padding {
                 (padding_len(rest)?, 0)
             } else if self.kind == SlotKind::Array {
-                values.get_or_insert_default();
+                values.get();
                 plain_array(rest)?
             } else {
                 (self.kind.number_len(rest)?, self.kind.unparsed())
@@ -266,7 +266,7 @@ impl Slot {
                 (plain, plain as u32)
             }
             Some(b'\\') => {
-                let values = values.get_or_insert_default();
+                let values = values.get();
                 let (len, number) = unescape_into(&mut values.strings, rest, plain, is_ascii)?;
                 (len, ESCAPED | number)
             }
@@ -312,7 +312,7 @@ pub(super) fn fill_run(
 #[cfg(test)]
 mod tests {
     use super::{Slot, SlotKind};
-    use crate::json::Kind;
+    use crate::json::{Kind, ValuePlace};
     use proptest::collection::vec;
     use proptest::prelude::*;
     use proptest::sample::select;
@@ -355,7 +355,11 @@ mod tests {
         for (value, kind) in values.into_iter().zip(kinds) {
             let slot = Slot::new(3, kind, 7, 9);
             let mut patch = slot.empty_patch();
-            assert!(slot.fill(value, 7, &mut patch, &mut None).is_some(), "{kind:?}");
+            assert!(
+                slot.fill(value, 7, &mut patch, &mut ValuePlace::new(&mut None, &mut false))
+                    .is_some(),
+                "{kind:?}"
+            );
             for other in SlotKind::ALL {
                 assert_eq!(Slot::new(3, other, 7, 9).is_of(&patch), other == kind, "{other:?}");
                 assert!(!Slot::new(4, other, 7, 9).is_of(&patch), "another leaf");
@@ -394,7 +398,9 @@ mod tests {
             let rest = [&raw[..], b"\"", behind].concat();
             let slot = Slot::new(1, SlotKind::Text, 1, 2);
             let (mut patch, mut values) = (slot.empty_patch(), None);
-            let found = slot.fill(&rest, 1, &mut patch, &mut values);
+            let mut is_idle = false;
+            let mut place = ValuePlace::new(&mut values, &mut is_idle);
+            let found = slot.fill(&rest, 1, &mut patch, &mut place);
             let expected = serde_json::from_slice::<String>(&string).ok();
             prop_assert_eq!(found, expected.as_ref().map(|_| raw.len()));
             if let Some(expected) = expected {

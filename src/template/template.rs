@@ -10,7 +10,7 @@ use super::ids::next_id;
 use super::slot::{Slot, SlotKind, fill_run, new_slot};
 use super::tuning::{LARGEST_EVENT, LONGEST_HEAD, MOST_LEAVES, MOST_NEW_SLOTS};
 use super::{Index, Leaf};
-use crate::json::{self, DEEPEST_PLAIN, Document, MOST_PATCHES, Patch, Patches, SlotValues, Tape};
+use crate::json::{self, DEEPEST_PLAIN, Document, MOST_PATCHES, Patch, Patches, Tape, ValuePlace};
 use crate::slice::{bytes_in, items_in, items_in_mut, text_in};
 
 /// One template. It never changes, so streams and threads share it.
@@ -232,7 +232,7 @@ impl<I: Index> Template<I> {
         input: &[u8],
         before: &EventBefore<'_, I>,
         values: &mut Values,
-        kept_values: &mut Option<Box<SlotValues>>,
+        place: &mut ValuePlace<'_>,
     ) -> Option<Fit> {
         let known = self.known_leaves(input, before);
         let kept = known.patches.len();
@@ -244,12 +244,9 @@ impl<I: Index> Template<I> {
         let last = known.patches.last();
         let start = last.map_or(0, |last| self.json.start + last.value_range().end);
         let leaves = items_in(&self.leaves, kept..);
-        if let Some(kept_values) = kept_values {
-            kept_values.clear();
-        }
         let pattern = self.pattern(leaves);
         let others = items_in_mut(values, kept..);
-        let rest = fill_leaves::<false>(pattern, input, start, &[], others, kept_values).ok()?;
+        let rest = fill_leaves::<false>(pattern, input, start, &[], others, place).ok()?;
         let len = input.len() - strip(rest, self.last_literal())?.len();
         let mut leaves = self.leaves.iter().zip(&*values).skip(kept);
         let is_escaped = leaves.any(|(leaf, patch)| leaf.is_bound && patch.is_escaped());
@@ -278,10 +275,11 @@ impl<I: Index> Template<I> {
         let (head, runs) = bound.split_at_checked(head_len)?;
         strip(input, head)?;
         patches.clear_values();
-        let Patches { list, values, .. } = patches;
+        let Patches { list, values, is_idle, .. } = patches;
+        let place = &mut ValuePlace::new(values, is_idle);
         let list = list.get_mut(self.head_leaves..)?;
         let pattern = self.pattern(self.leaves.get(self.head_leaves..)?);
-        let rest = fill_leaves::<true>(pattern, input, head_len, runs, list, values).ok()?;
+        let rest = fill_leaves::<true>(pattern, input, head_len, runs, list, place).ok()?;
         let len = input.len() - strip(rest, self.last_literal())?.len();
         self.read_arrays(bytes_in(input, ..len), patches);
         Some(len)
@@ -290,7 +288,7 @@ impl<I: Index> Template<I> {
     /// Reads the arrays of an event that matches, if the consumer has looked into one before.
     #[inline]
     pub(super) fn read_arrays(&self, raw: &[u8], patches: &mut Patches) {
-        if patches.values.as_ref().is_some_and(|values| values.wants_full()) {
+        if patches.wants_full() {
             patches.read_full(bytes_in(raw, self.data(raw)));
         }
     }
@@ -323,21 +321,25 @@ impl<I: Index> Template<I> {
             let end = measure(self.json.start, &mut leaves);
             let mut list: Values = leaves.iter().map(Slot::empty_patch).collect();
             let pattern = self.pattern(&leaves);
-            let divergence =
-                match fill_leaves::<false>(pattern, input, 0, &[], &mut list, &mut None) {
-                    Ok(rest) if rest == bytes_in(self.text.as_bytes(), end..) => {
-                        for (leaf, patch) in leaves.iter_mut().zip(&list) {
-                            leaf.is_bound &= !patch.is_escaped();
-                        }
-                        return Some(leaves);
+            let divergence = match fill_leaves::<false>(
+                pattern,
+                input,
+                0,
+                &[],
+                &mut list,
+                &mut ValuePlace::new(&mut None, &mut false),
+            ) {
+                Ok(rest) if rest == bytes_in(self.text.as_bytes(), end..) => {
+                    for (leaf, patch) in leaves.iter_mut().zip(&list) {
+                        leaf.is_bound &= !patch.is_escaped();
                     }
-                    Ok(rest) => Divergence {
-                        text: end,
-                        input: input.len() - rest.len(),
-                        is_in_value: false,
-                    },
-                    Err(divergence) => divergence,
-                };
+                    return Some(leaves);
+                }
+                Ok(rest) => {
+                    Divergence { text: end, input: input.len() - rest.len(), is_in_value: false }
+                }
+                Err(divergence) => divergence,
+            };
             let mut leaf = self.diverging_leaf(input, &divergence, &leaves)?;
             leaf.is_bound = is_bound && !self.index.varies(leaf.id);
             leaves.insert(leaves.partition_point(|other| other.id < leaf.id), leaf);
@@ -411,7 +413,7 @@ fn fill_leaves<'a, const HAS_RUNS: bool>(
     start: usize,
     mut runs: &[u8],
     mut list: &mut [Patch],
-    values: &mut Option<Box<SlotValues>>,
+    values: &mut ValuePlace<'_>,
 ) -> Result<&'a [u8], Divergence> {
     debug_assert_eq!(list.len(), leaves.len(), "a patch for each leaf");
     let mut leaves = leaves.iter();
