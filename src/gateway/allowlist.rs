@@ -74,6 +74,8 @@ pub(super) fn has_unwatched_bytes(event: &ChunkEvent<'_>) -> bool {
         _ => {
             matches!(event.event().kind(), EventKind::Skipped | EventKind::UnknownField)
                 || event.event().has_unknown_lines()
+                // openai-python takes such an event for one of another API.
+                || event.event().event_type().starts_with("thread.")
         }
     }
 }
@@ -306,8 +308,13 @@ impl<'l> Scan<'l> {
         let is_harmless = match value.kind() {
             ValueKind::Null => true,
             ValueKind::Bool | ValueKind::NonFiniteNumber => author != Author::Model,
-            // A reader with the tokenizer can convert a token's number to its text.
-            ValueKind::Number => author != Author::Model && name != delta::TOKEN_ID,
+            // A reader with the tokenizer can convert a token's number to its text. Readers that ignore
+            // the case of names take `Index` for an index.
+            ValueKind::Number => {
+                let is_index =
+                    name.eq_ignore_ascii_case(tool_call::INDEX) && name != tool_call::INDEX;
+                author != Author::Model && name != delta::TOKEN_ID && !is_index
+            }
             ValueKind::String if author == Author::Server => true,
             ValueKind::String => {
                 self.is_variable |= self.chunk.slots().any(|(_, node)| node == value.id);

@@ -3,7 +3,7 @@
 use core::fmt::{self, Write as _};
 
 use crate::chunk::path_name::{is_name_character, is_name_first, push_name};
-use crate::chunk::schema::{choice, top};
+use crate::chunk::schema::{choice, delta, top};
 use crate::json::{Document, Kind, NodeId, code_unit};
 use crate::report::serialize_by_name;
 use crate::slice::{items_in, text_in};
@@ -92,6 +92,13 @@ impl EditPath {
     /// Returns true if the path is that of a member of the root.
     pub(super) fn is_of_root(&self) -> bool {
         self.parents.is_empty()
+    }
+
+    /// Returns true if the last step selects the element at a position of a list, but no part of a
+    /// content.
+    pub(super) fn is_of_position(&self) -> bool {
+        let is_part = self.parents.last().is_some_and(|list| list.is_name(delta::CONTENT));
+        matches!(self.last, PathStep::Position(_)) && !is_part
     }
 
     /// Returns true if the last step selects the `message` of an array or object, beside its `delta`.

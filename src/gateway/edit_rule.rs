@@ -173,12 +173,13 @@ impl EditRule {
         self.action
     }
 
-    /// Returns true if the rule is for an index inside the chunk, such as that of a choice or call.
+    /// Returns true if the rule is for an index inside the chunk, or for an element at a position.
     ///
     /// A client then joins other texts than a guard that sees the chunk as it came.
     pub(super) fn moves_texts(&self) -> bool {
         let is_renamed_to = self.action == Action::Rename && &*self.text == choice::INDEX;
-        !self.path.is_of_root() && (is_renamed_to || self.path.name() == Some(choice::INDEX))
+        let is_of_index = is_renamed_to || self.path.name() == Some(choice::INDEX);
+        !self.path.is_of_root() && (is_of_index || self.path.is_of_position())
     }
 
     /// Returns the key of the rule: it takes the place of earlier ones with the same key.

@@ -11,7 +11,10 @@
 //!
 //! So the calls of one index share a text, in the order of the deltas. It contains the text of each
 //! client's call if that call has all its pieces in a row. A piece behind which a call of any of these
-//! clients would have a gap isn't certain. Details of one index share a text likewise.
+//! clients would have a gap isn't certain.
+//!
+//! The reasoning details of a choice share one text. OpenRouter's provider for the AI SDK joins all of
+//! them, and other clients those of an index.
 
 use core::hash::{Hash, Hasher};
 use std::hash::DefaultHasher;
@@ -54,7 +57,9 @@ struct ChoiceElements {
     /// The position of the call that the last delta continued.
     last_call: usize,
     details: OwnedArray,
-    detail_texts: Vec<DetailText>,
+    details_of_indexes: Vec<DetailsOfIndex>,
+    /// The last detail with a text: its position in `details_of_indexes`, and the kind of the text.
+    last_detail: Option<(usize, WatchedTextKind)>,
     call_positions: Positions,
     detail_positions: Positions,
     /// The further calls are unknown, or the further details.
@@ -102,16 +107,19 @@ struct PieceKey {
     id: Option<u64>,
 }
 
-/// The texts of all details of an index, or of those without an index.
+/// The details of an index, or those without an index.
 #[derive(Clone, Copy)]
-struct DetailText {
+struct DetailsOfIndex {
     index: Option<u64>,
     /// The position of the detail with the last piece.
     detail: usize,
-    /// The positions of the last pieces of `text` and of `summary`, see `positions`.
-    text_position: Option<usize>,
-    summary_position: Option<usize>,
+    /// The position of the last piece, see `positions`.
+    position: Option<usize>,
+    has_text: bool,
 }
+
+/// The `object` of a chunk.
+pub(super) const NAME: &str = "chat.completion.chunk";
 
 /// The most bytes of an id or name, which is compared with others.
 const LONGEST_ID: usize = 1024;
@@ -147,7 +155,7 @@ impl Elements {
     #[inline(never)]
     pub(super) fn begin(&mut self, chunk: &ChatCompletionChunk<'_>) {
         // openai-python skips objects of other names, such as the filter results of Azure.
-        let may_be_skipped = chunk.object() != Some("chat.completion.chunk");
+        let may_be_skipped = chunk.object() != Some(NAME);
         let indexes = chunk.choices().map(|choice| choice.index().unwrap_or(0));
         if may_be_skipped && indexes.len() == 0 {
             return;
@@ -167,11 +175,11 @@ impl Elements {
         let Self { choices, choice_positions, budget } = self;
         let positions = choice_positions.get_or_insert_with(Positions::new);
         let Some(position) = positions.of_index(index, budget) else { return false };
-        if let Position::New(_) = position {
+        if has_text && positions.is_free(position) {
             // The client begins another message.
             for choice in choices.iter_mut().filter(|choice| choice.choice == index) {
-                choice.call_positions.clear();
-                choice.detail_positions.clear();
+                choice.call_positions = Positions::new();
+                choice.detail_positions = Positions::new();
             }
         }
         !has_text || positions.add(position, index)
@@ -191,7 +199,8 @@ impl Elements {
                     call_texts: Vec::new(),
                     last_call: 0,
                     details: OwnedArray::default(),
-                    detail_texts: Vec::new(),
+                    details_of_indexes: Vec::new(),
+                    last_detail: None,
                     call_positions: Positions::new(),
                     detail_positions: Positions::new(),
                     has_lost_calls: false,
@@ -217,10 +226,9 @@ impl Elements {
         Ok(Some(number.ok_or(Unattributed)?))
     }
 
-    /// Returns the number of the reasoning detail whose text a delta continues.
+    /// Adds a reasoning detail, which continues the text of all details. So it has no number.
     ///
-    /// Those without an index have no number: a completion has each of these apart, and their texts
-    /// together contain each of them. `in_delta` is the position of the detail in the list of the delta.
+    /// `in_delta` is the position of the detail in the list of the delta.
     pub(super) fn detail(
         &mut self,
         choice: u64,
@@ -228,13 +236,10 @@ impl Elements {
         in_delta: u64,
     ) -> ElementNumber {
         let (elements, budget) = self.choice(choice).ok_or(Unattributed)?;
-        if elements.has_lost_details {
-            return Err(Unattributed);
-        }
-        let number = elements.number_of_detail(detail, in_delta, budget);
-        elements.has_lost_details = number.is_none();
-        let (number, index) = number.ok_or(Unattributed)?;
-        Ok(index.map(|_| number))
+        let is_lost = elements.has_lost_details;
+        elements.has_lost_details =
+            is_lost || !elements.continues_details(detail, in_delta, budget).unwrap_or(false);
+        if elements.has_lost_details { Err(Unattributed) } else { Ok(None) }
     }
 
     /// Returns true if a delta has its reasoning under the names of the deltas before.
@@ -248,8 +253,13 @@ impl Elements {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct ReasoningNames {
     reasoning_content: bool,
+    /// An empty `reasoning_content`: some clients then don't read `reasoning`.
+    empty_reasoning_content: bool,
     /// `reasoning`, or a part of the content.
     reasoning: bool,
+    /// Some details beside the text: some clients then don't read `reasoning`.
+    details: bool,
+    text_of_details: bool,
 }
 
 /// The texts of the reasoning in a delta.
@@ -258,6 +268,8 @@ pub(super) struct ReasoningTexts<'a> {
     reasoning_content: Option<&'a str>,
     reasoning: Option<&'a str>,
     has_part: bool,
+    pub(super) has_details: bool,
+    has_text_of_details: bool,
 }
 
 impl<'a> ReasoningTexts<'a> {
@@ -265,27 +277,37 @@ impl<'a> ReasoningTexts<'a> {
     #[inline]
     pub(super) const fn add(&mut self, kind: WatchedTextKind, text: &'a str, is_part: bool) {
         match kind {
-            _ if text.is_empty() => {}
             WatchedTextKind::ReasoningContent => self.reasoning_content = Some(text),
+            _ if text.is_empty() => {}
             WatchedTextKind::Reasoning if is_part => self.has_part = true,
             WatchedTextKind::Reasoning => self.reasoning = Some(text),
+            WatchedTextKind::ReasoningDetail | WatchedTextKind::ReasoningSummary => {
+                self.has_text_of_details = true;
+            }
             _ => {}
         }
     }
 
     /// Returns the names of the texts, or `None` if there is no text.
     pub(super) const fn names(&self) -> Option<ReasoningNames> {
-        let Self { reasoning_content, reasoning, has_part } = self;
+        let Self { reasoning_content, reasoning, has_part, has_details, has_text_of_details } =
+            self;
+        let has_content = matches!(reasoning_content, Some(text) if !text.is_empty());
+        // A text in details alone is apart: a replay has all of them before the reasoning.
+        let has_text = has_content || reasoning.is_some() || *has_part;
         let names = ReasoningNames {
-            reasoning_content: reasoning_content.is_some(),
+            reasoning_content: has_content,
+            empty_reasoning_content: reasoning_content.is_some() && !has_content,
             reasoning: reasoning.is_some() || *has_part,
+            details: *has_details,
+            text_of_details: *has_text_of_details,
         };
-        if names.reasoning_content || names.reasoning { Some(names) } else { None }
+        if has_text { Some(names) } else { None }
     }
 
     /// Returns true if two names have texts that differ: a completion joins them.
     pub(super) fn differ(&self) -> bool {
-        self.reasoning_content.is_some_and(|text| {
+        self.reasoning_content.filter(|text| !text.is_empty()).is_some_and(|text| {
             self.has_part || self.reasoning.is_some_and(|reasoning| reasoning != text)
         })
     }
@@ -431,15 +453,16 @@ impl ChoiceElements {
         (is_own && of_name && of_arguments).then_some(number as u64)
     }
 
-    /// Returns the number of the text of a detail to which a delta adds a piece, and its index.
+    /// Returns true if a detail has the piece behind all others of its text, for each client.
     ///
-    /// Returns `None` if the piece isn't behind the other ones of its detail, for each client.
-    fn number_of_detail(
+    /// Some clients join all details of a choice, their `text` and `summary`, and others those of an
+    /// index. Returns `None` if the detail isn't certain.
+    fn continues_details(
         &mut self,
         detail: Value<'_>,
         in_delta: u64,
         budget: &mut Budget,
-    ) -> Option<(u64, Option<u64>)> {
+    ) -> Option<bool> {
         if detail.kind() != ValueKind::Object {
             return None;
         }
@@ -453,35 +476,42 @@ impl ChoiceElements {
             None => 0,
             Some(_) => self.details.place(detail, Matching::Detail, budget)?,
         };
-        let number = self.text_of_index(index, at, budget)?;
-        let text = self.detail_texts.get_mut(number)?;
-        let is_last = text.detail <= at;
-        text.detail = at;
+        let number = self.number_of_index(index, at, budget)?;
+        let details = self.details_of_indexes.get_mut(number)?;
+        let is_last = details.detail <= at;
+        details.detail = at;
         let has = |name| detail.get(name).is_some_and(|text| !text.is_empty_value());
-        let (has_text, has_summary) = (has(reasoning_detail::TEXT), has(reasoning_detail::SUMMARY));
-        let number = number as u64;
-        let is_own = !(has_text || has_summary) || self.detail_positions.add(position, number);
-        let of_text = !has_text || position.continues(&mut text.text_position);
-        let of_summary = !has_summary || position.continues(&mut text.summary_position);
-        (is_last && is_own && of_text && of_summary).then_some((number, index))
+        let kind = match (has(reasoning_detail::TEXT), has(reasoning_detail::SUMMARY)) {
+            (false, false) => return Some(is_last),
+            (true, false) => WatchedTextKind::ReasoningDetail,
+            (false, true) => WatchedTextKind::ReasoningSummary,
+            (true, true) => return None,
+        };
+        let is_new = !core::mem::replace(&mut details.has_text, true);
+        let continues = match self.last_detail.replace((number, kind)) {
+            None => true,
+            Some((last, last_kind)) => kind == last_kind && (is_new || number == last),
+        };
+        let is_own = self.detail_positions.add(position, number as u64);
+        Some(is_last && continues && is_own && position.continues(&mut details.position))
     }
 
-    /// Returns the position of the texts of details, which are added if they fit.
-    fn text_of_index(
+    /// Returns the position of the details of an index, which are added if they fit.
+    fn number_of_index(
         &mut self,
         index: Option<u64>,
         detail: usize,
         budget: &mut Budget,
     ) -> Option<usize> {
-        let known = self.detail_texts.iter().position(|text| text.index == index);
+        let known = self.details_of_indexes.iter().position(|known| known.index == index);
         if known.is_none() {
-            if !budget.try_reserve(size_of::<DetailText>()) {
+            if !budget.try_reserve(size_of::<DetailsOfIndex>()) {
                 return None;
             }
-            let (text_position, summary_position) = (None, None);
-            self.detail_texts.push(DetailText { index, detail, text_position, summary_position });
+            let details = DetailsOfIndex { index, detail, position: None, has_text: false };
+            self.details_of_indexes.push(details);
         }
-        known.or(Some(self.detail_texts.len() - 1))
+        known.or(Some(self.details_of_indexes.len() - 1))
     }
 
     /// Returns the call of an index that a delta continues.

@@ -124,14 +124,18 @@ use crate::slice::{bytes_in, text_in};
 ///   again has U+FFFD in its place;
 /// - a refusal or reasoning that the delta and a part of its content both have, since their order is
 ///   open;
-/// - reasoning under other names than in the deltas of its choice before;
+/// - reasoning under other names than in the deltas of its choice before: a client may read one name
+///   alone, also if it is empty. Details beside the reasoning are such a name;
 /// - `reasoning_content` and `reasoning` with different texts in one delta, since some readers join them;
 /// - a tool call or reasoning detail that isn't certain to continue one text, and all later ones of its
 ///   list: see [below](#elements-of-one-index);
-/// - a choice that begins after one of a larger index: see [below](#clients-that-join-by-position);
+/// - a choice whose place belongs to another one: see [below](#clients-that-join-by-position);
 /// - a part of a content with an `index`;
-/// - a text that returns to a string after parts of the content, or to parts after a string: a client may
-///   read one form alone;
+/// - a text that returns to a form which it has left, since a client may read one form alone. The forms
+///   are strings, parts, and parts of another `type` than `text`. Another `object` of the chunk is
+///   another form;
+/// - an event whose `event:` begins with `thread.`, which openai-python takes for one of another API;
+/// - a number under another spelling of `index`, such as `Index`;
 /// - a choice, tool call or reasoning detail with an index above 2⁵³ − 1, which readers in JavaScript
 ///   take for another one;
 /// - `logprobs` and `token_ids`, which repeat the text token by token;
@@ -155,15 +159,17 @@ use crate::slice::{bytes_in, text_in};
 /// - it has no id, behind a piece of another call than the first one of the index;
 /// - it has an index, behind a piece without one.
 ///
-/// Likewise, reasoning details of one index share a text. A detail isn't certain if another one of its
-/// index has begun since.
+/// All reasoning details of a choice share one text, since some clients join them. A detail isn't certain
+/// if it continues an index behind the text of another one, or if it changes from `text` to `summary` or
+/// back. The details and the reasoning are searched apart.
 ///
 /// # Clients that join by position
 ///
 /// openai-python before 3.57 stores the first list of a message as it comes. It merges a later element of
 /// index *i* into the one at position *i*, or appends the element if there is none. It finds choices in the
 /// same way. So an element isn't certain if this client joins its piece with another text, or skips a
-/// piece. An example is index 0 after index 1. The texts of such a choice are searched and unwatched.
+/// piece. An example is a call of index 0 after one of index 1. The texts of such a choice are searched,
+/// and unwatched.
 ///
 /// A client that ignores the index of choices joins the texts of all of them. LangChain reads the first
 /// choice of each chunk. The guard searches each choice apart.
@@ -521,7 +527,6 @@ mod tests {
 
     #[test]
     fn push_result_is_that_of_the_events_kind() {
-        let mut guard = Guard::new();
         for (event, expected) in [
             (delta(r#"{"content":"a"}"#), PushResult::Text),
             (delta(r#"{"reasoning":"a","content":""}"#), PushResult::Text),
@@ -611,7 +616,8 @@ mod tests {
                 PushResult::NoText,
             ),
         ] {
-            assert_eq!(push(&mut guard, &event), expected, "{event}");
+            // Each one is the first of its stream.
+            assert_eq!(push(&mut Guard::new(), &event), expected, "{event}");
         }
     }
 

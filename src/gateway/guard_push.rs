@@ -4,14 +4,14 @@ use core::ops::Range;
 
 use super::allowlist::{Verdict, has_unwatched_bytes, scan};
 use super::byte_edit::Place;
-use super::elements::{ElementNumber, LARGEST_INDEX, ReasoningTexts, Unattributed};
+use super::elements::{ElementNumber, LARGEST_INDEX, NAME, ReasoningTexts, Unattributed};
 use super::guard::{EVENT_COST, Guard, HeldEvent, MAX_TEXTS, SEGMENT_COST};
 use super::push_result::PushResult;
 use super::spans::{Spans, object_of, value_range};
 use super::text_segment::TextSegment;
 use super::watched_text::{
-    ElementList, Found, FoundText, Holder, MessageMember, WatchedText, WatchedTextId, each_text,
-    end_others, has_half_character,
+    ElementList, Found, FoundText, Holder, MessageMember, TextForm, WatchedText, WatchedTextId,
+    each_text, end_others, has_half_character,
 };
 use crate::chunk::{ChatCompletionChunk, Choice};
 use crate::decoder::{ChunkEvent, Payload};
@@ -37,6 +37,8 @@ struct TextBudget<'c, 'e> {
     fits: bool,
     chunk: &'c ChatCompletionChunk<'e>,
     member: MessageMember,
+    /// openai-python skips a chunk with another `object`, such as the filter results of Azure.
+    is_named: bool,
 }
 
 impl TextBudget<'_, '_> {
@@ -142,7 +144,8 @@ impl Guard {
             if member == MessageMember::Delta && self.elements.is_new() {
                 self.elements.begin(chunk);
             }
-            let mut budget = TextBudget { left, all: left, fits: false, chunk, member };
+            let is_named = chunk.object() == Some(NAME);
+            let mut budget = TextBudget { left, all: left, fits: false, chunk, member, is_named };
             for (choice, position) in chunk.choices().zip(0..) {
                 let Some(added) = self.add(&find, (&choice, position), &mut budget) else {
                     self.take_back(texts, segments);
@@ -153,7 +156,7 @@ impl Guard {
             }
             is_unwatched |= self.has_unwatched_content(chunk, member);
         }
-        self.end_texts(is_done, chunk, segments);
+        is_unwatched |= !self.end_texts(is_done, chunk, segments);
         self.raw.extend_from_slice(written);
         let segments = self.segments.len() - segments;
         self.events.push_back(HeldEvent { len: written.len(), uncounted, segments });
@@ -165,9 +168,16 @@ impl Guard {
 
     /// Marks the texts that an event continues or ends. Its segments are those from `new` on.
     ///
-    /// A piece of another text of the same choice, a finish reason and `[DONE]` end a text.
+    /// A piece of another text of the same choice, a finish reason and `[DONE]` end a text. Returns false
+    /// if a client may skip a piece before one of the event.
     #[inline]
-    fn end_texts(&mut self, is_done: bool, chunk: Option<&ChatCompletionChunk<'_>>, new: usize) {
+    fn end_texts(
+        &mut self,
+        is_done: bool,
+        chunk: Option<&ChatCompletionChunk<'_>>,
+        new: usize,
+    ) -> bool {
+        let mut continues_forms = true;
         self.accepted += 1;
         let now = self.accepted;
         let Self { segments, texts, .. } = self;
@@ -175,6 +185,7 @@ impl Guard {
         for segment in new() {
             if let Some(text) = texts.get_mut(segment.text) {
                 text.continue_at(now);
+                continues_forms &= text.continues_form(segment.form);
             }
         }
         let has_others = texts.len() > 1;
@@ -196,6 +207,7 @@ impl Guard {
                 text.is_over = true;
             }
         }
+        continues_forms
     }
 
     /// Adds the texts of a choice at a position, or returns `None` if they exceed the budget.
@@ -205,7 +217,7 @@ impl Guard {
         (choice, position): (&Choice<'e>, u64),
         budget: &mut TextBudget<'_, 'e>,
     ) -> Option<AddedTexts> {
-        let member = budget.member;
+        let (member, is_named) = (budget.member, budget.is_named);
         let (index, is_choice_known) = match member {
             MessageMember::Message => (position, true),
             MessageMember::Delta => {
@@ -227,6 +239,7 @@ impl Guard {
                     return Some(());
                 }
                 Found::Element { list, value, position } => {
+                    reasoning.has_details |= list == ElementList::ReasoningDetails;
                     let choice = is_choice_known.then_some(index);
                     element = self.element_of(choice, list, (value, position), budget)?;
                     return Some(());
@@ -245,9 +258,9 @@ impl Guard {
             let id = id.ok().filter(|_| is_choice_known);
             match id.and_then(|id| self.text_position(id)).zip(span) {
                 Some((position, span)) => {
-                    let is_certain = self.add_text(position, span, text, of)? && is_apart;
+                    self.add_text(position, span, text, TextForm { of, is_named })?;
                     added.has_text |= !text.is_empty();
-                    added.has_unwatched |= !is_certain && !text.is_empty();
+                    added.has_unwatched |= !is_apart && !text.is_empty();
                 }
                 None => added.has_unwatched |= !text.is_empty(),
             }
@@ -319,24 +332,22 @@ impl Guard {
     }
 
     /// Adds a piece to the text at a position. `span` is its place in the event.
-    ///
-    /// Returns false if a client may skip the piece before it.
     #[inline]
     fn add_text(
         &mut self,
         position: usize,
         span: Range<usize>,
         piece: &str,
-        form: Holder,
-    ) -> Option<bool> {
+        form: TextForm,
+    ) -> Option<()> {
         let watched = self.texts.get_mut(position)?;
         let start = watched.end();
         watched.text.push_str(piece);
         self.text_bytes += piece.len();
         let (end, is_changed) = (start + piece.len(), false);
         debug_assert!(span.start < span.end, "a string has quotes");
-        self.segments.push_back(TextSegment { text: position, start, end, span, is_changed });
-        Some(piece.is_empty() || watched.continues_form(form))
+        self.segments.push_back(TextSegment { text: position, start, end, span, form, is_changed });
+        Some(())
     }
 
     /// Truncates the texts and segments to their numbers before a rejected event.

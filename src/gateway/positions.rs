@@ -73,11 +73,6 @@ impl Positions {
         }
     }
 
-    /// Removes all elements, since the client has a new message.
-    pub(super) fn clear(&mut self) {
-        self.owners.clear();
-    }
-
     /// Returns true if a text is the first one at the position of its number.
     #[inline]
     pub(super) fn is_at_its_number(&self, number: u64) -> bool {
@@ -123,6 +118,15 @@ impl Positions {
         }
         self.owners.push(None);
         Some(Position::New(self.owners.len() - 1))
+    }
+
+    /// Returns true if no text has begun at a position.
+    pub(super) fn is_free(&self, position: Position) -> bool {
+        match position {
+            Position::New(_) => true,
+            Position::Known(position) => self.owners.get(position) == Some(&None),
+            Position::Nowhere => false,
+        }
     }
 
     /// Adds a piece of a text at a position. Returns false if another text began there.

@@ -21,7 +21,8 @@ use crate::sse::EventKind;
 /// the names that the upstream sends, before an editor renames them.
 ///
 /// With another `index` of a choice or element, a client joins other texts. So all texts of an event are
-/// unwatched if a rule of the editor changes, adds, renames or removes an `index` inside of the chunk. A
+/// unwatched if a rule of the editor changes, adds, renames or removes an `index` inside of the chunk. So
+/// are they if a rule is for the element at a position of a list, except for a part of a content. A
 /// rule for the ids of tool calls isn't noticed. It may join two calls that the guard searches apart.
 pub struct RelayGuard {
     guard: Guard,

@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use super::watched_text::WatchedText;
+use super::watched_text::{TextForm, WatchedText};
 use crate::json::writer;
 
 /// A text in an event.
@@ -14,6 +14,7 @@ pub(super) struct TextSegment {
     pub(super) end: usize,
     /// The range of its JSON string in the event: `span.start < span.end <= len`.
     pub(super) span: Range<usize>,
+    pub(super) form: TextForm,
     pub(super) is_changed: bool,
 }
 
@@ -128,7 +129,8 @@ pub(super) struct Moved {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
-    use super::{TextSegment, WatchedText};
+    use super::{TextForm, TextSegment, WatchedText};
+    use crate::gateway::watched_text::Holder;
     use crate::gateway::{WatchedTextId, WatchedTextKind};
     use core::ops::Range;
 
@@ -138,7 +140,8 @@ mod tests {
         let event = br#"data: "secret""#;
         let id = WatchedTextId { choice: 0, kind: WatchedTextKind::Content, element: None };
         let text = WatchedText { text: "***".to_owned(), dropped: 2, ..WatchedText::new(id) };
-        let right = TextSegment { text: 0, start: 2, end: 5, span: 6..14, is_changed: true };
+        let form = TextForm { of: Holder::Message, is_named: true };
+        let right = TextSegment { text: 0, start: 2, end: 5, span: 6..14, form, is_changed: true };
         let written = |segment: &TextSegment| {
             let mut out = Vec::new();
             segment.write(event, 0, &text, &mut out).map(|end| (out, end))

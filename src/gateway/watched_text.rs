@@ -4,7 +4,9 @@ use core::fmt;
 use core::ops::Range;
 
 use super::text_segment::Masked;
-use crate::chunk::schema::{choice, delta, each_text, function, reasoning_detail, tool_call};
+use crate::chunk::schema::{
+    choice, content_part, delta, each_text, function, reasoning_detail, tool_call,
+};
 use crate::chunk::{Choice, ContentPart, texts_of};
 use crate::json::Value;
 use crate::report::named;
@@ -23,11 +25,12 @@ pub struct WatchedTextId {
     pub kind: WatchedTextKind,
     /// The number of the tool call or reasoning detail that contains the text.
     ///
-    /// In a whole message it is the position in the list. In a stream the elements are numbered in the
+    /// In a whole message it is the position in the list. In a stream the calls are numbered in the
     /// order in which they begin. Those of one index have one number and share their texts, since some
     /// clients join them. So it may differ from the position in the completion. A call without an index
-    /// has the number of the call that a completion merges it into. Reasoning details without an index
-    /// share the texts of `None`. All other texts, those of `function_call` too, have `None`.
+    /// has the number of the call that a completion merges it into. All reasoning details of a stream
+    /// share the texts of `None`, since some clients join them, too. All other texts, those of
+    /// `function_call` too, have `None`.
     pub element: Option<u64>,
 }
 
@@ -197,7 +200,7 @@ pub(super) struct WatchedText {
     /// The text has ended: no further piece is expected, so its held events may be released.
     pub(super) is_over: bool,
     /// The form of the last piece, and whether the text has pieces of another form.
-    pub(super) form: Option<Holder>,
+    pub(super) form: Option<TextForm>,
     pub(super) has_other_form: bool,
 }
 
@@ -224,7 +227,7 @@ impl WatchedText {
     ///
     /// A client that reads this form alone skips the text between.
     #[inline]
-    pub(super) fn continues_form(&mut self, form: Holder) -> bool {
+    pub(super) fn continues_form(&mut self, form: TextForm) -> bool {
         match self.form.replace(form) {
             Some(last) if last != form => !core::mem::replace(&mut self.has_other_form, true),
             _ => true,
@@ -407,13 +410,23 @@ pub(super) struct FoundText<'a> {
     pub(super) text: &'a str,
 }
 
+/// The form of a piece of a text: some clients read one form alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TextForm {
+    pub(super) of: Holder,
+    /// The chunk is named `chat.completion.chunk`.
+    pub(super) is_named: bool,
+}
+
 /// The part of a message that contains a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Holder {
     /// The message itself, or its `function_call`.
     Message,
-    /// A part of the content.
+    /// A part of the content: a string, or one of the types of the schema.
     Part,
+    /// A part of the content of another type, whose text is in the same member.
+    OtherPart,
     /// The last element of a list that was found.
     Element,
 }
@@ -497,13 +510,19 @@ fn each_content<'a>(
 ) -> Option<()> {
     each_string(Some(WatchedTextKind::Content), Holder::Message, content, each)?;
     for part in content.elements() {
-        let mut of_part = |kind, text| each_string(Some(kind), Holder::Part, text, each);
+        let mut of_part = |of, kind, text| each_string(Some(kind), of, text, each);
         match ContentPart::of(part) {
-            ContentPart::Text(text) => of_part(WatchedTextKind::Content, text)?,
-            ContentPart::Refusal(text) => of_part(WatchedTextKind::Refusal, text)?,
+            ContentPart::Text(text) => {
+                let r#type = part.get(content_part::TYPE);
+                let is_text = text.id == part.id
+                    || r#type.is_some_and(|r#type| r#type.as_str() == Some(content_part::TEXT));
+                let of = if is_text { Holder::Part } else { Holder::OtherPart };
+                of_part(of, WatchedTextKind::Content, text)?;
+            }
+            ContentPart::Refusal(text) => of_part(Holder::Part, WatchedTextKind::Refusal, text)?,
             ContentPart::Reasoning(reasoning) => {
                 for text in texts_of(reasoning) {
-                    of_part(WatchedTextKind::Reasoning, text)?;
+                    of_part(Holder::Part, WatchedTextKind::Reasoning, text)?;
                 }
             }
             ContentPart::Nothing | ContentPart::Unknown => {}

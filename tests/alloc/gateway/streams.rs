@@ -319,14 +319,13 @@ fn edited_by_hand(stream: &[u8], how: UsageVisibility) -> Vec<(Said, Option<Name
     expected
 }
 
-/// The choice, the name of the text, and the number of the detail that contains it.
-type TextName = (u64, &'static str, Option<u64>);
+/// The choice and the name of the text. The details of a choice share their texts.
+type TextName = (u64, &'static str);
 
 /// Returns the texts that a client reads in an event.
 ///
-/// Returns none if names are repeated: clients differ then. `details` has the indexes of the details of
-/// each choice, in the order in which they begin.
-fn texts_by_hand(data: &[u8], details: &mut BTreeMap<u64, Vec<u64>>) -> BTreeMap<TextName, String> {
+/// Returns none if names are repeated: clients differ then.
+fn texts_by_hand(data: &[u8]) -> BTreeMap<TextName, String> {
     let mut texts = BTreeMap::<_, String>::new();
     let mut add = |id, value: Option<&Value>| {
         texts.entry(id).or_default().push_str(value.and_then(Value::as_str).unwrap_or_default());
@@ -336,29 +335,22 @@ fn texts_by_hand(data: &[u8], details: &mut BTreeMap<u64, Vec<u64>>) -> BTreeMap
         let index = choice.get("index").and_then(Value::as_u64).unwrap_or(0);
         let Some(delta) = choice.get("delta") else { continue };
         for name in ["content", "refusal", "reasoning_content", "reasoning"] {
-            add((index, name, None), delta.get(name));
+            add((index, name), delta.get(name));
         }
         for part in array_in(delta.get("content")) {
             let reasoning = part.get("thinking").or(part.get("reasoning"));
-            add((index, "content", None), Some(part));
-            add((index, "content", None), part.get("text"));
-            add((index, "refusal", None), part.get("refusal"));
-            add((index, "reasoning", None), reasoning);
+            add((index, "content"), Some(part));
+            add((index, "content"), part.get("text"));
+            add((index, "refusal"), part.get("refusal"));
+            add((index, "reasoning"), reasoning);
             for text in array_in(reasoning) {
-                add((index, "reasoning", None), Some(text));
-                add((index, "reasoning", None), text.get("text"));
+                add((index, "reasoning"), Some(text));
+                add((index, "reasoning"), text.get("text"));
             }
         }
         for detail in array_in(delta.get("reasoning_details")) {
-            let of = detail.get("index").and_then(Value::as_u64).map(|of| {
-                let begun = details.entry(index).or_default();
-                begun.iter().position(|known| *known == of).unwrap_or_else(|| {
-                    begun.push(of);
-                    begun.len() - 1
-                }) as u64
-            });
             for name in ["text", "summary"] {
-                add((index, name, of), detail.get(name));
+                add((index, name), detail.get(name));
             }
         }
     }
@@ -380,7 +372,7 @@ const fn name_of(id: WatchedTextId) -> TextName {
         WatchedTextKind::ReasoningSummary => "summary",
         _ => "another",
     };
-    (id.choice, name, id.element)
+    (id.choice, name)
 }
 
 fn marks(text: &str) -> usize {
@@ -449,7 +441,6 @@ proptest! {
         let mut out = Vec::with_capacity(stream.0.len());
         let (mut raw, mut held, mut nth) = (Vec::new(), 0, 0);
         let mut held_texts = BTreeMap::<TextName, usize>::new();
-        let mut details = BTreeMap::new();
         decode(&stream, |event| {
             raw.extend_from_slice(event.raw());
             let mut measured = |guard: &mut Guard, act: &mut dyn FnMut(&mut Guard)| {
@@ -481,7 +472,7 @@ proptest! {
                     found.insert(name_of(text.id), new.to_owned());
                 }
             }
-            let expected = texts_by_hand(event.event().data(), &mut details);
+            let expected = texts_by_hand(event.event().data());
             match pushed {
                 PushResult::Text | PushResult::NoText => {
                     assert_eq!(found, expected, "{text:?}");

@@ -48,14 +48,17 @@ mod guard {
         }
         stream += &delta(r#"{"function_call":{"name":"g"}}"#);
         // Servers repeat the reasoning in its details. Mistral sends parts of a content.
-        stream += &delta(
-            r#"{"reasoning_details":[{"type":"reasoning.text","text":"d","index":2},{"summary":"s"}]}"#,
-        );
+        // A choice has them in each delta with a reasoning.
+        for (choice, detail) in [(2, r#"{"text":"d","index":2}"#), (3, r#"{"summary":"s"}"#)] {
+            stream += &event(&format!(
+                r#"{{"choices":[{{"index":{choice},"delta":{{"reasoning_details":[{detail}]}}}}]}}"#
+            ));
+        }
         stream += &delta(
             r#"{"content":[{"type":"thinking","thinking":[{"type":"text","text":" t"}]},{"type":"text","text":" p"}]}"#,
         );
         let (guard, pushed) = guarded(&stream);
-        assert_eq!(pushed, [PushResult::Text; 10]);
+        assert_eq!(pushed, [PushResult::Text; 11]);
         let texts: Vec<_> =
             guard.texts().map(|text| (text.id.kind, text.id.element, text.text)).collect();
         let expected = [
@@ -66,7 +69,7 @@ mod guard {
             (WatchedTextKind::FunctionName, Some(0), "f"),
             (WatchedTextKind::Arguments, Some(0), "{}"),
             (WatchedTextKind::FunctionName, None, "g"),
-            (WatchedTextKind::ReasoningDetail, Some(0), "d"),
+            (WatchedTextKind::ReasoningDetail, None, "d"),
             (WatchedTextKind::ReasoningSummary, None, "s"),
         ];
         assert_eq!(texts, expected);

@@ -337,6 +337,8 @@ fn texts_with_an_edited_index_are_unwatched() {
         (absent, EditRule::add_if_absent(path, 1u64), "unwatched_content"),
         (calls, EditRule::replace(call_path, 0u64), "unwatched_content"),
         (calls, EditRule::remove(call_path), "unwatched_content"),
+        // A client may find the other elements by their positions.
+        (calls, EditRule::remove("$.choices[*].delta.tool_calls[0]"), "unwatched_content"),
         // No index of a choice or call changes.
         (choices, EditRule::add_if_absent(path, 1u64), "complete"),
         (choices, EditRule::set("$.index", 1u64), "complete"),

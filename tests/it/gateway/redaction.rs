@@ -746,32 +746,123 @@ fn a_text_of_an_element_is_one_text_or_unwatched() {
     }
 }
 
+/// Returns a delta with a tool call. An empty id is left out.
+fn call(index: Option<u64>, id: &str, name: &str, arguments: &str) -> Value {
+    let mut call = json!({ "function": { "name": name, "arguments": arguments } });
+    if let Some(index) = index {
+        call["index"] = index.into();
+    }
+    if !id.is_empty() {
+        call["id"] = id.into();
+    }
+    json!({ "tool_calls": [call] })
+}
+
+/// Clients that find elements by position, or that read one form of a text alone, join other pieces.
+#[test]
+fn texts_that_a_client_joins_over_others_are_unwatched() {
+    let first = |id: &str, name: &str, arguments: &str| call(Some(0), id, name, arguments);
+    let of = |id: &str, arguments: &str| call(Some(0), id, "", arguments);
+    let part = |kind: &str, text: &str| json!({ "content": [{ "type": kind, "text": text }] });
+    let second = |arguments: &str| call(Some(1), "", "", arguments);
+    let detail_of =
+        |index: u64, text: &str| json!({ "reasoning_details": [{ "index": index, "text": text }] });
+    let summary = |index: u64, text: &str| json!({ "reasoning_details": [{ "index": index, "summary": text }] });
+    let both = |text: &str| json!({ "reasoning": text, "reasoning_details": [{ "index": 0, "text": text }] });
+    let together = |deltas: &[&Value]| {
+        let calls: Vec<_> = deltas.iter().map(|delta| &delta["tool_calls"][0]).collect();
+        json!({ "tool_calls": calls })
+    };
+    for (deltas, expected) in [
+        // openai-python before 3.57 finds an element by its position in the list.
+        (
+            vec![together(&[&first("a", "f", "sec"), &first("b", "f", "x")]), of("c", "ret")],
+            "unwatched",
+        ),
+        (
+            vec![together(&[&first("a", "f", "x"), &first("b", "f", "sec")]), second("ret")],
+            "unwatched",
+        ),
+        (vec![together(&[&second("sec"), &first("a", "f", "x")]), of("", "ret")], "unwatched"),
+        (vec![second("sec"), of("", "ret")], "unwatched"),
+        (vec![second("sec"), second("ret")], "redacted"),
+        (vec![second(""), first("a", "", "sec"), second("x"), of("", "ret")], "redacted"),
+        (vec![json!({ "tool_calls": [] }), second("sec"), of("", "ret")], "unwatched"),
+        (
+            vec![
+                json!({ "tool_calls": [null, first("a", "f", "sec")["tool_calls"][0]] }),
+                second("ret"),
+            ],
+            "unwatched",
+        ),
+        (vec![detail_of(1, "sec"), detail_of(0, "ret")], "unwatched"),
+        (vec![detail_of(0, "x"), detail_of(2, "sec"), detail_of(1, "ret")], "unwatched"),
+        (vec![detail_of(0, "x"), detail_of(2, "sec"), detail_of(2, "ret")], "redacted"),
+        // OpenRouter's provider for the AI SDK joins all details, and reads the reasoning without them.
+        (vec![detail_of(0, "sec"), detail_of(1, "ret")], "redacted"),
+        (vec![detail_of(0, "sec"), detail_of(1, "x"), detail_of(0, "ret")], "unwatched"),
+        (vec![summary(0, "sec"), summary(1, "ret")], "redacted"),
+        (vec![summary(0, "sec"), detail_of(0, "ret")], "unwatched"),
+        (vec![both("se"), both("cret")], "redacted"),
+        (
+            vec![
+                both("se"),
+                json!({ "reasoning": "x", "reasoning_details": [{ "index": 0, "signature": "s" }] }),
+                both("cret"),
+            ],
+            "unwatched",
+        ),
+        (
+            vec![json!({ "reasoning_details": [{ "text": "sec" }] }), detail_of(0, "ret")],
+            "unwatched",
+        ),
+        (
+            vec![
+                json!({ "reasoning_details": [{ "text": "sec" }] }),
+                json!({ "reasoning_details": [{ "text": "ret" }] }),
+            ],
+            "redacted",
+        ),
+        // Clients that read a content of one form alone skip that of another one.
+        (vec![json!({ "content": "sec" }), json!({ "content": ["ret"] })], "redacted"),
+        (
+            vec![
+                json!({ "content": "sec" }),
+                json!({ "content": ["x"] }),
+                json!({ "content": "ret" }),
+            ],
+            "unwatched",
+        ),
+        (vec![json!({ "content": [{ "type": "text", "text": "sec", "index": 0 }] })], "unwatched"),
+        (vec![part("text", "sec"), part("text", "ret")], "redacted"),
+        (vec![part("text", "sec"), part("output_text", "x"), part("text", "ret")], "unwatched"),
+        (
+            vec![part("text", "sec"), json!({ "content": [{ "text": "x" }] }), part("text", "ret")],
+            "unwatched",
+        ),
+        // `reasoning_content ?? reasoning`
+        (
+            vec![
+                json!({ "reasoning": "sec" }),
+                json!({ "reasoning_content": "", "reasoning": "x" }),
+                json!({ "reasoning": "ret" }),
+            ],
+            "unwatched",
+        ),
+    ] {
+        assert_eq!(redacted_or_unwatched(&deltas), expected, "{deltas:?}");
+    }
+}
+
 /// Clients of OpenAI join the calls and details of an index, and others tell them apart by id.
 ///
 /// A text is in the order of the deltas, so both are searched unless a client skips a piece of it.
 #[test]
 fn elements_of_an_index_are_one_text_or_unwatched() {
-    let call = |index: Option<u64>, id: &str, name: &str, arguments: &str| {
-        let mut call = json!({ "function": { "name": name, "arguments": arguments } });
-        if let Some(index) = index {
-            call["index"] = index.into();
-        }
-        if !id.is_empty() {
-            call["id"] = id.into();
-        }
-        json!({ "tool_calls": [call] })
-    };
     let first = |id: &str, name: &str, arguments: &str| call(Some(0), id, name, arguments);
     let of = |id: &str, arguments: &str| call(Some(0), id, "", arguments);
     let without_index = |id: &str, arguments: &str| call(None, id, "", arguments);
     let detail = |id: &str, text: &str| json!({ "reasoning_details": [{ "type": "t", "index": 0, "id": id, "text": text }] });
-    let second = |arguments: &str| call(Some(1), "", "", arguments);
-    let detail_of =
-        |index: u64, text: &str| json!({ "reasoning_details": [{ "index": index, "text": text }] });
-    let together = |deltas: &[&Value]| {
-        let calls: Vec<_> = deltas.iter().map(|delta| &delta["tool_calls"][0]).collect();
-        json!({ "tool_calls": calls })
-    };
     let many_ids: Vec<_> = (0..3000).map(|id| of(&format!("call_{id}"), "x")).collect();
     let made_up = [&[first("a", "f", "s")], &*many_ids, &[of("b", "secret")]].concat();
     for (deltas, expected) in [
@@ -799,52 +890,6 @@ fn elements_of_an_index_are_one_text_or_unwatched() {
         (vec![first("a", "f", "sec"), without_index("a", "x"), of("b", "ret")], "unwatched"),
         (vec![detail("1", "sec"), detail("2", "ret")], "redacted"),
         (vec![detail("1", "sec"), detail("2", "x"), detail("1", "ret")], "unwatched"),
-        // openai-python before 3.57 finds an element by its position in the list.
-        (
-            vec![together(&[&first("a", "f", "sec"), &first("b", "f", "x")]), of("c", "ret")],
-            "unwatched",
-        ),
-        (
-            vec![together(&[&first("a", "f", "x"), &first("b", "f", "sec")]), second("ret")],
-            "unwatched",
-        ),
-        (vec![together(&[&second("sec"), &first("a", "f", "x")]), of("", "ret")], "unwatched"),
-        (vec![second("sec"), of("", "ret")], "unwatched"),
-        (vec![second("sec"), second("ret")], "redacted"),
-        (vec![second(""), first("a", "", "sec"), second("x"), of("", "ret")], "redacted"),
-        (vec![json!({ "tool_calls": [] }), second("sec"), of("", "ret")], "unwatched"),
-        (
-            vec![
-                json!({ "tool_calls": [null, first("a", "f", "sec")["tool_calls"][0]] }),
-                second("ret"),
-            ],
-            "unwatched",
-        ),
-        (vec![detail_of(1, "sec"), detail_of(0, "ret")], "unwatched"),
-        (vec![detail_of(0, "x"), detail_of(2, "sec"), detail_of(1, "ret")], "unwatched"),
-        (vec![detail_of(0, "x"), detail_of(2, "sec"), detail_of(2, "ret")], "redacted"),
-        (
-            vec![json!({ "reasoning_details": [{ "text": "sec" }] }), detail_of(0, "ret")],
-            "unwatched",
-        ),
-        (
-            vec![
-                json!({ "reasoning_details": [{ "text": "sec" }] }),
-                json!({ "reasoning_details": [{ "text": "ret" }] }),
-            ],
-            "redacted",
-        ),
-        // Clients that read a content of one form alone skip that of another one.
-        (vec![json!({ "content": "sec" }), json!({ "content": ["ret"] })], "redacted"),
-        (
-            vec![
-                json!({ "content": "sec" }),
-                json!({ "content": ["x"] }),
-                json!({ "content": "ret" }),
-            ],
-            "unwatched",
-        ),
-        (vec![json!({ "content": [{ "type": "text", "text": "sec", "index": 0 }] })], "unwatched"),
     ] {
         let start = &deltas[..deltas.len().min(5)];
         assert_eq!(redacted_or_unwatched(&deltas), expected, "{start:?}");
@@ -855,6 +900,55 @@ fn elements_of_an_index_are_one_text_or_unwatched() {
     let _ = relay.push(stream.as_bytes(), Duration::ZERO, &mut out);
     let report = relay.finish(RelayEnd::Upstream, Duration::ZERO, &mut out);
     assert_eq!(report.outcome.as_str(), "content_filter");
+}
+
+/// Some clients skip a chunk with another name, of another API, or with an `Index`.
+#[test]
+fn a_text_between_chunks_that_a_client_skips_is_unwatched() {
+    let chunk = |object: &str, text: &str| {
+        let choices = json!([{ "index": 0, "delta": { "content": text } }]);
+        format!("data: {}\n\n", json!({ "object": object, "choices": choices }))
+    };
+    let named = |text: &str| chunk("chat.completion.chunk", text);
+    let odd_index = r#"data: {"choices":[{"index":0,"Index":1,"delta":{"content":"x"}}]}"#;
+    for (events, is_unwatched) in [
+        ([named("sec"), named("x"), named("ret")], false),
+        ([chunk("", "sec"), chunk("", "x"), chunk("", "ret")], false),
+        ([chunk("", "sec"), named("r"), named("et")], false),
+        ([named("sec"), chunk("", "x"), named("ret")], true),
+        ([named("sec"), format!("event: thread.x\n{}", named("x")), named("ret")], true),
+        ([named("sec"), format!("event: message\n{}", named("x")), named("ret")], false),
+        ([named("sec"), format!("{odd_index}\n\n"), named("ret")], true),
+    ] {
+        let (mut guard, mut decoder) = (Guard::new(), ChunkDecoder::new());
+        let mut push = |event: &String| {
+            guard.push(&decoder.next(&mut event.as_bytes()).unwrap()) == PushResult::Unwatched
+        };
+        assert_eq!(events.iter().any(&mut push), is_unwatched, "{events:?}");
+    }
+}
+
+/// The result of an event doesn't depend on whether it was rejected before.
+#[test]
+fn an_unwatched_event_that_was_rejected_is_unwatched_again() {
+    let part = json!({ "content": [{ "type": "text", "text": "x" }] });
+    let last = json!({ "content": "cret", "reasoning": "r".repeat(300) });
+    let events = [event(0, &json!({ "content": "se" })), event(0, &part), event(0, &last)];
+    let comment = format!(": {}\n\n", "c".repeat(400));
+    for bound in (900..2000).step_by(50) {
+        let (mut guard, mut decoder) = (Guard::with_bounds(bound, 256), ChunkDecoder::new());
+        let mut is_unwatched = false;
+        for event in [&events[0], &events[1], &comment, &events[2]] {
+            let event = decoder.next(&mut event.as_bytes()).unwrap();
+            let mut pushed = guard.push(&event);
+            if pushed == PushResult::Full {
+                guard.release_all(&mut Vec::new());
+                pushed = guard.push(&event);
+            }
+            is_unwatched |= pushed == PushResult::Unwatched;
+        }
+        assert!(is_unwatched, "{bound}");
+    }
 }
 
 /// openai-python before 3.57 finds a choice by its position, too.
@@ -1024,11 +1118,8 @@ proptest! {
             for detail in message.reasoning_details.iter() {
                 for (name, kind) in [("text", WatchedTextKind::ReasoningDetail), ("summary", WatchedTextKind::ReasoningSummary)] {
                     let text = detail.get(name).and_then(OwnedValue::as_str).unwrap_or_default();
-                    let has_index = detail.get("index").is_some();
-                    let is_it = |(element, watched): (Option<u64>, &str)| match element {
-                        Some(_) => has_index && watched.contains(&*text),
-                        None => !has_index && watched.contains(&*text),
-                    };
+                    // All details of a choice share a text.
+                    let is_it = |(element, watched): (Option<u64>, &str)| element.is_none() && watched.contains(&*text);
                     prop_assert!(text.is_empty() || of(kind).any(is_it), "{} {}", name, stream);
                 }
             }
