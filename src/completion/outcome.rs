@@ -183,8 +183,10 @@ pub enum Outcome {
     Empty,
     /// A finish reason names a failure.
     ///
-    /// These reasons do: `abort`, `aborted`, `canceled`, `cancelled`, `error`, `failed`,
-    /// `insufficient_system_resource`, and any that ends in `_error`.
+    /// These reasons do, in upper or lower case: `abort`, `aborted`, `cancel`, `canceled`, `cancelled`,
+    /// `error`, `failed`, `insufficient_system_resource`, `not_finished`, `time_limit`, `timeout` and
+    /// `user_cancel`. So does any that ends in `_error`, or begins with `error_`,
+    /// `function_call_filter` or `malformed_`.
     FailedFinish,
     /// The events belong to another API, and none has a choice. Their completeness isn't checked.
     AnotherApi(Api),

@@ -149,22 +149,32 @@ pub(crate) const LONGEST_REASON: usize = 64;
 
 /// Returns true if a finish reason names a failure of the answer. An unknown reason names none.
 pub(crate) fn ends_badly(reason: &str) -> bool {
-    const FAILURES: [&str; 7] = [
+    const FAILURES: [&str; 12] = [
         "abort",
         "aborted",
+        "cancel",
         "canceled",
         "cancelled",
         "error",
         "failed",
         "insufficient_system_resource",
+        "not_finished",
+        "time_limit",
+        "timeout",
+        "user_cancel",
     ];
+    const BEGINNINGS: [&str; 3] = ["error_", "function_call_filter", "malformed_"];
+    let is = |text: Option<&str>, failure: &str| {
+        text.is_some_and(|text| text.eq_ignore_ascii_case(failure))
+    };
+    let begins_with = |prefix: &&str| is(reason.get(..prefix.len()), prefix);
     let ends_in = |suffix: &str| {
         let start = reason.len().checked_sub(suffix.len());
-        start
-            .and_then(|start| reason.get(start..))
-            .is_some_and(|end| end.eq_ignore_ascii_case(suffix))
+        is(start.and_then(|start| reason.get(start..)), suffix)
     };
-    FAILURES.iter().any(|failure| reason.eq_ignore_ascii_case(failure)) || ends_in("_error")
+    FAILURES.iter().any(|failure| is(Some(reason), failure))
+        || ends_in("_error")
+        || BEGINNINGS.iter().any(begins_with)
 }
 
 impl StreamSummary {

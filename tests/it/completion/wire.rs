@@ -406,14 +406,22 @@ fn the_listed_finish_reasons_name_a_failure() {
         outcome(&json!({"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]}))
     };
     let paragraph = section("Ends of streams").split("\n\n").find(|text| text.contains("`abort`"));
-    let reasons = spans(paragraph.unwrap());
-    assert_eq!(reasons.len(), 8, "{reasons:?}");
-    for reason in reasons {
+    let (whole, beginnings) = paragraph.unwrap().split_once("begins with").unwrap();
+    let (whole, beginnings) = (spans(whole), spans(beginnings));
+    assert_eq!((whole.len(), beginnings.len()), (13, 4), "{whole:?} {beginnings:?}");
+    let fails = |reason: &str| {
+        assert_eq!(of_reason(reason), Outcome::FailedFinish, "{reason}");
+        assert_eq!(of_reason(&reason.to_uppercase()), Outcome::FailedFinish, "{reason}");
+    };
+    for reason in whole {
         let reason =
             if reason.starts_with('_') { ["server", reason].concat() } else { reason.into() };
-        assert_eq!(of_reason(&reason), Outcome::FailedFinish, "{reason}");
-        assert_eq!(of_reason(&reason.to_uppercase()), Outcome::FailedFinish, "{reason}");
+        fails(&reason);
         assert_eq!(of_reason(&[&reason, "s"].concat()), Outcome::Complete, "{reason}");
+    }
+    for beginning in beginnings {
+        fails(&[beginning, "s"].concat());
+        assert_eq!(of_reason(&["x", beginning].concat()), Outcome::Complete, "{beginning}");
     }
 }
 
