@@ -65,10 +65,10 @@ impl<'a> Choice<'a> {
 
     /// `finish_reason`: `stop`, `length`, `tool_calls` or another reason; the list is open.
     ///
-    /// `None` also for `""`, which some servers send in all but the last chunk.
+    /// `None` also for `""` and `"null"`, which some servers send in all but the last chunk.
     #[must_use]
     pub fn finish_reason(&self) -> Option<&'a str> {
-        self.chunk.string(self.row.finish_reason).filter(|reason| !reason.is_empty())
+        self.chunk.string(self.row.finish_reason).filter(|reason| is_reason(reason))
     }
 
     /// `logprobs`, if they are an object.
@@ -139,6 +139,11 @@ impl<'a> Choice<'a> {
     pub fn as_value(&self) -> Value<'a> {
         Value::new(self.chunk.document, self.row.node)
     }
+}
+
+/// Returns true if a text in place of a finish reason is one: neither `""` nor `"null"`.
+pub(crate) fn is_reason(text: &str) -> bool {
+    !matches!(text, "" | "null")
 }
 
 /// Returns true if a message has no content, or is an object in which only a role has some.

@@ -1,5 +1,6 @@
 //! `ContentFlags`: the kinds of content in a chunk, found without a look at their texts.
 
+use super::choice::is_reason;
 use super::content_part::{ContentPart, texts_of};
 use super::index::ChunkIndex;
 use super::origin::Origin;
@@ -114,7 +115,8 @@ impl ContentFlags {
         }
         self.reasoning |= is_present_and_nonempty(document, delta.reasoning_details, Kind::Array);
         self.audio |= is_present_and_nonempty(document, delta.audio, Kind::Object);
-        self.finish |= text(choice.finish_reason);
+        let reason = || document.string(choice.finish_reason);
+        self.finish |= text(choice.finish_reason) && reason().is_some_and(is_reason);
         self.content |= is_present_and_nonempty(document, delta.content, Kind::Number);
         let parts = document.elements(delta.content);
         let single =

@@ -50,6 +50,7 @@ mod usage;
 mod value_type;
 mod whole_message;
 
+pub(crate) use choice::is_reason;
 use choice::loses_member;
 pub use choice::{AudioDelta, Choice, Choices, Delta, FunctionDelta, StopReason};
 pub use content_flags::ContentFlags;

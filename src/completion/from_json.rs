@@ -4,7 +4,7 @@ use super::model::{
     ChatCompletion, CompletionChoice, FunctionCall, Message, ReasoningName, ToolCall,
 };
 use crate::chunk::schema::{choice, delta, function, tool_call, top};
-use crate::chunk::{MessageText, TextMember};
+use crate::chunk::{MessageText, TextMember, is_reason};
 use crate::error::{Error, ErrorKind};
 use crate::json::{ObjectReader, OwnedArray, TEXT_LIMITS, Value, ValueKind, expect, read_text};
 use crate::limits::Limits;
@@ -134,7 +134,7 @@ impl CompletionChoice {
         Ok(Self {
             index,
             message: message.unwrap_or_default(),
-            finish_reason: object.string(choice::FINISH_REASON)?,
+            finish_reason: object.string(choice::FINISH_REASON)?.filter(|text| is_reason(text)),
             logprobs: object.object(choice::LOGPROBS)?,
             extra: object.rest(),
         })

@@ -191,7 +191,10 @@ impl ObservePlan {
 
     /// Adds the output of a choice, as [`ContentFlags`](crate::chunk::ContentFlags) defines it.
     fn add(&mut self, chunk: &ChatCompletionChunk<'_>, choice: &Choice<'_>) {
-        self.finish.add(chunk, choice.get(choice::FINISH_REASON));
+        let is_slot = |text: &Value<'_>| chunk.slots().any(|(_, node)| node == text.id);
+        let reason = choice.get(choice::FINISH_REASON);
+        let reason = reason.filter(|text| is_slot(text) || choice.finish_reason().is_some());
+        self.finish.add(chunk, reason);
         self.output.add(chunk, choice.get(choice::TEXT));
         let delta = choice.delta();
         let is = |value: Option<Value<'_>>, kind| {

@@ -89,7 +89,8 @@ fn fold_choice(folded: &mut Folded, choice: &Value) {
     }
     let kept = folded.choices.iter_mut().find(|known| known.index == index).unwrap();
     let delta = &choice["delta"];
-    kept.finish_reason = nonempty(&choice["finish_reason"]).or(kept.finish_reason.take());
+    let reason = nonempty(&choice["finish_reason"]).filter(|reason| reason != "null");
+    kept.finish_reason = reason.or(kept.finish_reason.take());
     kept.logprobs += choice["logprobs"]["content"].as_array().map_or(0, Vec::len);
     kept.role = kept.role.take().or(nonempty(&delta["role"]));
     concat(&mut kept.content, &delta["content"]);

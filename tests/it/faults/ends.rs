@@ -1,0 +1,89 @@
+//! Ends of streams that each reader judges alike, whole and cut, with templates and without.
+
+use std::time::Duration;
+
+use deltawire::completion::ChatCompletion;
+use deltawire::gateway::{Relay, RelayEnd, UsageTap, assemble};
+use deltawire::{ChunkDecoder, Outcome, Reassembler, Templates};
+
+use crate::support::faults::{DONE, push_all};
+
+/// Returns the outcome of a stream, on which all readers agree.
+fn outcome(stream: &str) -> Outcome {
+    let (stream, warm) = (stream.as_bytes(), Templates::new());
+    let finished = assemble([stream]);
+    assert_eq!(finished.whole().is_err(), finished.completion.not_whole);
+    for templates in [&Templates::none(), &Templates::new(), &warm, &warm] {
+        for size in [1, 7, stream.len()] {
+            let context = (size, String::from_utf8_lossy(stream));
+            let pieces = || stream.chunks(size);
+            assert_eq!(assemble(pieces()), finished, "{context:?}");
+            let mut decoder = ChunkDecoder::new().with_templates(templates);
+            let mut completion = Reassembler::new();
+            pieces().for_each(|piece| push_all(&mut completion, &mut decoder, piece));
+            assert_eq!(completion.finish(decoder.finish()), finished, "{context:?}");
+            let mut tap = UsageTap::new().with_templates(templates);
+            pieces().for_each(|piece| _ = tap.push(piece));
+            let seen = tap.finish();
+            let mut relay = Relay::builder().templates(templates).collect().build();
+            let (now, mut out) = (Duration::from_secs(1), Vec::new());
+            for piece in pieces() {
+                assert!(relay.push(piece, now, &mut out).is_open(), "{context:?}");
+            }
+            let relayed = relay.finish(RelayEnd::Upstream, now, &mut out);
+            assert_eq!(relayed.completion.as_ref(), Some(&finished), "{context:?}");
+            assert_eq!(relayed.stream, seen, "{context:?}");
+            assert_eq!((seen.outcome, seen.whole()), (finished.outcome, finished.whole()));
+            let reasons = finished.completion.choices.iter().map(|choice| &choice.finish_reason);
+            assert!(seen.choices.iter().map(|choice| &choice.finish_reason).eq(reasons));
+        }
+    }
+    finished.outcome
+}
+
+/// Returns the events of texts, each with the members of its choice.
+fn texts(members: &str) -> String {
+    let text = |text| {
+        format!(
+            "data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"{text}\"}}{members}}}]}}\n\n"
+        )
+    };
+    ["a", "bc", "d", "efg", "h", "i"].map(text).concat()
+}
+
+/// Returns the event of an empty delta with a finish reason, as JSON.
+fn end(reason: &str) -> String {
+    format!("data: {{\"choices\":[{{\"index\":0,\"delta\":{{}},\"finish_reason\":{reason}}}]}}\n\n")
+}
+
+/// The string `null` in place of a finish reason is none, as `""` is.
+#[test]
+fn the_string_null_is_no_finish_reason() {
+    for none in [r#""null""#, r#""""#, r#""n\u0075ll""#] {
+        let texts = texts(&format!(",\"finish_reason\":{none}"));
+        for behind in ["", &*end(none)] {
+            let cut = format!("{texts}{behind}");
+            assert_eq!(outcome(&cut), Outcome::Truncated, "{none}");
+            assert_eq!(outcome(&(cut + DONE)), Outcome::DoneWithoutFinish, "{none}");
+        }
+        let whole = format!("{texts}{}", end("\"stop\""));
+        assert_eq!(outcome(&whole), Outcome::FinishedWithoutDone, "{none}");
+        // A later one doesn't replace the reason.
+        let whole = format!("{whole}{}{DONE}", end(none));
+        assert_eq!(outcome(&whole), Outcome::Complete, "{none}");
+        let reason = &assemble([whole.as_bytes()]).completion.choices[0].finish_reason;
+        assert_eq!(reason.as_deref(), Some("stop"));
+        let mut decoder = ChunkDecoder::new();
+        let mut input = texts.as_bytes();
+        while let Some(event) = decoder.next(&mut input) {
+            assert!(!event.payload().content_flags().finish, "{none}");
+        }
+        let json = format!("{{\"choices\":[{{\"message\":{{}},\"finish_reason\":{none}}}]}}");
+        let read = ChatCompletion::from_json(json.as_bytes()).unwrap();
+        assert_eq!(read.choices[0].finish_reason, None);
+    }
+    for reason in [r#""NULL""#, r#""nulls""#] {
+        let stream = texts("") + &end(reason) + DONE;
+        assert_eq!(outcome(&stream), Outcome::Complete, "{reason}");
+    }
+}
