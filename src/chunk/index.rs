@@ -68,7 +68,9 @@ impl Index for ChunkIndex {
     fn is_fixed(&self, document: Document<'_>, leaf: NodeId) -> bool {
         let names = [top::OBJECT, top::ERROR].map(str::as_bytes);
         let mut members = document.members(0);
+        let mut in_x_groq = document.members_in_column(self.top.x_groq);
         members.any(|member| member.value == leaf && names.contains(&member.name))
+            || in_x_groq.any(|member| member.value == leaf && member.name == top::ERROR.as_bytes())
             || self.choices.iter().any(|row| row.error == leaf)
             || self.is_odd(document, leaf)
     }

@@ -259,11 +259,12 @@ impl<'a> ChatCompletionChunk<'a> {
 
     /// Returns the error in this chunk, if there is one.
     ///
-    /// It is the `error` member of the chunk or of a choice, or a chunk whose `object` is `error`.
+    /// It is the `error` member of the chunk, of a choice or of `x_groq`, or a chunk whose `object` is
+    /// `error`.
     #[must_use]
     #[inline]
     pub fn error(&self) -> Option<UpstreamError<'a>> {
-        let is_absent = self.index.top.error == 0
+        let is_absent = self.index.top.error | self.index.top.x_groq == 0
             && self.index.choices.iter().all(|row| row.error == 0)
             && !self.document.is_string(self.index.top.object, top::ERROR);
         if is_absent { None } else { self.find_error() }
@@ -274,7 +275,9 @@ impl<'a> ChatCompletionChunk<'a> {
         let is_error = || self.document.is_string(self.index.top.object, top::ERROR);
         let says_so = || is_error().then(|| self.as_value());
         let in_choice = || self.index.choices.iter().find_map(|row| error_at(row.error));
-        let error = error_at(self.index.top.error).or_else(says_so).or_else(in_choice)?;
+        let in_x_groq = || self.x_groq()?.get(top::ERROR).filter(UpstreamError::is_truthy_error);
+        let error = error_at(self.index.top.error).or_else(says_so).or_else(in_choice);
+        let error = error.or_else(in_x_groq)?;
         Some(UpstreamError::new(Some(error), b"", Some(*self)))
     }
 

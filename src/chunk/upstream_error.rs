@@ -12,6 +12,7 @@ use crate::json::{Document, NodeId, Tape, Value, ValueKind};
 /// | `data: {"error": {…}}`, alone or with `event: error` | OpenAI, vLLM, Groq |
 /// | `data: {"error": {…}, "choices": […]}` | OpenRouter |
 /// | `data: {"object": "error", "message": …}` | SGLang |
+/// | `data: {"x_groq": {"error": …}, "choices": […]}` | Groq |
 /// | `error: {…}`, a line with an unknown field | llama.cpp, GPUStack |
 /// | `event: error` with any data, or with comments only | gateways, Dynamo |
 #[derive(Clone, Copy)]

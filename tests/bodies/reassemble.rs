@@ -91,6 +91,7 @@ impl Naive {
             let choices = chunk.get("choices").and_then(Value::as_array).into_iter().flatten();
             naive.has_error |= is_error(chunk.get("error"))
                 || choices.map(|choice| choice.get("error")).any(is_error)
+                || is_error(chunk.get("x_groq").and_then(|x_groq| x_groq.get("error")))
                 || chunk.get("object") == Some(&"error".into());
             let object = chunk.get("object").and_then(Value::as_str).unwrap_or_default();
             let is_chunk = chunk.contains_key("choices")

@@ -87,3 +87,30 @@ fn the_string_null_is_no_finish_reason() {
         assert_eq!(outcome(&stream), Outcome::Complete, "{reason}");
     }
 }
+
+/// Groq's SDK documents `error` in `x_groq` as the reason why a stream was stopped early.
+#[test]
+fn an_error_in_x_groq_is_one() {
+    let x_groq = |error: &str| format!("],\"x_groq\":{{\"id\":\"r\",\"error\":{error}}}}}");
+    let with = |event: &str, error: &str| event.replace("]}\n\n", &(x_groq(error) + "\n\n"));
+    let stop = end("\"stop\"");
+    for behind in ["", DONE] {
+        let failed = texts("") + &with(&stop, "\"over capacity\"") + behind;
+        assert_eq!(outcome(&failed), Outcome::UpstreamError, "{failed}");
+        let error = assemble([failed.as_bytes()]).end.upstream_error.unwrap();
+        assert_eq!(error.message.as_deref(), Some("over capacity"));
+        let texts = texts("");
+        for (none, error) in [("\"\"", "\"x\""), ("null", "\"boom\""), ("\"\"", "\"boom\"")] {
+            // In each event, then in the last text only.
+            let (first, last) = texts.split_at(texts.rfind("data:").unwrap());
+            let stream = with(first, none) + &with(last, error) + &stop + behind;
+            assert_eq!(outcome(&stream), Outcome::UpstreamError, "{stream}");
+            let stream = with(&texts, none) + &with(&stop, none) + behind;
+            let expected =
+                if behind.is_empty() { Outcome::FinishedWithoutDone } else { Outcome::Complete };
+            assert_eq!(outcome(&stream), expected, "{stream}");
+        }
+    }
+    let alone = "data: {\"x_groq\":{\"error\":\"boom\"}}\n\n";
+    assert_eq!(outcome(&(texts("") + &stop + alone)), Outcome::UpstreamError);
+}
