@@ -6,8 +6,8 @@ use core::fmt;
 use super::schema::{ChoiceFields, DeltaFields, TextMember};
 use super::tool_call::number_text;
 use super::{
-    ChatCompletionChunk, ContentPart, ExtraMembers, Logprobs, ToolCalls, lost_texts, numbers,
-    texts_of,
+    ChatCompletionChunk, ContentFlags, ContentPart, ExtraMembers, Logprobs, ToolCalls, lost_texts,
+    numbers, texts_of,
 };
 use crate::json::{Kind, NodeId, Value, ValueKind};
 
@@ -69,6 +69,14 @@ impl<'a> Choice<'a> {
     #[must_use]
     pub fn finish_reason(&self) -> Option<&'a str> {
         self.chunk.string(self.row.finish_reason).filter(|reason| is_reason(reason))
+    }
+
+    /// Returns true if the choice has output of the model, as [`ContentFlags`] defines it.
+    pub(crate) fn has_output(&self) -> bool {
+        let ChatCompletionChunk { document, index } = self.chunk;
+        let mut content_flags = ContentFlags::default();
+        content_flags.add_choice(document, index, self.row);
+        content_flags.is_output()
     }
 
     /// `logprobs`, if they are an object.

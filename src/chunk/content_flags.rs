@@ -78,21 +78,31 @@ impl ContentFlags {
     pub(super) fn of_choices(document: Document<'_>, index: &ChunkIndex) -> Self {
         let mut content_flags = Self::default();
         for choice in &index.choices {
-            content_flags.add(document, choice);
-            content_flags.add_extras(document, index, choice);
-            let calls = index.calls_in(&choice.delta_fields.calls);
-            content_flags.tool_call |= calls.iter().any(|call| {
-                let some = |id| is_present_and_nonempty(document, id, Kind::String);
-                let object =
-                    is_present_and_nonempty(document, call.function_fields.arguments, Kind::Object);
-                some(call.id)
-                    || some(call.function_fields.name)
-                    || some(call.function_fields.arguments)
-                    || object
-                    || brings_custom(document, call.node)
-            });
+            content_flags.add_choice(document, index, choice);
         }
         content_flags
+    }
+
+    /// Adds the flags of a choice.
+    pub(super) fn add_choice(
+        &mut self,
+        document: Document<'_>,
+        index: &ChunkIndex,
+        choice: &ChoiceFields,
+    ) {
+        self.add(document, choice);
+        self.add_extras(document, index, choice);
+        let calls = index.calls_in(&choice.delta_fields.calls);
+        self.tool_call |= calls.iter().any(|call| {
+            let some = |id| is_present_and_nonempty(document, id, Kind::String);
+            let object =
+                is_present_and_nonempty(document, call.function_fields.arguments, Kind::Object);
+            some(call.id)
+                || some(call.function_fields.name)
+                || some(call.function_fields.arguments)
+                || object
+                || brings_custom(document, call.node)
+        });
     }
 
     fn add(&mut self, document: Document<'_>, choice: &ChoiceFields) {

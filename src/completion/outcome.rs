@@ -21,7 +21,7 @@ pub struct FinishedCompletion {
     pub completion: ChatCompletion,
     /// The kind of the stream's end.
     pub outcome: Outcome,
-    /// The choices without a finish reason; empty if all choices have one.
+    /// The choices that aren't finished; empty if all choices are.
     pub pending: Vec<UnfinishedChoice>,
     /// The first limit that the completion exceeded, if there is one.
     pub limit_exceeded: Option<CompletionLimit>,
@@ -63,6 +63,8 @@ impl FinishedCompletion {
 }
 
 /// A choice without a finish reason.
+///
+/// Without `[DONE]`, also a choice with output behind its last finish reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UnfinishedChoice {
@@ -169,13 +171,17 @@ pub enum Outcome {
     /// All choices finished, and the stream contained `[DONE]`.
     Complete,
     /// All choices finished, but there was no `[DONE]`. Some servers never send it.
+    ///
+    /// No output of a choice follows its last finish reason.
     FinishedWithoutDone,
     /// All choices finished, but an event couldn't be read, or was over a limit.
     ///
     /// A part of the answer may be missing. [`StreamSummary::malformed`](crate::StreamSummary::malformed) counts such
     /// events.
     MalformedEvent,
-    /// There was no `[DONE]`, and a choice has no finish reason, or there is no choice.
+    /// There was no `[DONE]`, and a choice isn't finished, or there is no choice.
+    ///
+    /// Such a choice has no finish reason, or output behind its last one.
     Truncated,
     /// The stream contained `[DONE]`, but a choice has no finish reason, or there is no choice.
     DoneWithoutFinish,
@@ -227,6 +233,8 @@ pub enum Defect {
     /// [`NotAnEventStream`](Outcome::NotAnEventStream).
     NoCompletion,
     /// A choice has no finish reason, or there is no choice.
+    ///
+    /// Without `[DONE]`, a choice with output behind its last finish reason is unfinished, too.
     Unfinished,
     /// The server reported an error.
     UpstreamError,
@@ -345,14 +353,49 @@ pub(crate) struct Findings {
     pub(crate) has_unknown_part: bool,
     /// A whole completion is marked as not whole.
     pub(crate) is_marked: bool,
-    pub(crate) failed_finish: Option<Box<str>>,
+    /// A choice has a finish reason.
+    pub(crate) has_reason: bool,
+    odd_ends: Option<Box<OddEnds>>,
+}
+
+/// The facts about finish reasons that most streams don't have.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct OddEnds {
+    /// The first finish reason that names a failure.
+    failed: Option<Box<str>>,
+    /// The indexes of the choices with output behind their last finish reason, sorted.
+    continued: Vec<u64>,
 }
 
 impl Findings {
+    /// Records output of a choice that has a finish reason, or another finish reason.
+    #[cold]
+    pub(crate) fn set_continued(&mut self, index: u64, is_continued: bool) {
+        let Some(OddEnds { continued, .. }) = self.odd_ends.as_deref_mut() else {
+            if is_continued {
+                self.odd_ends.get_or_insert_default().continued.push(index);
+            }
+            return;
+        };
+        match (continued.binary_search(&index), is_continued) {
+            (Err(at), true) => continued.insert(at, index),
+            (Ok(_), false) => continued.retain(|known| *known != index),
+            (Ok(_), true) | (Err(_), false) => {}
+        }
+    }
+
+    /// Returns the indexes of the choices that output without an end behind it makes unfinished.
+    pub(crate) fn continued(&self, end: &StreamSummary) -> &[u64] {
+        let odd_ends = self.odd_ends.as_deref().filter(|_| end.done == 0);
+        odd_ends.map_or(&[], |odd_ends| &odd_ends.continued)
+    }
+
     /// Stores the first finish reason that names a failure.
     pub(crate) fn add_reason(&mut self, reason: &str) {
-        if self.failed_finish.is_none() && ends_badly(reason) {
-            self.failed_finish = Some(beginning(reason, LONGEST_REASON).into());
+        self.has_reason = true;
+        if ends_badly(reason) {
+            let first = &mut self.odd_ends.get_or_insert_default().failed;
+            first.get_or_insert_with(|| beginning(reason, LONGEST_REASON).into());
         }
     }
 
@@ -364,7 +407,8 @@ impl Findings {
 
     /// Returns the first finish reason that names a failure, that of a dropped last chunk included.
     pub(crate) fn failed_finish<'f>(&'f self, end: &'f StreamSummary) -> Option<&'f str> {
-        self.failed_finish.as_deref().or(end.failed_finish.as_deref())
+        let failed = self.odd_ends.as_deref().and_then(|odd_ends| odd_ends.failed.as_deref());
+        failed.or(end.failed_finish.as_deref())
     }
 
     /// Returns the outcome of the stream, and its defects if there are any.
@@ -383,7 +427,7 @@ impl Findings {
             has_choice = true;
             all_finished &= has_reason;
         }
-        let finished = has_choice && all_finished;
+        let finished = has_choice && all_finished && self.continued(end).is_empty();
         let outcome = self.outcome(has_choice, finished, end);
         let no_completion = matches!(
             outcome,

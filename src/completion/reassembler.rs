@@ -162,6 +162,26 @@ impl Reassembler {
             self.merged.add(chunk, choices);
         }
         self.end_push();
+        if self.findings.has_reason {
+            self.note_continued(chunk);
+        }
+    }
+
+    /// Records the choices with output behind their finish reasons. A chunk may have a choice twice.
+    #[cold]
+    fn note_continued(&mut self, chunk: &ChatCompletionChunk<'_>) {
+        debug_assert_eq!(self.late_choices, 0, "`end_push` has sorted the choices");
+        for choice in chunk.choices().filter(|choice| !choice.has_invalid_index()) {
+            let (index, choices) = (choice.index().unwrap_or(0), &self.completion.choices);
+            let at = choices.binary_search_by_key(&index, |choice| choice.index).ok();
+            let is_finished =
+                at.and_then(|at| choices.get(at)).is_some_and(|kept| kept.finish_reason.is_some());
+            if choice.finish_reason().is_some() {
+                self.findings.set_continued(index, false);
+            } else if is_finished && choice.has_output() {
+                self.findings.set_continued(index, true);
+            }
+        }
     }
 
     /// Joins the tail, and removes the changes of the push before.
@@ -326,13 +346,12 @@ impl Reassembler {
         findings.has_unknown_part = irregularities.unknown_content_parts > 0;
         let reasons = self.completion.choices.iter().map(|choice| choice.finish_reason.is_some());
         let (outcome, not_whole) = findings.verdict(reasons, &end, limit_exceeded);
-        let pending = self.pending();
+        let pending = self.pending(findings.continued(&end));
         let mut completion = core::mem::take(&mut self.completion);
         completion.shrink_to_fit();
         completion.not_whole = not_whole.is_some();
         self.reset();
-        let failed_finish = findings.failed_finish.map(String::from);
-        let failed_finish = failed_finish.or_else(|| end.failed_finish.clone());
+        let failed_finish = findings.failed_finish(&end).map(String::from);
         FinishedCompletion {
             completion,
             outcome,
@@ -376,10 +395,14 @@ impl Reassembler {
     }
 
     /// Returns the unfinished choices, each with its current tool call.
-    fn pending(&self) -> Vec<UnfinishedChoice> {
+    ///
+    /// `continued` are the indexes of those with a finish reason.
+    fn pending(&self, continued: &[u64]) -> Vec<UnfinishedChoice> {
         let choices = self.completion.choices.iter().zip(&self.states).enumerate();
+        let is_continued =
+            |choice: &CompletionChoice| continued.binary_search(&choice.index).is_ok();
         choices
-            .filter(|(_, (choice, _))| choice.finish_reason.is_none())
+            .filter(|(_, (choice, _))| choice.finish_reason.is_none() || is_continued(choice))
             .map(|(choice, (_, state))| UnfinishedChoice {
                 choice,
                 tool_call: state.current_call(),

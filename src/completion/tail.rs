@@ -7,6 +7,7 @@
 //! While there is a plan:
 //!
 //! - the stored text exists, has `stored` bytes, and doesn't end in half a surrogate pair;
+//! - no choice has a finish reason, behind which output is recorded;
 //! - no limit was exceeded, and the budget has [`FREE`] free bytes, which the joins reserve;
 //! - the last push recorded at most one change, without a buffer.
 

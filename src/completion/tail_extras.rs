@@ -241,13 +241,15 @@ impl Reassembler {
 
     /// Makes the plan of a tail for chunks like one that has been merged, if it has one text only.
     ///
-    /// There is none while half a surrogate pair is pending. `choice` is the position of the choice.
+    /// There is none while half a surrogate pair is pending, or behind a finish reason. `choice` is the
+    /// position of the choice.
     #[inline]
     pub(super) fn plan_tail(&mut self, chunk: &ChatCompletionChunk<'_>, choice: usize) {
         let Self { newest: Newest { changes, .. }, plan, budget, .. } = self;
         // The end of the push may move choices and calls.
         let is_moved = changes.needs_buffer() || changes.is_unordered;
-        if plan.shared.only_text.is_none() || is_moved || !budget.texts.is_free(tail::FREE) {
+        let is_behind = is_moved || self.findings.has_reason;
+        if plan.shared.only_text.is_none() || is_behind || !budget.texts.is_free(tail::FREE) {
             return;
         }
         let has_index = plan.has_index_slot();

@@ -73,6 +73,8 @@ struct ObserverState {
     news: EventFindings,
     /// [`Findings::has_chunk`], which each stream has.
     has_chunk: bool,
+    /// [`Findings::has_reason`], which each chunk needs.
+    has_reason: bool,
 }
 
 /// The part of an observer's state that is made when it is first needed.
@@ -240,15 +242,14 @@ impl Observer {
         let (tokens, deltas, state) = (self.tokens(), self.deltas(), &mut self.state);
         let choices = state.take_choices();
         let rare = state.rare.as_deref_mut();
-        let (findings, limit_exceeded) = rare
+        let (mut findings, limit_exceeded): (Findings, _) = rare
             .map(|rare| (core::mem::take(&mut rare.findings), rare.limit_exceeded))
             .unwrap_or_default();
-        let findings = Findings { has_chunk: state.has_chunk, ..findings };
+        findings.has_chunk = state.has_chunk;
         self.reset();
         let reasons = choices.iter().map(|choice| choice.finish_reason.is_some());
         let (outcome, not_whole) = findings.verdict(reasons, &end, limit_exceeded);
-        let failed_finish = findings.failed_finish.map(String::from);
-        let failed_finish = failed_finish.or_else(|| end.failed_finish.clone());
+        let failed_finish = findings.failed_finish(&end).map(String::from);
         StreamReport {
             outcome,
             tokens,
@@ -355,7 +356,7 @@ impl ObserverState {
                 self.add_usage(chunk, Some(key));
             }
         }
-        if plan.finish.is_in(chunk) {
+        if self.has_reason || plan.finish.is_in(chunk) {
             self.finish(chunk);
         }
     }
@@ -395,7 +396,7 @@ impl ObserverState {
             self.news.add(EventFindings::USAGE);
             self.add_usage(chunk, None);
         }
-        if content_flags.finish {
+        if self.has_reason || content_flags.finish {
             self.finish(chunk);
         }
     }
@@ -496,19 +497,29 @@ impl ObserverState {
         }
     }
 
-    /// Stores the finish reasons of a chunk.
+    /// Stores the finish reasons of a chunk, and the choices with output behind theirs.
     #[cold]
     fn finish(&mut self, chunk: &ChatCompletionChunk<'_>) {
         for choice in chunk.choices().filter(|choice| !choice.has_invalid_index()) {
-            let Some(reason) = choice.finish_reason() else { continue };
-            self.news.add(EventFindings::FINISH);
-            let index = choice.index().unwrap_or(0);
+            let (index, reason) = (choice.index().unwrap_or(0), choice.finish_reason());
+            if reason.is_some() {
+                self.news.add(EventFindings::FINISH);
+            }
             let Some(seen) = self.listed_choice(index) else { continue };
+            let Some(reason) = reason else {
+                if seen.finish_reason.is_some() && choice.has_output() {
+                    self.rare().findings.set_continued(index, true);
+                }
+                continue;
+            };
             let stored = beginning(reason, LONGEST_REASON);
             if seen.finish_reason.as_deref() != Some(stored) {
                 seen.finish_reason = Some(stored.into());
             }
-            self.rare().findings.add_reason(reason);
+            self.has_reason = true;
+            let findings = &mut self.rare().findings;
+            findings.add_reason(reason);
+            findings.set_continued(index, false);
         }
     }
 }

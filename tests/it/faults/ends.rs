@@ -114,3 +114,53 @@ fn an_error_in_x_groq_is_one() {
     let alone = "data: {\"x_groq\":{\"error\":\"boom\"}}\n\n";
     assert_eq!(outcome(&(texts("") + &stop + alone)), Outcome::UpstreamError);
 }
+
+/// Models of Ollama send `stop` before the answer, so that a stream may be cut behind it.
+#[test]
+fn output_behind_the_finish_reason_is_not_finished() {
+    let (stop, text) = (end("\"stop\""), texts(""));
+    let one = |members: &str| {
+        format!("data: {{\"choices\":[{{\"index\":0,\"delta\":{{{members}}}}}]}}\n\n")
+    };
+    let call = r#""tool_calls":[{"index":0,"id":"c","function":{"name":"f","arguments":"{}"}}]"#;
+    let more = [
+        text.clone(),
+        one(r#""content":"a""#),
+        one(r#""reasoning":"a""#),
+        one(r#""refusal":"a""#),
+        one(call),
+        one(r#""content":[{"type":"text","text":"a"}]"#),
+    ];
+    for more in more {
+        for stream in [format!("{stop}{more}"), format!("{text}{stop}{more}")] {
+            assert_eq!(outcome(&stream), Outcome::Truncated, "{stream}");
+            let pending = &assemble([stream.as_bytes()]).pending;
+            assert_eq!(pending.len(), 1, "{stream}");
+            assert_eq!(outcome(&(stream.clone() + DONE)), Outcome::Complete, "{stream}");
+            assert_eq!(outcome(&(stream + &stop)), Outcome::FinishedWithoutDone);
+        }
+    }
+    let usage = "data: {\"choices\":[],\"usage\":{\"total_tokens\":3}}\n\n";
+    for behind in [usage, &stop, &one(""), &one(r#""role":"assistant","content":"""#), ": ping\n\n"]
+    {
+        let stream = format!("{text}{stop}{}", behind.repeat(3));
+        assert_eq!(outcome(&stream), Outcome::FinishedWithoutDone, "{stream}");
+    }
+    // The reason and the last output are in one chunk.
+    let last = texts(r#","finish_reason":"stop""#);
+    assert_eq!(outcome(&last), Outcome::FinishedWithoutDone);
+    assert_eq!(outcome(&(last.clone() + &text)), Outcome::Truncated);
+    // Each choice has its own end.
+    let second = |stream: &str| stream.replace("\"index\":0", "\"index\":1");
+    let both = format!("{text}{}{stop}", second(&text));
+    let rest = second(&text) + &second(&stop);
+    assert_eq!(outcome(&format!("{both}{rest}")), Outcome::FinishedWithoutDone);
+    assert_eq!(outcome(&format!("{both}{text}{rest}")), Outcome::Truncated);
+    assert_eq!(outcome(&format!("{both}{rest}{text}{stop}")), Outcome::FinishedWithoutDone);
+    let twice = |first: &str, last: &str| {
+        format!("data: {{\"choices\":[{{\"index\":0{first}}},{{\"index\":0{last}}}]}}\n\n")
+    };
+    let (ended, output) = (r#","finish_reason":"stop""#, r#","delta":{"content":"a"}"#);
+    assert_eq!(outcome(&twice(ended, output)), Outcome::Truncated);
+    assert_eq!(outcome(&twice(output, ended)), Outcome::FinishedWithoutDone);
+}
