@@ -68,6 +68,9 @@ recipe! {
     /// A stream that was cut, filtered or damaged is never stored: see
     /// [`Handling`](crate::gateway::Handling). The key is the caller's: the bytes of the request
     /// without the members that don't change the answer.
+    ///
+    /// A stored completion is the upstream's own, unedited and unredacted. So a hit passes a relay with the
+    /// client's rules.
     cache, "cache.rs"
 }
 

@@ -136,6 +136,8 @@ pub struct RelayReport {
     /// The time to the first token and the gaps, if the relay [measures](super::RelayBuilder::measure).
     pub latency: Option<LatencyReport>,
     /// The completion as the upstream sent it, if the relay [collects](super::RelayBuilder::collect) it.
+    ///
+    /// It is unedited and unredacted: replay it through a relay.
     pub completion: Option<FinishedCompletion>,
     /// The number of matches that the guard has replaced.
     pub redactions: u64,
