@@ -11,6 +11,10 @@
 //! | bound the memory, the output and the time of a stream | [`limit`] |
 //! | write a line of a log for each stream | [`log`] |
 //!
+//! A relay can't end each stream: inside of an event, no error event can follow. Then
+//! [`must_abort`](crate::gateway::RelayReport::must_abort) of its report is true, and the response must be
+//! aborted. The recipe [`watch`] shows that. The adapters do it themselves.
+//!
 //! Each recipe is one file of `docs/cookbook`. It runs over all recorded streams in
 //! `tests/it/documented`. A recipe reads a body from an iterator of pieces and writes to a `Vec<u8>`.
 //! In async code the same calls are in the loop that reads the upstream's body, or an adapter of
@@ -86,8 +90,8 @@ recipe! {
     ///
     /// The [`Limits`](crate::Limits) bound the memory for any input, and no limit ends a stream. The
     /// caller ends it: by the number of deltas, which is about that of tokens, or by the time.
-    /// If the report says [`must_abort`](crate::gateway::RelayReport::must_abort), the connection of the
-    /// client has to be closed without an end.
+    /// If [`must_abort`](crate::gateway::RelayReport::must_abort) of the report is true, the client has a
+    /// part of an event, and the response is aborted.
     limit, "limit.rs"
 }
 

@@ -6,7 +6,8 @@ use deltawire::gateway::{Editor, Relay, RelayReport, UsageVisibility};
 
 /// Requests the usage, and returns the relay for the answer.
 ///
-/// A client that hasn't requested the usage doesn't receive it.
+/// A client that hasn't requested the usage doesn't receive it. If `must_abort` of the relay's report is
+/// true, the caller aborts the response.
 fn prepare(request: &[u8]) -> Result<(Cow<'_, [u8]>, Relay), Error> {
     let mut request = ChatRequest::read(request)?; // else status 400
     let mut relay = Relay::builder().measure();

@@ -4,6 +4,8 @@ use deltawire::Limits;
 use deltawire::gateway::{Relay, RelayEnd, RelayReport};
 
 /// Forwards a body within bounds: memory, deltas of output, and time.
+///
+/// If the report's `must_abort` is true, the caller aborts the response.
 fn limit<'a>(
     body: impl IntoIterator<Item = &'a [u8]>,
     max_deltas: u64,
@@ -20,6 +22,7 @@ fn limit<'a>(
             break;
         }
     }
-    // The client receives an error event, and no `[DONE]`.
+    // A stream that is cut or stopped ends with an error event, and no `[DONE]`. Inside of an event no
+    // error event can follow, and `must_abort` is true.
     relay.finish(end, sent.elapsed(), client)
 }

@@ -4,7 +4,8 @@ use deltawire::gateway::{Guard, Relay, RelayEnd, RelayGuard, RelayReport, Words}
 
 /// Forwards a body with `[…]` in place of each of these words, and stops it at a forbidden one.
 ///
-/// With the feature `regex`, a `Pattern` in place of `Words` finds a regular expression.
+/// With the feature `regex`, a `Pattern` in place of `Words` finds a regular expression. If the report's
+/// `must_abort` is true, the caller aborts the response.
 fn redact<'a>(
     body: impl IntoIterator<Item = &'a [u8]>,
     words: &[&str],

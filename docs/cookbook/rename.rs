@@ -5,6 +5,8 @@ use deltawire::gateway::request::ChatRequest;
 use deltawire::gateway::{Editor, Relay};
 
 /// Replaces an alias by the upstream's own name for the model, and returns the relay for the answer.
+///
+/// If `must_abort` of the relay's report is true, the caller aborts the response.
 fn rename<'r>(
     request: &'r [u8],
     alias: &str,

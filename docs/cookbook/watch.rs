@@ -1,3 +1,4 @@
+use std::io;
 use std::time::Instant;
 
 use deltawire::gateway::{Relay, RelayEnd, RelayReport};
@@ -10,4 +11,14 @@ fn watch<'a>(body: impl IntoIterator<Item = &'a [u8]>, client: &mut Vec<u8>) -> 
         let _open = relay.push(piece, sent.elapsed(), client);
     }
     relay.finish(RelayEnd::Upstream, sent.elapsed(), client)
+}
+
+/// Ends the response, behind the bytes for the client.
+///
+/// A server such as hyper aborts a response whose body ends with an error.
+fn end(report: &RelayReport) -> io::Result<()> {
+    if report.must_abort {
+        return Err(io::Error::new(io::ErrorKind::ConnectionAborted, report.outcome.as_str()));
+    }
+    Ok(())
 }

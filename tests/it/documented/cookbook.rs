@@ -43,6 +43,18 @@ mod watch {
             assert_eq!(report.handling().may_be_cached, finished.whole().is_ok(), "{file}");
         }
     }
+
+    /// Behind a part of an event there is no error event, and the response is aborted.
+    #[test]
+    fn recipe_watch_aborts_a_stream_that_is_cut_inside_an_event() {
+        let event = &b"data: {\"choices\":[{\"delta\":{\"content\":\"Hi\"}}]}\n\n"[..];
+        for (cut, is_aborted) in [(event.len(), false), (20, true)] {
+            let mut client = Vec::new();
+            let report = watch([&event[..cut]], &mut client);
+            assert_eq!((report.must_abort, end(&report).is_err()), (is_aborted, is_aborted));
+            assert_eq!(super::is_found(&client, "gateway_error"), !is_aborted);
+        }
+    }
 }
 
 mod bill {
@@ -171,8 +183,21 @@ mod cache {
             let facts = |completion: &ChatCompletion| {
                 super::fold::facts(&serde_json::to_value(completion).unwrap())
             };
-            assert_eq!(facts(&again.completion), facts(&stored), "{file}");
+            assert_eq!(facts(&stored), facts(&finished.completion), "{file}");
+            let mut client = Vec::new();
+            let report = hit(&stored, rules("our-alias", &words), &mut client);
+            assert_eq!((report.outcome.as_str(), report.must_abort), ("complete", false), "{file}");
+            assert!(assemble([&client[..]]).whole().is_ok(), "{file}");
+            for chunk in super::chunks(&client) {
+                assert!(chunk["model"].is_null() || chunk["model"] == "our-alias", "{file}");
+                assert!(!chunk["usage"].is_object(), "{file}");
+            }
+            let content = super::content(&stream).replace(words[0], "[…]");
+            assert_eq!(super::content(&client), content, "{file}");
+            assert!(!super::texts(&client).values().any(|text| text.contains(words[0])), "{file}");
+            redacted += report.redactions;
         }
+        assert!(redacted > 30 || crate::support::shared("corpus").is_none(), "{redacted}");
     }
 }
 
