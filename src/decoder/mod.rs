@@ -285,6 +285,12 @@ impl ChunkDecoder {
         Some(read_last(event, readers, end, false))
     }
 
+    /// Returns true if a whole line was read that begins no event stream, and no field so far.
+    pub(crate) fn has_body_line(&self) -> bool {
+        let end = &self.parts.end;
+        !end.is_event_stream && end.body().is_some()
+    }
+
     /// Returns true if the rest ends inside of a field other than `data`.
     pub(crate) fn rest_ends_in_field(&mut self) -> bool {
         self.parts.sse.rest_ends_in_field()

@@ -15,7 +15,7 @@ use super::output::Output;
 use super::output::Slices;
 use super::relay_builder::RelayBuilder;
 use super::relay_guard::{RelayGuard, StopReason};
-use super::relay_report::{RelayEnd, RelayOutcome, RelayReport};
+use super::relay_report::{Received, RelayEnd, RelayOutcome, RelayReport};
 use super::rewrite::{Editor, KEPT_CAPACITY, WrittenParts};
 use super::rewrite_outcome::WrittenBytes;
 use super::spans::value_range;
@@ -23,6 +23,7 @@ use crate::completion::Reassembler;
 use crate::decoder::{ChunkDecoder, ChunkEvent, Payload, StreamSummary};
 use crate::output_buffer::OutputBuffer;
 use crate::report::named;
+use crate::sse::BodyKind;
 
 /// Forwards one stream to a client.
 ///
@@ -80,7 +81,7 @@ use crate::report::named;
 /// [`finish`](Self::finish) writes the right end for each [`RelayEnd`]. A stream that the upstream
 /// or the gateway has cut gets an error event and no `[DONE]`. So no client takes it for a whole one.
 /// Inside of an event nothing can be added: then the response has to be aborted, see
-/// [`must_abort`](RelayReport::must_abort).
+/// [`must_abort`](RelayReport::must_abort). So it is for a body that is no event stream.
 ///
 /// # Memory
 ///
@@ -253,6 +254,11 @@ impl Relay {
     /// | [`Stopped`](RelayEnd::Stopped), or stopped by the guard or the editor | an error event; held events are discarded |
     /// | [`ClientGone`](RelayEnd::ClientGone) | nothing |
     ///
+    /// To a body that is no event stream, such as JSON, nothing is added. If its upstream ends, the
+    /// outcome is [`RelayOutcome::Other`]: the client finds a cut by the format of the body. If the
+    /// upstream fails or the gateway stops it, the response has to be aborted. A body of which the client
+    /// has nothing gets an error event, as one that the guard or the editor has stopped.
+    ///
     /// A stream is cut if it lacks its end, or if its last event does. A stream that has its end and isn't
     /// whole gets no error event: see [`RelayOutcome::Other`]. The client reads the failure as the upstream
     /// sent it.
@@ -278,11 +284,13 @@ impl Relay {
     fn append_end(&mut self, end: RelayEnd, now: Duration, out: &mut Vec<u8>) -> RelayReport {
         let Self { decoder, stages } = self;
         let has_rest = decoder.sse().buffered_len() > 0;
+        let has_body_line = decoder.has_body_line();
         let mut is_unfinished = has_rest && !stages.writes_events();
         let ends_here = matches!(end, RelayEnd::Upstream | RelayEnd::UpstreamFailed);
         let may_be_whole = ends_here || !has_rest;
+        let mut missing_end = None;
         if ends_here && stages.stopped.is_none() {
-            let (mut missing_end, mut is_done) = (None, false);
+            let mut is_done = false;
             // The client would store a part of a field, so such a last event is lost.
             if !decoder.rest_ends_in_field()
                 && let Some(last) = decoder.salvage()
@@ -291,7 +299,7 @@ impl Relay {
                 is_done = matches!(last.payload(), Payload::Done);
             }
             is_unfinished &= missing_end.is_none();
-            stages.release_last(missing_end.unwrap_or_default(), out);
+            stages.release_last(out);
             stages.is_done |= is_done && stages.stopped.is_none();
             stages.is_open = decoder.sse().is_skipping() && !stages.is_held();
         }
@@ -300,9 +308,22 @@ impl Relay {
         }
         let summary = decoder.finish();
         decoder.reset();
-        let is_inside_event = is_unfinished || core::mem::take(&mut stages.is_open);
+        // A first line without its end may be the first part of a field's name.
+        let is_other_body =
+            summary.body.is_some_and(|kind| has_body_line || kind != BodyKind::Other);
+        let is_stopped = stages.stopped.is_some();
+        if !is_stopped && !is_other_body {
+            out.extend_from_slice(missing_end.unwrap_or_default());
+        }
+        let is_forwarded = !stages.writes_events() || has_body_line || missing_end.is_some();
+        let is_inside_event = core::mem::take(&mut stages.is_open)
+            || is_unfinished
+            || is_other_body && is_forwarded && !is_stopped;
+        let is_lost = has_rest && stages.writes_events() && missing_end.is_none();
         let is_done = core::mem::take(&mut stages.is_done);
-        let mut report = stages.finish(end, may_be_whole, summary, now, is_done);
+        let may_be_whole = may_be_whole && !(is_other_body && is_lost);
+        let received = Received { may_be_whole, is_done, is_other_body };
+        let mut report = stages.finish(end, received, summary, now);
         if report.outcome.is_error() && !is_done && end != RelayEnd::ClientGone {
             report.must_abort = is_inside_event;
             if !is_inside_event {
@@ -394,38 +415,31 @@ impl Stages {
         is_written.then(|| event.missing_end())
     }
 
-    /// Releases all held events at the end of the upstream's body, and closes the last one.
-    fn release_last(&mut self, missing_end: &[u8], out: &mut Vec<u8>) {
-        if self.stopped.is_some() {
-            return;
-        }
-        if let Some(guard) = &mut self.guard
+    /// Releases all held events at the end of the upstream's body.
+    fn release_last(&mut self, out: &mut Vec<u8>) {
+        if self.stopped.is_none()
+            && let Some(guard) = &mut self.guard
             && let Err(reason) = guard.release_last(out)
         {
             self.stopped = Some(reason);
-            return;
         }
-        out.extend_from_slice(missing_end);
     }
 
     /// Returns the report, and prepares the parts for another stream.
-    ///
-    /// `may_be_whole` is true if the client has received all bytes of the upstream, and `is_done` if
-    /// it has received `[DONE]`.
     fn finish(
         &mut self,
         end: RelayEnd,
-        may_be_whole: bool,
+        mut received: Received,
         summary: StreamSummary,
         now: Duration,
-        is_done: bool,
     ) -> RelayReport {
         let completion = self.completion.as_mut().map(|parts| parts.finish(summary.clone()));
         let stream = self.observer.finish(summary);
-        let may_be_whole = (may_be_whole || is_done) && !core::mem::take(&mut self.has_late_choice);
-        let outcome = match self.stopped.take().filter(|_| !is_done) {
+        received.may_be_whole |= received.is_done;
+        received.may_be_whole &= !core::mem::take(&mut self.has_late_choice);
+        let outcome = match self.stopped.take().filter(|_| !received.is_done) {
             Some(reason) => RelayOutcome::Stopped(reason),
-            None => RelayOutcome::of(end, may_be_whole, is_done, &stream),
+            None => RelayOutcome::of(end, received, &stream),
         };
         let latency = self.meter.as_ref().map(|meter| meter.finish(&stream, now));
         self.meter = self.meter.as_ref().map(|_| Meter::new());

@@ -42,8 +42,8 @@ pub enum RelayOutcome {
     /// The stream was forwarded to its end, and it wasn't whole.
     ///
     /// [`StreamReport::outcome`] and [`StreamReport::whole`] have the reasons, such as an error that the
-    /// upstream has reported, or a body of another API. A choice behind `[DONE]` is a reason too, which
-    /// only the relay considers.
+    /// upstream has reported, or a body of another API. A body that is no event stream has this outcome
+    /// too. A choice behind `[DONE]` is a reason that only the relay considers.
     Other,
     /// The upstream's body has ended, or has failed, before the end of the stream.
     Cut,
@@ -53,22 +53,28 @@ pub enum RelayOutcome {
     ClientGone,
 }
 
+/// The part of the upstream's body that the client has received.
+#[derive(Clone, Copy)]
+pub(super) struct Received {
+    /// The client may have received the whole body.
+    pub(super) may_be_whole: bool,
+    /// The client has received `[DONE]`.
+    pub(super) is_done: bool,
+    /// The body is no event stream, and isn't the first part of one.
+    pub(super) is_other_body: bool,
+}
+
 impl RelayOutcome {
     /// Returns the outcome of a stream that wasn't stopped by its guard.
-    ///
-    /// `may_be_whole` is true if the client has received the whole stream of the upstream, and `is_done`
-    /// if it has received `[DONE]`.
-    pub(super) fn of(
-        end: RelayEnd,
-        may_be_whole: bool,
-        is_done: bool,
-        stream: &StreamReport,
-    ) -> Self {
+    pub(super) fn of(end: RelayEnd, received: Received, stream: &StreamReport) -> Self {
+        let Received { may_be_whole, is_done, is_other_body } = received;
         // An unfinished `[DONE]` counts for the stream, but the relay may have dropped it.
         let lacks_done = stream.end.done > 0 && !is_done;
         let is_cut = matches!(stream.outcome, Outcome::Truncated | Outcome::Empty)
             || stream.end.is_event_cut()
             || lacks_done;
+        // Its end isn't that of an event.
+        let is_cut = if is_other_body { !may_be_whole } else { is_cut };
         let is_whole = may_be_whole && !lacks_done && stream.whole().is_ok();
         match end {
             RelayEnd::ClientGone => Self::ClientGone,
@@ -143,6 +149,7 @@ pub struct RelayReport {
     pub redactions: u64,
     /// True if the client has received a part of an event, to which no end can be added.
     ///
+    /// True too if it has a part of a body that is no event stream, and the upstream hasn't ended it.
     /// Abort the response then, so that the client doesn't take the end for that of a whole stream.
     pub must_abort: bool,
 }

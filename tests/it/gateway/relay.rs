@@ -582,6 +582,53 @@ fn nothing_is_written_behind_done() {
     }
 }
 
+/// Nothing is added to a body in JSON, HTML or gzip. Its client finds a cut by the format.
+#[test]
+fn nothing_is_added_to_a_body_that_is_no_event_stream() {
+    for body in [
+        &b"{\"error\":{\"message\":\"slow down\",\"code\":503}}"[..],
+        b"{\"error\":{\"code\":503}}\n",
+        b"{\n \"error\": {\n  \"code\": 503\n }\n}\n",
+        b"\n{\"choices\":[{\"index\":0,\"message\":{\"content\":\"Hi\"},\"finish_reason\":\"stop\"}]}",
+        b"<html>\n<body>Bad Gateway</body>\n</html>\n",
+        b"<html>",
+        b"Bad Gateway\n",
+        b"\x1F\x8B\x08\0\n\r\n\0x",
+    ] {
+        for parts in Parts::all().filter(|parts| !parts.measures && !parts.collects) {
+            for size in [1, 7, 1 << 20] {
+                let context = format!("{:?} {parts:?} {size}", String::from_utf8_lossy(body));
+                let (out, report) = relay(parts, body, size, RelayEnd::Upstream);
+                assert!(out == body, "{context} {:?}", String::from_utf8_lossy(&out));
+                assert_eq!(report.stream.outcome.as_str(), "not_an_event_stream", "{context}");
+                assert_eq!(report.outcome, RelayOutcome::Other, "{context}");
+                assert!(!report.must_abort, "{context}");
+                for end in [RelayEnd::UpstreamFailed, RelayEnd::Stopped] {
+                    let (out, report) = relay(parts, body, size, end);
+                    let is_added = String::from_utf8_lossy(&out).contains("gateway_error");
+                    // A relay that writes events may have written nothing, and then says so.
+                    assert_eq!(report.must_abort, !is_added, "{context} {end:?}");
+                    assert!(!is_added || out.starts_with(b"data: ") || out.starts_with(b"\ndata: "));
+                    assert!(!is_added || parts.edits || parts.guards, "{context} {end:?}");
+                }
+            }
+        }
+    }
+    // A body that the editor or the guard withholds is an error event.
+    for body in [&b"{\"error\":1}"[..], b"{\"error\":1}\n"] {
+        let mut editor = Editor::new();
+        editor.replace("model", "m");
+        let guard = RelayGuard::new(Guard::new());
+        for builder in [Relay::builder().edit(editor), Relay::builder().guard(guard)] {
+            let (mut relay, mut out) = (builder.build(), Vec::new());
+            let _ = relay.push(body, time(1), &mut out);
+            let report = relay.finish(RelayEnd::Upstream, time(2), &mut out);
+            assert!(report.outcome.stopped().is_some() && !report.must_abort, "{report:?}");
+            assert!(out.starts_with(b"data: {\"error\""), "{report:?}");
+        }
+    }
+}
+
 /// No client reads a choice behind `[DONE]`, so the report of one is no success.
 #[test]
 fn a_choice_behind_done_is_no_success() {
