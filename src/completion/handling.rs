@@ -7,6 +7,10 @@ use super::outcome::{FinishedCompletion, Outcome};
 /// `handling` of an outcome is its row in these tables. `handling` of a report also considers the
 /// facts of the stream: see the fields.
 ///
+/// The report of a relay has the status of its outcome. A permission needs two rows there, that of its
+/// outcome and that of the stream's. But `other` only repeats a failure of the stream, whose row then
+/// decides about another attempt.
+///
 /// | [`Outcome`] | status | cached | billed | retried |
 /// |---|---|---|---|---|
 /// | `complete` | 200 | yes | yes | no |
@@ -70,7 +74,8 @@ pub struct Handling {
     ///
     /// Send it only while the client has received no output. The report of a forwarded stream with
     /// output has `false`. An error of the upstream may have a code that excludes an attempt, such
-    /// as 400.
+    /// as 400. No row considers the code: see
+    /// [`StreamSummary::upstream_error`](crate::StreamSummary::upstream_error).
     pub may_be_retried: bool,
 }
 

@@ -157,10 +157,31 @@ pub struct RelayReport {
 impl RelayReport {
     /// Returns the consequences of the outcome, and of the facts of the stream.
     ///
-    /// A stream that is neither whole nor has a usage isn't billed. A stream with output of the model
-    /// isn't retried.
+    /// A permission needs both rows: that of the outcome and that of the stream's outcome. The outcome
+    /// [`Other`](RelayOutcome::Other) only repeats a failure of the stream, so the row of the stream's
+    /// outcome decides about another attempt. A stream that is neither whole nor has a usage isn't
+    /// billed. A stream with output of the model isn't retried.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use deltawire::gateway::{Relay, RelayEnd, RelayOutcome};
+    ///
+    /// let (mut relay, mut out) = (Relay::builder().build(), Vec::new());
+    /// let piece = b"data: {\"error\":{\"message\":\"overloaded\",\"code\":503}}\n\n";
+    /// let _ = relay.push(piece, Duration::ZERO, &mut out);
+    /// let report = relay.finish(RelayEnd::Upstream, Duration::ZERO, &mut out);
+    /// assert_eq!(report.outcome, RelayOutcome::Other);
+    /// assert!(report.handling().may_be_retried); // as for the stream's `UpstreamError`
+    /// ```
     #[must_use]
     pub fn handling(&self) -> Handling {
-        self.stream.limited(self.outcome.handling())
+        let (own, stream) = (self.outcome.handling(), self.stream.outcome.handling());
+        let is_repeated = self.outcome == RelayOutcome::Other;
+        self.stream.limited(Handling {
+            may_be_cached: own.may_be_cached && stream.may_be_cached,
+            may_be_billed: own.may_be_billed && stream.may_be_billed,
+            may_be_retried: (own.may_be_retried || is_repeated) && stream.may_be_retried,
+            ..own
+        })
     }
 }

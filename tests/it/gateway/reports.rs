@@ -651,6 +651,27 @@ fn a_report_allows_no_more_than_its_facts() {
     assert_eq!(handled(&[ROLE], RelayEnd::Stopped).0, (504, false, false, true));
     assert_eq!(handled(&[TEXT, USAGE], RelayEnd::ClientGone).0, (499, false, true, false));
 
+    // `other` repeats the stream's own failure, and each other outcome needs both rows.
+    let error = &b"data: {\"error\":{\"code\":503}}\n\n"[..];
+    for (pieces, end, is_retried) in [
+        (&[error][..], RelayEnd::Upstream, true),
+        (&[ROLE, error, DONE], RelayEnd::Upstream, true),
+        (&[error], RelayEnd::UpstreamFailed, true),
+        (&[TEXT, error], RelayEnd::Upstream, false),
+        (&[b"{\"error\":{\"code\":503}}"], RelayEnd::Upstream, false),
+        (&[b"<html>\n"], RelayEnd::Upstream, false),
+        (&[b"<html>\n"], RelayEnd::UpstreamFailed, false),
+        (&[ROLE, DONE], RelayEnd::Upstream, false),
+        (&[ROLE, DONE], RelayEnd::UpstreamFailed, false),
+        (&[ROLE, FINISH], RelayEnd::UpstreamFailed, false),
+        (&[], RelayEnd::Upstream, true),
+    ] {
+        let report = relayed(Relay::builder(), pieces, end);
+        let context = format!("{} {} {end}", report.outcome, report.stream.outcome);
+        assert_eq!(report.handling().may_be_retried, is_retried, "{context}");
+        assert_eq!(report.stream.handling().may_be_retried, is_retried, "{context}");
+    }
+
     // Complete by its outcome, and not whole: a choice was left out.
     let stream = [TEXT, FINISH, b"data: {\"choices\":[{\"index\":-1}]}\n\n", DONE].concat();
     let limits = Limits::new().with_max_choices(1);
