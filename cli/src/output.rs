@@ -14,6 +14,8 @@ pub(crate) struct Failure {
     /// Name of the file, for a message.
     pub(crate) file: String,
     pub(crate) error: io::Error,
+    /// True for a file that is read, and false for standard output.
+    pub(crate) is_of_input: bool,
 }
 
 impl fmt::Display for Failure {
@@ -25,12 +27,12 @@ impl fmt::Display for Failure {
 /// Returns a function that makes the failure of a file.
 pub(crate) fn failure_of(file: &Path) -> impl Fn(io::Error) -> Failure {
     let file = name(file);
-    move |error| Failure { file: file.clone(), error }
+    move |error| Failure { file: file.clone(), error, is_of_input: true }
 }
 
 /// Returns the failure of standard output.
 pub(crate) fn to_stdout(error: io::Error) -> Failure {
-    Failure { file: "standard output".into(), error }
+    Failure { file: "standard output".into(), error, is_of_input: false }
 }
 
 /// Returns the name of a file for a message; `-` is standard input.

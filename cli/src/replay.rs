@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use deltawire::Limits;
 use deltawire::gateway::{Replay, UsageTap};
+use serde::de::IgnoredAny;
 
 use crate::output::{Failure, failure_of, open, to_stdout};
 use crate::status;
@@ -27,7 +28,11 @@ pub(crate) struct Options {
 pub(crate) fn replay(options: &Options) -> Result<u8, Failure> {
     let json = read(&options.file).map_err(failure_of(&options.file))?;
     let mut replay = Replay::from_json(&json).map_err(|error| {
-        let hint = "deltawire FILE makes one of a stream";
+        let hint = if begins_with_object(&json) {
+            "the input is one completion, and nothing follows it"
+        } else {
+            "deltawire FILE makes one of a stream"
+        };
         let what = format!("expected a chat.completion in JSON: {error}; {hint}");
         failure_of(&options.file)(io::Error::new(io::ErrorKind::InvalidData, what))
     })?;
@@ -49,6 +54,13 @@ pub(crate) fn replay(options: &Options) -> Result<u8, Failure> {
     out.flush().map_err(to_stdout)?;
     let seen = tap.finish();
     Ok(status::of(seen.outcome, seen.whole().is_ok()))
+}
+
+/// Returns true if a text begins with a whole object, behind which more follows.
+fn begins_with_object(json: &[u8]) -> bool {
+    let mut values = serde_json::Deserializer::from_slice(json).into_iter::<IgnoredAny>();
+    let is_object = json.trim_ascii_start().starts_with(b"{");
+    is_object && matches!(values.next(), Some(Ok(_))) && values.next().is_some()
 }
 
 /// Reads a file of at most as many bytes as a decoder reads in one event.

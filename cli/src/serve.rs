@@ -54,7 +54,7 @@ pub(crate) fn serve(options: Options) -> Result<u8, Failure> {
     let recordings = Recordings::read(&options.files)?;
     let server = Arc::new(Server { recordings, wishes: options.wishes });
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let listen = |error| Failure { file: options.listen.to_string(), error };
+    let listen = |error| Failure { file: options.listen.to_string(), error, is_of_input: false };
     let ended: io::Result<Infallible> = runtime.map_err(listen)?.block_on(async {
         let listener = TcpListener::bind(options.listen).await?;
         say(&format!("deltawire: listening on http://{}", listener.local_addr()?));

@@ -13,7 +13,8 @@ const PART_MISSING: u8 = 10;
 
 /// The statuses as the help lists them.
 pub(crate) const HELP: &str = "\
-Exit status, that of the first stream that isn't complete:
+Exit status, that of the first stream that isn't complete. A file that can't be read counts as one,
+and the other streams are printed:
   0   complete and whole: all choices finished, [DONE] came; and always with --events
   1   a file can't be read, or the output not be written
   2   wrong usage

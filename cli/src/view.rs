@@ -13,8 +13,8 @@ use chunks::Chunks;
 use events::Events;
 use screen::Screen;
 
-use crate::output::{Failure, failure_of, name, open, to_stdout};
-use crate::status;
+use crate::output::{Failure, failure_of, name, open, say, to_stdout};
+use crate::status::{self, FAILED};
 
 /// How many bytes are read at a time.
 const READ_SIZE: usize = 64 << 10;
@@ -62,11 +62,19 @@ impl Pieces {
 }
 
 /// Prints all streams; returns the exit status of the first one that isn't complete.
+///
+/// A file that can't be read has a line on standard error, and the others are printed.
 pub(crate) fn view(options: &Options) -> Result<u8, Failure> {
     let mut status = 0;
     let mut out = BufWriter::new(io::stdout().lock());
     for file in &options.files {
-        let of_file = one(options, file, &mut out)?;
+        let of_file = match one(options, file, &mut out) {
+            Err(failure) if failure.is_of_input => {
+                say(&format!("deltawire: {failure}"));
+                FAILED
+            }
+            of_file => of_file?,
+        };
         out.flush().map_err(to_stdout)?;
         if status == 0 {
             status = of_file;

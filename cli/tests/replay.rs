@@ -123,6 +123,7 @@ fn other_files_are_refused_in_one_line() {
         (&["replay", stream.to_str().unwrap()], "", "deltawire FILE makes one of a stream"),
         (&["replay"], "", "standard input: expected a chat.completion"),
         (&["replay"], r#"{"error":{"message":"m"}}"#, "expected a chat.completion"),
+        (&["replay"], "{\"choices\":[]}\n{\"choices\":[]}\n", "the input is one completion"),
     ] {
         let output = deltawire(arguments, input.as_bytes());
         let said = stderr(&output);

@@ -241,6 +241,22 @@ fn wrong_usage_and_missing_files_have_an_exit_status() {
     let output = deltawire(&["no/such/file"], b"");
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("no/such/file"));
+    // The first stream that isn't complete has the status, and no other stream is skipped.
+    let [text, cut] = ["text", "truncated"]
+        .map(|name| root().join(format!("tests/streams/{name}.sse")).to_str().unwrap().to_owned());
+    for (files, status, printed) in [
+        ([&*cut, "no/such/file"], 5, 1),
+        (["no/such/file", &*cut], 1, 1),
+        (["no/such/file", &*text], 1, 1),
+        ([&*text, "no/such/file"], 1, 1),
+        ([&*text, &*cut], 5, 2),
+    ] {
+        let output = deltawire(&files, b"");
+        assert_eq!(output.status.code(), Some(status), "{files:?}");
+        assert_eq!(lines(&output).len(), printed, "{files:?}");
+        let is_missing = files.contains(&"no/such/file");
+        assert_eq!(stderr(&output).contains("no/such/file"), is_missing, "{files:?}");
+    }
     let help = deltawire(&["--help"], b"");
     assert_eq!(help.status.code(), Some(0));
     assert!(stdout(&help).contains("Usage: deltawire"));
