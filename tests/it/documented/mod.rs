@@ -46,10 +46,29 @@ mod replay {
     }
 }
 
-/// The README contains the relay word for word, and the docs of `Guard` and `Replay` their loops.
+/// Compiles an example of the README, which needs a feature.
+#[cfg(feature = "stream")]
+#[allow(dead_code, reason = "an example is compiled only")]
+mod read {
+    include!("read.rs");
+}
+
+/// Compiles an example of the README, which needs a feature.
+#[cfg(feature = "http-body")]
+#[allow(dead_code, reason = "an example is compiled only")]
+mod relayed {
+    include!("relayed.rs");
+}
+
+/// The README contains its examples word for word, and the docs of `Guard` and `Replay` their loops.
 #[test]
 fn loops_of_these_tests_are_those_of_the_pages() {
-    assert!(include_str!("../../../README.md").contains(include_str!("relay.rs")));
+    let readme = include_str!("../../../README.md");
+    for code in [include_str!("relay.rs"), include_str!("read.rs"), include_str!("relayed.rs")] {
+        assert!(readme.contains(code));
+    }
+    let mut lines = readme.lines().skip_while(|line| *line != "```rust");
+    assert!(lines.all(|line| !line.starts_with("# ")), "a hidden line is shown on GitHub");
     for (source, code) in [
         (include_str!("../../../src/gateway/guard.rs"), include_str!("guard.rs")),
         (include_str!("../../../src/gateway/replay.rs"), include_str!("replay.rs")),
