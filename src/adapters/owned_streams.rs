@@ -38,6 +38,29 @@ pin_project! {
     /// }
     /// ```
     ///
+    /// A [`Reassembler`](crate::Reassembler) receives the chunk of each event. All other payloads are in the
+    /// summary of the stream.
+    ///
+    /// ```
+    /// use core::future::poll_fn;
+    /// use core::pin::pin;
+    /// use bytes::Bytes;
+    /// use deltawire::Reassembler;
+    /// use deltawire::adapters::OwnedChunkStream;
+    /// use deltawire::completion::FinishedCompletion;
+    /// use futures_core::Stream;
+    ///
+    /// async fn read<E>(body: impl Stream<Item = Result<Bytes, E>>) -> Result<FinishedCompletion, E> {
+    ///     let (mut events, mut completion) = (pin!(OwnedChunkStream::new(body)), Reassembler::new());
+    ///     while let Some(event) = poll_fn(|context| events.as_mut().poll_next(context)).await {
+    ///         if let Some(chunk) = event?.chunk() {
+    ///             completion.push(&chunk.as_chunk());
+    ///         }
+    ///     }
+    ///     Ok(completion.finish(events.as_mut().finish()))
+    /// }
+    /// ```
+    ///
     /// An error of the body is returned in its place, and the next call continues after it. The end
     /// is final. No event is lost if a future of `next` is dropped, since the stream stores it.
     pub struct OwnedChunkStream<S> {

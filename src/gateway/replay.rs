@@ -98,6 +98,40 @@ pub fn assemble<'b>(pieces: impl IntoIterator<Item = &'b [u8]>) -> FinishedCompl
 /// # assert_eq!(assemble([&out[..]]).completion, *cached);
 /// ```
 ///
+/// # Rules of a client
+///
+/// A replay writes all of the completion: the upstream's name of the model, the usage, and each word. For a
+/// client that hasn't requested the usage, push its events through a [`Relay`](super::Relay) whose editor
+/// has [`hide_usage`](super::Editor::hide_usage). The chunk of the usage is dropped, with its `x_groq` and the
+/// id in it. A completion may have counts in `x_groq` only: a rule removes those, and the id stays.
+///
+/// ```
+/// # use deltawire::gateway::assemble;
+/// use std::time::Duration;
+/// use deltawire::gateway::{EditRule, Editor, Relay, RelayEnd, Replay, UsageVisibility};
+///
+/// # let body = b"data: {\"choices\":[{\"delta\":{\"content\":\"Hi\"},\"finish_reason\":\"stop\"}],\"x_groq\":{\"id\":\"req_1\",\"usage\":{\"total_tokens\":2}}}\n\ndata: [DONE]\n\n";
+/// # let mut cached = assemble([&body[..]]).completion;
+/// # for (has_usage, has_id) in [(true, false), (false, true)] {
+/// # if !has_usage { cached.usage = None; }
+/// let mut editor = Editor::with_rules([EditRule::remove("$.x_groq.usage")?]);
+/// editor.hide_usage(UsageVisibility::Removed);
+/// let mut relay = Relay::builder().edit(editor).build();
+/// let (mut replay, mut event, mut out) = (Replay::new(&cached), Vec::new(), Vec::new());
+/// while replay.write_next(&mut event) {
+///     let flow = relay.push(&event, Duration::ZERO, &mut out);
+///     assert!(flow.is_open()); // a guard may stop it
+///     event.clear();
+/// }
+/// let report = relay.finish(RelayEnd::Upstream, Duration::ZERO, &mut out);
+/// assert_eq!(report.outcome.as_str(), "complete");
+/// # let out = String::from_utf8(out).unwrap();
+/// # assert!(!out.contains("usage") && !out.contains("total_tokens"), "{out}");
+/// # assert_eq!((cached.usage.is_some(), out.contains("req_1")), (has_usage, has_id), "{out}");
+/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Form of the stream
 ///
 /// Every chunk repeats the id, the model and the other members that OpenAI repeats, with up to 256
