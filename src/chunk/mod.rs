@@ -78,7 +78,7 @@ pub(crate) use template_cache::{SharedCache, TemplateCache, TemplateKey};
 
 use core::fmt;
 use core::ops::Range;
-use schema::top;
+use schema::{CHUNK_OBJECT, top};
 use std::borrow::Cow;
 
 use crate::json::{Document, Kind, NodeId, Value};
@@ -206,8 +206,7 @@ impl<'a> ChatCompletionChunk<'a> {
         let says_so = || {
             let object = self.object().unwrap_or_default();
             let x_groq = || self.x_groq().is_some_and(|x_groq| x_groq.get(top::USAGE).is_some());
-            matches!(object, "chat.completion.chunk" | "chat.completion" | "text_completion")
-                || x_groq()
+            matches!(object, CHUNK_OBJECT | "chat.completion" | "text_completion") || x_groq()
         };
         top.choices != 0 || top.usage != 0 || says_so() || self.get(top::CHOICES).is_some()
     }

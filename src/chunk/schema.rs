@@ -570,6 +570,9 @@ impl Merge {
 /// The members of a delta without a column that may be its only reasoning.
 pub(crate) const REASONING_TEXTS: [&str; 2] = [delta::REASONING_TEXT, delta::THINKING];
 
+/// The `object` of a chunk.
+pub(crate) const CHUNK_OBJECT: &str = "chat.completion.chunk";
+
 /// The key of an element that has no `index`, as in `prompt_filter_results`.
 pub(crate) const PROMPT_INDEX: &str = "prompt_index";
 

@@ -1,7 +1,8 @@
 //! `ChunkWriter`: writes a gateway's own chunks.
 
 use crate::chunk::schema::{
-    choice, completion_details, delta, function, prompt_details, tool_call, top, usage,
+    CHUNK_OBJECT, choice, completion_details, delta, function, prompt_details, tool_call, top,
+    usage,
 };
 use crate::chunk::{MessageText, PerText, TextMember};
 use crate::completion::ReasoningName;
@@ -23,7 +24,7 @@ impl Envelope<'_> {
     pub(super) fn begin(self, out: &mut Vec<u8>) -> ObjectWriter<'_> {
         let mut chunk = ObjectWriter::begin(out);
         chunk.string_if(top::ID, self.id);
-        chunk.string(top::OBJECT, "chat.completion.chunk");
+        chunk.string(top::OBJECT, CHUNK_OBJECT);
         if let Some(created) = self.created {
             chunk.number(top::CREATED, created);
         }

@@ -22,7 +22,7 @@ use std::hash::DefaultHasher;
 use super::positions::{Position, Positions};
 use super::watched_text::WatchedTextKind;
 use crate::chunk::ChatCompletionChunk;
-use crate::chunk::schema::{function, reasoning_detail, tool_call};
+use crate::chunk::schema::{CHUNK_OBJECT, function, reasoning_detail, tool_call};
 use crate::completion::{Budget, Matching};
 use crate::json::{OwnedArray, Value, ValueKind};
 
@@ -118,9 +118,6 @@ struct DetailsOfIndex {
     has_text: bool,
 }
 
-/// The `object` of a chunk.
-pub(super) const NAME: &str = "chat.completion.chunk";
-
 /// The most bytes of an id or name, which is compared with others.
 const LONGEST_ID: usize = 1024;
 
@@ -155,7 +152,7 @@ impl Elements {
     #[inline(never)]
     pub(super) fn begin(&mut self, chunk: &ChatCompletionChunk<'_>) {
         // openai-python skips objects of other names, such as the filter results of Azure.
-        let may_be_skipped = chunk.object() != Some(NAME);
+        let may_be_skipped = chunk.object() != Some(CHUNK_OBJECT);
         let indexes = chunk.choices().map(|choice| choice.index().unwrap_or(0));
         if may_be_skipped && indexes.len() == 0 {
             return;
@@ -236,10 +233,12 @@ impl Elements {
         in_delta: u64,
     ) -> ElementNumber {
         let (elements, budget) = self.choice(choice).ok_or(Unattributed)?;
-        let is_lost = elements.has_lost_details;
-        elements.has_lost_details =
-            is_lost || !elements.continues_details(detail, in_delta, budget).unwrap_or(false);
-        if elements.has_lost_details { Err(Unattributed) } else { Ok(None) }
+        if elements.has_lost_details {
+            return Err(Unattributed);
+        }
+        let continues = elements.continues_details(detail, in_delta, budget) == Some(true);
+        elements.has_lost_details = !continues;
+        if continues { Ok(None) } else { Err(Unattributed) }
     }
 
     /// Returns true if a delta has its reasoning under the names of the deltas before.

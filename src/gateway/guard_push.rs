@@ -4,7 +4,7 @@ use core::ops::Range;
 
 use super::allowlist::{Verdict, has_unwatched_bytes, scan};
 use super::byte_edit::Place;
-use super::elements::{ElementNumber, LARGEST_INDEX, NAME, ReasoningTexts, Unattributed};
+use super::elements::{ElementNumber, LARGEST_INDEX, ReasoningTexts, Unattributed};
 use super::guard::{EVENT_COST, Guard, HeldEvent, MAX_TEXTS, SEGMENT_COST};
 use super::push_result::PushResult;
 use super::spans::{Spans, object_of, value_range};
@@ -13,6 +13,7 @@ use super::watched_text::{
     ElementList, Found, FoundText, Holder, MessageMember, TextForm, WatchedText, WatchedTextId,
     each_text, end_others, has_half_character,
 };
+use crate::chunk::schema::CHUNK_OBJECT;
 use crate::chunk::{ChatCompletionChunk, Choice};
 use crate::decoder::{ChunkEvent, Payload};
 use crate::json::Value;
@@ -144,7 +145,7 @@ impl Guard {
             if member == MessageMember::Delta && self.elements.is_new() {
                 self.elements.begin(chunk);
             }
-            let is_named = chunk.object() == Some(NAME);
+            let is_named = chunk.object() == Some(CHUNK_OBJECT);
             let mut budget = TextBudget { left, all: left, fits: false, chunk, member, is_named };
             for (choice, position) in chunk.choices().zip(0..) {
                 let Some(added) = self.add(&find, (&choice, position), &mut budget) else {
