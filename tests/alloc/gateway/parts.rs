@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use deltawire::ChunkDecoder;
 use deltawire::gateway::request::ChatRequest;
 use deltawire::gateway::{
     Editor, Guard, Meter, PushResult, Relay, RelayEnd, RewriteOutcome, UsageTap, UsageVisibility,
 };
+use deltawire::{ChunkDecoder, Templates};
 
 use crate::support::events::{delta, each, event};
 use crate::support::heap;
@@ -38,11 +38,14 @@ fn nothing_is_allocated_in_steady_state() {
     for name in ["vllm", "openai", "tools", "continuous-usage", "n2", "openrouter", "cjk-escaped"] {
         let stream = crate::workloads::generate(name, 200, 5).bytes;
         let head = &stream[..stream.len() / 2];
-        let (mut tap, mut meter, mut out) = (UsageTap::new(), Meter::new(), Vec::new());
+        // Other tests add templates to the set of the process, of which each one costs a new view.
+        let templates = Templates::new();
+        let mut tap = UsageTap::new().with_templates(&templates);
+        let (mut meter, mut out) = (Meter::new(), Vec::new());
         let (mut editor, mut guard) = (Editor::new(), Guard::new());
         editor.replace("model", "alias");
         editor.hide_usage(UsageVisibility::Null);
-        let mut decoder = ChunkDecoder::new();
+        let mut decoder = ChunkDecoder::new().with_templates(&templates);
         let mut pass = |piece: &[u8]| {
             meter.record(tap.push(piece), Duration::from_secs(1));
             let mut input = piece;
