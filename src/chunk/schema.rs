@@ -570,6 +570,9 @@ impl Merge {
 /// The members of a delta without a column that may be its only reasoning.
 pub(crate) const REASONING_TEXTS: [&str; 2] = [delta::REASONING_TEXT, delta::THINKING];
 
+/// The `type` of a reasoning detail with a `text`, and that of one with a `summary`.
+pub(crate) const REASONING_DETAIL_TYPES: [&str; 2] = ["reasoning.text", "reasoning.summary"];
+
 /// The `object` of a chunk.
 pub(crate) const CHUNK_OBJECT: &str = "chat.completion.chunk";
 

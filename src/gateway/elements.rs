@@ -269,6 +269,7 @@ pub(super) struct ReasoningTexts<'a> {
     has_part: bool,
     pub(super) has_details: bool,
     has_text_of_details: bool,
+    has_summary_of_details: bool,
 }
 
 impl<'a> ReasoningTexts<'a> {
@@ -280,17 +281,15 @@ impl<'a> ReasoningTexts<'a> {
             _ if text.is_empty() => {}
             WatchedTextKind::Reasoning if is_part => self.has_part = true,
             WatchedTextKind::Reasoning => self.reasoning = Some(text),
-            WatchedTextKind::ReasoningDetail | WatchedTextKind::ReasoningSummary => {
-                self.has_text_of_details = true;
-            }
+            WatchedTextKind::ReasoningDetail => self.has_text_of_details = true,
+            WatchedTextKind::ReasoningSummary => self.has_summary_of_details = true,
             _ => {}
         }
     }
 
     /// Returns the names of the texts, or `None` if there is no text.
     pub(super) const fn names(&self) -> Option<ReasoningNames> {
-        let Self { reasoning_content, reasoning, has_part, has_details, has_text_of_details } =
-            self;
+        let Self { reasoning_content, reasoning, has_part, has_details, .. } = self;
         let has_content = matches!(reasoning_content, Some(text) if !text.is_empty());
         // A text in details alone is apart: a replay has all of them before the reasoning.
         let has_text = has_content || reasoning.is_some() || *has_part;
@@ -299,16 +298,18 @@ impl<'a> ReasoningTexts<'a> {
             empty_reasoning_content: reasoning_content.is_some() && !has_content,
             reasoning: reasoning.is_some() || *has_part,
             details: *has_details,
-            text_of_details: *has_text_of_details,
+            text_of_details: self.has_text_of_details || self.has_summary_of_details,
         };
         if has_text { Some(names) } else { None }
     }
 
-    /// Returns true if two names have texts that differ: a completion joins them.
+    /// Returns true if two names have texts that differ: some clients join them.
     pub(super) fn differ(&self) -> bool {
-        self.reasoning_content.filter(|text| !text.is_empty()).is_some_and(|text| {
-            self.has_part || self.reasoning.is_some_and(|reasoning| reasoning != text)
-        })
+        let has_both = self.has_text_of_details && self.has_summary_of_details;
+        has_both
+            || self.reasoning_content.filter(|text| !text.is_empty()).is_some_and(|text| {
+                self.has_part || self.reasoning.is_some_and(|reasoning| reasoning != text)
+            })
     }
 }
 

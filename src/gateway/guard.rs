@@ -131,9 +131,9 @@ use crate::slice::{bytes_in, text_in};
 ///   list: see [below](#elements-of-one-index);
 /// - a choice whose place belongs to another one: see [below](#clients-that-join-by-position);
 /// - a part of a content with an `index`;
-/// - a text that returns to a form which it has left, since a client may read one form alone. The forms
-///   are strings, parts, and parts of another `type` than `text`. Another `object` of the chunk is
-///   another form;
+/// - a text that returns to a form which it has left, since a client may read one form alone: see
+///   [below](#forms-of-a-text);
+/// - the texts of a chunk with one `index` in two choices, since some clients read the first choice alone;
 /// - an event whose `event:` begins with `thread.`, which openai-python takes for one of another API;
 /// - a number under another spelling of `index`, such as `Index`;
 /// - a choice, tool call or reasoning detail with an index above 2⁵³ − 1, which readers in JavaScript
@@ -162,6 +162,19 @@ use crate::slice::{bytes_in, text_in};
 /// All reasoning details of a choice share one text, since some clients join them. A detail isn't certain
 /// if it continues an index behind the text of another one, or if it changes from `text` to `summary` or
 /// back. The details and the reasoning are searched apart.
+///
+/// # Forms of a text
+///
+/// Some clients skip a chunk, a choice or an element of a form that they don't read. These are forms:
+///
+/// - another `object` of the chunk, or another type of the event, in its `event` line;
+/// - a choice without an index;
+/// - a content that is a string or an array of parts, and a part of another `type` than `text`;
+/// - a reasoning detail of another `type` than `reasoning.text` for its `text`, or `reasoning.summary` for
+///   its `summary`.
+///
+/// A text may have any form, and may change it once. A client that skips lines which don't begin with
+/// `data: `, with the space, doesn't follow the standard, and may join other texts than the guard.
 ///
 /// # Clients that join by position
 ///

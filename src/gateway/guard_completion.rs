@@ -3,6 +3,7 @@
 use super::guard::Guard;
 use super::push_result::PushResult;
 use super::spans::value_range;
+use super::text_form::ChunkForm;
 use super::watched_text::MessageMember;
 use crate::chunk::OwnedChatCompletionChunk;
 use crate::error::Error;
@@ -13,7 +14,7 @@ impl Guard {
     ///
     /// Its texts are those of each `message`, and the same values are
     /// [harmless](Self#what-is-harmless) as in a delta. Each choice and each tool call has texts
-    /// of its own. Push one body, search it, release it, and [`reset`](Self::reset) the guard.
+    /// of its own, and all reasoning details of a choice share one. Push one body, search it, release it, and [`reset`](Self::reset) the guard.
     ///
     /// ```
     /// use deltawire::gateway::{Guard, Words};
@@ -40,6 +41,8 @@ impl Guard {
     pub fn push_completion(&mut self, json: &[u8]) -> Result<PushResult, Error> {
         let body = OwnedChatCompletionChunk::read(json, &TEXT_LIMITS)?;
         let find = |value| value_range(value).into();
-        Ok(self.hold(Some(&body.as_chunk()), MessageMember::Message, false, json, find))
+        let chunk = body.as_chunk();
+        let form = ChunkForm::of(Some(&chunk), "");
+        Ok(self.hold(Some(&chunk), MessageMember::Message, form, false, json, find))
     }
 }

@@ -8,12 +8,12 @@ use super::elements::{ElementNumber, LARGEST_INDEX, ReasoningTexts, Unattributed
 use super::guard::{EVENT_COST, Guard, HeldEvent, MAX_TEXTS, SEGMENT_COST};
 use super::push_result::PushResult;
 use super::spans::{Spans, object_of, value_range};
+use super::text_form::{ChunkForm, Holder, TextForm};
 use super::text_segment::TextSegment;
 use super::watched_text::{
-    ElementList, Found, FoundText, Holder, MessageMember, TextForm, WatchedText, WatchedTextId,
-    each_text, end_others, has_half_character,
+    ElementList, Found, FoundText, MessageMember, WatchedText, WatchedTextId, each_text,
+    end_others, has_half_character,
 };
-use crate::chunk::schema::CHUNK_OBJECT;
 use crate::chunk::{ChatCompletionChunk, Choice};
 use crate::decoder::{ChunkEvent, Payload};
 use crate::json::Value;
@@ -38,8 +38,7 @@ struct TextBudget<'c, 'e> {
     fits: bool,
     chunk: &'c ChatCompletionChunk<'e>,
     member: MessageMember,
-    /// openai-python skips a chunk with another `object`, such as the filter results of Azure.
-    is_named: bool,
+    form: ChunkForm,
 }
 
 impl TextBudget<'_, '_> {
@@ -76,14 +75,15 @@ impl Guard {
             return self.push_part(written).with_unwatched(has_unwatched_bytes(event));
         }
         let is_done = matches!(event.payload(), Payload::Done);
-        let held = self.hold(chunk.as_ref(), MessageMember::Delta, is_done, written, find);
+        let form = ChunkForm::of(chunk.as_ref(), event.event().own_type());
+        let held = self.hold(chunk.as_ref(), MessageMember::Delta, form, is_done, written, find);
         held.with_unwatched(has_unwatched_bytes(event))
     }
 
     /// Holds the bytes `written` as an event without texts.
     pub(super) fn push_without_chunk(&mut self, written: &[u8]) -> PushResult {
         let find = |_: Value<'_>| Place::Unknown;
-        self.hold(None, MessageMember::Delta, false, written, find)
+        self.hold(None, MessageMember::Delta, ChunkForm::of(None, ""), false, written, find)
     }
 
     /// Returns true for an event that is cut as the input is.
@@ -130,6 +130,7 @@ impl Guard {
         &mut self,
         chunk: Option<&ChatCompletionChunk<'e>>,
         member: MessageMember,
+        form: ChunkForm,
         is_done: bool,
         written: &[u8],
         find: impl Fn(Value<'e>) -> Place,
@@ -145,8 +146,7 @@ impl Guard {
             if member == MessageMember::Delta && self.elements.is_new() {
                 self.elements.begin(chunk);
             }
-            let is_named = chunk.object() == Some(CHUNK_OBJECT);
-            let mut budget = TextBudget { left, all: left, fits: false, chunk, member, is_named };
+            let mut budget = TextBudget { left, all: left, fits: false, chunk, member, form };
             for (choice, position) in chunk.choices().zip(0..) {
                 let Some(added) = self.add(&find, (&choice, position), &mut budget) else {
                     self.take_back(texts, segments);
@@ -156,6 +156,7 @@ impl Guard {
                 is_unwatched |= added.has_unwatched;
             }
             is_unwatched |= self.has_unwatched_content(chunk, member);
+            is_unwatched |= has_text && member == MessageMember::Delta && has_repeated_index(chunk);
         }
         is_unwatched |= !self.end_texts(is_done, chunk, segments);
         self.raw.extend_from_slice(written);
@@ -218,7 +219,8 @@ impl Guard {
         (choice, position): (&Choice<'e>, u64),
         budget: &mut TextBudget<'_, 'e>,
     ) -> Option<AddedTexts> {
-        let (member, is_named) = (budget.member, budget.is_named);
+        let (member, chunk) = (budget.member, budget.form);
+        let has_index = choice.index().is_some();
         let (index, is_choice_known) = match member {
             MessageMember::Message => (position, true),
             MessageMember::Delta => {
@@ -235,8 +237,8 @@ impl Guard {
         each_text(choice, member, |found| {
             let FoundText { kind, of, value, text } = match found {
                 Found::Text(text) => text,
-                Found::Element { position, .. } if member == MessageMember::Message => {
-                    element = Ok(Some(position));
+                Found::Element { list, position, .. } if member == MessageMember::Message => {
+                    element = Ok((list == ElementList::ToolCalls).then_some(position));
                     return Some(());
                 }
                 Found::Element { list, value, position } => {
@@ -254,12 +256,12 @@ impl Guard {
                 Place::Unknown => None,
             };
             reasoning.add(kind, text, of == Holder::Part);
-            let element = if of == Holder::Element { element } else { Ok(None) };
+            let element = if of.is_element() { element } else { Ok(None) };
             let id = element.map(|element| WatchedTextId { choice: index, kind, element });
             let id = id.ok().filter(|_| is_choice_known);
             match id.and_then(|id| self.text_position(id)).zip(span) {
                 Some((position, span)) => {
-                    self.add_text(position, span, text, TextForm { of, is_named })?;
+                    self.add_text(position, span, text, TextForm { of, has_index, chunk })?;
                     added.has_text |= !text.is_empty();
                     added.has_unwatched |= !is_apart && !text.is_empty();
                 }
@@ -281,9 +283,11 @@ impl Guard {
         reasoning: &ReasoningTexts<'_>,
         choice: Option<u64>,
     ) -> bool {
+        if reasoning.differ() {
+            return true;
+        }
         let Some(names) = reasoning.names() else { return false };
-        let continues = |choice| self.elements.continues_reasoning(choice, names);
-        reasoning.differ() || !choice.is_none_or(continues)
+        !choice.is_none_or(|choice| self.elements.continues_reasoning(choice, names))
     }
 
     /// Adds a message of a choice, or returns `None` if the texts exceed the budget.
@@ -404,6 +408,17 @@ impl Guard {
         }
         known
     }
+}
+
+/// Returns true if two choices of a chunk have one index: some clients read the first one alone.
+fn has_repeated_index(chunk: &ChatCompletionChunk<'_>) -> bool {
+    let indexes = || chunk.choices().map(|choice| choice.index().unwrap_or(0));
+    if indexes().is_sorted_by(|one, next| one < next) {
+        return false;
+    }
+    let mut sorted: Vec<u64> = indexes().collect();
+    sorted.sort_unstable();
+    !sorted.is_sorted_by(|one, next| one < next)
 }
 
 /// Returns the length of the LF behind the CR at which an event ends: the LF may come apart.

@@ -100,6 +100,7 @@ mod serde;
 mod sniff;
 mod spans;
 mod tap;
+mod text_form;
 mod text_segment;
 mod usage_totals;
 mod watched_text;

@@ -2,7 +2,8 @@
 
 use core::ops::Range;
 
-use super::watched_text::{TextForm, WatchedText};
+use super::text_form::TextForm;
+use super::watched_text::WatchedText;
 use crate::json::writer;
 
 /// A text in an event.
@@ -130,7 +131,7 @@ pub(super) struct Moved {
 #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::{TextForm, TextSegment, WatchedText};
-    use crate::gateway::watched_text::Holder;
+    use crate::gateway::text_form::{ChunkForm, Holder};
     use crate::gateway::{WatchedTextId, WatchedTextKind};
     use core::ops::Range;
 
@@ -140,7 +141,8 @@ mod tests {
         let event = br#"data: "secret""#;
         let id = WatchedTextId { choice: 0, kind: WatchedTextKind::Content, element: None };
         let text = WatchedText { text: "***".to_owned(), dropped: 2, ..WatchedText::new(id) };
-        let form = TextForm { of: Holder::Message, is_named: true };
+        let chunk = ChunkForm { is_named: true, event_type: 0 };
+        let form = TextForm { of: Holder::Message, has_index: true, chunk };
         let right = TextSegment { text: 0, start: 2, end: 5, span: 6..14, form, is_changed: true };
         let written = |segment: &TextSegment| {
             let mut out = Vec::new();

@@ -3,9 +3,11 @@
 use core::fmt;
 use core::ops::Range;
 
+use super::text_form::{Holder, TextForm};
 use super::text_segment::Masked;
 use crate::chunk::schema::{
-    choice, content_part, delta, each_text, function, reasoning_detail, tool_call,
+    REASONING_DETAIL_TYPES, choice, content_part, delta, each_text, function, reasoning_detail,
+    tool_call,
 };
 use crate::chunk::{Choice, ContentPart, texts_of};
 use crate::json::Value;
@@ -23,12 +25,12 @@ pub struct WatchedTextId {
     pub choice: u64,
     /// The kind of the text.
     pub kind: WatchedTextKind,
-    /// The number of the tool call or reasoning detail that contains the text.
+    /// The number of the tool call that contains the text.
     ///
     /// In a whole message it is the position in the list. In a stream the calls are numbered in the
     /// order in which they begin. Those of one index have one number and share their texts, since some
     /// clients join them. So it may differ from the position in the completion. A call without an index
-    /// has the number of the call that a completion merges it into. All reasoning details of a stream
+    /// has the number of the call that a completion merges it into. All reasoning details of a choice
     /// share the texts of `None`, since some clients join them, too. All other texts, those of
     /// `function_call` too, have `None`.
     pub element: Option<u64>,
@@ -410,27 +412,6 @@ pub(super) struct FoundText<'a> {
     pub(super) text: &'a str,
 }
 
-/// The form of a piece of a text: some clients read one form alone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct TextForm {
-    pub(super) of: Holder,
-    /// The chunk is named `chat.completion.chunk`.
-    pub(super) is_named: bool,
-}
-
-/// The part of a message that contains a text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Holder {
-    /// The message itself, or its `function_call`.
-    Message,
-    /// A part of the content: a string, or one of the types of the schema.
-    Part,
-    /// A part of the content of another type, whose text is in the same member.
-    OtherPart,
-    /// The last element of a list that was found.
-    Element,
-}
-
 /// Returns true if a text begins or ends with half of a surrogate pair, which is U+FFFD in `text`.
 pub(super) fn has_half_character(value: Value<'_>, text: &str) -> bool {
     let is_replaced = text.starts_with(char::REPLACEMENT_CHARACTER)
@@ -455,10 +436,7 @@ pub(super) fn each_text<'a>(
             delta::REASONING_DETAILS => {
                 for (value, position) in value.elements().zip(0..) {
                     each(Found::Element { list: ReasoningDetails, value, position })?;
-                    for (name, value) in value.members() {
-                        let kind = WatchedTextKind::from_detail(name);
-                        each_string(kind, Holder::Element, value, &mut each)?;
-                    }
+                    each_of_detail(value, &mut each)?;
                 }
             }
             delta::TOOL_CALLS => {
@@ -489,6 +467,21 @@ fn each_string<'a>(
 ) -> Option<()> {
     let Some((kind, text)) = kind.zip(value.as_str()) else { return Some(()) };
     each(Found::Text(FoundText { kind, of, value, text }))
+}
+
+/// Passes the texts of a reasoning detail to `each`.
+fn each_of_detail<'a>(
+    detail: Value<'a>,
+    each: &mut impl FnMut(Found<'a>) -> Option<()>,
+) -> Option<()> {
+    let r#type = detail.get(reasoning_detail::TYPE).and_then(|r#type| r#type.as_str());
+    let [of_text, of_summary] = REASONING_DETAIL_TYPES;
+    let mut members = detail.members();
+    members.try_for_each(|(name, value)| {
+        let own = if name == reasoning_detail::TEXT { of_text } else { of_summary };
+        let of = if r#type == Some(own) { Holder::Element } else { Holder::OtherElement };
+        each_string(WatchedTextKind::from_detail(name), of, value, each)
+    })
 }
 
 /// Passes the name and the arguments of a function to `each`.

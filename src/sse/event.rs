@@ -193,15 +193,20 @@ impl<'a> Event<'a> {
     /// Returns the value of the last `event` line, or `message`; U+FFFD replaces invalid UTF-8.
     #[must_use]
     pub const fn event_type(&self) -> &'a str {
-        let event_type = match (self.in_buffers(), self.raw) {
+        let event_type = self.own_type();
+        if event_type.is_empty() { MESSAGE } else { event_type }
+    }
+
+    /// Returns the [type](Self::event_type) of the last `event` line, or an empty string.
+    pub(crate) const fn own_type(&self) -> &'a str {
+        match (self.in_buffers(), self.raw) {
             (Some(cold), _) => cold.event_type(self.raw),
             // A template may have a line with the type before the line with the data.
             (None, [b'e', ..]) => {
                 type_before_data(bytes_between(self.raw, 0, self.line_data_start()))
             }
-            (None, _) => MESSAGE,
-        };
-        if event_type.is_empty() { MESSAGE } else { event_type }
+            (None, _) => "",
+        }
     }
 
     /// Returns the last event ID after this event, or the empty string if the stream had none.

@@ -854,6 +854,23 @@ fn texts_that_a_client_joins_over_others_are_unwatched() {
     }
 }
 
+/// OpenRouter's provider for the AI SDK skips a text under another type than its own.
+#[test]
+fn a_detail_of_another_type_than_that_of_its_text_is_another_form() {
+    let typed = |kind: &str, text: &str| {
+        let kind = format!("reasoning.{kind}");
+        json!({ "reasoning_details": [{ "type": kind, "index": 0, "text": text }] })
+    };
+    let untyped = json!({ "reasoning_details": [{ "index": 0, "text": "x" }] });
+    for (deltas, expected) in [
+        (vec![typed("text", "sec"), typed("encrypted", "x"), typed("text", "ret")], "unwatched"),
+        (vec![typed("text", "sec"), untyped, typed("text", "ret")], "unwatched"),
+        (vec![typed("text", "sec"), typed("text", "ret")], "redacted"),
+    ] {
+        assert_eq!(redacted_or_unwatched(&deltas), expected, "{deltas:?}");
+    }
+}
+
 /// Clients of OpenAI join the calls and details of an index, and others tell them apart by id.
 ///
 /// A text is in the order of the deltas, so both are searched unless a client skips a piece of it.
@@ -910,6 +927,13 @@ fn a_text_between_chunks_that_a_client_skips_is_unwatched() {
         format!("data: {}\n\n", json!({ "object": object, "choices": choices }))
     };
     let named = |text: &str| chunk("chat.completion.chunk", text);
+    let typed = |name: &str, text: &str| format!("event: {name}\n{}", named(text));
+    let indexed = |indexes: &[Value], text: &str| {
+        let choices = indexes.iter();
+        let choices: Vec<_> =
+            choices.map(|index| json!({ "index": index, "delta": { "content": text } })).collect();
+        format!("data: {}\n\n", json!({ "object": "chat.completion.chunk", "choices": choices }))
+    };
     let odd_index = r#"data: {"choices":[{"index":0,"Index":1,"delta":{"content":"x"}}]}"#;
     for (events, is_unwatched) in [
         ([named("sec"), named("x"), named("ret")], false),
@@ -917,8 +941,19 @@ fn a_text_between_chunks_that_a_client_skips_is_unwatched() {
         ([chunk("", "sec"), named("r"), named("et")], false),
         ([named("sec"), chunk("", "x"), named("ret")], true),
         ([named("sec"), format!("event: thread.x\n{}", named("x")), named("ret")], true),
-        ([named("sec"), format!("event: message\n{}", named("x")), named("ret")], false),
+        // Earlier versions of openai-node yield the data of an event with a type as no chunk.
+        ([named("sec"), typed("message", "x"), named("ret")], true),
+        ([typed("a", "sec"), typed("b", "x"), typed("a", "ret")], true),
+        ([typed("a", "sec"), typed("a", "x"), typed("a", "ret")], false),
+        ([named("sec"), typed("message", "r"), typed("message", "et")], false),
         ([named("sec"), format!("{odd_index}\n\n"), named("ret")], true),
+        // openai-node has a choice without an index beside the list.
+        ([named("sec"), indexed(&[json!(null)], "x"), named("ret")], true),
+        ([named("sec"), indexed(&[json!(null)], "r"), indexed(&[json!(null)], "et")], false),
+        // Some clients read the first choice of a chunk alone, also if another one has its index.
+        ([named("sec"), indexed(&[json!(0), json!(0)], "x"), named("ret")], true),
+        ([named("sec"), indexed(&[json!(1), json!(0), json!(1)], "x"), named("ret")], true),
+        ([named("sec"), indexed(&[json!(0), json!(1)], "x"), named("ret")], false),
     ] {
         let (mut guard, mut decoder) = (Guard::new(), ChunkDecoder::new());
         let mut push = |event: &String| {
@@ -1432,6 +1467,12 @@ fn a_completion_that_is_stopped_is_not_written() {
     };
     let calls =
         json!([{ "function": { "arguments": "a se" } }, { "function": { "arguments": "cret" } }]);
+    let details = |details: &[(&str, &str, &str)]| {
+        let details = details.iter();
+        let details: Vec<_> =
+            details.map(|(r#type, name, text)| json!({ "type": r#type, *name: text })).collect();
+        message(&json!({ "content": "a", "reasoning_details": details }))
+    };
     let choice = |member: &str| {
         format!(r#"{{"choices":[{{"index":0,"message":{{"content":"a"}},{member}}}]}}"#)
     };
@@ -1443,6 +1484,26 @@ fn a_completion_that_is_stopped_is_not_written() {
         ),
         (message(&json!({ "content": "a se", "refusal": "cret" })), ""),
         (message(&json!({ "content": "a", "tool_calls": calls })), ""),
+        // OpenRouter's provider for the AI SDK joins all details, and skips a text of another type.
+        (
+            details(&[("reasoning.text", "text", "a se"), ("reasoning.text", "text", "cret")]),
+            "content_filter",
+        ),
+        (
+            details(&[
+                ("reasoning.text", "text", "a se"),
+                ("reasoning.summary", "summary", "cret"),
+            ]),
+            "unwatched_content",
+        ),
+        (
+            details(&[
+                ("reasoning.text", "text", "a se"),
+                ("reasoning.encrypted", "text", "x"),
+                ("reasoning.text", "text", "cret"),
+            ]),
+            "unwatched_content",
+        ),
         (message(&json!({ "content": "a", "audio": { "transcript": "a" } })), "unwatched_content"),
         (choice(r#""logprobs":{"content":[{"token":"a"}]}"#), "unwatched_content"),
         (choice(r#""delta":{"content":"a"}"#), "unwatched_content"),
