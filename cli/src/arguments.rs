@@ -149,6 +149,8 @@ pub(crate) fn command() -> Command {
             .arg(Arg::new("COMMAND").value_parser(PAGES.map(|(name, _)| name))),
     ];
     with_view(Command::new("deltawire"))
+        // Without it the help has the name of the file, which ends in `.exe` on Windows.
+        .bin_name("deltawire")
         .version(env!("CARGO_PKG_VERSION"))
         .about("Shows, replays and serves streams of chat completions")
         .args_conflicts_with_subcommands(true)
