@@ -493,6 +493,7 @@ fn hostile_streams_stay_within_their_bounds() {
 }
 
 #[test]
+#[cfg_attr(not(target_os = "linux"), ignore = "no clock of a thread's own work")]
 fn hostile_streams_cost_linear_time() {
     for hostile in streams() {
         let (small, large) = ((hostile.make)(hostile.bytes), (hostile.make)(8 * hostile.bytes));
@@ -505,6 +506,7 @@ fn hostile_streams_cost_linear_time() {
 ///
 /// They hold the bytes of the event.
 #[test]
+#[cfg_attr(not(target_os = "linux"), ignore = "no clock of a thread's own work")]
 fn large_event_in_pieces_of_one_byte_costs_linear_work() {
     let large = |bytes: usize| {
         let text = "x\\n".repeat(bytes / 3);

@@ -3,7 +3,10 @@
 use std::fs;
 use std::time::Duration;
 
-/// Returns the kernel's figure, or else the time since the start.
+/// Returns the kernel's figure, or elsewhere than on Linux the time of day.
+///
+/// The time of day is enough for a bound with a wide margin, and for `growth`, beside which no
+/// other test runs. The other tests of a ratio are ignored there.
 fn busy() -> Duration {
     let told = fs::read_to_string("/proc/thread-self/schedstat").ok();
     let nanoseconds = told.and_then(|told| told.split(' ').next()?.parse().ok());

@@ -400,6 +400,7 @@ fn calls_are_in_the_order_of_their_indexes() {
 
 /// A guard holds an event of many texts for the last of them, while other events arrive.
 #[test]
+#[cfg_attr(not(target_os = "linux"), ignore = "no clock of a thread's own work")]
 fn an_event_of_many_texts_that_is_held_costs_linear_time() {
     let stream = |texts: usize| {
         let parts = "\"x\",".repeat(texts);
@@ -449,6 +450,7 @@ fn a_guard_replaces_texts_of_many_lines() {
 
 /// A value beyond the budget costs a time that doesn't depend on the number of stored members.
 #[test]
+#[cfg_attr(not(target_os = "linux"), ignore = "no clock of a thread's own work")]
 fn what_has_no_room_costs_nothing() {
     let replaced = |members: usize| {
         let many: Vec<_> = (0..members / 200)
@@ -472,11 +474,7 @@ fn what_has_no_room_costs_nothing() {
         );
         let stream = event(r#"{"choices":[],"sglext":[1]}"#).repeat(2000);
         // The shortest time of several is the one without other work of the machine.
-        let mut time = || {
-            let start = std::time::Instant::now();
-            push_all(&mut completion, &mut decoder, &stream);
-            start.elapsed().as_secs_f64()
-        };
+        let mut time = || clock::seconds(|| push_all(&mut completion, &mut decoder, &stream));
         let time = (0..5).map(|_| time()).fold(f64::INFINITY, f64::min);
         let finished = completion.finish(decoder.finish());
         assert_eq!(
@@ -491,6 +489,7 @@ fn what_has_no_room_costs_nothing() {
 
 /// Finds a tool call by its id in a time that doesn't depend on the number of tool calls.
 #[test]
+#[cfg_attr(not(target_os = "linux"), ignore = "no clock of a thread's own work")]
 fn calls_are_found_by_their_id() {
     let call = |index: usize| {
         format!(r#"{{"index":{index},"id":"c{index:04}","function":{{"name":"f"}}}}"#)

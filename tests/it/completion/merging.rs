@@ -1505,6 +1505,7 @@ fn a_completion_is_read_back() {
 
 /// A thousand times the deltas cost a thousand times as much, and not a million times.
 #[test]
+#[cfg_attr(not(target_os = "linux"), ignore = "no clock of a thread's own work")]
 fn pushes_cost_the_same_however_long_the_text() {
     let deltas = [
         json!({"index": 0, "delta": {"content": "some text"}}),
@@ -1528,6 +1529,7 @@ fn pushes_cost_the_same_however_long_the_text() {
 
 /// The usages of eight times as many choices cost eight times as much, in any order of the indexes.
 #[test]
+#[cfg_attr(not(target_os = "linux"), ignore = "no clock of a thread's own work")]
 fn tokens_of_choices_cost_the_same_however_many_there_are() {
     let of_choices = |count: usize, index: fn(usize, usize) -> usize| {
         let choices = (0..count).map(|at| {

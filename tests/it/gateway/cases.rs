@@ -217,6 +217,7 @@ mod guard {
 
     /// One that comes and one that goes cost the same, however many are between them.
     #[test]
+    #[cfg_attr(not(target_os = "linux"), ignore = "no clock of a thread's own work")]
     fn what_is_held_costs_nothing_more() {
         let part = delta(&format!(r#"{{"content":"{}"}}"#, "x".repeat(1000)));
         let holding = |count: usize| {
