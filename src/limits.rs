@@ -10,6 +10,12 @@
 //!    `CompletionLimit` in `completion/budget.rs`, with the name of the field.
 //! 4. A body in memory has no limit on memory: see `BODY_LIMITS` in `completion/whole_completion.rs`.
 
+/// The deepest nesting that a limit can allow, in arrays and objects.
+///
+/// Stored values are merged, compared, written and dropped level by level, and each level needs
+/// stack.
+pub(crate) const MOST_JSON_DEPTH: usize = 512;
+
 /// The bounds of memory for one stream.
 ///
 /// Memory per stream is at most these bounds plus a constant, for any bytes in any pieces. No bound

@@ -48,7 +48,7 @@ pub(crate) use unescape::{code_unit, unescape_into};
 pub use value::{Value, ValueElements, ValueKind, ValueMembers};
 
 use crate::error::{Error, ErrorKind};
-use crate::limits::Limits;
+use crate::limits::{Limits, MOST_JSON_DEPTH};
 use crate::slice::text_in;
 
 /// A parser of JSON texts, one after the other.
@@ -56,12 +56,6 @@ use crate::slice::text_in;
 pub(crate) struct Parser {
     bounds: ParseLimits,
 }
-
-/// The deepest nesting that a limit can allow, in arrays and objects.
-///
-/// Stored values are merged, compared, written and dropped level by level, and each level needs
-/// stack.
-const MOST_DEPTH: usize = 512;
 
 /// The limits of one text.
 #[derive(Clone, Copy, Debug)]
@@ -75,8 +69,11 @@ struct ParseLimits {
 impl Parser {
     /// Creates a parser within limits. Allocates nothing.
     pub(crate) const fn new(limits: &Limits) -> Self {
-        let depth =
-            if limits.max_json_depth < MOST_DEPTH { limits.max_json_depth } else { MOST_DEPTH };
+        let depth = if limits.max_json_depth < MOST_JSON_DEPTH {
+            limits.max_json_depth
+        } else {
+            MOST_JSON_DEPTH
+        };
         Self { bounds: ParseLimits { depth, values: limits.max_json_values, strict: false } }
     }
 

@@ -47,7 +47,7 @@ use super::emit::EventSpan;
 use super::event::Event;
 use super::general::General;
 use super::line::LineSplitter;
-use crate::limits::Limits;
+use crate::limits::{Limits, MOST_JSON_DEPTH};
 use crate::patience::Patience;
 use crate::slice::bytes_in;
 
@@ -166,6 +166,7 @@ impl SseDecoder {
         {
             *bytes = MIN_LIMIT.max(*bytes);
         }
+        limits.max_json_depth = limits.max_json_depth.min(MOST_JSON_DEPTH);
         let hot = Hot::new(least_limit(&limits), Patience::new());
         let limits = (limits != DEFAULT_LIMITS).then(|| Box::new(limits));
         Self { head: Head { hot, cold: None, comments: 0, limits } }

@@ -123,6 +123,16 @@ fn content_types_are_event_streams_as_their_vectors_list() {
     }
 }
 
+/// A decoder has the limits that it enforces, not those that it was given.
+#[test]
+fn limits_are_read_as_they_are_enforced() {
+    let given = Limits::new().with_max_json_depth(10_000).with_max_line_bytes(1);
+    let limits = *SseDecoder::with_limits(given).limits();
+    assert_eq!((limits.max_json_depth, limits.max_line_bytes), (512, 16));
+    let least = Limits::new().with_max_json_depth(3);
+    assert_eq!(SseDecoder::with_limits(least).limits().max_json_depth, 3);
+}
+
 #[test]
 fn invalid_utf8_has_its_offset_and_costs_its_event_only() {
     let bytes = b"data: one\n\ndata: a\xFFb\n\ndata: c\ndata: d\xE5\xA5\n\ndata: two\n\n";
