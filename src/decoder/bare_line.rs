@@ -1,10 +1,11 @@
 //! `BareLine`: a line without a field name that is an error, or JSON that can't be read.
 
-use super::torn::{begins_error, begins_json, is_torn};
+use super::torn::{ERROR_TYPE, begins_error, begins_json, is_torn};
 use crate::chunk::{ChatCompletionChunk, ChunkBuffers, UpstreamError};
 use crate::error::Error;
 use crate::json::{Document, Kind, NodeId, Parser, Value};
-use crate::sse::Event;
+use crate::slice::bytes_in;
+use crate::sse::{Event, EventKind, SseField};
 
 /// The first line with an unknown field that the standard ignores, but a client must not.
 #[derive(Clone, Copy)]
@@ -49,10 +50,21 @@ pub(super) fn bare_line<'a>(
     unread.map(BareLine::Unread)
 }
 
-/// Returns true if the event ends with a line with an unknown field that begins cut JSON.
+/// Returns true if the event ends with a torn line, which may be the first part of a failure.
+///
+/// That is a line with an unknown field that begins cut JSON. Behind data it is any line that may
+/// become a failure, or more data.
 pub(super) fn ends_in_torn_line(event: &Event<'_>) -> bool {
-    let last = event.placed_unknown_lines().last();
-    last.is_some_and(|(start, line)| is_torn_end(event, start, line))
+    let is_behind_data = event.kind() == EventKind::Message;
+    let Some(line) = event.line_without_end() else { return false };
+    let value = |start| bytes_in(line, start..);
+    match SseField::of(line) {
+        SseField::Id(_) | SseField::Retry(_) => false,
+        SseField::Event(start) => is_behind_data && ERROR_TYPE.as_bytes().starts_with(value(start)),
+        SseField::Data(start) => is_behind_data && value(start).trim_ascii().is_empty(),
+        SseField::Unknown if is_behind_data => !line.starts_with(b":"),
+        SseField::Unknown => event.kind() != EventKind::TooLarge && is_torn(line),
+    }
 }
 
 /// Returns true if a line begins cut JSON, and its end is that of the event.

@@ -10,6 +10,7 @@ mod templates;
 mod torn;
 
 pub use payload::{ChunkEvent, Payload};
+pub(crate) use payload_parser::is_done;
 pub use summary::StreamSummary;
 pub(crate) use summary::{LONGEST_REASON, ends_badly};
 
@@ -291,9 +292,9 @@ impl ChunkDecoder {
         !end.is_event_stream && end.body().is_some()
     }
 
-    /// Returns true if the rest ends inside of a field other than `data`.
-    pub(crate) fn rest_ends_in_field(&mut self) -> bool {
-        self.parts.sse.rest_ends_in_field()
+    /// Returns true if the rest ends inside of a line that a client must not read as a whole one.
+    pub(crate) fn rest_ends_in_torn_line(&mut self) -> bool {
+        self.parts.sse.rest_ends_in_torn_line()
     }
 
     /// Returns the counts and the state of the stream, at the end of the input.
@@ -304,6 +305,10 @@ impl ChunkDecoder {
     /// - A failure counts, so that the end of the stream isn't clean. A failure is an error, a
     ///   finish reason that names one, or an event over a limit.
     /// - The [`api`](StreamSummary::api) of an object that is no chunk is stored.
+    ///
+    /// A last line without its end may be the first part of a failure or of more data. Behind whole
+    /// data it is a [cut](crate::completion::Defect::CutEvent), with [`salvage`](Self::salvage) too.
+    /// Comments, `id`, `retry` and types that don't begin `error` are harmless.
     ///
     /// Copies bytes of an unfinished event only to join its `data` lines and to store a failure.
     pub fn finish(&mut self) -> StreamSummary {

@@ -3,7 +3,7 @@
 use super::bare_line::{BareLine, LineError, bare_line, ends_in_torn_line};
 use super::payload::{ChunkEvent, Payload};
 use super::summary::{Counts, LONGEST_REASON, Rest, ends_badly};
-use super::torn::begins_error;
+use super::torn::{ERROR_TYPE, begins_error};
 use crate::chunk::schema::top;
 use crate::chunk::{
     ChatCompletionChunk, ChunkBuffers, ChunkIndex, OtherObject, OwnedUpstreamError, UpstreamError,
@@ -312,7 +312,7 @@ fn message<'a>(
     may_match_template: bool,
 ) -> Payload<'a> {
     let data = event.data();
-    let is_error = event.event_type() == "error" || error_line.is_some();
+    let is_error = event.event_type() == ERROR_TYPE || error_line.is_some();
     if is_done(data) && !is_error {
         return Payload::Done;
     }
@@ -405,7 +405,7 @@ fn undispatched<'a>(
     if let Some(line) = error_line {
         return Payload::Error(line_error(event, line, readers, deviations));
     }
-    if event.event_type() == "error" {
+    if event.event_type() == ERROR_TYPE {
         let comment = event.comments().next().unwrap_or_default();
         return Payload::Error(UpstreamError::new(None, comment, None));
     }
@@ -475,7 +475,7 @@ fn note_error(end: &mut Counts, error: &UpstreamError<'_>, offset: u64) {
 
 /// Returns true for `[DONE]`, with any ASCII white space around it.
 #[inline]
-pub(super) fn is_done(data: &[u8]) -> bool {
+pub(crate) fn is_done(data: &[u8]) -> bool {
     data.len() >= 6
         && data.first().is_some_and(|first| *first != b'{')
         && data.trim_ascii() == b"[DONE]"

@@ -4,6 +4,9 @@ use memchr::memchr2;
 
 use crate::slice::{bytes_in, split_bytes};
 
+/// The type of an event that reports an error.
+pub(super) const ERROR_TYPE: &str = "error";
+
 /// Returns true if a text begins with JSON whose end is missing.
 pub(super) fn is_torn(text: &[u8]) -> bool {
     begins_json(text) && past_value(text.trim_ascii_start()).is_none()

@@ -20,7 +20,7 @@ use super::rewrite::{Editor, KEPT_CAPACITY, WrittenParts};
 use super::rewrite_outcome::WrittenBytes;
 use super::spans::value_range;
 use crate::completion::Reassembler;
-use crate::decoder::{ChunkDecoder, ChunkEvent, Payload, StreamSummary};
+use crate::decoder::{ChunkDecoder, ChunkEvent, Payload, StreamSummary, is_done};
 use crate::output_buffer::OutputBuffer;
 use crate::report::named;
 use crate::sse::BodyKind;
@@ -264,8 +264,9 @@ impl Relay {
     /// sent it.
     ///
     /// A last event is dropped if its last line may be the first part of an `id`, `event` or `retry`
-    /// field. With its blank line, the client would store that part. The stream is cut then, unless the
-    /// event has no data. That applies to a `[DONE]` too.
+    /// field. With its blank line, the client would store that part. Behind data, any line may be the
+    /// first part of a failure, except a comment and data with a text. The stream is cut then, unless the
+    /// event has no data. That applies to a `[DONE]` too, and to one in an event that reports an error.
     ///
     /// Clients read no further than `[DONE]`. Behind it no error event is written, and nothing has to be
     /// aborted. The guard and the editor stop the stream there without an error. A stream that was whole
@@ -291,8 +292,8 @@ impl Relay {
         let mut missing_end = None;
         if ends_here && stages.stopped.is_none() {
             let mut is_done = false;
-            // The client would store a part of a field, so such a last event is lost.
-            if !decoder.rest_ends_in_field()
+            // The client would read a part of a line as a whole one, so such a last event is lost.
+            if !decoder.rest_ends_in_torn_line()
                 && let Some(last) = decoder.salvage()
             {
                 missing_end = stages.push_last(&last, out);
@@ -400,10 +401,14 @@ impl Stages {
 
     /// Passes the last event on, which no blank line closes. Drops a cut one.
     ///
+    /// A `[DONE]` beside an error is dropped too: a client would end at it, and not read the error.
+    ///
     /// Returns the line ends that close the event, or `None` if no part of it is written.
     fn push_last(&mut self, event: &ChunkEvent<'_>, out: &mut Vec<u8>) -> Option<&'static [u8]> {
-        if matches!(event.payload(), Payload::Malformed(_)) {
-            return None;
+        match event.payload() {
+            Payload::Malformed(_) => return None,
+            Payload::Error(_) if is_done(event.event().data()) => return None,
+            _ => {}
         }
         let start = out.len();
         let pushed = self.push(event, out);

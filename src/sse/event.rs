@@ -379,6 +379,13 @@ impl<'a> Event<'a> {
         })
     }
 
+    /// Returns the last line, if it has no end.
+    #[cfg(feature = "std")]
+    pub(crate) fn line_without_end(&self) -> Option<&'a [u8]> {
+        let (span, _, line) = self.spans().last()?;
+        (!span.is_complete()).then_some(line)
+    }
+
     /// Returns a splitter for the event's bytes.
     pub(crate) fn splitter(&self) -> LineSplitter {
         if self.offset == 0 { LineSplitter::new() } else { LineSplitter::behind(b'\n') }

@@ -1,13 +1,10 @@
 //! The end of the input: the last event, if no blank line closes it.
 
-#[cfg(feature = "std")]
-use memchr::memrchr2;
-
 use super::decoder::{SseDecoder, State};
 use super::emit::EventSpan;
 use super::event::Event;
 #[cfg(feature = "std")]
-use super::event::SseField;
+use super::event::{EventKind, SseField};
 use super::general::General;
 use crate::error::{Error, ErrorKind};
 #[cfg(feature = "std")]
@@ -60,16 +57,21 @@ impl SseDecoder {
         looked
     }
 
-    /// Returns true if the rest ends inside of the value of a field other than `data`.
+    /// Returns true if the rest ends inside of a line that a client must not read as a whole one.
+    ///
+    /// That is a field other than `data`. Behind data it is any line but a comment or data with a text.
     #[cfg(feature = "std")]
-    pub(crate) fn rest_ends_in_field(&mut self) -> bool {
-        let is_in_field = |event: &Event<'_>| {
-            let raw = event.raw();
-            let line = memrchr2(b'\n', b'\r', raw).map_or(0, |end| end + 1);
-            let field = SseField::of(bytes_in(raw, line..));
-            matches!(field, SseField::Id(_) | SseField::Event(_) | SseField::Retry(_))
+    pub(crate) fn rest_ends_in_torn_line(&mut self) -> bool {
+        let is_torn = |event: &Event<'_>| {
+            let Some(line) = event.line_without_end() else { return false };
+            match SseField::of(line) {
+                SseField::Id(_) | SseField::Event(_) | SseField::Retry(_) => true,
+                _ if event.kind() != EventKind::Message => false,
+                SseField::Data(start) => bytes_in(line, start..).trim_ascii().is_empty(),
+                SseField::Unknown => !line.starts_with(b":"),
+            }
         };
-        self.peek_rest(is_in_field).unwrap_or(false)
+        self.peek_rest(is_torn).unwrap_or(false)
     }
 
     /// Returns true while the decoder discards the rest of an event or line.

@@ -919,6 +919,62 @@ fn an_event_that_is_cut_behind_done_is_reported() {
     }
 }
 
+/// A last line behind whole data may be the first part of a failure, unless it is of a harmless kind.
+///
+/// Comments, `id` and `retry` are harmless, and data with a text have been read.
+#[test]
+fn a_torn_line_behind_whole_data_is_a_cut() {
+    let chunk = FINISHED.trim_end();
+    for (line, is_cut) in [
+        ("e", true),
+        ("err", true),
+        ("error", true),
+        ("error:", true),
+        ("error: ", true),
+        ("ev", true),
+        ("event", true),
+        ("event: ", true),
+        ("event: err", true),
+        ("foo", true),
+        ("d", true),
+        ("data", true),
+        ("data: ", true),
+        ("{", true),
+        (" {\"err", true),
+        (": err", false),
+        ("id: err", false),
+        ("retry: 1", false),
+        ("event: message", false),
+    ] {
+        let defects = if is_cut { vec![CutEvent] } else { vec![] };
+        for end in ["\n", "\r", "\r\n"] {
+            let done = format!("{FINISHED}data: [DONE]{end}{line}");
+            for judged in judged_both_ways(done.as_bytes(), &Limits::new()) {
+                assert_eq!(judged, (Outcome::Complete, defects.clone()), "{done:?}");
+            }
+            for first in ["", "\u{feff}"] {
+                let stream = format!("{first}{chunk}{end}{line}");
+                // A chunk without its blank line is missing, unless it is salvaged.
+                let [_, salvaged] = judged_both_ways(stream.as_bytes(), &Limits::new());
+                assert_eq!(salvaged.1, defects, "{stream:?}");
+            }
+            for size in 1..4 {
+                let mut decoder = ChunkDecoder::new();
+                let mut completion = Reassembler::new();
+                for piece in done.as_bytes().chunks(size) {
+                    push_all(&mut completion, &mut decoder, piece);
+                }
+                let whole = completion.finish(decoder.finish()).whole();
+                assert_eq!(whole.is_err(), is_cut, "{done:?} {size}");
+            }
+        }
+    }
+    // A line with its end isn't torn.
+    for stream in [format!("{chunk}\nfoo\n"), format!("\u{feff}{chunk}")] {
+        assert_eq!(judged_both_ways(stream.as_bytes(), &Limits::new())[1].1, [], "{stream:?}");
+    }
+}
+
 /// Counts a finish reason that names a failure in an event without its blank line.
 #[test]
 fn a_failed_finish_at_the_end_is_reported() {

@@ -166,11 +166,66 @@ fn a_done_that_the_relay_drops_cuts_the_stream() {
                 assert_eq!(last.starts_with("{\"error\":"), parts != "plain", "{context}");
             }
         }
-        // Behind a `[DONE]` that the client has, nothing is lost.
+        // Behind a `[DONE]` that the client has, nothing is lost, unless it may be a failure.
         let stream = format!("{FINISH}data: [DONE]\n\ndata: [DONE]\n{field}");
         for (parts, builder) in builders(alias) {
             let (_, report) = relay(builder, &[&stream], RelayEnd::UpstreamFailed);
-            assert_eq!(report.outcome, RelayOutcome::Complete, "{field} {parts}");
+            let is_complete = report.outcome == RelayOutcome::Complete;
+            assert_eq!(is_complete, !field.starts_with("event"), "{field} {parts}");
+            assert!(!report.must_abort, "{field} {parts}");
+        }
+    }
+}
+
+/// A last line that may be the first part of a failure cuts the stream, and no `[DONE]` ends it.
+#[test]
+fn a_torn_failure_line_is_a_cut() {
+    let chunk = FINISH.trim_end();
+    let lines =
+        ["{", "{\"a", "[{", "e", "err", "error:", "error: ", "even", "event: err", "foo", "data"];
+    for (data, line) in
+        [chunk, "data: [DONE]"].into_iter().flat_map(|data| lines.map(|line| (data, line)))
+    {
+        let before = if data == chunk { "" } else { FINISH };
+        let stream = format!("{before}{data}\n{line}");
+        let words: Vec<_> = stream.split_inclusive(' ').collect();
+        let whole = [&*stream];
+        for (nth, end) in (0..4).map(|nth| (nth / 2, ENDS[nth % 2])) {
+            let pieces = if nth == 0 { &words[..] } else { &whole };
+            for (parts, builder) in builders(Editor::new) {
+                let (out, report) = relay(builder, pieces, end);
+                let context = format!("{stream:?} {parts} {end}: {out:?} {report:?}");
+                assert_eq!(report.outcome, RelayOutcome::Cut, "{context}");
+                report.stream.whole().unwrap_err();
+                let found = dispatched(&out);
+                assert!(!found.contains(&"[DONE]".to_owned()), "{context}");
+                let has_error = found.last().is_some_and(|last| last.starts_with("{\"error\":"));
+                assert_eq!(has_error, !report.must_abort, "{context}");
+                assert_eq!(report.must_abort, parts == "plain", "{context}");
+            }
+        }
+    }
+}
+
+/// A `[DONE]` in an event that reports an error isn't closed: a client would read a clean end.
+#[test]
+fn a_done_beside_an_error_is_not_closed() {
+    for last in [
+        "event: error\ndata: [DONE]",
+        "event: error\ndata: [DONE]\n",
+        "id: 1\nerror: x\ndata: [DONE]",
+        "data: [DONE]\nerror: x\n",
+        "data: [DONE]\nerror: x",
+    ] {
+        let stream = format!("{FINISH}{last}");
+        for end in ENDS {
+            for (parts, builder) in builders(Editor::new) {
+                let (out, report) = relay(builder, &[&stream], end);
+                let context = format!("{stream:?} {parts} {end}: {out:?} {report:?}");
+                assert!(!dispatched(&out).contains(&"[DONE]".to_owned()), "{context}");
+                assert_eq!(report.must_abort, parts == "plain", "{context}");
+                report.stream.whole().unwrap_err();
+            }
         }
     }
 }
