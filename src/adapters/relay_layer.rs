@@ -51,6 +51,9 @@ use crate::gateway::{Relay, RelayReport};
 /// | the same with a `Content-Encoding` other than `identity` | status 502 with the relay's error in JSON | stopped as [`Unreadable`](crate::gateway::StopReason::Unreadable) |
 /// | any other one, or any one to `HEAD` | the same | none |
 ///
+/// If one of several types may be an event stream, the response is relayed. They are in several
+/// `Content-Type` headers, or between commas.
+///
 /// A compressed stream may contain a value that the relay hides, so it doesn't leave. The same is true
 /// of a whole completion with another `Content-Type`, which passes unchanged: see
 /// [`Relay::write_completion`].

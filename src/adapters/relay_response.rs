@@ -14,7 +14,7 @@ use pin_project_lite::pin_project;
 use super::relay_body::RelayBody;
 use super::relay_error::RelayError;
 use crate::gateway::{Relay, RelayEnd, RelayReport};
-use crate::sse::is_event_stream;
+use crate::sse::may_be_event_stream;
 
 pin_project! {
     #[project = Projected]
@@ -63,10 +63,10 @@ pub(super) fn respond<B: Body, F: FnOnce(RelayReport)>(
     Response::from_parts(head, RelayResponseBody { kind })
 }
 
-/// Returns true if a response is a stream of events, by its head.
+/// Returns true if a response may be a stream of events, by its head.
 fn is_stream(head: &response::Parts) -> bool {
-    let content_type = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    head.status.is_success() && content_type.is_some_and(is_event_stream)
+    let mut types = head.headers.get_all(CONTENT_TYPE).iter();
+    head.status.is_success() && types.any(|value| may_be_event_stream(value.as_bytes()))
 }
 
 /// Returns true if no encoding is applied to the body.

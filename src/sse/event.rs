@@ -405,14 +405,28 @@ impl fmt::Debug for Event<'_> {
 
 /// Returns true if the essence of a content type is `text/event-stream` (WHATWG HTML, 9.2.2).
 ///
+/// This is one content type. The values of several headers, or one with commas, are several.
+///
 /// ```
 /// assert!(deltawire::sse::is_event_stream("text/event-stream; charset=utf-8"));
 /// assert!(!deltawire::sse::is_event_stream("application/json"));
 /// ```
 #[must_use]
 pub fn is_event_stream(content_type: &str) -> bool {
-    let essence = content_type.split(';').next().unwrap_or_default();
-    essence.trim_ascii().eq_ignore_ascii_case("text/event-stream")
+    has_essence(content_type.as_bytes())
+}
+
+/// Returns true if a header's value may be the content type of an event stream.
+///
+/// So it is if one of the types between its commas is that. Bytes that aren't ASCII are allowed.
+#[cfg(feature = "tower")]
+pub(crate) fn may_be_event_stream(value: &[u8]) -> bool {
+    value.split(|byte| *byte == b',').any(has_essence)
+}
+
+fn has_essence(content_type: &[u8]) -> bool {
+    let essence = content_type.split(|byte| *byte == b';').next().unwrap_or_default();
+    essence.trim_ascii().eq_ignore_ascii_case(b"text/event-stream")
 }
 
 /// The field of a line by its name (WHATWG HTML, 9.2.6), with the start of its value.

@@ -28,6 +28,8 @@ pub(crate) use decoder::SseDecoder;
 pub(crate) use emit::EventSpan;
 #[cfg(any(feature = "stream", feature = "tokio-codec"))]
 pub(crate) use event::MESSAGE;
+#[cfg(feature = "tower")]
+pub(crate) use event::may_be_event_stream;
 #[cfg(feature = "std")]
 pub(crate) use event::{DataLine, SseField};
 pub use event::{Event, EventKind, is_event_stream};

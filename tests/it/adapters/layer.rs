@@ -106,7 +106,7 @@ fn ask(upstream: &Upstream, request: Request<()>) -> Seen {
     }
     drop(body);
     let headers = head.headers.iter();
-    let text_of = |value: &http::HeaderValue| value.to_str().unwrap().to_owned();
+    let text_of = |value: &http::HeaderValue| str::from_utf8(value.as_bytes()).unwrap().to_owned();
     let reports = reports.borrow().clone();
     Seen {
         status: head.status.as_u16(),
@@ -150,6 +150,30 @@ fn an_event_stream_is_relayed() {
         assert_eq!(seen.reports.len(), 1);
         assert_eq!(seen.reports[0].outcome, RelayOutcome::Complete);
         assert!(seen.reports[0].latency.as_ref().unwrap().total_time > Duration::ZERO);
+    }
+}
+
+/// A value may have bytes above ASCII (RFC 9110, 5.5), and clients read several values (WHATWG Fetch).
+#[test]
+fn a_response_that_may_be_an_event_stream_is_relayed() {
+    for content_types in [
+        &["text/event-stream; x=é"][..],
+        &["text/plain", "text/event-stream"],
+        &["text/event-stream", "text/plain"],
+        &["text/event-stream,text/event-stream"],
+        &["text/plain; x=é , TEXT/event-stream ;charset=utf-8"],
+        &["", "é", "text/event-stream"],
+    ] {
+        let head: Vec<_> = content_types.iter().map(|value| ("content-type", *value)).collect();
+        let seen = ask(&Upstream::new(&head), request("/relayed"));
+        assert_eq!(seen.body, EVENT.replace("\"m\"", "\"alias\""), "{content_types:?}");
+        assert_eq!(seen.reports.len(), 1, "{content_types:?}");
+    }
+    for content_type in
+        ["text/event-stream-é", "text/event-streams", "text/plain;text/event-stream"]
+    {
+        let seen = ask(&Upstream::new(&[("content-type", content_type)]), request("/relayed"));
+        assert_eq!((&*seen.body, seen.reports.len()), (EVENT, 0), "{content_type}");
     }
 }
 
