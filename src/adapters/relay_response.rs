@@ -65,8 +65,11 @@ pub(super) fn respond<B: Body, F: FnOnce(RelayReport)>(
 
 /// Returns true if a response may be a stream of events, by its head.
 fn is_stream(head: &response::Parts) -> bool {
+    let has_content = !matches!(head.status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT);
     let mut types = head.headers.get_all(CONTENT_TYPE).iter();
-    head.status.is_success() && types.any(|value| may_be_event_stream(value.as_bytes()))
+    head.status.is_success()
+        && has_content
+        && types.any(|value| may_be_event_stream(value.as_bytes()))
 }
 
 /// Returns true if no encoding is applied to the body.

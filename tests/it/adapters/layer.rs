@@ -177,6 +177,19 @@ fn a_response_that_may_be_an_event_stream_is_relayed() {
     }
 }
 
+/// Their meaning is that of no content (RFC 9110, 15.3.5 and 15.3.6).
+#[test]
+fn a_response_without_content_passes() {
+    for status in [204, 205] {
+        let mut upstream = Upstream::new(&[("content-type", "text/event-stream"), ("etag", "1")]);
+        (upstream.status, upstream.steps) = (status, vec![]);
+        let seen = ask(&upstream, request("/relayed"));
+        assert_eq!((seen.status, &*seen.body, seen.exact), (status, "", Some(0)));
+        assert_eq!(pairs(&seen.headers), upstream.head);
+        assert_eq!(seen.reports.len(), 0);
+    }
+}
+
 /// Fails closed: nothing of a body that the relay can't read leaves.
 #[test]
 fn a_compressed_stream_is_refused() {
