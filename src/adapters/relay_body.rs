@@ -39,7 +39,7 @@ pin_project! {
     ///
     /// | end | the body returns | report |
     /// |---|---|---|
-    /// | the upstream ends | the relay's last bytes, the upstream's trailers, the end | [`RelayEnd::Upstream`] |
+    /// | the upstream ends | the relay's last bytes, the upstream's trailers without digests, the end | [`RelayEnd::Upstream`] |
     /// | the upstream fails | an error event unless `[DONE]` was sent, then [`RelayError::Upstream`] | [`RelayEnd::UpstreamFailed`] |
     /// | the upstream fails behind a whole stream with its `[DONE]` | the end | complete |
     /// | the guard, the editor or [`stop`](Self::stop) ends the stream | an error event unless `[DONE]` was sent, then the end | [`RelayEnd::Stopped`] |
@@ -54,6 +54,9 @@ pin_project! {
     /// hyper closes the connection at an error, and drops bytes that it hasn't written yet. So the body
     /// is pending once between its last bytes and an error, with a wake. A client that reads slowly may
     /// lose the error event nevertheless. It never sees a clean end.
+    ///
+    /// The trailers `Content-Digest`, `Repr-Digest`, `Digest`, `Content-MD5` and `ETag` are removed: they
+    /// name the upstream's bytes.
     ///
     /// # Pressure and memory
     ///
@@ -105,6 +108,10 @@ impl<B: Body, F: FnOnce(RelayReport)> RelayBody<B, F> {
     }
 }
 
+/// The headers and trailers that name the upstream's bytes, and not those of the relay.
+pub(super) const DIGESTS: [&str; 5] =
+    ["content-digest", "repr-digest", "digest", "content-md5", "etag"];
+
 /// Polls a body. Stores trailers, which are the last frame of a body.
 fn read<B: Body>(
     mut body: Pin<&mut B>,
@@ -118,7 +125,12 @@ fn read<B: Body>(
     };
     Poll::Ready(match frame.into_data() {
         Ok(bytes) => Upstream::Piece { bytes, is_last: body.is_end_stream() },
-        Err(frame) => {
+        Err(mut frame) => {
+            if let Some(fields) = frame.trailers_mut() {
+                for name in DIGESTS {
+                    fields.remove(name);
+                }
+            }
             *trailers = Some(frame);
             Upstream::End
         }

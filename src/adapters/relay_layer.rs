@@ -47,12 +47,13 @@ use crate::gateway::{Relay, RelayReport};
 ///
 /// | response | becomes | report |
 /// |---|---|---|
-/// | `Content-Type: text/event-stream` and a status of success | that of a [`RelayBody`](super::RelayBody), without `Content-Length` | that of the body, since the request |
+/// | `Content-Type: text/event-stream` and a status of success | that of a [`RelayBody`](super::RelayBody), without `Content-Length` and digests | that of the body, since the request |
 /// | the same with a `Content-Encoding` other than `identity` | status 502 with the relay's error in JSON | stopped as [`Unreadable`](crate::gateway::StopReason::Unreadable) |
 /// | any other one, any one to `HEAD`, or with status 204 or 205 | the same | none |
 ///
 /// If one of several types may be an event stream, the response is relayed. They are in several
-/// `Content-Type` headers, or between commas.
+/// `Content-Type` headers, or between commas. The removed digests are `Content-Digest`,
+/// `Repr-Digest`, `Digest`, `Content-MD5` and `ETag`, which name the upstream's bytes.
 ///
 /// A compressed stream may contain a value that the relay hides, so it doesn't leave. The same is true
 /// of a whole completion with another `Content-Type`, which passes unchanged: see

@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, response};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::relay_body::RelayBody;
+use super::relay_body::{DIGESTS, RelayBody};
 use super::relay_error::RelayError;
 use crate::gateway::{Relay, RelayEnd, RelayReport};
 use crate::sse::may_be_event_stream;
@@ -47,8 +47,11 @@ pub(super) fn respond<B: Body, F: FnOnce(RelayReport)>(
     let kind = match relayed.filter(|_| is_stream(&head)) {
         None => Kind::Passed { body },
         Some((relay, then)) if is_identity(&head.headers) => {
-            // The relay may change the length.
+            // The relay may change the bytes.
             head.headers.remove(CONTENT_LENGTH);
+            for name in DIGESTS {
+                head.headers.remove(name);
+            }
             Kind::Relayed { body: RelayBody::new(body, relay, then).with_start(start) }
         }
         Some((relay, then)) => {

@@ -80,7 +80,10 @@ impl Body for Script {
             step.map(|step| match step {
                 Step::Piece(piece) => Ok(Frame::data(piece)),
                 Step::Trailers => Ok(Frame::trailers(
-                    [("x-sum".parse().unwrap(), "1".parse().unwrap())].into_iter().collect(),
+                    ["x-sum", "content-digest"]
+                        .map(|name| (name.parse().unwrap(), "1".parse().unwrap()))
+                        .into_iter()
+                        .collect(),
                 )),
                 Step::Fail(error) => Err(error),
                 Step::Pending => panic!("no frame"),

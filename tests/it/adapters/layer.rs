@@ -190,6 +190,19 @@ fn a_response_without_content_passes() {
     }
 }
 
+/// They name the bytes of the upstream's body (RFC 9530; RFC 9110, 8.8.1), not those of the relay.
+#[test]
+fn digests_of_a_relayed_body_are_removed() {
+    let names = ["content-digest", "repr-digest", "digest", "content-md5", "etag"];
+    let head: Vec<_> = names.iter().map(|name| (*name, "x")).collect();
+    let passed = Upstream::new(&head);
+    assert_eq!(ask(&passed, request("/relayed")).headers.len(), names.len());
+    let stream = [&head[..], &head, &[("content-type", "text/event-stream")]].concat();
+    let seen = ask(&Upstream::new(&stream), request("/relayed"));
+    assert_eq!(pairs(&seen.headers), [("content-type", "text/event-stream")]);
+    assert_eq!(seen.reports.len(), 1);
+}
+
 /// Fails closed: nothing of a body that the relay can't read leaves.
 #[test]
 fn a_compressed_stream_is_refused() {

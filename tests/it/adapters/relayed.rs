@@ -228,6 +228,18 @@ fn trailers_follow_the_last_bytes() {
     assert_eq!(others(&out), [Out::Pending, Out::Failed(RelayError::Aborted(RelayOutcome::Cut))]);
 }
 
+/// A trailer that names the upstream's bytes doesn't follow those of the relay (RFC 9530).
+#[test]
+fn digests_are_removed_from_trailers() {
+    let script = Script::new([piece(STOP), Step::Trailers]);
+    let (mut body, mut names) = (RelayBody::new(script, aliased(), |_| ()), Vec::new());
+    while let Poll::Ready(Some(frame)) = poll_body(&mut body) {
+        let trailers = frame.unwrap().into_trailers().unwrap_or_default();
+        names.extend(trailers.keys().map(ToString::to_string));
+    }
+    assert_eq!(names, ["x-sum"]);
+}
+
 /// An upstream's failure is an error event, a pause in which a server writes it, and an error.
 #[test]
 fn a_failure_follows_its_error_event() {
