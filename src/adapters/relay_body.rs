@@ -51,6 +51,9 @@ pin_project! {
     /// no further if [`is_end_stream`](Body::is_end_stream) is true. It is exact, and false as long as
     /// bytes, trailers or an error follow.
     ///
+    /// A body that is dropped behind `[DONE]`, before the upstream has ended, is reported as
+    /// [`RelayEnd::ClientGone`]. It isn't known whether the client has read the last bytes.
+    ///
     /// hyper closes the connection at an error, and drops bytes that it hasn't written yet. So the body
     /// is pending once between its last bytes and an error, with a wake. A client that reads slowly may
     /// lose the error event nevertheless. It never sees a clean end.

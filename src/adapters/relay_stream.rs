@@ -46,6 +46,9 @@ pin_project! {
     /// | one of these inside of an event of which the client has a part | [`RelayError::Aborted`] or [`RelayError::Upstream`] | [`must_abort`](RelayReport::must_abort) |
     /// | the stream is dropped before its last bytes are read | nothing more | [`RelayEnd::ClientGone`] |
     ///
+    /// A stream that is dropped behind `[DONE]`, before the upstream has ended, is reported as
+    /// [`RelayEnd::ClientGone`]. It isn't known whether the client has read the last bytes.
+    ///
     /// An error is the last item. The upstream is dropped as soon as the relay has ended. It is polled
     /// only if no bytes wait for the client, so the stream stores the relay and the bytes of one piece.
     /// It is pending once between its last bytes and an error, with a wake. So a server that drops its

@@ -270,8 +270,12 @@ impl Relay {
     ///
     /// Clients read no further than `[DONE]`. Behind it no error event is written, and nothing has to be
     /// aborted. The guard and the editor stop the stream there without an error. A stream that was whole
-    /// up to its `[DONE]` is complete, also if its upstream fails behind it. It isn't complete if a
-    /// choice follows, which the report contains and no client reads.
+    /// up to its `[DONE]` is complete, also if its upstream fails or the gateway stops it behind that. It
+    /// isn't complete if a choice follows, which the report contains and no client reads.
+    ///
+    /// A client that closes behind `[DONE]`, before the upstream has ended, is reported as
+    /// [`ClientGone`](RelayOutcome::ClientGone). It isn't known whether it has read the last bytes.
+    /// [`RelayReport::stream`] shows if the upstream's stream was whole.
     pub fn finish(
         &mut self,
         end: RelayEnd,
