@@ -42,7 +42,7 @@ impl Guard {
         let body = OwnedChatCompletionChunk::read(json, &TEXT_LIMITS)?;
         let find = |value| value_range(value).into();
         let chunk = body.as_chunk();
-        let form = ChunkForm::of(Some(&chunk), "");
+        let form = ChunkForm::of(Some(&chunk), None);
         Ok(self.hold(Some(&chunk), MessageMember::Message, form, false, json, find))
     }
 }

@@ -83,7 +83,7 @@ impl Guard {
     /// Holds the bytes `written` as an event without texts.
     pub(super) fn push_without_chunk(&mut self, written: &[u8]) -> PushResult {
         let find = |_: Value<'_>| Place::Unknown;
-        self.hold(None, MessageMember::Delta, ChunkForm::of(None, ""), false, written, find)
+        self.hold(None, MessageMember::Delta, ChunkForm::of(None, None), false, written, find)
     }
 
     /// Returns true for an event that is cut as the input is.

@@ -20,7 +20,7 @@ pub(super) struct TextForm {
 pub(super) struct ChunkForm {
     /// Its `object` is `chat.completion.chunk`. openai-python skips another one, such as Azure's.
     pub(super) is_named: bool,
-    /// The hash of the type of its event, or 0 without one.
+    /// The hash of the value of its `event` line, or 0 without this line.
     ///
     /// Earlier versions of openai-node yield the data of an event with a type as no chunk, and a browser
     /// calls the listeners of this type.
@@ -28,11 +28,11 @@ pub(super) struct ChunkForm {
 }
 
 impl ChunkForm {
-    /// Returns the form of a chunk in an event of a type, which is empty if there is no type.
+    /// Returns the form of a chunk. `event_type` is the value of the `event` line of its event.
     #[inline]
-    pub(super) fn of(chunk: Option<&ChatCompletionChunk<'_>>, event_type: &str) -> Self {
+    pub(super) fn of(chunk: Option<&ChatCompletionChunk<'_>>, event_type: Option<&str>) -> Self {
         let is_named = chunk.is_some_and(|chunk| chunk.object() == Some(CHUNK_OBJECT));
-        Self { is_named, event_type: if event_type.is_empty() { 0 } else { hash_of(event_type) } }
+        Self { is_named, event_type: event_type.map_or(0, hash_of) }
     }
 }
 

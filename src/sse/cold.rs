@@ -117,16 +117,16 @@ impl Cold {
         Event { raw, data, offset, cold: Some(self) }
     }
 
-    /// Returns the type of the event in the buffers, whose bytes are `raw`; may be empty.
-    pub(super) const fn event_type<'a>(&'a self, raw: &'a [u8]) -> &'a str {
+    /// Returns the value of the last `event` line in the buffers, whose bytes are `raw`; may be empty.
+    pub(super) const fn event_type<'a>(&'a self, raw: &'a [u8]) -> Option<&'a str> {
         match (&self.event.error, &self.event.event_type) {
             (None, Some(value)) => {
                 match str::from_utf8(bytes_between(raw, value.start, value.end)) {
-                    Ok(event_type) => event_type,
-                    Err(_) => self.lossy_type.as_str(),
+                    Ok(event_type) => Some(event_type),
+                    Err(_) => Some(self.lossy_type.as_str()),
                 }
             }
-            _ => "",
+            _ => None,
         }
     }
 

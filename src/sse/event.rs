@@ -193,19 +193,21 @@ impl<'a> Event<'a> {
     /// Returns the value of the last `event` line, or `message`; U+FFFD replaces invalid UTF-8.
     #[must_use]
     pub const fn event_type(&self) -> &'a str {
-        let event_type = self.own_type();
-        if event_type.is_empty() { MESSAGE } else { event_type }
+        match self.own_type() {
+            Some(event_type) if !event_type.is_empty() => event_type,
+            _ => MESSAGE,
+        }
     }
 
-    /// Returns the [type](Self::event_type) of the last `event` line, or an empty string.
-    pub(crate) const fn own_type(&self) -> &'a str {
+    /// Returns the value of the last `event` line, which may be empty; U+FFFD replaces invalid UTF-8.
+    pub(crate) const fn own_type(&self) -> Option<&'a str> {
         match (self.in_buffers(), self.raw) {
             (Some(cold), _) => cold.event_type(self.raw),
             // A template may have a line with the type before the line with the data.
             (None, [b'e', ..]) => {
-                type_before_data(bytes_between(self.raw, 0, self.line_data_start()))
+                Some(type_before_data(bytes_between(self.raw, 0, self.line_data_start())))
             }
-            (None, _) => "",
+            (None, _) => None,
         }
     }
 

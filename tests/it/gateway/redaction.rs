@@ -943,6 +943,7 @@ fn a_text_between_chunks_that_a_client_skips_is_unwatched() {
         ([named("sec"), format!("event: thread.x\n{}", named("x")), named("ret")], true),
         // Earlier versions of openai-node yield the data of an event with a type as no chunk.
         ([named("sec"), typed("message", "x"), named("ret")], true),
+        ([named("sec"), typed("", "x"), named("ret")], true),
         ([typed("a", "sec"), typed("b", "x"), typed("a", "ret")], true),
         ([typed("a", "sec"), typed("a", "x"), typed("a", "ret")], false),
         ([named("sec"), typed("message", "r"), typed("message", "et")], false),
