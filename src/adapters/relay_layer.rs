@@ -49,7 +49,7 @@ use crate::gateway::{Relay, RelayReport};
 /// |---|---|---|
 /// | `Content-Type: text/event-stream` and a status of success | that of a [`RelayBody`](super::RelayBody), without `Content-Length` and digests | that of the body, since the request |
 /// | the same with a `Content-Encoding` other than `identity` | status 502 with the relay's error in JSON | stopped as [`Unreadable`](crate::gateway::StopReason::Unreadable) |
-/// | any other one, any one to `HEAD`, or with status 204 or 205 | the same | none |
+/// | any other one, any one to `HEAD`, or one with status 204 or 205 and without a body | the same | none |
 ///
 /// If one of several types may be an event stream, the response is relayed. They are in several
 /// `Content-Type` headers, or between commas. The removed digests are `Content-Digest`,

@@ -44,7 +44,7 @@ pub(super) fn respond<B: Body, F: FnOnce(RelayReport)>(
     start: Instant,
 ) -> Response<RelayResponseBody<B, F>> {
     let (mut head, body) = response.into_parts();
-    let kind = match relayed.filter(|_| is_stream(&head)) {
+    let kind = match relayed.filter(|_| is_stream(&head, &body)) {
         None => Kind::Passed { body },
         Some((relay, then)) if is_identity(&head.headers) => {
             // The relay may change the bytes.
@@ -66,9 +66,11 @@ pub(super) fn respond<B: Body, F: FnOnce(RelayReport)>(
     Response::from_parts(head, RelayResponseBody { kind })
 }
 
-/// Returns true if a response may be a stream of events, by its head.
-fn is_stream(head: &response::Parts) -> bool {
-    let has_content = !matches!(head.status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT);
+/// Returns true if a response may be a stream of events.
+fn is_stream<B: Body>(head: &response::Parts, body: &B) -> bool {
+    let is_without = matches!(head.status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT);
+    let is_empty = || body.is_end_stream() || body.size_hint().exact() == Some(0);
+    let has_content = !(is_without && is_empty());
     let mut types = head.headers.get_all(CONTENT_TYPE).iter();
     head.status.is_success()
         && has_content

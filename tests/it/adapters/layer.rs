@@ -187,6 +187,10 @@ fn a_response_without_content_passes() {
         assert_eq!((seen.status, &*seen.body, seen.exact), (status, "", Some(0)));
         assert_eq!(pairs(&seen.headers), upstream.head);
         assert_eq!(seen.reports.len(), 0);
+        // With a body, contrary to RFC 9110, 15.3.5, it may contain a hidden value.
+        let mut upstream = Upstream::new(&[("content-type", "text/event-stream")]);
+        upstream.status = status;
+        assert_eq!(ask(&upstream, request("/relayed")).reports.len(), 1);
     }
 }
 
