@@ -245,7 +245,8 @@ pub enum Defect {
     /// The stream ended inside an event that may contain a part of the answer.
     ///
     /// Without `[DONE]`, any unfinished event counts, except a chunk or another object that
-    /// [`salvage`](crate::ChunkDecoder::salvage) has read.
+    /// [`salvage`](crate::ChunkDecoder::salvage) has read. A torn line behind the data counts for each
+    /// event: see [`ChunkDecoder::finish`](crate::ChunkDecoder::finish).
     CutEvent,
     /// A part of the completion was left out because of a limit.
     LimitExceeded,

@@ -62,7 +62,9 @@ pub(super) fn ends_in_torn_line(event: &Event<'_>) -> bool {
         SseField::Id(_) | SseField::Retry(_) => false,
         SseField::Event(start) => is_behind_data && ERROR_TYPE.as_bytes().starts_with(value(start)),
         SseField::Data(start) => is_behind_data && value(start).trim_ascii().is_empty(),
-        SseField::Unknown if is_behind_data => !line.starts_with(b":"),
+        SseField::Unknown if is_behind_data => {
+            !line.starts_with(b":") && !line.trim_ascii().is_empty()
+        }
         SseField::Unknown => event.kind() != EventKind::TooLarge && is_torn(line),
     }
 }

@@ -301,14 +301,14 @@ impl ChunkDecoder {
     ///
     /// An unfinished last event is dropped, as the standard requires, with three exceptions:
     ///
-    /// - An unfinished `[DONE]` counts, because it can't be anything else.
+    /// - An unfinished `[DONE]` counts.
     /// - A failure counts, so that the end of the stream isn't clean. A failure is an error, a
     ///   finish reason that names one, or an event over a limit.
     /// - The [`api`](StreamSummary::api) of an object that is no chunk is stored.
     ///
     /// A last line without its end may be the first part of a failure or of more data. Behind whole
     /// data it is a [cut](crate::completion::Defect::CutEvent), with [`salvage`](Self::salvage) too.
-    /// Comments, `id`, `retry` and types that don't begin `error` are harmless.
+    /// White space, comments, `id`, `retry` and types that don't begin `error` are harmless.
     ///
     /// Copies bytes of an unfinished event only to join its `data` lines and to store a failure.
     pub fn finish(&mut self) -> StreamSummary {

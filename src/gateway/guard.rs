@@ -70,7 +70,8 @@ use crate::slice::{bytes_in, text_in};
 ///         }
 ///         // client.send(&out), out.clear()
 ///     }
-///     // A last event that no blank line closes, if it is whole: then it is closed here.
+///     // A last event that no blank line closes, if it can be read: then it is closed here. A `Relay`
+///     // doesn't close one with a torn line behind its data.
 ///     let last = decoder.salvage().filter(|last| !matches!(last.payload(), Payload::Malformed(_)));
 ///     if let Some(event) = &last {
 ///         look(event, word, &mut guard, &mut out);
@@ -167,7 +168,7 @@ use crate::slice::{bytes_in, text_in};
 ///
 /// Some clients skip a chunk, a choice or an element of a form that they don't read. These are forms:
 ///
-/// - another `object` of the chunk, or another type of the event, in its `event` line;
+/// - another `object` of the chunk, or another `event` line of its event;
 /// - a choice without an index;
 /// - a content that is a string or an array of parts, and a part of another `type` than `text`;
 /// - a reasoning detail of another `type` than `reasoning.text` for its `text`, or `reasoning.summary` for

@@ -265,8 +265,9 @@ impl Relay {
     ///
     /// A last event is dropped if its last line may be the first part of an `id`, `event` or `retry`
     /// field. With its blank line, the client would store that part. Behind data, any line may be the
-    /// first part of a failure, except a comment and data with a text. The stream is cut then, unless the
-    /// event has no data. That applies to a `[DONE]` too, and to one in an event that reports an error.
+    /// first part of a failure, except white space, a comment and data with a text. The stream is cut
+    /// then, unless the event has no data. That applies to a `[DONE]` too, and to one in an event that
+    /// reports an error.
     ///
     /// Clients read no further than `[DONE]`. Behind it no error event is written, and nothing has to be
     /// aborted. The guard and the editor stop the stream there without an error. A stream that was whole

@@ -59,7 +59,8 @@ impl SseDecoder {
 
     /// Returns true if the rest ends inside of a line that a client must not read as a whole one.
     ///
-    /// That is a field other than `data`. Behind data it is any line but a comment or data with a text.
+    /// That is a field other than `data`. Behind data it is any line but white space, a comment or data
+    /// with a text.
     #[cfg(feature = "std")]
     pub(crate) fn rest_ends_in_torn_line(&mut self) -> bool {
         let is_torn = |event: &Event<'_>| {
@@ -68,7 +69,7 @@ impl SseDecoder {
                 SseField::Id(_) | SseField::Event(_) | SseField::Retry(_) => true,
                 _ if event.kind() != EventKind::Message => false,
                 SseField::Data(start) => bytes_in(line, start..).trim_ascii().is_empty(),
-                SseField::Unknown => !line.starts_with(b":"),
+                SseField::Unknown => !line.starts_with(b":") && !line.trim_ascii().is_empty(),
             }
         };
         self.peek_rest(is_torn).unwrap_or(false)

@@ -42,7 +42,8 @@ fn forward<'a>(body: impl IntoIterator<Item = &'a [u8]>, word: &str) -> Vec<u8> 
         }
         // client.send(&out), out.clear()
     }
-    // A last event that no blank line closes, if it is whole: then it is closed here.
+    // A last event that no blank line closes, if it can be read: then it is closed here. A `Relay`
+    // doesn't close one with a torn line behind its data.
     let last = decoder.salvage().filter(|last| !matches!(last.payload(), Payload::Malformed(_)));
     if let Some(event) = &last {
         look(event, word, &mut guard, &mut out);

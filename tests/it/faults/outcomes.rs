@@ -941,6 +941,8 @@ fn a_torn_line_behind_whole_data_is_a_cut() {
         ("data: ", true),
         ("{", true),
         (" {\"err", true),
+        (" ", false),
+        ("\t ", false),
         (": err", false),
         ("id: err", false),
         ("retry: 1", false),
