@@ -141,7 +141,7 @@ impl Guard {
             return self.rejection(chunk, member, counted);
         };
         let (texts, segments) = (self.texts.len(), self.segments.len());
-        let (mut has_text, mut is_unwatched) = (false, false);
+        let (mut has_text, mut is_unwatched, mut has_others) = (false, false, false);
         if let Some(chunk) = chunk {
             if member == MessageMember::Delta && self.elements.is_new() {
                 self.elements.begin(chunk);
@@ -154,9 +154,11 @@ impl Guard {
                 };
                 has_text |= added.has_text;
                 is_unwatched |= added.has_unwatched;
+                has_others |= position > 0;
             }
             is_unwatched |= self.has_unwatched_content(chunk, member);
-            is_unwatched |= has_text && member == MessageMember::Delta && has_repeated_index(chunk);
+            let is_of_stream = member == MessageMember::Delta;
+            is_unwatched |= has_others && has_text && is_of_stream && has_repeated_index(chunk);
         }
         is_unwatched |= !self.end_texts(is_done, chunk, segments);
         self.raw.extend_from_slice(written);
@@ -219,12 +221,11 @@ impl Guard {
         (choice, position): (&Choice<'e>, u64),
         budget: &mut TextBudget<'_, 'e>,
     ) -> Option<AddedTexts> {
-        let (member, chunk) = (budget.member, budget.form);
-        let has_index = choice.index().is_some();
+        let (member, chunk, own_index) = (budget.member, budget.form, choice.index());
         let (index, is_choice_known) = match member {
             MessageMember::Message => (position, true),
             MessageMember::Delta => {
-                let index = choice.index().unwrap_or(0);
+                let index = own_index.unwrap_or(0);
                 (index, index <= LARGEST_INDEX && !choice.has_invalid_index())
             }
         };
@@ -261,7 +262,8 @@ impl Guard {
             let id = id.ok().filter(|_| is_choice_known);
             match id.and_then(|id| self.text_position(id)).zip(span) {
                 Some((position, span)) => {
-                    self.add_text(position, span, text, TextForm { of, has_index, chunk })?;
+                    let form = TextForm { of, has_index: own_index.is_some(), chunk };
+                    self.add_text(position, span, text, form)?;
                     added.has_text |= !text.is_empty();
                     added.has_unwatched |= !is_apart && !text.is_empty();
                 }
