@@ -556,7 +556,8 @@ impl Pieces {
     }
 }
 
-fn hash_of(key: impl Hash) -> u64 {
+/// Returns a hash that is the same for equal keys.
+pub(super) fn hash_of(key: impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
     key.hash(&mut hasher);
     hasher.finish()

@@ -1,8 +1,6 @@
 //! `TextForm`: the form of a piece of a text. Some clients skip the pieces of some forms.
 
-use core::hash::{Hash, Hasher};
-use std::hash::DefaultHasher;
-
+use super::elements::hash_of;
 use crate::chunk::ChatCompletionChunk;
 use crate::chunk::schema::CHUNK_OBJECT;
 
@@ -32,17 +30,9 @@ impl ChunkForm {
     #[inline]
     pub(super) fn of(chunk: Option<&ChatCompletionChunk<'_>>, event_type: Option<&str>) -> Self {
         let is_named = chunk.is_some_and(|chunk| chunk.object() == Some(CHUNK_OBJECT));
-        Self { is_named, event_type: event_type.map_or(0, hash_of) }
+        let hash = |event_type| (hash_of(event_type) >> 32) as u32 | 1;
+        Self { is_named, event_type: event_type.map_or(0, hash) }
     }
-}
-
-/// Returns the hash of the type of an event, which isn't 0.
-#[cold]
-fn hash_of(event_type: &str) -> u32 {
-    let mut hasher = DefaultHasher::new();
-    event_type.hash(&mut hasher);
-    let [a, b, c, d, ..] = hasher.finish().to_le_bytes();
-    u32::from_le_bytes([a, b, c, d]) | 1
 }
 
 /// The part of a message that contains a text.
