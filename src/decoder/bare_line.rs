@@ -57,15 +57,13 @@ pub(super) fn bare_line<'a>(
 pub(super) fn ends_in_torn_line(event: &Event<'_>) -> bool {
     let is_behind_data = event.kind() == EventKind::Message;
     let Some(line) = event.line_without_end() else { return false };
-    let value = |start| bytes_in(line, start..);
     match SseField::of(line) {
-        SseField::Id(_) | SseField::Retry(_) => false,
-        SseField::Event(start) => is_behind_data && ERROR_TYPE.as_bytes().starts_with(value(start)),
-        SseField::Data(start) => is_behind_data && value(start).trim_ascii().is_empty(),
-        SseField::Unknown if is_behind_data => {
-            !line.starts_with(b":") && !line.trim_ascii().is_empty()
+        SseField::Event(start) if is_behind_data => {
+            ERROR_TYPE.as_bytes().starts_with(bytes_in(line, start..))
         }
+        field if is_behind_data => field.is_torn_data_or_unknown(line),
         SseField::Unknown => event.kind() != EventKind::TooLarge && is_torn(line),
+        _ => false,
     }
 }
 

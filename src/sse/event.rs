@@ -454,6 +454,18 @@ impl SseField {
             _ => Self::Unknown,
         }
     }
+
+    /// Returns true if a torn `line` of this field, behind data, may be more data or no field.
+    ///
+    /// White space, a comment and data with a text are harmless.
+    #[cfg(feature = "std")]
+    pub(crate) fn is_torn_data_or_unknown(self, line: &[u8]) -> bool {
+        match self {
+            Self::Data(start) => bytes_in(line, start..).trim_ascii().is_empty(),
+            Self::Unknown => !line.starts_with(b":") && !line.trim_ascii().is_empty(),
+            Self::Event(_) | Self::Id(_) | Self::Retry(_) => false,
+        }
+    }
 }
 
 /// Returns the event type in the bytes before the data of a single-line event; may be empty.

@@ -7,8 +7,6 @@ use super::event::Event;
 use super::event::{EventKind, SseField};
 use super::general::General;
 use crate::error::{Error, ErrorKind};
-#[cfg(feature = "std")]
-use crate::slice::bytes_in;
 
 /// The result of [`SseDecoder::finish`] at the end of the input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,9 +65,7 @@ impl SseDecoder {
             let Some(line) = event.line_without_end() else { return false };
             match SseField::of(line) {
                 SseField::Id(_) | SseField::Event(_) | SseField::Retry(_) => true,
-                _ if event.kind() != EventKind::Message => false,
-                SseField::Data(start) => bytes_in(line, start..).trim_ascii().is_empty(),
-                SseField::Unknown => !line.starts_with(b":") && !line.trim_ascii().is_empty(),
+                field => event.kind() == EventKind::Message && field.is_torn_data_or_unknown(line),
             }
         };
         self.peek_rest(is_torn).unwrap_or(false)
